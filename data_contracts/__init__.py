@@ -1,0 +1,1 @@
+"""What every artifact looks like: schemas, invariants, the only reader and writer of Parquet."""

@@ -1,0 +1,94 @@
+"""Candidates and labels: which earlier chunks BM25 proposes for a query chunk, and what the scoring LM says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_contracts.contract import Contract, fact, field
+from data_contracts.documents import DOC_ID, SPLIT, unknown_splits
+from data_contracts.eligibility import is_eligible
+
+PAIR = [
+    field("query_chunk", pa.int32(), "chunk i that asks; its target is chunk i + 1", "chunks"),
+    field("candidate_chunk", pa.int32(), "chunk j that may be retrieved, with its continuation j + 1", "chunks"),
+    field("rank", pa.int16(), "0 = best BM25; ties go to the nearer chunk"),
+    field("bm25", pa.float32(), "BM25Okapi score of chunk j for the query tokens"),
+]
+
+
+def pool_start(query_chunk: np.ndarray, split: np.ndarray, sequence_chunks: int) -> np.ndarray:
+    """First chunk of the pool a query retrieves from: its training sequence for `train`, the document otherwise."""
+    return np.where(split == "train", query_chunk // sequence_chunks * sequence_chunks, 0)
+
+
+def _check_pairs(table: pa.Table) -> Iterator[str]:
+    yield from unknown_splits(table)
+    query, candidate = table.column("query_chunk").to_numpy(), table.column("candidate_chunk").to_numpy()
+    start = pool_start(query, table.column("split").to_numpy(), fact(table, "sequence_chunks"))
+    if not is_eligible(query, candidate, fact(table, "stride_chunks"), start).all():
+        yield "a candidate that its query can see, or that lies outside the query's pool"
+    rank = table.column("rank").to_numpy()
+    if rank[0] != 0 or not ((np.diff(rank) == 1) | (rank[1:] == 0)).all():
+        yield "ranks of a query must be 0, 1, 2, ..."
+    bm25 = table.column("bm25").to_numpy()
+    if not np.isfinite(bm25).all() or ((rank[1:] > 0) & (np.diff(bm25) > 0)).any():
+        yield "BM25 scores must be finite and fall with rank"
+
+
+def _check_candidates(table: pa.Table) -> Iterator[str]:
+    yield from _check_pairs(table)
+    if odd := set(pc.unique(table.column("query_form")).to_pylist()) - {"q", "qt"}:
+        yield f"unknown query forms {sorted(odd)}"
+
+
+CANDIDATES = Contract(
+    "candidates",
+    1,
+    pa.schema(
+        [
+            DOC_ID,
+            SPLIT,
+            field("query_form", pa.string(), "qt: the query is chunks i and i + 1 (labels); q: chunk i alone (RETRO at test)"),
+            *PAIR,
+        ]
+    ),
+    ("doc_id", "query_form", "query_chunk", "rank"),
+    _check_candidates,
+    facts=("stride_chunks", "sequence_chunks"),
+)
+
+HALVES = pa.list_(pa.float32(), 2)
+
+
+def _check_labels(table: pa.Table) -> Iterator[str]:
+    yield from _check_pairs(table)
+    candidate, local = table.column("candidate_logprob").to_numpy(), table.column("local_logprob").to_numpy()
+    if not (np.isfinite(candidate).all() and np.isfinite(local).all() and (candidate <= 0).all() and (local <= 0).all()):
+        yield "log-probabilities must be finite and not positive"
+    if not (table.column("target_score").to_numpy() == candidate - local).all():
+        yield "target_score must be candidate_logprob - local_logprob"
+
+
+LABELS = Contract(
+    "labels",
+    1,
+    pa.schema(
+        [
+            DOC_ID,
+            SPLIT,
+            *PAIR,
+            field("candidate_logprob", pa.float32(), "log P(c_i+1 | c_j, c_j+1, c_i), summed over the target tokens", "nats"),
+            field("local_logprob", pa.float32(), "log P(c_i+1 | c_i-2, c_i-1, c_i), summed over the target tokens", "nats"),
+            field("candidate_halves", HALVES, "candidate_logprob of the first and the second half of the target", "nats"),
+            field("local_halves", HALVES, "local_logprob of the first and the second half of the target", "nats"),
+            field("target_score", pa.float32(), "s_t(c_j) = candidate_logprob - local_logprob (paper section 3.2)", "nats"),
+        ]
+    ),
+    ("doc_id", "query_chunk", "rank"),
+    _check_labels,
+    facts=("stride_chunks", "sequence_chunks", "scorer"),
+)

@@ -1,0 +1,80 @@
+"""Documents and quarantined inputs: what ingestion writes. Every input is in exactly one of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_contracts.contract import Contract, field
+
+SPLITS = ("train", "validation", "test")
+
+DOC_ID = field("doc_id", pa.string(), "SHA-256 of the text, first 16 hex digits")
+SPLIT = field("split", pa.string(), "train, validation or test; decided by the hash of the text")
+
+
+def unknown_splits(table: pa.Table) -> Iterator[str]:
+    """A sentence if `split` holds anything but the three names."""
+    if odd := set(pc.unique(table.column("split")).to_pylist()) - set(SPLITS):
+        yield f"unknown splits {sorted(odd)}"
+
+
+def _check_documents(table: pa.Table) -> Iterator[str]:
+    yield from unknown_splits(table)
+    if not pc.all(pc.equal(pc.cast(pc.utf8_length(table.column("text")), pa.int64()), table.column("num_chars"))).as_py():
+        yield "num_chars differs from the length of text"
+    if pc.any(pc.equal(table.column("num_chars"), 0)).as_py():
+        yield "an empty document"
+
+
+DOCUMENTS = Contract(
+    "documents",
+    1,
+    pa.schema(
+        [
+            DOC_ID,
+            field("corpus", pa.string(), "name of the corpus in params.yaml"),
+            SPLIT,
+            field("source", pa.string(), "file or record the text was read from, relative to the source"),
+            field("license", pa.string(), "licence as the source states it, empty if it does not"),
+            field("text", pa.large_string(), "the whole document"),
+            field("num_chars", pa.int64(), "length of text", "Unicode code points"),
+        ]
+    ),
+    ("doc_id",),
+    _check_documents,
+)
+
+REASONS = {
+    "empty": "no character at all, or white space only",
+    "invalid_utf8": "bytes that are not UTF-8",
+    "too_short": "fewer characters than one chunk can hold",
+    "duplicate": "the same text as an earlier document",
+    "unreadable": "the file or record could not be parsed",
+    "not_text": "the text field is missing or is not a string",
+    "not_unicode": "lone surrogates, which no UTF-8 file can hold",
+}
+
+
+def _check_quarantine(table: pa.Table) -> Iterator[str]:
+    if odd := set(pc.unique(table.column("reason")).to_pylist()) - set(REASONS):
+        yield f"unknown reasons {sorted(odd)}"
+
+
+QUARANTINE = Contract(
+    "quarantine",
+    1,
+    pa.schema(
+        [
+            field("source", pa.string(), "file the input came from, relative to the source"),
+            field("position", pa.int64(), "record or row in that file, 0 for a whole file"),
+            field("reason", pa.string(), "reason code: " + ", ".join(REASONS)),
+            field("detail", pa.string(), "what exactly was wrong"),
+            field("excerpt", pa.string(), "the first characters, with everything unprintable escaped"),
+        ]
+    ),
+    (),
+    _check_quarantine,
+)

@@ -1,0 +1,213 @@
+"""The command line `rpt`. Heavy packages are imported inside the commands, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from data_contracts.failure import Exit, Failure
+from flows.workspace import ROOT
+
+app = App(
+    name="rpt",
+    version="0.1.0",
+    help="Retrieval-pretrained language models: from raw text to trained, evaluated models.\n\nStart with `./rpt demo`.",
+    version_flags=["--version"],
+)
+
+Stages = Annotated[str, Parameter(help="stages such as `scoring` or `scoring@demo`; none means all")]
+Overrides = Annotated[
+    tuple[str, ...],
+    Parameter(name=["--override", "-o"], negative=(), help="KEY=VALUE, an edit of params.yaml that stays, such as -o scoring.candidates=12"),
+]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON object on standard output")]
+Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")]
+
+
+def _out(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _parsed(overrides: tuple[str, ...]) -> dict[str, object]:
+    from flows.overrides import parse_override
+
+    return dict(map(parse_override, overrides))
+
+
+@app.command
+def demo(*, override: Overrides = (), verbose: Verbose = False) -> int:
+    """Run the whole pipeline on real text with a private Prefect server, and show what came out. Run again to go on after a stop.
+
+    Examples: `./rpt demo`; `./rpt demo -o corpora.demo.source=my_books/ -o corpora.demo.max_characters=3000000`
+    """
+    from flows.demo import run_demo
+
+    return run_demo(_parsed(override), verbose)
+
+
+@app.command
+def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Run the tests: the quick tier; `--all` adds browsers, kills and long learning tests. Other arguments go to pytest.
+
+    Examples: `./rpt test`; `./rpt test --all`; `./rpt test tests/stages -k bm25`
+    """
+    import subprocess
+
+    from flows.workspace import child_environment
+
+    rest = [argument for argument in arguments if argument != "--all"]
+    tier = [] if "--all" in arguments else ["-m", "not slow"]
+    command = [sys.executable, "-m", "pytest", *tier, *rest]
+    return subprocess.call(command, cwd=ROOT, env=child_environment())
+
+
+@app.command
+def run(*stages: Stages, override: Overrides = (), verbose: Verbose = False) -> int:
+    """Bring stages and their stale ancestors up to date, as plain Python without Prefect or a server.
+
+    Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`
+    """
+    from flows.display import Display
+    from flows.execution import EventLog, execute, prepare
+    from flows.workspace import workspace_lock
+
+    display = Display(verbose)
+    try:
+        with workspace_lock("rpt run"):
+            configuration, steps = prepare(_parsed(override), list(stages))
+            execute(steps, configuration, EventLog(display))
+    finally:
+        display.close()
+    changed = [stage for stage, result in display.results.items() if result != "unchanged"]
+    _out(f"{len(changed)} of {len(steps)} stages did something." + (f" To keep this version: {KEEP}" if changed else ""))
+    for corpus in configuration.corpora:
+        page = ROOT / "artifacts" / corpus / "report" / "index.html"
+        if f"report@{corpus}" in display.results and page.exists():
+            _out(f"Report: {page.relative_to(ROOT)}")
+    return Exit.DONE
+
+
+KEEP = 'git add params.yaml dvc.lock sources metrics && git commit -m "results"'
+
+
+@app.command
+def plan(*stages: Stages, json_: Json = False) -> int:
+    """Show which stages would be looked at, and why; nothing runs.
+
+    Examples: `./rpt plan`; `./rpt plan scoring --json`
+    """
+    from flows.execution import prepare
+
+    _, steps = prepare({}, list(stages))
+    if json_:
+        _out(json.dumps({"stages": [{"stage": step.stage, "stale": step.stale, "reasons": step.reasons} for step in steps]}))
+        return Exit.DONE
+    for step in steps:
+        reasons = "; ".join(step.reasons[:4]) + ("; ..." if len(step.reasons) > 4 else "")
+        _out(f"{'run      ' if step.stale else 'unchanged'}  {step.stage:<32}{reasons}")
+    return Exit.DONE
+
+
+@app.command
+def status(*, json_: Json = False) -> int:
+    """Show what exists: every artifact with its shards, rows and size."""
+    from flows.status import artifacts
+
+    rows = artifacts(ROOT / "artifacts")
+    if json_:
+        _out(json.dumps({"artifacts": rows}))
+        return Exit.DONE
+    for row in rows:
+        _out(f"{row['artifact']:<40}{row['shards']:>6} shards{row['rows']:>12,} rows{row['bytes'] / 1e6:>10.1f} MB")
+    _out() if rows else _out("nothing yet; `./rpt demo` or `./rpt run` makes it")
+    return Exit.DONE
+
+
+@app.command
+def verify(*, json_: Json = False) -> int:
+    """Read every shard of every artifact against its digest and its contract; exit code 3 names those that fail."""
+    from flows.status import verify_all
+
+    problems = verify_all(ROOT / "artifacts")
+    if json_:
+        _out(json.dumps({"problems": problems}))
+    else:
+        for problem in problems:
+            _out(problem)
+        _out(f"{len(problems)} problems" if problems else "every shard is as its manifest and contract say")
+    return Exit.CONTRACT if problems else Exit.DONE
+
+
+@app.command
+def up(*, port: Annotated[int, Parameter(help="preferred port of the Prefect server")] = 4200) -> int:
+    """Keep a Prefect server and a worker running on loopback until Ctrl-C or `./rpt down`. Uses PREFECT_API_URL instead if it is set."""
+    from flows.serving import serve
+
+    return serve(port)
+
+
+@app.command
+def down() -> int:
+    """Stop what `./rpt up` started in this workspace."""
+    from flows.serving import stop
+
+    return stop()
+
+
+@app.command
+def env() -> int:
+    """Print shell lines that make `prefect` and `dvc` of this workspace work from any directory: `eval "$(./rpt env)"`."""
+    from flows.serving import environment_lines
+
+    _out("\n".join(environment_lines()))
+    return Exit.DONE
+
+
+@app.command
+def inventory() -> int:
+    """Write sources/*.json, which plain `dvc repro` and `dvc status` look at to see changed input files."""
+    from stages.inventory import write_inventories
+    from stages.parameters import load
+
+    write_inventories(load(ROOT / "params.yaml"))
+    return Exit.DONE
+
+
+@app.command
+def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *, json_: Json = False) -> int:
+    """Run one benchmark and print its figures and bars.
+
+    Example: `./rpt bench pipeline --json`
+    """
+    import subprocess
+
+    from flows.workspace import child_environment
+
+    known = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
+    if name not in known:
+        raise Failure(f"benchmark {name!r}", "there is none of this name", f"one of {', '.join(known)}", Exit.USAGE)
+    command = [sys.executable, "-m", f"benchmarks.{name}", *(["--json"] if json_ else [])]
+    return subprocess.call(command, cwd=ROOT, env=child_environment())
+
+
+def main() -> None:
+    """Run the command line; a Failure becomes one line and its exit code."""
+    os.chdir(ROOT)
+    try:
+        code = app(result_action="return_value")
+    except Failure as failure:
+        sys.stderr.write(f"error: {failure.what}\n  cause:  {failure.cause}\n  remedy: {failure.remedy}\n")
+        code = failure.code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run the same command again to go on\n")
+        code = Exit.INTERRUPTED
+    sys.exit(int(code or 0))
+
+
+if __name__ == "__main__":
+    main()

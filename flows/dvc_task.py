@@ -1,0 +1,121 @@
+"""The only caller of DVC: what the DAG is, what is stale and why, and one stage at a time brought up to date.
+
+`python -m flows.dvc_task` prints the state as JSON. DVC is imported in that child only; it touches signals and holds locks.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from data_contracts.failure import Exit, Failure
+from flows.workspace import ROOT, child_environment
+from infra.leash import leashed, release
+
+
+@dataclass(frozen=True)
+class StageState:
+    """One stage of dvc.yaml: the stages it needs, and what changed since it last ran (nothing: it is up to date)."""
+
+    name: str
+    needs: tuple[str, ...]
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended: ran, restored (from DVC's run cache) or unchanged; `code` is the stage's own exit code."""
+
+    result: str
+    code: int = 0
+    reason: str = ""
+    retry: bool = False
+
+
+def read_state() -> list[StageState]:
+    """All stages in the order of the DAG, ties in the order of dvc.yaml.
+
+    Raises:
+        Failure: if DVC cannot read the project.
+    """
+    command = [sys.executable, "-m", "flows.dvc_task"]
+    child = subprocess.run(command, cwd=ROOT, env=child_environment(), text=True, capture_output=True, check=False)
+    if child.returncode:
+        reason = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
+        raise Failure("DVC could not read the pipeline", reason[0], "see `dvc status` for the whole message", Exit.ENVIRONMENT)
+    return [StageState(row["name"], tuple(row["needs"]), tuple(row["changes"])) for row in json.loads(child.stdout)]
+
+
+def reproduce(stage: str, environment: dict[str, str], on_message: Callable[[dict], None], on_line: Callable[[str], None]) -> Outcome:
+    """`dvc repro --single-item STAGE` in a process group of its own that ends with us; messages and log lines as they come."""
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    child = leashed(
+        command, cwd=ROOT, env=child_environment(**environment), text=True, bufsize=1, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    result, said, last = "unchanged", dict[str, Any](), deque[str](maxlen=3)
+    try:
+        assert child.stdout
+        for line in map(str.rstrip, child.stdout):
+            if line.startswith('{"event"'):
+                message = json.loads(line)
+                if message["event"] == "outcome":
+                    said = message
+                else:
+                    on_message(message)
+            elif line:
+                last.append(line)
+                on_line(line)
+            if line.startswith("Running stage"):
+                result = "ran"
+            elif "is cached - skipping run" in line:
+                result = "restored"
+        code = child.wait()
+    finally:
+        release(child)
+    if not code:
+        return Outcome(result)
+    return Outcome("failed", said.get("code") or Exit.STAGE_FAILED, said.get("reason") or " / ".join(last), bool(said.get("retry")))
+
+
+def _changes(status: list) -> list[str]:
+    """DVC's status of one stage as sentences such as `params.yaml: scoring.candidates modified`."""
+    sentences = []
+    for item in status:
+        if isinstance(item, str):
+            sentences.append(item)
+            continue
+        for kind, entries in item.items():
+            for name, change in entries.items():
+                if isinstance(change, dict):
+                    sentences += [f"{key} {state}" for key, state in change.items()]
+                else:
+                    sentences.append(f"{name} {'missing' if change == 'deleted' else change}" + (" (output)" if kind == "changed outs" else ""))
+    return sentences
+
+
+def _print_state() -> None:
+    import networkx
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        graph, status = repo.index.graph, repo.status()
+        place = {stage: number for number, stage in enumerate(repo.index.stages)}
+        order = networkx.lexicographical_topological_sort(graph.reverse(), key=place.__getitem__)
+        rows = [
+            {
+                "name": stage.addressing,
+                "needs": [other.addressing for other in sorted(graph.successors(stage), key=place.__getitem__)],
+                "changes": _changes(status.get(stage.addressing, [])),
+            }
+            for stage in order
+        ]
+    sys.stdout.write(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    _print_state()

@@ -1,0 +1,147 @@
+"""Carries out a plan, stage by stage, whoever asked for it; and keeps the log of events that every display reads.
+
+Events are JSON lines in `.run/events.jsonl`: plan, begin, progress, note, line, end, failure, finish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from data_contracts.failure import Exit, Failure
+from flows.dvc_task import Outcome, read_state, reproduce
+from flows.overrides import apply_overrides
+from flows.plan import Step, make_plan
+from flows.workspace import ROOT, STATE, child_environment
+from infra.leash import release
+from stages.inventory import write_inventories
+from stages.parameters import Configuration, load
+from stages.stage import SHARD_STAGES
+
+EVENTS = STATE / "events.jsonl"
+
+Around = Callable[[Step, Callable[[], str]], str]
+
+
+class EventLog:
+    """Appends events to the log and hands them to a listener."""
+
+    def __init__(self, listener: Callable[[dict], None] | None = None, path: Path = EVENTS):
+        path.parent.mkdir(exist_ok=True)
+        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the run
+        self._listener = listener
+
+    def __call__(self, event: str, **facts: object) -> None:
+        message = {"event": event, **facts}
+        self._file.write(json.dumps(message) + "\n")
+        self._file.flush()
+        if self._listener:
+            self._listener(message)
+
+
+def prepare(overrides: dict[str, object], stages: list[str]) -> tuple[Configuration, list[Step]]:
+    """Write the overrides into params.yaml, bring the inventories up to date, and plan.
+
+    Raises:
+        Failure: for a wrong parameter or stage, or a corpus without input.
+    """
+    apply_overrides(ROOT / "params.yaml", overrides)
+    configuration = load(ROOT / "params.yaml")
+    with contextlib.chdir(ROOT):
+        write_inventories(configuration)
+    return configuration, make_plan(read_state(), stages)
+
+
+def execute(steps: list[Step], configuration: Configuration, log: EventLog, around: Around = lambda step, work: work()) -> dict[str, str]:
+    """Bring every step up to date in order; stage -> ran, restored or unchanged. `around` may wrap the work of each, as a task say.
+
+    Raises:
+        Failure: of the first stage that failed, with the stage's own exit code.
+    """
+    log("plan", stages=[{"stage": step.stage, "reasons": list(step.reasons)} for step in steps])
+    results: dict[str, str] = {}
+    try:
+        with LocalRay() as ray:
+            for number, step in enumerate(steps, 1):
+                results[step.stage] = around(step, partial(_bring_up_to_date, step, number, len(steps), ray, configuration, log))
+    except Failure as failure:
+        log("failure", code=int(failure.code), what=failure.what, cause=failure.cause, remedy=failure.remedy)
+        raise
+    log("finish", results=results)
+    return results
+
+
+def _bring_up_to_date(step: Step, number: int, of: int, ray: LocalRay, configuration: Configuration, log: EventLog) -> str:
+    if not step.stale:
+        log("end", stage=step.stage, number=number, result="unchanged", seconds=0.0)
+        return "unchanged"
+    log("begin", stage=step.stage, number=number, of=of)
+    began = time.monotonic()
+    environment = ray.environment() if step.stage.split("@")[0] in SHARD_STAGES else {}
+    for attempt in range(configuration.runtime.retries + 1):
+        outcome = reproduce(
+            step.stage,
+            environment,
+            lambda message: log(message.pop("event"), stage=step.stage, **message),
+            lambda line: log("line", stage=step.stage, text=line),
+        )
+        # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
+        if not (outcome.code and outcome.retry):
+            break
+        log("line", stage=step.stage, text=f"attempt {attempt + 1} failed: {outcome.reason}")
+    log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(time.monotonic() - began, 1))
+    if outcome.code:
+        raise _failure(step.stage, outcome)
+    return outcome.result
+
+
+def _failure(stage: str, outcome: Outcome) -> Failure:
+    parts = outcome.reason.split(" | ")
+    if len(parts) == 3:
+        return Failure(f"{stage}: {parts[0]}", parts[1], parts[2], Exit(outcome.code))
+    return Failure(f"{stage} failed", outcome.reason, f"see {EVENTS.relative_to(ROOT)} for its whole log", Exit(outcome.code))
+
+
+class LocalRay:
+    """One Ray for the whole run, in a child of its own, started when the first stage needs it; RAY_ADDRESS points elsewhere instead."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen | None = None
+        self._environment: dict[str, str] = {}
+
+    def __enter__(self) -> LocalRay:
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """What a stage needs to find Ray.
+
+        Raises:
+            Failure: (exit code 5) if the local Ray does not start.
+        """
+        inherited = child_environment()
+        if self._child is None and "RAY_ADDRESS" not in inherited:
+            command = [sys.executable, "-m", "infra.local_ray"]
+            with open(STATE / "ray.log", "w", encoding="utf-8") as errors:
+                self._child = subprocess.Popen(
+                    command, cwd=ROOT, env=inherited, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+                )
+            self._environment = next(self._announcements(), {})
+            if not self._environment:
+                raise Failure("the local Ray did not start", "see .run/ray.log", "free memory, or set RAY_ADDRESS", Exit.ENVIRONMENT)
+        return self._environment
+
+    def _announcements(self) -> Iterator[dict[str, str]]:
+        assert self._child and self._child.stdout
+        for line in self._child.stdout:
+            if line.startswith('{"RAY_ADDRESS"'):
+                yield json.loads(line)
+
+    def __exit__(self, *_: object) -> None:
+        if self._child:
+            release(self._child)

@@ -1,0 +1,85 @@
+"""Overrides are edits that stay: they are written into params.yaml, comments kept, so that dvc.lock tells the truth."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from data_contracts.failure import Exit, Failure
+from stages.parameters import check
+
+
+def _editor() -> YAML:
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 4096
+    editor.indent(mapping=2, sequence=4, offset=2)
+    return editor
+
+
+def parse_override(text: str) -> tuple[str, object]:
+    """`scoring.candidates=12` -> ("scoring.candidates", 12); the value is read as YAML.
+
+    Raises:
+        Failure: (exit code 2) without an equals sign.
+    """
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise Failure(f"override {text!r}", "it has no '='", "write it as scoring.candidates=12", Exit.USAGE)
+    return key.strip(), YAML(typ="safe").load(value)
+
+
+def apply_overrides(path: Path, overrides: dict[str, object]) -> str:
+    """Write dotted overrides into a params.yaml and return the changed lines as a unified diff; nothing is written if the result is invalid.
+
+    Raises:
+        Failure: (exit code 2) for an unknown key or a value out of its limits.
+    """
+    before = path.read_text(encoding="utf-8")
+    editor = _editor()
+    document = editor.load(before)
+    for dotted, value in overrides.items():
+        _set(document, dotted, value)
+    check(YAML(typ="safe").load(_dump(editor, document)))
+    unchanged = all(_get(_editor().load(before), dotted) == value for dotted, value in overrides.items())
+    if unchanged:
+        return ""
+    after = _dump(editor, document)
+    temporary = path.with_suffix(".yaml.tmp")
+    temporary.write_text(after, encoding="utf-8")
+    os.replace(temporary, path)
+    return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), path.name, path.name, n=0))
+
+
+def _dump(editor: YAML, document: Any) -> str:
+    buffer = io.StringIO()
+    editor.dump(document, buffer)
+    return buffer.getvalue()
+
+
+def _parent(document: Any, dotted: str) -> tuple[Any, str]:
+    *parents, leaf = dotted.split(".")
+    node = document
+    for part in parents:
+        if not isinstance(node, dict) or part not in node:
+            known = sorted(node) if isinstance(node, dict) else []
+            raise Failure(f"override {dotted!r}", f"params.yaml has no {part!r}, only {known}", "check the spelling", Exit.USAGE)
+        node = node[part]
+    if not isinstance(node, dict):
+        raise Failure(f"override {dotted!r}", f"{'.'.join(parents)} is a value, not a section", "check the spelling", Exit.USAGE)
+    return node, leaf
+
+
+def _get(document: Any, dotted: str) -> object:
+    node, leaf = _parent(document, dotted)
+    return node.get(leaf)
+
+
+def _set(document: Any, dotted: str, value: object) -> None:
+    node, leaf = _parent(document, dotted)
+    node[leaf] = value

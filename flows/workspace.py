@@ -1,0 +1,59 @@
+"""The checkout as a workspace: where it is, who uses it, and the environment its children get."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_contracts.failure import Exit, Failure
+
+ROOT = Path(__file__).resolve().parents[1]
+STATE = ROOT / ".run"
+
+QUIET = {
+    "DVC_NO_ANALYTICS": "1",
+    "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Our environment for a child process: our Python first, telemetry off, JAX's compilation cache kept in the workspace."""
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(STATE / "jax-cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**cache, **QUIET, **os.environ, "PATH": path, **extra}
+
+
+@contextlib.contextmanager
+def workspace_lock(purpose: str) -> Iterator[None]:
+    """Hold the workspace: one run at a time, however it was started.
+
+    Raises:
+        Failure: (exit code 7) naming who holds it.
+    """
+    STATE.mkdir(exist_ok=True)
+    with open(STATE / "lock", "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = json.loads(file.read() or "{}")
+            cause = f"{holder.get('purpose', 'another run')} (process {holder.get('pid', '?')}) has held it since {holder.get('since', '?')}"
+            raise Failure("this workspace is in use", cause, "wait for it, or stop it and run again", Exit.LOCKED) from None
+        file.truncate(0)
+        file.write(json.dumps({"purpose": purpose, "pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)

@@ -1,0 +1,1 @@
+"""What runs around the pipeline: process leashes, the local Ray, the local Prefect services."""

@@ -1,0 +1,82 @@
+"""`python -m infra.leash COMMAND ...`: a command in its own process group that ends when our standard input closes.
+
+Whoever starts it holds the other end of that pipe, so the command ends with its starter even if that is killed. DVC needs this: it
+ignores a SIGINT sent to it alone and on SIGTERM leaves its command running; only a signal to the whole group stops both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+STEPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+
+
+def leashed(command: list[str], **options) -> subprocess.Popen:
+    """Start `command` on a leash: it lives until it ends, or until we close its stdin or die."""
+    return subprocess.Popen([sys.executable, "-m", "infra.leash", *command], stdin=subprocess.PIPE, start_new_session=True, **options)
+
+
+def release(process: subprocess.Popen, patience: float = 30.0) -> int:
+    """End a leashed process and everything it started; returns its exit code."""
+    if process.stdin:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    try:
+        return process.wait(patience)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
+
+
+def _end(child: subprocess.Popen) -> None:
+    for number, wait in STEPS:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(wait)
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _once(action: Callable[[], None]) -> Callable[..., None]:
+    started = threading.Event()
+
+    def start(*_: object) -> None:
+        if not started.is_set():
+            started.set()
+            threading.Thread(target=action, daemon=True).start()
+
+    return start
+
+
+def main() -> int:
+    """Run the command given as arguments; returns its exit code."""
+    # Jobs started in the background inherit an ignored SIGINT, and their children would never stop on it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    end = _once(lambda: _end(child))
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        end()
+
+    threading.Thread(target=watch, daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    code = child.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""The local Prefect services: a server and a worker on loopback, on leashes, with the deployment registered.
+
+The user's own Prefect profile and database are never touched: everything lives in `.run/prefect`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_contracts.failure import Exit, Failure
+from infra.leash import leashed, release
+
+POOL = "rpt-local"
+DEPLOYMENT = "rpt/full-pipeline"
+START_SECONDS = 180.0
+DEFAULT_PORT = 4200
+
+
+def prefect_environment(root: Path, environment: dict[str, str], api_url: str) -> dict[str, str]:
+    """The environment of a Prefect process of this workspace."""
+    return {
+        **environment,
+        "PREFECT_API_URL": api_url,
+        "PREFECT_HOME": str(root / ".run" / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "NO_COLOR": "1",
+    }
+
+
+def free_port(preferred: int | None) -> int:
+    """`preferred` if nothing listens there, else any free port of loopback."""
+    for port in (preferred, 0):
+        if port is None:
+            continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return probe.getsockname()[1]
+    raise Failure("no free port on loopback", "bind failed", "end some servers", Exit.ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Services:
+    """Running services: where the API is, and the environment to reach it."""
+
+    api_url: str
+    environment: dict[str, str]
+    own_server: bool
+
+
+@contextlib.contextmanager
+def services(root: Path, environment: dict[str, str], api_url: str | None, port: int | None) -> Iterator[Services]:
+    """Server (unless `api_url` is given), worker and registered deployment; all ended on leaving, even if we are killed.
+
+    Raises:
+        Failure: (exit code 5) if one of them does not come up; its log is named.
+    """
+    own_server = api_url is None
+    state = root / ".run"
+    state.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if api_url is None:
+            number = free_port(port)
+            api_url = f"http://127.0.0.1:{number}/api"
+            env = prefect_environment(root, environment, api_url)
+            command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(number)]
+            server = _start(stack, command, root, env, state / "server.log")
+            _wait_for(api_url + "/health", server, state / "server.log")
+        env = prefect_environment(root, environment, api_url)
+        _register(root, env)
+        command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "rpt-worker", "--limit", "1"]
+        _start(stack, command, root, env, state / "worker.log")
+        yield Services(api_url, env, own_server)
+
+
+def _start(stack: contextlib.ExitStack, arguments: list[str], root: Path, environment: dict[str, str], log: Path) -> subprocess.Popen:
+    output = stack.enter_context(open(log, "w", encoding="utf-8"))
+    process = leashed([sys.executable, *arguments], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    stack.callback(release, process)
+    return process
+
+
+def _wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise Failure("the Prefect server did not come up", f"see {log}", "end other servers or free memory, then try again", Exit.ENVIRONMENT)
+
+
+def _register(root: Path, environment: dict[str, str]) -> None:
+    """Create the work pool and the deployment of prefect.yaml."""
+    commands = (["work-pool", "create", POOL, "--type", "process", "--overwrite"], ["--no-prompt", "deploy", "--all"])
+    for command in commands:
+        child = subprocess.run(
+            [sys.executable, "-m", "prefect", *command], cwd=root, env=environment, text=True, capture_output=True, check=False
+        )
+        if child.returncode:
+            reason = (child.stderr or child.stdout).strip()[-500:]
+            raise Failure(f"`prefect {' '.join(command)}` failed", reason, "see .run/server.log", Exit.ENVIRONMENT)
+
+
+@contextlib.contextmanager
+def prefect_client(services: Services) -> Iterator:
+    """A synchronous Prefect client for these services; Prefect reads its settings from the environment when it is imported."""
+    os.environ.update({key: value for key, value in services.environment.items() if key.startswith("PREFECT_")})
+    from prefect import get_client
+
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def mark_orphans_crashed(services: Services) -> None:
+    """Runs that an earlier, killed server of ours calls running are not: say so, so that lists of runs tell the truth."""
+    if not services.own_server:
+        return
+    with prefect_client(services) as client:
+        from prefect.client.schemas.filters import FlowRunFilter
+        from prefect.states import Crashed
+
+        unfinished = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING", "SCHEDULED"]}}})
+        for run in client.read_flow_runs(flow_run_filter=unfinished):
+            client.set_flow_run_state(run.id, Crashed(message="its server was stopped"), force=True)

@@ -1,0 +1,124 @@
+"""`python -m stages STAGE ITEM`: run one stage for one corpus or run. dvc.yaml calls this, and so may you."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from data_contracts.contract import commit, open_artifact
+from data_contracts.failure import Exit, Failure
+from stages import parameters
+from stages.fingerprint import fingerprint, path_digest, source_digest
+from stages.messages import Messages
+from stages.ray_map import ray_map
+from stages.stage import CORPUS_STAGES, RUN_STAGES, Context, Job, ShardStage, load_stage
+
+ARTIFACTS = Path("artifacts")
+SCRATCH = Path(".work")
+
+
+def sections_of(stage: ShardStage | Job, configuration: parameters.Configuration, run: parameters.Run | None) -> dict:
+    """The parameter sections a stage names, as keyword arguments; `recipe` is the one of the run's system."""
+    return {
+        name: configuration.recipes[run.system] if name == "recipe" and run else getattr(configuration, name) for name in stage.sections
+    }
+
+
+def scratch_for(stage: ShardStage | Job, place: str, parts: list) -> Path:
+    """The scratch directory of this exact work; those of earlier, different work on the same output are removed."""
+    parent = SCRATCH / stage.name / place
+    mine = parent / fingerprint(source_digest(Path()), *parts)
+    for other in parent.glob("*"):
+        if other != mine:
+            shutil.rmtree(other)
+    mine.mkdir(parents=True, exist_ok=True)
+    return mine
+
+
+def publish(scratch: Path, target: Path) -> None:
+    """Rename a finished directory or file onto an output; DVC has removed it already, a call by hand has not."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch.replace(target)
+
+
+def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configuration, say: Messages) -> None:
+    """Map a shard stage over the shards of its first input and publish the output."""
+    home = ARTIFACTS / corpus
+    artifacts = [open_artifact(contract, home / contract.name) for contract in stage.reads]
+    sections = sections_of(stage, configuration, None)
+    sides = {name: home / name for name in stage.sides}
+    identity = [[a.digest for a in artifacts], {k: v.model_dump(mode="json") for k, v in sections.items()}]
+    scratch = scratch_for(stage, corpus, [*identity, {k: path_digest(v) for k, v in sides.items()}, stage.writes.version])
+    arguments = {**sections, **{name: path.resolve() for name, path in sides.items()}}
+    ray_map(stage, list(artifacts[0].shards), [a.directory for a in artifacts], scratch, arguments, configuration.runtime, say)
+    commit(stage.writes, scratch)
+    publish(scratch, home / stage.output)
+
+
+def run_job(stage: Job, item: str, configuration: parameters.Configuration, say: Messages) -> None:
+    """Run a job in an empty scratch directory and publish each of its outputs."""
+    run = configuration.runs[item] if stage.name in RUN_STAGES else None
+    corpus = run.corpus if run else item
+    home = ARTIFACTS / corpus
+    scratch = SCRATCH / stage.name / item
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    context = Context(corpus, configuration.corpora[corpus], item if run else None, run, home, scratch, configuration.runtime, say)
+    stage.function(context, **sections_of(stage, configuration, run))
+    for output, place in stage.outputs.items():
+        publish(scratch / output, Path(place.format(corpus=corpus, run=item)))
+
+
+def run_stage(name: str, item: str, say: Messages) -> None:
+    """Run stage `name` for corpus or run `item` with the parameters of params.yaml.
+
+    Raises:
+        Failure: whatever went wrong, with its exit code.
+    """
+    configuration = parameters.load(Path("params.yaml"))
+    known = configuration.runs if name in RUN_STAGES else configuration.corpora if name in CORPUS_STAGES else None
+    if known is None:
+        raise Failure(f"stage {name!r}", "there is no such stage", f"one of {', '.join((*CORPUS_STAGES, *RUN_STAGES))}", Exit.USAGE)
+    if item not in known:
+        raise Failure(f"{name} of {item!r}", "params.yaml does not name it", f"one of {', '.join(known)}", Exit.USAGE)
+    stage = load_stage(name)
+    if isinstance(stage, ShardStage):
+        run_shards(stage, item, configuration, say)
+    else:
+        run_job(stage, item, configuration, say)
+
+
+def _terminated(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str]) -> int:
+    """Run one stage; the last line on standard output is its outcome."""
+    signal.signal(signal.SIGTERM, _terminated)
+    say = Messages()
+    if len(arguments) != 2:
+        say.outcome(Exit.USAGE, "usage: python -m stages STAGE CORPUS_OR_RUN")
+        return Exit.USAGE
+    try:
+        run_stage(*arguments, say)
+    except Failure as failure:
+        say.outcome(failure.code, str(failure), retry=failure.code == Exit.INTERRUPTED)
+        return failure.code
+    except KeyboardInterrupt:
+        say.outcome(Exit.INTERRUPTED, "interrupted; run again to go on where it stopped")
+        return Exit.INTERRUPTED
+    except Exception as error:
+        traceback.print_exc()
+        say.outcome(Exit.STAGE_FAILED, f"{' '.join(arguments)} failed | {type(error).__name__}: {error} | see the traceback above")
+        return Exit.STAGE_FAILED
+    say.outcome(Exit.DONE)
+    return Exit.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

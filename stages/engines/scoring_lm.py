@@ -1,0 +1,88 @@
+"""What every scoring engine offers: the log-probability of a target chunk after a candidate pair and a query chunk.
+
+The reference LM reads (c_j, c_j+1, c_q, c_t) as one prompt of four chunks and scores c_t (paper section 3.2, "Retrieval-Pretrained
+Transformer", arXiv 2306.13421). The prefix (c_j, c_j+1) recurs for many queries, so prefixes and suffixes (c_q, c_t) come apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from model.gpt_neox_config import GPTNeoXConfig
+from model.gpt_neox_files import digest, tokenizer_digest
+
+Progress = Callable[[int, int], None]
+
+
+class ScoringLM(Protocol):
+    """A reference LM ready to score; ordering, batching and sharing of prefixes are the engine's business."""
+
+    def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        """Sums of log-probabilities of the two halves of each pair's target chunk.
+
+        Args:
+            prefixes_PT: int32 [P, 128], the tokens of (c_j, c_j+1).
+            suffixes_ST: int32 [S, 128], the tokens of (c_q, c_t).
+            pairs_n2: int [n, 2], a prefix row and a suffix row per pair, in any order.
+            progress: called with (pairs done, pairs in all), never with less than before.
+
+        Returns:
+            float32 [n, 2] in nats and in the order of the pairs: target tokens 0-31 and 32-63. Their sum is the label's log-probability.
+
+        Raises:
+            ValueError: if shapes differ from these, an index lies outside its array, or a token outside the vocabulary.
+        """
+        ...
+
+    def identity(self) -> dict[str, str]:
+        """What decides the scores: engine, version, weights digest, tokenizer digest, dtype, layout. Equal identities, mergeable labels."""
+        ...
+
+
+def check_pairs(config: GPTNeoXConfig, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray) -> None:
+    """Refuses input that would be scored as something else: engines clip or wrap indices in silence.
+
+    Raises:
+        ValueError: naming the array, the value and the limit.
+    """
+    if prefixes_PT.ndim != 2 or suffixes_ST.ndim != 2 or pairs_n2.ndim != 2 or pairs_n2.shape[1] != 2 or suffixes_ST.shape[1] % 4:
+        raise ValueError(
+            f"prefixes {prefixes_PT.shape}, suffixes {suffixes_ST.shape} and pairs {pairs_n2.shape} must be [P, T], [S, T] and [n, 2], "
+            "a suffix being two chunks of even length"
+        )
+    length = prefixes_PT.shape[1] + suffixes_ST.shape[1]
+    if length > config.max_position_embeddings:
+        raise ValueError(
+            f"a prompt has {length} tokens, the reference LM takes {config.max_position_embeddings}; use a smaller chunk or another model"
+        )
+    for name, values, limit in (
+        ("prefixes", prefixes_PT, config.vocab_size),
+        ("suffixes", suffixes_ST, config.vocab_size),
+        ("pairs (prefix row)", pairs_n2[:, 0], len(prefixes_PT)),
+        ("pairs (suffix row)", pairs_n2[:, 1], len(suffixes_ST)),
+    ):
+        if values.size and not 0 <= int(values.min()) <= int(values.max()) < limit:
+            raise ValueError(
+                f"{name} run from {values.min()} to {values.max()}, allowed are 0 to {limit - 1}; tokenizer, chunks and reference LM must match"
+            )
+
+
+def identity_of(directory: Path, engine: str, version: str, dtype: str) -> dict[str, str]:
+    """The fields of `ScoringLM.identity` for the reference LM in `directory`; `layout` says what is put before what, and what is summed."""
+    return {
+        "engine": engine,
+        "version": version,
+        "weights": digest(directory),
+        "tokenizer": tokenizer_digest(directory),
+        "dtype": dtype,
+        "layout": "c_j c_j+1 c_q c_t, sums over halves of c_t",
+    }
+
+
+def candidate_major(pairs_n2: np.ndarray) -> np.ndarray:
+    """The order that visits each prefix once, with all its suffixes: int [n] positions in `pairs_n2`."""
+    return np.lexsort((pairs_n2[:, 1], pairs_n2[:, 0]))

@@ -1,0 +1,147 @@
+"""Scores with vLLM, on GPUs and, for tests, on its CPU build: prefixes are shared through vLLM's prefix cache.
+
+vLLM was built to generate. Three of its habits would spoil scores in silence, and are met here: a request for prompt
+log-probabilities does not read the cache unless told to; rows of cached positions are uninitialised memory; and a prompt of which
+more than the prefix is cached (the same query under another target) loses scored rows. Blocks of the prefix's length prevent the
+last two, the guard in `_refused` finds them all the same, and such prompts are scored again without the cache.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.gpt_neox_files import read_config
+from stages.engines.scoring_lm import Progress, candidate_major, check_pairs, identity_of
+
+PREFIX_TOKENS, SUFFIX_TOKENS, TARGET_TOKENS = 128, 128, 64
+PROMPT_TOKENS = PREFIX_TOKENS + SUFFIX_TOKENS
+FIRST_SCORED_ROW = PROMPT_TOKENS - TARGET_TOKENS - 1  # row r predicts token r + 1
+BLOCK_TOKENS = PREFIX_TOKENS  # a cache hit covers whole blocks: all of the prefix or nothing
+TRUST_REMOTE_CODE = False
+ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
+CPU_CACHE_BYTES = 1 << 30
+
+
+class VllmScoringLM:
+    """A GPT-NeoX directory as a `ScoringLM` in a vLLM engine of its own, which lives as long as this object.
+
+    Args:
+        directory: config.json, model.safetensors and tokenizer.json.
+        dtype: float32, float16 or bfloat16; on GPUs float16 is the closest to float32 at full speed.
+        window_pairs: prompts handed to vLLM at once; progress is reported after each window.
+
+    Raises:
+        FileNotFoundError, ValueError: if the directory is incomplete or not supported (see model/gpt_neox_files.py).
+    """
+
+    def __init__(self, directory: Path, dtype: str = "float32", window_pairs: int = 4096):
+        self.config = read_config(directory)
+        os.environ.update(ENVIRONMENT)
+        import vllm
+        from vllm.platforms import current_platform
+
+        self._identity = identity_of(directory, "vllm", vllm.__version__, dtype)
+        self.window_pairs = window_pairs
+        self._llm = vllm.LLM(
+            model=str(directory),
+            dtype=dtype,
+            trust_remote_code=TRUST_REMOTE_CODE,
+            load_format="safetensors",
+            skip_tokenizer_init=True,
+            enable_prefix_caching=True,
+            block_size=BLOCK_TOKENS,
+            max_model_len=PROMPT_TOKENS + 1,  # vLLM always generates a token
+            max_num_batched_tokens=128 * 128,  # a multiple of the suffix, so that none is cut
+            max_num_seqs=256,
+            disable_log_stats=True,
+            seed=0,
+            # Compiling and measuring free memory take longer than a CPU test's scoring.
+            enforce_eager=current_platform.is_cpu(),
+            kv_cache_memory_bytes=CPU_CACHE_BYTES if current_platform.is_cpu() else None,
+        )
+        self._scores_given_tokens = bool(self._llm.llm_engine.vllm_config.use_v2_model_runner)
+
+    def identity(self) -> dict[str, str]:
+        """See `ScoringLM.identity`."""
+        return dict(self._identity)
+
+    def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        """See `ScoringLM.score`.
+
+        Raises:
+            ValueError: if the input is not as `ScoringLM.score` states.
+            RuntimeError: if vLLM returns no or non-finite scores for a prompt even without its cache.
+        """
+        if (prefixes_PT.shape[1:], suffixes_ST.shape[1:]) != ((PREFIX_TOKENS,), (SUFFIX_TOKENS,)):
+            raise ValueError(
+                f"prefixes {prefixes_PT.shape} and suffixes {suffixes_ST.shape} must have {PREFIX_TOKENS} and {SUFFIX_TOKENS} tokens; "
+                "for chunks of another length use the jax engine"
+            )
+        check_pairs(self.config, prefixes_PT, suffixes_ST, pairs_n2)
+        order = candidate_major(pairs_n2)
+        scores_n2 = np.empty((len(pairs_n2), 2), np.float32)
+        for start, stop in pairwise([*range(0, len(order), self.window_pairs), len(order)]):
+            at = order[start:stop]
+            prompts = np.concatenate([prefixes_PT[pairs_n2[at, 0]], suffixes_ST[pairs_n2[at, 1]]], axis=1)
+            scores_n2[at] = self._target_logprobs(prompts).reshape(len(at), 2, -1).sum(axis=-1)
+            if progress:
+                progress(stop, len(order))
+        return scores_n2
+
+    def _target_logprobs(self, prompts_nL: np.ndarray) -> np.ndarray:
+        """Log-probabilities of the last 64 tokens of each prompt, float32 [n, 64]."""
+        outputs = self._generate(prompts_nL, skip_cache=False)
+        spoilt = [row for row, output in enumerate(outputs) if _refused(output)]
+        if spoilt:
+            for row, output in zip(spoilt, self._generate(prompts_nL[spoilt], skip_cache=True), strict=True):
+                outputs[row] = output
+        logprobs = [_read(output) for output in outputs]
+        for row, values in enumerate(logprobs):
+            if _refused(outputs[row]) or values is None or not np.isfinite(values).all():
+                raise RuntimeError(
+                    f"vLLM gave {'no' if values is None else 'non-finite'} log-probabilities for prompt {row} of {len(prompts_nL)} with "
+                    f"{outputs[row].num_cached_tokens} tokens from its cache; use dtype float32 or the jax engine"
+                )
+        return np.asarray(logprobs, np.float32)
+
+    def _generate(self, prompts_nL: np.ndarray, skip_cache: bool) -> list[Any]:
+        requests = [{"prompt_token_ids": prompt.tolist()} for prompt in prompts_nL]
+        parameters = [_parameters(prompt, self._scores_given_tokens, skip_cache) for prompt in prompts_nL]
+        return self._llm.generate(requests, parameters, use_tqdm=False)
+
+
+def _parameters(prompt_L: np.ndarray, scores_given_tokens: bool, skip_cache: bool) -> Any:
+    """How to ask for the target's log-probabilities.
+
+    The newer model runner scores given tokens at given rows, so the vocabulary head sees 64 rows. The older one, alone on the CPU,
+    returns every row it computed.
+    """
+    from vllm import SamplingParams
+
+    if scores_given_tokens:
+        target = np.ascontiguousarray(prompt_L[-TARGET_TOKENS:, None], np.int32)
+        asked = {"prompt_logprob_token_ids": target, "prompt_logprob_start": FIRST_SCORED_ROW}
+    else:
+        asked = {"prompt_logprobs": 0, "flat_logprobs": True}
+    return SamplingParams(max_tokens=1, temperature=0.0, detokenize=False, skip_reading_prefix_cache=skip_cache, **asked)
+
+
+def _refused(output: Any) -> bool:
+    """Whether scored rows may be missing or uninitialised, because their positions came from the cache."""
+    return (output.num_cached_tokens or 0) > FIRST_SCORED_ROW or _read(output) is None
+
+
+def _read(output: Any) -> np.ndarray | None:
+    """Log-probabilities of the last 64 prompt tokens, or None where vLLM dropped them. Counted from the end: the first has none."""
+    given = output.prompt_token_id_logprobs
+    if given is not None:
+        return np.asarray(given, np.float32)[:, 0]
+    flat = output.prompt_logprobs
+    if flat is None or len(flat) < TARGET_TOKENS:
+        return None
+    return np.asarray([flat.logprobs[first] for first in flat.start_indices[-TARGET_TOKENS:]], np.float32)

@@ -1,0 +1,36 @@
+"""The name of a scratch directory: equal fingerprints mean that a half-finished stage may go on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+SOURCES = ("stages", "data_contracts", "model")
+
+
+def fingerprint(*parts: object) -> str:
+    """16 hex digits over JSON-able parts.
+
+    Raises:
+        TypeError: for a value without one stable JSON form.
+    """
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+
+
+def source_digest(root: Path) -> str:
+    """Digest of every line of code that can change an artifact's bytes."""
+    digest = hashlib.sha256()
+    for folder in SOURCES:
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def path_digest(path: Path) -> str:
+    """Digest of a file, or of a directory's file names and contents; a manifest stands for the shards it lists."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest = path / "manifest.json"
+    files = [manifest] if manifest.exists() else sorted(item for item in path.rglob("*") if item.is_file())
+    return fingerprint([(str(item.relative_to(path)), hashlib.sha256(item.read_bytes()).hexdigest()) for item in files])

@@ -1,0 +1,246 @@
+"""Every parameter of params.yaml, typed, bounded and described; unknown keys are errors.
+
+All sections but `runtime` are identity: they decide the bytes of an artifact and stand in dvc.yaml as `params:`. `runtime` says where
+and how fast the work runs, never what comes out, so no stage depends on it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from data_contracts.failure import Exit, Failure
+
+Positive = Field(gt=0)
+
+
+class Params(BaseModel):
+    """One frozen section of params.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Corpus(Params):
+    """Where the text of one corpus comes from and how it is split."""
+
+    source: str = Field(min_length=1, description="`python-stdlib`, or a path or glob of text, .jsonl or .parquet files")
+    text_column: str = Field("text", description="field of a JSONL record or column of a Parquet file that holds the text")
+    max_characters: int | None = Field(None, gt=0, description="take documents in hash order until this many characters; null: all")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of the characters held out for choices")
+    test: float = Field(0.2, gt=0, lt=1, description="share of the characters held out for the results")
+
+
+class Run(Params):
+    """One system trained and evaluated on one corpus."""
+
+    corpus: str
+    system: str
+    input: Literal["sequences", "supervision/bm25", "supervision/scored"] = Field(description="the narrowest artifact the system reads")
+    seed: int = Field(0, ge=0)
+
+
+class Geometry(Params):
+    """Sizes that every stage from chunking on must agree on."""
+
+    chunk_tokens: int = Field(gt=1, le=1024, multiple_of=2, description="m, tokens a chunk (paper: 64)")
+    sequence_chunks: int = Field(gt=1, description="chunks a training sequence (paper: 256)")
+    stride_chunks: int = Field(ge=1, description="w, window stride in chunks (paper: 16); attention sees up to two strides")
+
+    @model_validator(mode="after")
+    def _whole_strides(self) -> Geometry:
+        if self.sequence_chunks % self.stride_chunks or self.sequence_chunks < 4 * self.stride_chunks:
+            raise ValueError(
+                f"sequence_chunks {self.sequence_chunks} must be a multiple of stride_chunks {self.stride_chunks} and at least 4 of them"
+            )
+        return self
+
+    @property
+    def sequence_tokens(self) -> int:
+        """L, tokens a training sequence."""
+        return self.sequence_chunks * self.chunk_tokens
+
+
+class Ingestion(Params):
+    """What counts as a document."""
+
+    min_document_chars: int = Field(ge=1, description="shorter documents are quarantined as too_short")
+    max_quarantine_fraction: float = Field(description="above this share of rejected inputs the run ends with exit code 4", ge=0, le=1)
+    shards: int = Field(ge=1, le=4096, description="about how many shards to aim at; a shard is at least 64 KiB and at most 128 MiB of text")
+
+
+class Tokenization(Params):
+    """Which tokenizer."""
+
+    tokenizer: str = Field(description="`train` (byte-level BPE on the train split), a tokenizer.json file, or a Hugging Face name")
+    revision: str | None = Field(None, description="commit of the Hugging Face tokenizer")
+    vocabulary_size: int = Field(gt=256, le=2**20, description="only for `train`")
+
+
+class Mining(Params):
+    """BM25 candidate mining (paper section 3.2)."""
+
+    max_candidates: int = Field(ge=1, le=1024, description="candidates stored a query; scoring takes the first `scoring.candidates`")
+    k1: float = Field(1.5, gt=0)
+    b: float = Field(0.75, ge=0, le=1)
+    epsilon: float = Field(0.25, ge=0, description="rank-bm25's floor for negative idf, as a share of the mean idf")
+
+
+class ReferenceLM(Params):
+    """The language model whose log-probabilities become labels; trained from scratch on the train split."""
+
+    layers: int = Positive
+    width: int = Positive
+    heads: int = Positive
+    tokens: int = Field(gt=0, description="training tokens at most; never more than two epochs of the train split")
+    batch: int = Field(gt=0, description="windows of four chunks a step")
+    learning_rate: float = Positive
+    seed: int = Field(0, ge=0)
+
+
+class Scoring(Params):
+    """How many candidates of how many queries are scored."""
+
+    candidates: int = Field(ge=1, description="k: candidates scored a query of the train split (paper: 20)")
+    evaluation_candidates: int = Field(ge=1, description="the same for validation and test")
+    query_fraction: float = Field(1.0, gt=0, le=1, description="share of train queries labelled, chosen by hash: the largest lever on cost")
+    evaluation_query_fraction: float = Field(1.0, gt=0, le=1, description="the same for validation and test")
+    engine: Literal["jax"] = "jax"
+
+
+class Packing(Params):
+    """How supervision is laid out beside the training sequences."""
+
+    lexical_candidates: int = Field(ge=1, description="BM25 candidates a chunk that RETRO and RPT-Lex see in training (paper: 20)")
+
+
+class Training(Params):
+    """What all systems of a comparison share."""
+
+    layers: int = Field(ge=2)
+    width: int = Positive
+    heads: int = Positive
+    dropout: float = Field(ge=0, lt=1)
+    steps: int = Positive
+    batch: int = Field(gt=0, description="training sequences a step")
+    learning_rate: float = Positive
+    warmup: float = Field(description="share of the run over which the learning rate rises", ge=0, le=1)
+
+
+class Recipe(Params):
+    """What is particular to one system; `null` where the system has no such part."""
+
+    cca_layers: tuple[int, ...] = Field((), description="layers with chunked cross-attention, 1 = first")
+    neighbours: int = Field(0, ge=0, description="K, neighbours a chunk reads")
+    gate_window: int = Field(1, ge=1, description="chunks whose neighbours the gate attends to (paper: 64)")
+    zero_init_cca: bool = Field(True, description="start from the plain decoder: cross-attention output projections begin at zero")
+    ranking_weight: float = Field(0.0, ge=0, description="alpha_ret, for the loss normalised per labelled query")
+    ranking_ramp: float = Field(0.05, ge=0, le=1, description="share of the run over which alpha_ret rises from 0")
+    margin_max: float = Field(1.0, ge=1, description="tau at the end of the run; it starts at 1")
+    gold_until: float = Field(0.9, gt=0, le=1, description="share of the run over which gold neighbours give way to the model's own")
+
+
+class Evaluation(Params):
+    """What is held out."""
+
+    split: Literal["validation", "test"] = "test"
+    max_tokens_per_document: int = Field(gt=0, description="only so many tokens from the start of each document")
+
+
+class Report(Params):
+    """Uncertainty in the report."""
+
+    bootstrap_samples: int = Field(gt=0, le=100_000)
+
+
+class Runtime(Params):
+    """Where and how fast; never part of an artifact's identity."""
+
+    workers: int | None = Field(None, ge=1, description="Ray CPUs of a local Ray; null: all cores")
+    object_store_mb: int = Field(256, ge=80, description="shared memory of a local Ray", json_schema_extra={"unit": "MiB"})
+    retries: int = Field(1, ge=0, description="times a stage is tried again after a lost worker")
+    scoring_batch: int = Field(128, ge=1, description="pairs a model call")
+
+
+class Configuration(Params):
+    """params.yaml as a whole."""
+
+    corpora: dict[str, Corpus]
+    runs: dict[str, Run]
+    geometry: Geometry
+    ingestion: Ingestion
+    tokenization: Tokenization
+    mining: Mining
+    reference_lm: ReferenceLM
+    scoring: Scoring
+    packing: Packing
+    training: Training
+    recipes: dict[str, Recipe]
+    evaluation: Evaluation
+    report: Report
+    runtime: Runtime
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Configuration:
+        for name, run in self.runs.items():
+            for kind, value, known in (("corpus", run.corpus, self.corpora), ("system", run.system, self.recipes)):
+                if value not in known:
+                    raise ValueError(f"runs.{name}.{kind} is {value!r}, known are {sorted(known)}")
+        limit = self.mining.max_candidates
+        asked = {
+            "scoring.candidates": self.scoring.candidates,
+            "scoring.evaluation_candidates": self.scoring.evaluation_candidates,
+            "packing.lexical_candidates": self.packing.lexical_candidates,
+        }
+        for name, value in asked.items():
+            if value > limit:
+                raise ValueError(f"{name} is {value}, mining.max_candidates only {limit}: raise mining.max_candidates")
+        return self
+
+
+def load(path: Path) -> Configuration:
+    """The checked configuration of a params.yaml.
+
+    Raises:
+        Failure: (exit code 2) naming every wrong key or value, with the nearest known key for a misspelt one.
+    """
+    try:
+        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise Failure(f"{path.name} cannot be read", str(error).replace("\n", " "), "put the file right", Exit.USAGE) from error
+    return check(raw)
+
+
+def check(raw: object) -> Configuration:
+    """The configuration in plain data; raises like `load`."""
+    try:
+        return Configuration.model_validate(raw)
+    except ValidationError as error:
+        reasons = "; ".join(_explain(item) for item in error.errors())
+        raise Failure("params.yaml is not valid", reasons, "see stages/parameters.py for every key and its limits", Exit.USAGE) from error
+
+
+def _explain(item: dict) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{key or 'params.yaml'}: {item['msg']} (found {str(item['input'])[:60]!r})"
+    known = sorted(_section_at(item["loc"][:-1]).model_fields)
+    near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+    return f"{key}: unknown parameter" + (f", did you mean {near[0]!r}?" if near else f", known are {known}")
+
+
+def _section_at(location: tuple[int | str, ...]) -> type[Params]:
+    """The model that describes one place of params.yaml; a name chosen by the user stands for any entry of its mapping."""
+    model: Any = Configuration
+    entry = False
+    for part in location:
+        if entry:
+            entry = False
+            continue
+        annotation = model.model_fields[str(part)].annotation
+        entry = get_origin(annotation) is dict
+        model = get_args(annotation)[1] if entry else annotation
+    return model

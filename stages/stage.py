@@ -1,0 +1,88 @@
+"""What a stage is: a name, a function and what it reads and writes. Running it is somebody else's business.
+
+A `ShardStage` is a pure function for one shard, `table(s) -> table`, and keeps the shard names of what it reads. A `Job` sees whole
+artifacts: it trains, evaluates or reports. Both get the sections of params.yaml that they name, and no others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_contracts.contract import Contract
+from stages.messages import Messages
+from stages.parameters import Corpus, Run, Runtime
+
+SHARD_STAGES = ("tokenization", "chunking", "mining", "scoring", "packing", "lexical_supervision", "semantic_supervision")
+CORPUS_STAGES = (
+    "ingestion",
+    "tokenizer",
+    "tokenization",
+    "chunking",
+    "mining",
+    "reference_lm",
+    "scoring",
+    "packing",
+    "lexical_supervision",
+    "semantic_supervision",
+    "report",
+)
+RUN_STAGES = ("training", "evaluation")
+
+
+@dataclass(frozen=True)
+class ShardStage:
+    """`function(*tables, **sections, **sides) -> table`; `sides` are directories or files given as Path keywords.
+
+    `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel inside.
+    """
+
+    name: str
+    function: Callable
+    sections: tuple[str, ...]
+    reads: tuple[Contract, ...]
+    writes: Contract
+    output: str
+    sides: tuple[str, ...] = ()
+    cpus: int = 1
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a job sees: its corpus, its run if it has one, where to read and where to write."""
+
+    corpus: str
+    source: Corpus
+    run_name: str | None
+    run: Run | None
+    inputs: Path
+    scratch: Path
+    runtime: Runtime
+    say: Messages
+
+    def input(self, name: str) -> Path:
+        """An artifact of the same corpus."""
+        return self.inputs / name
+
+    def out(self, name: str) -> Path:
+        """The directory to write the output `name` to; it appears in its place whole or not at all."""
+        path = self.scratch / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@dataclass(frozen=True)
+class Job:
+    """`function(context, **sections)` writes each of `outputs`: name in the scratch directory -> place, with {corpus} and {run}."""
+
+    name: str
+    function: Callable
+    sections: tuple[str, ...]
+    outputs: dict[str, str]
+
+
+def load_stage(name: str) -> ShardStage | Job:
+    """The stage of module `stages.<name>`, imported only now, because some pull in JAX."""
+    return importlib.import_module(f"stages.{name}").STAGE
