@@ -21,6 +21,13 @@ def unknown_splits(table: pa.Table) -> Iterator[str]:
         yield f"unknown splits {sorted(odd)}"
 
 
+def document_runs(doc_ids: pa.ChunkedArray) -> list[tuple[str, int, int]]:
+    """(doc_id, first row, row after the last) of each document; rows of a document stand together."""
+    ids = doc_ids.to_pylist()
+    bounds = [0, *(row for row in range(1, len(ids)) if ids[row] != ids[row - 1]), len(ids)] if ids else [0]
+    return [(ids[begin], begin, end) for begin, end in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
 def _check_documents(table: pa.Table) -> Iterator[str]:
     yield from unknown_splits(table)
     if not pc.all(pc.equal(pc.cast(pc.utf8_length(table.column("text")), pa.int64()), table.column("num_chars"))).as_py():
@@ -55,6 +62,7 @@ REASONS = {
     "unreadable": "the file or record could not be parsed",
     "not_text": "the text field is missing or is not a string",
     "not_unicode": "lone surrogates, which no UTF-8 file can hold",
+    "beyond_limit": "a good document, left out because corpora.<name>.max_characters was reached",
 }
 
 

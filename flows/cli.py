@@ -169,6 +169,22 @@ def env() -> int:
 
 
 @app.command
+def config(*, override: Overrides = (), json_: Json = False) -> int:
+    """Check params.yaml and print it, or edit it: `./rpt config -o scoring.candidates=12` prints the changed lines."""
+    from flows.overrides import apply_overrides
+    from stages.parameters import load
+
+    path = ROOT / "params.yaml"
+    change = apply_overrides(path, _parsed(override))
+    configuration = load(path)
+    if json_:
+        _out(configuration.model_dump_json(indent=1))
+    else:
+        _out((change or "nothing to change") if override else path.read_text(encoding="utf-8"))
+    return Exit.DONE
+
+
+@app.command
 def inventory() -> int:
     """Write sources/*.json, which plain `dvc repro` and `dvc status` look at to see changed input files."""
     from stages.inventory import write_inventories

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 LINE_SECONDS = 10.0
+LINES_ON_FAILURE = 15
 MARKS = {"ran": "done", "restored": "restored from the cache", "unchanged": "unchanged", "failed": "FAILED"}
 
 
@@ -25,8 +27,9 @@ class Display:
         self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
         self._verbose = verbose
         self._bar: Progress | None = None
-        self._stages = self._shown = 0
-        self._last = self._began = 0.0
+        self._stages = 0
+        self._last = 0.0
+        self._lines: deque[str] = deque(maxlen=LINES_ON_FAILURE)
         self.results: dict[str, str] = {}
 
     def __call__(self, event: dict) -> None:
@@ -50,7 +53,8 @@ class Display:
         self._say(f"{self._stages} stages, {len(stale)} to look at" if stale else f"{self._stages} stages, nothing to do")
 
     def _on_begin(self, event: dict) -> None:
-        self._began = self._last = time.monotonic()
+        self._last = time.monotonic()
+        self._lines.clear()
         title = f"[{event['number']:>2}/{event['of']}] {event['stage']}"
         if not self._console.is_terminal:
             self._say(f"{title} ...")
@@ -79,6 +83,7 @@ class Display:
         self._say(f"        {event['markdown'].replace('**', '')}", "dim")
 
     def _on_line(self, event: dict) -> None:
+        self._lines.append(event["text"])
         if self._verbose:
             self._say(f"        {event['text']}", "dim")
 
@@ -89,3 +94,6 @@ class Display:
             style = "red" if event["result"] == "failed" else "green"
             number = f"[{event['number']:>2}/{self._stages}]"
             self._say(f"{number} {event['stage']}: {MARKS[event['result']]} in {event['seconds']:.1f} s", style)
+        if event["result"] == "failed" and not self._verbose:
+            for line in self._lines:
+                self._say(f"        {line}", "dim")

@@ -19,6 +19,8 @@ def _editor() -> YAML:
     editor.preserve_quotes = True
     editor.width = 4096
     editor.indent(mapping=2, sequence=4, offset=2)
+    # Written out, or every `null` in the file would change into nothing with the first edit.
+    editor.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
     return editor
 
 

@@ -67,7 +67,8 @@ def best_candidates(
             seen_chunks = eligible
             idf = prefix_idf(seen, eligible, mining.epsilon)
         block = queries[begin : begin + stride_chunks].toarray() * idf
-        scores = np.asarray(weights[:eligible] @ block.T).T
+        # Ranked as stored: in float64 the order of summation would decide between chunks that BM25 calls equal.
+        scores = np.asarray(weights[:eligible] @ block.T).T.astype(np.float32)
         for offset, row in enumerate(scores):
             order = eligible - 1 - np.argsort(-row[::-1], kind="stable")[: mining.max_candidates]
             yield begin + offset, order, row[order]

@@ -98,17 +98,16 @@ def plan_shards(documents: list[Document], shards: int) -> Iterator[list[Documen
         yield group
 
 
-def within(documents: list[Document], max_characters: int | None) -> list[Document]:
-    """Documents in hash order until `max_characters` is reached, but always three, so that the corpus can be split."""
-    if max_characters is None:
-        return documents
-    kept, total = list[Document](), 0
+def within(documents: list[Document], max_characters: int | None) -> tuple[list[Document], list[Record]]:
+    """Documents in hash order until `max_characters` is reached, but always three, so that the corpus can be split; and what is left out."""
+    total, count = 0, 0
     for document in documents:
-        if total >= max_characters and len(kept) >= 3:
+        if max_characters is not None and total >= max_characters and count >= 3:
             break
-        kept.append(document)
         total += len(document.text)
-    return kept
+        count += 1
+    detail = f"max_characters is {max_characters}"
+    return documents[:count], [_reject(document.record, "beyond_limit", detail) for document in documents[count:]]
 
 
 def ingest(context: Context, ingestion: Ingestion) -> None:
@@ -125,18 +124,18 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
         cause = f"{len(rejected)} of {inputs} inputs: {counts}, first: {rejected[0].source} ({rejected[0].detail})"
         remedy = "mend the corpus, or raise ingestion.max_quarantine_fraction"
         raise Failure("too many inputs were quarantined", cause, remedy, Exit.QUARANTINE)
-    kept = within(documents, context.source.max_characters)
+    kept, surplus = within(documents, context.source.max_characters)
     splits = assign_splits(kept, context.source)
     groups = list(plan_shards(kept, ingestion.shards))
     for number, group in enumerate(groups):
         write_shard(DOCUMENTS, documents_table(context.corpus, group, splits), context.out("documents") / f"part-{number:05d}.parquet")
         context.say.progress(number + 1, len(groups), "shards")
-    write_shard(QUARANTINE, quarantine_table(rejected), context.out("quarantine") / "part-00000.parquet")
+    write_shard(QUARANTINE, quarantine_table(rejected + surplus), context.out("quarantine") / "part-00000.parquet")
     commit(DOCUMENTS, context.out("documents"))
     commit(QUARANTINE, context.out("quarantine"))
     context.say.note(
-        f"**{context.corpus}**: {inputs} inputs = {len(documents)} documents + {len(rejected)} quarantined {counts or ''}; "
-        f"{len(kept)} documents kept ({sum(len(d.text) for d in kept):,} characters): "
+        f"**{context.corpus}**: {inputs} inputs = {len(kept)} documents ({sum(len(d.text) for d in kept):,} characters) + "
+        f"{len(surplus)} beyond max_characters + {len(rejected)} quarantined {counts or ''}; "
         + ", ".join(f"{split} {sum(value == split for value in splits.values())}" for split in ("train", "validation", "test"))
     )
 

@@ -10,17 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from data_contracts.candidates import CANDIDATES
+from data_contracts.documents import document_runs
 from data_contracts.tokens import CHUNKS, list_rows
 from stages.bm25 import best_candidates
 from stages.parameters import Geometry, Mining
 from stages.stage import ShardStage
-
-
-def document_runs(doc_ids: pa.ChunkedArray) -> list[tuple[str, int, int]]:
-    """(doc_id, first row, row after the last) of each document; rows of a document stand together."""
-    ids = doc_ids.to_pylist()
-    bounds = [0, *(row for row in range(1, len(ids)) if ids[row] != ids[row - 1]), len(ids)] if ids else [0]
-    return [(ids[begin], begin, end) for begin, end in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
 def _pools(full_chunks: int, split: str, sequence_chunks: int) -> list[tuple[int, int]]:
@@ -47,7 +41,7 @@ def mine(chunks: pa.Table, geometry: Geometry, mining: Mining) -> pa.Table:
                     columns["query_chunk"].append(np.full(len(order), start + query, np.int32))
                     columns["candidate_chunk"].append((start + order).astype(np.int32))
                     columns["rank"].append(np.arange(len(order), dtype=np.int16))
-                    columns["bm25"].append(scores.astype(np.float32))
+                    columns["bm25"].append(scores)
                     columns["doc_id"] += [doc_id] * len(order)
                     columns["split"] += [splits[begin]] * len(order)
                     columns["query_form"] += [form] * len(order)

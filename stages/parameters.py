@@ -131,10 +131,10 @@ class Training(Params):
 
 
 class Recipe(Params):
-    """What is particular to one system; `null` where the system has no such part."""
+    """What is particular to one system; Transformer-XL needs none of it."""
 
     cca_layers: tuple[int, ...] = Field((), description="layers with chunked cross-attention, 1 = first")
-    neighbours: int = Field(0, ge=0, description="K, neighbours a chunk reads")
+    neighbours: int = Field(1, ge=1, description="K, neighbours a chunk reads (paper: 2)")
     gate_window: int = Field(1, ge=1, description="chunks whose neighbours the gate attends to (paper: 64)")
     zero_init_cca: bool = Field(True, description="start from the plain decoder: cross-attention output projections begin at zero")
     ranking_weight: float = Field(0.0, ge=0, description="alpha_ret, for the loss normalised per labelled query")
@@ -162,7 +162,6 @@ class Runtime(Params):
     workers: int | None = Field(None, ge=1, description="Ray CPUs of a local Ray; null: all cores")
     object_store_mb: int = Field(256, ge=80, description="shared memory of a local Ray", json_schema_extra={"unit": "MiB"})
     retries: int = Field(1, ge=0, description="times a stage is tried again after a lost worker")
-    scoring_batch: int = Field(128, ge=1, description="pairs a model call")
 
 
 class Configuration(Params):

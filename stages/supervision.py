@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from data_contracts.documents import document_runs
 from data_contracts.sequences import SUPERVISION
-from stages.mining import document_runs
 from stages.parameters import Geometry
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -39,8 +40,6 @@ class JaxScoringLM:
         self.window_prefixes = window_prefixes
         self._identity = identity_of(directory, "jax", jax.__version__, dtype)
         self.config, self.params = load(directory, dtype)
-        self._prefixes = jax.jit(prefix_keys_values, static_argnums=1)
-        self._suffixes = jax.jit(_half_sums, static_argnums=1)
 
     def identity(self) -> dict[str, str]:
         """See `ScoringLM.identity`."""
@@ -64,13 +63,13 @@ class JaxScoringLM:
         used, rank_n = np.unique(pairs_n2[:, 0], return_inverse=True)
         for first in range(0, len(used), self.window_prefixes):
             window = used[first : first + self.window_prefixes]
-            kv = self._prefixes(self.params, self.config, _padded(prefixes_PT[window], self.window_prefixes))
+            kv = _compiled_prefixes(self.params, self.config, _padded(prefixes_PT[window], self.window_prefixes))
             low, high = np.searchsorted(rank_n, [first, first + len(window)])
             for start in range(low, high, self.batch_pairs):
                 stop = min(start + self.batch_pairs, high)
                 rows = _padded(rank_n[start:stop] - first, self.batch_pairs)
                 suffixes = _padded(suffixes_ST[pairs_n2[start:stop, 1]], self.batch_pairs)
-                yield start, stop, self._suffixes(self.params, self.config, kv, rows, suffixes)
+                yield start, stop, _compiled_half_sums(self.params, self.config, kv, rows, suffixes)
 
 
 def _held_back(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
@@ -83,8 +82,12 @@ def _held_back(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
     yield from waiting
 
 
-def _half_sums(params: Params, config: GPTNeoXConfig, kv: KeysValues, prefix_index_n: jax.Array, suffix_nS: jax.Array) -> jax.Array:
-    logprobs = suffix_logprobs(params, config, kv, prefix_index_n, suffix_nS)
+_compiled_prefixes = jax.jit(prefix_keys_values, static_argnums=1)
+
+
+@partial(jax.jit, static_argnums=1)
+def _compiled_half_sums(params: Params, config: GPTNeoXConfig, kv: KeysValues, prefix_rows: jax.Array, suffixes: jax.Array) -> jax.Array:
+    logprobs = suffix_logprobs(params, config, kv, prefix_rows, suffixes)
     return jnp.sum(logprobs.reshape(len(logprobs), 2, -1), axis=-1)
 
 

@@ -67,7 +67,8 @@ def check_pairs(config: GPTNeoXConfig, prefixes_PT: np.ndarray, suffixes_ST: np.
     ):
         if values.size and not 0 <= int(values.min()) <= int(values.max()) < limit:
             raise ValueError(
-                f"{name} run from {values.min()} to {values.max()}, allowed are 0 to {limit - 1}; tokenizer, chunks and reference LM must match"
+                f"{name} run from {values.min()} to {values.max()}, allowed are 0 to {limit - 1}; "
+                "tokens, chunks and reference LM must belong together"
             )
 
 

@@ -1,0 +1,1 @@
+"""Language models that retrieve from their own past: mathematics, modules, losses and one training step."""

@@ -1,0 +1,1 @@
+"""The systems the Retrieval-Pretrained Transformer is compared with."""

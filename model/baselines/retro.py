@@ -1,0 +1,28 @@
+"""RETRO (Borgeaud et al., arXiv 2112.04426) in the paper's form: neighbours found by BM25, encoded by the lower decoder."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from model.fused_decoder import FusedDecoder
+from model.language_model import Batch, Losses, Metrics, Schedule
+from model.masks import eligible_pairs
+from model.shapes import Neighbours
+
+
+class Retro(FusedDecoder):
+    """Neighbours come from outside and offer the raw states of the lower decoder."""
+
+    def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
+        """The language-model loss, with the best BM25 candidates as neighbours."""
+        encode_key, decode_key = self._dropout_keys(key)
+        encoded = self.encode(batch.tokens_BL, encode_key)
+        loss = self._lm_loss(self.decode(encoded, self._first_candidates(batch), decode_key), batch)
+        return {"lm": loss}, {"lm_loss": loss}
+
+    def _first_candidates(self, batch: Batch) -> Neighbours:
+        first = batch.candidates_BCS[..., : self.shape.neighbours]
+        eligible = eligible_pairs(first.shape[1], self.shape.stride_chunks)
+        allowed = jnp.take_along_axis(eligible[None], first, axis=2, mode="clip")
+        return jnp.where(allowed, first, -1)

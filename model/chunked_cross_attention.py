@@ -1,0 +1,47 @@
+"""Chunked cross-attention (Borgeaud et al., arXiv 2112.04426): a chunk's neighbours serve the prediction of the next chunk."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from model.attention import Attention, attend
+from model.config import Shape
+from model.neighbour_fusion import FusedNeighbours
+from model.rotary import rotate
+from model.shapes import HiddenStates
+
+
+class ChunkedCrossAttention(nnx.Module):
+    """Positions i M + M - 1 to i M + 2 M - 2, which predict exactly chunk i + 1, attend to the neighbours of chunk i.
+
+    The shift by M - 1 runs over the whole sequence, so that neighbours carry across the borders of windows. Key positions start
+    anew at 0 for every neighbour, queries are at M - 1 to 2 M - 2. A chunk without neighbours attends to the null key.
+    The neighbours are not normed: that would cancel their gate.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.chunk_tokens, self.rate = shape.chunk_tokens, shape.dropout
+        self.attention = Attention(shape.width, shape.heads, null_key=True)
+
+    def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None) -> HiddenStates:
+        """The update of the residual stream; exactly 0 for the first M - 1 positions, which no neighbour may serve."""
+        batch, length, width = x_BLD.shape
+        size, shift = self.chunk_tokens, self.chunk_tokens - 1
+        rows = length // size * batch
+        neighbours, tokens = fused.values_BCNRD.shape[2:4]
+        queries = self.attention.queries(x_BLD[:, shift:])
+        queries = jnp.pad(queries, ((0, 0), (0, shift), (0, 0), (0, 0))).reshape(rows, size, *queries.shape[2:])
+        keys, values = self.attention.keys_and_values(fused.values_BCNRD.reshape(rows, neighbours * tokens, width))
+        out = attend(
+            rotate(queries, jnp.arange(shift, shift + size)),
+            rotate(keys, jnp.tile(jnp.arange(tokens), neighbours)),
+            values,
+            jnp.repeat(fused.valid_BCN.reshape(rows, neighbours), tokens, axis=1)[:, None, None, :],
+            self.attention.null(),
+            self.rate,
+            key,
+        )
+        merged = self.attention.merge(out).reshape(batch, length, width)
+        return jnp.pad(merged[:, : length - shift], ((0, 0), (shift, 0), (0, 0)))

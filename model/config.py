@@ -1,0 +1,80 @@
+"""The shape of a model: every number that decides its parameters and its computation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a system; one value serves every system, which takes from it what it needs.
+
+    Lengths are in tokens, except `stride_chunks` and `gate_window`, which are in chunks. The visible window of self-attention is
+    the stride before a token's own, in full, and its own stride up to the token (paper section 4.1: 2048 = 1024 + 1024).
+    The first `layers // 2` layers are the lower decoder. `cca_layers` are the layers with chunked cross-attention,
+    numbered from 1 over both decoders.
+
+    Raises:
+        ValueError: a size is out of range; the message names the value, the limit and the remedy.
+    """
+
+    vocabulary_size: int
+    width: int
+    layers: int
+    heads: int
+    chunk_tokens: int
+    stride_chunks: int
+    cca_layers: tuple[int, ...]
+    neighbours: int
+    gate_window: int
+    dropout: float
+    zero_init_cca: bool
+
+    def __post_init__(self) -> None:
+        for name in ("vocabulary_size", "width", "heads", "stride_chunks", "neighbours", "gate_window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1: set a positive size")
+        if self.layers < 2:
+            raise ValueError(f"layers is {self.layers}, must be at least 2: the model has a lower and an upper decoder")
+        if self.chunk_tokens < 2:
+            raise ValueError(f"chunk_tokens is {self.chunk_tokens}, must be at least 2: choose a longer chunk (the paper's is 64)")
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"width {self.width} is not a multiple of 2 * heads = {2 * self.heads}: rotary positions turn pairs of features in "
+                f"each head; change width or heads"
+            )
+        outside = [layer for layer in self.cca_layers if not self.lower_layers < layer <= self.layers]
+        if outside or len(set(self.cca_layers)) != len(self.cca_layers):
+            raise ValueError(
+                f"cca_layers {self.cca_layers} must be distinct layers of the upper decoder, {self.lower_layers + 1} to {self.layers}: "
+                f"remove {outside or 'the repeated ones'}"
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout is {self.dropout}, must be in [0, 1): set 0 to turn it off")
+
+    @property
+    def lower_layers(self) -> int:
+        """Layers of the lower decoder."""
+        return self.layers // 2
+
+    @property
+    def head_size(self) -> int:
+        """Features of one attention head."""
+        return self.width // self.heads
+
+    @property
+    def stride_tokens(self) -> int:
+        """Tokens of a window stride; the length of a sequence is a multiple of it."""
+        return self.stride_chunks * self.chunk_tokens
+
+    def chunks_of(self, tokens: int) -> int:
+        """Chunks of a sequence of `tokens` tokens.
+
+        Raises:
+            ValueError: the length is not a positive multiple of the stride.
+        """
+        if tokens < 1 or tokens % self.stride_tokens:
+            raise ValueError(
+                f"the sequence has {tokens} tokens, not a positive multiple of the stride of {self.stride_tokens} tokens: pad it at the end"
+            )
+        return tokens // self.chunk_tokens

@@ -1,0 +1,49 @@
+"""The decoder block: pre-norm residual self-attention, chunked cross-attention where the layer has it, feed-forward."""
+
+from __future__ import annotations
+
+from flax import nnx
+from jax import Array
+
+from model.attention import Attention, sliding_window_attention
+from model.chunked_cross_attention import ChunkedCrossAttention
+from model.config import Shape
+from model.layers import FeedForward, RMSNorm, subkeys
+from model.neighbour_fusion import FusedNeighbours
+from model.shapes import HiddenStates
+
+
+class Block(nnx.Module):
+    """x += attention(norm x); x += cross-attention(norm x, neighbours); x += feed-forward(norm x) (paper Figure 2)."""
+
+    def __init__(self, shape: Shape, cross_attention: bool) -> None:
+        self.stride, self.rate = shape.stride_tokens, shape.dropout
+        self.attention_norm = RMSNorm(shape.width)
+        self.attention = Attention(shape.width, shape.heads)
+        self.cross_attention_norm = RMSNorm(shape.width) if cross_attention else None
+        self.cross_attention = ChunkedCrossAttention(shape) if cross_attention else None
+        self.feed_forward_norm = RMSNorm(shape.width)
+        self.feed_forward = FeedForward(shape.width)
+
+    def __call__(self, x: HiddenStates, fused: FusedNeighbours | None = None, key: Array | None = None) -> HiddenStates:
+        attention_key, cross_key, feed_forward_key = subkeys(key, 3)
+        x = x + self._self_attention(self.attention_norm(x), attention_key)
+        if self.cross_attention is not None and self.cross_attention_norm is not None and fused is not None:
+            x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key)
+        return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key)
+
+    def _self_attention(self, x: HiddenStates, key: Array | None) -> HiddenStates:
+        keys, values = self.attention.keys_and_values(x)
+        return self.attention.merge(sliding_window_attention(self.attention.queries(x), keys, values, self.stride, self.rate, key))
+
+
+class Decoder(nnx.Module):
+    """A stack of blocks: layers `first` to `last` of the model, counted from 1, those in `cca_layers` with cross-attention."""
+
+    def __init__(self, shape: Shape, first: int, last: int, cca_layers: tuple[int, ...] = ()) -> None:
+        self.layers = nnx.List([Block(shape, layer in cca_layers) for layer in range(first, last + 1)])
+
+    def __call__(self, x: HiddenStates, fused: FusedNeighbours | None = None, key: Array | None = None) -> HiddenStates:
+        for block, block_key in zip(self.layers, subkeys(key, len(self.layers)), strict=True):
+            x = block(x, fused, block_key)
+        return x

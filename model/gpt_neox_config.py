@@ -1,0 +1,99 @@
+"""The hyperparameters of a GPT-NeoX language model, read from and written to a Hugging Face `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ARCHITECTURE = "GPTNeoXForCausalLM"
+FIXED = {"hidden_act": "gelu", "tie_word_embeddings": False, "attention_bias": True, "rope_scaling": None}
+
+
+@dataclass(frozen=True)
+class GPTNeoXConfig:
+    """GPT-NeoX (Black et al. 2022, arXiv 2204.06745) with rotary positions (Su et al. 2021, arXiv 2104.09864); names as in `config.json`.
+
+    Raises:
+        ValueError: if the widths do not divide as attention and rotary positions need.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int = 2048
+    rotary_pct: float = 0.25
+    rotary_emb_base: float = 10000.0
+    layer_norm_eps: float = 1e-5
+    use_parallel_residual: bool = True
+    initializer_range: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}; choose one that is"
+            )
+        if self.rotary_size % 2 or not 0 < self.rotary_size <= self.head_size:
+            raise ValueError(
+                f"rotary_pct {self.rotary_pct} of head size {self.head_size} gives {self.rotary_size} rotary dimensions, "
+                f"which must be even and in 2..{self.head_size}; change rotary_pct or the head size"
+            )
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def rotary_size(self) -> int:
+        """How many leading dimensions of a head are rotated."""
+        return int(self.head_size * self.rotary_pct)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> GPTNeoXConfig:
+        """Reads a parsed `config.json`, with rotary settings in the old (`rotary_pct`) or the new (`rope_parameters`) form.
+
+        Raises:
+            ValueError: if the file asks for code of its own (`auto_map`), another architecture, or a setting not computed here.
+        """
+        _refuse_unsupported(values)
+        rope = values.get("rope_parameters") or {}
+        rotary = {
+            "rotary_pct": rope.get("partial_rotary_factor", values.get("rotary_pct", cls.rotary_pct)),
+            "rotary_emb_base": float(rope.get("rope_theta", values.get("rotary_emb_base", cls.rotary_emb_base))),
+        }
+        required = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        missing = [name for name in required if name not in values]
+        if missing:
+            raise ValueError(f"config.json lacks {', '.join(missing)}; take the one that came with the weights")
+        optional = ("max_position_embeddings", "layer_norm_eps", "use_parallel_residual", "initializer_range")
+        return cls(**{name: values[name] for name in (*required, *optional) if name in values}, **rotary)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `config.json` of this model; rotary settings in both forms, so that older and newer readers agree."""
+        rope = {"rope_type": "default", "rope_theta": self.rotary_emb_base, "partial_rotary_factor": self.rotary_pct}
+        fixed = {name: value for name, value in FIXED.items() if value is not None}
+        return {
+            "architectures": [ARCHITECTURE],
+            "model_type": "gpt_neox",
+            **asdict(self),
+            **fixed,
+            "rope_parameters": rope,
+        }
+
+
+def _refuse_unsupported(values: Mapping[str, Any]) -> None:
+    if "auto_map" in values:
+        raise ValueError(f"config.json has auto_map {values['auto_map']!r}, which runs code from the model; use a plain {ARCHITECTURE}")
+    architectures = values.get("architectures") or [ARCHITECTURE]
+    if ARCHITECTURE not in architectures or values.get("model_type", "gpt_neox") != "gpt_neox":
+        raise ValueError(
+            f"config.json names {architectures}, model_type {values.get('model_type')!r}; the reference LM must be a {ARCHITECTURE}"
+        )
+    rope_type = (values.get("rope_parameters") or {}).get("rope_type", "default")
+    found = {**FIXED, **{name: values[name] for name in FIXED if name in values}, "rope_type": rope_type}
+    for name, value in {**FIXED, "rope_type": "default"}.items():
+        if found[name] != value:
+            raise ValueError(f"config.json sets {name} = {found[name]!r}, only {value!r} is supported; choose a model trained with that")

@@ -1,0 +1,35 @@
+"""First values of the parameters, a function of the seed and of each parameter's path alone."""
+
+from __future__ import annotations
+
+import zlib
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from model.config import Shape
+from model.parameters import Architecture, Parameters
+
+STANDARD_DEVIATION = 0.02
+RANDOM = ("kernel", "table", "null_key", "null_value")
+
+
+def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> Parameters:
+    """Kernels, embedding and null pairs N(0, 0.02^2), norms 1, biases 0; output of cross-attention 0 if `zero_init_cca`.
+
+    Systems that have a parameter under the same path start from the same bits, which makes their comparison fair.
+    """
+    root = jax.random.key(seed)
+    return {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}
+
+
+def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Array:
+    name = path.rpartition(".")[2]
+    if name == "scale":
+        return jnp.ones(size)
+    if name == "bias" or (shape.zero_init_cca and path.endswith("cross_attention.attention.output.kernel")):
+        return jnp.zeros(size)
+    if name not in RANDOM:
+        raise ValueError(f"parameter {path} has no rule for its first value: known names are scale, bias, {', '.join(RANDOM)}")
+    return STANDARD_DEVIATION * jax.random.normal(jax.random.fold_in(root, zlib.crc32(path.encode())), size)

@@ -1,0 +1,106 @@
+"""What every system is: a lower decoder, an upper decoder, a tied embedding, and the interface that training and evaluation use."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+from jax import Array
+
+from model.config import Shape
+from model.decoder import Decoder
+from model.layers import Embedding, RMSNorm, dropout, subkeys
+from model.lm_loss import mean_loss, token_losses
+from model.shapes import (
+    CandidateIds,
+    CandidateScores,
+    ChunkMask,
+    ChunkStates,
+    ChunkVectors,
+    HiddenStates,
+    Neighbours,
+    Scalar,
+    TokenIds,
+    TokenLosses,
+    TokenMask,
+)
+
+Losses = dict[str, Scalar]
+Metrics = dict[str, Scalar]
+
+
+class Batch(NamedTuple):
+    """Training sequences and their supervision.
+
+    Position p holds token x_p and predicts x_p+1. Padding lies at the end of a sequence, where `loss_mask_BL` is False.
+    `candidates_BCS` are chunk numbers counted from the start of the sequence, -1 for none, in order of BM25 rank; `scores_BCS`
+    are s_t in nats summed over the target chunk (rpt_sem) or BM25 values (retro, rpt_lex); `labelled_BC` says which chunks
+    were scored, for no candidate may be positive.
+    """
+
+    tokens_BL: TokenIds
+    targets_BL: TokenIds
+    loss_mask_BL: TokenMask
+    candidates_BCS: CandidateIds
+    scores_BCS: CandidateScores
+    labelled_BC: ChunkMask
+
+
+class Schedule(NamedTuple):
+    """What changes during training: margin tau, weight alpha of the ranking loss, chance that a chunk uses its own neighbours."""
+
+    tau: Scalar | float
+    alpha: Scalar | float
+    own_probability: Scalar | float
+
+
+class Encoded(NamedTuple):
+    """Output of the lower decoder: h, the token states a neighbour offers, and (with a retriever) the chunks' queries and keys."""
+
+    hidden_BLD: HiddenStates
+    chunks_BCMD: ChunkStates
+    queries_BCD: ChunkVectors | None
+    keys_BCD: ChunkVectors | None
+
+
+class LanguageModel(nnx.Module):
+    """The parts all systems share, under the same parameter paths. Subclasses say what is encoded, retrieved and learned."""
+
+    def __init__(self, shape: Shape, cca_layers: tuple[int, ...] = ()) -> None:
+        self.shape = shape
+        self.embedding = Embedding(shape.vocabulary_size, shape.width)
+        self.lower = Decoder(shape, 1, shape.lower_layers)
+        self.upper = Decoder(shape, shape.lower_layers + 1, shape.layers, cca_layers)
+        self.final_norm = RMSNorm(shape.width)
+
+    def encode(self, tokens_BL: TokenIds, key: Array | None = None) -> Encoded:
+        """Lower decoder over whole sequences; dropout only with a key.
+
+        Raises:
+            ValueError: the length is not a multiple of the window stride.
+        """
+        chunks = self.shape.chunks_of(tokens_BL.shape[1])
+        embedding_key, lower_key = subkeys(key, 2)
+        hidden = dropout(self.embedding(tokens_BL), self.shape.dropout, embedding_key)
+        hidden = self.lower(hidden, key=lower_key)
+        return Encoded(hidden, hidden.reshape(hidden.shape[0], chunks, self.shape.chunk_tokens, -1), None, None)
+
+    def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
+        """Upper decoder and final norm. Any number of neighbours may be given, -1 for none; each must be an eligible chunk."""
+        raise NotImplementedError
+
+    def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
+        """-log p(target) of every position, in nats."""
+        return token_losses(final_BLD, self.embedding.table[...], targets_BL)
+
+    def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
+        """The weighted losses, whose sum is minimised, and what to report beside them."""
+        raise NotImplementedError
+
+    def _lm_loss(self, final_BLD: HiddenStates, batch: Batch) -> Scalar:
+        return mean_loss(self.token_losses(final_BLD, batch.targets_BL), batch.loss_mask_BL)
+
+    def _dropout_keys(self, key: Array) -> list[Array | None]:
+        """One key for encode and one for decode, or none where there is nothing to drop."""
+        return subkeys(jax.random.fold_in(key, 0) if self.shape.dropout else None, 2)

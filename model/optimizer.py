@@ -1,0 +1,30 @@
+"""AdaBelief (Zhuang et al., arXiv 2010.07468) with the paper's constants and clipping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optax
+
+WEIGHT_DECAY = 1e-8
+CLIP_NORM = 1.0
+RETRIEVER_PROJECTIONS = ("retriever.query_projection.", "retriever.key_projection.")
+
+
+def make_optimizer(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+    """Clip to norm 1, scale by belief (b1 0.9, b2 0.99, eps = eps_root = 1e-16), decay by 1e-8 (decoupled), step.
+
+    W_Q and W_K of the retriever are clipped as a group of their own: only the ranking loss reaches them, on a scale of its own.
+    Parameters are a dictionary keyed by dotted path.
+    """
+    clip = optax.clip_by_global_norm(CLIP_NORM)
+    return optax.chain(
+        optax.partition({"retriever_projections": clip, "rest": clip}, _groups),
+        optax.scale_by_belief(b1=0.9, b2=0.99, eps=1e-16, eps_root=1e-16),
+        optax.add_decayed_weights(WEIGHT_DECAY),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+
+
+def _groups(parameters: dict[str, Any]) -> dict[str, str]:
+    return {path: "retriever_projections" if path.startswith(RETRIEVER_PROJECTIONS) else "rest" for path in parameters}

@@ -1,0 +1,43 @@
+"""All parameters of a model as one flat safetensors file, keyed by dotted path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from safetensors.numpy import load_file, save_file
+
+from model.config import Shape
+from model.language_model import LanguageModel
+from model.parameters import Architecture
+from model.presets import System
+
+
+def save_parameters(parameters: dict[str, Array], path: Path) -> None:
+    """Write `path`; the file's bytes depend on the parameters alone."""
+    save_file({name: np.ascontiguousarray(value) for name, value in parameters.items()}, path)
+
+
+def load_model(path: Path, system: System, shape: Shape) -> LanguageModel:
+    """The system with the parameters of `path`.
+
+    Raises:
+        ValueError: the file lacks a parameter of the system, has one too many, or one of another size.
+    """
+    architecture = Architecture.of(system.build, shape)
+    tensors = load_file(path)
+    expected = architecture.parameter_sizes()
+    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    wrong = [
+        f"{name} {tensors[name].shape} instead of {size}"
+        for name, size in expected.items()
+        if name in tensors and tensors[name].shape != size
+    ]
+    if missing or extra or wrong:
+        raise ValueError(
+            f"{path} does not hold the parameters of {system.name}: missing {missing or 'none'}; not expected {extra or 'none'}; "
+            f"of another size {wrong or 'none'}: load it with the system and shape it was trained with"
+        )
+    return architecture.model({name: jnp.asarray(value) for name, value in tensors.items()})

@@ -1,0 +1,71 @@
+"""The systems that can be trained, one function each, with the figures of the paper's Table 2 they are to be measured against.
+
+Perplexities are on the test splits of ArXiv, CodeParrot, PG19 and Books3; time is that of an update, relative to Transformer-XL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from model.baselines.retro import Retro
+from model.baselines.transformer_xl import TransformerXL
+from model.config import Shape
+from model.language_model import LanguageModel
+from model.rpt import RPT, lexical_relevance, semantic_relevance
+
+PAPER_SHAPE = Shape(
+    vocabulary_size=50_277,
+    width=1024,
+    layers=12,
+    heads=8,
+    chunk_tokens=64,
+    stride_chunks=16,
+    cca_layers=(8, 9, 10, 11, 12),
+    neighbours=2,
+    gate_window=64,
+    dropout=0.05,
+    zero_init_cca=False,
+)
+"""Sizes of the paper (section 4.1). Five layers with cross-attention follow from its parameter counts; which five it does not say."""
+
+
+@dataclass(frozen=True)
+class System:
+    """A named system: how it is built and which supervision its training reads."""
+
+    name: str
+    build: Callable[[Shape], LanguageModel]
+    supervision: Literal["none", "bm25", "scored"]
+
+
+def transformer_xl(shape: Shape) -> LanguageModel:
+    """Transformer-XL, no retrieval. Table 2: perplexity 3.11, 2.30, 11.48, 15.00; 202M parameters; time 1."""
+    return TransformerXL(shape)
+
+
+def retro(shape: Shape) -> LanguageModel:
+    """RETRO with BM25 neighbours. Table 2: perplexity 2.94, 2.17, 11.44, 14.60; 236M parameters; time 1.35."""
+    return Retro(shape)
+
+
+def rpt_lex(shape: Shape) -> LanguageModel:
+    """RPT-Lex, trained to rank as BM25 does. Table 2: perplexity 2.92, 2.23, 11.59, 14.32; 242M parameters; time 1.51."""
+    return RPT(shape, lexical_relevance)
+
+
+def rpt_sem(shape: Shape) -> LanguageModel:
+    """RPT-Sem, trained on what helps a reference LM. Table 2: perplexity 2.77, 2.17, 10.96, 13.91; 242M parameters; time 1.51."""
+    return RPT(shape, semantic_relevance)
+
+
+SYSTEMS: dict[str, System] = {
+    system.name: system
+    for system in (
+        System("transformer_xl", transformer_xl, "none"),
+        System("retro", retro, "bm25"),
+        System("rpt_lex", rpt_lex, "bm25"),
+        System("rpt_sem", rpt_sem, "scored"),
+    )
+}

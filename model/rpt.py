@@ -1,0 +1,77 @@
+"""The Retrieval-Pretrained Transformer (arXiv 2306.13421): language model and retriever in one, trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from model.config import Shape
+from model.fused_decoder import FusedDecoder
+from model.language_model import Batch, Encoded, Losses, Metrics, Schedule
+from model.masks import eligible_pairs
+from model.neighbours import dense_relevance, gold_then_own, mix_by_chunk, own_neighbours
+from model.ranking_loss import ranking_loss, recall_at
+from model.retriever import Retriever, retrieval_scores
+from model.shapes import CandidateScores, ChunkPairMask, ChunkScores, Neighbours, TokenIds
+
+Relevance = Callable[[Batch, int], CandidateScores]
+
+
+class RPT(FusedDecoder):
+    """`relevance` turns a batch and the tokens of a chunk into t of every candidate; what is positive is gold."""
+
+    def __init__(self, shape: Shape, relevance: Relevance) -> None:
+        super().__init__(shape)
+        self.retriever = Retriever(shape)
+        self.relevance = relevance
+
+    def encode(self, tokens_BL: TokenIds, key: Array | None = None) -> Encoded:
+        """Lower decoder and retriever over whole sequences; dropout only with a key."""
+        encoded = super().encode(tokens_BL, key)
+        retriever_key = None if key is None else jax.random.fold_in(key, 1)
+        return Encoded(encoded.hidden_BLD, *self.retriever(encoded.chunks_BCMD, retriever_key))
+
+    def retrieve(self, encoded: Encoded) -> Neighbours:
+        """Each chunk's best eligible chunks of its own sequence, `shape.neighbours` of them, -1 where there are fewer."""
+        scores, eligible = self._scores(encoded)
+        return own_neighbours(scores, eligible, self.shape.neighbours)
+
+    def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
+        """The language-model loss with scheduled sampling of the neighbours, and alpha times the ranking loss."""
+        encode_key, decode_key = self._dropout_keys(key)
+        encoded = self.encode(batch.tokens_BL, encode_key)
+        scores, eligible = self._scores(encoded)
+        relevance = self.relevance(batch, self.shape.chunk_tokens)
+        labelled = batch.labelled_BC & jnp.any(batch.loss_mask_BL.reshape(*batch.labelled_BC.shape, -1), axis=-1)
+        relevance_BCC = jnp.where(labelled[..., None], dense_relevance(batch.candidates_BCS, relevance, eligible), 0.0)
+        neighbours = mix_by_chunk(
+            jax.random.fold_in(key, 1),
+            gold_then_own(scores, relevance_BCC, eligible, self.shape.neighbours),
+            own_neighbours(scores, eligible, self.shape.neighbours),
+            schedule.own_probability,
+            labelled,
+        )
+        lm = self._lm_loss(self.decode(encoded, neighbours, decode_key), batch)
+        ranking = ranking_loss(scores, batch.candidates_BCS, relevance_BCC, eligible, labelled, schedule.tau)
+        recalls = {f"recall_at_{k}": recall_at(k, scores, relevance_BCC, eligible) for k in (2, 10)}
+        return {"lm": lm, "ranking": schedule.alpha * ranking}, {"lm_loss": lm, "ranking_loss": ranking, **recalls}
+
+    def _scores(self, encoded: Encoded) -> tuple[ChunkScores, ChunkPairMask]:
+        assert encoded.queries_BCD is not None
+        assert encoded.keys_BCD is not None
+        scores = retrieval_scores(encoded.queries_BCD, encoded.keys_BCD)
+        return scores, eligible_pairs(scores.shape[1], self.shape.stride_chunks)
+
+
+def semantic_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
+    """RPT-Sem: t = s_t per token, in nats, from the labels' sum over the target chunk (paper section 3.2)."""
+    return batch.scores_BCS / chunk_tokens
+
+
+def lexical_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
+    """RPT-Lex: t = (S - rank) / S, never the BM25 value, whose scale is that of the corpus."""
+    slots = batch.candidates_BCS.shape[-1]
+    return jnp.broadcast_to((slots - jnp.arange(slots, dtype=jnp.float32)) / slots, batch.candidates_BCS.shape)

@@ -1,0 +1,187 @@
+"""Charts as inline SVG: lines with a band, dots with intervals, bars. Colours and type come from the classes of style.py.
+
+Coordinates are CSS pixels at `width`; a figure draws each chart twice, wide and narrow, so that its text keeps its size on a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from reports.axis import Axis, make_axis
+from reports.formats import Number, finite, number
+from reports.markup import Html, clipped, join, table, tag, visible
+
+COLOURS = 6
+CHARACTER = 7.0  # px, the mean advance of a wide 12 px font
+NARROW = 340
+TALL = 250
+
+
+@dataclass(frozen=True)
+class Line:
+    """A series of (x, y); y that is None or not finite breaks the line. `band` is (x, low, high); `colour` < 0 is grey and dashed."""
+
+    name: str
+    points: Sequence[tuple[float, Number]]
+    colour: int
+    band: Sequence[tuple[float, Number, Number]] = ()
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A value with its interval; without an interval only the dot is drawn, without a value only the name."""
+
+    name: str
+    value: Number
+    low: Number
+    high: Number
+    colour: int
+    digits: int = 2
+
+
+def _colour(index: int) -> str:
+    return "reference" if index < 0 else f"s{index % COLOURS}" + (" dashed" if index % (2 * COLOURS) >= COLOURS else "")
+
+
+def _svg(width: int, height: float, title: str, *children: Html) -> Html:
+    return tag(
+        "svg", tag("title", title), *children, viewBox=f"0 0 {width} {height:g}", role="img", class_="wide" if width > NARROW else "narrow"
+    )
+
+
+def _text(x: float, y: float, content: str, anchor: str = "start", kind: str | None = None) -> Html:
+    return tag("text", content, x=round(x, 1), y=round(y, 1), text_anchor=anchor, class_=kind)
+
+
+def _rule(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:
+    return tag("line", x1=round(x1, 1), y1=round(y1, 1), x2=round(x2, 1), y2=round(y2, 1), class_=kind)
+
+
+def _y_axis(axis: Axis, left: float, right: float, label: str) -> list[Html]:
+    marks = [_rule(left, axis.place(tick), right, axis.place(tick), "zero" if tick == 0 else "grid") for tick in axis.ticks]
+    words = [_text(left - 6, axis.place(tick) + 4, axis.label(tick), "end", "tick") for tick in axis.ticks]
+    return [*marks, *words, _text(0, 12, label, kind="axis")]
+
+
+def _runs(points: Sequence[tuple[Number, ...]]) -> list[list[tuple[float, ...]]]:
+    """The points cut where a coordinate is missing."""
+    runs: list[list[tuple[float, ...]]] = [[]]
+    for point in points:
+        if all(finite(value) for value in point):
+            runs[-1].append(tuple(float(value) for value in point if value is not None))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def _spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Positions close to `wanted`, in the same order and within `low`..`high`, `gap` apart or, where that does not fit, evenly closer."""
+    gap = min(gap, (high - low) / max(1, len(wanted) - 1))
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    placed = list(wanted)
+    floor = low
+    for index in order:
+        placed[index] = floor = max(placed[index], floor)
+        floor += gap
+    ceiling = high
+    for index in reversed(order):
+        placed[index] = ceiling = min(placed[index], ceiling)
+        ceiling -= gap
+    return placed
+
+
+def _line(line: Line, x: Axis, y: Axis) -> Html:
+    drawn: list[Html] = []
+    for band in _runs(line.band):
+        edge = [(x.place(a), y.place(low)) for a, low, _ in band] + [(x.place(a), y.place(high)) for a, _, high in reversed(band)]
+        drawn.append(tag("polygon", points=" ".join(f"{a:g},{b:g}" for a, b in edge), class_="band"))
+    for run in _runs(line.points):
+        if len(run) == 1:
+            drawn.append(tag("circle", cx=x.place(run[0][0]), cy=y.place(run[0][1]), r=2.5, class_="dot"))
+        else:
+            drawn.append(tag("polyline", points=" ".join(f"{x.place(a):g},{y.place(b):g}" for a, b in run), class_="line"))
+    return tag("g", *drawn, class_=_colour(line.colour))
+
+
+def line_chart(lines: Sequence[Line], *, title: str, x_label: str, y_label: str, width: int, zero: bool = False) -> Html:
+    """Lines over a whole-numbered x, named at their ends; `zero` makes y include 0."""
+    longest = 22 if width > NARROW else 14
+    names = [clipped(visible(line.name), longest) for line in lines]
+    left, right = 46, width - 14 - CHARACTER * max((len(name) for name in names), default=0) - 8
+    points = [point for line in lines for run in _runs(line.points) for point in run]
+    if not points:
+        return _svg(width, 40, title, _text(0, 24, "Nothing finite to draw.", kind="axis"))
+    bands = [value for line in lines for run in _runs(line.band) for _, low, high in run for value in (low, high)]
+    banded = [a for line in lines for run in _runs(line.band) for a, _, _ in run]
+    x = make_axis([a for a, _ in points] + banded, left, right, ticks=max(2, round((right - left) / 60)), whole=True, snap=False)
+    y = make_axis([b for _, b in points] + bands + ([0.0] if zero else []), TALL - 34, 26)
+    below = [_text(x.place(tick), TALL - 17, x.label(tick), "middle", "tick") for tick in x.ticks]
+    ended = [(name, line, _runs(line.points)[-1][-1]) for name, line in zip(names, lines, strict=True) if _runs(line.points)]
+    heights = _spread([y.place(last[1]) for _, _, last in ended], 14, 26, TALL - 34)
+    ends = []
+    for (name, line, last), height in zip(ended, heights, strict=True):
+        leader = _rule(x.place(last[0]), y.place(last[1]), right + 9, height, "leader")
+        ends.append(tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour)))
+    drawn = [_line(line, x, y) for line in lines]
+    return _svg(
+        width, TALL, title, *_y_axis(y, left, right, y_label), *below, _text(right, TALL - 2, x_label, "end", "axis"), *drawn, *ends
+    )
+
+
+def dot_chart(dots: Sequence[Dot], *, title: str, x_label: str, width: int, reference: float | None = None, signed: bool = False) -> Html:
+    """One row a dot, its interval as a line, its value at the right; `reference` draws an upright line at that value."""
+    longest = 26 if width > NARROW else 15
+    names = [clipped(visible(dot.name), longest) for dot in dots]
+    values = [number(dot.value, dot.digits, signed=signed) for dot in dots]
+    left = 18 + CHARACTER * max((len(name) for name in names), default=0)
+    right = width - 12 - CHARACTER * max((len(value) for value in values), default=0)
+    row, foot = 26, 26 * len(dots) + 10
+    x = make_axis(
+        [value for dot in dots for value in (dot.value, dot.low, dot.high)] + [reference], left, right, ticks=4 if width > NARROW else 2
+    )
+    drawn = [_rule(x.place(tick), 4, x.place(tick), foot, "grid") for tick in x.ticks]
+    drawn += [_text(x.place(tick), foot + 15, x.label(tick), "middle", "tick") for tick in x.ticks]
+    if reference is not None:
+        drawn.append(_rule(x.place(reference), 4, x.place(reference), foot, "zero"))
+    for index, (dot, name, value) in enumerate(zip(dots, names, values, strict=True)):
+        y = row * index + 20
+        drawn += [_text(0, y + 4, name, kind="name"), _text(width, y + 4, value, "end", "value")]
+        marks = []
+        if dot.low is not None and dot.high is not None and finite(dot.low) and finite(dot.high):
+            marks.append(_rule(x.place(dot.low), y, x.place(dot.high), y, "interval"))
+        if dot.value is not None and finite(dot.value):
+            marks.append(tag("circle", cx=x.place(dot.value), cy=y, r=4.5, class_="dot"))
+        drawn.append(tag("g", *marks, class_=_colour(dot.colour)))
+    return _svg(width, foot + 36, title, *drawn, _text((left + right) / 2, foot + 33, x_label, "middle", "axis"))
+
+
+def bar_chart(bars: Sequence[tuple[str, Number]], *, title: str, x_label: str, y_label: str, width: int) -> Html:
+    """Bars from 0, a missing one marked n/a; names are thinned out where they would touch."""
+    left, right, bottom = 46, width, TALL - 34
+    y = make_axis([value for _, value in bars] + [0.0], bottom, 26)
+    slot = (right - left) / max(1, len(bars))
+    drawn = _y_axis(y, left, right, y_label)
+    longest = CHARACTER * max((len(visible(name)) for name, _ in bars), default=0) + 6
+    every = max(1, -(-int(longest) // max(1, int(slot))))
+    for index, (name, value) in enumerate(bars):
+        middle = left + slot * (index + 0.5)
+        if value is None or not finite(value):
+            drawn.append(_text(middle, y.place(0) - 5, "n/a", "middle", "tick"))
+        else:
+            top, base = sorted((y.place(value), y.place(0)))
+            drawn.append(
+                tag("rect", x=round(middle - 0.36 * slot, 1), y=top, width=round(0.72 * slot, 1), height=round(base - top, 1), class_="bar")
+            )
+        if index % every == 0:
+            drawn.append(_text(middle, TALL - 17, clipped(visible(name), 20), "middle", "tick"))
+    return _svg(width, TALL, title, *drawn, _text(right, TALL - 2, x_label, "end", "axis"))
+
+
+def figure(
+    draw: Callable[[int], Html], caption: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 700
+) -> Html:
+    """A chart in both widths, how to read it, and behind a summary the table of its numbers."""
+    numbers = tag("details", tag("summary", "Numbers behind the chart"), table(head, rows))
+    words = tag("figcaption", tag("p", *caption), numbers)
+    return tag("figure", tag("div", join((draw(width), draw(NARROW))), class_="chart"), words)

@@ -1,0 +1,64 @@
+"""From recipes in params.yaml to systems of the model folder, for training and evaluation alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from data_contracts.failure import Exit, Failure
+from model.config import Shape
+from model.language_model import LanguageModel
+from model.parameters_io import load_model
+from model.presets import SYSTEMS, System
+from stages.parameters import Geometry, Recipe, Run, Training
+
+INPUT_OF = {"none": "sequences", "bm25": "supervision/bm25", "scored": "supervision/scored"}
+
+
+def system_of(name: str, run: Run) -> System:
+    """The system a run names.
+
+    Raises:
+        Failure: (exit code 2) if there is none of this name, or `input` is not what it learns from.
+    """
+    if run.system not in SYSTEMS:
+        raise Failure(f"runs.{name}.system", f"{run.system!r} is not a system", f"one of {', '.join(SYSTEMS)}", Exit.USAGE)
+    system = SYSTEMS[run.system]
+    if run.input != (needed := INPUT_OF[system.supervision]):
+        raise Failure(f"runs.{name}.input", f"{run.system} learns from {needed}, not {run.input}", f"write input: {needed}", Exit.USAGE)
+    return system
+
+
+def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_size: int) -> Shape:
+    """The shape of a system.
+
+    Raises:
+        Failure: (exit code 2) if the sizes do not fit together.
+    """
+    try:
+        return Shape(
+            vocabulary_size=vocabulary_size,
+            width=training.width,
+            layers=training.layers,
+            heads=training.heads,
+            chunk_tokens=geometry.chunk_tokens,
+            stride_chunks=geometry.stride_chunks,
+            cca_layers=recipe.cca_layers,
+            neighbours=recipe.neighbours,
+            gate_window=recipe.gate_window,
+            dropout=training.dropout,
+            zero_init_cca=recipe.zero_init_cca,
+        )
+    except ValueError as error:
+        raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error
+
+
+def describe(system: System, shape: Shape) -> dict:
+    """What config.json beside the parameters says; `load_trained` reads it."""
+    return {"system": system.name, "shape": asdict(shape)}
+
+
+def load_trained(directory: Path, config: dict) -> LanguageModel:
+    """The trained model of an artifact whose config.json is `config`."""
+    shape = Shape(**{**config["shape"], "cca_layers": tuple(config["shape"]["cca_layers"])})
+    return load_model(directory / "model.safetensors", SYSTEMS[config["system"]], shape)

@@ -1,0 +1,102 @@
+"""A shard reads back exactly, or not at all."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_contracts.contract import commit, open_artifact, write_shard
+from data_contracts.failure import Exit, Failure
+from data_contracts.tokens import TOKENS
+
+
+def tokens(count: int = 50, doc_id: str = "a") -> pa.Table:
+    rows = [np.arange(3 + number, dtype=np.uint32) for number in range(count)]
+    return TOKENS.table({"doc_id": [f"{doc_id}{n}" for n in range(count)], "split": ["train"] * count, "token_ids": rows}, tokenizer="x")
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    for number in range(2):
+        write_shard(TOKENS, tokens(doc_id=f"{number}-"), tmp_path / f"part-{number:05d}.parquet")
+    commit(TOKENS, tmp_path)
+    return tmp_path
+
+
+def test_round_trip_keeps_rows_and_facts(artifact):
+    opened = open_artifact(TOKENS, artifact)
+    assert opened.rows == 100
+    assert opened.read("part-00001.parquet").equals(tokens(doc_id="1-"))
+    assert opened.read("part-00000.parquet").schema.metadata[b"rpt.tokenizer"] == b'"x"'
+
+
+def test_equal_rows_are_equal_bytes(tmp_path):
+    write_shard(TOKENS, tokens(), tmp_path / "a")
+    write_shard(TOKENS, tokens(), tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_descriptions_and_checksums_are_in_the_file(artifact):
+    path = artifact / "part-00000.parquet"
+    assert pq.read_schema(path).field("token_ids").metadata[b"description"]
+    assert pq.read_metadata(path).row_group(0).num_rows <= 20_000
+
+
+def test_no_random_fault_is_read_in_silence(artifact):
+    generator = np.random.default_rng(0)
+    path = artifact / "part-00000.parquet"
+    good = path.read_bytes()
+    for _ in range(200):
+        bad = bytearray(good)
+        if generator.random() < 0.8:
+            bad[generator.integers(len(bad))] ^= 1 << generator.integers(8)
+        else:
+            bad = bad[: generator.integers(len(bad))]
+        path.write_bytes(bytes(bad))
+        with pytest.raises(Failure) as failure:
+            open_artifact(TOKENS, artifact).read(path.name)
+        assert failure.value.code == Exit.CONTRACT
+    path.write_bytes(good)
+    open_artifact(TOKENS, artifact).read(path.name)
+
+
+def test_swapped_missing_and_stray_shards_are_refused(artifact):
+    first, second = artifact / "part-00000.parquet", artifact / "part-00001.parquet"
+    first.rename(artifact / "x")
+    with pytest.raises(Failure, match="file is missing"):
+        open_artifact(TOKENS, artifact).read(first.name)
+    second.rename(first)
+    with pytest.raises(Failure, match="SHA-256"):
+        open_artifact(TOKENS, artifact).read(first.name)
+    (artifact / "x").rename(artifact / "part-00007.parquet")
+    with pytest.raises(Failure, match="does not name"):
+        open_artifact(TOKENS, artifact)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"contract": "chunks", "version": 1, "shards": {}}', '{"contract": "tokens", "version": 99, "shards": {}}'])
+def test_a_wrong_manifest_is_refused(artifact, text):
+    (artifact / "manifest.json").write_text(text)
+    with pytest.raises(Failure) as failure:
+        open_artifact(TOKENS, artifact)
+    assert failure.value.code == Exit.CONTRACT
+
+
+def test_broken_promises_are_not_written(tmp_path):
+    table = tokens(3)
+    cases = [
+        table.set_column(1, "split", pa.array(["train", "dev", "test"])),
+        table.drop_columns(["split"]),
+        table.set_column(0, "doc_id", pa.array(["a", "b", "a"])),
+        table.set_column(0, "doc_id", pa.array(["a", None, "c"])),
+        table.replace_schema_metadata({}),
+    ]
+    for case in cases:
+        with pytest.raises(Failure, match="does not keep contract `tokens`"):
+            write_shard(TOKENS, case, tmp_path / "part-00000.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_shard_is_fine(tmp_path):
+    write_shard(TOKENS, tokens(0), tmp_path / "part-00000.parquet")
+    commit(TOKENS, tmp_path)
+    assert open_artifact(TOKENS, tmp_path).read_all().num_rows == 0

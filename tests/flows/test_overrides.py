@@ -1,0 +1,58 @@
+"""Overrides edit params.yaml in place, keep its comments, and write nothing that is not valid."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data_contracts.failure import Exit, Failure
+from flows.overrides import apply_overrides, parse_override
+from stages.parameters import load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def params(tmp_path):
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+
+
+def test_only_the_named_line_changes(params):
+    before = params.read_text().splitlines()
+    change = apply_overrides(params, dict([parse_override("scoring.candidates=12")]))
+    after = params.read_text().splitlines()
+    differing = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert differing == [("  candidates: 8", "  candidates: 12")]
+    assert "+  candidates: 12" in change
+    assert load(params).scoring.candidates == 12
+
+
+def test_an_override_that_changes_nothing_leaves_the_file_alone(params):
+    before = params.stat().st_mtime_ns
+    assert apply_overrides(params, {"scoring.candidates": 8}) == ""
+    assert params.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("scoring.candidatse", 3, "did you mean 'candidates'"),
+        ("scorring.candidates", 3, "no 'scorring'"),
+        ("scoring.candidates.x", 3, "is a value"),
+        ("scoring.candidates", 0, "greater than or equal to 1"),
+        ("scoring.candidates", 1000, "raise mining.max_candidates"),
+        ("geometry.sequence_chunks", 33, "multiple of stride_chunks"),
+        ("runs.demo-retro.corpus", "nowhere", "known are"),
+    ],
+)
+def test_a_wrong_override_names_the_problem_and_writes_nothing(params, key, value, reason):
+    before = params.read_text()
+    with pytest.raises(Failure, match=reason) as failure:
+        apply_overrides(params, {key: value})
+    assert failure.value.code == Exit.USAGE
+    assert params.read_text() == before
+
+
+def test_an_override_without_a_value_is_refused():
+    with pytest.raises(Failure, match="no '='"):
+        parse_override("scoring.candidates")

@@ -1,0 +1,124 @@
+"""The whole pipeline on six tiny documents, for real: DVC, Ray, training and all. One copy of the project serves every test here."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def results(root: Path) -> dict[str, str]:
+    events = [json.loads(line) for line in (root / ".run" / "events.jsonl").read_text().splitlines()]
+    return {event["stage"]: event["result"] for event in events if event["event"] == "end"}
+
+
+def active(root: Path) -> set[str]:
+    return {stage for stage, result in results(root).items() if result != "unchanged"}
+
+
+@pytest.fixture(scope="module")
+def finished(project, rpt) -> Path:
+    done = rpt(project, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def digests(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / "artifacts").rglob("*")) if path.is_file()}
+
+
+def test_everything_ran_once_and_the_report_is_there(finished, rpt):
+    assert set(results(finished).values()) == {"ran"}
+    report = json.loads((finished / "artifacts/demo/report/report.json").read_text())
+    assert {row["system"] for row in report["systems"]} == {"transformer_xl", "retro", "rpt_sem"}
+    assert report["data"]["inputs"] == report["data"]["documents_kept"] + sum(report["data"]["quarantined"].values())
+    page = (finished / "artifacts/demo/report/index.html").read_text()
+    assert "<script" not in page
+    assert json.loads((finished / "metrics/demo.json").read_text())["perplexity"]
+
+
+def test_nothing_to_do_is_nothing_done(finished, rpt):
+    again = rpt(finished, "run")
+    assert again.returncode == 0
+    assert set(results(finished).values()) == {"unchanged"}
+    assert "nothing to do" in again.stdout
+
+
+def test_every_artifact_is_intact_and_a_flipped_bit_is_found(finished, rpt):
+    assert rpt(finished, "verify").returncode == 0
+    victim = finished / "artifacts/demo/labels/part-00000.parquet"
+    good = victim.read_bytes()
+    victim.unlink()
+    victim.write_bytes(good[:200] + bytes([good[200] ^ 1]) + good[201:])
+    found = rpt(finished, "verify", "--json")
+    victim.unlink()
+    victim.write_bytes(good)
+    assert found.returncode == 3
+    assert "part-00000.parquet" in json.loads(found.stdout)["problems"][0]
+
+
+def test_runtime_parameters_make_nothing_stale(finished, rpt):
+    assert rpt(finished, "config", "-o", "runtime.workers=1", "-o", "runtime.retries=3").returncode == 0
+    plan = json.loads(rpt(finished, "plan", "--json").stdout)
+    assert not [row for row in plan["stages"] if row["stale"]]
+
+
+def test_running_again_from_nothing_gives_the_same_bytes(finished, rpt):
+    before = digests(finished)
+    for name in ("artifacts", ".work", "dvc.lock", ".dvc/cache"):
+        path = finished / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(finished / ".dvc" / "tmp", ignore_errors=True)
+    done = rpt(finished, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = digests(finished)
+    assert before.keys() == after.keys()
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt):
+    asked = rpt(finished, "run", "scoring", "-o", "scoring.candidates=4")
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert active(finished) == {"scoring@demo"}
+    assert rpt(finished, "run").returncode == 0
+    assert active(finished) == {"semantic_supervision@demo", "training@demo-rpt_sem", "evaluation@demo-rpt_sem", "report@demo"}
+
+
+def test_going_back_restores_from_the_cache(finished, rpt):
+    assert rpt(finished, "run", "-o", "scoring.candidates=3").returncode == 0
+    touched = results(finished)
+    assert touched["scoring@demo"] == "restored"
+    assert "ran" not in set(touched.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["-o", "corpora.demo.source=missing/*.txt"], 2, "no file matches"),
+        (["-o", "scoring.candidatse=3"], 2, "did you mean"),
+        (["-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=1.0"], 2, "too small to split"),
+        (["-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=0.1"], 4, "too many inputs"),
+        (["nothing"], 2, "no such stage"),
+    ],
+)
+def test_bad_input_says_what_why_and_what_to_do(finished, rpt, arguments, code, words):
+    params = finished / "params.yaml"
+    good = params.read_text()
+    failed = rpt(finished, "run", *arguments)
+    params.write_text(good)
+    assert failed.returncode == code, failed.stdout + failed.stderr
+    assert words in failed.stderr
+    assert "remedy:" in failed.stderr
+
+
+def test_a_second_run_is_told_who_holds_the_workspace(finished, rpt):
+    import fcntl
+
+    with open(finished / ".run" / "lock", "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(json.dumps({"purpose": "a test", "pid": 1, "since": "12:00:00"}))
+        file.flush()
+        refused = rpt(finished, "run")
+    assert refused.returncode == 7
+    assert "a test" in refused.stderr

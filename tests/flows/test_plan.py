@@ -1,0 +1,43 @@
+"""A plan names the chosen stages and their ancestors, in order, with reasons; never a descendant."""
+
+import pytest
+
+from data_contracts.failure import Exit, Failure
+from flows.dvc_task import StageState
+from flows.plan import make_plan
+
+STATES = [
+    StageState("mining@a", (), ()),
+    StageState("scoring@a", ("mining@a",), ("params.yaml: scoring.candidates modified",)),
+    StageState("packing@a", ("mining@a",), ()),
+    StageState("training@a-rpt", ("scoring@a", "packing@a"), ()),
+    StageState("training@a-txl", ("packing@a",), ()),
+    StageState("report@a", ("training@a-rpt", "training@a-txl"), ()),
+]
+
+
+def stale(names):
+    return [step.stage for step in make_plan(STATES, names) if step.stale]
+
+
+def test_no_name_means_all_and_staleness_flows_downstream():
+    assert [step.stage for step in make_plan(STATES, [])] == [state.name for state in STATES]
+    assert stale([]) == ["scoring@a", "training@a-rpt", "report@a"]
+
+
+def test_a_named_stage_never_brings_its_descendants():
+    assert [step.stage for step in make_plan(STATES, ["scoring"])] == ["mining@a", "scoring@a"]
+    assert stale(["scoring"]) == ["scoring@a"]
+    assert stale(["training@a-txl"]) == []
+
+
+def test_reasons_say_what_changed_or_what_came_before():
+    steps = {step.stage: step.reasons for step in make_plan(STATES, [])}
+    assert steps["scoring@a"] == ("params.yaml: scoring.candidates modified",)
+    assert steps["training@a-rpt"] == ("after scoring@a",)
+
+
+def test_a_misspelt_stage_is_a_usage_error_with_the_nearest_name():
+    with pytest.raises(Failure, match="scoring") as failure:
+        make_plan(STATES, ["scorring"])
+    assert failure.value.code == Exit.USAGE

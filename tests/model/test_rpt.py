@@ -1,0 +1,106 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from model.language_model import Schedule
+from model.parameters import Architecture, parameters_of
+from model.presets import SYSTEMS
+
+KEY = jax.random.key(7)
+
+
+@pytest.fixture(scope="module")
+def model(make_model, two_layers):
+    return make_model("rpt_sem", two_layers)
+
+
+@pytest.fixture(scope="module")
+def losses_of(model, quick_jit):
+    return quick_jit(lambda batch, schedule: model.train_losses(batch, schedule, KEY))
+
+
+@pytest.fixture(scope="module")
+def gradients(make_batch, model, two_layers, quick_jit):
+    """The gradients of both losses with respect to every parameter."""
+    architecture = Architecture.of(SYSTEMS["rpt_sem"].build, two_layers)
+    batch = make_batch()
+    losses = jax.jacrev(lambda parameters: architecture.model(parameters).train_losses(batch, Schedule(4.0, 1.0, 0.5), KEY)[0])
+    return quick_jit(losses)(parameters_of(model))
+
+
+def test_the_lm_loss_does_not_reach_the_projections(gradients) -> None:
+    for path, gradient in gradients["lm"].items():
+        scoring = path.startswith(("retriever.query_", "retriever.key_"))
+        assert bool(jnp.any(gradient != 0)) != scoring, path
+
+
+def test_the_ranking_loss_reaches_the_lower_decoder_and_not_the_upper(gradients) -> None:
+    for path, gradient in gradients["ranking"].items():
+        learns = path.startswith(("retriever.", "lower.", "embedding."))
+        assert bool(jnp.any(gradient != 0)) == learns, path
+
+
+def test_all_gradients_are_finite(gradients) -> None:
+    assert all(jnp.all(jnp.isfinite(gradient)) for gradient in jax.tree.leaves(gradients))
+
+
+def test_training_on_own_neighbours_is_encode_retrieve_decode(model, losses_of, make_batch, quick_jit) -> None:
+    batch = make_batch()
+    encode, decode = quick_jit(lambda t: model.encode(t)), quick_jit(lambda e, n, t: model.token_losses(model.decode(e, n), t))
+    encoded = encode(batch.tokens_BL)
+    expected = decode(encoded, model.retrieve(encoded), batch.targets_BL).mean()
+    assert float(losses_of(batch, Schedule(4.0, 1.0, 1.0))[0]["lm"]) == pytest.approx(float(expected), abs=1e-6)
+    assert abs(float(losses_of(batch, Schedule(4.0, 1.0, 0.0))[0]["lm"]) - float(expected)) > 1e-5
+
+
+def test_padding_does_not_matter(losses_of, make_batch, small) -> None:
+    """Neither its tokens nor labels that stand there by mistake."""
+    batch = make_batch()
+    real = 9 * small.chunk_tokens + 1
+    mask = batch.loss_mask_BL.copy()
+    mask[:, 9 * small.chunk_tokens :] = False
+    tokens = batch.tokens_BL.copy()
+    tokens[:, real:] = 0
+    scores = batch.scores_BCS.copy()
+    scores[:, 9:] = 1e3
+    schedule = Schedule(4.0, 1.0, 0.5)
+    one = losses_of(batch._replace(loss_mask_BL=mask), schedule)[0]
+    other = losses_of(batch._replace(loss_mask_BL=mask, tokens_BL=tokens, scores_BCS=scores), schedule)[0]
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-6)
+
+
+def test_the_ranking_loss_is_a_mean_over_labelled_queries(losses_of, make_batch) -> None:
+    """Twice the same sequence is the same loss; without labels there is none."""
+    batch, schedule = make_batch(), Schedule(4.0, 0.5, 1.0)
+    losses, metrics = losses_of(batch, schedule)
+    twice = losses_of(jax.tree.map(lambda x: np.concatenate((x, x)), batch), schedule)[0]
+    assert float(twice["ranking"]) == pytest.approx(float(losses["ranking"]), rel=1e-5)
+    assert float(losses["ranking"]) == pytest.approx(0.5 * float(metrics["ranking_loss"]))
+    assert float(losses_of(batch._replace(labelled_BC=np.zeros_like(batch.labelled_BC)), schedule)[0]["ranking"]) == 0
+
+
+def test_lexical_relevance_ignores_the_bm25_value(make_model, make_batch, two_layers, quick_jit) -> None:
+    model = make_model("rpt_lex", two_layers)
+    losses = quick_jit(lambda batch: model.train_losses(batch, Schedule(4.0, 1.0, 0.5), KEY)[0])
+    batch = make_batch()
+    plain, huge = losses(batch), losses(batch._replace(scores_BCS=np.full_like(batch.scores_BCS, 500.0)))
+    assert plain == huge
+    assert float(plain["ranking"]) > 0
+    none = losses(batch._replace(candidates_BCS=np.full_like(batch.candidates_BCS, -1)))
+    assert float(none["ranking"]) == 0
+
+
+def test_dropout_follows_the_key(make_model, make_batch, two_layers, quick_jit) -> None:
+    model, batch = make_model("rpt_sem", replace(two_layers, dropout=0.3)), make_batch()
+    loss = quick_jit(lambda key: model.train_losses(batch, Schedule(4.0, 1.0, 0.0), key)[0]["lm"])
+    assert loss(jax.random.key(0)) == loss(jax.random.key(0))
+    assert loss(jax.random.key(0)) != loss(jax.random.key(1))
+
+
+def test_neighbours_must_be_given(model, make_batch) -> None:
+    with pytest.raises(ValueError, match="pass chunk numbers, -1 for none"):
+        model.decode(jax.eval_shape(lambda t: model.encode(t), make_batch().tokens_BL), None)

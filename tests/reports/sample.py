@@ -1,0 +1,140 @@
+"""A made-up report with the figures a demo run would have."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+PUBLISHED = {
+    "transformer_xl": {"ArXiv": 3.11, "Code": 2.30, "PG19": 11.48, "Books3": 15.00},
+    "retro": {"ArXiv": 2.94, "Code": 2.17, "PG19": 11.44, "Books3": 14.60},
+    "rpt_lex": {"ArXiv": 2.92, "Code": 2.23, "PG19": 11.59, "Books3": 14.32},
+    "rpt_sem": {"ArXiv": 2.77, "Code": 2.17, "PG19": 10.96, "Books3": 13.91},
+}
+QUERY = '''    def __init__(self, max_workers=None, mp_context=None,
+                 initializer=None, initargs=()):
+        """Initializes a new ProcessPoolExecutor instance.
+
+        Args:
+            max_workers: The maximum number of processes that can be used to
+                execute the given calls.'''
+TARGET = """        _check_system_limits()
+
+        if max_workers is None:
+            self._max_workers = os.cpu_count() or 1
+            if sys.platform == 'win32':
+                self._max_workers = min(_MAX_WINDOWS_WORKERS, self._max_workers)"""
+CANDIDATE = """        if max_workers is None:
+            # ThreadPoolExecutor is often used to overlap I/O with CPU work.
+            max_workers = min(32, (os.cpu_count() or 1) + 4)
+        if max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")"""
+OTHER = "    Returns:\n        A Future representing the given call.\n\n\tnaïve café — “quoted”, λ → ∞, 日本語, שלום, مرحبا, 🙂\n"
+
+
+def _curve(steps: int, first: float, last: float, seed: int, every: int = 1) -> list[list[float]]:
+    noise = random.Random(seed)
+    fall = (first - last) / (1 - math.exp(-4))
+    return [
+        [step, last + fall * (math.exp(-4 * step / steps) - math.exp(-4)) + noise.gauss(0, 0.08)] for step in range(1, steps + 1, every)
+    ]
+
+
+def _system(system: str, parameters: int, perplexity: float, difference: float | None, seed: int) -> dict[str, Any]:
+    against = (
+        {"against": "transformer_xl", "nats": difference, "low": difference - 0.021, "high": difference + 0.019} if difference else None
+    )
+    return {
+        "run": f"demo-{system}",
+        "system": system,
+        "parameters": parameters,
+        "perplexity": perplexity,
+        "low": perplexity * 0.93,
+        "high": perplexity * 1.08,
+        "macro_perplexity": perplexity * 1.04,
+        "perplexity_with_neighbours": perplexity * 0.97,
+        "bits_per_token": math.log2(perplexity),
+        "tokens": 98_304,
+        "documents": 11,
+        "published": PUBLISHED[system],
+        "curve": _curve(170, 6.93, math.log(perplexity) - 0.05, seed),
+        "difference": against,
+    }
+
+
+def _example(source: str, chunk: int, scores: list[float]) -> dict[str, Any]:
+    candidates = [
+        {"chunk": 3 * index + 1, "text": (CANDIDATE, OTHER)[index % 2], "rank": index, "bm25": 21.4 - 2.3 * index, "target_score": score}
+        for index, score in enumerate(scores)
+    ]
+    return {"doc_id": "9f2c" * 8, "source": source, "query_chunk": chunk, "query": QUERY, "target": TARGET, "candidates": candidates}
+
+
+def sample_report() -> dict[str, Any]:
+    """A fresh copy that a test may change."""
+    splits = {"train": (38, 5_412, 346_201), "validation": (6, 612, 38_960), "test": (11, 1_541, 98_315)}
+    best = [
+        {"k": k, "mean": 3.1 * math.log1p(k) - 1.5, "low": 3.1 * math.log1p(k) - 2.1, "high": 3.1 * math.log1p(k) - 0.9}
+        for k in range(1, 21)
+    ]
+    return {
+        "corpus": "demo",
+        "small_scale": True,
+        "headline": [
+            "56,120 pairs labelled; 21 % of the candidates help the reference model predict the next 64 tokens",
+            "RPT-Sem finds a helpful chunk 2.1 times as often as chance",
+            "Perplexity 21.9 to 22.8: the three systems cannot be told apart at this scale",
+        ],
+        "warnings": [
+            "Weak labels: the split-half correlation is 0.14, below 0.20. The reference model is too small for its judgement to be "
+            "steady, so what RPT-Sem learns from it is mostly noise.",
+            "Validation has 6 documents; below 8 an interval over documents is not meaningful.",
+        ],
+        "data": {
+            "inputs": 61,
+            "documents_kept": 55,
+            "quarantined": {"too short": 4, "not UTF-8": 1, "duplicate of another input": 1},
+            "splits": {name: dict(zip(("documents", "chunks", "tokens"), sizes, strict=True)) for name, sizes in splits.items()},
+            "vocabulary": 1024,
+            "geometry": {"chunk_tokens": 64, "sequence_chunks": 32, "stride_chunks": 2},
+        },
+        "reference_lm": {
+            "parameters": 321_408,
+            "steps": 730,
+            "loss_first": 6.94,
+            "loss_last": 3.31,
+            "curve": _curve(730, 6.94, 3.31, 5, every=2),
+        },
+        "labels": {
+            "queries": 5_310,
+            "pairs": 56_120,
+            "positive_rate": {"train": 0.214, "validation": 0.198, "test": 0.205},
+            "scorer": {"engine": "jax", "weights": "sha256:5d1c09…", "dtype": "float32", "layout": "candidate, query, target"},
+            "best_by_k": [{**point, "random": point["mean"] * 0.55 - 0.3} for point in best],
+            "positive_by_rank": [{"rank": rank, "rate": 0.12 + 0.2 * math.exp(-rank / 5), "pairs": 300} for rank in range(1, 21)],
+        },
+        "systems": [
+            _system("transformer_xl", 923_904, 22.81, None, 1),
+            _system("retro", 1_318_144, 22.34, -0.021, 2),
+            _system("rpt_sem", 1_421_568, 21.93, -0.039, 3),
+        ],
+        "retrieval": [
+            {"retriever": name, "precision_at_2": p, "recall_at_10": r, "ndcg_at_20": n, "queries": 300, "queries_with_positive": 251}
+            for name, p, r, n in (
+                ("RPT-Sem", 0.071, 0.182, 0.121),
+                ("BM25", 0.164, 0.402, 0.287),
+                ("recency", 0.066, 0.171, 0.104),
+                ("random", 0.034, 0.081, 0.059),
+            )
+        ],
+        "examples": [
+            _example("concurrent/futures/process.py", 42, [18.42, -0.31, 7.9, -4.06]),
+            _example("email/_header_value_parser.py", 301, [0.42, -11.31, -7.9]),
+        ],
+        "artifacts": [
+            ["artifacts/demo/documents", "documents with their text, split and source"],
+            ["artifacts/demo/labels", "every scored pair: query, candidate, score"],
+            ["artifacts/demo/rpt_sem/model.safetensors", "weights of RPT-Sem"],
+        ],
+    }

@@ -1,0 +1,108 @@
+"""The page in a real browser: hostile text arrives as text, nothing runs and nothing is asked for."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from reports.page import render
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+)
+
+
+class Listener:
+    """Counts the connections made to a port of this machine."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}/leak"
+        self.connections = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            connection.close()
+
+
+@pytest.fixture
+def listener():
+    """A listener for the time of a test."""
+    opened = Listener()
+    yield opened
+    opened.socket.close()
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Opens HTML as a file; gives the document as it stands afterwards, and the browser's log."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.fail(f"no browser found: looked for {', '.join(BROWSERS)} | remedy: apt-get install chromium")
+
+    def browse(html: str) -> tuple[str, str]:
+        page = tmp_path / "page.html"
+        page.write_text(html, encoding="utf-8", newline="")
+        command = [browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
+        done = subprocess.run(command, capture_output=True, timeout=120, cwd=Path(tmp_path))
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
+        return done.stdout.decode("utf-8"), done.stderr.decode("utf-8", "replace")
+
+    return browse
+
+
+@pytest.mark.slow
+def test_hostile_text_arrives_and_does_nothing(browse, listener, parse, sample, with_every_text, hostile_texts):
+    texts = [text.replace("http://127.0.0.1:1/leak", listener.address) for text in hostile_texts]
+    sample["headline"] = texts[:3]
+    sample["warnings"] = texts
+    example = with_every_text(sample["examples"][0], "plain")
+    sample["examples"] = [{**example, "query": text, "source": text, "doc_id": text} for text in texts[:40]]
+    sample["artifacts"] = [[text, text] for text in texts]
+    document, log = browse(render(sample))
+    page = parse(document)
+    assert page.all_text("div", "chunk")[:: 2 + len(example["candidates"])] == texts[:40]
+    assert page.all_text("ul", "warnings") == ["".join(texts)]
+    assert "".join(page.all_text("code")).startswith(texts[0])
+    assert "owned" not in page.elements[0][1]
+    assert not {name for name, _ in page.elements} & {"script", "img", "iframe", "form", "base", "link", "object", "embed", "marquee"}
+    assert "CONSOLE" not in log
+    assert listener.connections == 0
+
+
+@pytest.mark.slow
+def test_the_browser_would_have_been_caught(browse, listener, parse):
+    attack = f"<!doctype html><html><body><script>document.documentElement.setAttribute('owned','1')</script><img src='{listener.address}'>"
+    document, _ = browse(attack)
+    assert parse(document).elements[0][1] == {"owned": "1"}
+    assert listener.connections > 0
+
+
+@pytest.mark.slow
+def test_the_policy_stops_what_escaping_would_miss(browse, listener, parse, sample):
+    attack = f"<script>document.documentElement.setAttribute('owned','1')</script><img src='{listener.address}'>"
+    document, log = browse(render(sample).replace("<main>", f"<main>{attack}"))
+    assert "owned" not in parse(document).elements[0][1]
+    assert "CONSOLE" in log
+    assert listener.connections == 0

@@ -1,0 +1,202 @@
+"""What the page holds, in which order, and that it holds it whatever is missing."""
+
+from __future__ import annotations
+
+import math
+import re
+from copy import deepcopy
+
+import pytest
+
+from reports.page import POLICY, render
+from reports.results import averaged, curve_table
+
+
+def test_order_of_the_page(sample, parse):
+    page = parse(render(sample))
+    assert page.all_text("h1") == ["Retrieval-pretrained language models on demo"]
+    assert page.all_text("h2") == [
+        "Perplexity",
+        "Training",
+        "Retrieval against gold",
+        "Labels",
+        "Examples: best and worst labels",
+        "Data",
+        "Reference language model",
+        "Where everything lies",
+        "How to go on",
+    ]
+    html = render(sample)
+    places = [html.index(f'class="{name}"') for name in ("lead", "headline", "warnings")]
+    assert places == sorted(places)
+    assert places[-1] < html.index("<h2>")
+
+
+def test_links_lead_to_sections(sample, parse):
+    page = parse(render(sample))
+    links = [attributes["href"] for name, attributes in page.elements if name == "a"]
+    assert links == [f"#{attributes['id']}" for name, attributes in page.elements if name == "section"]
+
+
+def test_the_page_needs_nothing_else(sample, parse):
+    html = render(sample)
+    page = parse(html)
+    policies = [attributes["content"] for name, attributes in page.elements if attributes.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == [POLICY] == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    assert html.startswith("<!doctype html>\n<html")
+    assert "url(" not in html
+    assert "@import" not in html
+    assert not re.search(r"https?://", html)
+    assert not {name for name, _ in page.elements} & {"script", "link", "img", "iframe"}
+
+
+def test_every_figure_has_a_chart_of_each_width_words_and_numbers(sample, parse):
+    html = render(sample)
+    figures = re.findall(r"<figure>.*?</figure>", html, re.DOTALL)
+    assert len(figures) == 6
+    for figure in figures:
+        inside = [name for name, _ in parse(figure).elements]
+        assert (inside.count("svg"), inside.count("details"), inside.count("table")) == (2, 1, 1)
+
+
+def test_small_scale_is_said_only_where_it_holds(sample):
+    assert "within noise at this scale" in render(sample)
+    sample["small_scale"] = False
+    assert "within noise at this scale" not in render(sample)
+
+
+def test_warnings_are_absent_without_a_reason(sample):
+    sample["warnings"] = []
+    assert 'class="warnings"' not in render(sample)
+
+
+def test_published_numbers_are_set_apart(sample, parse):
+    page = parse(render(sample))
+    assert page.all_text("th", "foreign") == ["published: other corpora and scale"]
+    row = next(text for text in page.all_text("tr") if text.startswith("demo-rpt_sem1.42 M"))
+    written = row.replace("\N{MINUS SIGN}", "-")
+    assert written == "demo-rpt_sem1.42 M21.93[20.39, 23.68]22.8121.274.455-0.039 [-0.060, -0.020]98,304112.772.1710.9613.91"
+
+
+def test_systems_are_drawn_best_first_and_keep_their_colour(sample, parse):
+    chart = parse(re.search(r"<svg.*?</svg>", render(sample), re.DOTALL)[0])
+    assert chart.all_text("text", "name") == ["demo-rpt_sem", "demo-retro", "demo-transformer_xl"]
+    assert [attributes["class"] for name, attributes in chart.elements if name == "g"] == ["s2", "s1", "s0"]
+
+
+def test_retrieval_is_shown_beside_chance(sample, parse):
+    page = parse(render(sample))
+    row = next(text for text in page.all_text("tr") if text.startswith("RPT-Sem"))
+    assert row.split("\N{MULTIPLICATION SIGN}") == ["RPT-Sem0.0712.09", "0.1822.25", "0.1212.05", "300251"]
+    sample["retrieval"] = sample["retrieval"][:3]
+    row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("RPT-Sem"))
+    assert row == "RPT-Sem0.071n/a0.182n/a0.121n/a300251"
+
+
+def test_inputs_are_accounted_for(sample):
+    assert "61 inputs = 55 documents + 6 quarantined" in render(sample)
+    assert "not accounted for" not in render(sample)
+    sample["data"]["inputs"] = 63
+    assert "The two sides differ by 2: some inputs are not accounted for." in render(sample)
+
+
+def test_newlines_and_tabs_of_chunks_are_kept(sample, parse):
+    sample["examples"][0]["query"] = "\n\n\tdef f():\n        return 1\n"
+    assert parse(render(sample)).all_text("div", "chunk")[0] == "\n\n\tdef f():\n        return 1\n"
+    assert re.search(r"\.chunk \{ white-space: pre-wrap", render(sample))
+
+
+def _numbers(value, path=()):
+    """The paths of all numbers in a report."""
+    if isinstance(value, bool | str) or value is None:
+        return []
+    if isinstance(value, int | float):
+        return [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return [found for key, item in items for found in _numbers(item, (*path, key))]
+
+
+def _replaced(report, path, value):
+    copy = deepcopy(report)
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return copy
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, math.inf, -math.inf])
+def test_any_missing_number_reads_not_available(sample, parse, missing):
+    for name in ("systems", "retrieval", "examples"):
+        sample[name] = sample[name][-1:]
+    for name in ("best_by_k", "positive_by_rank"):
+        sample["labels"][name] = sample["labels"][name][:2]
+    for model in (sample["reference_lm"], sample["systems"][0]):
+        model["curve"] = model["curve"][:3]
+    words = re.compile(r"\b(nan|inf|none)\b", re.IGNORECASE)
+    before = len(words.findall(parse(render(sample)).all_text("body")[0]))
+    paths = _numbers(sample)
+    assert len(paths) > 70
+    for path in paths:
+        html = render(_replaced(sample, path, missing))
+        page = parse(html)
+        assert not page.unbalanced
+        assert len(words.findall(page.all_text("body")[0])) == before, path
+        if not ("curve" in path and path[-1] == 0):  # a loss without a step is left out
+            assert "n/a" in html, path
+
+
+@pytest.mark.parametrize("name", ["systems", "retrieval", "examples", "artifacts", "warnings"])
+def test_an_empty_list_leaves_its_section_standing(sample, parse, name):
+    sample[name] = []
+    assert len(parse(render(sample)).all_text("h2")) == 9
+
+
+def test_what_was_not_run_leaves_its_section_standing(sample, parse):
+    sample["labels"].update(best_by_k=[], positive_by_rank=[], scorer={}, positive_rate={})
+    sample["reference_lm"]["curve"] = []
+    sample["data"].update(quarantined={}, inputs=55)
+    for system in sample["systems"]:
+        system.update(curve=[], published=None, difference=None)
+    page = parse(render(sample))
+    assert len(page.all_text("h2")) == 9
+    assert not page.unbalanced
+
+
+def test_a_huge_report_is_cut_says_so_and_stays_under_a_megabyte(sample):
+    system = {**sample["systems"][2], "curve": [[step, 3.0 + 1 / (1 + step)] for step in range(20_000)]}
+    sample["systems"] = [{**system, "run": f"run-{index}"} for index in range(12)]
+    example = sample["examples"][0]
+    candidate = {**example["candidates"][0], "text": '<&"\u202e' * 5_000}
+    sample["examples"] += [{**example, "candidates": [candidate] * 200}, {**example, "query": "日" * 100_000}] * 300
+    sample["warnings"] = ["w" * 5_000] * 500
+    sample["data"]["quarantined"] = {f"reason {index}": 1 for index in range(5_000)}
+    sample["data"]["inputs"] = 5_055
+    html = render(sample)
+    assert len(html.encode("utf-8")) < 1_000_000
+    for said in (
+        "more examples are not shown",
+        "99,000 more characters are not shown",
+        "450 more warnings are not shown",
+        "4,900 more rows",
+    ):
+        assert said in html
+
+
+def test_the_sample_is_small(sample):
+    assert len(render(sample).encode("utf-8")) < 100_000
+
+
+def test_curves_are_averaged_and_keep_what_diverged():
+    assert averaged([[1, 2.0], [2, 4.0], [3, 6.0], [4, 8.0]], limit=2) == [(1.5, 3.0), (3.5, 7.0)]
+    assert averaged([[1, 2.0], [2, math.nan], [3, 6.0]], limit=2) == [(1.5, None), (3.0, 6.0)]
+    assert len(averaged([[step, 1.0] for step in range(10_001)], limit=100)) <= 100
+
+
+def test_curve_table_has_the_first_and_the_last_step():
+    head, rows = curve_table(["a", "b"], [[[step, 1.0] for step in range(1, 1001)], [[1, 2.0], [1000, math.nan]]])
+    assert head == ["step", "a", "b"]
+    assert len(rows) <= 21
+    assert rows[0] == ["1", "1.000", "2.000"]
+    assert rows[-1] == ["1,000", "1.000", "n/a"]
+    assert rows[1][2] == "\N{EN DASH}"
