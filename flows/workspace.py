@@ -28,10 +28,10 @@ QUIET = {
 
 
 def child_environment(**extra: str) -> dict[str, str]:
-    """Our environment for a child process: our Python first, telemetry off, JAX's compilation cache kept in the workspace."""
+    """Our environment for a child process: our Python and this checkout's code first, telemetry off, JAX's compilation cache kept in the workspace."""
     cache = {"JAX_COMPILATION_CACHE_DIR": str(STATE / "jax-cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**cache, **QUIET, **os.environ, "PATH": path, **extra}
+    return {**cache, **QUIET, **os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **extra}
 
 
 @contextlib.contextmanager

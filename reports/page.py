@@ -62,6 +62,9 @@ def render(report: dict[str, Any]) -> str:
     """The page of a run's report.
 
     Every text in `report` may be hostile. None and numbers that are not finite read "n/a"; long lists and texts are cut, and say so.
+    Units: `difference` is the other system's loss minus this one's, nats a token, positive is better; `best_by_k` is in nats a target
+    token; `target_score` is a sum over the target, in nats; rates are shares of 1; a candidate's `rank` counts from 0, that of
+    `positive_by_rank` from 1.
     """
     sections = (
         results.perplexity(report["systems"]),

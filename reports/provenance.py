@@ -10,7 +10,7 @@ from reports.charts import Line, figure, line_chart
 from reports.evidence import facts
 from reports.formats import Number, count, finite, number, size
 from reports.markup import Html, clipped, table, tag
-from reports.results import NAME, averaged, curve_table, empty, section
+from reports.results import NAME, averaged, curve_table, empty, in_split_order, section
 
 PATH = 300
 
@@ -41,7 +41,7 @@ def data(numbers: dict[str, Any]) -> Html:
     why = [table(["quarantined because", "inputs"], reasons)] if reasons else []
     splits = [
         [clipped(split, NAME), *(count(sizes[key]) for key in ("documents", "chunks", "tokens"))]
-        for split, sizes in numbers["splits"].items()
+        for split, sizes in in_split_order(numbers["splits"])
     ]
     geometry = numbers["geometry"]
     tokens, sequence, stride = geometry["chunk_tokens"], geometry["sequence_chunks"], geometry["stride_chunks"]
@@ -60,7 +60,7 @@ def reference_lm(model: dict[str, Any]) -> Html:
         return section("reference", "Reference language model", facts(known), empty("No losses were recorded."))
     caption = (
         "Loss of the model that scored the candidates. A model that has not learned to use text placed before it gives labels that are "
-        "noise, however low its loss: Figure 5 above is the check."
+        "noise, however low its loss: the section on labels is the check."
     )
     head, rows = curve_table(["loss"], [model["curve"]])
     line = Line("reference", averaged(model["curve"]), 0)

@@ -31,7 +31,7 @@ a { color: var(--link); }
 .note, figcaption, .about { font-size: .84rem; line-height: 1.45; color: var(--soft); max-width: 90ch; }
 .headline { list-style: none; margin: 22px 0 18px; padding: 0;
   display: grid; gap: 12px 28px; grid-template-columns: repeat(3, minmax(0, 1fr)); }
-.headline li { font-size: 1.2rem; line-height: 1.35; font-weight: 550;
+.headline li { font-size: 1.15rem; line-height: 1.38; font-weight: 500;
   padding-top: 10px; border-top: 3px solid var(--c0); overflow-wrap: anywhere; }
 .warnings { list-style: none; margin: 0 0 18px; padding: 10px 14px; background: var(--warn-paper); border-left: 4px solid var(--warn); }
 .warnings li + li { margin-top: 6px; }
@@ -95,7 +95,7 @@ mark { background: var(--mark-paper); color: var(--mark); border-radius: 2px; fo
 
 @media (max-width: 900px) {
   .pair, .headline, .candidates, section > figure { grid-template-columns: minmax(0, 1fr); }
-  .headline li { font-size: 1.1rem; }
+  .headline li { font-size: 1.05rem; }
 }
 @media (max-width: 560px) {
   body { padding: 16px 14px 40px; }

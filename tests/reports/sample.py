@@ -73,18 +73,18 @@ def _example(source: str, chunk: int, scores: list[float]) -> dict[str, Any]:
 
 def sample_report() -> dict[str, Any]:
     """A fresh copy that a test may change."""
-    splits = {"train": (38, 5_412, 346_201), "validation": (6, 612, 38_960), "test": (11, 1_541, 98_315)}
-    best = [
-        {"k": k, "mean": 3.1 * math.log1p(k) - 1.5, "low": 3.1 * math.log1p(k) - 2.1, "high": 3.1 * math.log1p(k) - 0.9}
-        for k in range(1, 21)
-    ]
+    splits = {"test": (11, 1_541, 98_304), "train": (38, 5_412, 346_201), "validation": (6, 612, 38_960)}
+    means = {k: 0.045 * math.log1p(k) - 0.02 for k in range(1, 21)}
+    best = [{"k": k, "mean": mean, "low": mean - 0.009, "high": mean + 0.009} for k, mean in means.items()]
     return {
         "corpus": "demo",
         "small_scale": True,
         "headline": [
-            "56,120 pairs labelled; 21 % of the candidates help the reference model predict the next 64 tokens",
-            "RPT-Sem finds a helpful chunk 2.1 times as often as chance",
-            "Perplexity 21.9 to 22.8: the three systems cannot be told apart at this scale",
+            "Perplexity on 11 held-out documents (98,304 tokens): Transformer-XL 22.81 [21.21, 24.63], RETRO 22.34 [20.78, 24.13], RPT-Sem "
+            "21.93 [20.39, 23.68]; a small-scale run: it shows that the chain works, not which system is better",
+            "Labels: 56,120 candidates of 5,310 queries scored, of which help the reference LM: train 21.4%, validation 19.8%, test 20.5%; "
+            "the best of 20 is worth 0.120 nats a target token",
+            "Retrieval, Precision@2 against the labels: random 3.4%, recency 6.6%, BM25 16.4%, RPT-Sem 7.1%",
         ],
         "warnings": [
             "Weak labels: the split-half correlation is 0.14, below 0.20. The reference model is too small for its judgement to be "
@@ -109,15 +109,15 @@ def sample_report() -> dict[str, Any]:
         "labels": {
             "queries": 5_310,
             "pairs": 56_120,
-            "positive_rate": {"train": 0.214, "validation": 0.198, "test": 0.205},
+            "positive_rate": {"test": 0.205, "train": 0.214, "validation": 0.198},
             "scorer": {"engine": "jax", "weights": "sha256:5d1c09…", "dtype": "float32", "layout": "candidate, query, target"},
-            "best_by_k": [{**point, "random": point["mean"] * 0.55 - 0.3} for point in best],
+            "best_by_k": [{**point, "random": point["mean"] * 0.55 - 0.01} for point in best],
             "positive_by_rank": [{"rank": rank, "rate": 0.12 + 0.2 * math.exp(-rank / 5), "pairs": 300} for rank in range(1, 21)],
         },
         "systems": [
             _system("transformer_xl", 923_904, 22.81, None, 1),
-            _system("retro", 1_318_144, 22.34, -0.021, 2),
-            _system("rpt_sem", 1_421_568, 21.93, -0.039, 3),
+            _system("retro", 1_318_144, 22.34, 0.021, 2),
+            _system("rpt_sem", 1_421_568, 21.93, 0.039, 3),
         ],
         "retrieval": [
             {"retriever": name, "precision_at_2": p, "recall_at_10": r, "ndcg_at_20": n, "queries": 300, "queries_with_positive": 251}

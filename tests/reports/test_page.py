@@ -74,14 +74,39 @@ def test_published_numbers_are_set_apart(sample, parse):
     page = parse(render(sample))
     assert page.all_text("th", "foreign") == ["published: other corpora and scale"]
     row = next(text for text in page.all_text("tr") if text.startswith("demo-rpt_sem1.42 M"))
-    written = row.replace("\N{MINUS SIGN}", "-")
-    assert written == "demo-rpt_sem1.42 M21.93[20.39, 23.68]22.8121.274.455-0.039 [-0.060, -0.020]98,304112.772.1710.9613.91"
+    assert row == "demo-rpt_sem1.42 M21.93[20.39, 23.68]22.8121.274.455+0.039 [+0.018, +0.058]98,304112.772.1710.9613.91"
 
 
 def test_systems_are_drawn_best_first_and_keep_their_colour(sample, parse):
     chart = parse(re.search(r"<svg.*?</svg>", render(sample), re.DOTALL)[0])
     assert chart.all_text("text", "name") == ["demo-rpt_sem", "demo-retro", "demo-transformer_xl"]
     assert [attributes["class"] for name, attributes in chart.elements if name == "g"] == ["s2", "s1", "s0"]
+
+
+def test_gains_are_drawn_from_zero_with_better_to_the_right(sample, parse):
+    gains = re.findall(r"<svg.*?</svg>", render(sample), re.DOTALL)[2]
+    zero = float(re.search(r'<line x1="([\d.]+)"[^>]* class="zero"', gains)[1])
+    retro, rpt_sem = (float(x) for x in re.findall(r'<circle cx="([\d.]+)"', gains))
+    assert zero < retro < rpt_sem
+    assert parse(gains).all_text("text", "axis") == ["nats a token (higher is better)"]
+
+
+def test_splits_are_in_their_usual_order(sample, parse):
+    terms = parse(render(sample)).all_text("dt")
+    assert terms[2:5] == ["positive, train", "positive, validation", "positive, test"]
+
+
+def test_figure_5_says_whether_it_has_something_to_compare_with(sample):
+    assert "the distance from the dashed line" in render(sample)
+    for point in sample["labels"]["best_by_k"]:
+        point["random"] = None
+    assert "the rise alone proves nothing" in render(sample)
+    assert "dashed line" not in render(sample)
+
+
+def test_ranks_count_from_one(sample, parse):
+    about = parse(render(sample)).all_text("p", "about")
+    assert about[1] == "+18.42 nats chunk 1 · BM25 rank 1 · BM25 21.40"
 
 
 def test_retrieval_is_shown_beside_chance(sample, parse):

@@ -1,0 +1,44 @@
+"""What every benchmark prints: figures, and whether each bar holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import dataclass
+
+QUIET_LOAD = 0.5
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A limit for one figure; `at_most` says from which side. Wall-clock bars count only on a quiet machine."""
+
+    figure: str
+    limit: float
+    at_most: bool
+    wall_clock: bool = False
+
+    def holds(self, value: float, load: float) -> bool | None:
+        """Whether the bar holds, or None if the machine was too busy to tell."""
+        if self.wall_clock and load >= QUIET_LOAD:
+            return None
+        return value <= self.limit if self.at_most else value >= self.limit
+
+
+def show(name: str, figures: dict[str, float], bars: list[Bar], load: float) -> None:
+    """Print one JSON object with --json, else a line a figure. `load` is the machine's at the start."""
+    result = {
+        "bench": name,
+        "machine": {"cores": os.cpu_count(), "system": platform.system(), "architecture": platform.machine(), "load_at_start": load},
+        "figures": figures,
+        "bars": [{"figure": bar.figure, "bar": bar.limit, "holds": bar.holds(figures[bar.figure], load)} for bar in bars],
+    }
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps(result) + "\n")
+        return
+    for figure, value in figures.items():
+        sys.stdout.write(f"{figure:<28}{value:.3f}\n")
+    for row in result["bars"]:
+        sys.stdout.write(f"bar {row['figure']} {row['bar']}: {row['holds']}\n")

@@ -1,0 +1,120 @@
+"""The demo and `rpt up` on a private copy, with a real Prefect server and worker, stopped in every way a user can stop them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def start(root: Path, *arguments: str) -> subprocess.Popen:
+    log = open(root / "out.log", "w")  # noqa: SIM115 - the child's output, read later
+    return subprocess.Popen([sys.executable, "-m", "flows.cli", *arguments], cwd=root, stdout=log, stderr=subprocess.STDOUT, text=True)
+
+
+def output(root: Path) -> str:
+    return (root / "out.log").read_text()
+
+
+def events(root: Path) -> list[dict]:
+    path = root / ".run" / "events.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
+
+
+def wait_until(condition, child: subprocess.Popen, root: Path, seconds: float = 240.0):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert child.poll() is None, output(root)
+        assert time.monotonic() < end, output(root)
+        time.sleep(0.2)
+    return value
+
+
+def processes_of(root: Path) -> list[str]:
+    """Every process that works in the copy or was started with it on its path."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd().startswith(str(root)) or process.environ().get("PYTHONPATH") == str(root):
+                found.append(" ".join(process.cmdline())[:150])
+        except psutil.Error:
+            continue
+    return found
+
+
+def assert_all_gone(root: Path) -> None:
+    end = time.monotonic() + 60
+    while (left := processes_of(root)) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert not left
+
+
+def begun(root: Path, stage: str) -> bool:
+    return any(event["event"] == "begin" and event["stage"] == stage for event in events(root))
+
+
+def test_interrupted_and_killed_demos_leave_nothing_behind_and_go_on(project):
+    """Ctrl-C in one stage, kill -9 in a later one, then to the end: what was done is never done again."""
+    (project / ".run" / "events.jsonl").unlink(missing_ok=True)
+    child = start(project, "demo", "-o", "reference_lm.seed=7")
+    wait_until(lambda: begun(project, "reference_lm@demo"), child, project)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(90) == 75, output(project)
+    assert_all_gone(project)
+
+    child = start(project, "demo")
+    wait_until(lambda: begun(project, "training@demo-rpt_sem"), child, project)
+    child.kill()
+    child.wait()
+    assert_all_gone(project)
+
+    child = start(project, "demo")
+    assert child.wait(240) == 0, output(project)
+    ran = {event["stage"]: event["result"] for event in events(project) if event["event"] == "end"}
+    assert ran["ingestion@demo"] == ran["scoring@demo"] == "unchanged"
+    assert ran["training@demo-rpt_sem"] == "ran"
+    assert "Perplexity on" in output(project)
+    assert_all_gone(project)
+
+
+def test_a_failing_demo_says_why_and_returns_the_stage_s_code(project):
+    params = (project / "params.yaml").read_text()
+    child = start(project, "demo", "-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=0.0")
+    code = child.wait(240)
+    (project / "params.yaml").write_text(params)
+    assert code == 4, output(project)
+    assert "too many inputs were quarantined" in output(project)
+    assert_all_gone(project)
+
+
+def test_up_serves_prefect_deployment_run_from_any_directory(project, tmp_path):
+    child = start(project, "up")
+    try:
+        wait_until(lambda: "in another shell" in output(project), child, project)
+        refused = subprocess.run([sys.executable, "-m", "flows.cli", "up"], cwd=project, text=True, capture_output=True, check=False)
+        assert refused.returncode == 7
+        lines = subprocess.run([sys.executable, "-m", "flows.cli", "env"], cwd=project, text=True, capture_output=True, check=True).stdout
+        (tmp_path / "env.sh").write_text(lines)
+        script = (
+            f'. "{tmp_path}/env.sh" && "{sys.executable}" -m prefect deployment run rpt/full-pipeline --watch '
+            "--param overrides='{\"scoring.candidates\": 5}'"
+        )
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT")}
+        done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        ran = {event["stage"] for event in events(project) if event["event"] == "end" and event["result"] != "unchanged"}
+        assert {"scoring@demo", "semantic_supervision@demo", "training@demo-rpt_sem", "report@demo"} <= ran
+        assert not ran & {"mining@demo", "reference_lm@demo", "training@demo-transformer_xl", "training@demo-retro", "lexical_supervision@demo"}
+        api = json.loads((project / ".run" / "up.json").read_text())["api_url"]
+        assert api.startswith("http://127.0.0.1:")
+    finally:
+        subprocess.run([sys.executable, "-m", "flows.cli", "down"], cwd=project, check=True, timeout=90)
+    assert child.wait(60) == 0
+    assert_all_gone(project)

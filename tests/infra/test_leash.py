@@ -1,0 +1,56 @@
+"""A leashed command ends with its holder, and so does everything it started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from infra.leash import leashed, release
+
+FAMILY = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)']); print(p.pid, flush=True); time.sleep(300)"
+
+
+def gone(pid: int, seconds: float = 30.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_the_exit_code_comes_through():
+    child = leashed([sys.executable, "-c", "raise SystemExit(7)"])
+    assert child.wait(30) == 7
+
+
+@pytest.mark.parametrize("how", ["release", "kill"])
+def test_children_and_grandchildren_end(how):
+    child = leashed([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, text=True)
+    grandchild = int(child.stdout.readline())
+    if how == "release":
+        release(child)
+    else:
+        os.kill(child.pid, signal.SIGTERM)
+        child.wait(30)
+    assert gone(grandchild)
+
+
+def test_a_killed_holder_takes_the_command_with_it():
+    holder = (
+        "import sys, time; from infra.leash import leashed; import subprocess;"
+        f"c = leashed([sys.executable, '-c', {FAMILY!r}], stdout=subprocess.PIPE, text=True);"
+        "print(c.stdout.readline(), flush=True); time.sleep(300)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True)
+    grandchild = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    assert gone(grandchild)

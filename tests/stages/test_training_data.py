@@ -1,0 +1,80 @@
+"""Supervision lands on the right chunk, and the order of the data is a function of step and seed."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data_contracts.candidates import CANDIDATES
+from data_contracts.contract import commit, write_shard
+from data_contracts.failure import Failure
+from data_contracts.sequences import SEQUENCES, SUPERVISION
+from stages.parameters import Geometry
+from stages.supervision import supervise
+from stages.training_data import TrainingData
+
+GEOMETRY = Geometry(chunk_tokens=4, sequence_chunks=8, stride_chunks=2)
+
+
+def sequences(count: int = 3) -> pa.Table:
+    rows = [np.arange(33, dtype=np.uint32) + 100 * number for number in range(count - 1)] + [np.arange(10, dtype=np.uint32)]
+    return SEQUENCES.table({"doc_id": ["d"] * count, "first_chunk": [8 * n for n in range(count)], "token_ids": rows}, sequence_tokens=32)
+
+
+def pairs() -> pa.Table:
+    columns = {
+        "doc_id": ["d"] * 5,
+        "split": ["train"] * 5,
+        "query_form": ["qt"] * 5,
+        "query_chunk": [4, 6, 6, 14, 14],
+        "candidate_chunk": [0, 2, 1, 9, 10],
+        "rank": [0, 0, 1, 0, 1],
+        "bm25": [5.0, 4.0, 3.0, 2.0, 1.0],
+    }
+    return CANDIDATES.table(columns, stride_chunks=2, sequence_chunks=8)
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    tables = {"sequences": (SEQUENCES, sequences()), "supervision": (SUPERVISION, supervise(sequences(), pairs(), "bm25", 2, GEOMETRY))}
+    for name, (contract, table) in tables.items():
+        (tmp_path / name).mkdir()
+        write_shard(contract, table, tmp_path / name / "part-00000.parquet")
+        commit(contract, tmp_path / name)
+    return tmp_path
+
+
+def test_candidates_are_counted_from_the_start_of_their_sequence(artifacts):
+    data = TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY)
+    batch = data.batch(np.array([0, 1, 2]))
+    assert batch.candidates_BCS[0, 4].tolist() == [0, -1]
+    assert batch.candidates_BCS[0, 6].tolist() == [2, 1]
+    assert batch.scores_BCS[0, 6].tolist() == [4.0, 3.0]
+    assert batch.candidates_BCS[1, 6].tolist() == [1, 2]
+    assert batch.labelled_BC.sum() == 3
+    assert (batch.candidates_BCS[2] == -1).all()
+
+
+def test_targets_are_the_next_tokens_and_padding_is_masked(artifacts):
+    data = TrainingData(artifacts / "sequences", None, GEOMETRY)
+    batch = data.batch(np.array([1, 2]))
+    assert batch.targets_BL[0, :-1].tolist() == batch.tokens_BL[0, 1:].tolist()
+    assert batch.targets_BL[0, -1] == 132
+    assert batch.loss_mask_BL.sum(axis=1).tolist() == [32, 9]
+
+
+def test_every_epoch_reads_every_sequence_once_in_its_own_order(artifacts):
+    data = TrainingData(artifacts / "sequences", None, GEOMETRY)
+    order = [int(data.rows(step, 1, seed=0)[0]) for step in range(30)]
+    epochs = [order[begin : begin + 3] for begin in range(0, 30, 3)]
+    assert all(sorted(epoch) == [0, 1, 2] for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+    assert order == [int(data.rows(step, 1, seed=0)[0]) for step in range(30)]
+    assert [int(row) for step in range(15) for row in data.rows(step, 2, seed=0)] == order
+
+
+def test_supervision_of_other_sequences_is_refused(artifacts):
+    table = supervise(sequences(2), pairs(), "bm25", 2, GEOMETRY)
+    write_shard(SUPERVISION, table, artifacts / "supervision" / "part-00000.parquet")
+    commit(SUPERVISION, artifacts / "supervision")
+    with pytest.raises(Failure, match="does not fit the sequences"):
+        TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY)
