@@ -29,16 +29,17 @@ class Bar:
 
 def show(name: str, figures: dict[str, float], bars: list[Bar], load: float) -> None:
     """Print one JSON object with --json, else a line a figure. `load` is the machine's at the start."""
+    rows = [{"figure": bar.figure, "bar": bar.limit, "holds": bar.holds(figures[bar.figure], load)} for bar in bars]
     result = {
         "bench": name,
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "architecture": platform.machine(), "load_at_start": load},
         "figures": figures,
-        "bars": [{"figure": bar.figure, "bar": bar.limit, "holds": bar.holds(figures[bar.figure], load)} for bar in bars],
+        "bars": rows,
     }
     if "--json" in sys.argv:
         sys.stdout.write(json.dumps(result) + "\n")
         return
     for figure, value in figures.items():
         sys.stdout.write(f"{figure:<28}{value:.3f}\n")
-    for row in result["bars"]:
+    for row in rows:
         sys.stdout.write(f"bar {row['figure']} {row['bar']}: {row['holds']}\n")

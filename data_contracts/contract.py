@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +42,7 @@ class Contract:
     check: Callable[[pa.Table], Iterable[str]]
     facts: tuple[str, ...] = ()
 
-    def table(self, columns: dict[str, object], **facts: object) -> pa.Table:
+    def table(self, columns: Mapping[str, Any], **facts: object) -> pa.Table:
         """A table of this contract from columns; `facts` are stored as JSON in the schema metadata.
 
         Raises:
@@ -79,7 +80,7 @@ class Contract:
             raise self.violated(where, "; ".join(broken[:5]))
 
 
-def fact(table: pa.Table, name: str) -> object:
+def fact(table: pa.Table, name: str) -> Any:
     """The value of one schema fact of a table read from a shard."""
     return json.loads((table.schema.metadata or {})[f"rpt.{name}".encode()])
 
@@ -124,9 +125,7 @@ def write_shard(contract: Contract, table: pa.Table, path: Path) -> None:
     table = table.cast(contract.schema.with_metadata(metadata))
     rows = max(1, min(MAX_GROUP_ROWS, MAX_GROUP_BYTES * max(table.num_rows, 1) // max(table.nbytes, 1)))
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table, sink, row_group_size=rows, compression="zstd", write_page_checksum=True, write_page_index=True, store_schema=True
-    )
+    pq.write_table(table, sink, row_group_size=rows, compression="zstd", write_page_checksum=True, write_page_index=True, store_schema=True)
     write_atomically(path, sink.getvalue().to_pybytes())
     _parse(contract, path)
 
@@ -167,7 +166,9 @@ class Artifact:
         if not path.exists():
             raise self.contract.violated(str(path), "the manifest names this shard, but the file is missing")
         if (found := sha256(path)) != self.shards[name]["sha256"]:
-            raise self.contract.violated(str(path), f"its SHA-256 is {found[:12]}..., the manifest says {self.shards[name]['sha256'][:12]}...")
+            raise self.contract.violated(
+                str(path), f"its SHA-256 is {found[:12]}..., the manifest says {self.shards[name]['sha256'][:12]}..."
+            )
         table = _parse(self.contract, path)
         self.contract.validate(table, str(path))
         return table.select(columns) if columns else table

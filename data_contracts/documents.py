@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ def document_runs(doc_ids: pa.ChunkedArray) -> list[tuple[str, int, int]]:
     """(doc_id, first row, row after the last) of each document; rows of a document stand together."""
     ids = doc_ids.to_pylist()
     bounds = [0, *(row for row in range(1, len(ids)) if ids[row] != ids[row - 1]), len(ids)] if ids else [0]
-    return [(ids[begin], begin, end) for begin, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [(ids[begin], begin, end) for begin, end in itertools.pairwise(bounds)]
 
 
 def _check_documents(table: pa.Table) -> Iterator[str]:

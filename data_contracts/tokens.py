@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,10 +17,10 @@ TOKEN_IDS = pa.list_(pa.uint32())
 
 def list_rows(column: pa.ChunkedArray) -> list[np.ndarray]:
     """The rows of a list column as NumPy views, without a Python object per element."""
-    rows = []
+    rows: list[np.ndarray] = []
     for chunk in column.chunks:
         values, offsets = chunk.values.to_numpy(zero_copy_only=False), chunk.offsets.to_numpy()
-        rows.extend(values[begin:end] for begin, end in zip(offsets[:-1], offsets[1:], strict=True))
+        rows.extend(values[begin:end] for begin, end in itertools.pairwise(offsets))
     return rows
 
 

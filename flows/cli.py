@@ -22,7 +22,9 @@ app = App(
 Stages = Annotated[str, Parameter(help="stages such as `scoring` or `scoring@demo`; none means all")]
 Overrides = Annotated[
     tuple[str, ...],
-    Parameter(name=["--override", "-o"], negative=(), help="KEY=VALUE, an edit of params.yaml that stays, such as -o scoring.candidates=12"),
+    Parameter(
+        name=["--override", "-o"], negative=(), help="KEY=VALUE, an edit of params.yaml that stays, such as -o scoring.candidates=12"
+    ),
 ]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON object on standard output")]
 Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")]
@@ -52,18 +54,13 @@ def demo(*, override: Overrides = (), verbose: Verbose = False) -> int:
 
 @app.command
 def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
-    """Run the tests: the quick tier; `--all` adds browsers, kills and long learning tests. Other arguments go to pytest.
+    """Run the tests: the quick tier; `--all` adds browsers, kills, long learning tests and vLLM. Other arguments go to pytest.
 
     Examples: `./rpt test`; `./rpt test --all`; `./rpt test tests/stages -k bm25`
     """
-    import subprocess
+    from flows.testing import run_tests
 
-    from flows.workspace import child_environment
-
-    rest = [argument for argument in arguments if argument != "--all"]
-    tier = [] if "--all" in arguments else ["-m", "not slow"]
-    command = [sys.executable, "-m", "pytest", *tier, *rest]
-    return subprocess.call(command, cwd=ROOT, env=child_environment())
+    return run_tests(list(arguments))
 
 
 @app.command

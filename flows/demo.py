@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from data_contracts.failure import Exit, Failure
 from flows.display import Display
@@ -67,7 +68,7 @@ def _run_deployment(running: Services, display: Display) -> Failure | None:
         from prefect.deployments import run_deployment
         from prefect.states import Cancelled
 
-        flow_run = run_deployment(DEPLOYMENT, timeout=0, as_subflow=False)
+        flow_run: Any = run_deployment(DEPLOYMENT, timeout=0, as_subflow=False)
         try:
             return _follow(client, flow_run.id, display)
         except KeyboardInterrupt:

@@ -94,7 +94,9 @@ def _changes(status: list) -> list[str]:
                 if isinstance(change, dict):
                     sentences += [f"{key} {state}" for key, state in change.items()]
                 else:
-                    sentences.append(f"{name} {'missing' if change == 'deleted' else change}" + (" (output)" if kind == "changed outs" else ""))
+                    sentences.append(
+                        f"{name} {'missing' if change == 'deleted' else change}" + (" (output)" if kind == "changed outs" else "")
+                    )
     return sentences
 
 

@@ -34,13 +34,14 @@ class EventLog:
 
     def __init__(self, listener: Callable[[dict], None] | None = None, path: Path = EVENTS):
         path.parent.mkdir(exist_ok=True)
-        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the run
+        path.write_text("")
+        self._path = path
         self._listener = listener
 
     def __call__(self, event: str, **facts: object) -> None:
         message = {"event": event, **facts}
-        self._file.write(json.dumps(message) + "\n")
-        self._file.flush()
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(message) + "\n")
         if self._listener:
             self._listener(message)
 
@@ -129,7 +130,14 @@ class LocalRay:
             command = [sys.executable, "-m", "infra.local_ray"]
             with open(STATE / "ray.log", "w", encoding="utf-8") as errors:
                 self._child = subprocess.Popen(
-                    command, cwd=ROOT, env=inherited, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+                    command,
+                    cwd=ROOT,
+                    env=inherited,
+                    text=True,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    start_new_session=True,
                 )
             self._environment = next(self._announcements(), {})
             if not self._environment:
@@ -137,7 +145,8 @@ class LocalRay:
         return self._environment
 
     def _announcements(self) -> Iterator[dict[str, str]]:
-        assert self._child and self._child.stdout
+        assert self._child
+        assert self._child.stdout
         for line in self._child.stdout:
             if line.startswith('{"RAY_ADDRESS"'):
                 yield json.loads(line)

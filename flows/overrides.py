@@ -37,7 +37,7 @@ def parse_override(text: str) -> tuple[str, object]:
 
 
 def apply_overrides(path: Path, overrides: dict[str, object]) -> str:
-    """Write dotted overrides into a params.yaml and return the changed lines as a unified diff; nothing is written if the result is invalid.
+    """Write dotted overrides into a params.yaml and return the changed lines as a diff; nothing is written if the result is invalid.
 
     Raises:
         Failure: (exit code 2) for an unknown key or a value out of its limits.

@@ -14,8 +14,7 @@ from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import CHUNKS, TOKENS
 
 CONTRACTS: dict[str, Contract] = {
-    contract.name: contract
-    for contract in (DOCUMENTS, QUARANTINE, TOKENS, CHUNKS, CANDIDATES, LABELS, SEQUENCES, SUPERVISION, EVALUATIONS)
+    contract.name: contract for contract in (DOCUMENTS, QUARANTINE, TOKENS, CHUNKS, CANDIDATES, LABELS, SEQUENCES, SUPERVISION, EVALUATIONS)
 }
 
 

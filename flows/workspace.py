@@ -28,7 +28,7 @@ QUIET = {
 
 
 def child_environment(**extra: str) -> dict[str, str]:
-    """Our environment for a child process: our Python and this checkout's code first, telemetry off, JAX's compilation cache kept in the workspace."""
+    """Our environment for a child process: this checkout's Python and code first, telemetry off, JAX's compilation cache kept."""
     cache = {"JAX_COMPILATION_CACHE_DIR": str(STATE / "jax-cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**cache, **QUIET, **os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **extra}
@@ -48,7 +48,9 @@ def workspace_lock(purpose: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = json.loads(file.read() or "{}")
-            cause = f"{holder.get('purpose', 'another run')} (process {holder.get('pid', '?')}) has held it since {holder.get('since', '?')}"
+            cause = (
+                f"{holder.get('purpose', 'another run')} (process {holder.get('pid', '?')}) has held it since {holder.get('since', '?')}"
+            )
             raise Failure("this workspace is in use", cause, "wait for it, or stop it and run again", Exit.LOCKED) from None
         file.truncate(0)
         file.write(json.dumps({"purpose": purpose, "pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))

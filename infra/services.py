@@ -87,7 +87,7 @@ def services(root: Path, environment: dict[str, str], api_url: str | None, port:
 
 
 def _start(stack: contextlib.ExitStack, arguments: list[str], root: Path, environment: dict[str, str], log: Path) -> subprocess.Popen:
-    output = stack.enter_context(open(log, "w", encoding="utf-8"))
+    output = stack.enter_context(open(log, "w", encoding="utf-8"))  # noqa: SIM115 - closed by the stack
     process = leashed([sys.executable, *arguments], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT)
     stack.callback(release, process)
     return process

@@ -28,7 +28,7 @@ class Shape:
     neighbours: int
     gate_window: int
     dropout: float
-    zero_init_cca: bool
+    zero_init_residuals: bool
 
     def __post_init__(self) -> None:
         for name in ("vocabulary_size", "width", "heads", "stride_chunks", "neighbours", "gate_window"):

@@ -12,11 +12,12 @@ from model.config import Shape
 from model.parameters import Architecture, Parameters
 
 SCALE = 0.64
+RESIDUAL_OUTPUTS = ("attention.output.kernel", "feed_forward.contract.kernel")
 RANDOM = ("kernel", "table", "null_key", "null_value")
 
 
 def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> Parameters:
-    """Kernels, embedding and null pairs N(0, 0.64^2 / width), norms 1, biases 0; output of cross-attention 0 if `zero_init_cca`.
+    """Kernels, embedding and null pairs N(0, 0.64^2 / width), norms 1, biases 0; output of residual branches 0 if `zero_init_residuals`.
 
     At the paper's width of 1024 the standard deviation is the official code's 0.02; a fixed 0.02 starves narrow models of signal.
     Systems that have a parameter under the same path start from the same bits, which makes their comparison fair.
@@ -29,7 +30,7 @@ def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Arr
     name = path.rpartition(".")[2]
     if name == "scale":
         return jnp.ones(size)
-    if name == "bias" or (shape.zero_init_cca and path.endswith("cross_attention.attention.output.kernel")):
+    if name == "bias" or (shape.zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
         return jnp.zeros(size)
     if name not in RANDOM:
         raise ValueError(f"parameter {path} has no rule for its first value: known names are scale, bias, {', '.join(RANDOM)}")

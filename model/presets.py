@@ -26,7 +26,7 @@ PAPER_SHAPE = Shape(
     neighbours=2,
     gate_window=64,
     dropout=0.05,
-    zero_init_cca=False,
+    zero_init_residuals=False,
 )
 """Sizes of the paper (section 4.1). Five layers with cross-attention follow from its parameter counts; which five it does not say."""
 

@@ -21,7 +21,7 @@ def best_by_k(labels: pl.DataFrame, split: str, chunk_tokens: int, samples: int)
     if part.is_empty():
         return []
     rows = []
-    for k in range(1, part["rank"].max() + 2):  # type: ignore[operator]
+    for k in range(1, int(part["rank"].to_numpy().max()) + 2):  # type: ignore[operator]
         best = part.filter(pl.col("rank") < k).group_by("doc_id", "query_chunk").agg(pl.col("target_score").max() / chunk_tokens)
         by_document = best.group_by("doc_id", maintain_order=True).agg(pl.col("target_score").sum(), pl.len()).sort("doc_id")
         total, count = by_document["target_score"].to_numpy(), by_document["len"].to_numpy()
@@ -58,10 +58,7 @@ def split_half_correlation(labels: pl.DataFrame, split: str) -> float | None:
     halves = labels.filter(pl.col("split") == split).select(
         "doc_id",
         "query_chunk",
-        *(
-            (pl.col("candidate_halves").arr.get(half) - pl.col("local_halves").arr.get(half)).alias(f"half_{half}")
-            for half in (0, 1)
-        ),
+        *((pl.col("candidate_halves").arr.get(half) - pl.col("local_halves").arr.get(half)).alias(f"half_{half}") for half in (0, 1)),
     )
     centred = halves.select(
         (pl.col(f"half_{half}") - pl.col(f"half_{half}").mean().over("doc_id", "query_chunk")).alias(f"half_{half}") for half in (0, 1)
@@ -83,8 +80,8 @@ def weaknesses(labels: pl.DataFrame, split: str) -> list[str]:
         shift = max(rates["train"], rates[split]) / min(rates["train"], rates[split])
         if shift > MOST_SHIFT:
             found.append(
-                f"Labels of train and {split} differ: their positive rates are {shift:.2f} times apart (limit {MOST_SHIFT}). The reference LM "
-                "has memorised train text, or the pools differ much in size."
+                f"Labels of train and {split} differ: their positive rates are {shift:.2f} times apart (limit {MOST_SHIFT}). The "
+                "reference LM has memorised train text, or the pools differ much in size."
             )
     correlation = split_half_correlation(labels, split)
     if correlation is not None and correlation < LEAST_SPLIT_HALF:

@@ -41,7 +41,11 @@ def block_sums(evaluation: pa.Table) -> BlockSums:
 def same_tokens(evaluations: dict[str, pa.Table]) -> None:
     """Raises Failure (exit code 3) unless every system was evaluated on the identical tokens; only then are losses comparable."""
     digests = {
-        name: hash(tuple(zip(table.column("doc_id").to_pylist(), table.column("chunk").to_pylist(), table.column("tokens").to_pylist(), strict=True)))
+        name: hash(
+            tuple(
+                zip(table.column("doc_id").to_pylist(), table.column("chunk").to_pylist(), table.column("tokens").to_pylist(), strict=True)
+            )
+        )
         for name, table in evaluations.items()
     }
     if len(set(digests.values())) > 1:

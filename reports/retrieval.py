@@ -53,14 +53,17 @@ def measure(rankings: dict[Query, np.ndarray], gold: dict[Query, Gold]) -> dict:
             recall.append(sum(chunk in entry.gains for chunk in ranking[:10]) / len(entry.gains))
             ideal = discounted(sorted(entry.gains.values(), reverse=True)[:20])
             ndcg.append(discounted([entry.gains.get(chunk, 0.0) for chunk in ranking[:20]]) / ideal)
-    mean = lambda values: float(np.mean(values)) if values else None  # noqa: E731
     return {
-        "precision_at_2": mean(precision),
-        "recall_at_10": mean(recall),
-        "ndcg_at_20": mean(ndcg),
+        "precision_at_2": _mean(precision),
+        "recall_at_10": _mean(recall),
+        "ndcg_at_20": _mean(ndcg),
         "queries": len(precision),
         "queries_with_positive": len(recall),
     }
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def random_rankings(queries: list[Query], stride_chunks: int, seed: int = 0) -> dict[Query, np.ndarray]:

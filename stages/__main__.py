@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
         say.outcome(Exit.USAGE, "usage: python -m stages STAGE CORPUS_OR_RUN")
         return Exit.USAGE
     try:
-        run_stage(*arguments, say)
+        run_stage(arguments[0], arguments[1], say)
     except Failure as failure:
         say.outcome(failure.code, str(failure), retry=failure.code == Exit.INTERRUPTED)
         return failure.code

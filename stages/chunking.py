@@ -17,7 +17,9 @@ def chunk(tokens: pa.Table, geometry: Geometry, tokenizer: Path) -> pa.Table:
     decoder = load_tokenizer(tokenizer)
     size = geometry.chunk_tokens
     columns: dict[str, list] = {name: [] for name in CHUNKS.schema.names}
-    documents = zip(tokens.column("doc_id").to_pylist(), tokens.column("split").to_pylist(), list_rows(tokens.column("token_ids")), strict=True)
+    documents = zip(
+        tokens.column("doc_id").to_pylist(), tokens.column("split").to_pylist(), list_rows(tokens.column("token_ids")), strict=True
+    )
     for doc_id, split, ids in documents:
         pieces = [ids[begin : begin + size] for begin in range(0, len(ids), size)]
         columns["doc_id"] += [doc_id] * len(pieces)

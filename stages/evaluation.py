@@ -100,7 +100,8 @@ def evaluate(context: Context, geometry: Geometry, evaluation: Evaluation, recip
     Raises:
         Failure: if the split holds no document.
     """
-    assert context.run_name and context.run
+    assert context.run_name
+    assert context.run
     directory = context.input("models") / context.run_name
     model = load_trained(directory, json.loads((directory / "config.json").read_text()))
     chunks, candidates = open_artifact(CHUNKS, context.input("chunks")), open_artifact(CANDIDATES, context.input("candidates"))
@@ -129,4 +130,3 @@ def evaluate(context: Context, geometry: Geometry, evaluation: Evaluation, recip
 
 
 STAGE = Job("evaluation", evaluate, ("geometry", "evaluation", "recipe"), {"evaluation": "artifacts/{corpus}/evaluations/{run}"})
-

@@ -99,7 +99,7 @@ def plan_shards(documents: list[Document], shards: int) -> Iterator[list[Documen
 
 
 def within(documents: list[Document], max_characters: int | None) -> tuple[list[Document], list[Record]]:
-    """Documents in hash order until `max_characters` is reached, but always three, so that the corpus can be split; and what is left out."""
+    """Documents in hash order until `max_characters` is reached, but always three, so that it can be split; and what is left out."""
     total, count = 0, 0
     for document in documents:
         if max_characters is not None and total >= max_characters and count >= 3:
@@ -168,4 +168,6 @@ def quarantine_table(rejected: list[Record]):
     )
 
 
-STAGE = Job("ingestion", ingest, ("ingestion",), {"documents": "artifacts/{corpus}/documents", "quarantine": "artifacts/{corpus}/quarantine"})
+STAGE = Job(
+    "ingestion", ingest, ("ingestion",), {"documents": "artifacts/{corpus}/documents", "quarantine": "artifacts/{corpus}/quarantine"}
+)

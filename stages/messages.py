@@ -1,8 +1,8 @@
 """How a stage speaks to whoever started it: JSON lines on standard output, nothing else.
 
-    {"event": "progress", "done": 3, "total": 24, "unit": "shards", "rate": 1.7, "seconds_left": 12}
-    {"event": "note", "markdown": "..."}
-    {"event": "outcome", "code": 0, "reason": "", "retry": false}
+{"event": "progress", "done": 3, "total": 24, "unit": "shards", "rate": 1.7, "seconds_left": 12}
+{"event": "note", "markdown": "..."}
+{"event": "outcome", "code": 0, "reason": "", "retry": false}
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ the document for the others; `q` = c_i alone is what a retriever without scores 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -28,7 +30,7 @@ def mine(chunks: pa.Table, geometry: Geometry, mining: Mining) -> pa.Table:
 
     The last chunk of a training sequence is no query: its target lies in the next sequence, where its neighbours cannot help.
     """
-    columns: dict[str, list] = {name: [] for name in CANDIDATES.schema.names}
+    columns: dict[str, Any] = {name: [] for name in CANDIDATES.schema.names}
     tokens, splits = list_rows(chunks.column("token_ids")), chunks.column("split").to_pylist()
     for doc_id, begin, end in document_runs(chunks.column("doc_id")):
         full = np.array([row for row in tokens[begin:end] if len(row) == geometry.chunk_tokens])

@@ -14,7 +14,9 @@ def pack(tokens: pa.Table, geometry: Geometry) -> pa.Table:
     """Consecutive sequences of each training document. The last may be short; it is padded and masked when a batch is made."""
     columns: dict[str, list] = {name: [] for name in SEQUENCES.schema.names}
     length = geometry.sequence_tokens
-    documents = zip(tokens.column("doc_id").to_pylist(), tokens.column("split").to_pylist(), list_rows(tokens.column("token_ids")), strict=True)
+    documents = zip(
+        tokens.column("doc_id").to_pylist(), tokens.column("split").to_pylist(), list_rows(tokens.column("token_ids")), strict=True
+    )
     for doc_id, split, ids in documents:
         if split != "train":
             continue

@@ -69,7 +69,9 @@ class Ingestion(Params):
 
     min_document_chars: int = Field(ge=1, description="shorter documents are quarantined as too_short")
     max_quarantine_fraction: float = Field(description="above this share of rejected inputs the run ends with exit code 4", ge=0, le=1)
-    shards: int = Field(ge=1, le=4096, description="about how many shards to aim at; a shard is at least 64 KiB and at most 128 MiB of text")
+    shards: int = Field(
+        ge=1, le=4096, description="about how many shards to aim at; a shard is at least 64 KiB and at most 128 MiB of text"
+    )
 
 
 class Tokenization(Params):
@@ -124,6 +126,7 @@ class Training(Params):
     width: int = Positive
     heads: int = Positive
     dropout: float = Field(ge=0, lt=1)
+    zero_init_residuals: bool = Field(description="output projections of residual branches begin at zero (paper: false); helps short runs")
     steps: int = Positive
     batch: int = Field(gt=0, description="training sequences a step")
     learning_rate: float = Positive
@@ -136,7 +139,6 @@ class Recipe(Params):
     cca_layers: tuple[int, ...] = Field((), description="layers with chunked cross-attention, 1 = first")
     neighbours: int = Field(1, ge=1, description="K, neighbours a chunk reads (paper: 2)")
     gate_window: int = Field(1, ge=1, description="chunks whose neighbours the gate attends to (paper: 64)")
-    zero_init_cca: bool = Field(True, description="start from the plain decoder: cross-attention output projections begin at zero")
     ranking_weight: float = Field(0.0, ge=0, description="alpha_ret, for the loss normalised per labelled query")
     ranking_ramp: float = Field(0.05, ge=0, le=1, description="share of the run over which alpha_ret rises from 0")
     margin_max: float = Field(1.0, ge=1, description="tau at the end of the run; it starts at 1")
@@ -194,9 +196,9 @@ class Configuration(Params):
             "scoring.evaluation_candidates": self.scoring.evaluation_candidates,
             "packing.lexical_candidates": self.packing.lexical_candidates,
         }
-        for name, value in asked.items():
-            if value > limit:
-                raise ValueError(f"{name} is {value}, mining.max_candidates only {limit}: raise mining.max_candidates")
+        for name, count in asked.items():
+            if count > limit:
+                raise ValueError(f"{name} is {count}, mining.max_candidates only {limit}: raise mining.max_candidates")
         return self
 
 
@@ -222,7 +224,7 @@ def check(raw: object) -> Configuration:
         raise Failure("params.yaml is not valid", reasons, "see stages/parameters.py for every key and its limits", Exit.USAGE) from error
 
 
-def _explain(item: dict) -> str:
+def _explain(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
         return f"{key or 'params.yaml'}: {item['msg']} (found {str(item['input'])[:60]!r})"

@@ -8,6 +8,7 @@ retried, because it would come again: the shards that failed are named and the s
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def start_ray(runtime: Runtime) -> str:
         num_cpus=runtime.workers or os.cpu_count(),
         include_dashboard=False,
         log_to_driver=False,
-        logging_level="error",
+        logging_level=logging.ERROR,
         object_store_memory=runtime.object_store_mb * 2**20,
     )
     return ray.get_runtime_context().gcs_address
@@ -57,7 +58,7 @@ def _attach(runtime: Runtime) -> Any:
 
     if not ray.is_initialized():
         if address := os.environ.get("RAY_ADDRESS"):
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             start_ray(runtime)
     return ray
@@ -73,7 +74,9 @@ def run_shard(stage_name: str, shard: str, inputs: list[str], scratch: str, argu
     return table.num_rows
 
 
-def ray_map(stage: ShardStage, shards: list[str], inputs: list[Path], scratch: Path, arguments: dict, runtime: Runtime, say: Messages) -> None:
+def ray_map(
+    stage: ShardStage, shards: list[str], inputs: list[Path], scratch: Path, arguments: dict, runtime: Runtime, say: Messages
+) -> None:
     """Complete every shard of `stage` in `scratch`, or raise.
 
     Raises:

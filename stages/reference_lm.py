@@ -25,6 +25,7 @@ from stages.stage import Context, Job
 from stages.tokenizer import load_tokenizer
 
 EPOCHS_AT_MOST = 2
+INITIAL_SCALE = 0.64  # 0.02 at a width of 1024
 
 
 def train_documents(context: Context) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -62,6 +63,7 @@ def make_reference_lm(context: Context, geometry: Geometry, reference_lm: Refere
         num_attention_heads=reference_lm.heads,
         intermediate_size=4 * reference_lm.width,
         max_position_embeddings=window,
+        initializer_range=INITIAL_SCALE * reference_lm.width**-0.5,
     )
     count = steps * reference_lm.batch
     windows = training_windows(documents, top1, count=count, seed=reference_lm.seed, chunk_tokens=geometry.chunk_tokens)
@@ -77,7 +79,9 @@ def make_reference_lm(context: Context, geometry: Geometry, reference_lm: Refere
     gpt_neox_files.save(target, config, params)
     shutil.copyfile(context.input("tokenizer") / "tokenizer.json", target / "tokenizer.json")
     (target / "losses.jsonl").write_text("".join(json.dumps({"step": step, "loss": loss}) + "\n" for step, loss in history))
-    context.say.note(f"**{context.corpus}**: reference LM trained on {steps * reference_lm.batch * window:,} tokens, loss {history[-1][1]:.3f}")
+    context.say.note(
+        f"**{context.corpus}**: reference LM trained on {steps * reference_lm.batch * window:,} tokens, loss {history[-1][1]:.3f}"
+    )
 
 
 STAGE = Job("reference_lm", make_reference_lm, ("geometry", "reference_lm"), {"reference_lm": "artifacts/{corpus}/reference_lm"})

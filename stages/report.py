@@ -52,7 +52,8 @@ def thinned(curve: list[list[float]]) -> list[list[float]]:
 def parameter_count(path: Path) -> int:
     """Parameters in a safetensors file, from its header alone."""
     with safe_open(path, "numpy") as tensors:
-        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118 - not a dict
+        names = tensors.keys()
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
 
 
 def systems_section(context: Context, runs: dict[str, Run], samples: int) -> tuple[list[dict], dict[str, pa.Table]]:
@@ -81,7 +82,12 @@ def systems_section(context: Context, runs: dict[str, Run], samples: int) -> tup
 
 
 def retrieval_section(
-    evaluations: dict[str, pa.Table], runs: dict[str, Run], labels: pa.Table, candidates: pa.Table, evaluation: Evaluation, geometry: Geometry
+    evaluations: dict[str, pa.Table],
+    runs: dict[str, Run],
+    labels: pa.Table,
+    candidates: pa.Table,
+    evaluation: Evaluation,
+    geometry: Geometry,
 ) -> list[dict]:
     """Every retriever against the same gold, and chance."""
     gold = retrieval.gold_of(labels, evaluation.split, geometry.chunk_tokens)
@@ -151,8 +157,11 @@ def data_section(documents: pa.Table, quarantine: pa.Table, chunks: pa.Table, ge
     """What went in and what became of it."""
     reasons = {row["values"]: row["counts"] for row in pc.value_counts(quarantine.column("reason")).to_pylist()}
     lengths = pl.DataFrame(
-        {"doc_id": chunks.column("doc_id").to_pylist(), "split": chunks.column("split").to_pylist(),
-         "tokens": pc.list_value_length(chunks.column("token_ids")).to_numpy()}
+        {
+            "doc_id": chunks.column("doc_id").to_pylist(),
+            "split": chunks.column("split").to_pylist(),
+            "tokens": pc.list_value_length(chunks.column("token_ids")).to_numpy(),
+        }
     )
     splits = lengths.group_by("split").agg(pl.col("doc_id").n_unique().alias("documents"), pl.len().alias("chunks"), pl.col("tokens").sum())
     return {
@@ -167,7 +176,9 @@ def data_section(documents: pa.Table, quarantine: pa.Table, chunks: pa.Table, ge
 
 def headline(systems: list[dict], labels: dict, measured: list[dict], small: bool) -> list[str]:
     """The three figures to remember."""
-    values = ", ".join(f"{NAMES.get(row['system'], row['system'])} {row['perplexity']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for row in systems)
+    values = ", ".join(
+        f"{NAMES.get(row['system'], row['system'])} {row['perplexity']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for row in systems
+    )
     first = systems[0]
     where = f"{first['documents']} held-out documents ({first['tokens']:,} tokens)"
     best = labels["best_by_k"][-1] if labels["best_by_k"] else None
@@ -175,7 +186,8 @@ def headline(systems: list[dict], labels: dict, measured: list[dict], small: boo
     rates = ", ".join(f"{split} {rate:.1%}" for split, rate in labels["positive_rate"].items())
     precision = ", ".join(f"{row['retriever']} {row['precision_at_2']:.1%}" for row in measured if row["precision_at_2"] is not None)
     return [
-        f"Perplexity on {where}: {values}" + ("; a small-scale run: it shows that the chain works, not which system is better" if small else ""),
+        f"Perplexity on {where}: {values}"
+        + ("; a small-scale run: it shows that the chain works, not which system is better" if small else ""),
         f"Labels: {labels['pairs']:,} candidates of {labels['queries']:,} queries scored, of which help the reference LM: {rates}{gain}",
         f"Retrieval, Precision@2 against the labels: {precision}",
     ]
@@ -196,7 +208,10 @@ def reference_lm_section(directory: Path) -> dict:
 def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, report: Report, runs: dict[str, Run]) -> None:
     """Write index.html, report.json and the metrics that `dvc metrics show` reads."""
     own_runs = {name: run for name, run in runs.items() if run.corpus == context.corpus}
-    artifacts = {contract.name: open_artifact(contract, context.input(contract.name)).read_all() for contract in (CHUNKS, CANDIDATES, LABELS, QUARANTINE)}
+    artifacts = {
+        contract.name: open_artifact(contract, context.input(contract.name)).read_all()
+        for contract in (CHUNKS, CANDIDATES, LABELS, QUARANTINE)
+    }
     documents = open_artifact(DOCUMENTS, context.input("documents")).read_all(["doc_id", "source"])
     frame = pl.from_arrow(artifacts["labels"])
     assert isinstance(frame, pl.DataFrame)

@@ -23,7 +23,7 @@ from stages.parameters import Corpus
 
 STDLIB = "python-stdlib"
 STDLIB_SKIPPED = {"test", "tests", "idle_test", "site-packages", "__pycache__", "encodings", "pydoc_data", "lib-dynload"}
-STDLIB_DOCUMENT_CHARS = 32_000
+STDLIB_DOCUMENT_CHARS = 24_000
 PARQUET_BATCH_ROWS = 64
 
 
@@ -154,7 +154,7 @@ def _parquet(file: SourceFile, column: str) -> Iterator[Record]:
 
 
 def _stdlib_documents(files: Iterable[SourceFile]) -> Iterator[Record]:
-    """Neighbouring modules of one package joined in path order into documents of a few training sequences, as CodeParrot joins a repository."""
+    """Modules of one package joined in path order into documents of a few training sequences, as CodeParrot joins a repository."""
     package, names, pieces = "", list[str](), list[str]()
     for file in files:
         record = _text(file)

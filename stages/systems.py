@@ -47,7 +47,7 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
             neighbours=recipe.neighbours,
             gate_window=recipe.gate_window,
             dropout=training.dropout,
-            zero_init_cca=recipe.zero_init_cca,
+            zero_init_residuals=training.zero_init_residuals,
         )
     except ValueError as error:
         raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error

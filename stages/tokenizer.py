@@ -45,7 +45,10 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     tokenizer.no_truncation()
     if tokenizer.token_to_id(END_OF_TEXT) is None:
         raise Failure(
-            f"tokenizer {directory}", f"it has no {END_OF_TEXT} token to begin and end documents", "choose a GPT-2/NeoX-style one", Exit.USAGE
+            f"tokenizer {directory}",
+            f"it has no {END_OF_TEXT} token to begin and end documents",
+            "choose a GPT-2/NeoX-style one",
+            Exit.USAGE,
         )
     return tokenizer
 

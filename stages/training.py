@@ -28,7 +28,8 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     Raises:
         Failure: if a loss is not finite; it names the step and its sequences.
     """
-    assert context.run and context.run_name
+    assert context.run
+    assert context.run_name
     system = system_of(context.run_name, context.run)
     vocabulary = load_tokenizer(context.input("tokenizer")).get_vocab_size()
     shape = shape_of(geometry, training, recipe, vocabulary)
@@ -67,7 +68,9 @@ def _checked(step: int, rows: np.ndarray, metrics: dict, data: TrainingData) -> 
     values = {name: float(value) for name, value in sorted(metrics.items())}
     if not all(np.isfinite(value) for value in values.values()):
         where = ", ".join(f"{doc_id} from chunk {first}" for doc_id, first in (data.keys[row] for row in rows))
-        raise Failure(f"training broke at step {step}", f"{values} on {where}", "lower training.learning_rate or the recipe's ranking_weight")
+        raise Failure(
+            f"training broke at step {step}", f"{values} on {where}", "lower training.learning_rate or the recipe's ranking_weight"
+        )
     return {"step": step, **values}
 
 

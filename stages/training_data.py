@@ -44,7 +44,7 @@ class TrainingData:
         keys = list(zip(table.column("doc_id").to_pylist(), table.column("first_chunk").to_pylist(), strict=True))
         if keys != self.keys:
             raise Failure(f"{directory} does not fit the sequences", "they hold other sequences", "re-run the stage", Exit.CONTRACT)
-        shape = (len(keys), chunks, int(str(fact(table, "slots"))))
+        shape = (len(keys), chunks, fact(table, "slots"))
         self._candidates = np.concatenate(list_rows(table.column("candidates"))).reshape(shape)
         self._scores = np.concatenate(list_rows(table.column("scores"))).reshape(shape)
         self._labelled = np.array(table.column("labelled").to_pylist(), bool)

@@ -12,17 +12,23 @@ TOOLS = Path(sys.executable).parent
 
 
 @pytest.mark.parametrize(
-    "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"]], ids=lambda command: " ".join(command)
+    "command",
+    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"]],
+    ids=lambda command: " ".join(command),
 )
 def test_tool_finds_nothing(command):
     done = subprocess.run([TOOLS / command[0], *command[1:]], cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
-@pytest.mark.parametrize(("package", "folders"), [("ray", {"stages/ray_map.py"}), ("dvc", {"flows/dvc_task.py"}), ("vllm", {"stages/engines/vllm_engine.py"})])
+@pytest.mark.parametrize(
+    ("package", "folders"), [("ray", {"stages/ray_map.py"}), ("dvc", {"flows/dvc_task.py"}), ("vllm", {"stages/engines/vllm_engine.py"})]
+)
 def test_an_engine_is_imported_in_one_file(package, folders):
     pattern = re.compile(rf"^\s*(import {package}\b|from {package}[. ])", re.MULTILINE)
-    files = [path for folder in ("flows", "infra", "stages", "reports", "model", "data_contracts") for path in (ROOT / folder).rglob("*.py")]
+    files = [
+        path for folder in ("flows", "infra", "stages", "reports", "model", "data_contracts") for path in (ROOT / folder).rglob("*.py")
+    ]
     assert {path.relative_to(ROOT).as_posix() for path in files if pattern.search(path.read_text())} <= folders
 
 

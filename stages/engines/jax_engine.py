@@ -16,7 +16,7 @@ from model.gpt_neox_config import GPTNeoXConfig
 from model.gpt_neox_files import load
 from stages.engines.scoring_lm import Progress, candidate_major, check_pairs, identity_of
 
-# On a CPU a batch pays while its attention scores stay in cache; an accelerator wants some 16k tokens a step.
+# On a CPU 8 to 32 pairs a step cost the same; an accelerator is expected to want some 16k tokens a step (not measured).
 BATCH_PAIRS = {"cpu": 16, "gpu": 128, "tpu": 128}
 IN_FLIGHT = 4
 Batch = tuple[int, int, jax.Array]  # first and last + 1 of the sorted pairs, their sums with padding

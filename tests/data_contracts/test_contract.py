@@ -73,7 +73,9 @@ def test_swapped_missing_and_stray_shards_are_refused(artifact):
         open_artifact(TOKENS, artifact)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"contract": "chunks", "version": 1, "shards": {}}', '{"contract": "tokens", "version": 99, "shards": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"contract": "chunks", "version": 1, "shards": {}}', '{"contract": "tokens", "version": 99, "shards": {}}']
+)
 def test_a_wrong_manifest_is_refused(artifact, text):
     (artifact / "manifest.json").write_text(text)
     with pytest.raises(Failure) as failure:

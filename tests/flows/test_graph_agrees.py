@@ -46,7 +46,11 @@ def test_artifacts_read_and_written_are_listed(name):
 def imports_of(path: Path) -> set[Path]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) and node.module else []
+        names = (
+            [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+            if isinstance(node, ast.ImportFrom) and node.module
+            else []
+        )
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for name in names:
             for candidate in (ROOT / (name.replace(".", "/") + ".py"), ROOT / name.replace(".", "/") / "__init__.py"):
@@ -65,5 +69,7 @@ def test_all_code_that_can_change_the_bytes_is_a_dependency(name):
             pending += imports_of(path)
     needed = {path.relative_to(ROOT).as_posix() for path in seen} - RUNNERS
     deps = STAGES[name]["deps"]
-    missing = {path for path in needed if not any(path == dep or path.startswith(f"{dep}/") for dep in deps) and not path.endswith("__init__.py")}
+    missing = {
+        path for path in needed if not any(path == dep or path.startswith(f"{dep}/") for dep in deps) and not path.endswith("__init__.py")
+    }
     assert not missing

@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def start(root: Path, *arguments: str) -> subprocess.Popen:
-    log = open(root / "out.log", "w")  # noqa: SIM115 - the child's output, read later
-    return subprocess.Popen([sys.executable, "-m", "flows.cli", *arguments], cwd=root, stdout=log, stderr=subprocess.STDOUT, text=True)
+    with open(root / "out.log", "w") as log:
+        return subprocess.Popen([sys.executable, "-m", "flows.cli", *arguments], cwd=root, stdout=log, stderr=subprocess.STDOUT, text=True)
 
 
 def output(root: Path) -> str:
@@ -111,7 +111,13 @@ def test_up_serves_prefect_deployment_run_from_any_directory(project, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         ran = {event["stage"] for event in events(project) if event["event"] == "end" and event["result"] != "unchanged"}
         assert {"scoring@demo", "semantic_supervision@demo", "training@demo-rpt_sem", "report@demo"} <= ran
-        assert not ran & {"mining@demo", "reference_lm@demo", "training@demo-transformer_xl", "training@demo-retro", "lexical_supervision@demo"}
+        assert not ran & {
+            "mining@demo",
+            "reference_lm@demo",
+            "training@demo-transformer_xl",
+            "training@demo-retro",
+            "lexical_supervision@demo",
+        }
         api = json.loads((project / ".run" / "up.json").read_text())["api_url"]
         assert api.startswith("http://127.0.0.1:")
     finally:

@@ -11,7 +11,10 @@ import pytest
 
 from infra.leash import leashed, release
 
-FAMILY = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)']); print(p.pid, flush=True); time.sleep(300)"
+FAMILY = (
+    "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)']);"
+    "print(p.pid, flush=True); time.sleep(300)"
+)
 
 
 def gone(pid: int, seconds: float = 30.0) -> bool:

@@ -29,7 +29,7 @@ SMALL = Shape(
     neighbours=2,
     gate_window=3,
     dropout=0.0,
-    zero_init_cca=False,
+    zero_init_residuals=False,
 )
 CHUNKS = 12
 SLOTS = 4

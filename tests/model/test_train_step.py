@@ -17,7 +17,7 @@ STEPS = 40
 @pytest.mark.parametrize("name", list(SYSTEMS))
 def test_a_repeated_batch_is_learned_by_one_compiled_step(name: str, make_batch, two_layers) -> None:
     batch, schedule = make_batch(), TrainingSchedule(2.0, 1e-2, 0.1, 0.6)
-    state = init_train_state(SYSTEMS[name], replace(two_layers, zero_init_cca=True), 0, OPTIMIZER)
+    state = init_train_state(SYSTEMS[name], replace(two_layers, zero_init_residuals=True), 0, OPTIMIZER)
     compiled, history = train_step._cache_size(), []
     for step in range(STEPS):
         state, metrics = train_step(state, batch, schedule.at(step, STEPS), jax.random.key(step))
@@ -25,7 +25,7 @@ def test_a_repeated_batch_is_learned_by_one_compiled_step(name: str, make_batch,
     assert train_step._cache_size() == compiled + 1
     assert int(state.step) == STEPS
     assert all(np.isfinite(value) for metrics in history for value in metrics.values())
-    assert history[0]["lm_loss"] == pytest.approx(np.log(two_layers.vocabulary_size), rel=0.05)
+    assert history[0]["lm_loss"] == pytest.approx(np.log(two_layers.vocabulary_size), rel=0.2)
     assert history[-1]["lm_loss"] < 0.5 * history[0]["lm_loss"]
     if "ranking_loss" in metrics:
         assert history[-1]["recall_at_2"] > history[0]["recall_at_2"]

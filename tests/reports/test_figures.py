@@ -91,9 +91,17 @@ def test_chance_and_recency_rank_only_eligible_chunks():
 
 def frame(scores: dict[str, list[float]], halves=None) -> pl.DataFrame:
     rows = [
-        {"doc_id": split, "split": split, "query_chunk": number // 4, "rank": number % 4, "target_score": score,
-         "candidate_halves": [score, (halves or score)], "local_halves": [0.0, 0.0]}
-        for split, values in scores.items() for number, score in enumerate(values)
+        {
+            "doc_id": split,
+            "split": split,
+            "query_chunk": number // 4,
+            "rank": number % 4,
+            "target_score": score,
+            "candidate_halves": [score, (halves or score)],
+            "local_halves": [0.0, 0.0],
+        }
+        for split, values in scores.items()
+        for number, score in enumerate(values)
     ]
     return pl.DataFrame(rows, schema_overrides={"candidate_halves": pl.Array(pl.Float64, 2), "local_halves": pl.Array(pl.Float64, 2)})
 

@@ -29,9 +29,16 @@ def write_inputs(folder):
     (folder / "latin1.txt").write_bytes("déjà vu, but not in UTF-8, over and over".encode("latin-1"))
     (folder / "bom.txt").write_bytes(b"\xef\xbb\xbf" + GOOD.format(2).encode())
     (folder / "emoji 🐍.txt").write_text(GOOD.format(3))
-    lines = [{"text": GOOD.format(4), "license": "MIT"}, {"text": None}, {"body": "x"}, ["x"], {"text": "\ud800" * 30}, {"text": "nul \x00" + GOOD.format(5)}]
+    lines = [
+        {"text": GOOD.format(4), "license": "MIT"},
+        {"text": None},
+        {"body": "x"},
+        ["x"],
+        {"text": "\ud800" * 30},
+        {"text": "nul \x00" + GOOD.format(5)},
+    ]
     (folder / "a.jsonl").write_text("\n".join([*map(json.dumps, lines), "not json", ""]))
-    (folder / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": GOOD.format(6)}).encode()) [:-12])
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": GOOD.format(6)}).encode())[:-12])
     pq.write_table(pa.table({"text": [GOOD.format(7), None], "license": ["CC0", None]}), folder / "c.parquet")
     pq.write_table(pa.table({"words": ["x"]}), folder / "d.parquet")
     (folder / "e.parquet").write_bytes(b"this is no parquet file")

@@ -72,7 +72,9 @@ def test_finished_shards_are_kept_and_broken_ones_named(tokens, tmp_path):
     assert victim.name not in kept
     victim.write_bytes(good)
     assert len(run(tokens, tmp_path / "out", 1)) == SHARDS
-    assert all((tmp_path / "out" / name).stat().st_mtime_ns == time_ for name, time_ in kept.items()), "a finished shard is not written again"
+    assert all((tmp_path / "out" / name).stat().st_mtime_ns == time_ for name, time_ in kept.items()), (
+        "a finished shard is not written again"
+    )
 
 
 def test_a_killed_driver_leaves_no_partial_shard(tokens, tmp_path):
@@ -80,11 +82,16 @@ def test_a_killed_driver_leaves_no_partial_shard(tokens, tmp_path):
     scratch.mkdir()
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
-        "from stages.ray_map import ray_map; from stages.packing import STAGE; from stages.parameters import *; from stages.messages import Messages;"
+        "from stages.ray_map import ray_map; from stages.packing import STAGE;"
+        "from stages.parameters import Geometry, Runtime; from stages.messages import Messages;"
         "g = Geometry(chunk_tokens=8, sequence_chunks=8, stride_chunks=2);"
-        f"ray_map(STAGE, [f'part-{{n:05d}}.parquet' for n in range({SHARDS})], [Path(sys.argv[1])], Path(sys.argv[2]), {{'geometry': g}}, Runtime(workers=1), Messages())"
+        f"names = [f'part-{{n:05d}}.parquet' for n in range({SHARDS})];"
+        "tokens, out = Path(sys.argv[1]), Path(sys.argv[2]);"
+        "ray_map(STAGE, names, [tokens], out, {'geometry': g}, Runtime(workers=1), Messages())"
     )
-    child = subprocess.Popen([sys.executable, "-c", code, str(tokens), str(scratch), str(ROOT)], stdout=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tokens), str(scratch), str(ROOT)], stdout=subprocess.DEVNULL, start_new_session=True
+    )
     end = time.monotonic() + 120
     while not list(scratch.glob("part-*")) and child.poll() is None and time.monotonic() < end:
         time.sleep(0.01)

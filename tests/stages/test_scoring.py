@@ -103,6 +103,8 @@ def test_another_tokenizer_is_refused_before_anything_is_scored(make_chunks, geo
 
 def test_a_shard_without_queries_gives_no_labels(make_chunks, geometry, places, engine):
     chunks = make_chunks({"short": ("train", np.arange(20))})
-    labels = scoring.score(chunks, mine(chunks, geometry, Mining(max_candidates=3)), geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
+    labels = scoring.score(
+        chunks, mine(chunks, geometry, Mining(max_candidates=3)), geometry, Scoring(candidates=2, evaluation_candidates=5), **places
+    )
     LABELS.validate(labels, "labels")
     assert labels.num_rows == 0

