@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import open_artifact
 from data_contracts.documents import document_runs
+from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from model import gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
@@ -49,6 +50,21 @@ def train_documents(context: Context) -> tuple[list[np.ndarray], list[np.ndarray
     return documents, best
 
 
+def _config(context: Context, reference_lm: ReferenceLM, window: int) -> GPTNeoXConfig:
+    try:
+        return GPTNeoXConfig(
+            vocab_size=load_tokenizer(context.input("tokenizer")).get_vocab_size(),
+            hidden_size=reference_lm.width,
+            num_hidden_layers=reference_lm.layers,
+            num_attention_heads=reference_lm.heads,
+            intermediate_size=4 * reference_lm.width,
+            max_position_embeddings=window,
+            initializer_range=INITIAL_SCALE * reference_lm.width**-0.5,
+        )
+    except ValueError as error:
+        raise Failure("the sizes of the reference LM", str(error), "change `reference_lm` in params.yaml", Exit.USAGE) from error
+
+
 def make_reference_lm(context: Context, geometry: Geometry, reference_lm: ReferenceLM) -> None:
     """Write config.json, model.safetensors, tokenizer.json and losses.jsonl."""
     documents, top1 = train_documents(context)
@@ -56,15 +72,7 @@ def make_reference_lm(context: Context, geometry: Geometry, reference_lm: Refere
     available = sum(len(ids) for ids in documents)
     tokens = min(reference_lm.tokens, EPOCHS_AT_MOST * available)
     steps = max(1, tokens // (window * reference_lm.batch))
-    config = GPTNeoXConfig(
-        vocab_size=load_tokenizer(context.input("tokenizer")).get_vocab_size(),
-        hidden_size=reference_lm.width,
-        num_hidden_layers=reference_lm.layers,
-        num_attention_heads=reference_lm.heads,
-        intermediate_size=4 * reference_lm.width,
-        max_position_embeddings=window,
-        initializer_range=INITIAL_SCALE * reference_lm.width**-0.5,
-    )
+    config = _config(context, reference_lm, window)
     count = steps * reference_lm.batch
     windows = training_windows(documents, top1, count=count, seed=reference_lm.seed, chunk_tokens=geometry.chunk_tokens)
     history = list[tuple[int, float]]()

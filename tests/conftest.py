@@ -29,6 +29,7 @@ TINY = {
     "mining.max_candidates": 20,
     "reference_lm.layers": 1,
     "reference_lm.width": 32,
+    "reference_lm.heads": 2,
     "reference_lm.tokens": 4000,
     "reference_lm.batch": 8,
     "scoring.candidates": 3,
@@ -70,7 +71,7 @@ def make_chunks(geometry):
     return lambda documents: chunk_table(documents, geometry)
 
 
-def synthetic_document(seed: int, paragraphs: int = 60) -> str:
+def synthetic_document(seed: int, paragraphs: int = 250) -> str:
     """Text with repeated paragraphs, so that retrieval has something to find."""
     generator = np.random.default_rng(seed)
     words = [f"word{number}" for number in range(200)]
