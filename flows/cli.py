@@ -17,6 +17,7 @@ app = App(
     version="0.1.0",
     help="Retrieval-pretrained language models: from raw text to trained, evaluated models.\n\nStart with `./rpt demo`.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 
 Stages = Annotated[str, Parameter(help="stages such as `scoring` or `scoring@demo`; none means all")]

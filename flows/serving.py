@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+import psutil
+
 from data_contracts.failure import Exit, Failure
 from flows.workspace import QUIET, ROOT, STATE, child_environment
 from infra.services import DEPLOYMENT, mark_orphans_crashed, services
@@ -33,7 +35,8 @@ def serve(port: int) -> int:
     sys.stdout.write("starting the Prefect server and a worker ...\n")
     with services(ROOT, child_environment(), os.environ.get("PREFECT_API_URL"), port) as running_services:
         mark_orphans_crashed(running_services)
-        SERVING.write_text(json.dumps({"pid": os.getpid(), "api_url": running_services.api_url}))
+        me = {"pid": os.getpid(), "created": psutil.Process().create_time(), "api_url": running_services.api_url}
+        SERVING.write_text(json.dumps(me))
         try:
             sys.stdout.write(
                 f"up: {running_services.api_url.removesuffix('/api')}\n"
@@ -55,7 +58,7 @@ def stop() -> int:
         sys.stdout.write("nothing is up\n")
         return Exit.DONE
     os.kill(running["pid"], signal.SIGTERM)
-    while _alive(running["pid"]):
+    while _serving():
         time.sleep(0.1)
     sys.stdout.write("stopped\n")
     return Exit.DONE
@@ -71,16 +74,10 @@ def environment_lines() -> list[str]:
 
 
 def _serving() -> dict | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    """What up.json says, if the very process that wrote it still runs; numbers of ended processes are used again."""
+    with contextlib.suppress(OSError, ValueError, KeyError, psutil.Error):
         running = json.loads(SERVING.read_text())
-        if _alive(running["pid"]):
+        process = psutil.Process(running["pid"])
+        if process.create_time() == running["created"] and process.status() != psutil.STATUS_ZOMBIE:
             return running
     return None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
