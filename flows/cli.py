@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from data_contracts.failure import Exit, Failure
-from flows.workspace import ROOT
+from flows.workspace import ROOT, STATE
 
 app = App(
     name="rpt",
@@ -212,6 +212,7 @@ def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *, jso
 def main() -> None:
     """Run the command line; a Failure becomes one line and its exit code."""
     os.chdir(ROOT)
+    STATE.mkdir(mode=0o700, exist_ok=True)
     try:
         code = app(result_action="return_value")
     except Failure as failure:

@@ -18,6 +18,7 @@ STATE = ROOT / ".run"
 
 QUIET = {
     "DVC_NO_ANALYTICS": "1",
+    "DVC_SITE_CACHE_DIR": str(STATE / "dvc"),  # the default is shared by all users of the machine and holds pickles
     "DO_NOT_TRACK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
@@ -41,7 +42,7 @@ def workspace_lock(purpose: str) -> Iterator[None]:
     Raises:
         Failure: (exit code 7) naming who holds it.
     """
-    STATE.mkdir(exist_ok=True)
+    STATE.mkdir(mode=0o700, exist_ok=True)
     with open(STATE / "lock", "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

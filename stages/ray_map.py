@@ -48,6 +48,7 @@ def stop_ray() -> None:
 def _environment() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # Ray would hide the GPUs from a task that asks for none; scoring takes the whole machine and lets JAX use what it finds.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
