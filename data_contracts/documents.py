@@ -45,7 +45,7 @@ DOCUMENTS = Contract(
             DOC_ID,
             field("corpus", pa.string(), "name of the corpus in params.yaml"),
             SPLIT,
-            field("source", pa.string(), "file or record the text was read from, relative to the source"),
+            field("source", pa.string(), "file the text was read from, relative to the source; `#n` is its n-th record"),
             field("license", pa.string(), "licence as the source states it, empty if it does not"),
             field("text", pa.large_string(), "the whole document"),
             field("num_chars", pa.int64(), "length of text", "Unicode code points"),

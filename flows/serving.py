@@ -33,11 +33,11 @@ def serve(port: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop_now.set())
     sys.stdout.write("starting the Prefect server and a worker ...\n")
-    with services(ROOT, child_environment(), os.environ.get("PREFECT_API_URL"), port) as running_services:
-        mark_orphans_crashed(running_services)
-        me = {"pid": os.getpid(), "created": psutil.Process().create_time(), "api_url": running_services.api_url}
-        SERVING.write_text(json.dumps(me))
-        try:
+    try:
+        with services(ROOT, child_environment(), os.environ.get("PREFECT_API_URL"), port) as running_services:
+            mark_orphans_crashed(running_services)
+            me = {"pid": os.getpid(), "created": psutil.Process().create_time(), "api_url": running_services.api_url}
+            SERVING.write_text(json.dumps(me))
             sys.stdout.write(
                 f"up: {running_services.api_url.removesuffix('/api')}\n"
                 f'in another shell:  eval "$({shlex.quote(str(ROOT / "rpt"))} env)"\n'
@@ -46,8 +46,8 @@ def serve(port: int) -> int:
             )
             sys.stdout.flush()
             stop_now.wait()
-        finally:
-            SERVING.unlink(missing_ok=True)
+    finally:
+        SERVING.unlink(missing_ok=True)
     return Exit.DONE
 
 

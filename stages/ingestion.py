@@ -147,7 +147,7 @@ def documents_table(corpus: str, group: list[Document], splits: dict[str, str]):
             "doc_id": [d.doc_id for d in group],
             "corpus": [corpus] * len(group),
             "split": [splits[d.doc_id] for d in group],
-            "source": [d.record.source for d in group],
+            "source": [f"{d.record.source}#{d.record.position}" if d.record.position else d.record.source for d in group],
             "license": [d.record.license for d in group],
             "text": [d.text for d in group],
             "num_chars": [len(d.text) for d in group],
