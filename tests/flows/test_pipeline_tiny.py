@@ -63,7 +63,6 @@ def test_runtime_parameters_make_nothing_stale(finished, rpt):
     assert not [row for row in plan["stages"] if row["stale"]]
 
 
-@pytest.mark.slow
 def test_running_again_from_nothing_gives_the_same_bytes(finished, rpt):
     before = digests(finished)
     for name in ("artifacts", ".work", "dvc.lock", ".dvc/cache"):
