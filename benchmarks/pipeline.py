@@ -29,10 +29,15 @@ BARS = [
 ]
 
 
+def environment(cwd: Path) -> dict[str, str]:
+    """What a user has who starts the copy; compiled modules are kept, as they are for a user."""
+    return {**os.environ, "PYTHONPATH": str(cwd), "PYTHONDONTWRITEBYTECODE": ""}
+
+
 def seconds(command: list[str], cwd: Path) -> float:
     """Wall time of one successful command."""
     began = time.monotonic()
-    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(cwd)})
+    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, env=environment(cwd))
     return time.monotonic() - began
 
 
@@ -48,7 +53,7 @@ def memory_of_tree(root: psutil.Process) -> int:
 def run_demo(command: list[str], cwd: Path) -> tuple[float, float]:
     """Seconds and peak GiB of the demo and everything it starts."""
     began, peak = time.monotonic(), 0
-    child = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(cwd)})
+    child = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, env=environment(cwd))
     root = psutil.Process(child.pid)
     while child.poll() is None:
         with contextlib.suppress(psutil.Error):

@@ -70,6 +70,10 @@ class VllmScoringLM:
         """See `ScoringLM.identity`."""
         return dict(self._identity)
 
+    def close(self) -> None:
+        """End vLLM's engine process; left to the end of the interpreter, it may abort it."""
+        self._llm.llm_engine.engine_core.shutdown()
+
     def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """See `ScoringLM.score`.
 

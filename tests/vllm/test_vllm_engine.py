@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,8 +42,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(directory: Path) -> vllm_engine.VllmScoringLM:
-    return vllm_engine.VllmScoringLM(directory, window_pairs=50)
+def engine(directory: Path) -> Iterator[vllm_engine.VllmScoringLM]:
+    with contextlib.closing(vllm_engine.VllmScoringLM(directory, window_pairs=50)) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +77,17 @@ def test_prefixes_are_read_from_the_cache_and_nothing_more(engine: vllm_engine.V
     assert [output.num_cached_tokens for output in again] == [128] * 4
 
 
-def test_prompts_with_scored_rows_in_the_cache_are_scored_again(directory: Path, prompts: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def engine_with_small_blocks(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[vllm_engine.VllmScoringLM]:
     monkeypatch.setattr(vllm_engine, "BLOCK_TOKENS", 32)
-    engine = vllm_engine.VllmScoringLM(directory)
+    with contextlib.closing(vllm_engine.VllmScoringLM(directory)) as engine:
+        yield engine
+
+
+def test_prompts_with_scored_rows_in_the_cache_are_scored_again(
+    directory: Path, prompts: tuple, engine_with_small_blocks: vllm_engine.VllmScoringLM
+) -> None:
+    engine = engine_with_small_blocks
     generate, repeated = engine._generate, []
 
     def counted(prompts_nL: np.ndarray, skip_cache: bool) -> list[Any]:
