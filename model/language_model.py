@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import jax
@@ -86,17 +87,17 @@ class LanguageModel(nnx.Module):
         hidden = self.lower(hidden, key=lower_key)
         return Encoded(hidden, hidden.reshape(hidden.shape[0], chunks, self.shape.chunk_tokens, -1), None, None)
 
+    @abstractmethod
     def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
         """Upper decoder and final norm. Any number of neighbours may be given, -1 for none; each must be an eligible chunk."""
-        raise NotImplementedError
 
     def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
         """-log p(target) of every position, in nats."""
         return token_losses(final_BLD, self.embedding.table[...], targets_BL)
 
+    @abstractmethod
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
         """The weighted losses, whose sum is minimised, and what to report beside them."""
-        raise NotImplementedError
 
     def _lm_loss(self, final_BLD: HiddenStates, batch: Batch) -> Scalar:
         return mean_loss(self.token_losses(final_BLD, batch.targets_BL), batch.loss_mask_BL)

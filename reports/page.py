@@ -44,7 +44,7 @@ def _top(report: dict[str, Any]) -> Html:
         "corpus by one pipeline (after Retrieval-Pretrained Transformer, arXiv 2306.13421)."
     )
     small = (
-        " This is a small run: differences between systems are within noise at this scale, and show only that the chain from raw text to "
+        " A small run: one seed and few steps say nothing about which system is better; it shows only that the chain from raw text to "
         "evaluated models works."
     )
     lead = tag("p", about, *([tag("strong", small)] if report["small_scale"] else []), class_="lead")
