@@ -8,9 +8,10 @@ Equal rows give equal bytes: nothing here depends on a clock, a host or a worker
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,14 +88,38 @@ def fact(table: pa.Table, name: str) -> Any:
 
 def _is_sorted(table: pa.Table, keys: tuple[str, ...]) -> bool:
     """Rows strictly increase by `keys`, where equal doc_ids need only stand together (documents keep the corpus order)."""
-    increasing, equal_so_far = np.zeros(table.num_rows - 1, bool), np.ones(table.num_rows - 1, bool)
+    earlier, later = table.slice(0, table.num_rows - 1), table.slice(1)
+    increasing, equal_so_far = np.zeros(len(earlier), bool), np.ones(len(earlier), bool)
     for key in keys:
-        column = table.column(key).combine_chunks()
-        order = column.dictionary_encode().indices if key == "doc_id" else pc.rank(column, tiebreaker="dense")
-        step = np.diff(order.to_numpy(zero_copy_only=False).astype(np.int64))
-        increasing |= equal_so_far & (step > 0)
-        equal_so_far &= step == 0
+        before, after = earlier.column(key), later.column(key)
+        step = (pc.not_equal if key == "doc_id" else pc.greater)(after, before).to_numpy()
+        if key == "doc_id" and pc.count_distinct(table.column(key)).as_py() != step.sum() + 1:
+            return False
+        increasing |= equal_so_far & step
+        equal_so_far &= pc.equal(after, before).to_numpy()
     return bool(increasing.all())
+
+
+class _BlockOrder:
+    """Whether each block of a shard goes on where the block before it ended."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = keys
+        self.last: tuple | None = None
+        self.documents: set[str] = set()
+
+    def accepts(self, block: pa.Table) -> bool:
+        """Whether `block` may follow; it counts as written then."""
+        if not self.keys or not block.num_rows:
+            return True
+        first, last = (tuple(block.column(key)[row].as_py() for key in self.keys) for row in (0, -1))
+        by_document = self.keys[0] == "doc_id"
+        documents = set(pc.unique(block.column("doc_id")).to_pylist()) if by_document else set()
+        goes_on = by_document and self.last is not None and self.last[0] == first[0]
+        known = self.documents & (documents - {first[0]} if goes_on else documents)
+        follows = self.last is None or (by_document and not goes_on) or first > self.last
+        self.last, self.documents = last, self.documents | documents
+        return follows and not known
 
 
 def sha256(path: Path) -> str:
@@ -113,21 +138,84 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
-def write_shard(contract: Contract, table: pa.Table, path: Path) -> None:
-    """Validate `table` and write it to `path` atomically, then read it back with checksums on.
+def write_shard(contract: Contract, blocks: pa.Table | Iterable[pa.Table], path: Path) -> int:
+    """Validate and write one shard atomically, then read it back with checksums on. Returns its number of rows.
+
+    `blocks` is the shard's table, or its rows in consecutive tables with the same facts, which are written as they come, so that a
+    large shard never stands in memory whole.
 
     Raises:
-        Failure: if the table breaks the contract (nothing is written then).
+        Failure: if a block breaks the contract or does not follow the one before it; `path` is not touched then.
     """
-    contract.validate(table, str(path))
-    facts = {key: value for key, value in (table.schema.metadata or {}).items() if key.startswith(b"rpt.")}
-    metadata = {b"rpt.contract": contract.name.encode(), b"rpt.version": str(contract.version).encode(), **facts}
-    table = table.cast(contract.schema.with_metadata(metadata))
-    rows = max(1, min(MAX_GROUP_ROWS, MAX_GROUP_BYTES * max(table.num_rows, 1) // max(table.nbytes, 1)))
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, row_group_size=rows, compression="zstd", write_page_checksum=True, write_page_index=True, store_schema=True)
-    write_atomically(path, sink.getvalue().to_pybytes())
-    _parse(contract, path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        rows = _write_blocks(contract, iter([blocks] if isinstance(blocks, pa.Table) else blocks), temporary, str(path))
+        for _ in _row_groups(contract, temporary, 0, rows):
+            pass
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def _facts(table: pa.Table) -> dict[bytes, bytes]:
+    return {key: value for key, value in (table.schema.metadata or {}).items() if key.startswith(b"rpt.")}
+
+
+def _write_blocks(contract: Contract, blocks: Iterator[pa.Table], path: Path, where: str) -> int:
+    first = next(blocks)
+    facts = _facts(first)
+    schema = contract.schema.with_metadata(
+        {b"rpt.contract": contract.name.encode(), b"rpt.version": str(contract.version).encode(), **facts}
+    )
+    order, rows = _BlockOrder(contract.sort_key), 0
+    with (
+        open(path, "wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True, write_page_index=True, store_schema=True) as writer,
+    ):
+        for block in itertools.chain([first], blocks):
+            contract.validate(block, where)
+            if _facts(block) != facts:
+                raise contract.violated(where, f"a block states other facts than {facts}")
+            if not order.accepts(block):
+                raise contract.violated(where, f"a block does not follow the one before it by {contract.sort_key}")
+            group = max(1, min(MAX_GROUP_ROWS, MAX_GROUP_BYTES * max(block.num_rows, 1) // max(block.nbytes, 1)))
+            writer.write_table(block.cast(schema), row_group_size=group)
+            rows += block.num_rows
+        writer.close()
+        file.flush()
+        os.fsync(file.fileno())
+    return rows
+
+
+def _identify(contract: Contract, metadata: Mapping[bytes, bytes] | None, path: Path) -> None:
+    known = metadata or {}
+    found = known.get(b"rpt.contract", b"?").decode(), known.get(b"rpt.version", b"?").decode()
+    if found != (contract.name, str(contract.version)):
+        raise contract.violated(str(path), f"it says it is `{found[0]}` v{found[1]}")
+
+
+def _row_groups(contract: Contract, path: Path, begin: int, end: int) -> Iterator[pa.Table]:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
+            _identify(contract, file.schema_arrow.metadata, path)
+            first = 0
+            for group in range(file.num_row_groups):
+                last = first + file.metadata.row_group(group).num_rows
+                if first < end and last > begin:
+                    yield file.read_row_group(group).slice(max(begin - first, 0), min(end, last) - max(begin, first))
+                first = last
+    except (OSError, pa.ArrowException) as error:
+        raise contract.violated(str(path), f"unreadable: {error}") from error
+
+
+def read_rows(contract: Contract, path: Path, begin: int, end: int) -> Iterator[pa.Table]:
+    """Rows `begin` to `end` (exclusive) of a shard that is not committed yet, by row group and with page checksums verified.
+
+    Raises:
+        Failure: (exit code 3) if the file cannot be read or is of another contract.
+    """
+    yield from _row_groups(contract, path, begin, end)
 
 
 def _parse(contract: Contract, path: Path) -> pa.Table:
@@ -135,10 +223,7 @@ def _parse(contract: Contract, path: Path) -> pa.Table:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None, memory_map=False)
     except (OSError, pa.ArrowException) as error:
         raise contract.violated(str(path), f"unreadable: {error}") from error
-    metadata = table.schema.metadata or {}
-    found = metadata.get(b"rpt.contract", b"?").decode(), metadata.get(b"rpt.version", b"?").decode()
-    if found != (contract.name, str(contract.version)):
-        raise contract.violated(str(path), f"it says it is `{found[0]}` v{found[1]}")
+    _identify(contract, table.schema.metadata, path)
     return table
 
 

@@ -13,7 +13,7 @@ from data_contracts.failure import Exit, Failure
 from stages import parameters
 from stages.fingerprint import fingerprint, path_digest, source_digest
 from stages.messages import Messages
-from stages.ray_map import ray_map
+from stages.shards import write_all
 from stages.stage import CORPUS_STAGES, RUN_STAGES, Context, Job, ShardStage, load_stage
 
 ARTIFACTS = Path("artifacts")
@@ -55,7 +55,7 @@ def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configu
     identity = [[a.digest for a in artifacts], {k: v.model_dump(mode="json") for k, v in sections.items()}]
     scratch = scratch_for(stage, corpus, [*identity, {k: path_digest(v) for k, v in sides.items()}, stage.writes.version])
     arguments = {**sections, **{name: path.resolve() for name, path in sides.items()}}
-    ray_map(stage, list(artifacts[0].shards), [a.directory for a in artifacts], scratch, arguments, configuration.runtime, say)
+    write_all(stage, artifacts, scratch, arguments, configuration.runtime, say)
     commit(stage.writes, scratch)
     publish(scratch, home / stage.output)
 

@@ -1,25 +1,28 @@
-"""Shards in, shards out on Ray: the only file that imports it.
+"""One task a shard on Ray: the only file that imports it.
 
-A worker reads its shards through the contracts, calls the stage's pure function and writes one finished shard into the scratch
-directory; the driver holds names and counts, never rows. A finished shard is skipped, so a killed run goes on where it stopped.
-Work in flight is bounded at twice the slots. A lost worker is retried by Ray three times; an exception in the stage's code is not
-retried, because it would come again: the shards that failed are named and the stage raises.
+A task writes its finished shard into the scratch directory itself; the driver holds names, never rows. A finished shard is skipped, so
+a killed run goes on where it stopped and redoes at most what was in flight. In flight are at most twice as many shards as there are
+slots, and each reserves SHARD_MEMORY, so that Ray starts no more of them than a machine has memory for.
+
+A worker that is lost (killed, out of memory) costs its shard, which Ray tries again LOST_WORKER_RETRIES times; an exception is not tried
+again, because it would come again: the shards that failed are named and the stage raises. There is no speculative second copy of a
+slow shard: shards are bounded in size and callers put the largest first, so the last one to end is a small one.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_contracts.contract import open_artifact, write_shard
 from data_contracts.failure import Exit, Failure
 from stages.messages import Messages
 from stages.parameters import Runtime
-from stages.stage import ShardStage, load_stage
 
 LOST_WORKER_RETRIES = 3
+SHARD_MEMORY = 3 * 2**29
 
 
 def start_ray(runtime: Runtime) -> str:
@@ -48,6 +51,7 @@ def stop_ray() -> None:
 def _environment() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_task_oom_retries", str(LOST_WORKER_RETRIES))  # by default Ray would try for ever
     # Ray would hide the GPUs from a task that asks for none; scoring takes the whole machine and lets JAX use what it finds.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
@@ -65,20 +69,25 @@ def _attach(runtime: Runtime) -> Any:
     return ray
 
 
-def run_shard(stage_name: str, shard: str, inputs: list[str], scratch: str, arguments: dict) -> int:
-    """What a worker does: one shard from verified input to verified output. Returns its number of rows."""
-    stage = load_stage(stage_name)
-    assert isinstance(stage, ShardStage)
-    tables = [open_artifact(contract, Path(place)).read(shard) for contract, place in zip(stage.reads, inputs, strict=True)]
-    table = stage.function(*tables, **arguments)
-    write_shard(stage.writes, table, Path(scratch) / shard)
-    return table.num_rows
+def _worker(task: Callable[..., object], shard: str, scratch: Path, arguments: dict, cpus: int) -> None:
+    # The tokenizers library would otherwise start a thread for every core in every worker.
+    os.environ["RAYON_NUM_THREADS"] = str(cpus)
+    task(shard, scratch, **arguments)
 
 
 def ray_map(
-    stage: ShardStage, shards: list[str], inputs: list[Path], scratch: Path, arguments: dict, runtime: Runtime, say: Messages
+    task: Callable[..., object],
+    shards: Sequence[str],
+    scratch: Path,
+    arguments: dict,
+    runtime: Runtime,
+    say: Messages,
+    name: str,
+    cpus: int = 1,
 ) -> None:
-    """Complete every shard of `stage` in `scratch`, or raise.
+    """Call `task(shard, scratch, **arguments)`, which writes `scratch / shard`, for every shard that is not there yet.
+
+    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means all there are.
 
     Raises:
         Failure: naming the shards that could not be written; those that could are kept for the next try.
@@ -91,16 +100,17 @@ def ray_map(
     if not todo:
         return
     ray = _attach(runtime)
-    slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    cpus = stage.cpus or slots
-    task = ray.remote(num_cpus=cpus, max_retries=LOST_WORKER_RETRIES)(run_shard)
-    places = [str(place.resolve()) for place in inputs]
+    resources = ray.cluster_resources()
+    slots = max(1, int(resources.get("CPU", 1)))
+    cpus = cpus or slots
+    memory = min(SHARD_MEMORY, int(resources.get("memory", SHARD_MEMORY)))
+    remote = ray.remote(num_cpus=cpus, memory=memory, max_retries=LOST_WORKER_RETRIES)(_worker)
     running: dict[Any, str] = {}
     failed: dict[str, Exception] = {}
     while todo or running:
         while todo and not failed and len(running) < max(2, 2 * slots // cpus):
             shard = todo.pop(0)
-            running[task.remote(stage.name, shard, places, str(scratch.resolve()), arguments)] = shard
+            running[remote.remote(task, shard, scratch.resolve(), arguments, cpus)] = shard
         if not running:
             break
         (reference,), _ = ray.wait(list(running), num_returns=1)
@@ -112,15 +122,17 @@ def ray_map(
         except Exception as error:
             failed[shard] = error
     if failed:
-        raise _explain(stage, failed, done, len(shards))
+        raise _explain(name, failed, done, len(shards))
 
 
-def _explain(stage: ShardStage, failed: dict[str, Exception], done: int, total: int) -> Failure:
-    name, error = next(iter(failed.items()))
+def _explain(work: str, failed: dict[str, Exception], done: int, total: int) -> Failure:
+    shard, error = next(iter(failed.items()))
     cause = getattr(error, "cause", None) or error
-    what = f"{stage.name} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)"
+    what = f"{work} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)"
     if isinstance(cause, Failure):
         return Failure(what, f"{cause.what}: {cause.cause}", cause.remedy, cause.code)
     lost = type(error).__name__ in {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError"}
     remedy = "free memory or lower runtime.workers, then run again" if lost else "see the traceback above, then run again"
-    return Failure(what, f"{name}: {type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED)
+    return Failure(
+        what, f"{shard}: {type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED
+    )

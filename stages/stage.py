@@ -1,6 +1,7 @@
 """What a stage is: a name, a function and what it reads and writes. Running it is somebody else's business.
 
-A `ShardStage` is a pure function for one shard, `table(s) -> table`, and keeps the shard names of what it reads. A `Job` sees whole
+A `ShardStage` is a pure function for one shard, `table(s) -> table`, and keeps the shard names of what it reads; where the result is
+large the function yields it in consecutive tables. A `Job` sees whole
 artifacts: it trains, evaluates or reports. Both get the sections of params.yaml that they name, and no others.
 """
 
@@ -34,7 +35,7 @@ RUN_STAGES = ("training", "evaluation")
 
 @dataclass(frozen=True)
 class ShardStage:
-    """`function(*tables, **sections, **sides) -> table`; `sides` are directories or files given as Path keywords.
+    """`function(*tables, **sections, **sides) -> table or iterator of tables`; `sides` are directories or files given as Path keywords.
 
     `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel inside.
     """

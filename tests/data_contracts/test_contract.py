@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_contracts.contract import commit, open_artifact, write_shard
+from data_contracts.contract import Contract, commit, open_artifact, read_rows, write_shard
 from data_contracts.failure import Exit, Failure
-from data_contracts.tokens import TOKENS
+from data_contracts.tokens import CHUNKS, TOKENS
 
 
 def tokens(count: int = 50, doc_id: str = "a") -> pa.Table:
@@ -102,3 +102,48 @@ def test_an_empty_shard_is_fine(tmp_path):
     write_shard(TOKENS, tokens(0), tmp_path / "part-00000.parquet")
     commit(TOKENS, tmp_path)
     assert open_artifact(TOKENS, tmp_path).read_all().num_rows == 0
+
+
+def chunk_block(doc_id: str, first: int, count: int) -> pa.Table:
+    columns = {
+        "doc_id": [doc_id] * count,
+        "split": ["train"] * count,
+        "chunk": list(range(first, first + count)),
+        "segment": [0] * count,
+        "token_ids": [[1, 2]] * count,
+        "text": ["x"] * count,
+    }
+    return BLOCKS.table(columns)
+
+
+BLOCKS = Contract("blocks", 1, CHUNKS.schema, ("doc_id", "chunk"), lambda table: ())
+
+
+def test_blocks_and_a_whole_table_hold_the_same_rows(tmp_path):
+    blocks = [chunk_block("b", 0, 3), chunk_block("b", 3, 2), chunk_block("a", 0, 0), chunk_block("a", 0, 4)]
+    assert write_shard(BLOCKS, iter(blocks), tmp_path / "part-00000.parquet") == 9
+    commit(BLOCKS, tmp_path)
+    assert open_artifact(BLOCKS, tmp_path).read("part-00000.parquet").equals(pa.concat_tables(blocks))
+    rows = pa.concat_tables(read_rows(BLOCKS, tmp_path / "part-00000.parquet", 2, 7))
+    assert rows.column("chunk").to_pylist() == [2, 3, 4, 0, 1]
+    assert list(read_rows(BLOCKS, tmp_path / "part-00000.parquet", 9, 12)) == []
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [("a", 0, 3), ("a", 2, 2)],
+        [("a", 3, 3), ("a", 0, 2)],
+        [("a", 0, 1), ("b", 0, 1), ("a", 1, 1)],
+    ],
+)
+def test_blocks_that_do_not_follow_each_other_are_refused(tmp_path, blocks):
+    with pytest.raises(Failure, match="does not follow"):
+        write_shard(BLOCKS, (chunk_block(*block) for block in blocks), tmp_path / "part-00000.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_blocks_state_the_same_facts(tmp_path):
+    other = tokens(3, "b").replace_schema_metadata({"rpt.tokenizer": '"y"'})
+    with pytest.raises(Failure, match="other facts"):
+        write_shard(TOKENS, iter([tokens(3), other]), tmp_path / "part-00000.parquet")

@@ -17,7 +17,8 @@ from data_contracts.tokens import TOKENS
 from stages.messages import Messages
 from stages.packing import STAGE
 from stages.parameters import Geometry, Runtime
-from stages.ray_map import ray_map, stop_ray
+from stages.ray_map import stop_ray
+from stages.shards import write_all
 
 ROOT = Path(__file__).resolve().parents[2]
 GEOMETRY = Geometry(chunk_tokens=8, sequence_chunks=8, stride_chunks=2)
@@ -46,9 +47,8 @@ def private_ray(monkeypatch):
 
 def run(tokens: Path, scratch: Path, workers: int) -> dict[str, bytes]:
     scratch.mkdir(exist_ok=True)
-    shards = list(open_artifact(TOKENS, tokens).shards)
     with open(os.devnull, "w") as nowhere:
-        ray_map(STAGE, shards, [tokens], scratch, {"geometry": GEOMETRY}, Runtime(workers=workers), Messages(nowhere))
+        write_all(STAGE, [open_artifact(TOKENS, tokens)], scratch, {"geometry": GEOMETRY}, Runtime(workers=workers), Messages(nowhere))
     return {path.name: path.read_bytes() for path in sorted(scratch.glob("part-*"))}
 
 
@@ -82,12 +82,12 @@ def test_a_killed_driver_leaves_no_partial_shard(tokens, tmp_path):
     scratch.mkdir()
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
-        "from stages.ray_map import ray_map; from stages.packing import STAGE;"
+        "from data_contracts.contract import open_artifact; from data_contracts.tokens import TOKENS;"
+        "from stages.shards import write_all; from stages.packing import STAGE;"
         "from stages.parameters import Geometry, Runtime; from stages.messages import Messages;"
         "g = Geometry(chunk_tokens=8, sequence_chunks=8, stride_chunks=2);"
-        f"names = [f'part-{{n:05d}}.parquet' for n in range({SHARDS})];"
-        "tokens, out = Path(sys.argv[1]), Path(sys.argv[2]);"
-        "ray_map(STAGE, names, [tokens], out, {'geometry': g}, Runtime(workers=1), Messages())"
+        "tokens, out = open_artifact(TOKENS, Path(sys.argv[1])), Path(sys.argv[2]);"
+        "write_all(STAGE, [tokens], out, {'geometry': g}, Runtime(workers=1), Messages())"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tokens), str(scratch), str(ROOT)], stdout=subprocess.DEVNULL, start_new_session=True
