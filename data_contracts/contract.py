@@ -195,7 +195,7 @@ def _identify(contract: Contract, metadata: Mapping[bytes, bytes] | None, path: 
         raise contract.violated(str(path), f"it says it is `{found[0]}` v{found[1]}")
 
 
-def _row_groups(contract: Contract, path: Path, begin: int, end: int) -> Iterator[pa.Table]:
+def _row_groups(contract: Contract, path: Path, begin: int, end: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
             _identify(contract, file.schema_arrow.metadata, path)
@@ -203,7 +203,8 @@ def _row_groups(contract: Contract, path: Path, begin: int, end: int) -> Iterato
             for group in range(file.num_row_groups):
                 last = first + file.metadata.row_group(group).num_rows
                 if first < end and last > begin:
-                    yield file.read_row_group(group).slice(max(begin - first, 0), min(end, last) - max(begin, first))
+                    rows = file.read_row_group(group, columns)
+                    yield rows.slice(max(begin - first, 0), min(end, last) - max(begin, first))
                 first = last
     except (OSError, pa.ArrowException) as error:
         raise contract.violated(str(path), f"unreadable: {error}") from error
@@ -216,6 +217,12 @@ def read_rows(contract: Contract, path: Path, begin: int, end: int) -> Iterator[
         Failure: (exit code 3) if the file cannot be read or is of another contract.
     """
     yield from _row_groups(contract, path, begin, end)
+
+
+def read_columns(contract: Contract, path: Path, columns: list[str]) -> pa.Table:
+    """Some columns of a shard, without reading the others; raises like `read_rows`."""
+    kept = pa.schema([contract.schema.field(name) for name in columns])
+    return pa.concat_tables([kept.empty_table(), *_row_groups(contract, path, 0, 2**62, columns)])
 
 
 def _parse(contract: Contract, path: Path) -> pa.Table:

@@ -8,6 +8,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from pydantic_core import to_jsonable_python
+
 from data_contracts.contract import commit, open_artifact
 from data_contracts.failure import Exit, Failure
 from stages import parameters
@@ -52,7 +54,7 @@ def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configu
     artifacts = [open_artifact(contract, home / contract.name) for contract in stage.reads]
     sections = sections_of(stage, configuration, None)
     sides = {name: home / name for name in stage.sides}
-    identity = [[a.digest for a in artifacts], {k: v.model_dump(mode="json") for k, v in sections.items()}]
+    identity = [[a.digest for a in artifacts], to_jsonable_python(sections)]
     scratch = scratch_for(stage, corpus, [*identity, {k: path_digest(v) for k, v in sides.items()}, stage.writes.version])
     arguments = {**sections, **{name: path.resolve() for name, path in sides.items()}}
     write_all(stage, artifacts, scratch, arguments, configuration.runtime, say)
@@ -61,17 +63,19 @@ def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configu
 
 
 def run_job(stage: Job, item: str, configuration: parameters.Configuration, say: Messages) -> None:
-    """Run a job in an empty scratch directory and publish each of its outputs."""
+    """Run a job in a scratch directory, publish each of its outputs and remove the rest."""
     run = configuration.runs[item] if stage.name in RUN_STAGES else None
     corpus = run.corpus if run else item
-    home = ARTIFACTS / corpus
-    scratch = SCRATCH / stage.name / item
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    context = Context(corpus, configuration.corpora[corpus], item if run else None, run, home, scratch, configuration.runtime, say)
-    stage.function(context, **sections_of(stage, configuration, run))
+    source, sections = configuration.corpora[corpus], sections_of(stage, configuration, run)
+    if not stage.reads:
+        shutil.rmtree(SCRATCH / stage.name / item, ignore_errors=True)
+    inputs = [path_digest(Path(place.format(corpus=corpus, run=item))) for place in stage.reads]
+    scratch = scratch_for(stage, item, [inputs, to_jsonable_python([source, sections])])
+    context = Context(corpus, source, item if run else None, run, ARTIFACTS / corpus, scratch, configuration.runtime, say)
+    stage.function(context, **sections)
     for output, place in stage.outputs.items():
         publish(scratch / output, Path(place.format(corpus=corpus, run=item)))
+    shutil.rmtree(scratch)
 
 
 def run_stage(name: str, item: str, say: Messages) -> None:

@@ -1,113 +1,102 @@
-"""Ingestion: source files -> documents and quarantine. Every input record ends in exactly one of the two."""
+"""Ingestion: source files -> documents and quarantine. Every input ends in exactly one of the two.
+
+Three steps, so that a corpus of any size goes through bounded memory: the inputs are read, judged and cut on Ray, a batch of files a
+shard; one table without texts decides what repeats, how documents are split and which shard each goes to; the shards are written on
+Ray. Documents keep the order of the source, so a shard is written from neighbouring inputs.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from pathlib import Path
 
-from data_contracts.contract import commit, write_shard
-from data_contracts.documents import DOCUMENTS, QUARANTINE
+import polars as pl
+import pyarrow as pa
+
+from data_contracts.contract import commit, read_columns, read_rows, write_shard
+from data_contracts.documents import DOCUMENTS, INPUTS, QUARANTINE
 from data_contracts.failure import Exit, Failure
-from stages.parameters import Corpus, Ingestion
-from stages.sources import Record, records, source_files
+from stages.ingestion_plan import assign_splits, judge, plan_shards, shard_bytes, within
+from stages.inputs import batches, read_batch
+from stages.parameters import Ingestion
+from stages.ray_map import ray_map
+from stages.sources import source_files
 from stages.stage import Context, Job
 
-MIN_SHARD_BYTES, MAX_SHARD_BYTES = 64 * 2**10, 128 * 2**20
-EXCERPT_CHARS = 80
+MIN_BATCH_BYTES, MAX_BATCH_BYTES = 2**20, 64 * 2**20
+FACTS = [name for name in INPUTS.schema.names if name not in ("text", "license")]
 
 
-@dataclass(frozen=True)
-class Document:
-    """One accepted document."""
-
-    doc_id: str
-    record: Record
-    text: str
-
-
-def judge(record: Record, seen: set[str], limits: Ingestion) -> Document | Record:
-    """The document of a record, or the record with the reason why it is none."""
-    text = record.text
-    if text is None:
-        return record
-    if not text.strip():
-        return _reject(record, "empty", f"{len(text)} characters, all white space")
-    if len(text) < limits.min_document_chars:
-        return _reject(record, "too_short", f"{len(text)} characters, ingestion.min_document_chars is {limits.min_document_chars}")
-    try:
-        doc_id = hashlib.sha256(text.encode()).hexdigest()[:16]
-    except UnicodeEncodeError as error:
-        return _reject(record, "not_unicode", f"character {error.start}: {error.reason}")
-    if doc_id in seen:
-        return _reject(record, "duplicate", f"the same text as {doc_id}")
-    seen.add(doc_id)
-    return Document(doc_id, record, text)
+def read_facts(directory: Path, names: list[str]) -> pl.DataFrame:
+    """Everything about every row of INPUTS but its text and licence, with `shard` and `row`."""
+    frames = [pl.DataFrame(read_columns(INPUTS, directory / name, FACTS)) for name in names]
+    return pl.concat(
+        frame.with_columns(shard=pl.lit(name), row=pl.int_range(len(frame), dtype=pl.Int64))
+        for frame, name in zip(frames, names, strict=True)
+    )
 
 
-def _reject(record: Record, reason: str, detail: str) -> Record:
-    return Record(record.source, record.position, reason=reason, detail=detail, excerpt=(record.text or "")[:EXCERPT_CHARS])
+def write_documents(shard: str, scratch: Path, corpus: str, inputs: Path, rows: list[dict]) -> None:
+    """Write one shard of DOCUMENTS from its planned `rows`: the task of ingestion's last step."""
+    write_shard(DOCUMENTS, document_tables(corpus, inputs, rows), scratch / shard)
 
 
-def escaped(text: str) -> str:
-    """Text safe to show anywhere: everything but printable ASCII as backslash escapes, at most 80 characters of the original."""
-    return text[:EXCERPT_CHARS].encode("unicode_escape", "backslashreplace").decode("ascii")
+def document_tables(corpus: str, inputs: Path, rows: list[dict]) -> Iterator[pa.Table]:
+    """DOCUMENTS of planned rows, in tables as they lie in INPUTS."""
+    yield DOCUMENTS.schema.empty_table()
+    for shard, begin, end in _stretches(rows):
+        planned = {row["row"]: row for row in rows if row["shard"] == shard}
+        position = begin
+        for block in read_rows(INPUTS, inputs / shard, begin, end):
+            numbers = range(position, position + block.num_rows)
+            position += block.num_rows
+            block = block.filter(pa.array([number in planned for number in numbers]))
+            plans = [planned[number] for number in numbers if number in planned]
+            same = {name: block.column(name) for name in ("doc_id", "license", "text", "num_chars")}
+            rest = {"corpus": [corpus] * len(plans)} | {name: [plan[name] for plan in plans] for name in ("part_of", "split", "source")}
+            yield DOCUMENTS.table(same | rest)
 
 
-def sort_out(inputs: Iterable[Record], limits: Ingestion) -> tuple[list[Document], list[Record]]:
-    """Documents in hash order, and rejections in input order."""
-    documents, rejected, seen = list[Document](), list[Record](), set[str]()
-    for record in inputs:
-        verdict = judge(record, seen, limits)
-        documents.append(verdict) if isinstance(verdict, Document) else rejected.append(verdict)
-    return sorted(documents, key=lambda document: document.doc_id), rejected
+def _stretches(rows: list[dict]) -> list[tuple[str, int, int]]:
+    stretches: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        begin, _ = stretches.get(row["shard"], (row["row"], 0))
+        stretches[row["shard"]] = (begin, row["row"] + 1)
+    return [(shard, begin, end) for shard, (begin, end) in stretches.items()]
 
 
-def assign_splits(documents: list[Document], corpus: Corpus) -> dict[str, str]:
-    """doc_id -> split: test, then validation, take documents in hash order until their share of the characters is met; at least one each.
-
-    Raises:
-        Failure: (exit code 2) with fewer than three documents.
-    """
-    if len(documents) < 3:
-        cause = f"{len(documents)} documents, and train, validation and test need at least one each"
-        raise Failure("the corpus is too small to split", cause, "add documents or lower ingestion.min_document_chars", Exit.USAGE)
-    total = sum(len(document.text) for document in documents)
-    splits, position = dict[str, str](), 0
-    for split, share, left_over in (("test", corpus.test, 2), ("validation", corpus.validation, 1)):
-        taken = 0
-        while position < len(documents) - left_over and (taken == 0 or taken < share * total):
-            splits[documents[position].doc_id] = split
-            taken += len(documents[position].text)
-            position += 1
-    return splits | {document.doc_id: "train" for document in documents[position:]}
+def quarantine_table(rejected: pl.DataFrame) -> pa.Table:
+    """QUARANTINE of rejected rows."""
+    return QUARANTINE.table({name: rejected[name].to_arrow().cast(QUARANTINE.schema.field(name).type) for name in QUARANTINE.schema.names})
 
 
-def plan_shards(documents: list[Document], shards: int) -> Iterator[list[Document]]:
-    """Groups of whole documents in order; decided by sizes alone, never by the number of workers."""
-    total = sum(len(document.text.encode()) for document in documents)
-    target = min(max(total // shards, MIN_SHARD_BYTES), MAX_SHARD_BYTES)
-    group, size = list[Document](), 0
-    for document in documents:
-        group.append(document)
-        size += len(document.text.encode())
-        if size >= target:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+def _refuse_too_many(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str, int], ingestion: Ingestion) -> None:
+    inputs = len(kept) + len(rejected)
+    if len(rejected) <= ingestion.max_quarantine_fraction * inputs:
+        return
+    first = rejected.row(0, named=True)
+    cause = f"{len(rejected)} of {inputs} inputs: {counts}, first: {first['source']} ({first['detail']})"
+    remedy = "mend the corpus, or raise ingestion.max_quarantine_fraction"
+    raise Failure("too many inputs were quarantined", cause, remedy, Exit.QUARANTINE)
 
 
-def within(documents: list[Document], max_characters: int | None) -> tuple[list[Document], list[Record]]:
-    """Documents in hash order until `max_characters` is reached, but always three, so that it can be split; and what is left out."""
-    total, count = 0, 0
-    for document in documents:
-        if max_characters is not None and total >= max_characters and count >= 3:
-            break
-        total += len(document.text)
-        count += 1
-    detail = f"max_characters is {max_characters}"
-    return documents[:count], [_reject(document.record, "beyond_limit", detail) for document in documents[count:]]
+def read_all(context: Context, ingestion: Ingestion) -> tuple[Path, pl.DataFrame]:
+    """The first step: (directory of INPUTS shards, their facts)."""
+    files = source_files(context.source)
+    target = min(max(sum(file.bytes for file in files) // ingestion.shards, MIN_BATCH_BYTES), MAX_BATCH_BYTES)
+    own = {f"part-{n:05d}.parquet": {"files": group} for n, group in enumerate(batches(files, context.source, target))}
+    directory = context.out("inputs")
+    ray_map(
+        read_batch,
+        list(own),
+        directory,
+        {"corpus": context.source, "limits": ingestion},
+        context.runtime,
+        context.say,
+        "ingestion",
+        own=own,
+    )
+    return directory, read_facts(directory, list(own))
 
 
 def ingest(context: Context, ingestion: Ingestion) -> None:
@@ -116,58 +105,43 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
     Raises:
         Failure: (exit code 4) if more than `ingestion.max_quarantine_fraction` of the inputs were rejected, (2) if too few are left.
     """
-    files = source_files(context.source)
-    documents, rejected = sort_out(records(context.source, files), ingestion)
-    inputs = len(documents) + len(rejected)
-    counts = {reason: sum(record.reason == reason for record in rejected) for reason in sorted({record.reason for record in rejected})}
-    if len(rejected) > ingestion.max_quarantine_fraction * inputs:
-        cause = f"{len(rejected)} of {inputs} inputs: {counts}, first: {rejected[0].source} ({rejected[0].detail})"
-        remedy = "mend the corpus, or raise ingestion.max_quarantine_fraction"
-        raise Failure("too many inputs were quarantined", cause, remedy, Exit.QUARANTINE)
-    kept, surplus = within(documents, context.source.max_characters)
+    directory, facts = read_all(context, ingestion)
+    kept, rejected = judge(facts)
+    counts = {reason: count for reason, count in rejected.group_by("reason").len().sort("reason").iter_rows()}
+    _refuse_too_many(kept, rejected, counts, ingestion)
+    kept, surplus = within(kept, context.source.max_characters)
     splits = assign_splits(kept, context.source)
-    groups = list(plan_shards(kept, ingestion.shards))
-    for number, group in enumerate(groups):
-        write_shard(DOCUMENTS, documents_table(context.corpus, group, splits), context.out("documents") / f"part-{number:05d}.parquet")
-        context.say.progress(number + 1, len(groups), "shards")
-    write_shard(QUARANTINE, quarantine_table(rejected + surplus), context.out("quarantine") / "part-00000.parquet")
+    numbered = pl.when(pl.col("position") > 0).then(pl.format("{}#{}", "source", "position")).otherwise("source")
+    kept = kept.with_columns(split=pl.col("whole_id").replace_strict(splits, return_dtype=pl.String), source=numbered)
+    shards = plan_shards(kept, shard_bytes(int(kept["num_bytes"].sum()), ingestion))
+    columns = ["shard", "row", "part_of", "split", "source"]
+    own = {f"part-{n:05d}.parquet": {"rows": group.select(columns).to_dicts()} for n, group in enumerate(shards)}
+    shared = {"corpus": context.corpus, "inputs": directory.resolve()}
+    ray_map(write_documents, list(own), context.out("documents"), shared, context.runtime, context.say, "ingestion", own=own)
+    write_shard(
+        QUARANTINE,
+        quarantine_table(pl.concat([rejected, surplus.select(rejected.columns)])),
+        context.out("quarantine") / "part-00000.parquet",
+    )
     commit(DOCUMENTS, context.out("documents"))
     commit(QUARANTINE, context.out("quarantine"))
-    context.say.note(
-        f"**{context.corpus}**: {inputs} inputs = {len(kept)} documents ({sum(len(d.text) for d in kept):,} characters) + "
-        f"{len(surplus)} beyond max_characters + {len(rejected)} quarantined {counts or ''}; "
-        + ", ".join(f"{split} {sum(value == split for value in splits.values())}" for split in ("train", "validation", "test"))
-    )
+    context.say.note(_summary(context.corpus, kept, len(surplus), len(rejected), counts))
 
 
-def documents_table(corpus: str, group: list[Document], splits: dict[str, str]):
-    """One shard of documents."""
-    return DOCUMENTS.table(
-        {
-            "doc_id": [d.doc_id for d in group],
-            "corpus": [corpus] * len(group),
-            "split": [splits[d.doc_id] for d in group],
-            "source": [f"{d.record.source}#{d.record.position}" if d.record.position else d.record.source for d in group],
-            "license": [d.record.license for d in group],
-            "text": [d.text for d in group],
-            "num_chars": [len(d.text) for d in group],
-        }
-    )
-
-
-def quarantine_table(rejected: list[Record]):
-    """All rejections; text is escaped, because nobody has looked at it."""
-    return QUARANTINE.table(
-        {
-            "source": [escaped(r.source) if not r.source.isprintable() else r.source for r in rejected],
-            "position": [r.position for r in rejected],
-            "reason": [r.reason for r in rejected],
-            "detail": [r.detail for r in rejected],
-            "excerpt": [escaped(r.excerpt) for r in rejected],
-        }
+def _summary(corpus: str, kept: pl.DataFrame, surplus: int, rejected: int, counts: dict[str, int]) -> str:
+    parts = (kept["part_of"] != "").sum()
+    splits = ", ".join(f"{split} {(kept['split'] == split).sum()}" for split in ("train", "validation", "test"))
+    return (
+        f"**{corpus}**: {len(kept) + surplus + rejected:,} inputs = {len(kept):,} documents ({kept['num_chars'].sum():,} characters"
+        f"{f', {parts} of them parts of longer ones' if parts else ''}) + {surplus:,} beyond max_characters + "
+        f"{rejected:,} quarantined {counts or ''}; {splits}"
     )
 
 
 STAGE = Job(
-    "ingestion", ingest, ("ingestion",), {"documents": "artifacts/{corpus}/documents", "quarantine": "artifacts/{corpus}/quarantine"}
+    "ingestion",
+    ingest,
+    ("ingestion",),
+    {"documents": "artifacts/{corpus}/documents", "quarantine": "artifacts/{corpus}/quarantine"},
+    reads=("sources/{corpus}.json",),
 )

@@ -7,16 +7,27 @@ from pathlib import Path
 
 from data_contracts.contract import sha256, write_atomically
 from stages.parameters import Configuration
-from stages.sources import source_files
+from stages.sources import SourceFile, source_files
 
 CACHE = Path(".run/inventory-cache.json")
 
 
+def content_identity(file: SourceFile, known: dict[str, str], seen: dict[str, str]) -> str:
+    """What a store says of the content of `file`, or the SHA-256 of a local one; `known` and `seen` hold those already computed."""
+    if file.identity:
+        return file.identity
+    path = Path(file.url.removeprefix("file://"))
+    status = path.stat()
+    key = f"{path}|{status.st_size}|{status.st_mtime_ns}"
+    seen[key] = known.get(key) or f"sha256:{sha256(path)}"
+    return seen[key]
+
+
 def write_inventories(configuration: Configuration) -> None:
-    """Bring sources/*.json up to date; a file whose size and time did not change is not read again.
+    """Bring sources/*.json up to date; a local file whose size and time did not change is not read again.
 
     Raises:
-        Failure: (exit code 2) if a corpus has no input file.
+        Failure: (exit code 2) if a corpus has no input file, (5) if a store cannot be reached.
     """
     try:
         known = json.loads(CACHE.read_text())
@@ -24,12 +35,8 @@ def write_inventories(configuration: Configuration) -> None:
         known = {}
     seen: dict[str, str] = {}
     for name, corpus in configuration.corpora.items():
-        rows = []
-        for file in source_files(corpus):
-            status = file.path.stat()
-            key = f"{file.path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-            seen[key] = known.get(key) or sha256(file.path)
-            rows.append({"name": file.name, "bytes": status.st_size, "sha256": seen[key]})
+        files = source_files(corpus)
+        rows = [{"name": file.name, "bytes": file.bytes, "content": content_identity(file, known, seen)} for file in files]
         text = json.dumps({"files": rows}, indent=1, ensure_ascii=False) + "\n"
         target = Path("sources") / f"{name}.json"
         target.parent.mkdir(exist_ok=True)

@@ -27,11 +27,23 @@ class Params(BaseModel):
 class Corpus(Params):
     """Where the text of one corpus comes from and how it is split."""
 
-    source: str = Field(min_length=1, description="`python-stdlib`, or a path or glob of text, .jsonl or .parquet files")
+    source: str = Field(
+        min_length=1,
+        description="`python-stdlib`, or a path, directory, glob or URL (gs://..., hf://datasets/...) of text, .jsonl or .parquet files, "
+        "also .gz or .zst",
+    )
+    include: tuple[str, ...] = Field((), description="only files whose name relative to the source matches one of these globs; empty: all")
     text_column: str = Field("text", description="field of a JSONL record or column of a Parquet file that holds the text")
+    group: Literal["file", "directory"] = Field(
+        "file", description="`directory`: the text files below one directory of the source are one document, as CodeParrot's repositories"
+    )
+    license: str = Field("", description="licence of what does not state its own in a `license` field or column")
     max_characters: int | None = Field(None, gt=0, description="take documents in hash order until this many characters; null: all")
-    validation: float = Field(0.1, gt=0, lt=1, description="share of the characters held out for choices")
-    test: float = Field(0.2, gt=0, lt=1, description="share of the characters held out for the results")
+    splits: dict[Literal["validation", "test"], str] = Field(
+        {}, description="the source's own split: globs over file names, what matches neither is train; empty: by hash of the text"
+    )
+    validation: float = Field(0.1, gt=0, lt=1, description="share of the characters held out for choices, when split by hash")
+    test: float = Field(0.2, gt=0, lt=1, description="share of the characters held out for the results, when split by hash")
 
 
 class Run(Params):
@@ -68,9 +80,15 @@ class Ingestion(Params):
     """What counts as a document."""
 
     min_document_chars: int = Field(ge=1, description="shorter documents are quarantined as too_short")
+    max_document_chars: int = Field(
+        32_000_000,
+        ge=10_000,
+        le=64_000_000,
+        description="a longer document is cut into parts, each a document of its own with part_of, so that memory stays bounded",
+    )
     max_quarantine_fraction: float = Field(description="above this share of rejected inputs the run ends with exit code 4", ge=0, le=1)
     shards: int = Field(
-        ge=1, le=4096, description="about how many shards to aim at; a shard is at least 64 KiB and at most 128 MiB of text"
+        ge=1, le=4096, description="about how many shards to aim at; a shard is at least 64 KiB of text and at most 16 MiB or one document"
     )
 
 

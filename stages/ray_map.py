@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,12 @@ def ray_map(
     say: Messages,
     name: str,
     cpus: int = 1,
+    own: Mapping[str, dict] | None = None,
 ) -> None:
     """Call `task(shard, scratch, **arguments)`, which writes `scratch / shard`, for every shard that is not there yet.
 
-    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means all there are.
+    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means all there are; `own`
+    are arguments of single shards.
 
     Raises:
         Failure: naming the shards that could not be written; those that could are kept for the next try.
@@ -110,7 +112,8 @@ def ray_map(
     while todo or running:
         while todo and not failed and len(running) < max(2, 2 * slots // cpus):
             shard = todo.pop(0)
-            running[remote.remote(task, shard, scratch.resolve(), arguments, cpus)] = shard
+            given = {**arguments, **own[shard]} if own else arguments
+            running[remote.remote(task, shard, scratch.resolve(), given, cpus)] = shard
         if not running:
             break
         (reference,), _ = ray.wait(list(running), num_returns=1)

@@ -76,12 +76,17 @@ class Context:
 
 @dataclass(frozen=True)
 class Job:
-    """`function(context, **sections)` writes each of `outputs`: name in the scratch directory -> place, with {corpus} and {run}."""
+    """`function(context, **sections)` writes each of `outputs`: name in the scratch directory -> place, with {corpus} and {run}.
+
+    A job that names what it `reads` finds its scratch directory again after an interruption, as long as nothing it depends on changed;
+    the others begin in an empty one.
+    """
 
     name: str
     function: Callable
     sections: tuple[str, ...]
     outputs: dict[str, str]
+    reads: tuple[str, ...] = ()
 
 
 def load_stage(name: str) -> ShardStage | Job:

@@ -1,137 +1,203 @@
 """Every input is a document or is quarantined with a reason, and nothing that a disk can hold crashes the run."""
 
-import gzip
-import json
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+import polars as pl
 import pytest
 
 from data_contracts.contract import open_artifact
-from data_contracts.documents import DOCUMENTS, QUARANTINE
+from data_contracts.documents import DOCUMENTS, QUARANTINE, REASONS
 from data_contracts.failure import Exit, Failure
-from stages.ingestion import STAGE, assign_splits, plan_shards, sort_out
+from stages.ingestion import STAGE
+from stages.ingestion_plan import MAX_SHARD_BYTES, assign_splits, judge, plan_shards, shard_bytes, within
 from stages.messages import Messages
 from stages.parameters import Corpus, Ingestion, Runtime
-from stages.sources import records, source_files
+from stages.ray_map import stop_ray
 from stages.stage import Context
+from tests.nasty import NASTY, prose, write_nasty
 
 LIMITS = Ingestion(min_document_chars=20, max_quarantine_fraction=0.9, shards=4)
-GOOD = "a good document, number {}, long enough"
 
 
-def write_inputs(folder):
-    (folder / "good.txt").write_text(GOOD.format(1))
-    (folder / "copy.txt").write_text(GOOD.format(1))
-    (folder / "empty.txt").write_text("")
-    (folder / "blank.txt").write_text(" \n\t\u00a0" * 40)
-    (folder / "short.txt").write_text("short")
-    (folder / "latin1.txt").write_bytes("déjà vu, but not in UTF-8, over and over".encode("latin-1"))
-    (folder / "bom.txt").write_bytes(b"\xef\xbb\xbf" + GOOD.format(2).encode())
-    (folder / "emoji 🐍.txt").write_text(GOOD.format(3))
-    lines = [
-        {"text": GOOD.format(4), "license": "MIT"},
-        {"text": None},
-        {"body": "x"},
-        ["x"],
-        {"text": "\ud800" * 30},
-        {"text": "nul \x00" + GOOD.format(5)},
+@pytest.fixture(scope="module", autouse=True)
+def ray():
+    yield
+    stop_ray()
+
+
+def ingest(tmp_path, corpus: Corpus, limits: Ingestion = LIMITS) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(documents, quarantine) of a corpus, through the whole job."""
+    with open(tmp_path / "said", "w") as stream:
+        context = Context("c", corpus, None, None, tmp_path / "artifacts", tmp_path / "scratch", Runtime(workers=2), Messages(stream))
+        STAGE.function(context, limits)
+    documents = open_artifact(DOCUMENTS, tmp_path / "scratch" / "documents").read_all()
+    quarantine = open_artifact(QUARANTINE, tmp_path / "scratch" / "quarantine").read_all()
+    return pl.DataFrame(documents), pl.DataFrame(quarantine)
+
+
+def facts(texts: list[tuple[str, int]], parts: int = 1) -> pl.DataFrame:
+    """Facts of inputs given as (hash, characters), each of `parts` rows."""
+    rows = [
+        {
+            "shard": "a",
+            "row": number * parts + part,
+            "input": number,
+            "doc_id": f"{name}{part}",
+            "whole_id": name if part == parts - 1 else "",
+            "num_chars": size,
+            "num_bytes": size,
+            "split": "",
+            "reason": "",
+            "detail": "",
+        }
+        for number, (name, size) in enumerate(texts)
+        for part in range(parts)
     ]
-    (folder / "a.jsonl").write_text("\n".join([*map(json.dumps, lines), "not json", ""]))
-    (folder / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": GOOD.format(6)}).encode())[:-12])
-    pq.write_table(pa.table({"text": [GOOD.format(7), None], "license": ["CC0", None]}), folder / "c.parquet")
-    pq.write_table(pa.table({"words": ["x"]}), folder / "d.parquet")
-    (folder / "e.parquet").write_bytes(b"this is no parquet file")
+    return pl.DataFrame(rows)
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    folder = tmp_path / "in put"
-    folder.mkdir()
-    write_inputs(folder)
-    return Corpus(source=str(folder))
+def test_every_nasty_input_has_its_reason(tmp_path):
+    write_nasty(tmp_path / "in put")
+    documents, quarantine = ingest(tmp_path, Corpus(source=str(tmp_path / "in put")))
+    found: dict[str, dict[int, str]] = {}
+    for source, position, reason in quarantine.select("source", "position", "reason").iter_rows():
+        found.setdefault(source.replace("\\n", "\n"), {})[position] = reason
+    assert found == {name: reasons for name, (_, reasons, _) in NASTY.items() if reasons}
+    made = documents.with_columns(name=pl.col("source").str.replace(r"#\d+$", "").str.replace(r"\\n", "\n"))
+    counts = dict(made.group_by("name").len().iter_rows())
+    assert counts == {name: count for name, (_, _, count) in NASTY.items() if count}
+    assert all(text.isascii() and text.isprintable() for text in quarantine["excerpt"])
+    assert {"train", "validation", "test"} == set(documents["split"])
+    assert {"MIT", "CC0", ""} == set(documents["license"])
+    texts = dict(made.select("name", "text").iter_rows())
+    assert texts["special token.txt"].startswith("<|endoftext|> and")
+    assert texts["zstandard.txt.zst"] == prose(26) + prose(27)
+    assert "\x00" in texts["nul.txt"]
+    assert "\r\n" in texts["crlf.txt"]
 
 
-def context(tmp_path, corpus) -> Context:
-    with open(tmp_path / "said", "w") as stream:
-        return Context("c", corpus, None, None, tmp_path / "artifacts", tmp_path / "scratch", Runtime(), Messages(stream))
+def test_a_long_document_is_cut_into_parts_of_one_split(tmp_path):
+    long = "".join(prose(number, 997) for number in range(300))
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "long.txt").write_text(long)
+    for number in range(300, 305):
+        (tmp_path / "texts" / f"{number}.txt").write_text(prose(number, 5000))
+    documents, quarantine = ingest(
+        tmp_path, Corpus(source=str(tmp_path / "texts")), LIMITS.model_copy(update={"max_document_chars": 20_000})
+    )
+    parts = documents.filter(pl.col("part_of") != "")
+    assert "".join(parts["text"]) == long
+    assert parts["part_of"].n_unique() == parts["split"].n_unique() == 1
+    assert parts["num_chars"].max() <= 20_000
+    assert all(text.endswith("\n") for text in parts["text"])
+    assert len(documents) == len(parts) + 5
+    assert quarantine.is_empty()
 
 
-def test_each_input_has_its_reason(corpus):
-    documents, rejected = sort_out(records(corpus, source_files(corpus)), LIMITS)
-    assert {document.text[-26:] for document in documents} == {GOOD.format(n)[-26:] for n in (1, 2, 3, 4, 5, 7)}
-    reasons = {(record.source, record.position): record.reason for record in rejected}
-    assert reasons == {
-        ("a.jsonl", 2): "not_text",
-        ("a.jsonl", 3): "not_text",
-        ("a.jsonl", 4): "not_text",
-        ("a.jsonl", 5): "not_unicode",
-        ("a.jsonl", 7): "unreadable",
-        ("b.jsonl.gz", 0): "unreadable",
-        ("blank.txt", 0): "empty",
-        ("c.parquet", 2): "not_text",
-        ("d.parquet", 0): "not_text",
-        ("e.parquet", 0): "unreadable",
-        ("empty.txt", 0): "empty",
-        ("good.txt", 0): "duplicate",
-        ("latin1.txt", 0): "invalid_utf8",
-        ("short.txt", 0): "too_short",
-    }
-    assert len({document.record.license for document in documents} & {"MIT", "CC0"}) == 2
+def test_a_file_that_breaks_after_some_parts_is_rejected_whole(tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "long.txt").write_bytes(b"word " * 2_000_000 + b"\xff")
+    for number in range(3):
+        (tmp_path / "texts" / f"{number}.txt").write_text(prose(number))
+    documents, quarantine = ingest(
+        tmp_path, Corpus(source=str(tmp_path / "texts")), LIMITS.model_copy(update={"max_document_chars": 20_000})
+    )
+    assert len(documents) == 3
+    assert quarantine.select("source", "reason", "detail").rows() == [("long.txt", "invalid_utf8", "byte 10000000: invalid start byte")]
 
 
-def test_artifacts_account_for_every_input(corpus, tmp_path):
-    with open(tmp_path / "said", "w") as stream:
-        job = Context("c", corpus, None, None, tmp_path / "artifacts", tmp_path / "scratch", Runtime(), Messages(stream))
-        STAGE.function(job, LIMITS)
-    documents = open_artifact(DOCUMENTS, tmp_path / "scratch" / "documents")
-    quarantine = open_artifact(QUARANTINE, tmp_path / "scratch" / "quarantine")
-    assert documents.rows + quarantine.rows == 20
-    assert {"train", "validation", "test"} == set(documents.read_all().column("split").to_pylist())
-    assert all(text.isascii() and text.isprintable() for text in quarantine.read_all().column("excerpt").to_pylist())
+def test_directories_are_repositories(tmp_path):
+    for repository in ("b", "a", "b-c"):
+        (tmp_path / "code" / repository / "sub").mkdir(parents=True)
+        for name in ("z.py", "sub/a.py", "notes.txt"):
+            (tmp_path / "code" / repository / name).write_text(f"{repository} {name}\n" * 30)
+    (tmp_path / "code" / "a" / "broken.py").write_bytes(b"\xff")
+    corpus = Corpus(source=str(tmp_path / "code"), group="directory", include=("*.py",), license="MIT")
+    documents, quarantine = ingest(tmp_path, corpus)
+    assert documents["source"].to_list() == ["a", "b", "b-c"]
+    assert documents["license"].to_list() == ["MIT"] * 3
+    assert [line for line in documents["text"][1].splitlines() if line.startswith("#")] == ["# file: b/sub/a.py", "# file: b/z.py"]
+    assert quarantine.select("source", "reason").rows() == [("a/broken.py", "invalid_utf8")]
 
 
-def test_a_limit_counts_what_it_leaves_out(corpus, tmp_path):
-    limited = corpus.model_copy(update={"max_characters": 1})
-    with open(tmp_path / "said", "w") as stream:
-        job = Context("c", limited, None, None, tmp_path / "artifacts", tmp_path / "scratch", Runtime(), Messages(stream))
-        STAGE.function(job, LIMITS)
-    reasons = open_artifact(QUARANTINE, tmp_path / "scratch" / "quarantine").read_all().column("reason").to_pylist()
-    assert open_artifact(DOCUMENTS, tmp_path / "scratch" / "documents").rows == 3
-    assert reasons.count("beyond_limit") == 3
-
-
-def test_too_much_quarantine_stops_before_anything_is_paid_for(corpus, tmp_path):
-    strict = LIMITS.model_copy(update={"max_quarantine_fraction": 0.1})
-    with open(tmp_path / "said", "w") as stream, pytest.raises(Failure, match="14 of 20 inputs") as failure:
-        STAGE.function(Context("c", corpus, None, None, tmp_path, tmp_path / "scratch", Runtime(), Messages(stream)), strict)
-    assert failure.value.code == Exit.QUARANTINE
-
-
-def test_missing_files_are_named(tmp_path):
-    with pytest.raises(Failure, match="no file matches") as failure:
-        source_files(Corpus(source=str(tmp_path / "nothing" / "*.txt")))
+def test_the_sources_own_split_is_taken(tmp_path):
+    for number, split in enumerate(("train", "validation", "test")):
+        (tmp_path / "texts" / split).mkdir(parents=True)
+        for file in range(2):
+            (tmp_path / "texts" / split / f"{file}.txt").write_text(prose(2 * number + file))
+    splits = {"validation": "validation/*", "test": "test/*"}
+    documents, _ = ingest(tmp_path, Corpus(source=str(tmp_path / "texts"), splits=splits))
+    assert all(source.startswith(split) for source, split in documents.select("source", "split").iter_rows())
+    with pytest.raises(Failure, match="no document is in test") as failure:
+        ingest(tmp_path / "texts", Corpus(source=str(tmp_path / "texts"), splits={**splits, "test": "tset/*"}))
     assert failure.value.code == Exit.USAGE
 
 
-def test_splits_depend_on_text_alone_and_are_never_empty(corpus):
-    documents, _ = sort_out(records(corpus, source_files(corpus)), LIMITS)
-    splits = assign_splits(documents, corpus)
-    assert set(splits.values()) == {"train", "validation", "test"}
-    assert assign_splits(documents, corpus) == splits
+def test_a_limit_counts_what_it_leaves_out(tmp_path):
+    (tmp_path / "texts").mkdir()
+    for number in range(7):
+        (tmp_path / "texts" / f"{number}.txt").write_text(prose(number))
+    documents, quarantine = ingest(tmp_path, Corpus(source=str(tmp_path / "texts"), max_characters=1))
+    assert len(documents) == 3
+    assert quarantine["reason"].to_list() == ["beyond_limit"] * 4
+
+
+def test_too_much_quarantine_stops_before_anything_is_paid_for(tmp_path):
+    (tmp_path / "texts").mkdir()
+    for number in range(4):
+        (tmp_path / "texts" / f"{number}.txt").write_text(prose(number))
+        (tmp_path / "texts" / f"{number}.bad").write_text("short")
+    with pytest.raises(Failure, match=r"4 of 8 inputs: \{'too_short': 4\}, first: 0.bad") as failure:
+        ingest(tmp_path, Corpus(source=str(tmp_path / "texts")), LIMITS.model_copy(update={"max_quarantine_fraction": 0.4}))
+    assert failure.value.code == Exit.QUARANTINE
+
+
+def test_copies_and_repeated_parts_are_left_out_once():
+    table = facts([("x", 5), ("y", 5), ("x", 5), ("z", 5)], parts=2).with_columns(
+        doc_id=pl.when(pl.col("row") == 7).then(pl.lit("y0")).otherwise("doc_id")
+    )
+    kept, rejected = judge(table)
+    assert kept["row"].to_list() == [0, 1, 2, 3, 6]
+    assert kept["part_of"].to_list() == ["x", "x", "y", "y", "z"]
+    assert rejected.select("row", "reason").rows() == [(4, "duplicate"), (5, "duplicate"), (7, "duplicate")]
+
+
+def test_splits_depend_on_text_alone_and_are_never_empty():
+    corpus = Corpus(source="x", validation=0.1, test=0.3)
+    texts = [(f"{number:02d}", 100) for number in range(20)]
+    kept, _ = judge(facts(texts))
+    backwards, _ = judge(facts(texts[::-1]))
+    splits = assign_splits(kept, corpus)
+    assert assign_splits(backwards, corpus) == splits
+    assert [list(splits.values()).count(split) for split in ("train", "validation", "test")] == [12, 2, 6]
+    assert set(assign_splits(kept.head(3), corpus).values()) == {"train", "validation", "test"}
     with pytest.raises(Failure, match="too small to split"):
-        assign_splits(documents[:2], corpus)
+        assign_splits(kept.head(2), corpus)
 
 
-def test_shards_hold_every_document_once(corpus):
-    documents, _ = sort_out(records(corpus, source_files(corpus)), LIMITS)
-    assert [document for group in plan_shards(documents, 4) for document in group] == documents
+def test_a_character_limit_takes_documents_in_hash_order():
+    kept, _ = judge(facts([(name, 100) for name in "fbdace"]))
+    inside, surplus = within(kept, 350)
+    assert sorted(inside["whole_id"]) == ["a", "b", "c", "d"]
+    assert surplus["reason"].to_list() == ["beyond_limit"] * 2
+    assert len(within(kept, None)[1]) == 0
 
 
-def test_the_standard_library_is_a_corpus_of_long_documents():
-    corpus = Corpus(source="python-stdlib")
-    documents, rejected = sort_out(records(corpus, source_files(corpus)), LIMITS)
+def test_shards_hold_every_document_once_in_order():
+    kept, _ = judge(facts([(f"{number:02d}", size) for number, size in enumerate((5, 5, 30, 1, 1, 1, 9, 9))]))
+    groups = plan_shards(kept, 10)
+    assert [group["num_bytes"].to_list() for group in groups] == [[5, 5], [30], [1, 1, 1], [9], [9]]
+    assert pl.concat(groups).equals(kept)
+    assert shard_bytes(10**12, LIMITS) > MAX_SHARD_BYTES, "never more than 4,096 shards"
+    assert shard_bytes(10**9, LIMITS) == MAX_SHARD_BYTES
+
+
+def test_the_standard_library_is_a_corpus_of_long_documents(tmp_path):
+    documents, quarantine = ingest(tmp_path, Corpus(source="python-stdlib"))
     assert len(documents) > 50
-    assert sum(len(document.text) for document in documents) > 5_000_000
-    assert not any(record.reason == "unreadable" for record in rejected)
-    assert not any("/test/" in file.name or file.name.startswith("/") for file in source_files(corpus))
+    assert documents["num_chars"].sum() > 5_000_000
+    assert "unreadable" not in quarantine["reason"].to_list()
+    assert not any("/test/" in source or source.startswith("/") for source in documents["source"])
+
+
+def test_reason_codes_are_all_explained_in_the_documentation(request):
+    text = (request.config.rootpath / "docs" / "quarantine.md").read_text()
+    assert all(f"`{reason}`" in text for reason in REASONS)
