@@ -65,10 +65,16 @@ def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> in
 
 
 @app.command
-def run(*stages: Stages, override: Overrides = (), verbose: Verbose = False) -> int:
+def run(
+    *stages: Stages,
+    profile: Annotated[str | None, Parameter(help="a whole configuration of profiles/, copied to params.yaml first")] = None,
+    force: Annotated[bool, Parameter(negative=(), help="let --profile overwrite edits of params.yaml")] = False,
+    override: Overrides = (),
+    verbose: Verbose = False,
+) -> int:
     """Bring stages and their stale ancestors up to date, as plain Python without Prefect or a server.
 
-    Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`
+    Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`; `./rpt run mining --profile paper-pg19`
     """
     from flows.display import Display
     from flows.execution import EventLog, execute, prepare
@@ -77,7 +83,7 @@ def run(*stages: Stages, override: Overrides = (), verbose: Verbose = False) -> 
     display = Display(verbose)
     try:
         with workspace_lock("rpt run"):
-            configuration, steps = prepare(_parsed(override), list(stages))
+            configuration, steps = prepare(_parsed(override), list(stages), profile, force)
             execute(steps, configuration, EventLog(display))
     finally:
         display.close()

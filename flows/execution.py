@@ -18,11 +18,12 @@ from data_contracts.failure import Exit, Failure
 from flows.dvc_task import Outcome, read_state, reproduce
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
+from flows.profiles import use_profile
 from flows.workspace import ROOT, STATE, child_environment
 from infra.leash import release
 from stages.inventory import write_inventories
 from stages.parameters import Configuration, load
-from stages.stage import SHARD_STAGES
+from stages.stage import RAY_STAGES
 
 EVENTS = STATE / "events.jsonl"
 
@@ -46,12 +47,16 @@ class EventLog:
             self._listener(message)
 
 
-def prepare(overrides: dict[str, object], stages: list[str]) -> tuple[Configuration, list[Step]]:
-    """Write the overrides into params.yaml, bring the inventories up to date, and plan.
+def prepare(
+    overrides: dict[str, object], stages: list[str], profile: str | None = None, force: bool = False
+) -> tuple[Configuration, list[Step]]:
+    """Write the profile, then the overrides, into params.yaml, bring the inventories up to date, and plan.
 
     Raises:
-        Failure: for a wrong parameter or stage, or a corpus without input.
+        Failure: for a wrong profile, parameter or stage, or a corpus without input.
     """
+    if profile:
+        use_profile(ROOT / "params.yaml", profile, force)
     apply_overrides(ROOT / "params.yaml", overrides)
     configuration = load(ROOT / "params.yaml")
     with contextlib.chdir(ROOT):
@@ -84,7 +89,7 @@ def _bring_up_to_date(step: Step, number: int, of: int, ray: LocalRay, configura
         return "unchanged"
     log("begin", stage=step.stage, number=number, of=of)
     began = time.monotonic()
-    environment = ray.environment() if step.stage.split("@")[0] in SHARD_STAGES else {}
+    environment = ray.environment() if step.stage.split("@")[0] in RAY_STAGES else {}
     for attempt in range(configuration.runtime.retries + 1):
         outcome = reproduce(
             step.stage,

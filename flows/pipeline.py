@@ -78,12 +78,13 @@ def _summary(results: dict[str, str], configuration: Any) -> str:
 
 
 @flow(name="rpt", persist_result=False, validate_parameters=True)
-def rpt(stages: list[str] | None = None, overrides: dict[str, Any] | None = None) -> dict[str, str]:
+def rpt(stages: list[str] | None = None, overrides: dict[str, Any] | None = None, profile: str | None = None) -> dict[str, str]:
     """Bring the named stages and their stale ancestors up to date; no names means the whole pipeline.
 
     Args:
         stages: names of dvc.yaml such as `scoring` or `scoring@demo`.
         overrides: dotted keys of params.yaml and their new values; they are written there and stay.
+        profile: a whole configuration of profiles/, copied to params.yaml first.
 
     Raises:
         Failure: what went wrong, why, and what to do.
@@ -91,7 +92,7 @@ def rpt(stages: list[str] | None = None, overrides: dict[str, Any] | None = None
     with workspace_lock("the Prefect flow rpt"):
         log = EventLog(PrefectListener())
         try:
-            configuration, steps = prepare(overrides or {}, stages or [])
+            configuration, steps = prepare(overrides or {}, stages or [], profile)
         except Failure as failure:
             log("failure", code=int(failure.code), what=failure.what, cause=failure.cause, remedy=failure.remedy)
             raise

@@ -16,7 +16,7 @@ from data_contracts.contract import Contract
 from stages.messages import Messages
 from stages.parameters import Corpus, Run, Runtime
 
-SHARD_STAGES = ("tokenization", "chunking", "mining", "scoring", "packing", "lexical_supervision", "semantic_supervision")
+RAY_STAGES = ("ingestion", "tokenization", "chunking", "mining", "scoring", "packing", "lexical_supervision", "semantic_supervision")
 CORPUS_STAGES = (
     "ingestion",
     "tokenizer",
