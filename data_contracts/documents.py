@@ -71,6 +71,7 @@ REASONS = {
     "not_unicode": "lone surrogates, which no UTF-8 file can hold",
     "unbreakable": "over 2 MiB without a space or line end, which no tokenizer can take in bounded memory",
     "too_large": "a JSONL line of over 128 MiB or, in a repository, a file of over 32 MiB",
+    "filtered": "a record that corpora.<name>.where does not ask for",
     "beyond_limit": "a good document, left out because corpora.<name>.max_characters was reached",
 }
 

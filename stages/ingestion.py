@@ -71,11 +71,12 @@ def quarantine_table(rejected: pl.DataFrame) -> pa.Table:
 
 
 def _refuse_too_many(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str, int], ingestion: Ingestion) -> None:
-    inputs = len(kept) + len(rejected)
-    if len(rejected) <= ingestion.max_quarantine_fraction * inputs:
+    refused = rejected.filter(pl.col("reason") != "filtered")
+    inputs = len(kept) + len(refused)
+    if len(refused) <= ingestion.max_quarantine_fraction * inputs:
         return
-    first = rejected.row(0, named=True)
-    cause = f"{len(rejected)} of {inputs} inputs: {counts}, first: {first['source']} ({first['detail']})"
+    first = refused.row(0, named=True)
+    cause = f"{len(refused)} of {inputs} inputs: {counts}, first: {first['source']} ({first['detail']})"
     remedy = "mend the corpus, or raise ingestion.max_quarantine_fraction"
     raise Failure("too many inputs were quarantined", cause, remedy, Exit.QUARANTINE)
 

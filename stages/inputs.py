@@ -124,7 +124,7 @@ def read_inputs(files: list[SourceFile], corpus: Corpus) -> Iterator[Record | Re
         return read_stdlib(files)
     if corpus.group == "directory":
         return read_repositories(files)
-    return itertools.chain.from_iterable(read_file(file, corpus.text_column) for file in files)
+    return itertools.chain.from_iterable(read_file(file, corpus) for file in files)
 
 
 def input_tables(files: list[SourceFile], corpus: Corpus, limits: Ingestion) -> Iterator[pa.Table]:

@@ -33,7 +33,9 @@ class Corpus(Params):
         "also .gz or .zst",
     )
     include: tuple[str, ...] = Field((), description="only files whose name relative to the source matches one of these globs; empty: all")
+    format: Literal["auto", "text", "jsonl", "parquet"] = Field("auto", description="of every file; auto: by suffix, others are text")
     text_column: str = Field("text", description="field of a JSONL record or column of a Parquet file that holds the text")
+    where: dict[str, str] = Field({}, description="only records whose fields have these values; a dot leads into a nested field")
     group: Literal["file", "directory"] = Field(
         "file", description="`directory`: the text files below one directory of the source are one document, as CodeParrot's repositories"
     )

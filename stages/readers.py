@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.parameters import Corpus
 from stages.sources import SourceFile, open_binary
 
 BLOCK_BYTES = 4 * 2**20
@@ -52,19 +53,19 @@ class Unusable(Exception):
         self.reason, self.detail, self.excerpt = reason, detail, excerpt
 
 
-def read_file(file: SourceFile, column: str) -> Iterator[Record | Rejection]:
-    """Every input of a file, in order; `column` is the field of JSONL records and Parquet rows that holds the text.
+def read_file(file: SourceFile, corpus: Corpus) -> Iterator[Record | Rejection]:
+    """Every input of a file, in order.
 
     Raises:
         Failure: (exit code 5) if the file system fails.
     """
     parts = file.name.lower().split("/")[-1].split(".")[1:]
     compression = parts.pop() if parts and parts[-1] in {"gz", "zst"} else ""
-    kind = parts[-1] if parts else ""
-    if kind == "parquet" and not compression:
-        yield from _parquet(file, column)
+    kind = corpus.format if corpus.format != "auto" else parts[-1] if parts else ""
+    if kind == "parquet":
+        yield from _parquet(file, corpus)
     elif kind == "jsonl":
-        yield from _jsonl(file, compression, column)
+        yield from _jsonl(file, compression, corpus)
     else:
         yield Record(file.name, 0, text_pieces(file, compression))
 
@@ -103,7 +104,7 @@ def _shown(raw: bytes) -> str:
     return raw[:200].decode("utf-8", "replace")
 
 
-def _jsonl(file: SourceFile, compression: str, column: str) -> Iterator[Record | Rejection]:
+def _jsonl(file: SourceFile, compression: str, corpus: Corpus) -> Iterator[Record | Rejection]:
     number = 0
     try:
         with _open(file, compression) as stream:
@@ -116,25 +117,38 @@ def _jsonl(file: SourceFile, compression: str, column: str) -> Iterator[Record |
                     detail = f"a line of over {MAX_LINE_BYTES:,} bytes; store so long a document as a text file"
                     yield Rejection(file.name, number, "too_large", detail, _shown(line))
                 elif line.strip():
-                    yield _jsonl_record(file.name, number, line, column)
+                    yield _jsonl_record(file.name, number, line, corpus)
     except UNREADABLE as error:
         yield Rejection(file.name, 0, "unreadable", f"after line {number}: {type(error).__name__}: {error}")
 
 
-def _jsonl_record(name: str, number: int, line: bytes, column: str) -> Record | Rejection:
+def _jsonl_record(name: str, number: int, line: bytes, corpus: Corpus) -> Record | Rejection:
     try:
         item = json.loads(line)
     except UnicodeDecodeError as error:
         return Rejection(name, number, "invalid_utf8", f"byte {error.start} of the line: {error.reason}", _shown(line))
     except (ValueError, RecursionError) as error:
         return Rejection(name, number, "unreadable", f"not JSON: {error}", _shown(line))
-    if not isinstance(item, dict) or not isinstance(item.get(column), str):
-        return Rejection(name, number, "not_text", f"no string in field {column!r}", _shown(line))
-    return Record(name, number, (item[column],), str(item.get("license") or ""))
+    if not isinstance(item, dict):
+        return Rejection(name, number, "not_text", f"a JSON {type(item).__name__}, not an object", _shown(line))
+    return _record(name, number, item, corpus)
 
 
-def _parquet(file: SourceFile, column: str) -> Iterator[Record | Rejection]:
-    position = 0
+def _record(name: str, number: int, item: dict, corpus: Corpus) -> Record | Rejection:
+    for field, wanted in corpus.where.items():
+        found: object = item
+        for part in field.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        if found != wanted:
+            return Rejection(name, number, "filtered", f"{field} is {str(found)[:80]!r}, not {wanted!r}")
+    text = item.get(corpus.text_column)
+    if not isinstance(text, str):
+        return Rejection(name, number, "not_text", f"field {corpus.text_column!r} is no string but {type(text).__name__}", str(text)[:200])
+    return Record(name, number, (text,), str(item.get("license") or ""))
+
+
+def _parquet(file: SourceFile, corpus: Corpus) -> Iterator[Record | Rejection]:
+    position, column = 0, corpus.text_column
     try:
         with open_binary(file) as stream, pq.ParquetFile(stream) as reader:
             names = reader.schema_arrow.names
@@ -143,16 +157,13 @@ def _parquet(file: SourceFile, column: str) -> Iterator[Record | Rejection]:
                 found = f"column {column!r} is {kind}" if kind else f"no column {column!r}, found {names}"
                 yield Rejection(file.name, 0, "not_text", found)
                 return
-            wanted = [column, "license"] if "license" in names else [column]
+            wanted = {column, "license", *(field.split(".")[0] for field in corpus.where)} & set(names)
             for group in range(reader.num_row_groups):
                 size = reader.metadata.row_group(group)
                 rows = max(1, min(1024, BLOCK_BYTES * size.num_rows // max(size.total_byte_size, 1)))
-                for batch in reader.iter_batches(rows, row_groups=[group], columns=wanted):
+                for batch in reader.iter_batches(rows, row_groups=[group], columns=sorted(wanted)):
                     for row in batch.to_pylist():
                         position += 1
-                        if row[column] is None:
-                            yield Rejection(file.name, position, "not_text", f"null in column {column!r}")
-                        else:
-                            yield Record(file.name, position, (row[column],), str(row.get("license") or ""))
+                        yield _record(file.name, position, row, corpus)
     except (*UNREADABLE, UnicodeDecodeError) as error:
         yield Rejection(file.name, 0, "unreadable", f"after row {position}: {type(error).__name__}: {error}"[:500])

@@ -1,6 +1,11 @@
 """Every input is a document or is quarantined with a reason, and nothing that a disk can hold crashes the run."""
 
+import gzip
+import json
+
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.contract import open_artifact
@@ -129,6 +134,21 @@ def test_the_sources_own_split_is_taken(tmp_path):
     with pytest.raises(Failure, match="no document is in test") as failure:
         ingest(tmp_path / "texts", Corpus(source=str(tmp_path / "texts"), splits={**splits, "test": "tset/*"}))
     assert failure.value.code == Exit.USAGE
+
+
+def test_records_are_chosen_by_their_fields(tmp_path):
+    records = [{"body": prose(number), "meta": {"config": "arxiv" if number % 2 else "wiki"}} for number in range(8)]
+    (tmp_path / "records.json.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, records)).encode()))
+    where = {"meta.config": "arxiv"}
+    corpus = Corpus(source=str(tmp_path / "records.json.gz"), format="jsonl", text_column="body", where=where)
+    documents, quarantine = ingest(tmp_path, corpus, LIMITS.model_copy(update={"max_quarantine_fraction": 0.0}))
+    assert documents["text"].to_list() == [prose(number) for number in (1, 3, 5, 7)]
+    assert quarantine.select("position", "reason").rows() == [(number, "filtered") for number in (1, 3, 5, 7)]
+    assert quarantine["detail"][0] == "meta.config is 'wiki', not 'arxiv'"
+    rows = pa.table({"body": [record["body"] for record in records], "meta": [record["meta"] for record in records]})
+    pq.write_table(rows, tmp_path / "records.parquet")
+    again, _ = ingest(tmp_path, corpus.model_copy(update={"source": str(tmp_path / "records.parquet"), "format": "auto"}))
+    assert again["text"].to_list() == documents["text"].to_list()
 
 
 def test_a_limit_counts_what_it_leaves_out(tmp_path):
