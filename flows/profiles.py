@@ -34,18 +34,21 @@ def use_profile(path: Path, name: str, force: bool = False) -> str:
         raise Failure(f"profile {name!r}", f"profiles/ has {', '.join(names())}", remedy, Exit.USAGE)
     before, after = path.read_text(encoding="utf-8"), (PROFILES / f"{name}.yaml").read_text(encoding="utf-8")
     check(YAML(typ="safe").load(after))
-    difference = list(difflib.unified_diff(before.splitlines(True), after.splitlines(True), path.name, f"profiles/{name}.yaml", n=0))
-    if difference and not force and not _is_kept(path, before):
-        shown = "".join(line for line in difference if line.startswith("-"))
-        cause = f"params.yaml has edits that are neither committed nor a profile: {shown.splitlines()[1 : SHOWN_LINES + 1]}"
+    if before != after and not force and (edits := _edits(path, before)):
+        cause = f"params.yaml has edits that are neither committed nor in a profile: {edits[:SHOWN_LINES]}"
         raise Failure(f"profile {name!r} would overwrite params.yaml", cause, "commit params.yaml, or add --force", Exit.USAGE)
     temporary = path.with_suffix(".yaml.tmp")
     temporary.write_text(after, encoding="utf-8")
     os.replace(temporary, path)
-    return "".join(difference)
+    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), path.name, f"profiles/{name}.yaml", n=0)
+    return "".join(lines)
 
 
-def _is_kept(path: Path, text: str) -> bool:
+def _edits(path: Path, text: str) -> list[str]:
+    """The lines of `text` that no profile and not the last commit has; empty if its values are those of one of them."""
     committed = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True, check=False).stdout
     kept = [committed, *(profile.read_text(encoding="utf-8") for profile in PROFILES.glob("*.yaml"))]
-    return any(YAML(typ="safe").load(text) == YAML(typ="safe").load(other) for other in kept)
+    if any(YAML(typ="safe").load(text) == YAML(typ="safe").load(other) for other in kept):
+        return []
+    added = [[line for line in text.splitlines() if line not in other.splitlines()] for other in kept]
+    return [line.strip() for line in min(added, key=len)]
