@@ -265,6 +265,11 @@ class Artifact:
         self.contract.validate(table, str(path))
         return table.select(columns) if columns else table
 
+    def fact(self, name: str) -> Any:
+        """A schema fact, which all shards share."""
+        metadata = pq.read_schema(self.directory / next(iter(self.shards))).metadata
+        return json.loads(metadata[f"rpt.{name}".encode()])
+
     def read_all(self, columns: list[str] | None = None) -> pa.Table:
         """All shards as one table; for artifacts known to be small."""
         return pa.concat_tables([self.read(name, columns) for name in self.shards])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from reports.charts import Line, figure, line_chart
+from reports.charts import Line, bar_chart, figure, line_chart
 from reports.evidence import facts
 from reports.formats import Number, count, finite, number, size
 from reports.markup import Html, clipped, table, tag
@@ -34,6 +34,26 @@ def _balance(numbers: dict[str, Any]) -> list[Html]:
     return lines
 
 
+def _lengths(bins: Sequence[dict[str, Any]]) -> list[Html]:
+    """The paper's Figure 3."""
+    if not bins:
+        return []
+    shares = [_times(100, bin_["share"]) for bin_ in bins]
+    bars = [(number(bin_["from"], 2), share) for bin_, share in zip(bins, shares, strict=True)]
+    rows = [
+        [f"{number(bin_['from'], 2)} to {number(bin_['to'], 2)}", count(bin_["documents"]), number(share, 1)]
+        for bin_, share in zip(bins, shares, strict=True)
+    ]
+
+    def draw(width: int) -> Html:
+        return bar_chart(bars, title="Length of documents", x_label="log10 of tokens, from", y_label="% of documents", width=width)
+
+    caption = (
+        "How long the documents are (Figure 3 of the paper). Retrieval can only help where a document is longer than the visible window."
+    )
+    return [figure(draw, [caption], ["log10 of tokens", "documents", "%"], rows)]
+
+
 def data(numbers: dict[str, Any]) -> Html:
     """Every input accounted for, the splits and the geometry."""
     quarantined = numbers["quarantined"]
@@ -49,7 +69,7 @@ def data(numbers: dict[str, Any]) -> Html:
     known += [("training sequence", f"{count(sequence)} chunks, {count(_times(sequence, tokens))} tokens")]
     known += [("stride", f"{count(stride)} chunks; attention sees at most {count(_times(2, stride, tokens))} tokens")]
     tables = tag("div", table(["split", "documents", "chunks", "tokens"], splits), *why, class_="pair")
-    return section("data", "Data", *_balance(numbers), tables, facts(known))
+    return section("data", "Data", *_balance(numbers), tables, facts(known), *_lengths(numbers["lengths"]))
 
 
 def reference_lm(model: dict[str, Any]) -> Html:

@@ -59,6 +59,8 @@ def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configu
     arguments = {**sections, **{name: path.resolve() for name, path in sides.items()}}
     write_all(stage, artifacts, scratch, arguments, configuration.runtime, say)
     commit(stage.writes, scratch)
+    if stage.summary:
+        say.note(f"**{corpus}**: {stage.summary(artifacts[0], open_artifact(stage.writes, scratch))}")
     publish(scratch, home / stage.output)
 
 

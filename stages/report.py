@@ -20,6 +20,7 @@ from data_contracts.evaluations import EVALUATIONS
 from data_contracts.tokens import CHUNKS, list_rows
 from reports import labels as label_figures
 from reports import perplexity, retrieval
+from reports.lengths import histogram
 from reports.page import render
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.stage import Context, Job
@@ -171,6 +172,7 @@ def data_section(documents: pa.Table, quarantine: pa.Table, chunks: pa.Table, ge
         "splits": {row.pop("split"): row for row in splits.sort("split").iter_rows(named=True)},
         "vocabulary": vocabulary,
         "geometry": geometry.model_dump(),
+        "lengths": histogram(lengths.group_by("doc_id").agg(pl.col("tokens").sum())["tokens"].to_numpy()),
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_contracts.contract import Contract
+from data_contracts.contract import Artifact, Contract
 from stages.messages import Messages
 from stages.parameters import Corpus, Run, Runtime
 
@@ -37,7 +37,8 @@ RUN_STAGES = ("training", "evaluation")
 class ShardStage:
     """`function(*tables, **sections, **sides) -> table or iterator of tables`; `sides` are directories or files given as Path keywords.
 
-    `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel inside.
+    `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel inside. `summary` is given the
+    first artifact read and the one written, and says in Markdown what came out.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ShardStage:
     output: str
     sides: tuple[str, ...] = ()
     cpus: int = 1
+    summary: Callable[[Artifact, Artifact], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,10 @@ def sample_report() -> dict[str, Any]:
             "splits": {name: dict(zip(("documents", "chunks", "tokens"), sizes, strict=True)) for name, sizes in splits.items()},
             "vocabulary": 1024,
             "geometry": {"chunk_tokens": 64, "sequence_chunks": 32, "stride_chunks": 2},
+            "lengths": [
+                {"from": 4.0, "to": 4.25, "documents": 30, "share": 0.75},
+                {"from": 4.25, "to": 4.5, "documents": 10, "share": 0.25},
+            ],
         },
         "reference_lm": {
             "parameters": 321_408,

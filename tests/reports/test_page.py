@@ -53,7 +53,7 @@ def test_the_page_needs_nothing_else(sample, parse):
 def test_every_figure_has_a_chart_of_each_width_words_and_numbers(sample, parse):
     html = render(sample)
     figures = re.findall(r"<figure>.*?</figure>", html, re.DOTALL)
-    assert len(figures) == 6
+    assert len(figures) == 7
     for figure in figures:
         inside = [name for name, _ in parse(figure).elements]
         assert (inside.count("svg"), inside.count("details"), inside.count("table")) == (2, 1, 1)
