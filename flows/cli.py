@@ -208,7 +208,7 @@ def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *, jso
 
     from flows.workspace import child_environment
 
-    known = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
+    known = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py") if path.stem != "result")
     if name not in known:
         raise Failure(f"benchmark {name!r}", "there is none of this name", f"one of {', '.join(known)}", Exit.USAGE)
     command = [sys.executable, "-m", f"benchmarks.{name}", *(["--json"] if json_ else [])]
