@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
@@ -19,7 +20,7 @@ from stages.stage import ShardStage
 from stages.text_pieces import cutter
 from stages.tokenizer import END_OF_TEXT, load_tokenizer
 
-BATCH_CHARS = 2**19
+BATCH_CHARS = 2**18
 TABLE_TOKENS = 2**22
 
 
@@ -45,20 +46,28 @@ def tokenize(documents: pa.Table, tokenizer: Path) -> Iterator[pa.Table]:
 
 
 def encode(texts: Iterable[str], encoder: Tokenizer) -> Iterator[np.ndarray]:
-    """Token ids (uint32) of each text between two `<|endoftext|>`, with at most about `BATCH_CHARS` characters in the encoder at once."""
-    end = np.array([encoder.token_to_id(END_OF_TEXT)], np.uint32)
+    """Token ids (uint32) of each text between two `<|endoftext|>`; the encoder holds `BATCH_CHARS` characters or one longer piece at once.
+
+    `encoder` must have a `<|endoftext|>`, as one from `load_tokenizer` does. Raises like `tokenize`.
+    """
+    end = encoder.token_to_id(END_OF_TEXT)
+    assert end is not None
     for _, parts in itertools.groupby(_encoded_pieces(texts, encoder), key=itemgetter(0)):
-        yield np.concatenate([end, *(ids for _, ids in parts), end])
+        ids = array("I", [end])  # grows in place, so that the tokens of a long document never stand in memory twice
+        for _, part in parts:
+            ids.extend(part)
+        ids.append(end)
+        yield np.frombuffer(ids, np.uint32)
 
 
-def _encoded_pieces(texts: Iterable[str], encoder: Tokenizer) -> Iterator[tuple[int, np.ndarray]]:
+def _encoded_pieces(texts: Iterable[str], encoder: Tokenizer) -> Iterator[tuple[int, list[int]]]:
     """(number of the text, token ids of its next piece) in order; every text has at least one piece."""
     cut = cutter(encoder)
     stream = ((number, piece) for number, text in enumerate(texts) for piece in cut(text))
     for batch in grouped(stream, lambda item: len(item[1]), BATCH_CHARS):
         encodings = encoder.encode_batch_fast([piece for _, piece in batch], add_special_tokens=False)
         for (number, _), encoding in zip(batch, encodings, strict=True):
-            yield number, np.array(encoding.ids, np.uint32)
+            yield number, encoding.ids
 
 
 STAGE = ShardStage("tokenization", tokenize, (), (DOCUMENTS,), TOKENS, "tokens", sides=("tokenizer",))
