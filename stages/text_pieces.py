@@ -31,7 +31,7 @@ from tokenizers import Tokenizer
 from data_contracts.failure import Exit, Failure
 
 PIECE_CHARS = 2**15
-MAX_PIECE_BYTES = 4_000_000  # encoded in less than 1 GiB
+MAX_PIECE_BYTES = 2_000_000  # encoded in less than half a GiB
 
 _CUT = re.compile(r"\S(?=[ \n])")
 
