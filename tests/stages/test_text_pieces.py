@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from data_contracts.failure import Exit, Failure
 from stages.text_pieces import MAX_PIECE_BYTES, cutter, pieces
@@ -92,6 +92,15 @@ def encoders(tmp_path_factory):
 def ids(encoder: Tokenizer, texts: list[str]) -> list[int]:
     encodings = encoder.encode_batch_fast(texts, add_special_tokens=False)
     return list(itertools.chain.from_iterable(encoding.ids for encoding in encodings))
+
+
+def test_white_space_of_the_expression_is_white_space_of_python_before_and_after_nfc():
+    characters = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    black = "".join(character for character in characters if not character.isspace())
+    white = "".join(character for character in characters if character.isspace())
+    assert len(pre_tokenizers.Split(Regex(r"\s"), "isolated").pre_tokenize_str(black)) == 1
+    assert not any(map(str.isspace, normalizers.NFC().normalize_str(black)))
+    assert normalizers.NFC().normalize_str(white).isspace()
 
 
 @settings(max_examples=1000, deadline=None)
