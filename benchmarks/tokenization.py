@@ -47,6 +47,7 @@ def documents(texts: list[str]) -> pa.Table:
         "corpus": ["python"] * len(texts),
         "split": ["train"] * len(texts),
         "source": ["python"] * len(texts),
+        "part_of": [""] * len(texts),
         "license": [""] * len(texts),
         "text": texts,
         "num_chars": [len(text) for text in texts],

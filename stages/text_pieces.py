@@ -4,7 +4,7 @@ The pre-tokenizer of GPT-2 (byte-level, also GPT-NeoX's) splits text by the regu
 
     's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+
 
-and the model encodes each match on its own. A cut lies between a character that is not white space and a space or newline. There
+and the model encodes each match on its own. A cut lies between a character that is not white space and ASCII white space (space, tab, line end). There
 
 - a match always ends: no alternative goes on from another character to white space, so contractions, words, numbers and
   punctuation never cross a cut;
@@ -12,7 +12,7 @@ and the model encodes each match on its own. A cut lies between a character that
   follower, which is all that the look-ahead `(?!\\S)` sees; and the end of text ends a word just as white space does;
 - the right side matches as before: the expression looks ahead, never behind, and a run of white space starts at its cut, so the run
   stays whole, with the character that follows it;
-- NFC changes nothing across it: a space or newline is a starter that composes with nothing before it, and no character of another kind
+- NFC changes nothing across it: ASCII white space is a starter that composes with nothing before it, and no character of another kind
   becomes white space or the other way round;
 - an added token that holds no cut inside never lies across one, and the search for added tokens goes from left to right without a
   memory of what came before. GPT-NeoX's runs of spaces are of this kind, because a run lies wholly on the right of its cut.
@@ -31,9 +31,9 @@ from tokenizers import Tokenizer
 from data_contracts.failure import Exit, Failure
 
 PIECE_CHARS = 2**15
-MAX_PIECE_BYTES = 2_000_000  # encoded in less than half a GiB
+MAX_PIECE_BYTES = 5 * 2**19  # ingestion lets 2 MiB without white space pass; encoded in about half a GiB
 
-_CUT = re.compile(r"\S(?=[ \n])")
+_CUT = re.compile(r"\S(?=[\t-\r ])")
 
 
 def pieces(text: str, size: int) -> Iterator[str]:
@@ -44,9 +44,9 @@ def pieces(text: str, size: int) -> Iterator[str]:
     """
     begin = 0
     while cut := _CUT.search(text, begin + size - 1):
-        yield _checked(text[begin : cut.end()], "it has no space or newline to cut it at")
+        yield _checked(text[begin : cut.end()], "it has no white space after another character to cut it at")
         begin = cut.end()
-    yield _checked(text[begin:], "it has no space or newline to cut it at")
+    yield _checked(text[begin:], "it has no white space after another character to cut it at")
 
 
 def whole(text: str) -> Iterator[str]:

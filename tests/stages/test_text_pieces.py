@@ -145,7 +145,7 @@ def test_another_tokenizer_sees_documents_whole(tokenizer):
 def test_text_too_long_without_a_cut_is_refused(encoders):
     blank_free = "é" * (MAX_PIECE_BYTES // 2)
     assert list(pieces(blank_free, 100)) == [blank_free]
-    with pytest.raises(Failure, match=r"2,000,001 bytes.*limit of 2,000,000.*max_document_chars") as refused:
+    with pytest.raises(Failure, match=r"2,621,441 bytes.*limit of 2,621,440.*max_document_chars") as refused:
         list(pieces(blank_free + "x", 100))
     assert refused.value.code == Exit.USAGE
     with pytest.raises(Failure, match="byte-level BPE"):

@@ -43,6 +43,7 @@ def documents(splits=None, texts=TEXTS) -> pa.Table:
             "corpus": ["c"] * count,
             "split": splits or ["train"] * count,
             "source": ["s"] * count,
+            "part_of": [""] * count,
             "license": [""] * count,
             "text": texts,
             "num_chars": [len(text) for text in texts],
