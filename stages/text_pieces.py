@@ -4,7 +4,8 @@ The pre-tokenizer of GPT-2 (byte-level, also GPT-NeoX's) splits text by the regu
 
     's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+
 
-and the model encodes each match on its own. A cut lies between a character that is not white space and ASCII white space (space, tab, line end). There
+and the model encodes each match on its own. A cut lies between a character that is not white space and ASCII white space (space, tab,
+line end). There
 
 - a match always ends: no alternative goes on from another character to white space, so contractions, words, numbers and
   punctuation never cross a cut;
