@@ -100,6 +100,7 @@ class Tokenization(Params):
     tokenizer: str = Field(description="`train` (byte-level BPE on the train split), a tokenizer.json file, or a Hugging Face name")
     revision: str | None = Field(None, description="commit of the Hugging Face tokenizer")
     vocabulary_size: int = Field(gt=256, le=2**20, description="only for `train`")
+    train_characters: int = Field(100_000_000, gt=0, description="only for `train`: read at most so many characters of the train split")
 
 
 class Mining(Params):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from stages.parameters import Tokenization
 from stages.stage import Context, Job
+from stages.text_pieces import PIECE_CHARS, pieces
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -53,20 +55,40 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     return tokenizer
 
 
-def _train_texts(documents: Artifact) -> Iterator[str]:
-    for shard in documents.shards:
-        table = documents.read(shard, ["split", "text"])
-        for split, text in zip(table.column("split").to_pylist(), table.column("text").to_pylist(), strict=True):
-            if split == "train":
-                yield text
+@dataclass
+class TrainText:
+    """The train split in pieces, in the order of the artifact, at most `limit` characters of it; `limited` says afterwards if that was
+    not all."""
+
+    documents: Artifact
+    limit: int
+    limited: bool = False
+
+    def __iter__(self) -> Iterator[str]:
+        left = self.limit
+        for text in self._texts():
+            yield from pieces(text[:left], PIECE_CHARS)
+            self.limited = len(text) > left
+            if self.limited:
+                return
+            left -= len(text)
+
+    def _texts(self) -> Iterator[str]:
+        for shard in self.documents.shards:
+            table = self.documents.read(shard, ["split", "text"])
+            for split, text in zip(table.column("split").to_pylist(), table.column("text"), strict=True):
+                if split == "train":
+                    yield text.as_py()
 
 
 def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
     """Write `tokenizer/tokenizer.json`."""
-    choice = tokenization.tokenizer
+    choice, note = tokenization.tokenizer, ""
     if choice == "train":
-        documents = open_artifact(DOCUMENTS, context.input("documents"))
-        tokenizer = train_tokenizer(_train_texts(documents), tokenization.vocabulary_size)
+        text = TrainText(open_artifact(DOCUMENTS, context.input("documents")), tokenization.train_characters)
+        tokenizer = train_tokenizer(iter(text), tokenization.vocabulary_size)
+        if text.limited:
+            note = f", trained on the first {text.limit:,} characters of the train split (tokenization.train_characters)"
     elif Path(choice).is_file():
         tokenizer = Tokenizer.from_file(choice)
     else:
@@ -78,7 +100,7 @@ def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
     tokenizer.save(str(context.out("tokenizer") / "tokenizer.json"))
     load_tokenizer(context.out("tokenizer"))
     context.say.progress(1, 1, "tokenizer")
-    context.say.note(f"**{context.corpus}**: tokenizer of {tokenizer.get_vocab_size():,} tokens")
+    context.say.note(f"**{context.corpus}**: tokenizer of {tokenizer.get_vocab_size():,} tokens{note}")
 
 
 STAGE = Job("tokenizer", make_tokenizer, ("tokenization",), {"tokenizer": "artifacts/{corpus}/tokenizer"})
