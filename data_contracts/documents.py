@@ -69,7 +69,7 @@ REASONS = {
     "unreadable": "the file or record could not be parsed",
     "not_text": "the text field is missing or is not a string",
     "not_unicode": "lone surrogates, which no UTF-8 file can hold",
-    "unbreakable": "over 2 MiB without a space or line end, which no tokenizer can take in bounded memory",
+    "unbreakable": "over 2 MiB without the end of a word (or of nothing but white space), which no tokenizer can take in bounded memory",
     "too_large": "a JSONL line of over 128 MiB or, in a repository, a file of over 32 MiB",
     "filtered": "a record that corpora.<name>.where does not ask for",
     "beyond_limit": "a good document, left out because corpora.<name>.max_characters was reached",

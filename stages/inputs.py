@@ -48,10 +48,11 @@ def cut(pieces: Iterable[str], limit: int) -> Iterator[str]:
 
 
 def longest_run(raw: bytes) -> int:
-    """Bytes in the longest stretch without a space, tab or line end."""
+    """Bytes in the longest stretch that the tokenizer cannot be given in pieces: none but white space is followed by white space in it."""
     codes = np.frombuffer(raw, np.uint8)
-    ends = np.flatnonzero((codes == 32) | ((codes >= 9) & (codes <= 13)))
-    return int(np.diff(ends, prepend=-1, append=len(codes)).max()) - 1
+    space = (codes == 32) | ((codes >= 9) & (codes <= 13))
+    cuts = np.flatnonzero(~space[:-1] & space[1:])
+    return int(np.diff(cuts, prepend=-1, append=len(codes) - 1).max())
 
 
 def _row(number: int, item: Record | Rejection, **values: object) -> dict:
@@ -87,7 +88,7 @@ def rows_of(number: int, item: Record | Rejection, corpus: Corpus, limits: Inges
             raw = part.encode()
             whole.update(raw)
             if (run := longest_run(raw)) > MAX_RUN_BYTES:
-                raise Unusable("unbreakable", f"{run:,} bytes without white space, the limit is {MAX_RUN_BYTES:,}")
+                raise Unusable("unbreakable", f"{run:,} bytes without the end of a word, the limit is {MAX_RUN_BYTES:,}")
             yield _row(
                 number,
                 item,

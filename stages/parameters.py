@@ -83,9 +83,9 @@ class Ingestion(Params):
 
     min_document_chars: int = Field(ge=1, description="shorter documents are quarantined as too_short")
     max_document_chars: int = Field(
-        32_000_000,
+        16_000_000,
         ge=10_000,
-        le=64_000_000,
+        le=32_000_000,
         description="a longer document is cut into parts, each a document of its own with part_of, so that memory stays bounded",
     )
     max_quarantine_fraction: float = Field(description="above this share of rejected inputs the run ends with exit code 4", ge=0, le=1)

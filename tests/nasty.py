@@ -89,6 +89,7 @@ NASTY: dict[str, tuple[bytes, dict[int, str], int]] = {
     "one word a line.txt": (prose(14).replace(" ", "\n").encode(), {}, 1),
     "200,000 letters.txt": (b"abcdefghij" * 20_000, {}, 1),
     "3,000,000 letters.txt": (b"abcdefghij" * 300_000, {0: "unbreakable"}, 0),
+    "3,000,000 blanks.txt": (prose(29).encode() + b" " * 3_000_000 + b"x", {0: "unbreakable"}, 0),
     "combining marks.txt": (("e" + "\u0301" * 50_000 + " ").encode() * 4, {}, 1),
     "blank lines.txt": (prose(15).encode() + b"\n" * 300_000 + prose(16).encode(), {}, 1),
     "scripts.txt": (("مرحبا שלום 你好 こんにちは 안녕 नमस्ते สวัสดี 👩‍👩‍👧 \U0001d518 \u202eabc\u202c\n" * 40).encode(), {}, 1),
