@@ -4,8 +4,8 @@ rank-bm25's `BM25Okapi` is the definition: its idf with the epsilon floor, its d
 only its query loop, one Python dictionary look-up per token and chunk, is replaced. Terms are token ids; a token that a query repeats
 counts as often as it occurs.
 
-Shapes: C chunks of M tokens in the pool, T distinct tokens, B queries in a block, S window strides in a block, W chunks that some query
-of a block may retrieve, R (query, candidate) pairs, k = `mining.max_candidates`.
+Shapes: C chunks of M tokens in the pool, T distinct tokens, B queries in a block, S window strides in a block, W chunks in a tile of
+candidates, R (query, candidate) pairs, k = `mining.max_candidates`. Memory is that of the sparse counts, [B, T] and [B, W]: never [C, C].
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from data_contracts.eligibility import last_eligible
 from stages.parameters import Mining
 
 BLOCK_QUERIES = 64
-BLOCK_NUMBERS = 4 * 2**20  # of one array of a block: 32 MiB, and about four live at a time
-GROUP = 16
+TILE = 4096  # chunks scored at once: 2 MiB with a block of queries, which stays in the cache until its best are found
 NOT_A_CANDIDATE = np.iinfo(np.int64).min
 
 
@@ -52,8 +51,7 @@ class PoolOkapi(BM25Okapi):
 
     def weights(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         """[C, T] what one occurrence of a term in a query adds to a chunk's score, but for idf."""
-        norm = self.k1 * (1 - self.b + self.b * self.doc_len / self.avgdl)
-        norm = np.repeat(norm, np.diff(counts.indptr))
+        norm = np.repeat(self.k1 * (1 - self.b + self.b * self.doc_len / self.avgdl), np.diff(counts.indptr))
         return sparse.csr_matrix((counts.data * (self.k1 + 1) / (counts.data + norm), counts.indices, counts.indptr), counts.shape)
 
 
@@ -110,15 +108,10 @@ class _Pool:
         self._counts = term_counts(chunks_CM)
         okapi = PoolOkapi(self._counts, k1=mining.k1, b=mining.b, epsilon=mining.epsilon)
         # All chunks are full, so the average length is the same over any part of the pool and the weights hold for every idf scope.
-        self._weights = okapi.weights(self._counts)
+        weights = okapi.weights(self._counts)
+        self._tiles = [weights[first : first + TILE] for first in range(0, len(chunks_CM), TILE)]
         whole = with_target and mining.idf_scope == "document"
         self._idf = okapi.idf_T if whole else EligibleIdf(self._counts, mining.epsilon)
-
-    @property
-    def block_queries(self) -> int:
-        """How many queries to ask at once: a block's arrays are [B, W] and [B, T]."""
-        chunks, terms = self._counts.shape
-        return int(np.clip(BLOCK_NUMBERS // (min(chunks, self._mining.max_span) + terms), 1, BLOCK_QUERIES))
 
     def _asked(self, queries_B: np.ndarray, ends_B: np.ndarray) -> sparse.csr_matrix:
         """[B, T] occurrences of each term in each query, times the idf that holds for the query."""
@@ -135,12 +128,18 @@ class _Pool:
 
     def best(self, queries_B: np.ndarray, ends_B: np.ndarray) -> Candidates:
         """The best candidates of consecutive queries, each among chunks max(0, query - span) .. end - 1."""
-        starts_B = np.maximum(queries_B - self._mining.max_span, 0)
-        window_W = np.arange(starts_B[0], max(ends_B[-1], starts_B[0]))
-        scores_WB = self._weights[starts_B[0] : ends_B[-1]] @ self._asked(queries_B, ends_B).T.toarray()
-        keys_BW = sortable(scores_WB.T, window_W)
-        keys_BW[(window_W < starts_B[:, None]) | (window_W >= ends_B[:, None])] = NOT_A_CANDIDATE
-        best_Bk = largest(keys_BW, self._mining.max_candidates)
+        starts_B, k = np.maximum(queries_B - self._mining.max_span, 0), self._mining.max_candidates
+        asked_TB = self._asked(queries_B, ends_B).T.toarray(order="C")
+        parts = [np.empty((len(queries_B), 0), np.int64)]
+        for first in range(starts_B[0] // TILE * TILE, ends_B[-1], TILE):
+            weights = self._tiles[first // TILE]
+            weights = weights if first + TILE <= ends_B[-1] else weights[: ends_B[-1] - first]
+            chunks_W = np.arange(first, first + weights.shape[0])
+            keys_BW = sortable((weights @ asked_TB).T, chunks_W)
+            if first < starts_B[-1] or chunks_W[-1] >= ends_B[0]:
+                keys_BW[(chunks_W < starts_B[:, None]) | (chunks_W >= ends_B[:, None])] = NOT_A_CANDIDATE
+            parts.append(largest(keys_BW, k))
+        best_Bk = largest(np.concatenate(parts, axis=1), k)
         row_R, rank_R = np.nonzero(best_Bk != NOT_A_CANDIDATE)
         candidate_R, score_R = unpack(best_Bk[row_R, rank_R])
         return Candidates(queries_B[row_R].astype(np.int32), candidate_R, rank_R.astype(np.int16), score_R)
@@ -154,17 +153,13 @@ def best_candidates(chunks_CM: np.ndarray, stride_chunks: int, mining: Mining, w
     perplexity may not see the future. Candidates lie at most `mining.max_span` chunks back; what idf counts does not depend on that.
     Scores are ranked as stored, in float32, and ties go to the nearer chunk. A query without a candidate has no row.
 
-    Args:
-        chunks_CM: token ids, unsigned integers [C, M], C >= 1.
-        stride_chunks: w of `data_contracts.eligibility`.
-        mining: k, BM25's constants, idf scope and span.
-        with_target: whether the query is (i, i + 1) or i alone.
+    `chunks_CM` holds token ids, C >= 1; `stride_chunks` is w of `data_contracts.eligibility`.
     """
     pool = _Pool(chunks_CM, mining, with_target)
     queries_Q = np.arange(len(chunks_CM) - with_target)
     ends_Q = last_eligible(queries_Q, stride_chunks) + 1
-    for begin in range(int(np.searchsorted(ends_Q, 1)), len(queries_Q), pool.block_queries):
-        block = slice(begin, begin + pool.block_queries)
+    for begin in range(int(np.searchsorted(ends_Q, 1)), len(queries_Q), BLOCK_QUERIES):
+        block = slice(begin, begin + BLOCK_QUERIES)
         found = pool.best(queries_Q[block], ends_Q[block])
         if len(found.query_R):
             yield found
@@ -194,9 +189,10 @@ def largest(keys_BW: np.ndarray, k: int) -> np.ndarray:
     A wide row is cut into groups first: its k largest keys lie in the k groups with the largest maxima.
     """
     rows, width = keys_BW.shape
-    if width > 2 * GROUP * k:
-        rest = width % GROUP
-        groups = keys_BW[:, rest:].reshape(rows, GROUP, -1)
+    group = math.isqrt(width // k)
+    if group > 2:
+        rest = width % group
+        groups = keys_BW[:, rest:].reshape(rows, group, -1)
         best = np.argpartition(groups.max(axis=1), -k, axis=1)[:, None, -k:]
         keys_BW = np.concatenate([keys_BW[:, :rest], np.take_along_axis(groups, best, axis=2).reshape(rows, -1)], axis=1)
     elif width <= k:

@@ -76,9 +76,10 @@ def test_tiny_vocabularies_spans_and_other_constants(with_target, scope, seed, c
 
 
 @FORMS
-@pytest.mark.parametrize("max_candidates", [1, 3, 40])
-def test_a_pool_longer_than_a_block_and_its_span_is_brute_force_within_the_span(monkeypatch, with_target, scope, max_candidates):
+@pytest.mark.parametrize("max_candidates", [1, 3, 70])
+def test_a_pool_longer_than_blocks_tiles_and_span_is_brute_force_within_the_span(monkeypatch, with_target, scope, max_candidates):
     monkeypatch.setattr(bm25, "BLOCK_QUERIES", 32)
+    monkeypatch.setattr(bm25, "TILE", 48)
     chunks = random_chunks(5, 330, 60)
     mining = Mining(max_candidates=max_candidates, idf_scope=scope, max_span=150)
     assert_same(chunks, 4, mining, with_target)
