@@ -110,6 +110,12 @@ class Mining(Params):
     k1: float = Field(1.5, gt=0)
     b: float = Field(0.75, ge=0, le=1)
     epsilon: float = Field(0.25, ge=0, description="rank-bm25's floor for negative idf, as a share of the mean idf")
+    idf_scope: Literal["document", "eligible"] = Field(
+        "document",
+        description="chunks that idf counts for label queries `qt`: the whole pool, or those eligible at the query; `q` always counts the "
+        "eligible only, because a perplexity may not see the future",
+    )
+    max_span: int = Field(65536, ge=1, description="chunks; how far back of its query a candidate may lie, which bounds the cost")
 
 
 class ReferenceLM(Params):

@@ -1,6 +1,7 @@
 """Evaluation rows: which loss stands beside which neighbours, on a real untrained model."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from model.initialisation import initial_parameters
@@ -36,7 +37,7 @@ def test_losses_are_grouped_by_the_chunk_of_their_target():
 @pytest.mark.parametrize("name", ["transformer_xl", "retro", "rpt_sem"])
 def test_every_token_after_the_first_is_counted_and_only_the_past_is_ranked(name, make_chunks, geometry):
     chunks = make_chunks({"d": ("test", TOKENS)})
-    bm25 = bm25_rankings(mine(chunks, GEOMETRY, Mining(max_candidates=20)))["d"] if name == "retro" else None
+    bm25 = bm25_rankings(pa.concat_tables(mine(chunks, GEOMETRY, Mining(max_candidates=20))))["d"] if name == "retro" else None
     losses, ranking = evaluate_document(model(name), TOKENS, PADDED, bm25, GEOMETRY, 2)
     rows = document_rows(losses, ranking, GEOMETRY, 2)
     assert sum(rows["tokens"]) == len(TOKENS) - 1

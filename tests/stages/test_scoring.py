@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from data_contracts.candidates import LABELS
@@ -52,7 +53,7 @@ def engine(monkeypatch):
 def tables(make_chunks, geometry, max_candidates=20):
     generator = np.random.default_rng(1)
     chunks = make_chunks({name: (name, generator.integers(1, 60, 8 * 30)) for name in ("test", "train")})
-    return chunks, mine(chunks, geometry, Mining(max_candidates=max_candidates))
+    return chunks, pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=max_candidates)))
 
 
 def test_target_scores_are_what_a_person_computes(make_chunks, geometry, places, engine):
@@ -103,8 +104,7 @@ def test_another_tokenizer_is_refused_before_anything_is_scored(make_chunks, geo
 
 def test_a_shard_without_queries_gives_no_labels(make_chunks, geometry, places, engine):
     chunks = make_chunks({"short": ("train", np.arange(20))})
-    labels = scoring.score(
-        chunks, mine(chunks, geometry, Mining(max_candidates=3)), geometry, Scoring(candidates=2, evaluation_candidates=5), **places
-    )
+    candidates = pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=3)))
+    labels = scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
     LABELS.validate(labels, "labels")
     assert labels.num_rows == 0
