@@ -31,7 +31,8 @@ from data_contracts.tokens import CHUNKS
 from stages.messages import Messages
 from stages.mining import STAGE, mine
 from stages.parameters import Geometry, Mining, Runtime
-from stages.ray_map import ray_map, start_ray, stop_ray
+from stages.ray_map import start_ray, stop_ray
+from stages.shards import write_all
 from stages.tokenizer import train_tokenizer
 
 OTHERS = {"site-packages", "test", "tests"}
@@ -166,7 +167,7 @@ def ray_seconds(chunks: Artifact, scratch: Path, runtime: Runtime) -> float:
     arguments = {"geometry": GEOMETRY, "mining": MINING}
     began = time.perf_counter()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        ray_map(STAGE, list(chunks.shards), [chunks.directory], scratch, arguments, runtime, Messages(nowhere))
+        write_all(STAGE, [chunks], scratch, arguments, runtime, Messages(nowhere))
     return time.perf_counter() - began
 
 

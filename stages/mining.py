@@ -16,6 +16,7 @@ from data_contracts.candidates import CANDIDATES
 from data_contracts.documents import document_runs
 from data_contracts.tokens import CHUNKS
 from stages.bm25 import Candidates, best_candidates
+from stages.mining_summary import summarise
 from stages.parameters import Geometry, Mining
 from stages.stage import ShardStage
 
@@ -86,4 +87,4 @@ def _table(found: list[_Found], geometry: Geometry) -> pa.Table:
     return CANDIDATES.table(columns, stride_chunks=geometry.stride_chunks, sequence_chunks=geometry.sequence_chunks)
 
 
-STAGE = ShardStage("mining", mine, ("geometry", "mining"), (CHUNKS,), CANDIDATES, "candidates")
+STAGE = ShardStage("mining", mine, ("geometry", "mining"), (CHUNKS,), CANDIDATES, "candidates", summary=summarise)
