@@ -78,6 +78,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "rpt"
         shutil.copytree(ROOT, copy, ignore=KEPT_OUT)
+        shutil.copy(copy / "profiles" / "demo.yaml", copy / "params.yaml")
         (copy / "texts").mkdir()
         for number, size in enumerate((BYTES, 100_000, 100_000)):
             write_text(copy / "texts" / f"{number}.txt", size, number)
