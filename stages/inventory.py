@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from data_contracts.contract import sha256, write_atomically
+from data_contracts.failure import Exit, Failure
 from stages.parameters import Configuration
 from stages.sources import SourceFile, source_files
 
@@ -13,9 +14,16 @@ CACHE = Path(".run/inventory-cache.json")
 
 
 def content_identity(file: SourceFile, known: dict[str, str], seen: dict[str, str]) -> str:
-    """What a store says of the content of `file`, or the SHA-256 of a local one; `known` and `seen` hold those already computed."""
+    """What a store says of the content of `file`, or the SHA-256 of a local one; `known` and `seen` hold those already computed.
+
+    Raises:
+        Failure: (exit code 2) if a store says nothing, so that a changed file would go unnoticed.
+    """
     if file.identity:
         return file.identity
+    if "://" in file.url and not file.url.startswith("file://"):
+        remedy = "copy it to a local disk, gs:// or a Hugging Face dataset"
+        raise Failure(f"{file.url} cannot be a source", "its file system names no generation, hash or tag of a file", remedy, Exit.USAGE)
     path = Path(file.url.removeprefix("file://"))
     status = path.stat()
     key = f"{path}|{status.st_size}|{status.st_mtime_ns}"

@@ -70,6 +70,14 @@ def test_the_content_of_a_local_file_is_hashed_once(folder):
     assert content_identity(file, dict.fromkeys(seen, "known"), {}) == "known"
 
 
+def test_a_store_that_cannot_tell_versions_apart_is_refused():
+    fsspec.filesystem("memory").pipe("/corpus/a.txt", b"text")
+    file = source_files(Corpus(source="memory://corpus"))[0]
+    with pytest.raises(Failure, match="names no generation") as failure:
+        content_identity(file, {}, {})
+    assert failure.value.code == Exit.USAGE
+
+
 @pytest.fixture
 def bucket(monkeypatch):
     """A Google Cloud Storage server on loopback with one bucket."""
