@@ -252,15 +252,19 @@ class Artifact:
         """One verified shard, or some columns of it.
 
         Raises:
-            Failure: (exit code 3) if the file is missing, its digest differs or a row breaks the contract.
+            Failure: (exit code 3) if the manifest or the directory lacks the file, its digest differs or a row breaks the contract.
         """
         path = self.directory / name
-        if not path.exists():
-            raise self.contract.violated(str(path), "the manifest names this shard, but the file is missing")
-        if (found := sha256(path)) != self.shards[name]["sha256"]:
+        if name not in self.shards:
+            raise self.contract.violated(str(path), "the manifest does not name this shard")
+        try:
+            found, promised = sha256(path), self.shards[name]["sha256"]
+        except OSError as error:
             raise self.contract.violated(
-                str(path), f"its SHA-256 is {found[:12]}..., the manifest says {self.shards[name]['sha256'][:12]}..."
-            )
+                str(path), f"the manifest names this shard, but the file cannot be read: {error.strerror}"
+            ) from error
+        if found != promised:
+            raise self.contract.violated(str(path), f"its SHA-256 is {found[:12]}..., the manifest says {promised[:12]}...")
         table = _parse(self.contract, path)
         self.contract.validate(table, str(path))
         return table.select(columns) if columns else table
@@ -275,21 +279,28 @@ class Artifact:
         return pa.concat_tables([self.read(name, columns) for name in self.shards])
 
 
+def _manifest(contract: Contract, shards: dict[str, dict]) -> bytes:
+    """The bytes of a manifest; it holds the SHA-256 of what it says, so that a changed figure in it is found without the shards."""
+    said = {"contract": contract.name, "version": contract.version, "shards": shards}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**said, "sha256": digest}, indent=1, sort_keys=True) + "\n").encode()
+
+
 def commit(contract: Contract, directory: Path) -> None:
     """Write `manifest.json` over the shards in `directory`; only now is the artifact readable."""
     shards = {
         path.name: {"rows": pq.read_metadata(path).num_rows, "bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(directory.glob("part-*.parquet"))
     }
-    manifest = {"contract": contract.name, "version": contract.version, "shards": shards}
-    write_atomically(directory / "manifest.json", (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(directory / "manifest.json", _manifest(contract, shards))
 
 
 def open_artifact(contract: Contract, directory: Path) -> Artifact:
     """The committed artifact in `directory`.
 
     Raises:
-        Failure: (exit code 3) if there is no manifest, it is not JSON, or it is of another contract or version.
+        Failure: (exit code 3) if there is no manifest, it is of another contract or version or not as `commit` wrote it, or if
+            there are shards that it does not name.
     """
     path = directory / "manifest.json"
     try:
@@ -301,6 +312,8 @@ def open_artifact(contract: Contract, directory: Path) -> Artifact:
         raise contract.violated(str(path), f"no readable manifest: {error}") from error
     if found != (contract.name, contract.version):
         raise contract.violated(str(path), f"it says it is `{found[0]}` v{found[1]}")
+    if raw != _manifest(contract, shards):
+        raise contract.violated(str(path), "its own SHA-256 does not fit what it says")
     stray = {item.name for item in directory.glob("part-*.parquet")} - set(shards)
     if stray:
         raise contract.violated(str(directory), f"shards that the manifest does not name: {sorted(stray)}")

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from data_contracts.failure import Exit, Failure
@@ -82,6 +85,20 @@ def reproduce(stage: str, environment: dict[str, str], on_message: Callable[[dic
     return Outcome("failed", said.get("code") or Exit.STAGE_FAILED, said.get("reason") or " / ".join(last), bool(said.get("retry")))
 
 
+def distrust(path: Path) -> None:
+    """Have DVC hash a file, or every file of a directory, again before it believes what it has on record.
+
+    It takes a file whose time has not changed for unchanged, and a read-only file in its cache for good. What it restored is a hard
+    link to that cache, so damage in place damages both; a new time and mode on the link is a new time and mode on the cached file.
+    Files of other users stay as they are.
+    """
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            with contextlib.suppress(PermissionError):
+                file.chmod(0o644)
+                os.utime(file)
+
+
 def _changes(status: list) -> list[str]:
     """DVC's status of one stage as sentences such as `params.yaml: scoring.candidates modified`."""
     sentences = []
@@ -100,12 +117,21 @@ def _changes(status: list) -> list[str]:
     return sentences
 
 
+def _modified_outputs(status: dict[str, list]) -> Iterator[str]:
+    for items in status.values():
+        for item in items:
+            if isinstance(item, dict):
+                yield from (path for path, change in item.get("changed outs", {}).items() if change == "modified")
+
+
 def _print_state() -> None:
     import networkx
     from dvc.repo import Repo
 
     with Repo(str(ROOT)) as repo:
         graph, status = repo.index.graph, repo.status()
+        for path in _modified_outputs(status):
+            distrust(ROOT / path)
         place = {stage: number for number, stage in enumerate(repo.index.stages)}
         order = networkx.lexicographical_topological_sort(graph.reverse(), key=place.__getitem__)
         rows = [

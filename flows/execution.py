@@ -19,6 +19,7 @@ from flows.dvc_task import Outcome, read_state, reproduce
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
 from flows.profiles import use_profile
+from flows.status import verify_all
 from flows.workspace import ROOT, STATE, child_environment
 from infra.leash import release
 from stages.inventory import write_inventories
@@ -102,6 +103,8 @@ def _bring_up_to_date(step: Step, number: int, of: int, ray: LocalRay, configura
             break
         log("line", stage=step.stage, text=f"attempt {attempt + 1} failed: {outcome.reason}")
     log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(time.monotonic() - began, 1))
+    if outcome.code == Exit.CONTRACT:
+        verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
     if outcome.code:
         raise _failure(step.stage, outcome)
     return outcome.result

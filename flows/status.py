@@ -6,46 +6,74 @@ import json
 from pathlib import Path
 
 from data_contracts.candidates import CANDIDATES, LABELS
-from data_contracts.contract import Contract, open_artifact
+from data_contracts.contract import Artifact, Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
-from data_contracts.failure import Failure
+from data_contracts.failure import Exit, Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import CHUNKS, TOKENS
+from flows.dvc_task import distrust
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract for contract in (DOCUMENTS, QUARANTINE, TOKENS, CHUNKS, CANDIDATES, LABELS, SEQUENCES, SUPERVISION, EVALUATIONS)
 }
 
 
+def _open(directory: Path) -> Artifact:
+    """The artifact in a directory, of whatever contract its manifest names.
+
+    Raises:
+        Failure: (exit code 3) if that cannot be found out, or the manifest does not fit the directory.
+    """
+    path = directory / "manifest.json"
+    try:
+        contract = CONTRACTS[json.loads(path.read_bytes())["contract"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        cause = f"no readable manifest: {type(error).__name__}: {error}"
+        raise Failure(f"{path} names no contract", cause, "re-run the stage that writes it", Exit.CONTRACT) from error
+    return open_artifact(contract, directory)
+
+
+def _directories(root: Path) -> list[Path]:
+    """Every directory with a manifest or with shards, so that a lost manifest does not hide its shards."""
+    return sorted({path.parent for pattern in ("manifest.json", "part-*.parquet") for path in root.rglob(pattern)})
+
+
 def artifacts(root: Path) -> list[dict]:
-    """One row for every artifact that has a manifest."""
-    rows = []
-    for path in sorted(root.rglob("manifest.json")):
-        shards = json.loads(path.read_text()).get("shards", {}).values()
-        rows.append(
-            {
-                "artifact": path.parent.relative_to(root).as_posix(),
-                "shards": len(shards),
-                "rows": sum(shard["rows"] for shard in shards),
-                "bytes": sum(shard["bytes"] for shard in shards),
-            }
-        )
-    return rows
+    """One row for every artifact.
+
+    Raises:
+        Failure: (exit code 3) for an artifact whose manifest does not fit it.
+    """
+    return [
+        {
+            "artifact": directory.relative_to(root).as_posix(),
+            "shards": len(artifact.shards),
+            "rows": artifact.rows,
+            "bytes": sum(shard["bytes"] for shard in artifact.shards.values()),
+        }
+        for directory in _directories(root)
+        for artifact in [_open(directory)]
+    ]
 
 
 def verify_all(root: Path) -> list[str]:
-    """A sentence for every artifact or shard that is not what its manifest and contract say."""
+    """A sentence for every artifact or shard that is not what its manifest and contract say; the next run brings those back.
+
+    DVC is told to look at what was found, because it does not see damage that leaves a file's time as it was.
+    """
     problems = []
-    for path in sorted(root.rglob("manifest.json")):
+    for directory in _directories(root):
         try:
-            artifact = open_artifact(CONTRACTS[json.loads(path.read_text())["contract"]], path.parent)
-        except (Failure, ValueError, KeyError, TypeError) as error:
-            problems.append(f"{path}: {error}")
+            artifact = _open(directory)
+        except Failure as failure:
+            problems.append(str(failure))
+            distrust(directory)
             continue
         for shard in artifact.shards:
             try:
                 artifact.read(shard)
             except Failure as failure:
                 problems.append(str(failure))
+                distrust(directory / shard)
     return problems

@@ -88,24 +88,20 @@ def ray_map(
 ) -> None:
     """Call `task(shard, scratch, **arguments)`, which writes `scratch / shard`, for every shard that is not there yet.
 
-    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means all there are; `own`
-    are arguments of single shards.
+    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means all that a node has;
+    `own` are arguments of single shards.
 
     Raises:
         Failure: naming the shards that could not be written; those that could are kept for the next try.
     """
-    for leftover in scratch.glob(".part-*"):
-        leftover.unlink()
+    _clear(scratch)
     todo = [shard for shard in shards if not (scratch / shard).exists()]
     done = len(shards) - len(todo)
     say.progress(done, len(shards), "shards", f"{done} resumed" if done else "")
     if not todo:
         return
     ray = _attach(runtime)
-    resources = ray.cluster_resources()
-    slots = max(1, int(resources.get("CPU", 1)))
-    cpus = cpus or slots
-    memory = min(SHARD_MEMORY, int(resources.get("memory", SHARD_MEMORY)))
+    slots, cpus, memory = _room(ray.nodes(), cpus)
     remote = ray.remote(num_cpus=cpus, memory=memory, max_retries=LOST_WORKER_RETRIES)(_worker)
     running: dict[Any, str] = {}
     failed: dict[str, Exception] = {}
@@ -126,6 +122,22 @@ def ray_map(
             failed[shard] = error
     if failed:
         raise _explain(name, failed, done, len(shards))
+    _clear(scratch)
+
+
+def _clear(scratch: Path) -> None:
+    """Remove what writers that were killed have left."""
+    for leftover in scratch.glob(".part-*"):
+        leftover.unlink()
+
+
+def _room(nodes: list[dict], cpus: int) -> tuple[int, int, int]:
+    """(CPUs of all nodes, CPUs of a shard, its memory in bytes): a shard runs on one node and may ask for no more than that has."""
+    known = [node["Resources"] for node in nodes if node["Alive"]]
+    slots, largest = (max(1, int(measure(node.get("CPU", 0) for node in known))) for measure in (sum, max))
+    cpus = cpus or largest
+    memory = max((int(node.get("memory", 0)) for node in known if node.get("CPU", 0) >= cpus), default=SHARD_MEMORY)
+    return slots, cpus, min(SHARD_MEMORY, memory)
 
 
 def _explain(work: str, failed: dict[str, Exception], done: int, total: int) -> Failure:

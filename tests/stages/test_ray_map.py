@@ -1,9 +1,13 @@
-"""Shards on a real Ray: the same bytes whatever the number of workers, resume, and failures that name their shards."""
+"""Shards on a real Ray: equal bytes for any number of workers, kills of workers and drivers, bounded work in flight, named failures."""
 
+import importlib
+import io
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,87 +21,217 @@ from data_contracts.tokens import TOKENS
 from stages.messages import Messages
 from stages.packing import STAGE
 from stages.parameters import Geometry, Runtime
-from stages.ray_map import stop_ray
+from stages.ray_map import LOST_WORKER_RETRIES, SHARD_MEMORY, ray_map, start_ray, stop_ray
 from stages.shards import write_all
 
 ROOT = Path(__file__).resolve().parents[2]
 GEOMETRY = Geometry(chunk_tokens=8, sequence_chunks=8, stride_chunks=2)
-SHARDS = 6
+SHARDS = [f"part-{number:05d}.parquet" for number in range(8)]
+VICTIM = SHARDS[3]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tasks():
+    """The module of tasks. Ray's workers find it by what they inherit from whoever starts Ray."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_AUTH_MODE", "token")  # read when ray is imported
+        patch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{Path(__file__).parent}")
+        patch.syspath_prepend(Path(__file__).parent)
+        yield importlib.import_module("ray_tasks")
+
+
+@pytest.fixture
+def own_ray():
+    """No Ray before and none after."""
+    stop_ray()
+    yield
+    stop_ray()
+
+
+@pytest.fixture(scope="module")
+def shared(tasks):
+    """A Ray of two workers that stays for all tests that do not mind."""
+
+    import ray
+
+    def workers() -> Runtime:
+        if not ray.is_initialized():
+            start_ray(Runtime(workers=2))
+        return Runtime(workers=2)
+
+    yield workers
+    stop_ray()
+
+
+@pytest.fixture
+def place(tmp_path):
+    """(scratch directory, journal)."""
+    (tmp_path / "scratch").mkdir()
+    return tmp_path / "scratch", tmp_path / "journal"
+
+
+def silent() -> Messages:
+    return Messages(io.StringIO())
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+
+
+def expected(tasks, directory: Path) -> dict[str, bytes]:
+    """The same shards written without Ray."""
+    directory.mkdir()
+    for shard in SHARDS:
+        tasks.write(shard, directory, directory.parent / "other journal")
+    return contents(directory)
 
 
 @pytest.fixture
 def tokens(tmp_path):
     directory = tmp_path / "tokens"
     directory.mkdir()
-    for number in range(SHARDS):
+    for number, shard in enumerate(SHARDS):
         rows = [np.arange(300 + number, dtype=np.uint32)]
         table = TOKENS.table({"doc_id": [f"d{number}"], "split": ["train"], "token_ids": rows}, tokenizer="x")
-        write_shard(TOKENS, table, directory / f"part-{number:05d}.parquet")
+        write_shard(TOKENS, table, directory / shard)
     commit(TOKENS, directory)
     return directory
 
 
-@pytest.fixture(autouse=True)
-def private_ray(monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    yield
-    stop_ray()
-
-
-def run(tokens: Path, scratch: Path, workers: int) -> dict[str, bytes]:
+def pack(tokens: Path, scratch: Path, runtime: Runtime) -> dict[str, bytes]:
     scratch.mkdir(exist_ok=True)
-    with open(os.devnull, "w") as nowhere:
-        write_all(STAGE, [open_artifact(TOKENS, tokens)], scratch, {"geometry": GEOMETRY}, Runtime(workers=workers), Messages(nowhere))
-    return {path.name: path.read_bytes() for path in sorted(scratch.glob("part-*"))}
+    write_all(STAGE, [open_artifact(TOKENS, tokens)], scratch, {"geometry": GEOMETRY}, runtime, silent())
+    return contents(scratch)
 
 
-def test_one_and_two_workers_write_the_same_bytes(tokens, tmp_path):
-    one = run(tokens, tmp_path / "one", 1)
-    stop_ray()
-    two = run(tokens, tmp_path / "two", 2)
-    assert len(one) == SHARDS
-    assert one == two
+def test_one_two_and_four_workers_write_the_same_bytes(own_ray, tokens, tmp_path):
+    import ray
+
+    written = []
+    for workers in (1, 2, 4):
+        written.append(pack(tokens, tmp_path / f"{workers}", Runtime(workers=workers)))
+        assert ray.cluster_resources()["CPU"] == workers
+        stop_ray()
+    assert list(written[0]) == SHARDS
+    assert written[0] == written[1] == written[2]
 
 
-def test_finished_shards_are_kept_and_broken_ones_named(tokens, tmp_path):
-    victim = tokens / "part-00003.parquet"
+@pytest.mark.parametrize(("memory", "at_once"), [(SHARD_MEMORY * 5 // 2, 2), (SHARD_MEMORY // 8, 1)])
+def test_a_machine_with_little_memory_runs_fewer_shards_at_once_but_never_none(tasks, own_ray, place, memory, at_once):
+    import ray
+
+    ray.init(address="local", num_cpus=4, _memory=memory, include_dashboard=False, log_to_driver=False)
+    scratch, journal = place
+    ray_map(tasks.write, SHARDS, scratch, {"journal": journal, "seconds": 0.3}, Runtime(), silent(), "a test")
+    steps = [{"begin": 1, "end": -1}[event] for event, _, _ in tasks.notes(journal)]
+    assert list(contents(scratch)) == SHARDS
+    assert max(itertools.accumulate(steps)) == at_once
+
+
+def test_a_shard_that_wants_a_whole_machine_gets_one_of_several(tasks, own_ray, place):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    try:
+        cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False)
+        scratch, journal = place
+        ray_map(tasks.write, SHARDS[:3], scratch, {"journal": journal}, Runtime(), silent(), "a test", cpus=0)
+        assert list(contents(scratch)) == SHARDS[:3]
+    finally:
+        stop_ray()
+        cluster.shutdown()
+
+
+def test_finished_shards_are_kept_and_broken_ones_named(shared, tokens, tmp_path):
+    victim = tokens / VICTIM
     good = victim.read_bytes()
     victim.write_bytes(good[:-1] + b"x")
-    with pytest.raises(Failure, match=r"part-00003\.parquet") as failure:
-        run(tokens, tmp_path / "out", 1)
+    with pytest.raises(Failure, match=VICTIM) as failure:
+        pack(tokens, tmp_path / "out", shared())
     assert failure.value.code == Exit.CONTRACT
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("part-*")}
     assert kept
     assert victim.name not in kept
     victim.write_bytes(good)
-    assert len(run(tokens, tmp_path / "out", 1)) == SHARDS
+    assert list(pack(tokens, tmp_path / "out", shared())) == SHARDS
     assert all((tmp_path / "out" / name).stat().st_mtime_ns == time_ for name, time_ in kept.items()), (
         "a finished shard is not written again"
     )
 
 
-def test_a_killed_driver_leaves_no_partial_shard(tokens, tmp_path):
-    scratch = tmp_path / "out"
-    scratch.mkdir()
-    code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
-        "from data_contracts.contract import open_artifact; from data_contracts.tokens import TOKENS;"
-        "from stages.shards import write_all; from stages.packing import STAGE;"
-        "from stages.parameters import Geometry, Runtime; from stages.messages import Messages;"
-        "g = Geometry(chunk_tokens=8, sequence_chunks=8, stride_chunks=2);"
-        "tokens, out = open_artifact(TOKENS, Path(sys.argv[1])), Path(sys.argv[2]);"
-        "write_all(STAGE, [tokens], out, {'geometry': g}, Runtime(workers=1), Messages())"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(tokens), str(scratch), str(ROOT)], stdout=subprocess.DEVNULL, start_new_session=True
-    )
+def test_the_driver_never_fetches_what_a_task_returns(tasks, shared, place):
+    scratch, journal = place
+    ray_map(tasks.write_and_return, SHARDS, scratch, {"journal": journal}, shared(), silent(), "a test")
+    assert list(contents(scratch)) == SHARDS
+
+
+def test_at_most_twice_as_many_shards_as_workers_are_in_flight(tasks, shared, place):
+    runtime = shared()
+    scratch, journal = place
+    shards = [f"part-{number:05d}.parquet" for number in range(20)]
+    ray_map(tasks.write_what_was_sent, shards, scratch, {"sent": tasks.Sent(journal)}, runtime, silent(), "a test")
+    events = [event for event, _, _ in tasks.notes(journal)]
+    assert events.count("submit") == events.count("end") == len(shards)
+    assert max(itertools.accumulate({"submit": 1, "begin": 0, "end": -1}[event] for event in events)) == 2 * 2
+
+
+def test_a_killed_worker_costs_its_shard_alone(tasks, shared, place, tmp_path):
+    runtime = shared()
+    scratch, journal = place
+    killed = []
+
+    def kill_the_stalled() -> None:
+        end = time.monotonic() + 60
+        while not killed and time.monotonic() < end:
+            time.sleep(0.02)
+            for event, _, process in tasks.notes(journal):
+                if event == "stalled":
+                    killed.append(psutil.Process(process).name())
+                    os.kill(process, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_stalled)
+    killer.start()
+    ray_map(tasks.write_and_stall_once, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, runtime, silent(), "a test")
+    killer.join()
+    assert killed
+    assert killed[0].startswith("ray::")
+    assert contents(scratch) == expected(tasks, tmp_path / "without a kill")
+    assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {shard: 1 + (shard == VICTIM) for shard in SHARDS}
+
+
+def test_a_shard_that_kills_its_worker_every_time_is_given_up_and_named(tasks, shared, place):
+    scratch, journal = place
+    with pytest.raises(Failure, match=rf"could not write {VICTIM} ") as failure:
+        ray_map(tasks.write_or_die, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, shared(), silent(), "a test")
+    assert failure.value.code == Exit.INTERRUPTED
+    assert tasks.attempts(journal, VICTIM) == 1 + LOST_WORKER_RETRIES
+
+
+def test_a_killed_driver_leaves_whole_shards_that_are_not_written_again(tasks, shared, place, tmp_path):
+    scratch, journal = place
+    code = "import sys; from pathlib import Path; import ray_tasks; ray_tasks.drive(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])"
+    child = subprocess.Popen([sys.executable, "-c", code, str(scratch), str(journal), *SHARDS], stdout=subprocess.DEVNULL)
     end = time.monotonic() + 120
-    while not list(scratch.glob("part-*")) and child.poll() is None and time.monotonic() < end:
+    while len(list(scratch.glob("part-*"))) < 3:
+        assert child.poll() is None
+        assert time.monotonic() < end
         time.sleep(0.01)
-    relatives = psutil.Process(child.pid).children(recursive=True) if child.poll() is None else []
-    child.send_signal(signal.SIGKILL)
+    relatives = psutil.Process(child.pid).children(recursive=True)
+    child.kill()
     child.wait()
-    psutil.wait_procs(relatives, timeout=60)
-    clean = run(tokens, tmp_path / "clean", 1)
-    assert run(tokens, scratch, 1) == clean
+    workers = [process for process in relatives if process.pid in {process for _, _, process in tasks.notes(journal)}]
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
+    for process in relatives:
+        if process.is_running():
+            process.kill()
+    finished = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in scratch.glob("part-*")}
+    assert 3 <= len(finished) < len(SHARDS)
+    begun = sum(tasks.attempts(journal, shard) for shard in SHARDS)
+    ray_map(tasks.write, SHARDS, scratch, {"journal": journal}, shared(), silent(), "a test")
+    assert contents(scratch) == expected(tasks, tmp_path / "without a kill")
+    assert {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name in finished for path in [scratch / name]} == finished
+    assert all(tasks.attempts(journal, name) == 1 for name in finished)
+    assert begun - len(finished) <= 2, "no more are redone than there were workers"
