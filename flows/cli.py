@@ -70,6 +70,9 @@ def run(
     profile: Annotated[str | None, Parameter(help="a whole configuration of profiles/, copied to params.yaml first")] = None,
     force: Annotated[bool, Parameter(negative=(), help="let --profile overwrite edits of params.yaml")] = False,
     override: Overrides = (),
+    allow_weak_labels: Annotated[
+        bool, Parameter(negative=(), help="short for -o label_gates.enforce=false: go on whatever the gates say")
+    ] = False,
     verbose: Verbose = False,
 ) -> int:
     """Bring stages and their stale ancestors up to date, as plain Python without Prefect or a server.
@@ -83,7 +86,8 @@ def run(
     display = Display(verbose)
     try:
         with workspace_lock("rpt run"):
-            configuration, steps = prepare(_parsed(override), list(stages), profile, force)
+            overrides = _parsed(override) | ({"label_gates.enforce": False} if allow_weak_labels else {})
+            configuration, steps = prepare(overrides, list(stages), profile, force)
             execute(steps, configuration, EventLog(display))
     finally:
         display.close()

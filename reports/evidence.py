@@ -1,4 +1,4 @@
-"""The part of the page that shows the labels: Figure 5 of the paper, positives by rank, and examples to read."""
+"""The part of the page that shows the labels: the gates, Figure 5 of the paper, positives by rank, and examples to read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.charts import Line, bar_chart, figure, line_chart
-from reports.formats import count, finite, number, percent
-from reports.markup import Html, clipped, tag
+from reports.formats import count, finite, interval, number, percent
+from reports.markup import Html, clipped, table, tag
+from reports.perplexity import FEWEST_DOCUMENTS
 from reports.results import NAME, empty, in_split_order, section
 
 EXAMPLES = 40
@@ -59,6 +60,34 @@ def _by_rank(ranks: Sequence[dict[str, Any]]) -> Html:
     return figure(draw, [caption], ["rank", "positive", "pairs"], rows, width=550)
 
 
+def _limits(gate: dict[str, Any]) -> str:
+    least, most = gate["least"], gate["most"]
+    return f"at least {number(least)}" if most is None else f"{number(least)} to {number(most)}"
+
+
+def _gates(measured: dict[str, Any]) -> list[Html]:
+    """Whether the labels are fit to train on, figure by figure."""
+    gates = measured["gates"]
+    if not gates:
+        return [empty("The label gates were not measured.")]
+    rows = []
+    for gate in gates:
+        passed = tag("span", "passed" if gate["passed"] else "failed", class_="good" if gate["passed"] else "bad")
+        figures = [number(gate["value"], 3), interval(gate["low"], gate["high"], 3), _limits(gate)]
+        rows.append([clipped(gate["name"], NAME), clipped(gate["unit"], NAME), *figures, passed])
+    documents = measured["documents"]
+    few = (
+        f"; fewer than {FEWEST_DOCUMENTS}, so the intervals are not meaningful"
+        if finite(documents) and documents < FEWEST_DOCUMENTS
+        else ""
+    )
+    where = (
+        f"Label gates, measured on {count(documents)} documents of the {clipped(measured['split'], NAME)} split{few}; the first two on "
+        f"{count(measured['queries'])} random queries. Labels that fail one may still train a model, but prove nothing."
+    )
+    return [table(["gate", "unit", "figure", "95 % interval", "limits", "verdict"], rows, numeric_from=2), tag("p", where, class_="note")]
+
+
 def labels(supervision: dict[str, Any]) -> Html:
     """How many labels there are, from which scorer, and whether they mean anything."""
     rates = [(f"positive, {split}", percent(rate)) for split, rate in in_split_order(supervision["positive_rate"])]
@@ -67,7 +96,7 @@ def labels(supervision: dict[str, Any]) -> Html:
     figures = [draw(rows) for draw, rows in ((_figure_5, supervision["best_by_k"]), (_by_rank, supervision["positive_by_rank"])) if rows]
     if not figures:
         figures = [empty("No labelled pair to draw.")]
-    return section("labels", "Labels", known, tag("div", *figures, class_="pair"))
+    return section("labels", "Labels", known, *_gates(supervision["gates"]), tag("div", *figures, class_="pair"))
 
 
 def _chunk(text: str) -> Html:

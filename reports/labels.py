@@ -1,4 +1,4 @@
-"""What the labels are worth: the paper's Figure 5, positive rates, and simple gates that catch broken supervision."""
+"""What the labels look like: the paper's Figure 5 and positive rates. Whether they are fit to train on is in reports/gates.py."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import numpy as np
 import polars as pl
 
 from reports.perplexity import interval
-
-FEWEST_POSITIVE, MOST_POSITIVE = 0.02, 0.60
-MOST_SHIFT = 1.3
-LEAST_SPLIT_HALF = 0.2
 
 
 def best_by_k(labels: pl.DataFrame, split: str, chunk_tokens: int, samples: int) -> list[dict]:
@@ -51,42 +47,3 @@ def positive_rates(labels: pl.DataFrame) -> dict[str, float]:
     """Share of candidates with s_t > 0 in each split."""
     rates = labels.group_by("split").agg((pl.col("target_score") > 0).mean().alias("rate"))
     return dict(rates.sort("split").iter_rows())
-
-
-def split_half_correlation(labels: pl.DataFrame, split: str) -> float | None:
-    """Correlation, within queries, of s_t measured on the first and on the second half of the target: near 0 means labels are noise."""
-    halves = labels.filter(pl.col("split") == split).select(
-        "doc_id",
-        "query_chunk",
-        *((pl.col("candidate_halves").arr.get(half) - pl.col("local_halves").arr.get(half)).alias(f"half_{half}") for half in (0, 1)),
-    )
-    centred = halves.select(
-        (pl.col(f"half_{half}") - pl.col(f"half_{half}").mean().over("doc_id", "query_chunk")).alias(f"half_{half}") for half in (0, 1)
-    )
-    value = centred.select(pl.corr("half_0", "half_1")).item()
-    return None if value is None or value != value else float(value)
-
-
-def weaknesses(labels: pl.DataFrame, split: str) -> list[str]:
-    """A sentence for every gate that the labels fail; labels that fail may still train a model, but prove nothing."""
-    rates, found = positive_rates(labels), list[str]()
-    for name, rate in rates.items():
-        if not FEWEST_POSITIVE <= rate <= MOST_POSITIVE:
-            found.append(
-                f"Weak labels: {rate:.1%} of the candidates of {name} are positive; between {FEWEST_POSITIVE:.0%} and {MOST_POSITIVE:.0%} "
-                "is expected. The reference LM is probably too small or too little trained."
-            )
-    if "train" in rates and split in rates and min(rates["train"], rates[split]) > 0:
-        shift = max(rates["train"], rates[split]) / min(rates["train"], rates[split])
-        if shift > MOST_SHIFT:
-            found.append(
-                f"Labels of train and {split} differ: their positive rates are {shift:.2f} times apart (limit {MOST_SHIFT}). The "
-                "reference LM has memorised train text, or the pools differ much in size."
-            )
-    correlation = split_half_correlation(labels, split)
-    if correlation is not None and correlation < LEAST_SPLIT_HALF:
-        found.append(
-            f"Noisy labels: the two halves of a target agree on the candidates with a within-query correlation of only {correlation:.2f} "
-            f"(limit {LEAST_SPLIT_HALF})."
-        )
-    return found

@@ -7,10 +7,11 @@ and how fast the work runs, never what comes out, so no stage depends on it.
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from data_contracts.failure import Exit, Failure
@@ -119,8 +120,13 @@ class Mining(Params):
 
 
 class ReferenceLM(Params):
-    """The language model whose log-probabilities become labels; trained from scratch on the train split."""
+    """The language model whose log-probabilities become labels; all sizes are only for `train`."""
 
+    source: Literal["train", "hub"] = Field(
+        "train", description="`train` from scratch on the train split, or a GPT-NeoX of the Hugging Face hub"
+    )
+    name: str = Field("EleutherAI/pythia-1.4b-deduped", description="only for `hub`; the paper's, whose tokenizer must be the corpus's")
+    revision: str | None = Field(None, description="only for `hub`: the commit, 40 hex digits; null is refused when the model is fetched")
     layers: int = Positive
     width: int = Positive
     heads: int = Positive
@@ -128,6 +134,13 @@ class ReferenceLM(Params):
     batch: int = Field(gt=0, description="windows of four chunks a step")
     learning_rate: float = Positive
     seed: int = Field(0, ge=0)
+
+    @field_validator("revision")
+    @classmethod
+    def _is_a_commit(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("[0-9a-f]{40}", value):
+            raise ValueError("a revision must be a commit of 40 hex digits, because a branch or tag may be another model tomorrow")
+        return value
 
 
 class Scoring(Params):
@@ -138,6 +151,17 @@ class Scoring(Params):
     query_fraction: float = Field(1.0, gt=0, le=1, description="share of train queries labelled, chosen by hash: the largest lever on cost")
     evaluation_query_fraction: float = Field(1.0, gt=0, le=1, description="the same for validation and test")
     engine: Literal["jax"] = "jax"
+
+
+class LabelGates(Params):
+    """When labels are fit to train on; the gates and their limits are in reports/gates.py."""
+
+    enforce: bool = Field(
+        description="true: a gate that fails ends the run (exit code 3); false: the run goes on, and the report says so in red"
+    )
+    queries: int = Field(gt=0, le=100_000, description="validation queries scored again, with a planted copy and with random chunks")
+    bootstrap_samples: int = Field(1000, gt=0, le=100_000)
+    seed: int = Field(0, ge=0)
 
 
 class Packing(Params):
@@ -204,6 +228,7 @@ class Configuration(Params):
     mining: Mining
     reference_lm: ReferenceLM
     scoring: Scoring
+    label_gates: LabelGates
     packing: Packing
     training: Training
     recipes: dict[str, Recipe]

@@ -1,7 +1,7 @@
-"""The reference LM of a corpus: a small GPT-NeoX trained from scratch on its train split, saved as a Hugging Face directory.
+"""The reference LM of a corpus as a Hugging Face directory: a small GPT-NeoX trained from scratch on the train split, or one from the hub.
 
-Scoring knows only such a directory, so Pythia can take its place unchanged. A third of its diet is retrieval-shaped (see
-reference_lm_mixture), because an LM that has only seen running text cannot use a far chunk put before a query.
+Scoring knows only such a directory. Two fifths of what a small one is trained on are retrieval-shaped (see reference_lm_mixture), because
+an LM that has only seen running text cannot use a far chunk put before a query.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_contracts.candidates import CANDIDATES
@@ -20,6 +21,7 @@ from data_contracts.tokens import CHUNKS, list_rows
 from model import gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.parameters import Geometry, ReferenceLM
+from stages.reference_lm_hub import fetch_reference_lm
 from stages.reference_lm_mixture import training_windows
 from stages.reference_lm_training import train
 from stages.stage import Context, Job
@@ -29,24 +31,36 @@ EPOCHS_AT_MOST = 2
 INITIAL_SCALE = 0.64  # 0.02 at a width of 1024
 
 
-def train_documents(context: Context) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Tokens of every training document, and for each of its chunks the BM25 top-1 candidate (-1: none)."""
+def train_documents(context: Context, limit: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Tokens of training documents, and for each of their chunks the BM25 top-1 candidate (-1: none); documents are in corpus order.
+
+    Shards are read in random order until they hold `limit` tokens, so that memory does not grow with the corpus; a smaller corpus is read
+    whole.
+    """
     chunks, candidates = open_artifact(CHUNKS, context.input("chunks")), open_artifact(CANDIDATES, context.input("candidates"))
+    names, read, gathered = list(chunks.shards), dict[int, tuple[list[np.ndarray], list[np.ndarray]]](), 0
+    for number in np.random.default_rng(seed).permutation(len(names)).tolist():
+        read[number] = _shard_documents(chunks.read(names[number]), candidates.read(names[number]))
+        gathered += sum(map(len, read[number][0]))
+        if gathered >= limit:
+            break
+    parts = [read[number] for number in sorted(read)]
+    return [document for documents, _ in parts for document in documents], [top1 for _, best in parts for top1 in best]
+
+
+def _shard_documents(chunks: pa.Table, candidates: pa.Table) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    table = chunks.filter(pc.equal(chunks.column("split"), "train"))
+    pairs = candidates.filter(pc.and_(pc.equal(candidates.column("query_form"), "qt"), pc.equal(candidates.column("rank"), 0)))
+    query, candidate = pairs.column("query_chunk").to_numpy(), pairs.column("candidate_chunk").to_numpy()
+    runs = {doc_id: (begin, end) for doc_id, begin, end in document_runs(pairs.column("doc_id"))}
+    tokens = list_rows(table.column("token_ids"))
     documents, best = list[np.ndarray](), list[np.ndarray]()
-    for shard in chunks.shards:
-        table = chunks.read(shard)
-        table = table.filter(pc.equal(table.column("split"), "train"))
-        pairs = candidates.read(shard)
-        pairs = pairs.filter(pc.and_(pc.equal(pairs.column("query_form"), "qt"), pc.equal(pairs.column("rank"), 0)))
-        query, candidate = pairs.column("query_chunk").to_numpy(), pairs.column("candidate_chunk").to_numpy()
-        runs = {doc_id: (begin, end) for doc_id, begin, end in document_runs(pairs.column("doc_id"))}
-        tokens = list_rows(table.column("token_ids"))
-        for doc_id, begin, end in document_runs(table.column("doc_id")):
-            first, last = runs.get(doc_id, (0, 0))
-            top1 = np.full(end - begin, -1, np.int32)
-            top1[query[first:last]] = candidate[first:last]
-            documents.append(np.concatenate(tokens[begin:end]))
-            best.append(top1)
+    for doc_id, begin, end in document_runs(table.column("doc_id")):
+        first, last = runs.get(doc_id, (0, 0))
+        top1 = np.full(end - begin, -1, np.int32)
+        top1[query[first:last]] = candidate[first:last]
+        documents.append(np.concatenate(tokens[begin:end]))
+        best.append(top1)
     return documents, best
 
 
@@ -66,9 +80,23 @@ def _config(context: Context, reference_lm: ReferenceLM, window: int) -> GPTNeoX
 
 
 def make_reference_lm(context: Context, geometry: Geometry, reference_lm: ReferenceLM) -> None:
-    """Write config.json, model.safetensors, tokenizer.json and losses.jsonl."""
-    documents, top1 = train_documents(context)
+    """Write config.json, safetensors and tokenizer.json, and losses.jsonl of a model that is trained here.
+
+    Raises:
+        Failure: if the sizes do not fit together (exit code 2), or as `fetch_reference_lm` states.
+    """
     window = 4 * geometry.chunk_tokens
+    if reference_lm.source == "train":
+        note = _train(context, geometry, reference_lm, window)
+    else:
+        context.say.progress(0, 1, "downloads", reference_lm.name)
+        note = fetch_reference_lm(reference_lm, context.input("tokenizer"), window, context.out("reference_lm"))
+        context.say.progress(1, 1, "downloads")
+    context.say.note(f"**{context.corpus}**: reference LM {note}")
+
+
+def _train(context: Context, geometry: Geometry, reference_lm: ReferenceLM, window: int) -> str:
+    documents, top1 = train_documents(context, reference_lm.tokens, reference_lm.seed)
     available = sum(len(ids) for ids in documents)
     tokens = min(reference_lm.tokens, EPOCHS_AT_MOST * available)
     steps = max(1, tokens // (window * reference_lm.batch))
@@ -87,9 +115,7 @@ def make_reference_lm(context: Context, geometry: Geometry, reference_lm: Refere
     gpt_neox_files.save(target, config, params)
     shutil.copyfile(context.input("tokenizer") / "tokenizer.json", target / "tokenizer.json")
     (target / "losses.jsonl").write_text("".join(json.dumps({"step": step, "loss": loss}) + "\n" for step, loss in history))
-    context.say.note(
-        f"**{context.corpus}**: reference LM trained on {steps * reference_lm.batch * window:,} tokens, loss {history[-1][1]:.3f}"
-    )
+    return f"trained on {steps * reference_lm.batch * window:,} tokens, loss {history[-1][1]:.3f}"
 
 
 STAGE = Job("reference_lm", make_reference_lm, ("geometry", "reference_lm"), {"reference_lm": "artifacts/{corpus}/reference_lm"})

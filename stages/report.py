@@ -196,13 +196,15 @@ def headline(systems: list[dict], labels: dict, measured: list[dict], small: boo
 
 
 def reference_lm_section(directory: Path) -> dict:
-    """How the reference LM was trained."""
-    curve = [[row["step"], row["loss"]] for row in read_lines(directory / "losses.jsonl")]
+    """How the reference LM was trained; of one from the hub nothing is known."""
+    losses = directory / "losses.jsonl"
+    curve = [[row["step"], row["loss"]] for row in read_lines(losses)] if losses.exists() else []
+    first, last = (curve[0], curve[-1]) if curve else ([None, None], [None, None])
     return {
-        "parameters": parameter_count(directory / "model.safetensors"),
-        "steps": int(curve[-1][0]),
-        "loss_first": curve[0][1],
-        "loss_last": curve[-1][1],
+        "parameters": sum(parameter_count(file) for file in directory.glob("*.safetensors")),
+        "steps": last[0],
+        "loss_first": first[1],
+        "loss_last": last[1],
         "curve": thinned(curve),
     }
 
@@ -226,6 +228,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
         "scorer": fact(artifacts["labels"], "scorer"),
         "best_by_k": label_figures.best_by_k(frame, evaluation.split, geometry.chunk_tokens, report.bootstrap_samples),
         "positive_by_rank": label_figures.positive_by_rank(frame, evaluation.split),
+        "gates": json.loads((context.input("label_gates") / "gates.json").read_text()),
     }
     vocabulary = json.loads((context.input("reference_lm") / "config.json").read_text())["vocab_size"]
     sources = dict(zip(documents.column("doc_id").to_pylist(), documents.column("source").to_pylist(), strict=True))
@@ -235,7 +238,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
         "corpus": context.corpus,
         "small_scale": small,
         "headline": headline(systems, label_section, measured, small),
-        "warnings": warnings(frame, evaluation.split, systems),
+        "warnings": warnings(label_section["gates"]["gates"], systems),
         "data": data,
         "reference_lm": reference_lm_section(context.input("reference_lm")),
         "labels": label_section,
@@ -259,6 +262,7 @@ PLACES = {
     "chunks": "64-token chunks with their text",
     "candidates": "BM25 candidates",
     "labels": "what the reference LM says of each candidate (Parquet)",
+    "label_gates": "whether the labels are fit to train on",
     "reference_lm": "the reference LM, a Hugging Face directory",
     "models": "the trained systems, safetensors",
     "evaluations": "one row for every evaluated chunk and system",
@@ -266,9 +270,9 @@ PLACES = {
 }
 
 
-def warnings(labels: pl.DataFrame, split: str, systems: list[dict]) -> list[str]:
+def warnings(gates: list[dict], systems: list[dict]) -> list[str]:
     """Everything a reader must know before believing a figure."""
-    found = label_figures.weaknesses(labels, split)
+    found = [f"Weak labels: {gate['sentence']}" for gate in gates if not gate["passed"]]
     if (documents := systems[0]["documents"]) < perplexity.FEWEST_DOCUMENTS:
         found.append(f"Interval not meaningful: {documents} held-out documents, fewer than {perplexity.FEWEST_DOCUMENTS}.")
     return found

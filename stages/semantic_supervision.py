@@ -1,4 +1,5 @@
-"""Semantic supervision: the scoring LM's s_t beside each training sequence, for RPT-Sem."""
+"""Semantic supervision: the scoring LM's s_t beside each training sequence, for RPT-Sem. It comes after the label gates: where those are
+enforced, nothing is trained on labels that failed them."""
 
 from __future__ import annotations
 
@@ -17,5 +18,11 @@ def semantic_supervision(sequences: pa.Table, labels: pa.Table, geometry: Geomet
 
 
 STAGE = ShardStage(
-    "semantic_supervision", semantic_supervision, ("geometry", "scoring"), (SEQUENCES, LABELS), SUPERVISION, "supervision/scored"
+    "semantic_supervision",
+    semantic_supervision,
+    ("geometry", "scoring"),
+    (SEQUENCES, LABELS),
+    SUPERVISION,
+    "supervision/scored",
+    after=("label_gates/gates.json",),
 )

@@ -25,6 +25,7 @@ CORPUS_STAGES = (
     "mining",
     "reference_lm",
     "scoring",
+    "label_gates",
     "packing",
     "lexical_supervision",
     "semantic_supervision",
@@ -38,7 +39,8 @@ class ShardStage:
     """`function(*tables, **sections, **sides) -> table or iterator of tables`; `sides` are directories or files given as Path keywords.
 
     `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel inside. `summary` is given the
-    first artifact read and the one written, and says in Markdown what came out.
+    first artifact read and the one written, and says in Markdown what came out. `after` are places that must be there before the stage may
+    run, of which it reads nothing.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ShardStage:
     sides: tuple[str, ...] = ()
     cpus: int = 1
     summary: Callable[[Artifact, Artifact], str] | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

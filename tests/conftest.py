@@ -34,6 +34,8 @@ TINY = {
     "reference_lm.batch": 8,
     "scoring.candidates": 3,
     "scoring.evaluation_candidates": 6,
+    "label_gates.queries": 10,
+    "label_gates.bootstrap_samples": 50,
     "training.layers": 2,
     "training.width": 32,
     "training.heads": 2,

@@ -47,7 +47,7 @@ def test_artifacts_read_and_written_are_listed(name):
         return
     assert outs == {stage.output}
     read = {dep.split("/", 2)[2] for dep in entry["deps"] if dep.startswith("artifacts/")}
-    assert read == {contract.name for contract in stage.reads} | set(stage.sides)
+    assert read == {contract.name for contract in stage.reads} | {*stage.sides, *stage.after}
 
 
 def imports_of(path: Path) -> set[Path]:

@@ -71,6 +71,11 @@ def _example(source: str, chunk: int, scores: list[float]) -> dict[str, Any]:
     return {"doc_id": "9f2c" * 8, "source": source, "query_chunk": chunk, "query": QUERY, "target": TARGET, "candidates": candidates}
 
 
+def _gate(name: str, unit: str, value: float, least: float, most: float | None, passed: bool) -> dict[str, Any]:
+    limits = {"low": value - 0.05, "high": value + 0.05, "least": least, "most": most}
+    return {"name": name, "unit": unit, "value": value, **limits, "passed": passed, "sentence": f"The {name} is {value}."}
+
+
 def sample_report() -> dict[str, Any]:
     """A fresh copy that a test may change."""
     splits = {"test": (11, 1_541, 98_304), "train": (38, 5_412, 346_201), "validation": (6, 612, 38_960)}
@@ -115,6 +120,16 @@ def sample_report() -> dict[str, Any]:
             "pairs": 56_120,
             "positive_rate": {"test": 0.205, "train": 0.214, "validation": 0.198},
             "scorer": {"engine": "jax", "weights": "sha256:5d1c09…", "dtype": "float32", "layout": "candidate, query, target"},
+            "gates": {
+                "split": "validation",
+                "documents": 6,
+                "queries": 100,
+                "gates": [
+                    _gate("planted copy", "nats a token", 0.81, 0.5, None, True),
+                    _gate("split-half correlation", "within queries", 0.14, 0.2, None, False),
+                    _gate("positive rate", "share of pairs", 0.198, 0.02, 0.6, True),
+                ],
+            },
             "best_by_k": [{**point, "random": point["mean"] * 0.55 - 0.01} for point in best],
             "positive_by_rank": [{"rank": rank, "rate": 0.12 + 0.2 * math.exp(-rank / 5), "pairs": 300} for rank in range(1, 21)],
         },

@@ -112,10 +112,3 @@ def test_figure_5_is_the_mean_of_the_best_so_far():
     assert [row["mean"] for row in best] == [-1.0, 0.0, 0.0, 0.5]
     assert [row["rate"] for row in labels.positive_by_rank(table, "test")] == [0.0, 0.5, 0.0, 0.5]
     assert labels.positive_rates(table) == {"test": 0.25}
-
-
-def test_weak_labels_are_called_weak():
-    assert labels.weaknesses(frame({"train": [1.0, -1.0, -2.0, -3.0], "test": [2.0, -1.0, -2.0, -3.0]}), "test") == []
-    found = " ".join(labels.weaknesses(frame({"train": [1.0, 1.0, 1.0, 1.0], "test": [1.0, -1.0, -2.0, -3.0]}, halves=0.5), "test"))
-    assert "100.0% of the candidates of train" in found
-    assert "4.00 times apart" in found

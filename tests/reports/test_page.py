@@ -65,6 +65,21 @@ def test_small_scale_is_said_only_where_it_holds(sample):
     assert "say nothing about which system is better" not in render(sample)
 
 
+def test_gates_show_figures_limits_and_verdicts(shared_sample, parse):
+    rows = [row for row in parse(render(shared_sample)).all_text("tr") if "passed" in row or "failed" in row]
+    assert rows == [
+        "planted copynats a token0.810[0.760, 0.860]at least 0.50passed",
+        "split-half correlationwithin queries0.140[0.090, 0.190]at least 0.20failed",
+        "positive rateshare of pairs0.198[0.148, 0.248]0.02 to 0.60passed",
+    ]
+    assert "measured on 6 documents of the validation split; fewer than 8, so the intervals are not meaningful" in render(shared_sample)
+
+
+def test_a_gate_that_could_not_be_measured_failed(sample, parse):
+    sample["labels"]["gates"]["gates"][0].update(value=None, low=None, high=None, passed=False)
+    assert "planted copynats a tokenn/an/aat least 0.50failed" in parse(render(sample)).all_text("tr")
+
+
 def test_warnings_are_absent_without_a_reason(sample):
     sample["warnings"] = []
     assert 'class="warnings"' not in render(sample)
@@ -167,7 +182,8 @@ def test_any_missing_number_reads_not_available(sample, parse, missing):
         page = parse(html)
         assert not page.unbalanced
         assert len(words.findall(page.all_text("body")[0])) == before, path
-        if not ("curve" in path and path[-1] == 0):  # a loss without a step is left out
+        # A loss without a step is left out, and a gate may have no upper limit.
+        if not ("curve" in path and path[-1] == 0) and path[-1] != "most":
             assert "n/a" in html, path
 
 
@@ -179,6 +195,7 @@ def test_an_empty_list_leaves_its_section_standing(sample, parse, name):
 
 def test_what_was_not_run_leaves_its_section_standing(sample, parse):
     sample["labels"].update(best_by_k=[], positive_by_rank=[], scorer={}, positive_rate={})
+    sample["labels"]["gates"]["gates"] = []
     sample["reference_lm"]["curve"] = []
     sample["data"].update(quarantined={}, inputs=55)
     for system in sample["systems"]:

@@ -1,0 +1,91 @@
+"""A reference LM from the Hugging Face hub, such as the paper's Pythia-1.4B-deduped (section 4), pinned to a commit.
+
+Only config.json, tokenizer.json and safetensors are fetched, none of which can run code. What is small is fetched and judged first.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from data_contracts.failure import Exit, Failure
+from model.gpt_neox_files import read_config
+from stages.parameters import ReferenceLM
+from stages.tokenizer import load_tokenizer
+
+SMALL_FILES = ["config.json", "tokenizer.json"]
+WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]
+
+
+def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, target: Path) -> str:
+    """Copies the model into `target`, with the corpus's tokenizer.json beside it, and returns its name and commit.
+
+    Args:
+        reference_lm: its `name` and `revision` say which.
+        tokenizer: the corpus's tokenizer, a directory.
+        window: tokens that the model must take at once.
+        target: an existing directory.
+
+    Raises:
+        Failure: if no commit is given or the model cannot be used (exit code 2), its tokenizer is another (3), or the hub cannot be reached
+            (5); the weights are not downloaded then.
+    """
+    name, revision = reference_lm.name, reference_lm.revision
+    if revision is None:
+        remedy = (
+            f'copy the commit from https://huggingface.co/{name}/commits/main, or ask: python -c "import huggingface_hub as h; '
+            f"print(h.model_info('{name}').sha)\"; then ./rpt run -o reference_lm.revision=COMMIT"
+        )
+        raise Failure(
+            "reference_lm.revision is null", f"{name} may change on the hub; labels must say what scored them", remedy, Exit.USAGE
+        )
+    snapshot = _download(name, revision, SMALL_FILES)
+    _check_tokenizer(name, snapshot, tokenizer)
+    _check_config(name, snapshot, window, load_tokenizer(tokenizer).get_vocab_size())
+    snapshot = _download(name, revision, WEIGHTS)
+    if not list(snapshot.glob("*.safetensors")):
+        remedy = (
+            "choose a commit that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
+        )
+        cause = "pickled weights (.bin) can run code and are never opened"
+        raise Failure(f"{name} at {revision[:12]} has no .safetensors", cause, remedy, Exit.USAGE)
+    # The hub's cache holds links into a store of its own, which may be cleared.
+    for file in (snapshot / "config.json", *(file for pattern in WEIGHTS for file in sorted(snapshot.glob(pattern)))):
+        shutil.copyfile(file, target / file.name)
+    # Equal in what it does, but scoring compares bytes, and the hub's file may be laid out differently.
+    shutil.copyfile(tokenizer / "tokenizer.json", target / "tokenizer.json")
+    return f"{name} at commit {revision}"
+
+
+def _download(name: str, revision: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except Exception as error:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        remedy = (
+            "check reference_lm.name and .revision and the network; without one, fill the hub's cache elsewhere and set HF_HUB_OFFLINE=1"
+        )
+        raise Failure(f"{name} at {revision[:12]} could not be downloaded", cause, remedy, Exit.ENVIRONMENT) from error
+
+
+def _check_tokenizer(name: str, snapshot: Path, tokenizer: Path) -> None:
+    if not (snapshot / "tokenizer.json").is_file():
+        raise Failure(
+            f"{name} has no tokenizer.json", "its tokens cannot be compared with the corpus's", "choose another model", Exit.USAGE
+        )
+    if load_tokenizer(snapshot).to_str() != load_tokenizer(tokenizer).to_str():
+        cause = "its tokenizer differs from the corpus's, so it would score other text than the chunks"
+        raise Failure(f"{name} does not fit the tokens", cause, f"set tokenization.tokenizer to {name}", Exit.CONTRACT)
+
+
+def _check_config(name: str, snapshot: Path, window: int, vocabulary: int) -> None:
+    try:
+        config = read_config(snapshot)
+        takes, needs = (config.max_position_embeddings, config.vocab_size), (window, vocabulary)
+        if takes[0] < needs[0] or takes[1] < needs[1]:
+            raise ValueError(f"it takes prompts of {takes[0]} tokens from {takes[1]}, the corpus needs {needs[0]} from {needs[1]}")
+    except (FileNotFoundError, ValueError) as error:
+        remedy = "choose a GPT-NeoX such as EleutherAI/pythia-1.4b-deduped"
+        raise Failure(f"{name} cannot be the reference LM", str(error), remedy, Exit.USAGE) from error

@@ -1,0 +1,143 @@
+"""The gates' sample: which queries, which random chunks, gains by hand with a toy LM; and the stage as a whole with a real small one."""
+
+import io
+import json
+
+import jax
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from data_contracts.candidates import CANDIDATES, LABELS
+from data_contracts.contract import commit, write_shard
+from data_contracts.eligibility import last_eligible
+from data_contracts.failure import Exit, Failure
+from data_contracts.tokens import CHUNKS
+from model import gpt_neox, gpt_neox_files
+from model.gpt_neox_config import GPTNeoXConfig
+from stages.label_gates import comparable_queries, make_label_gates, score_queries
+from stages.messages import Messages
+from stages.mining import mine
+from stages.parameters import Corpus, LabelGates, Mining, Runtime, Scoring
+from stages.scoring import score
+from stages.stage import Context
+
+VOCABULARY = 60
+
+
+class OverlapLM:
+    """log P(target) = -(tokens of the target that occur neither in the prefix nor in the query), all in the first half."""
+
+    def identity(self):
+        return {"engine": "overlap"}
+
+    def score(self, prefixes, suffixes, pairs, progress=None):
+        self.prompts = [(tuple(prefixes[prefix]), tuple(suffixes[suffix])) for prefix, suffix in pairs]
+        size = suffixes.shape[1] // 2
+        missing = [-sum(token not in {*prefix, *suffix[:size]} for token in suffix[size:]) for prefix, suffix in self.prompts]
+        return np.stack([np.array(missing, np.float32), np.zeros(len(missing), np.float32)], axis=1)
+
+
+@pytest.fixture
+def chunks(make_chunks) -> pa.Table:
+    rng = np.random.default_rng(1)
+    lengths = {"a": ("validation", 40), "b": ("train", 40), "c": ("validation", 30), "d": ("test", 40)}
+    return make_chunks({name: (split, rng.integers(1, VOCABULARY, 8 * length)) for name, (split, length) in lengths.items()})
+
+
+def made_up_labels(query: dict[tuple[str, str, int], int]) -> pl.DataFrame:
+    """{(split, doc_id, query chunk): candidates}, the last of which is the best at -3; the local context scores -5."""
+    rows = [
+        (split, doc_id, chunk, rank, -9.0 if rank < count - 1 else -3.0, -5.0)
+        for (split, doc_id, chunk), count in query.items()
+        for rank in range(count)
+    ]
+    names = ["split", "doc_id", "query_chunk", "rank", "candidate_logprob", "local_logprob"]
+    return pl.DataFrame(rows, schema_overrides={"query_chunk": pl.Int32}, schema=names, orient="row")
+
+
+def test_only_validation_queries_with_other_chunks_to_choose_are_compared():
+    # With a stride of 2, query 9 has chunks 0 to 4 to choose from, query 10 has 0 to 6.
+    found = comparable_queries(
+        made_up_labels({("validation", "a", 9): 4, ("validation", "a", 10): 7, ("train", "b", 30): 2, ("validation", "c", 9): 5}), 2
+    )
+    assert found.rows() == [("a", 9, 4, -3.0, -5.0, 5)]
+
+
+def test_gains_are_what_a_person_computes(chunks, geometry):
+    queries = comparable_queries(made_up_labels({("validation", "a", 38): 6, ("validation", "a", 20): 3, ("validation", "c", 25): 6}), 2)
+    engine = OverlapLM()
+    scored = score_queries(engine, chunks, queries, geometry.chunk_tokens, np.random.default_rng(0))
+    tokens = pl.from_arrow(chunks).select("doc_id", "chunk", "token_ids").rows()
+    text = {(doc_id, chunk): ids for doc_id, chunk, ids in tokens}
+    assert scored["copy_gain"].to_list() == [5.0 / 8] * 3
+
+    planted, random = engine.prompts[:3], engine.prompts[3:]
+    assert all(prefix == suffix for prefix, suffix in planted)
+    ends = np.cumsum(queries["candidates"].to_numpy())
+    for row, end in zip(scored.iter_rows(named=True), ends, strict=True):
+        doc_id, query = row["doc_id"], row["query_chunk"]
+        pairs = {tuple(text[doc_id, j] + text[doc_id, j + 1]) for j in range(last_eligible(query, 2) + 1)}
+        drawn = random[end - row["candidates"] : end]
+        assert {suffix for _, suffix in drawn} == {tuple(text[doc_id, query] + text[doc_id, query + 1])}
+        assert {prefix for prefix, _ in drawn} <= pairs
+        assert len({prefix for prefix, _ in drawn}) == row["candidates"]
+        target, known = text[doc_id, query + 1], text[doc_id, query]
+        best = max(-sum(token not in {*prefix, *known} for token in target) for prefix, _ in drawn)
+        assert row["lead_of_bm25"] == pytest.approx((-3.0 - best) / 8)
+
+
+@pytest.fixture
+def context(tmp_path, chunks, geometry) -> Context:
+    """A corpus in two shards with labels of a random small LM, which ignores what it should read."""
+    config = GPTNeoXConfig(VOCABULARY, 16, 1, 2, 32, max_position_embeddings=32, rotary_pct=0.5)
+    params = jax.tree.map(np.asarray, gpt_neox.init(config, 0))
+    gpt_neox_files.save(tmp_path / "reference_lm", config, params)
+    (tmp_path / "tokenizer").mkdir()
+    for name in ("reference_lm", "tokenizer"):
+        (tmp_path / name / "tokenizer.json").write_text("{}")
+    scoring = Scoring(candidates=3, evaluation_candidates=5)
+    documents = chunks.column("doc_id").to_pylist()
+    for number, (first, last) in enumerate([(0, documents.index("c")), (documents.index("c"), len(documents))]):
+        part = chunks.slice(first, last - first)
+        candidates = pa.concat_tables(mine(part, geometry, Mining(max_candidates=5)))
+        labels = score(part, candidates, geometry, scoring, tmp_path / "tokenizer", tmp_path / "reference_lm")
+        for contract, table in ((CHUNKS, part), (CANDIDATES, candidates), (LABELS, labels)):
+            (tmp_path / contract.name).mkdir(exist_ok=True)
+            write_shard(contract, table, tmp_path / contract.name / f"part-{number:05d}.parquet")
+    for contract in (CHUNKS, CANDIDATES, LABELS):
+        commit(contract, tmp_path / contract.name)
+    say = Messages(io.StringIO())
+    return Context("demo", Corpus(source="x"), None, None, tmp_path, tmp_path / "scratch", Runtime(), say)
+
+
+def run(context, geometry, enforce: bool, queries: int = 12) -> dict:
+    scoring = Scoring(candidates=3, evaluation_candidates=5)
+    make_label_gates(context, geometry, scoring, LabelGates(enforce=enforce, queries=queries, bootstrap_samples=100))
+    return json.loads((context.scratch / "label_gates" / "gates.json").read_text())
+
+
+def test_a_random_lm_fails_and_the_run_may_go_on(context, geometry):
+    result = run(context, geometry, enforce=False)
+    assert (result["split"], result["documents"], result["queries"]) == ("validation", 2, 12)
+    gates = {row["name"]: row for row in result["gates"]}
+    assert list(gates) == ["planted copy", "BM25 over chance", "split-half correlation", "positive rate", "train over validation"]
+    assert abs(gates["planted copy"]["value"]) < 0.1
+    assert not gates["planted copy"]["passed"]
+    labels = pl.read_parquet(context.inputs / "labels" / "*.parquet").filter(pl.col("split") == "validation")
+    assert gates["positive rate"]["value"] == pytest.approx((labels["target_score"] > 0).mean(), abs=1e-6)
+    assert "FAILED" in context.say.stream.getvalue()
+
+
+def test_enforced_gates_end_the_run_by_name(context, geometry):
+    with pytest.raises(Failure, match=r"too weak to train on: .*planted copy.*allow-weak-labels") as failure:
+        run(context, geometry, enforce=True)
+    assert failure.value.code == Exit.CONTRACT
+    assert not (context.scratch / "label_gates").exists()
+
+
+def test_the_seed_decides_the_sample_and_its_limit_its_size(context, geometry):
+    first, again, larger = (run(context, geometry, False, queries) for queries in (12, 12, 10_000))
+    assert first == again
+    assert 12 < larger["queries"] < 10_000
