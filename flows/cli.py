@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from data_contracts.failure import Exit, Failure
 from flows.workspace import ROOT, STATE
+
+if TYPE_CHECKING:
+    from flows.plan import Step
+    from stages.parameters import Configuration
 
 app = App(
     name="rpt",
@@ -104,21 +108,40 @@ KEEP = 'git add params.yaml dvc.lock sources metrics && git commit -m "results"'
 
 
 @app.command
-def plan(*stages: Stages, json_: Json = False) -> int:
-    """Show which stages would be looked at, and why; nothing runs.
+def plan(
+    *stages: Stages,
+    calibrate: Annotated[bool, Parameter(help="measure this machine for about 20 s for the bill of scoring; kept in .run/")] = True,
+    json_: Json = False,
+) -> int:
+    """Show which stages would be looked at, and why; nothing runs. With `scoring` named, also the bill: pairs, tokens, time and price.
 
-    Examples: `./rpt plan`; `./rpt plan scoring --json`
+    Examples: `./rpt plan`; `./rpt plan scoring`; `./rpt plan scoring@demo --no-calibrate --json`
     """
     from flows.execution import prepare
 
-    _, steps = prepare({}, list(stages))
+    configuration, steps = prepare({}, list(stages))
+    named = any(stage.split("@")[0] == "scoring" for stage in stages)
+    bills = _bills(configuration, steps, calibrate) if named else []
     if json_:
-        _out(json.dumps({"stages": [{"stage": step.stage, "stale": step.stale, "reasons": step.reasons} for step in steps]}))
+        rows = [{"stage": step.stage, "stale": step.stale, "reasons": step.reasons} for step in steps]
+        _out(json.dumps({"stages": rows, **({"bills": bills} if named else {})}))
         return Exit.DONE
     for step in steps:
         reasons = "; ".join(step.reasons[:4]) + ("; ..." if len(step.reasons) > 4 else "")
         _out(f"{'run      ' if step.stale else 'unchanged'}  {step.stage:<32}{reasons}")
+    if named:
+        from flows.bill_text import as_text
+
+        _out(f"\n{as_text(bills)}")
     return Exit.DONE
+
+
+def _bills(configuration: Configuration, steps: list[Step], calibrate: bool) -> list[dict]:
+    from flows.bill import bills
+
+    if calibrate and any(step.stale for step in steps):
+        sys.stderr.write("measuring how fast this machine scores takes about 20 s the first time (--no-calibrate leaves it out)\n")
+    return bills(steps, configuration, calibrate)
 
 
 @app.command

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML, YAMLError
 from data_contracts.failure import Exit, Failure
 
 Positive = Field(gt=0)
+Device = Literal["A100", "H100", "H200", "TPUv4"]
 
 
 class Params(BaseModel):
@@ -215,6 +216,18 @@ class Runtime(Params):
     workers: int | None = Field(None, ge=1, description="Ray CPUs of a local Ray; null: all cores")
     object_store_mb: int = Field(256, ge=80, description="shared memory of a local Ray", json_schema_extra={"unit": "MiB"})
     retries: int = Field(1, ge=0, description="times a stage is tried again after a lost worker")
+    budget_hours: float | None = Field(
+        None,
+        ge=0,
+        description="wall time of one run of scoring on one corpus; when it is used up no shard is begun, those begun end, and the run "
+        "stops with exit code 6, to go on when it is run again; null: no limit",
+        json_schema_extra={"unit": "hours"},
+    )
+    prices: dict[Device, float] = Field(
+        {"A100": 1.8, "H100": 3.0, "H200": 3.8, "TPUv4": 3.2},
+        description="of one device, for `rpt plan scoring`; the defaults are round on-demand prices of 2026: put your own",
+        json_schema_extra={"unit": "US dollars an hour"},
+    )
 
 
 class Configuration(Params):

@@ -7,12 +7,16 @@ slots, and each reserves SHARD_MEMORY, so that Ray starts no more of them than a
 A worker that is lost (killed, out of memory) costs its shard, which Ray tries again LOST_WORKER_RETRIES times; an exception is not tried
 again, because it would come again: the shards that failed are named and the stage raises. There is no speculative second copy of a
 slow shard: shards are bounded in size and callers put the largest first, so the last one to end is a small one.
+
+A deadline stops the work between shards: none is begun after it, those begun are finished and kept.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,10 +73,14 @@ def _attach(runtime: Runtime) -> Any:
     return ray
 
 
-def _worker(task: Callable[..., object], shard: str, scratch: Path, arguments: dict, cpus: int) -> None:
+def _worker(task: Callable[..., object], shard: str, scratch: Path, arguments: dict, cpus: int, deadline: float) -> bool:
+    """Whether the shard was written: one that waited for room until the deadline is not begun."""
+    if time.time() >= deadline:
+        return False
     # The tokenizers library would otherwise start a thread for every core in every worker.
     os.environ["RAYON_NUM_THREADS"] = str(cpus)
     task(shard, scratch, **arguments)
+    return True
 
 
 def ray_map(
@@ -85,14 +93,18 @@ def ray_map(
     name: str,
     cpus: int = 1,
     own: Mapping[str, dict] | None = None,
+    deadline: float = math.inf,
+    after_shard: Callable[[], None] = lambda: None,
 ) -> None:
     """Call `task(shard, scratch, **arguments)`, which writes `scratch / shard`, for every shard that is not there yet.
 
     `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means all that a node has;
-    `own` are arguments of single shards.
+    `own` are arguments of single shards. No shard is begun after the `deadline`, in seconds of `time.time()`, which other machines share;
+    `after_shard` is called here after each shard that ends.
 
     Raises:
-        Failure: naming the shards that could not be written; those that could are kept for the next try.
+        Failure: naming the shards that could not be written; those that could are kept for the next try. Exit code 6 if the deadline
+            came first.
     """
     _clear(scratch)
     todo = [shard for shard in shards if not (scratch / shard).exists()]
@@ -106,23 +118,28 @@ def ray_map(
     running: dict[Any, str] = {}
     failed: dict[str, Exception] = {}
     while todo or running:
-        while todo and not failed and len(running) < max(2, 2 * slots // cpus):
+        while todo and not failed and time.time() < deadline and len(running) < max(2, 2 * slots // cpus):
             shard = todo.pop(0)
             given = {**arguments, **own[shard]} if own else arguments
-            running[remote.remote(task, shard, scratch.resolve(), given, cpus)] = shard
+            running[remote.remote(task, shard, scratch.resolve(), given, cpus, deadline)] = shard
         if not running:
             break
         (reference,), _ = ray.wait(list(running), num_returns=1)
         shard = running.pop(reference)
         try:
-            ray.get(reference)
-            done += 1
-            say.progress(done, len(shards), "shards")
+            written = ray.get(reference)
         except Exception as error:
             failed[shard] = error
+            continue
+        if written:
+            done += 1
+            say.progress(done, len(shards), "shards")
+            after_shard()
     if failed:
         raise _explain(name, failed, done, len(shards))
     _clear(scratch)
+    if done < len(shards):
+        raise _stopped(name, done, len(shards))
 
 
 def _clear(scratch: Path) -> None:
@@ -151,3 +168,8 @@ def _explain(work: str, failed: dict[str, Exception], done: int, total: int) -> 
     return Failure(
         what, f"{shard}: {type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED
     )
+
+
+def _stopped(work: str, done: int, total: int) -> Failure:
+    what = f"{work} stopped at its budget ({done} of {total} shards are done and kept)"
+    return Failure(what, "runtime.budget_hours is used up", "run again to go on; raise runtime.budget_hours to go further", Exit.BUDGET)

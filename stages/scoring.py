@@ -99,5 +99,14 @@ def score_pairs(engine: ScoringLM, chunks: pa.Table, rows: pa.Table, chunk_token
 
 
 STAGE = ShardStage(
-    "scoring", score, ("geometry", "scoring"), (CHUNKS, CANDIDATES), LABELS, "labels", sides=("tokenizer", "reference_lm"), cpus=0
+    "scoring",
+    score,
+    ("geometry", "scoring"),
+    (CHUNKS, CANDIDATES),
+    LABELS,
+    "labels",
+    sides=("tokenizer", "reference_lm"),
+    cpus=0,
+    monitor="stages.scoring_monitor",
+    budgeted=True,
 )

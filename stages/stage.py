@@ -39,8 +39,10 @@ class ShardStage:
     """`function(*tables, **sections, **sides) -> table or iterator of tables`; `sides` are directories or files given as Path keywords.
 
     `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel inside. `summary` is given the
-    first artifact read and the one written, and says in Markdown what came out. `after` are places that must be there before the stage may
-    run, of which it reads nothing.
+    first artifact read and the one written, and says in Markdown what came out. `monitor` names a module whose `watch(finished shards,
+    **sections, **sides)` is called by the driver while the stage runs and says in Markdown how it goes, or None; it is named and not
+    imported, so that no figure it draws makes the stage stale. A `budgeted` stage heeds `runtime.budget_hours`.
+    `after` are places that must be there before the stage may run, of which it reads nothing.
     """
 
     name: str
@@ -53,6 +55,8 @@ class ShardStage:
     cpus: int = 1
     summary: Callable[[Artifact, Artifact], str] | None = None
     after: tuple[str, ...] = ()
+    monitor: str | None = None
+    budgeted: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""What scoring costs, as arithmetic: floating-point operations from the reference LM's sizes, hours and prices from those.
+
+A multiplication and an addition are two operations. Only matrix products are counted: norms, activations and embeddings are below 1 %.
+A pair is a prompt of four chunks of m tokens, (c_j, c_j+1, c_q, c_t), of which c_t is scored (paper section 3.2, arXiv 2306.13421). The
+prefix (c_j, c_j+1) is computed once for all pairs that share it, the suffix (c_q, c_t) for every pair, the vocabulary head on the m
+positions that predict c_t.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+from model.gpt_neox_config import GPTNeoXConfig
+from stages.parameters import Device
+
+# Peak operations a second of one device, dense. NVIDIA's data sheets of A100 (SXM), H100 (SXM) and H200; TPU v4: Jouppi et al. 2023,
+# arXiv 2304.01433, table 4, and float32 as six bfloat16 products, which is how XLA computes it at the precision that scoring asks for.
+PEAK_FLOPS: dict[Device, dict[str, float]] = {
+    "A100": {"float16": 312e12, "float32": 19.5e12},
+    "H100": {"float16": 989e12, "float32": 67e12},
+    "H200": {"float16": 989e12, "float32": 67e12},
+    "TPUv4": {"float16": 275e12, "float32": 275e12 / 6},
+}
+UTILISATION = 0.4  # of the peak; a common figure for large matrix products in transformers, not measured with these engines
+LABEL_BYTES = 32  # a row of the labels in Parquet; measured on the demo: 31.2
+
+
+@dataclass(frozen=True)
+class Volume:
+    """How much there is to score: `rows` of labels for `queries`; distinct `pairs`, of which `new_pairs` are not known yet and share
+    `new_prefixes` distinct prefixes."""
+
+    queries: int = 0
+    rows: int = 0
+    pairs: int = 0
+    new_pairs: int = 0
+    new_prefixes: int = 0
+
+    def __add__(self, other: Volume) -> Volume:
+        return Volume(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    def scaled(self, factor: float) -> Volume:
+        """`factor` times as much of everything, rounded."""
+        return Volume(*(round(factor * value) for value in astuple(self)))
+
+
+def layers_flops(config: GPTNeoXConfig, tokens: int, before: int = 0) -> float:
+    """Operations of all layers for `tokens` consecutive tokens that see each other causally and `before` earlier ones.
+
+    A layer's matrices hold 4 D^2 + 2 D F parameters (queries, keys, values, output; feed-forward), each used in one multiply-add a
+    token; attention does two products of width D with every position seen (Kaplan et al. 2020, arXiv 2001.08361, table 1, but causal).
+    """
+    width, inner = config.hidden_size, config.intermediate_size
+    matrices = 2 * (4 * width**2 + 2 * width * inner)
+    attention = 4 * width * (before + (tokens + 1) / 2)
+    return config.num_hidden_layers * tokens * (matrices + attention)
+
+
+def head_flops(config: GPTNeoXConfig, positions: int) -> float:
+    """Operations of the vocabulary head, D x V parameters, on some positions."""
+    return 2.0 * positions * config.hidden_size * config.vocab_size
+
+
+def prefix_flops(config: GPTNeoXConfig, chunk_tokens: int) -> float:
+    """Operations of one prefix of two chunks; its predictions are not needed."""
+    return layers_flops(config, 2 * chunk_tokens)
+
+
+def suffix_flops(config: GPTNeoXConfig, chunk_tokens: int) -> float:
+    """Operations of one suffix of two chunks after a prefix, the head on one chunk."""
+    return layers_flops(config, 2 * chunk_tokens, 2 * chunk_tokens) + head_flops(config, chunk_tokens)
+
+
+def whole_prompt_flops(config: GPTNeoXConfig, chunk_tokens: int) -> float:
+    """Operations of a pair that shares nothing, as prompt log-probabilities usually cost: the head on all positions but the last."""
+    return layers_flops(config, 4 * chunk_tokens) + head_flops(config, 4 * chunk_tokens - 1)
+
+
+def scoring_flops(config: GPTNeoXConfig, chunk_tokens: int, prefixes: float, pairs: float) -> float:
+    """Operations for `pairs` pairs over `prefixes` distinct prefixes."""
+    return prefixes * prefix_flops(config, chunk_tokens) + pairs * suffix_flops(config, chunk_tokens)
+
+
+def scoring_tokens(chunk_tokens: int, prefixes: int, pairs: int) -> int:
+    """Tokens that pass through the layers: two chunks for a prefix, two for a suffix."""
+    return 2 * chunk_tokens * (prefixes + pairs)
+
+
+def device_hours(flops: float, device: Device, dtype: str) -> float:
+    """Hours of one device for so many operations at `UTILISATION` of its peak in `dtype`, float16 or float32."""
+    return flops / (UTILISATION * PEAK_FLOPS[device][dtype]) / 3600

@@ -1,0 +1,83 @@
+"""The bill and the budget of scoring on a tiny corpus, through the command line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+
+@pytest.fixture(scope="module")
+def fresh(project, tmp_path_factory) -> Path:
+    """A copy of the project in which nothing has been run."""
+    root = tmp_path_factory.mktemp("bill") / "project"
+    shutil.copytree(project, root, ignore=shutil.ignore_patterns("artifacts", ".work", ".run", "dvc.lock", "cache", "tmp", "metrics"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def first_bill(fresh, rpt) -> dict:
+    return bill(fresh, rpt, "--no-calibrate")
+
+
+@pytest.fixture(scope="module")
+def mined(fresh, first_bill, rpt) -> Path:
+    done = rpt(fresh, "run", "reference_lm")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return fresh
+
+
+def bill(root: Path, rpt, *options: str) -> dict:
+    done = rpt(root, "plan", "scoring", "--json", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = json.loads(done.stdout)["bills"]
+    assert found["stage"] == "scoring@demo"
+    return found
+
+
+def notes(root: Path) -> list[str]:
+    events = [json.loads(line) for line in (root / ".run" / "events.jsonl").read_text().splitlines()]
+    return [event["markdown"] for event in events if event["event"] == "note" and event["stage"] == "scoring@demo"]
+
+
+def test_before_anything_has_run_the_bill_is_an_estimate_and_says_so(first_bill):
+    assert not first_bill["exact"]
+    assert "source files" in first_bill["basis"]
+    assert first_bill["pairs"]["new"] == first_bill["pairs"]["all"] > 0
+    assert first_bill["here"] is None
+
+
+def test_budget_stops_and_goes_on_and_the_bill_is_what_was_scored(mined, first_bill, rpt):
+    asked = bill(mined, rpt)
+    assert asked["exact"]
+    assert asked["pairs"]["known"] == 0
+    assert asked["pairs"]["all"] / 3 < first_bill["pairs"]["all"] < 3 * asked["pairs"]["all"]
+    assert asked["here"]["seconds"] > 0
+    assert 0 < asked["here"]["measured"]["pairs"] <= asked["pairs"]["new"]
+    assert set(asked["devices"]) == {"A100", "H100", "H200", "TPUv4"}
+
+    measured = (mined / ".run" / "calibration.json").read_text()
+    assert bill(mined, rpt)["here"] == asked["here"], "measured once"
+    assert (mined / ".run" / "calibration.json").read_text() == measured
+
+    stopped = rpt(mined, "run", "scoring", "-o", "runtime.budget_hours=0.0")
+    assert stopped.returncode == 6, stopped.stdout + stopped.stderr
+    assert "stopped at its budget (0 of" in stopped.stderr
+    assert not (mined / "artifacts/demo/labels").exists()
+
+    done = rpt(mined, "run", "scoring", "-o", "runtime.budget_hours=null")
+    assert done.returncode == 0, done.stdout + done.stderr
+    labels = pl.read_parquet(mined / "artifacts/demo/labels/*.parquet")
+    assert asked["label_rows"] == len(labels)
+    assert asked["pairs"]["new"] == len(labels) + labels.select("doc_id", "query_chunk").n_unique()
+    assert f"from {len(labels):,} candidates" in notes(mined)[-1]
+    assert bill(mined, rpt)["pairs"] == {"all": asked["pairs"]["all"], "known": asked["pairs"]["all"], "new": 0}
+
+
+def test_the_bill_for_a_person_names_its_assumptions(mined, rpt):
+    shown = rpt(mined, "plan", "scoring", "--no-calibrate")
+    assert shown.returncode == 0, shown.stderr
+    assert "scoring@demo: counted in the candidates" in shown.stdout
+    assert "40% of their peak" in shown.stdout
+    assert "scoring@demo" not in json.loads(rpt(mined, "plan", "--json").stdout).get("bills", [])

@@ -1,0 +1,94 @@
+"""Pairs counted before scoring are the pairs that an engine is then given; estimates come near them."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data_contracts.candidates import CANDIDATES
+from data_contracts.contract import commit, open_artifact, write_shard
+from stages import scoring_volume
+from stages.cost import Volume
+from stages.mining import mine
+from stages.parameters import Mining, Scoring
+from stages.scoring import chosen_rows, score_pairs
+
+SCORING = Scoring(candidates=3, evaluation_candidates=6, query_fraction=0.7)
+LENGTHS = {"test": 41, "train": 90}
+
+
+class CountingLM:
+    """Gives every pair the same score and remembers what it was given."""
+
+    def __init__(self):
+        self.given = Volume()
+
+    def score(self, prefixes, suffixes, pairs, progress=None):
+        self.given += Volume(new_pairs=len(pairs), new_prefixes=len(np.unique(pairs[:, 0])))
+        return np.zeros((len(pairs), 2), np.float32)
+
+
+@pytest.fixture
+def shards(make_chunks, geometry):
+    """(chunks, candidates) of three shards, each a test and a train document and a bit of a chunk more."""
+    generator = np.random.default_rng(1)
+    found = []
+    for number in range(3):
+        documents = {f"{split}{number}": (split, generator.integers(1, 60, 8 * length + 3)) for split, length in LENGTHS.items()}
+        chunks = make_chunks(documents)
+        found.append((chunks, pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=20)))))
+    return found
+
+
+@pytest.fixture
+def candidates(shards, tmp_path):
+    for number, (_, table) in enumerate(shards):
+        write_shard(CANDIDATES, table, tmp_path / f"part-{number:05d}.parquet")
+    commit(CANDIDATES, tmp_path)
+    return open_artifact(CANDIDATES, tmp_path)
+
+
+def test_counted_pairs_and_prefixes_are_those_an_engine_is_given(shards, candidates):
+    volume, whole = scoring_volume.counted(candidates, SCORING)
+    engine, rows = CountingLM(), 0
+    for chunks, table in shards:
+        chosen = chosen_rows(table, SCORING)
+        score_pairs(engine, chunks, chosen, 8)
+        rows += chosen.num_rows
+    assert whole
+    assert (volume.new_pairs, volume.new_prefixes) == (engine.given.new_pairs, engine.given.new_prefixes)
+    assert volume.rows == rows
+    assert volume.pairs == rows + volume.queries, "a candidate is never the local context"
+
+
+def test_pairs_that_are_known_cost_nothing(shards):
+    pairs, rows = scoring_volume.pairs_wanted(shards[0][1], SCORING)
+    known = np.arange(pairs.num_rows) % 4 == 0
+    some, none = scoring_volume.volume_of(pairs, rows, known), scoring_volume.volume_of(pairs, rows, ~np.zeros(len(known), bool))
+    assert some.pairs == pairs.num_rows
+    assert some.new_pairs == (~known).sum()
+    assert (none.new_pairs, none.new_prefixes) == (0, 0)
+
+
+def test_a_part_of_a_large_corpus_is_scaled_up(candidates, monkeypatch):
+    exact, _ = scoring_volume.counted(candidates, SCORING)
+    monkeypatch.setattr(scoring_volume, "COUNTED_ROWS", 1)
+    part, whole = scoring_volume.counted(candidates, SCORING)
+    assert not whole
+    assert part.pairs == pytest.approx(exact.pairs, rel=0.1)
+
+
+def test_an_estimate_from_lengths_is_near_what_is_counted(candidates, geometry):
+    everything = SCORING.model_copy(update={"query_fraction": 1.0})
+    lengths = [item for _ in range(3) for item in LENGTHS.items()]
+    exact, _ = scoring_volume.counted(candidates, everything)
+    guess = scoring_volume.estimated(lengths, geometry, everything)
+    assert guess == exact
+    sampled = scoring_volume.estimated(lengths, geometry, SCORING)
+    assert sampled.pairs == pytest.approx(scoring_volume.counted(candidates, SCORING)[0].pairs, rel=0.15)
+
+
+@pytest.mark.parametrize("full", [0, 1, 2, 16, 17])
+def test_documents_too_short_for_any_query_ask_for_nothing(geometry, full):
+    volume = scoring_volume.estimated([("train", full), ("test", min(full, 4))], geometry, SCORING)
+    assert volume.pairs == volume.rows + volume.queries >= 0
+    assert (volume.pairs == 0) == (full < 16)
