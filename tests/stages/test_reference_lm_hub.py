@@ -1,0 +1,210 @@
+"""A reference LM from the hub, fetched by the stage itself from a local server that answers as huggingface.co does."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from data_contracts.failure import Exit, Failure
+from flows.overrides import apply_overrides
+from model import gpt_neox, gpt_neox_files
+from model.gpt_neox_config import GPTNeoXConfig
+from stages.report import reference_lm_section
+from stages.tokenizer import train_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CONFIG = GPTNeoXConfig(300, 16, 2, 2, 32, max_position_embeddings=256, rotary_pct=0.5)
+
+
+class Hub(ThreadingHTTPServer):
+    """One repository `org/lm` at one commit; `asked` are the files that were asked for."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def _answer(self, with_body: bool) -> None:
+        path = self.path.split("?")[0]
+        tree, file = f"/api/models/org/lm/tree/{COMMIT}", f"/org/lm/resolve/{COMMIT}/"
+        if path == tree:
+            rows = [{"type": "file", "path": name, "size": len(body), "oid": _etag(body)} for name, body in self.server.files.items()]
+            self._send(json.dumps(rows).encode(), with_body)
+        elif path.startswith(file) and (name := path.removeprefix(file)) in self.server.files:
+            self.server.asked.append(name)
+            self._send(self.server.files[name], with_body)
+        else:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RevisionNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def _send(self, body: bytes, with_body: bool) -> None:
+        self.send_response(200)
+        headers = {"Content-Length": len(body), "ETag": f'"{_etag(body)}"', "X-Repo-Commit": COMMIT, "Content-Type": "application/json"}
+        for name, value in headers.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the tests look at `asked`."""
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.sha1(body).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> dict[str, bytes]:
+    """The files of a repository: weights in two shards, the tokenizer laid out otherwise than ours, and some that are not to be fetched."""
+    directory = tmp_path_factory.mktemp("model")
+    gpt_neox_files.save(directory, CONFIG, jax.tree.map(np.asarray, gpt_neox.init(CONFIG, 0)))
+    tensors = load_file(directory / "model.safetensors")
+    (directory / "model.safetensors").unlink()
+    for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), 1):
+        save_file({name: tensors[name] for name in names}, directory / f"model-{number:05d}-of-00002.safetensors")
+    (directory / "model.safetensors.index.json").write_text("{}")
+    tokenizer = train_tokenizer(iter(["a text to train on, twice over: a text to train on"]), 300)
+    (directory / "tokenizer.json").write_text(tokenizer.to_str(pretty=False))
+    for name in ("pytorch_model.bin", "modeling_evil.py", "README.md"):
+        (directory / name).write_text("not to be fetched")
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.fixture
+def hub(model) -> Iterator[Hub]:
+    server = Hub()
+    server.files = dict(model)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def place(tmp_path, model) -> Path:
+    """A workspace with the demo's parameters and a tokenizer."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    tokenizer = tmp_path / "artifacts" / "demo" / "tokenizer" / "tokenizer.json"
+    tokenizer.parent.mkdir(parents=True)
+    tokenizer.write_text(json.dumps(json.loads(model["tokenizer.json"]), indent=4))
+    return tmp_path
+
+
+def run(place: Path, hub: Hub, revision: str | None = COMMIT, **environment: str) -> tuple[int, str]:
+    """(exit code, reason) of the stage."""
+    chosen = {"source": "hub", "name": "org/lm", "revision": revision}
+    apply_overrides(place / "params.yaml", {f"reference_lm.{key}": value for key, value in chosen.items()})
+    known = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(place / "hub"), "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages", "reference_lm", "demo"]
+    environment = {**os.environ, **known, **environment}
+    done = subprocess.run(command, cwd=place, env=environment, text=True, capture_output=True, check=False, timeout=120)
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["code"] == done.returncode
+    return done.returncode, outcome["reason"] + done.stderr
+
+
+def weights_asked(hub: Hub) -> list[str]:
+    return [name for name in hub.asked if "safetensors" in name]
+
+
+def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
+    assert run(place, hub)[0] == 0
+    artifact = place / "artifacts" / "demo" / "reference_lm"
+    wanted = {name for name in model if "safetensors" in name} | {"config.json", "tokenizer.json"}
+    assert {path.name for path in artifact.iterdir()} == wanted == set(hub.asked)
+    assert not any(path.is_symlink() for path in artifact.iterdir())
+    assert (artifact / "tokenizer.json").read_bytes() == (artifact.parent / "tokenizer" / "tokenizer.json").read_bytes()
+    config, params = gpt_neox_files.load(artifact)
+    assert config == CONFIG
+    jax.tree.map(np.testing.assert_array_equal, params, gpt_neox.init(CONFIG, 0))
+    known = reference_lm_section(artifact)
+    assert (known["parameters"], known["steps"], known["curve"]) == (sum(leaf.size for leaf in jax.tree.leaves(params)), None, [])
+
+    hub.asked.clear()
+    assert run(place, hub, HF_HUB_OFFLINE="1")[0] == 0
+    assert not hub.asked
+    assert {path.name for path in artifact.iterdir()} == wanted
+
+
+def test_another_tokenizer_is_refused_before_the_weights_are_downloaded(place, hub):
+    hub.files["tokenizer.json"] = train_tokenizer(iter(["quite another text"]), 300).to_str().encode()
+    code, reason = run(place, hub)
+    assert code == 3
+    assert "set tokenization.tokenizer to org/lm" in reason
+    assert not weights_asked(hub)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map"),
+        ({"architectures": ["LlamaForCausalLM"]}, "LlamaForCausalLM"),
+        ({"max_position_embeddings": 255}, "prompts of 255 tokens from 300, the corpus needs 256 from"),
+        ({"vocab_size": 10}, "256 tokens from 10"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_refused_before_the_weights_are_downloaded(place, hub, change, words):
+    hub.files["config.json"] = json.dumps(json.loads(hub.files["config.json"]) | change).encode()
+    code, reason = run(place, hub)
+    assert (code, words in reason) == (2, True), reason
+    assert not weights_asked(hub)
+
+
+def test_pickled_weights_are_refused_with_a_remedy(place, hub):
+    hub.files = {name: body for name, body in hub.files.items() if "safetensors" not in name}
+    code, reason = run(place, hub)
+    assert code == 2
+    assert "safe_serialization" in reason
+    assert "pytorch_model.bin" not in hub.asked
+
+
+def test_a_model_without_a_commit_is_not_asked_for(place, hub):
+    code, reason = run(place, hub, None)
+    assert code == 2
+    assert "https://huggingface.co/org/lm/commits/main" in reason
+    assert not hub.asked
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT[:-1], COMMIT.upper()])
+def test_only_a_commit_is_a_revision(place, revision):
+    with pytest.raises(Failure, match="40 hex digits") as failure:
+        apply_overrides(place / "params.yaml", {"reference_lm.revision": revision})
+    assert failure.value.code == Exit.USAGE
+
+
+def test_an_unknown_commit_is_no_traceback(place, hub):
+    code, reason = run(place, hub, "f" * 40)
+    assert code == 5
+    assert "org/lm at ffffffffffff could not be downloaded" in reason
