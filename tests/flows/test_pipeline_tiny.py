@@ -81,7 +81,8 @@ def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert active(finished) == {"scoring@demo"}
     assert rpt(finished, "run").returncode == 0
-    assert active(finished) == {"semantic_supervision@demo", "training@demo-rpt_sem", "evaluation@demo-rpt_sem", "report@demo"}
+    rest = {"label_gates@demo", "semantic_supervision@demo", "training@demo-rpt_sem", "evaluation@demo-rpt_sem", "report@demo"}
+    assert active(finished) == rest
 
 
 def test_going_back_restores_from_the_cache(finished, rpt):
@@ -89,6 +90,23 @@ def test_going_back_restores_from_the_cache(finished, rpt):
     touched = results(finished)
     assert touched["scoring@demo"] == "restored"
     assert "ran" not in set(touched.values())
+
+
+def test_nothing_trains_on_weak_labels_unasked(finished, rpt):
+    page = (finished / "artifacts/demo/report/index.html").read_text()
+    assert "Weak labels: A query and its target" in page
+    gates = finished / "artifacts/demo/label_gates/gates.json"
+    before = gates.read_bytes()
+    refused = rpt(finished, "run", "-o", "label_gates.enforce=true")
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    assert "label_gates@demo: the labels of demo are too weak to train on: planted copy" in refused.stderr
+    assert "--allow-weak-labels" in refused.stderr
+    assert not gates.exists()
+    allowed = rpt(finished, "run", "--allow-weak-labels")
+    assert allowed.returncode == 0, allowed.stdout + allowed.stderr
+    assert gates.read_bytes() == before
+    assert "ran" not in set(results(finished).values())
+    assert "enforce: false" in (finished / "params.yaml").read_text()
 
 
 @pytest.mark.parametrize(

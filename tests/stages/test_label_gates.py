@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -19,7 +20,8 @@ from model.gpt_neox_config import GPTNeoXConfig
 from stages.label_gates import comparable_queries, make_label_gates, score_queries
 from stages.messages import Messages
 from stages.mining import mine
-from stages.parameters import Corpus, LabelGates, Mining, Runtime, Scoring
+from stages.parameters import Corpus, Geometry, LabelGates, Mining, Runtime, Scoring
+from stages.reference_lm_training import train
 from stages.scoring import score
 from stages.stage import Context
 
@@ -88,28 +90,33 @@ def test_gains_are_what_a_person_computes(chunks, geometry):
         assert row["lead_of_bm25"] == pytest.approx((-3.0 - best) / 8)
 
 
-@pytest.fixture
-def context(tmp_path, chunks, geometry) -> Context:
-    """A corpus in two shards with labels of a random small LM, which ignores what it should read."""
-    config = GPTNeoXConfig(VOCABULARY, 16, 1, 2, 32, max_position_embeddings=32, rotary_pct=0.5)
-    params = jax.tree.map(np.asarray, gpt_neox.init(config, 0))
-    gpt_neox_files.save(tmp_path / "reference_lm", config, params)
-    (tmp_path / "tokenizer").mkdir()
+CONFIG = GPTNeoXConfig(VOCABULARY, 32, 2, 2, 64, max_position_embeddings=32, rotary_pct=0.5)
+
+
+def make_context(place: Path, chunks: pa.Table, geometry: Geometry, params: gpt_neox.Params) -> Context:
+    """A corpus in two shards with labels of the LM with these parameters."""
+    gpt_neox_files.save(place / "reference_lm", CONFIG, params)
+    (place / "tokenizer").mkdir()
     for name in ("reference_lm", "tokenizer"):
-        (tmp_path / name / "tokenizer.json").write_text("{}")
+        (place / name / "tokenizer.json").write_text("{}")
     scoring = Scoring(candidates=3, evaluation_candidates=5)
     documents = chunks.column("doc_id").to_pylist()
     for number, (first, last) in enumerate([(0, documents.index("c")), (documents.index("c"), len(documents))]):
         part = chunks.slice(first, last - first)
         candidates = pa.concat_tables(mine(part, geometry, Mining(max_candidates=5)))
-        labels = score(part, candidates, geometry, scoring, tmp_path / "tokenizer", tmp_path / "reference_lm")
+        labels = score(part, candidates, geometry, scoring, place / "tokenizer", place / "reference_lm")
         for contract, table in ((CHUNKS, part), (CANDIDATES, candidates), (LABELS, labels)):
-            (tmp_path / contract.name).mkdir(exist_ok=True)
-            write_shard(contract, table, tmp_path / contract.name / f"part-{number:05d}.parquet")
+            (place / contract.name).mkdir(exist_ok=True)
+            write_shard(contract, table, place / contract.name / f"part-{number:05d}.parquet")
     for contract in (CHUNKS, CANDIDATES, LABELS):
-        commit(contract, tmp_path / contract.name)
-    say = Messages(io.StringIO())
-    return Context("demo", Corpus(source="x"), None, None, tmp_path, tmp_path / "scratch", Runtime(), say)
+        commit(contract, place / contract.name)
+    return Context("demo", Corpus(source="x"), None, None, place, place / "scratch", Runtime(), Messages(io.StringIO()))
+
+
+@pytest.fixture
+def context(tmp_path, chunks, geometry) -> Context:
+    """Labels of an LM that has learnt nothing."""
+    return make_context(tmp_path, chunks, geometry, jax.tree.map(np.asarray, gpt_neox.init(CONFIG, 0)))
 
 
 def run(context, geometry, enforce: bool, queries: int = 12) -> dict:
@@ -128,6 +135,15 @@ def test_a_random_lm_fails_and_the_run_may_go_on(context, geometry):
     labels = pl.read_parquet(context.inputs / "labels" / "*.parquet").filter(pl.col("split") == "validation")
     assert gates["positive rate"]["value"] == pytest.approx((labels["target_score"] > 0).mean(), abs=1e-6)
     assert "FAILED" in context.say.stream.getvalue()
+
+
+def test_an_lm_that_copies_passes_the_planted_copy(tmp_path, chunks, geometry):
+    first_half = np.random.default_rng(0).integers(1, VOCABULARY, (240 * 64, 16)).astype(np.int32)
+    params = train(CONFIG, np.concatenate([first_half, first_half], axis=1), 240, 64, 1e-2, 0)
+    gate = run(make_context(tmp_path, chunks, geometry, params), geometry, enforce=False)["gates"][0]
+    assert gate["name"] == "planted copy"
+    assert gate["passed"]
+    assert gate["value"] > 2
 
 
 def test_enforced_gates_end_the_run_by_name(context, geometry):
