@@ -99,8 +99,10 @@ def ray_map(
     """Call `task(shard, scratch, **arguments)`, which writes `scratch / shard`, for every shard that is not there yet.
 
     `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means all there are; `own`
-    are arguments of single shards. No shard is begun after the `deadline`, in seconds of `time.time()`, which other machines share;
-    `after_shard` is called here after each shard that ends.
+    are arguments of single shards.
+
+    No shard is begun after the `deadline`, in seconds of `time.time()`, which other machines share; `after_shard` is called in this
+    process after each shard that ends.
 
     Raises:
         Failure: naming the shards that could not be written; those that could are kept for the next try. Exit code 6 if the deadline
