@@ -15,7 +15,7 @@ import pyarrow as pa
 from data_contracts.candidates import LABELS
 from data_contracts.contract import read_rows
 from reports.labels import best_by_k, positive_rates
-from stages.parameters import Geometry, Scoring
+from stages.parameters import Geometry
 
 SAMPLE_ROWS, SAMPLE_SHARDS = 200_000, 64
 SHOWN_K = (1, 2, 5, 10, 20)
@@ -24,8 +24,8 @@ FEWEST_POSITIVE, MOST_POSITIVE = 0.01, 0.90
 COLUMNS = ["doc_id", "split", "query_chunk", "rank", "local_logprob", "target_score"]
 
 
-def watch(finished: list[Path], geometry: Geometry, scoring: Scoring, tokenizer: Path, reference_lm: Path) -> str | None:
-    """Markdown on the labels so far, from finished label shards; None as long as they hold no label.
+def watch(finished: list[Path], geometry: Geometry, reference_lm: Path, **_: object) -> str | None:
+    """Markdown on the labels so far, from finished label shards; None as long as they hold no label. Needs no other arguments of scoring.
 
     Raises:
         Failure: (exit code 3) if a shard cannot be read.

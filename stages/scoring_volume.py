@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import Artifact, read_columns
@@ -17,36 +17,32 @@ from stages.parameters import Geometry, Scoring
 from stages.scoring import chosen_rows
 
 PAIR = ["doc_id", "query_chunk", "candidate_chunk"]
+COLUMNS = [*PAIR, "split", "query_form", "rank"]
 COUNTED_ROWS = 20_000_000  # about 10 s
 
 
-def pairs_wanted(candidates: pa.Table, scoring: Scoring) -> tuple[pa.Table, int]:
-    """The distinct pairs (doc_id, query_chunk, candidate_chunk) that the labels of one shard need, and how many label rows that is.
-
-    The local context of a query is one of its pairs: candidate i - 2.
-    """
-    rows = chosen_rows(candidates, scoring).select(PAIR)
-    queries = rows.group_by(PAIR[:2]).aggregate([])
-    local = queries.append_column(rows.schema.field(PAIR[2]), pc.subtract(queries.column("query_chunk"), pa.scalar(2, pa.int32())))
-    return pa.concat_tables([rows, local]).group_by(PAIR).aggregate([]), rows.num_rows
+def pairs_wanted(rows: pa.Table) -> pl.DataFrame:
+    """The distinct pairs (doc_id, query_chunk, candidate_chunk) that label `rows` need; i - 2, the local context, is one of each query."""
+    asked = pl.DataFrame(pl.from_arrow(rows.select(PAIR)))
+    return pl.concat([asked, asked.with_columns(candidate_chunk=pl.col("query_chunk") - 2)]).unique()
 
 
-def volume_of(pairs: pa.Table, rows: int, known: np.ndarray) -> Volume:
-    """What one shard asks for. `known` [n] says which of its pairs have been scored before and cost nothing."""
-    new = pairs.filter(pa.array(~known))
-    queries, prefixes = pairs.group_by(PAIR[:2]).aggregate([]), new.group_by([PAIR[0], PAIR[2]]).aggregate([])
-    return Volume(queries.num_rows, rows, pairs.num_rows, new.num_rows, prefixes.num_rows)
+def volume_of(rows: int, wanted: pl.DataFrame, known: pl.DataFrame) -> Volume:
+    """What one shard of `rows` labels asks for. Pairs that are `known` have been scored before and cost nothing."""
+    new = wanted.join(known, on=PAIR, how="anti")
+    queries, prefixes = wanted.select(PAIR[:2]).n_unique(), new.select("doc_id", "candidate_chunk").n_unique()
+    return Volume(queries, rows, len(wanted), len(new), prefixes)
 
 
 def counted(candidates: Artifact, scoring: Scoring) -> tuple[Volume, bool]:
     """What all shards ask for, and whether every shard was counted: of more than `COUNTED_ROWS` candidates only some shards are."""
-    columns = ["doc_id", "split", "query_form", "query_chunk", "candidate_chunk", "rank"]
     total, read = Volume(), 0
     for shard in _spread(list(candidates.shards)):
-        table = read_columns(CANDIDATES, candidates.directory / shard, columns)
-        pairs, rows = pairs_wanted(table, scoring)
+        table = read_columns(CANDIDATES, candidates.directory / shard, COLUMNS)
+        rows = chosen_rows(table, scoring)
+        wanted = pairs_wanted(rows)
         # Nothing outlives a run yet but whole label artifacts, so every pair of a stale one is new.
-        total += volume_of(pairs, rows, known=np.zeros(pairs.num_rows, bool))
+        total += volume_of(rows.num_rows, wanted, known=wanted.clear())
         read += table.num_rows
         if read >= COUNTED_ROWS:
             break

@@ -61,11 +61,12 @@ def test_counted_pairs_and_prefixes_are_those_an_engine_is_given(shards, candida
 
 
 def test_pairs_that_are_known_cost_nothing(shards):
-    pairs, rows = scoring_volume.pairs_wanted(shards[0][1], SCORING)
-    known = np.arange(pairs.num_rows) % 4 == 0
-    some, none = scoring_volume.volume_of(pairs, rows, known), scoring_volume.volume_of(pairs, rows, ~np.zeros(len(known), bool))
-    assert some.pairs == pairs.num_rows
-    assert some.new_pairs == (~known).sum()
+    rows = chosen_rows(shards[0][1], SCORING)
+    wanted = scoring_volume.pairs_wanted(rows)
+    some = scoring_volume.volume_of(rows.num_rows, wanted, wanted.gather_every(4))
+    none = scoring_volume.volume_of(rows.num_rows, wanted, wanted)
+    assert some.pairs == none.pairs == len(wanted)
+    assert some.new_pairs == len(wanted) - len(wanted.gather_every(4))
     assert (none.new_pairs, none.new_prefixes) == (0, 0)
 
 
