@@ -137,7 +137,11 @@ class Scoring(Params):
     evaluation_candidates: int = Field(ge=1, description="the same for validation and test")
     query_fraction: float = Field(1.0, gt=0, le=1, description="share of train queries labelled, chosen by hash: the largest lever on cost")
     evaluation_query_fraction: float = Field(1.0, gt=0, le=1, description="the same for validation and test")
-    engine: Literal["jax"] = "jax"
+    engine: Literal["auto", "vllm", "jax"] = Field(
+        "jax",
+        description="what runs the reference LM; auto: vllm if it is installed, there is a CUDA GPU and chunks have 64 tokens, else jax, "
+        "decided before a run and written in its place",
+    )
 
 
 class Packing(Params):
@@ -191,6 +195,7 @@ class Runtime(Params):
     workers: int | None = Field(None, ge=1, description="Ray CPUs of a local Ray; null: all cores")
     object_store_mb: int = Field(256, ge=80, description="shared memory of a local Ray", json_schema_extra={"unit": "MiB"})
     retries: int = Field(1, ge=0, description="times a stage is tried again after a lost worker")
+    ledger: str = Field("ledger", min_length=1, description="directory of the label store, which may serve several checkouts")
 
 
 class Configuration(Params):
