@@ -7,6 +7,7 @@ Equal rows give equal bytes: nothing here depends on a clock, a host or a worker
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import itertools
 import json
@@ -195,19 +196,28 @@ def _identify(contract: Contract, metadata: Mapping[bytes, bytes] | None, path: 
         raise contract.violated(str(path), f"it says it is `{found[0]}` v{found[1]}")
 
 
-def _row_groups(contract: Contract, path: Path, begin: int, end: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
+def _row_groups(
+    contract: Contract, path: Path, begin: int, end: int, columns: list[str] | None = None, documents: list[str] | None = None
+) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
             _identify(contract, file.schema_arrow.metadata, path)
             first = 0
             for group in range(file.num_row_groups):
                 last = first + file.metadata.row_group(group).num_rows
-                if first < end and last > begin:
+                if first < end and last > begin and (documents is None or _may_hold(file.metadata.row_group(group), documents)):
                     rows = file.read_row_group(group, columns)
                     yield rows.slice(max(begin - first, 0), min(end, last) - max(begin, first))
                 first = last
     except (OSError, pa.ArrowException) as error:
         raise contract.violated(str(path), f"unreadable: {error}") from error
+
+
+def _may_hold(group: pq.RowGroupMetaData, documents: list[str]) -> bool:
+    """Whether the range of doc_id, the first column, takes in one of `documents`, which are sorted."""
+    ids = group.column(0).statistics
+    at = bisect.bisect_left(documents, ids.min)
+    return at < len(documents) and documents[at] <= ids.max
 
 
 def read_rows(contract: Contract, path: Path, begin: int, end: int) -> Iterator[pa.Table]:
@@ -217,6 +227,11 @@ def read_rows(contract: Contract, path: Path, begin: int, end: int) -> Iterator[
         Failure: (exit code 3) if the file cannot be read or is of another contract.
     """
     yield from _row_groups(contract, path, begin, end)
+
+
+def read_documents(contract: Contract, path: Path, doc_ids: Iterable[str]) -> Iterator[pa.Table]:
+    """The row groups that may hold rows of `doc_ids`: of a shard whose rows are sorted by doc_id, few others; raises like `read_rows`."""
+    yield from _row_groups(contract, path, 0, 2**62, documents=sorted(doc_ids))
 
 
 def read_columns(contract: Contract, path: Path, columns: list[str]) -> pa.Table:

@@ -22,6 +22,8 @@ from flows.workspace import ROOT, child_environment
 from infra.leash import leashed, release
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.cost import LABEL_BYTES, PEAK_FLOPS, UTILISATION, Volume, device_hours, scoring_flops, scoring_tokens
+from stages.engines.choice import make_engine
+from stages.ledger import Ledger
 from stages.parameters import Configuration
 from stages.scoring_volume import counted, estimated
 
@@ -71,7 +73,8 @@ def _volume(corpus: str, fresh: set[str], configuration: Configuration) -> tuple
     """(what there is to score, whether it was counted whole, what that was taken from)."""
     home, geometry, scoring = ROOT / "artifacts" / corpus, configuration.geometry, configuration.scoring
     if f"mining@{corpus}" in fresh:
-        volume, whole = counted(open_artifact(CANDIDATES, home / "candidates"), scoring)
+        ledger = _ledger(corpus, configuration) if f"reference_lm@{corpus}" in fresh else None
+        volume, whole = counted(open_artifact(CANDIDATES, home / "candidates"), scoring, ledger)
         return volume, whole, "counted in the candidates" if whole else "counted in a part of the candidates and scaled up"
     if f"chunking@{corpus}" in fresh:
         return estimated(_lengths_in_chunks(home / "chunks"), geometry, scoring), False, f"estimated from the chunks; {SOON}"
@@ -81,6 +84,12 @@ def _volume(corpus: str, fresh: set[str], configuration: Configuration) -> tuple
         return estimated(lengths, geometry, scoring), False, f"estimated from the characters of the documents; {SOON}"
     lengths = ((split, int(length / characters)) for split, length in _characters_of_sources(corpus, configuration))
     return estimated(lengths, geometry, scoring), False, f"estimated from the size of the source files, uncompressed text or not; {SOON}"
+
+
+def _ledger(corpus: str, configuration: Configuration) -> Ledger:
+    """What the engine that would score the corpus has scored before."""
+    engine = make_engine(configuration.scoring.engine, ROOT / "artifacts" / corpus / "reference_lm")
+    return Ledger(ROOT / configuration.runtime.ledger, {**engine.identity(), "chunk_tokens": configuration.geometry.chunk_tokens})
 
 
 def _lengths_in_chunks(directory: Path) -> Iterator[tuple[str, int]]:

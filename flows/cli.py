@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -172,6 +173,49 @@ def verify(*, json_: Json = False) -> int:
             _out(problem)
         _out(f"{len(problems)} problems" if problems else "every shard is as its manifest and contract say")
     return Exit.CONTRACT if problems else Exit.DONE
+
+
+ledger = App(name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice.")
+app.command(ledger)
+
+
+@ledger.command
+def stats(*, json_: Json = False) -> int:
+    """Show the scorers, pairs and bytes that the ledger holds, and its corrupt files, which the next scoring replaces."""
+    from flows.ledger import stats as engines
+    from stages.parameters import load
+
+    rows = engines(ROOT / load(ROOT / "params.yaml").runtime.ledger)
+    if json_:
+        _out(json.dumps({"engines": rows}))
+        return Exit.DONE
+    for row in rows:
+        scorer = row["scorer"] or {}
+        name = " ".join(str(scorer.get(key, "?")) for key in ("engine", "version", "device", "dtype"))
+        _out(f"{row['digest']}  {name:<28}{row['pairs']:>14,} pairs{row['files']:>6} files{row['bytes'] / 1e6:>10.1f} MB")
+        for file in row["corrupt"]:
+            _out(f"  corrupt: {file}")
+    if not rows:
+        _out("nothing yet; `./rpt run scoring` fills it, `./rpt ledger rebuild` restores it from labels")
+    return Exit.DONE
+
+
+@ledger.command
+def rebuild(*labels: Annotated[Path, Parameter(help="label artifacts; none means all of this workspace")]) -> int:
+    """Put the scored pairs of label artifacts back into the ledger, so that scoring again costs nothing.
+
+    Examples: `./rpt ledger rebuild`; `./rpt ledger rebuild artifacts/demo/labels`
+    """
+    from flows.ledger import rebuild as restore
+    from stages.parameters import load
+
+    places = labels or sorted(path.parent for path in (ROOT / "artifacts").glob("*/labels/manifest.json"))
+    if not places:
+        raise Failure("there is nothing to rebuild from", "artifacts/ holds no labels", "`dvc pull` them, or name a directory", Exit.USAGE)
+    root = ROOT / load(ROOT / "params.yaml").runtime.ledger
+    for place in places:
+        _out(f"{place}: {restore(root, place):,} pairs added")
+    return Exit.DONE
 
 
 @app.command

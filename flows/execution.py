@@ -22,6 +22,7 @@ from flows.profiles import use_profile
 from flows.status import verify_all
 from flows.workspace import ROOT, STATE, child_environment
 from infra.leash import release
+from stages.engines.choice import automatic_engine
 from stages.inventory import write_inventories
 from stages.parameters import Configuration, load
 from stages.stage import RAY_STAGES
@@ -51,7 +52,7 @@ class EventLog:
 def prepare(
     overrides: dict[str, object], stages: list[str], profile: str | None = None, force: bool = False
 ) -> tuple[Configuration, list[Step]]:
-    """Write the profile, then the overrides, into params.yaml, bring the inventories up to date, and plan.
+    """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring the inventories up to date, and plan.
 
     Raises:
         Failure: for a wrong profile, parameter or stage, or a corpus without input.
@@ -59,10 +60,20 @@ def prepare(
     if profile:
         use_profile(ROOT / "params.yaml", profile, force)
     apply_overrides(ROOT / "params.yaml", overrides)
-    configuration = load(ROOT / "params.yaml")
+    configuration = _with_an_engine(load(ROOT / "params.yaml"))
     with contextlib.chdir(ROOT):
         write_inventories(configuration)
     return configuration, make_plan(read_state(), stages)
+
+
+def _with_an_engine(configuration: Configuration) -> Configuration:
+    """The configuration with `scoring.engine: auto` replaced, here and in params.yaml: labels must name what they came from."""
+    if configuration.scoring.engine != "auto":
+        return configuration
+    name, why = automatic_engine(configuration.geometry.chunk_tokens)
+    change = apply_overrides(ROOT / "params.yaml", {"scoring.engine": name})
+    sys.stderr.write(f"scoring.engine: auto is {name} here, because {why}; params.yaml now says so\n{change}")
+    return load(ROOT / "params.yaml")
 
 
 def execute(steps: list[Step], configuration: Configuration, log: EventLog, around: Around = lambda step, work: work()) -> dict[str, str]:

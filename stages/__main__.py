@@ -56,7 +56,8 @@ def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configu
     sides = {name: home / name for name in stage.sides}
     identity = [[a.digest for a in artifacts], to_jsonable_python(sections)]
     scratch = scratch_for(stage, corpus, [*identity, {k: path_digest(v) for k, v in sides.items()}, stage.writes.version])
-    arguments = {**sections, **{name: path.resolve() for name, path in sides.items()}}
+    stores = {name: Path(getattr(configuration.runtime, name)) for name in stage.stores}
+    arguments = {**sections, **{name: path.resolve() for name, path in (sides | stores).items()}}
     write_all(stage, artifacts, scratch, arguments, configuration.runtime, say)
     commit(stage.writes, scratch)
     if stage.summary:

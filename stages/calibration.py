@@ -23,11 +23,12 @@ from data_contracts.tokens import CHUNKS
 from model.gpt_neox_config import GPTNeoXConfig
 from model.gpt_neox_files import digest, read_config
 from stages.cost import scoring_flops
-from stages.engines.jax_engine import JaxScoringLM
+from stages.engines.choice import make_engine
 from stages.engines.scoring_lm import Progress, ScoringLM
 from stages.fingerprint import fingerprint, source_digest
 from stages.parameters import Configuration, load
-from stages.scoring import chosen_rows, score_pairs
+from stages.scoring import chosen_rows
+from stages.scoring_pairs import ShardPrompts, wanted_pairs
 
 SECONDS = 20.0
 CACHE = Path(".run/calibration.json")
@@ -81,11 +82,11 @@ def measure(home: Path, configuration: Configuration, seconds: float) -> dict:
     """
     chunks, candidates = open_artifact(CHUNKS, home / "chunks"), open_artifact(CANDIDATES, home / "candidates")
     load_at_start, began = os.getloadavg()[0], time.monotonic()
-    timed = TimedLM(JaxScoringLM(home / "reference_lm"), read_config(home / "reference_lm"), seconds)
+    timed = TimedLM(make_engine(configuration.scoring.engine, home / "reference_lm"), read_config(home / "reference_lm"), seconds)
     for shard in sorted(chunks.shards, key=lambda name: (-chunks.shards[name]["bytes"], name)):
-        rows = chosen_rows(candidates.read(shard), configuration.scoring)
+        wanted = wanted_pairs(chosen_rows(candidates.read(shard), configuration.scoring))
         try:
-            score_pairs(timed, chunks.read(shard), rows, configuration.geometry.chunk_tokens)
+            ShardPrompts(chunks.read(shard), configuration.geometry.chunk_tokens).score(timed, wanted)
         except _TimeUp:
             break
     return {

@@ -20,7 +20,7 @@ from data_contracts.eligibility import last_eligible
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from reports.gates import GATES, by_block, label_sums
-from stages.engines.jax_engine import JaxScoringLM
+from stages.engines.choice import make_engine
 from stages.engines.scoring_lm import Progress, ScoringLM
 from stages.parameters import Geometry, LabelGates, Scoring
 from stages.stage import Context, Job
@@ -103,11 +103,11 @@ def read_labels(
     return pl.concat(validation), pl.concat(train), chosen.sort("shard", "doc_id", "query_chunk")
 
 
-def score_sample(context: Context, chosen: pl.DataFrame, geometry: Geometry, rng: np.random.Generator) -> pl.DataFrame:
+def score_sample(context: Context, chosen: pl.DataFrame, geometry: Geometry, scoring: Scoring, rng: np.random.Generator) -> pl.DataFrame:
     """The sums by block of the chosen queries that the gates on the reference LM need."""
     parts = list[pl.DataFrame]()
     if len(chosen):
-        engine, chunks = JaxScoringLM(context.input("reference_lm")), open_artifact(CHUNKS, context.input("chunks"))
+        engine, chunks = make_engine(scoring.engine, context.input("reference_lm")), open_artifact(CHUNKS, context.input("chunks"))
         total, done = int(chosen["candidates"].sum()) + len(chosen), 0
         context.say.progress(0, total, "pairs", "compiling")
         for (shard,), queries in chosen.group_by("shard", maintain_order=True):
@@ -131,7 +131,7 @@ def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, lab
     rng = np.random.default_rng(label_gates.seed)
     labels = open_artifact(LABELS, context.input("labels"))
     validation, train, chosen = read_labels(labels, geometry, scoring, label_gates.queries, rng)
-    sample = score_sample(context, chosen, geometry, rng)
+    sample = score_sample(context, chosen, geometry, scoring, rng)
     rows = [gate.measure(sample if "queries" in gate.columns else validation, train, label_gates.bootstrap_samples, rng) for gate in GATES]
     documents = validation["doc_id"].n_unique()
     failed = [row for row in rows if not row["passed"]]

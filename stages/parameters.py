@@ -151,7 +151,11 @@ class Scoring(Params):
     evaluation_candidates: int = Field(ge=1, description="the same for validation and test")
     query_fraction: float = Field(1.0, gt=0, le=1, description="share of train queries labelled, chosen by hash: the largest lever on cost")
     evaluation_query_fraction: float = Field(1.0, gt=0, le=1, description="the same for validation and test")
-    engine: Literal["jax"] = "jax"
+    engine: Literal["auto", "vllm", "jax"] = Field(
+        "jax",
+        description="what runs the reference LM; auto: vllm if it is installed, there is a CUDA GPU and chunks have 64 tokens, else jax, "
+        "decided before a run and written in its place",
+    )
 
 
 class LabelGates(Params):
@@ -228,6 +232,7 @@ class Runtime(Params):
         description="of one device, for `rpt plan scoring`; the defaults are round on-demand prices of 2026: put your own",
         json_schema_extra={"unit": "US dollars an hour"},
     )
+    ledger: str = Field("ledger", min_length=1, description="directory of the label store, which may serve several checkouts")
 
 
 class Configuration(Params):

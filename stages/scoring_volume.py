@@ -7,42 +7,39 @@ from functools import lru_cache
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import Artifact, read_columns
 from data_contracts.eligibility import last_eligible
 from stages.cost import Volume
+from stages.ledger import KEYS, Ledger
 from stages.parameters import Geometry, Scoring
 from stages.scoring import chosen_rows
+from stages.scoring_pairs import wanted_pairs
 
-PAIR = ["doc_id", "query_chunk", "candidate_chunk"]
-COLUMNS = [*PAIR, "split", "query_form", "rank"]
+COLUMNS = [*KEYS, "split", "query_form", "rank"]
 COUNTED_ROWS = 20_000_000  # about 10 s
-
-
-def pairs_wanted(rows: pa.Table) -> pl.DataFrame:
-    """The distinct pairs (doc_id, query_chunk, candidate_chunk) that label `rows` need; i - 2, the local context, is one of each query."""
-    asked = pl.DataFrame(pl.from_arrow(rows.select(PAIR)))
-    return pl.concat([asked, asked.with_columns(candidate_chunk=pl.col("query_chunk") - 2)]).unique()
 
 
 def volume_of(rows: int, wanted: pl.DataFrame, known: pl.DataFrame) -> Volume:
     """What one shard of `rows` labels asks for. Pairs that are `known` have been scored before and cost nothing."""
-    new = wanted.join(known, on=PAIR, how="anti")
-    queries, prefixes = wanted.select(PAIR[:2]).n_unique(), new.select("doc_id", "candidate_chunk").n_unique()
+    new = wanted.join(known, on=KEYS, how="anti")
+    queries, prefixes = wanted.select(KEYS[:2]).n_unique(), new.select("doc_id", "candidate_chunk").n_unique()
     return Volume(queries, rows, len(wanted), len(new), prefixes)
 
 
-def counted(candidates: Artifact, scoring: Scoring) -> tuple[Volume, bool]:
-    """What all shards ask for, and whether every shard was counted: of more than `COUNTED_ROWS` candidates only some shards are."""
+def counted(candidates: Artifact, scoring: Scoring, ledger: Ledger | None = None) -> tuple[Volume, bool]:
+    """What all shards ask for, and whether every shard was counted: of more than `COUNTED_ROWS` candidates only some shards are.
+
+    Pairs that `ledger` has cost nothing; without one all are new.
+    """
     total, read = Volume(), 0
     for shard in _spread(list(candidates.shards)):
         table = read_columns(CANDIDATES, candidates.directory / shard, COLUMNS)
         rows = chosen_rows(table, scoring)
-        wanted = pairs_wanted(rows)
-        # Nothing outlives a run yet but whole label artifacts, so every pair of a stale one is new.
-        total += volume_of(rows.num_rows, wanted, known=wanted.clear())
+        wanted = wanted_pairs(rows)
+        known = ledger.read(wanted["doc_id"]).select(KEYS) if ledger else wanted.clear()
+        total += volume_of(rows.num_rows, wanted, known)
         read += table.num_rows
         if read >= COUNTED_ROWS:
             break

@@ -36,7 +36,10 @@ RUN_STAGES = ("training", "evaluation")
 
 @dataclass(frozen=True)
 class ShardStage:
-    """`function(*tables, **sections, **sides) -> table or iterator of tables`; `sides` are directories or files given as Path keywords.
+    """`function(*tables, **sections, **sides, **stores) -> table or iterator of tables`; sides and stores are Path keywords.
+
+    `sides` are directories or files of the corpus that decide what comes out. `stores` are directories named in `runtime` that the stage
+    keeps from run to run; what they hold decides how long it works and never what it writes.
 
     `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel inside. `summary` is given the
     first artifact read and the one written, and says in Markdown what came out. `monitor` names a module whose `watch(finished shards,
@@ -52,6 +55,7 @@ class ShardStage:
     writes: Contract
     output: str
     sides: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
     cpus: int = 1
     summary: Callable[[Artifact, Artifact], str] | None = None
     after: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 
 from model.gpt_neox import KeysValues, Params, prefix_keys_values, suffix_logprobs
 from model.gpt_neox_config import GPTNeoXConfig
-from model.gpt_neox_files import load
+from model.gpt_neox_files import load, read_config
 from stages.engines.scoring_lm import Progress, candidate_major, check_pairs, identity_of
 
 # On a CPU 8 to 32 pairs a step cost the same; an accelerator is expected to want some 16k tokens a step (not measured).
@@ -23,7 +23,10 @@ Batch = tuple[int, int, jax.Array]  # first and last + 1 of the sorted pairs, th
 
 
 class JaxScoringLM:
-    """A GPT-NeoX directory as a `ScoringLM`; weights are loaded once, when it is made.
+    """A GPT-NeoX directory as a `ScoringLM`; weights are loaded once, with the first pair.
+
+    On one machine's CPU a pair's scores have the same bits whatever is scored beside it: shapes are static, padding repeats rows, and
+    every sum has a fixed order. Between processors, and on GPUs and TPUs, the last bits may differ; there the ledger's first row stands.
 
     Args:
         directory: config.json, model.safetensors and tokenizer.json.
@@ -38,15 +41,26 @@ class JaxScoringLM:
     def __init__(self, directory: Path, batch_pairs: int | None = None, window_prefixes: int = 64, dtype: str = "float32"):
         self.batch_pairs = batch_pairs or BATCH_PAIRS[jax.default_backend()]
         self.window_prefixes = window_prefixes
-        self._identity = identity_of(directory, "jax", jax.__version__, dtype)
-        self.config, self.params = load(directory, dtype)
+        self.config = read_config(directory)
+        shape = {"batch": f"{self.batch_pairs} pairs, {window_prefixes} prefixes"}
+        self._identity = identity_of(directory, "jax", jax.__version__, jax.default_backend(), dtype) | shape
+        self._directory, self._dtype = directory, dtype
+
+    @cached_property
+    def params(self) -> Params:
+        """The weights.
+
+        Raises:
+            ValueError: if they are not what config.json describes.
+        """
+        return load(self._directory, self._dtype)[1]
 
     def identity(self) -> dict[str, str]:
         """See `ScoringLM.identity`."""
         return dict(self._identity)
 
     def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        """See `ScoringLM.score`. A pair's scores do not depend on the pairs beside it."""
+        """See `ScoringLM.score`."""
         check_pairs(self.config, prefixes_PT, suffixes_ST, pairs_n2)
         order = candidate_major(pairs_n2)
         scores_n2 = np.empty((len(pairs_n2), 2), np.float32)

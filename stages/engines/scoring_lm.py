@@ -39,7 +39,10 @@ class ScoringLM(Protocol):
         ...
 
     def identity(self) -> dict[str, str]:
-        """What decides the scores: engine, version, weights digest, tokenizer digest, dtype, layout. Equal identities, mergeable labels."""
+        """What decides the scores: engine, version, device, weights digest, tokenizer digest, dtype, layout, and the batch if it matters.
+
+        Equal identities, mergeable scores. It is known without loading weights. Whether it fixes the last bits is the engine's to say.
+        """
         ...
 
 
@@ -72,11 +75,12 @@ def check_pairs(config: GPTNeoXConfig, prefixes_PT: np.ndarray, suffixes_ST: np.
             )
 
 
-def identity_of(directory: Path, engine: str, version: str, dtype: str) -> dict[str, str]:
+def identity_of(directory: Path, engine: str, version: str, device: str, dtype: str) -> dict[str, str]:
     """The fields of `ScoringLM.identity` for the reference LM in `directory`; `layout` says what is put before what, and what is summed."""
     return {
         "engine": engine,
         "version": version,
+        "device": device,
         "weights": digest(directory),
         "tokenizer": tokenizer_digest(directory),
         "dtype": dtype,

@@ -8,7 +8,9 @@ last two, the guard in `_refused` finds them all the same, and such prompts are 
 
 from __future__ import annotations
 
+import atexit
 import os
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,10 @@ CPU_CACHE_BYTES = 1 << 30
 
 
 class VllmScoringLM:
-    """A GPT-NeoX directory as a `ScoringLM` in a vLLM engine of its own, which lives as long as this object.
+    """A GPT-NeoX directory as a `ScoringLM` in a vLLM engine of its own, which starts with the first pair and lives to `close`.
+
+    vLLM promises no bits: it puts together whatever prompts are waiting, and on GPUs another batch is summed in another order. A pair's
+    first score, as the ledger keeps it, is the one that counts.
 
     Args:
         directory: config.json, model.safetensors and tokenizer.json.
@@ -45,11 +50,19 @@ class VllmScoringLM:
         import vllm
         from vllm.platforms import current_platform
 
-        self._identity = identity_of(directory, "vllm", vllm.__version__, dtype)
+        self._identity = identity_of(directory, "vllm", vllm.__version__, current_platform.device_type, dtype)
         self.window_pairs = window_pairs
-        self._llm = vllm.LLM(
-            model=str(directory),
-            dtype=dtype,
+        self._directory, self._dtype = directory, dtype
+
+    @cached_property
+    def _llm(self) -> Any:
+        import vllm
+        from vllm.platforms import current_platform
+
+        atexit.register(self.close)
+        return vllm.LLM(
+            model=str(self._directory),
+            dtype=self._dtype,
             trust_remote_code=TRUST_REMOTE_CODE,
             load_format="safetensors",
             skip_tokenizer_init=True,
@@ -64,15 +77,15 @@ class VllmScoringLM:
             enforce_eager=current_platform.is_cpu(),
             kv_cache_memory_bytes=CPU_CACHE_BYTES if current_platform.is_cpu() else None,
         )
-        self._scores_given_tokens = bool(self._llm.llm_engine.vllm_config.use_v2_model_runner)
 
     def identity(self) -> dict[str, str]:
         """See `ScoringLM.identity`."""
         return dict(self._identity)
 
     def close(self) -> None:
-        """End vLLM's engine process; left to the end of the interpreter, it may abort it."""
-        self._llm.llm_engine.engine_core.shutdown()
+        """End vLLM's engine process, if it has been started; it may abort the interpreter if it outlives it."""
+        if llm := self.__dict__.pop("_llm", None):
+            llm.llm_engine.engine_core.shutdown()
 
     def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """See `ScoringLM.score`.
@@ -115,7 +128,8 @@ class VllmScoringLM:
 
     def _generate(self, prompts_nL: np.ndarray, skip_cache: bool) -> list[Any]:
         requests = [{"prompt_token_ids": prompt.tolist()} for prompt in prompts_nL]
-        parameters = [_parameters(prompt, self._scores_given_tokens, skip_cache) for prompt in prompts_nL]
+        scores_given_tokens = bool(self._llm.llm_engine.vllm_config.use_v2_model_runner)
+        parameters = [_parameters(prompt, scores_given_tokens, skip_cache) for prompt in prompts_nL]
         return self._llm.generate(requests, parameters, use_tqdm=False)
 
 

@@ -13,6 +13,8 @@ from stages import scoring
 from stages.mining import mine
 from stages.parameters import Mining, Scoring
 
+DOCUMENTS = {"7" * 16: "test", "a" * 16: "train"}
+
 
 class OverlapLM:
     """log P(target) = -(tokens of each half of the target that occur neither in the prefix nor in the query)."""
@@ -40,19 +42,19 @@ def places(tmp_path):
     for name in ("tokenizer", "reference_lm"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "tokenizer.json").write_text(json.dumps({"a": 1}))
-    return {"tokenizer": tmp_path / "tokenizer", "reference_lm": tmp_path / "reference_lm"}
+    return {"tokenizer": tmp_path / "tokenizer", "reference_lm": tmp_path / "reference_lm", "ledger": tmp_path / "ledger"}
 
 
 @pytest.fixture
 def engine(monkeypatch):
     engine = OverlapLM()
-    monkeypatch.setattr(scoring, "_engine", lambda directory: engine)
+    monkeypatch.setattr(scoring, "_engine", lambda name, directory: engine)
     return engine
 
 
 def tables(make_chunks, geometry, max_candidates=20):
     generator = np.random.default_rng(1)
-    chunks = make_chunks({name: (name, generator.integers(1, 60, 8 * 30)) for name in ("test", "train")})
+    chunks = make_chunks({doc_id: (split, generator.integers(1, 60, 8 * 30)) for doc_id, split in DOCUMENTS.items()})
     return chunks, pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=max_candidates)))
 
 
@@ -103,8 +105,30 @@ def test_another_tokenizer_is_refused_before_anything_is_scored(make_chunks, geo
 
 
 def test_a_shard_without_queries_gives_no_labels(make_chunks, geometry, places, engine):
-    chunks = make_chunks({"short": ("train", np.arange(20))})
+    chunks = make_chunks({"5" * 16: ("train", np.arange(20))})
     candidates = pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=3)))
     labels = scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
     LABELS.validate(labels, "labels")
     assert labels.num_rows == 0
+
+
+@pytest.mark.parametrize(("column", "value"), [("query_chunk", 29), ("doc_id", "b" * 16)])
+def test_candidates_of_another_document_are_refused(make_chunks, geometry, places, engine, column, value):
+    """Chunks are cut from one long array, where the chunk after a document's last is another's first."""
+    chunks, candidates = tables(make_chunks, geometry)
+    place = candidates.schema.get_field_index(column)
+    kind = candidates.schema.field(column)
+    candidates = candidates.set_column(place, kind, pa.array([value] * candidates.num_rows, kind.type))
+    with pytest.raises(Failure, match="does not have") as failure:
+        scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
+    assert failure.value.code == Exit.CONTRACT
+    assert engine.pairs == 0
+
+
+def test_scores_that_are_no_numbers_are_not_kept(make_chunks, geometry, places, engine):
+    engine.score = lambda prefixes, suffixes, pairs: np.full((len(pairs), 2), np.nan, np.float32)
+    chunks, candidates = tables(make_chunks, geometry)
+    with pytest.raises(Failure, match="no numbers") as failure:
+        scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
+    assert failure.value.code == Exit.CONTRACT
+    assert not places["ledger"].exists()

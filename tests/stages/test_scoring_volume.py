@@ -10,7 +10,8 @@ from stages import scoring_volume
 from stages.cost import Volume
 from stages.mining import mine
 from stages.parameters import Mining, Scoring
-from stages.scoring import chosen_rows, score_pairs
+from stages.scoring import chosen_rows
+from stages.scoring_pairs import ShardPrompts, wanted_pairs
 
 SCORING = Scoring(candidates=3, evaluation_candidates=6, query_fraction=0.7)
 LENGTHS = {"test": 41, "train": 90}
@@ -52,7 +53,7 @@ def test_counted_pairs_and_prefixes_are_those_an_engine_is_given(shards, candida
     engine, rows = CountingLM(), 0
     for chunks, table in shards:
         chosen = chosen_rows(table, SCORING)
-        score_pairs(engine, chunks, chosen, 8)
+        ShardPrompts(chunks, 8).score(engine, wanted_pairs(chosen))
         rows += chosen.num_rows
     assert whole
     assert (volume.new_pairs, volume.new_prefixes) == (engine.given.new_pairs, engine.given.new_prefixes)
@@ -62,7 +63,7 @@ def test_counted_pairs_and_prefixes_are_those_an_engine_is_given(shards, candida
 
 def test_pairs_that_are_known_cost_nothing(shards):
     rows = chosen_rows(shards[0][1], SCORING)
-    wanted = scoring_volume.pairs_wanted(rows)
+    wanted = wanted_pairs(rows)
     some = scoring_volume.volume_of(rows.num_rows, wanted, wanted.gather_every(4))
     none = scoring_volume.volume_of(rows.num_rows, wanted, wanted)
     assert some.pairs == none.pairs == len(wanted)
