@@ -21,7 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts.contract import fact, read_documents, read_rows, sha256, write_shard
-from data_contracts.failure import Failure
+from data_contracts.failure import Exit, Failure
 from data_contracts.ledger import LEDGER
 from stages.fingerprint import fingerprint
 
@@ -38,7 +38,11 @@ class Ledger:
         self.directory = root / fingerprint(self.scorer)
 
     def read(self, doc_ids: pl.Series) -> pl.DataFrame:
-        """All rows of these documents, each pair once: doc_id, query_chunk, candidate_chunk, halves. Sets corrupt files aside."""
+        """All rows of these documents, each pair once: doc_id, query_chunk, candidate_chunk, halves. Sets corrupt files aside.
+
+        Raises:
+            Failure: (exit code 3) for a doc_id that is none; (5) if the ledger cannot be locked.
+        """
         asked = pl.DataFrame({"doc_id": doc_ids.unique()})
         found = [pl.DataFrame(pl.from_arrow(LEDGER.schema.empty_table()))]
         for digit, documents in _by_digit(asked):
@@ -52,7 +56,7 @@ class Ledger:
         """Keep `rows` (the columns that `read` gives, in any order, no pair twice), unless their pairs have been kept before.
 
         Raises:
-            Failure: (exit code 3) if a row breaks the contract `ledger`; nothing of its directory is changed then.
+            Failure: (exit code 3) if a row breaks the contract `ledger`, and its directory stays as it is; (5) if that cannot be locked.
         """
         for digit, part in _by_digit(rows):
             directory = self.directory / digit
@@ -83,7 +87,7 @@ class Ledger:
 
     def _publish(self, rows: pl.DataFrame, directory: Path, number: int) -> Path:
         """Write one file under the lock; it has its name, and so exists, only when it is whole."""
-        for leftover in directory.glob(".*"):
+        for leftover in directory.glob("..next.*.tmp"):
             leftover.unlink()
         ordered = rows.sort(KEYS).to_arrow()
         hidden = directory / ".next"
@@ -102,9 +106,18 @@ class Ledger:
 
 @contextlib.contextmanager
 def held(directory: Path) -> Iterator[list[Path]]:
-    """The files of one directory, oldest first, while nobody else reads or changes it."""
-    with open(directory / "lock", "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """The files of one directory, oldest first, while nobody else reads or changes it.
+
+    Raises:
+        Failure: (exit code 5) if the directory cannot be locked.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(directory / "lock", "ab"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            remedy = "set runtime.ledger to a directory that you may write to, on a file system with locks"
+            raise Failure(f"{directory} of the ledger cannot be locked", str(error.strerror), remedy, Exit.ENVIRONMENT) from error
         yield sorted(directory.glob("[0-9]*.parquet"))
 
 
@@ -114,6 +127,9 @@ def is_intact(path: Path) -> bool:
 
 
 def _by_digit(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    # Labels come from elsewhere too, and a doc_id of theirs becomes a path here.
+    if not rows["doc_id"].str.contains("^[0-9a-f]{16}$").all():
+        raise LEDGER.violated("a table", "a doc_id that is not 16 hex digits")
     parts = rows.group_by(pl.col("doc_id").str.head(1).alias("digit"), maintain_order=True)
     return ((str(digit), part) for (digit,), part in parts)
 

@@ -1,4 +1,4 @@
-"""Which engine scores, and what a person is told when it cannot. No engine is imported before it has been chosen."""
+"""Which engine scores, and what a person is told when it cannot. No engine, nor JAX, is imported before it has been chosen."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import ctypes
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from safetensors import SafetensorError
 
 from data_contracts.failure import Exit, Failure
-from stages.engines.scoring_lm import Progress, ScoringLM
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from stages.engines.scoring_lm import Progress, ScoringLM
 
 VLLM_CHUNK_TOKENS = 64
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
@@ -124,10 +125,21 @@ def test_half_precision_stays_near_single(directory: Path, engine: JaxScoringLM,
 
 def test_identity_names_what_decides_the_scores(directory: Path, engine: JaxScoringLM) -> None:
     identity = engine.identity()
-    assert set(identity) == {"engine", "version", "weights", "tokenizer", "dtype", "layout"}
-    assert (identity["engine"], identity["version"], identity["dtype"]) == ("jax", jax.__version__, "float32")
+    assert set(identity) == {"engine", "version", "device", "weights", "tokenizer", "dtype", "layout", "batch"}
+    assert (identity["engine"], identity["version"], identity["device"], identity["dtype"]) == ("jax", jax.__version__, "cpu", "float32")
     assert identity["weights"] == gpt_neox_files.digest(directory)
-    assert JaxScoringLM(directory, dtype="float16").identity() != identity
+    for other in ({"dtype": "float16"}, {"batch_pairs": 5}, {"window_prefixes": 6}):
+        assert JaxScoringLM(directory, **{"batch_pairs": 4, "window_prefixes": 5, **other}).identity() != identity
+
+
+def test_identity_is_known_without_loading_weights(tmp_path: Path, params: gpt_neox.Params) -> None:
+    gpt_neox_files.save(tmp_path, CONFIG, params)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    engine = JaxScoringLM(tmp_path)
+    assert engine.identity()["weights"] == gpt_neox_files.digest(tmp_path)
+    with pytest.raises(SafetensorError):
+        engine.score(np.zeros((1, 128), np.int32), np.zeros((1, 128), np.int32), np.zeros((1, 2), np.int32))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from data_contracts.candidates import CANDIDATES, LABELS
@@ -100,11 +101,12 @@ def make_context(place: Path, chunks: pa.Table, geometry: Geometry, params: gpt_
     for name in ("reference_lm", "tokenizer"):
         (place / name / "tokenizer.json").write_text("{}")
     scoring = Scoring(candidates=3, evaluation_candidates=5)
+    chunks = chunks.set_column(0, chunks.schema.field("doc_id"), pc.binary_repeat(chunks.column("doc_id"), 16))
     documents = chunks.column("doc_id").to_pylist()
-    for number, (first, last) in enumerate([(0, documents.index("c")), (documents.index("c"), len(documents))]):
+    for number, (first, last) in enumerate([(0, documents.index("c" * 16)), (documents.index("c" * 16), len(documents))]):
         part = chunks.slice(first, last - first)
         candidates = pa.concat_tables(mine(part, geometry, Mining(max_candidates=5)))
-        labels = score(part, candidates, geometry, scoring, place / "tokenizer", place / "reference_lm")
+        labels = score(part, candidates, geometry, scoring, place / "tokenizer", place / "reference_lm", place / "ledger")
         for contract, table in ((CHUNKS, part), (CANDIDATES, candidates), (LABELS, labels)):
             (place / contract.name).mkdir(exist_ok=True)
             write_shard(contract, table, place / contract.name / f"part-{number:05d}.parquet")

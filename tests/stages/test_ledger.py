@@ -85,9 +85,25 @@ def test_a_row_that_breaks_the_contract_is_refused_and_changes_nothing(tmp_path)
         with pytest.raises(Failure, match="ledger") as failure:
             store.append(bad)
         assert failure.value.code == Exit.CONTRACT
-    with pytest.raises(Failure, match="16 hex"):
-        store.append(rows([(0, 9, 1)]).with_columns(doc_id=pl.lit("../../etc/passwd")))
     assert len(everything(store)) == 1
+
+
+@pytest.mark.parametrize("doc_id", ["/etc/passwd12345", "../../etc/passwd", "", "0" * 15 + "G", "0" * 17])
+def test_a_doc_id_never_leads_out_of_the_ledger(tmp_path, doc_id):
+    store = Ledger(tmp_path / "ledger", SCORER)
+    with pytest.raises(Failure, match="16 hex"):
+        store.append(rows([(0, 9, 1)]).with_columns(doc_id=pl.lit(doc_id)))
+    with pytest.raises(Failure, match="16 hex"):
+        store.read(pl.Series([doc_id]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_that_cannot_be_locked_says_where_and_what_to_do(tmp_path):
+    store = Ledger(tmp_path, SCORER)
+    (store.directory / "0" / "lock").mkdir(parents=True)
+    with pytest.raises(Failure, match=r"cannot be locked.*runtime\.ledger") as failure:
+        store.append(rows([(0, 9, 1)]))
+    assert failure.value.code == Exit.ENVIRONMENT
 
 
 @pytest.mark.parametrize("fault", ["flip", "cut", "empty", "another scorer's", "renamed"])

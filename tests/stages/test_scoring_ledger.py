@@ -181,11 +181,11 @@ from tests.stages.test_scoring_ledger import Counting, label
 root, ledger, log = map(Path, sys.argv[1:4])
 scoring._engine = lambda name, directory: Counting(directory, log)
 scoring_pairs.BATCH_PAIRS = 20
-label(root, ledger, 20)
+label(root, ledger, 8)
 """
 
 
-def test_killed_in_the_middle_scoring_goes_on_and_repeats_at_most_one_batch(root, tmp_path):
+def test_killed_in_the_middle_scoring_goes_on_and_repeats_at_most_one_batch(root, engine, tmp_path):
     log, command = tmp_path / "log", [sys.executable, "-c", CHILD, root, tmp_path / "ledger", tmp_path / "log"]
     process = subprocess.Popen(command, cwd=ROOT)
     while not log.exists() or len(log.read_text().splitlines()) < 5:
@@ -199,9 +199,9 @@ def test_killed_in_the_middle_scoring_goes_on_and_repeats_at_most_one_batch(root
     (row,) = stats(tmp_path / "ledger")
     assert row["pairs"] > paid
     assert 0 <= paid + scored - row["pairs"] <= 20
-    log.unlink()
-    subprocess.run(command, cwd=ROOT, check=True)
-    assert not log.exists()
+    interrupted = bytes_of(label(root, tmp_path / "ledger", 8), tmp_path)
+    assert engine.take() == 0
+    assert bytes_of(label(root, tmp_path / "fresh", 8), tmp_path) == interrupted
 
 
 def test_a_sample_of_the_queries_is_a_part_of_what_all_of_them_cost(root, engine, tmp_path):

@@ -15,10 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data_contracts.failure import Exit, Failure
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.engines import vllm_engine
+from stages.engines.choice import make_engine
 from stages.engines.jax_engine import JaxScoringLM
+from tests.stages.unusable_models import UNUSABLE
 
 pytestmark = pytest.mark.vllm
 
@@ -174,7 +177,7 @@ def test_identity_and_telemetry(engine: vllm_engine.VllmScoringLM, directory: Pa
     from vllm.usage.usage_lib import is_usage_stats_enabled
 
     identity, of_jax = engine.identity(), JaxScoringLM(directory).identity()
-    assert {**identity, "engine": "jax", "version": jax.__version__} == of_jax
+    assert {**identity, "engine": "jax", "version": jax.__version__, "batch": of_jax["batch"]} == of_jax
     assert (identity["engine"], identity["version"]) == ("vllm", vllm.__version__)
     assert not is_usage_stats_enabled()
     assert os.environ["DO_NOT_TRACK"] == "1"
@@ -185,3 +188,21 @@ def test_chunks_of_another_length_are_refused(engine: vllm_engine.VllmScoringLM,
     prefixes, suffixes, pairs = prompts
     with pytest.raises(ValueError, match=r"suffixes \(8, 64\).*jax engine"):
         engine.score(prefixes, suffixes[:, :64], pairs)
+
+
+@pytest.mark.parametrize(("spoil", "cause", "remedy"), UNUSABLE)
+def test_a_model_directory_that_cannot_be_used_is_refused_before_the_engine_starts(tmp_path: Path, spoil, cause: str, remedy: str) -> None:
+    spoil(write_model(tmp_path, CONFIG))
+    with pytest.raises(Failure) as failure:
+        make_engine("vllm", tmp_path)
+    assert cause in failure.value.cause
+    assert remedy in failure.value.remedy
+    assert failure.value.code == Exit.CONTRACT
+
+
+def test_chosen_by_name_it_is_the_same_engine_and_its_refusals_are_explained(directory: Path, engine: vllm_engine.VllmScoringLM) -> None:
+    chosen = make_engine("vllm", directory)
+    assert chosen.identity() == engine.identity()
+    prompt = np.zeros((1, 128), np.int32), np.zeros((1, 64), np.int32), np.zeros((1, 2), np.int32)
+    with pytest.raises(Failure, match="use the jax engine"):
+        chosen.score(*prompt)
