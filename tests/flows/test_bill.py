@@ -12,7 +12,9 @@ import pytest
 def fresh(project, tmp_path_factory) -> Path:
     """A copy of the project in which nothing has been run."""
     root = tmp_path_factory.mktemp("bill") / "project"
-    shutil.copytree(project, root, ignore=shutil.ignore_patterns("artifacts", ".work", ".run", "dvc.lock", "cache", "tmp", "metrics"))
+    shutil.copytree(
+        project, root, ignore=shutil.ignore_patterns("artifacts", "ledger", ".work", ".run", "dvc.lock", "cache", "tmp", "metrics")
+    )
     return root
 
 
