@@ -36,9 +36,9 @@ def read_facts(directory: Path, names: list[str]) -> pl.DataFrame:
     )
 
 
-def write_documents(shard: str, scratch: Path, corpus: str, inputs: Path, rows: list[dict]) -> None:
+def write_documents(shard: str, scratch: Path, corpus: str, inputs: Path, rows: pl.DataFrame) -> None:
     """Write one shard of DOCUMENTS from its planned `rows`: the task of ingestion's last step."""
-    write_shard(DOCUMENTS, document_tables(corpus, inputs, rows), scratch / shard)
+    write_shard(DOCUMENTS, document_tables(corpus, inputs, rows.to_dicts()), scratch / shard)
 
 
 def document_tables(corpus: str, inputs: Path, rows: list[dict]) -> Iterator[pa.Table]:
@@ -116,7 +116,7 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
     kept = kept.with_columns(split=pl.col("whole_id").replace_strict(splits, return_dtype=pl.String), source=numbered)
     shards = plan_shards(kept, shard_bytes(int(kept["num_bytes"].sum()), ingestion))
     columns = ["shard", "row", "part_of", "split", "source"]
-    own = {f"part-{n:05d}.parquet": {"rows": group.select(columns).to_dicts()} for n, group in enumerate(shards)}
+    own = {f"part-{n:05d}.parquet": {"rows": group.select(columns)} for n, group in enumerate(shards)}
     shared = {"corpus": context.corpus, "inputs": directory.resolve()}
     ray_map(write_documents, list(own), context.out("documents"), shared, context.runtime, context.say, "ingestion", own=own)
     write_shard(
