@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from benchmarks.pipeline import KEPT_OUT, ROOT, environment
+from benchmarks._copy import environment, fresh_copy, watch
 from benchmarks.result import Bar, show
 
 BYTES = int(os.environ.get("BYTES", 10**9))
@@ -47,27 +45,13 @@ def write_text(path: Path, size: int, seed: int) -> None:
             file.writelines(" ".join(line) + "\n" for line in drawn.reshape(-1, 20))
 
 
-def largest_process(root: psutil.Process) -> int:
-    """Bytes of memory that the largest process of a tree holds (resident set)."""
+def largest_process(processes: list[psutil.Process]) -> int:
+    """Bytes of memory that the largest of some processes holds (resident set)."""
     largest = 0
-    for process in [root, *root.children(recursive=True)]:
+    for process in processes:
         with contextlib.suppress(psutil.Error):
             largest = max(largest, process.memory_info().rss)
     return largest
-
-
-def watch(command: list[str], cwd: Path) -> tuple[float, float]:
-    """(seconds, peak GiB of a single process) of a successful command and everything it starts."""
-    began, peak = time.monotonic(), 0
-    child = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, env=environment(cwd))
-    root = psutil.Process(child.pid)
-    while child.poll() is None:
-        with contextlib.suppress(psutil.Error):
-            peak = max(peak, largest_process(root))
-        time.sleep(SECONDS)
-    if child.returncode:
-        raise SystemExit(f"{' '.join(command)} failed with exit code {child.returncode}")
-    return time.monotonic() - began, peak / 2**30
 
 
 def main() -> None:
@@ -76,9 +60,7 @@ def main() -> None:
     rpt = [sys.executable, "-m", "flows.cli"]
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "rpt"
-        shutil.copytree(ROOT, copy, ignore=KEPT_OUT)
-        shutil.copy(copy / "profiles" / "demo.yaml", copy / "params.yaml")
+        copy = fresh_copy(Path(folder))
         (copy / "texts").mkdir()
         for number, size in enumerate((BYTES, 100_000, 100_000)):
             write_text(copy / "texts" / f"{number}.txt", size, number)
@@ -86,7 +68,7 @@ def main() -> None:
         subprocess.run([*rpt, "config", *options], cwd=copy, check=True, stdout=subprocess.DEVNULL, env=environment(copy))
         peaks = {}
         for stage in ("ingestion", "tokenizer", "tokenization", "chunking", "mining"):
-            figures[f"{stage}_s"], peaks[stage] = watch([*rpt, "run", stage], copy)
+            figures[f"{stage}_s"], peaks[stage] = watch([*rpt, "run", stage], copy, largest_process, SECONDS)
     figures |= {f"{stage}_peak_gib": peak for stage, peak in peaks.items()}
     show("memory", {"peak_rss_gib_1gb_document": max(peaks.values()), **figures}, BARS, load)
 
