@@ -88,7 +88,7 @@ def _volume(corpus: str, fresh: set[str], configuration: Configuration) -> tuple
 
 def _ledger(corpus: str, configuration: Configuration) -> Ledger:
     """What the engine that would score the corpus has scored before."""
-    engine = make_engine(configuration.scoring.engine, ROOT / "artifacts" / corpus / "reference_lm")
+    engine = make_engine(configuration.scoring.engine, ROOT / "artifacts" / corpus / "reference_lm", configuration.scoring.dtype)
     return Ledger(ROOT / configuration.runtime.ledger, {**engine.identity(), "chunk_tokens": configuration.geometry.chunk_tokens})
 
 
@@ -167,7 +167,7 @@ def _assumptions(configuration: Configuration, exact: bool) -> list[str]:
     prices = ", ".join(f"{device} {price:g}" for device, price in configuration.runtime.prices.items())
     lines = [
         f"devices reach {UTILISATION:.0%} of their peak (TFLOP/s in float16 / float32: {peaks}; stages/cost.py names the sources)",
-        "the pipeline's JAX engine computes in float32",
+        f"this run would score with {configuration.scoring.engine} in {configuration.scoring.dtype}",
         f"a device hour costs in US dollars: {prices} (runtime.prices)",
         f"a label takes {LABEL_BYTES} bytes on disk",
     ]

@@ -82,7 +82,9 @@ def measure(home: Path, configuration: Configuration, seconds: float) -> dict:
     """
     chunks, candidates = open_artifact(CHUNKS, home / "chunks"), open_artifact(CANDIDATES, home / "candidates")
     load_at_start, began = os.getloadavg()[0], time.monotonic()
-    timed = TimedLM(make_engine(configuration.scoring.engine, home / "reference_lm"), read_config(home / "reference_lm"), seconds)
+    directory = home / "reference_lm"
+    engine = make_engine(configuration.scoring.engine, directory, configuration.scoring.dtype)
+    timed = TimedLM(engine, read_config(directory), seconds)
     for shard in sorted(chunks.shards, key=lambda name: (-chunks.shards[name]["bytes"], name)):
         wanted = wanted_pairs(chosen_rows(candidates.read(shard), configuration.scoring))
         try:
@@ -115,7 +117,13 @@ def calibrate(corpus: str) -> dict:
         Failure: if an artifact of the corpus is missing or corrupt.
     """
     configuration, home, here = load(Path("params.yaml")), Path("artifacts") / corpus, machine()
-    engine = [configuration.scoring.engine, jax.__version__, digest(home / "reference_lm"), configuration.geometry.chunk_tokens]
+    engine = [
+        configuration.scoring.engine,
+        configuration.scoring.dtype,
+        jax.__version__,
+        digest(home / "reference_lm"),
+        configuration.geometry.chunk_tokens,
+    ]
     key = fingerprint(engine, source_digest(Path()), here)
     known = json.loads(CACHE.read_text()) if CACHE.exists() else {}
     if key not in known:

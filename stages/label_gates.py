@@ -107,7 +107,8 @@ def score_sample(context: Context, chosen: pl.DataFrame, geometry: Geometry, sco
     """The sums by block of the chosen queries that the gates on the reference LM need."""
     parts = list[pl.DataFrame]()
     if len(chosen):
-        engine, chunks = make_engine(scoring.engine, context.input("reference_lm")), open_artifact(CHUNKS, context.input("chunks"))
+        engine = make_engine(scoring.engine, context.input("reference_lm"), scoring.dtype)
+        chunks = open_artifact(CHUNKS, context.input("chunks"))
         total, done = int(chosen["candidates"].sum()) + len(chosen), 0
         context.say.progress(0, total, "pairs", "compiling")
         for (shard,), queries in chosen.group_by("shard", maintain_order=True):

@@ -156,6 +156,11 @@ class Scoring(Params):
         description="what runs the reference LM; auto: vllm if it is installed, there is a CUDA GPU and chunks have 64 tokens, else jax, "
         "decided before a run and written in its place",
     )
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32",
+        description="of the reference LM's weights and activations; on GPUs float16 is as fast as bfloat16 and about ten times "
+        "closer to float32, see docs/decisions.md",
+    )
 
 
 class LabelGates(Params):

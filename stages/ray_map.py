@@ -4,6 +4,9 @@ A task writes its finished shard into the scratch directory itself; the driver h
 a killed run goes on where it stopped and redoes at most what was in flight. In flight are at most twice as many shards as there are
 slots, and each reserves SHARD_MEMORY, so that Ray starts no more of them than a machine has memory for.
 
+Work that loads a model and takes a whole device (`cpus=0`) runs in actors instead, which live from the first shard to the last: one for
+every GPU or TPU chip of the cluster, or one for every machine where there is none. Each pulls its next shard when it has written one.
+
 A worker that is lost (killed, out of memory) costs its shard, which Ray tries again LOST_WORKER_RETRIES times; an exception is not tried
 again, because it would come again: the shards that failed are named and the stage raises. There is no speculative second copy of a
 slow shard: shards are bounded in size and callers put the largest first, so the last one to end is a small one.
@@ -24,9 +27,7 @@ from typing import Any
 from data_contracts.failure import Exit, Failure
 from stages.messages import Messages
 from stages.parameters import Runtime
-
-LOST_WORKER_RETRIES = 3
-SHARD_MEMORY = 3 * 2**29
+from stages.ray_workers import LOST_WORKER_RETRIES, Actors, Tasks, Workers
 
 
 def start_ray(runtime: Runtime) -> str:
@@ -56,7 +57,7 @@ def _environment() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_task_oom_retries", str(LOST_WORKER_RETRIES))  # by default Ray would try for ever
-    # Ray would hide the GPUs from a task that asks for none; scoring takes the whole machine and lets JAX use what it finds.
+    # Ray would hide accelerators that it does not know of from work that asks for none; JAX uses what it finds.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
@@ -71,16 +72,6 @@ def _attach(runtime: Runtime) -> Any:
         else:
             start_ray(runtime)
     return ray
-
-
-def _worker(task: Callable[..., object], shard: str, scratch: Path, arguments: dict, cpus: int, deadline: float) -> bool:
-    """Whether the shard was written: one that waited for room until the deadline is not begun."""
-    if time.time() >= deadline:
-        return False
-    # The tokenizers library would otherwise start a thread for every core in every worker.
-    os.environ["RAYON_NUM_THREADS"] = str(cpus)
-    task(shard, scratch, **arguments)
-    return True
 
 
 def ray_map(
@@ -98,7 +89,8 @@ def ray_map(
 ) -> None:
     """Call `task(shard, scratch, **arguments)`, which writes `scratch / shard`, for every shard that is not there yet.
 
-    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means all that a node has;
+    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means a whole device, in an
+    actor that keeps what the task loads;
     `own` are arguments of single shards. No shard is begun after the `deadline`, in seconds of `time.time()`, which other machines share;
     `after_shard` is called here after each shard that ends.
 
@@ -113,19 +105,19 @@ def ray_map(
     if not todo:
         return
     ray = _attach(runtime)
-    slots, cpus, memory = _room(ray.nodes(), cpus)
-    remote = ray.remote(num_cpus=cpus, memory=memory, max_retries=LOST_WORKER_RETRIES)(_worker)
+    workers: Workers = Tasks(ray, cpus) if cpus else Actors(ray)
     running: dict[Any, str] = {}
     failed: dict[str, Exception] = {}
     while todo or running:
-        while todo and not failed and time.time() < deadline and len(running) < max(2, 2 * slots // cpus):
+        while todo and not failed and time.time() < deadline and len(running) < workers.places:
             shard = todo.pop(0)
             given = {**arguments, **own[shard]} if own else arguments
-            running[remote.remote(task, shard, scratch.resolve(), given, cpus, deadline)] = shard
+            running[workers.begin(task, shard, scratch.resolve(), given, deadline)] = shard
         if not running:
             break
         (reference,), _ = ray.wait(list(running), num_returns=1)
         shard = running.pop(reference)
+        workers.ended(reference)
         try:
             written = ray.get(reference)
         except Exception as error:
@@ -148,22 +140,13 @@ def _clear(scratch: Path) -> None:
         leftover.unlink()
 
 
-def _room(nodes: list[dict], cpus: int) -> tuple[int, int, int]:
-    """(CPUs of all nodes, CPUs of a shard, its memory in bytes): a shard runs on one node and may ask for no more than that has."""
-    known = [node["Resources"] for node in nodes if node["Alive"]]
-    slots, largest = (max(1, int(measure(node.get("CPU", 0) for node in known))) for measure in (sum, max))
-    cpus = cpus or largest
-    memory = max((int(node.get("memory", 0)) for node in known if node.get("CPU", 0) >= cpus), default=SHARD_MEMORY)
-    return slots, cpus, min(SHARD_MEMORY, memory)
-
-
 def _explain(work: str, failed: dict[str, Exception], done: int, total: int) -> Failure:
     shard, error = next(iter(failed.items()))
     cause = getattr(error, "cause", None) or error
     what = f"{work} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)"
     if isinstance(cause, Failure):
         return Failure(what, f"{cause.what}: {cause.cause}", cause.remedy, cause.code)
-    lost = type(error).__name__ in {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError"}
+    lost = type(error).__name__ in {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ActorDiedError", "ActorUnavailableError"}
     remedy = "free memory or lower runtime.workers, then run again" if lost else "see the traceback above, then run again"
     return Failure(
         what, f"{shard}: {type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED

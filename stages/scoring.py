@@ -60,7 +60,7 @@ def score(
     if theirs != ours:
         cause = f"tokenizer.json has digest {theirs[:12]} there and {ours[:12]} in the tokens"
         raise Failure("the reference LM does not fit the tokens", cause, "re-run tokenization and reference_lm", Exit.CONTRACT)
-    engine = _engine(scoring.engine, reference_lm)
+    engine = _engine(scoring.engine, reference_lm, scoring.dtype)
     rows = chosen_rows(candidates, scoring)
     scorer = {**engine.identity(), "chunk_tokens": geometry.chunk_tokens}
     store = Ledger(ledger, scorer)

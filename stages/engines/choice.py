@@ -78,8 +78,8 @@ class ExplainedEngine:
             return self._engine.score(prefixes_PT, suffixes_ST, pairs_n2, progress)
 
 
-def make_engine(name: str, directory: Path) -> ScoringLM:
-    """The engine `jax` or `vllm` for the reference LM in `directory`; it loads weights when it is first asked to score.
+def make_engine(name: str, directory: Path, dtype: str = "float32") -> ScoringLM:
+    """The engine `jax` or `vllm` for the reference LM in `directory`, computing in `dtype`; it loads weights with the first pair.
 
     Raises:
         Failure: (exit code 2) for any other name, `auto` too: what comes out must name what it came from; else as `explained` says.
@@ -88,10 +88,10 @@ def make_engine(name: str, directory: Path) -> ScoringLM:
         remedy = "start the stage with ./rpt run, which decides, or write vllm or jax into params.yaml"
         raise Failure(f"scoring.engine is {name!r}", "a stage needs to be told vllm or jax", remedy, Exit.USAGE)
     with explained(name, directory):
-        return ExplainedEngine(_engine_class(name)(directory), name, directory)
+        return ExplainedEngine(_engine_class(name)(directory, dtype=dtype), name, directory)
 
 
-def _engine_class(name: str) -> Callable[[Path], ScoringLM]:
+def _engine_class(name: str) -> Callable[..., ScoringLM]:
     if name == "jax":
         from stages.engines.jax_engine import JaxScoringLM
 

@@ -14,6 +14,7 @@ STAGES = {name: entry["do"] for name, entry in YAML(typ="safe").load((ROOT / "dv
 # These decide where and how a stage runs, not what it writes; parameter values are dependencies of their own.
 RUNNERS = {
     "stages/ray_map.py",
+    "stages/ray_workers.py",
     "stages/stage.py",
     "stages/messages.py",
     "stages/parameters.py",

@@ -80,6 +80,20 @@ def write_or_die(shard: str, scratch: Path, journal: Path, victim: str) -> None:
     write_shard(TOKENS, block(shard, 0), scratch / shard)
 
 
+def write_or_die_once(shard: str, scratch: Path, journal: Path, victim: str) -> None:
+    note(journal, "begin", shard)
+    if shard == victim and attempts(journal, shard) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_shard(TOKENS, block(shard, 0), scratch / shard)
+
+
+def write_on_gpu(shard: str, scratch: Path, journal: Path, seconds: float) -> None:
+    """Says which GPUs this process may use instead of when it begins."""
+    note(journal, f"gpu-{os.environ['CUDA_VISIBLE_DEVICES']}", shard)
+    time.sleep(seconds)
+    write_shard(TOKENS, block(shard, 0), scratch / shard)
+
+
 class Sent:
     """An argument that says in the journal when it is sent to a task, which is when the task is submitted."""
 

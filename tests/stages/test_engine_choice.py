@@ -112,3 +112,11 @@ def test_no_engine_is_ever_allowed_to_run_a_models_code():
     assert vllm_engine.TRUST_REMOTE_CODE is False
     for path in (ROOT / "stages").rglob("*.py"):
         assert "trust_remote_code=True" not in path.read_text()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_scores_of_another_precision_are_near_and_never_share_a_ledger(directory, dtype):
+    full, half = make_engine("jax", directory), make_engine("jax", directory, dtype)
+    assert half.identity() == full.identity() | {"dtype": dtype}
+    assert np.abs(half.score(*PROMPT) - full.score(*PROMPT)).max() < 1.0
+    assert (half.score(*PROMPT) != full.score(*PROMPT)).any()

@@ -21,7 +21,8 @@ from data_contracts.tokens import TOKENS
 from stages.messages import Messages
 from stages.packing import STAGE
 from stages.parameters import Geometry, Runtime
-from stages.ray_map import LOST_WORKER_RETRIES, SHARD_MEMORY, ray_map, start_ray, stop_ray
+from stages.ray_map import ray_map, start_ray, stop_ray
+from stages.ray_workers import LOST_WORKER_RETRIES, SHARD_MEMORY
 from stages.shards import write_all
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,7 +130,7 @@ def test_a_machine_with_little_memory_runs_fewer_shards_at_once_but_never_none(t
     assert max(itertools.accumulate(steps)) == at_once
 
 
-def test_a_shard_that_wants_a_whole_machine_gets_one_of_several(tasks, own_ray, place):
+def test_work_that_wants_a_whole_machine_gets_one_process_on_each(tasks, own_ray, place):
     import ray
     from ray.cluster_utils import Cluster
 
@@ -138,11 +139,46 @@ def test_a_shard_that_wants_a_whole_machine_gets_one_of_several(tasks, own_ray, 
         cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False)
         scratch, journal = place
-        ray_map(tasks.write, SHARDS[:3], scratch, {"journal": journal}, Runtime(), silent(), "a test", cpus=0)
-        assert list(contents(scratch)) == SHARDS[:3]
+        ray_map(tasks.write, SHARDS, scratch, {"journal": journal, "seconds": 0.2}, Runtime(), silent(), "a test", cpus=0)
+        assert list(contents(scratch)) == SHARDS
+        assert len({process for _, _, process in tasks.notes(journal)}) == 2
     finally:
         stop_ray()
         cluster.shutdown()
+
+
+@pytest.fixture
+def two_gpus(tasks, own_ray):
+    """A Ray that believes in two GPUs."""
+    import ray
+
+    ray.init(address="local", num_cpus=5, num_gpus=2, include_dashboard=False, log_to_driver=False)
+
+
+def test_each_gpu_has_one_process_that_pulls_shards_until_none_is_left(tasks, two_gpus, place):
+    scratch, journal = place
+    slow = {shard: {"seconds": 3.0 if shard == SHARDS[0] else 0.0} for shard in SHARDS}
+    ray_map(tasks.write_on_gpu, SHARDS, scratch, {"journal": journal}, Runtime(), silent(), "a test", cpus=0, own=slow)
+    assert list(contents(scratch)) == SHARDS
+    gpu_of = {process: gpu for gpu, _, process in tasks.notes(journal)}
+    assert sorted(gpu_of.values()) == ["gpu-0", "gpu-1"], "one process a GPU, each seeing its own"
+    written = [process for _, _, process in tasks.notes(journal)]
+    assert sorted(map(written.count, set(written))) == [1, len(SHARDS) - 1], "who is busy gets no second shard"
+
+
+def test_a_killed_actor_is_started_again_and_costs_its_shard_alone(tasks, two_gpus, place):
+    scratch, journal = place
+    ray_map(tasks.write_or_die_once, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, Runtime(), silent(), "a test", cpus=0)
+    assert list(contents(scratch)) == SHARDS
+    assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {shard: 1 + (shard == VICTIM) for shard in SHARDS}
+
+
+def test_a_shard_that_kills_its_actor_every_time_is_given_up_and_named(tasks, two_gpus, place):
+    scratch, journal = place
+    with pytest.raises(Failure, match=rf"could not write {VICTIM} ") as failure:
+        ray_map(tasks.write_or_die, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, Runtime(), silent(), "a test", cpus=0)
+    assert failure.value.code == Exit.INTERRUPTED
+    assert tasks.attempts(journal, VICTIM) == 1 + LOST_WORKER_RETRIES
 
 
 def test_finished_shards_are_kept_and_broken_ones_named(shared, tokens, tmp_path):

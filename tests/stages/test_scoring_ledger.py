@@ -100,7 +100,7 @@ def root(tmp_path_factory) -> Path:
 @pytest.fixture
 def engine(root, monkeypatch):
     engines = {name: Counting(root / name) for name in ("reference_lm", "other_lm")}
-    monkeypatch.setattr(scoring, "_engine", lambda name, directory: engines[directory.name])
+    monkeypatch.setattr(scoring, "_engine", lambda name, directory, dtype: engines[directory.name])
     monkeypatch.setattr(scoring_pairs, "BATCH_PAIRS", 300)
     engines["reference_lm"].other = engines["other_lm"]
     return engines["reference_lm"]
@@ -179,7 +179,7 @@ from pathlib import Path
 from stages import scoring, scoring_pairs
 from tests.stages.test_scoring_ledger import Counting, label
 root, ledger, log = map(Path, sys.argv[1:4])
-scoring._engine = lambda name, directory: Counting(directory, log)
+scoring._engine = lambda name, directory, dtype: Counting(directory, log)
 scoring_pairs.BATCH_PAIRS = 20
 label(root, ledger, 8)
 """
