@@ -25,6 +25,7 @@ from stages.cost import LABEL_BYTES, PEAK_FLOPS, UTILISATION, Volume, device_hou
 from stages.engines.choice import make_engine
 from stages.ledger import Ledger
 from stages.parameters import Configuration
+from stages.reference_lm_hub import hub_config
 from stages.scoring_volume import counted, estimated
 
 CHARACTERS_A_BIT = 0.27  # a token has about this times log2(V) characters: measured 2.75 at V = 1,024 and 3.2 at 4,096
@@ -55,7 +56,7 @@ def _bill(stage: str, corpus: str, fresh: set[str], configuration: Configuration
         "stage": stage,
         "exact": exact,
         "basis": basis,
-        "reference_lm": "as it is" if trained else "as params.yaml describes it",
+        "reference_lm": "as it is" if trained else _described(configuration),
         "queries": volume.queries,
         "pairs": {"all": volume.pairs, "known": volume.pairs - volume.new_pairs, "new": volume.new_pairs},
         "prefixes": volume.new_prefixes,
@@ -129,10 +130,17 @@ def _reference_lm(corpus: str, trained: bool, configuration: Configuration) -> G
     try:
         if trained:
             return GPTNeoXConfig.from_dict(json.loads((ROOT / "artifacts" / corpus / "reference_lm" / "config.json").read_text()))
+        if configuration.reference_lm.source == "hub":
+            return hub_config(configuration.reference_lm)
         sizes, vocabulary = configuration.reference_lm, configuration.tokenization.vocabulary_size
         return GPTNeoXConfig(vocabulary, sizes.width, sizes.layers, sizes.heads, 4 * sizes.width)
     except ValueError as error:
         raise Failure("the sizes of the reference LM", str(error), "change `reference_lm` in params.yaml", Exit.USAGE) from error
+
+
+def _described(configuration: Configuration) -> str:
+    source = configuration.reference_lm
+    return f"{source.name} of the hub" if source.source == "hub" else "as params.yaml describes it"
 
 
 def _calibration(corpus: str) -> dict:

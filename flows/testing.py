@@ -25,13 +25,13 @@ def run_tests(arguments: list[str]) -> int:
     if sys.version_info[:2] != (3, 11) or sys.platform != "linux" or platform.machine() != "x86_64":
         sys.stdout.write("The vLLM tests run on Linux x86-64 with Python 3.11 only, for which the CPU build of vLLM exists.\n")
         return code
-    python = _vllm_python()
+    python = vllm_python()
     return subprocess.call(
         [python, "-m", "pytest", "-m", "vllm", "tests/vllm", "-p", "no:cacheprovider"], cwd=ROOT, env=child_environment()
     )
 
 
-def _vllm_python() -> Path:
+def vllm_python() -> Path:
     """The interpreter of the vLLM environment, made from its lock if that has changed.
 
     The lock is complete but for torchvision, torchaudio and torchcodec, which vLLM names and does not need here; hence `--no-deps`.

@@ -97,3 +97,7 @@ def _refuse_unsupported(values: Mapping[str, Any]) -> None:
     for name, value in {**FIXED, "rope_type": "default"}.items():
         if found[name] != value:
             raise ValueError(f"config.json sets {name} = {found[name]!r}, only {value!r} is supported; choose a model trained with that")
+
+
+# The paper's reference LM: config.json of EleutherAI/pythia-1.4b-deduped (Biderman et al. 2023, arXiv 2304.01373, table 1).
+PYTHIA_1_4B = GPTNeoXConfig(50304, 2048, 24, 16, 8192)

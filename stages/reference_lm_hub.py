@@ -9,12 +9,28 @@ import shutil
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
+from model.gpt_neox_config import PYTHIA_1_4B, GPTNeoXConfig
 from model.gpt_neox_files import read_config
 from stages.parameters import ReferenceLM
 from stages.tokenizer import load_tokenizer
 
 SMALL_FILES = ["config.json", "tokenizer.json"]
+PAPERS_LM = "EleutherAI/pythia-1.4b-deduped"
 WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]
+
+
+def hub_config(reference_lm: ReferenceLM) -> GPTNeoXConfig:
+    """The sizes of a model of the hub: of the paper's they are known, of others the hub is asked for config.json.
+
+    Raises:
+        Failure: (exit code 5) if the hub cannot be reached; (2) if there is no commit to ask for, or the model is no GPT-NeoX.
+    """
+    name, revision = reference_lm.name, reference_lm.revision
+    if name == PAPERS_LM:
+        return PYTHIA_1_4B
+    if revision is None:
+        raise _no_commit(name)
+    return _config(name, _download(name, revision, SMALL_FILES))
 
 
 def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, target: Path) -> str:
@@ -32,13 +48,7 @@ def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, 
     """
     name, revision = reference_lm.name, reference_lm.revision
     if revision is None:
-        remedy = (
-            f'copy the commit from https://huggingface.co/{name}/commits/main, or ask: python -c "import huggingface_hub as h; '
-            f"print(h.model_info('{name}').sha)\"; then ./rpt run -o reference_lm.revision=COMMIT"
-        )
-        raise Failure(
-            "reference_lm.revision is null", f"{name} may change on the hub; labels must say what scored them", remedy, Exit.USAGE
-        )
+        raise _no_commit(name)
     snapshot = _download(name, revision, SMALL_FILES)
     _check_tokenizer(name, snapshot, tokenizer)
     _check_config(name, snapshot, window, load_tokenizer(tokenizer).get_vocab_size())
@@ -55,6 +65,14 @@ def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, 
     # Equal in what it does, but scoring compares bytes, and the hub's file may be laid out differently.
     shutil.copyfile(tokenizer / "tokenizer.json", target / "tokenizer.json")
     return f"{name} at commit {revision}"
+
+
+def _no_commit(name: str) -> Failure:
+    remedy = (
+        f'copy the commit from https://huggingface.co/{name}/commits/main, or ask: python -c "import huggingface_hub as h; '
+        f"print(h.model_info('{name}').sha)\"; then ./rpt run -o reference_lm.revision=COMMIT"
+    )
+    return Failure("reference_lm.revision is null", f"{name} may change on the hub; labels must say what scored them", remedy, Exit.USAGE)
 
 
 def _download(name: str, revision: str, patterns: list[str]) -> Path:
@@ -81,11 +99,18 @@ def _check_tokenizer(name: str, snapshot: Path, tokenizer: Path) -> None:
 
 
 def _check_config(name: str, snapshot: Path, window: int, vocabulary: int) -> None:
+    config = _config(name, snapshot)
+    if config.max_position_embeddings < window or config.vocab_size < vocabulary:
+        takes = f"it takes prompts of {config.max_position_embeddings} tokens from {config.vocab_size}"
+        raise _unfit(name, f"{takes}, the corpus needs {window} from {vocabulary}")
+
+
+def _config(name: str, snapshot: Path) -> GPTNeoXConfig:
     try:
-        config = read_config(snapshot)
-        takes, needs = (config.max_position_embeddings, config.vocab_size), (window, vocabulary)
-        if takes[0] < needs[0] or takes[1] < needs[1]:
-            raise ValueError(f"it takes prompts of {takes[0]} tokens from {takes[1]}, the corpus needs {needs[0]} from {needs[1]}")
+        return read_config(snapshot)
     except (FileNotFoundError, ValueError) as error:
-        remedy = "choose a GPT-NeoX such as EleutherAI/pythia-1.4b-deduped"
-        raise Failure(f"{name} cannot be the reference LM", str(error), remedy, Exit.USAGE) from error
+        raise _unfit(name, str(error)) from error
+
+
+def _unfit(name: str, cause: str) -> Failure:
+    return Failure(f"{name} cannot be the reference LM", cause, f"choose a GPT-NeoX such as {PAPERS_LM}", Exit.USAGE)

@@ -7,6 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from model.gpt_neox_config import PYTHIA_1_4B
+from stages.cost import scoring_flops
+
 
 @pytest.fixture(scope="module")
 def fresh(project, tmp_path_factory) -> Path:
@@ -83,3 +86,15 @@ def test_the_bill_for_a_person_names_its_assumptions(mined, rpt):
     assert "scoring@demo: counted in the candidates" in shown.stdout
     assert "40% of their peak" in shown.stdout
     assert "scoring@demo" not in json.loads(rpt(mined, "plan", "--json").stdout).get("bills", [])
+
+
+def test_the_bill_of_a_model_of_the_hub_is_for_its_own_sizes(project, rpt, tmp_path):
+    root = tmp_path / "project"
+    shutil.copytree(
+        project, root, ignore=shutil.ignore_patterns("artifacts", "ledger", ".work", ".run", "dvc.lock", "cache", "tmp", "metrics")
+    )
+    edited = rpt(root, "config", "-o", "reference_lm.source=hub", "-o", "geometry.chunk_tokens=64")
+    assert edited.returncode == 0, edited.stderr
+    papers = bill(root, rpt, "--no-calibrate")
+    assert papers["reference_lm"] == "EleutherAI/pythia-1.4b-deduped of the hub"
+    assert papers["flops"] == scoring_flops(PYTHIA_1_4B, 64, papers["prefixes"], papers["pairs"]["new"])
