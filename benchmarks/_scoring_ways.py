@@ -1,8 +1,8 @@
 """Four ways to score the same pairs with the same model: `python -m benchmarks._scoring_ways MODEL PAIRS.npz OUT.json`.
 
 Needs JAX and vLLM in one environment. The plain ways are what a user does who knows nothing of shared prefixes: whole prompts of 256
-tokens, in query order, log-probabilities of all 255 predicted tokens, of which the last 64 are taken. vLLM is then used with its own
-defaults, but for memory and the tokenizer, which is not needed. All ways must agree, and they take turns.
+tokens, in query order, log-probabilities of all 255 predicted tokens, of which the last 64 are taken; vLLM with all its defaults but for
+the memory it takes. All ways must agree, and they take turns.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def vllm_plain(directory: Path) -> Way:
     """vLLM with prompt log-probabilities and otherwise as it comes."""
     import vllm
 
-    llm = vllm.LLM(model=str(directory), dtype="float32", skip_tokenizer_init=True, kv_cache_memory_bytes=CPU_CACHE_BYTES)
-    asked = vllm.SamplingParams(max_tokens=1, prompt_logprobs=0, detokenize=False)
+    llm = vllm.LLM(model=str(directory), dtype="float32", kv_cache_memory_bytes=CPU_CACHE_BYTES)
+    asked = vllm.SamplingParams(max_tokens=1, prompt_logprobs=0)
 
     def score(prefixes: np.ndarray, suffixes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         prompts = np.concatenate([prefixes[pairs[:, 0]], suffixes[pairs[:, 1]]], axis=1).tolist()
