@@ -69,7 +69,8 @@ class VllmScoringLM:
             enable_prefix_caching=True,
             block_size=BLOCK_TOKENS,
             max_model_len=PROMPT_TOKENS + 1,  # vLLM always generates a token
-            max_num_batched_tokens=128 * 128,  # a multiple of the suffix, so that none is cut
+            # A multiple of the suffix, so that none is cut; a CPU's cache holds the activations of fewer tokens.
+            max_num_batched_tokens=SUFFIX_TOKENS * (32 if current_platform.is_cpu() else 128),
             max_num_seqs=256,
             disable_log_stats=True,
             seed=0,
