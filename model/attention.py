@@ -63,7 +63,7 @@ def attend(
     The null pair is kept out of the arrays of keys, so their sizes stay powers of two.
     """
     scaled = queries * queries.shape[-1] ** -0.5
-    logits = jnp.einsum("xqhk,xthk->xhqt", scaled, keys).astype(jnp.float32)
+    logits = jnp.einsum("xqhk,xthk->xhqt", scaled, keys, preferred_element_type=jnp.float32)
     if visible is not None:
         logits = jnp.where(visible, logits, jnp.finfo(jnp.float32).min)
     highest = jnp.max(logits, axis=-1, keepdims=True)
@@ -77,7 +77,7 @@ def attend(
         total = jnp.sum(weights, axis=-1) + null_weights
         null_part = jnp.moveaxis(null_weights, 1, 2)[..., None] * null[1]
     weights = dropout(weights, rate, key, shared_axes=(0, 1)).astype(values.dtype)
-    mixed = jnp.einsum("xhqt,xthk->xqhk", weights, values) + null_part
+    mixed = jnp.einsum("xhqt,xthk->xqhk", weights, values, preferred_element_type=jnp.float32) + null_part
     return (mixed / jnp.moveaxis(total, 1, 2)[..., None]).astype(values.dtype)
 
 

@@ -12,7 +12,8 @@ class Shape:
     Lengths are in tokens, except `stride_chunks` and `gate_window`, which are in chunks. The visible window of self-attention is
     the stride before a token's own, in full, and its own stride up to the token (paper section 4.1: 2048 = 1024 + 1024).
     The first `layers // 2` layers are the lower decoder. `cca_layers` are the layers with chunked cross-attention,
-    numbered from 1 over both decoders.
+    numbered from 1 over both decoders. `dtype` is that of the activations: parameters, norms, softmax, retrieval scores and losses are
+    float32 always. With `remat` the backward pass computes each block's activations again instead of keeping them.
 
     Raises:
         ValueError: a size is out of range; the message names the value, the limit and the remedy.
@@ -29,6 +30,8 @@ class Shape:
     gate_window: int
     dropout: float
     zero_init_residuals: bool
+    dtype: str
+    remat: bool
 
     def __post_init__(self) -> None:
         for name in ("vocabulary_size", "width", "heads", "stride_chunks", "neighbours", "gate_window"):
@@ -49,6 +52,8 @@ class Shape:
                 f"cca_layers {self.cca_layers} must be distinct layers of the upper decoder, {self.lower_layers + 1} to {self.layers}: "
                 f"remove {outside or 'the repeated ones'}"
             )
+        if self.dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"dtype is {self.dtype!r}, must be float32 or bfloat16: float16 would need the loss scaled")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout is {self.dropout}, must be in [0, 1): set 0 to turn it off")
 

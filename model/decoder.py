@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 from flax import nnx
 from jax import Array
 
@@ -41,9 +42,10 @@ class Decoder(nnx.Module):
     """A stack of blocks: layers `first` to `last` of the model, counted from 1, those in `cca_layers` with cross-attention."""
 
     def __init__(self, shape: Shape, first: int, last: int, cca_layers: tuple[int, ...] = ()) -> None:
+        self.remat = shape.remat
         self.layers = nnx.List([Block(shape, layer in cca_layers) for layer in range(first, last + 1)])
 
     def __call__(self, x: HiddenStates, fused: FusedNeighbours | None = None, key: Array | None = None) -> HiddenStates:
         for block, block_key in zip(self.layers, subkeys(key, len(self.layers)), strict=True):
-            x = block(x, fused, block_key)
+            x = (jax.checkpoint(block) if self.remat else block)(x, fused, block_key)
         return x

@@ -70,7 +70,7 @@ class LanguageModel(nnx.Module):
 
     def __init__(self, shape: Shape, cca_layers: tuple[int, ...] = ()) -> None:
         self.shape = shape
-        self.embedding = Embedding(shape.vocabulary_size, shape.width)
+        self.embedding = Embedding(shape.vocabulary_size, shape.width, shape.dtype)
         self.lower = Decoder(shape, 1, shape.lower_layers)
         self.upper = Decoder(shape, shape.lower_layers + 1, shape.layers, cca_layers)
         self.final_norm = RMSNorm(shape.width)

@@ -22,9 +22,9 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((outputs,))) if bias else None
 
     def __call__(self, x: Array) -> Array:
-        kernel = self.kernel[...]
+        kernel = self.kernel[...].astype(x.dtype)
         product = (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
-        return product if self.bias is None else product + self.bias[...]
+        return product if self.bias is None else product + self.bias[...].astype(x.dtype)
 
 
 class RMSNorm(nnx.Module):
@@ -36,7 +36,7 @@ class RMSNorm(nnx.Module):
     def __call__(self, x: Features) -> Features:
         wide = x.astype(jnp.float32)
         inverse = jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + NORM_EPSILON)
-        return (wide * inverse).astype(x.dtype) * self.scale[...]
+        return (wide * inverse).astype(x.dtype) * self.scale[...].astype(x.dtype)
 
 
 class FeedForward(nnx.Module):
@@ -52,13 +52,14 @@ class FeedForward(nnx.Module):
 
 
 class Embedding(nnx.Module):
-    """The token embedding, which is also the output matrix (tied)."""
+    """The token embedding, which is also the output matrix (tied). All later activations have its `dtype`."""
 
-    def __init__(self, vocabulary_size: int, width: int) -> None:
+    def __init__(self, vocabulary_size: int, width: int, dtype: str) -> None:
+        self.dtype = dtype
         self.table = nnx.Param(jnp.zeros((vocabulary_size, width)))
 
     def __call__(self, tokens: Array) -> Array:
-        return jnp.take(self.table[...], tokens, axis=0)
+        return jnp.take(self.table[...], tokens, axis=0).astype(self.dtype)
 
 
 def dropout(x: Array, rate: float, key: Array | None, shared_axes: tuple[int, ...] = ()) -> Array:

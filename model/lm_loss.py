@@ -24,7 +24,7 @@ def token_losses(final_BLD: HiddenStates, table_VD: EmbeddingTable, targets_BL: 
     targets = jnp.pad(targets_BL.reshape(tokens), (0, missing)).reshape(-1, block)
 
     def block_losses(hidden_TD: Array, targets_T: Array) -> Array:
-        logits = (hidden_TD @ table_VD.T).astype(jnp.float32)
+        logits = jnp.matmul(hidden_TD, table_VD.astype(hidden_TD.dtype).T, preferred_element_type=jnp.float32)
         chosen = jnp.take_along_axis(logits, targets_T[:, None], axis=1)[:, 0]
         return jax.nn.logsumexp(logits, axis=1) - chosen
 

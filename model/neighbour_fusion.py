@@ -49,8 +49,8 @@ class NeighbourFusion(nnx.Module):
         valid_BCN = valid_neighbours(neighbours_BCN, pairs_BPRD.shape[1])
         values_BCNRD = gather_pairs(pairs_BPRD, neighbours_BCN)
         values_BCNRD = values_BCNRD + self._attend_to_query_chunk(pairs_BPRD, hidden_BCMD, neighbours_BCN, query_key)
-        gates_BCN = self.gate(jnp.mean(values_BCNRD, axis=3), valid_BCN, gate_key)
-        return FusedNeighbours(gates_BCN[..., None, None] * values_BCNRD, valid_BCN)
+        gates_BCN = self.gate(jnp.mean(values_BCNRD, axis=3, dtype=jnp.float32), valid_BCN, gate_key)
+        return FusedNeighbours(gates_BCN[..., None, None].astype(values_BCNRD.dtype) * values_BCNRD, valid_BCN)
 
     def _attend_to_query_chunk(self, pairs_BPRD: Array, hidden_BCMD: Array, neighbours_BCN: Array, key: Array | None) -> Array:
         attention = self.query_chunk_attention

@@ -27,6 +27,8 @@ PAPER_SHAPE = Shape(
     gate_window=64,
     dropout=0.05,
     zero_init_residuals=False,
+    dtype="bfloat16",
+    remat=True,
 )
 """Sizes of the paper (section 4.1). Five layers with cross-attention follow from its parameter counts; which five it does not say."""
 

@@ -36,7 +36,7 @@ class Retriever(nnx.Module):
 
     def __call__(self, hidden_BCMD: ChunkStates, key: Array | None = None) -> RetrieverOutput:
         chunks_BCMD = hidden_BCMD + bidirectional_attention(self.attention, self.attention_norm(hidden_BCMD), self.rate, key)
-        pooled = jnp.mean(chunks_BCMD, axis=2)
+        pooled = jnp.mean(chunks_BCMD, axis=2, dtype=jnp.float32)
         return RetrieverOutput(chunks_BCMD, self.query_projection(self.query_norm(pooled)), self.key_projection(self.key_norm(pooled)))
 
 

@@ -188,6 +188,10 @@ class Training(Params):
     heads: int = Positive
     dropout: float = Field(ge=0, lt=1)
     zero_init_residuals: bool = Field(description="output projections of residual branches begin at zero (paper: false); helps short runs")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        description="of activations; parameters, optimizer, norms, softmax, retrieval scores and losses are float32 always"
+    )
+    remat: bool = Field(description="compute a block's activations again in the backward pass instead of keeping them: less memory, slower")
     steps: int = Positive
     batch: int = Field(gt=0, description="training sequences a step")
     learning_rate: float = Positive

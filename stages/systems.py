@@ -48,6 +48,8 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
             gate_window=recipe.gate_window,
             dropout=training.dropout,
             zero_init_residuals=training.zero_init_residuals,
+            dtype=training.dtype,
+            remat=training.remat,
         )
     except ValueError as error:
         raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error

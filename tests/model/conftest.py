@@ -30,6 +30,8 @@ SMALL = Shape(
     gate_window=3,
     dropout=0.0,
     zero_init_residuals=False,
+    dtype="float32",
+    remat=False,
 )
 CHUNKS = 12
 SLOTS = 4
@@ -112,7 +114,7 @@ def official() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def official_model(official: dict[str, np.ndarray]) -> LanguageModel:
     """A model whose retriever and first cross-attention have the official parameters."""
-    shape = Shape(512, 64, 4, 4, 16, 4, (3, 4), 2, 16, 0.0, False)
+    shape = Shape(512, 64, 4, 4, 16, 4, (3, 4), 2, 16, 0.0, False, "float32", False)
     architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
     parameters: Parameters = dict(initial_parameters(architecture, shape, 0))
     names = {path: path.replace("upper.layers.0.cross_attention", "cross_attention") for path in parameters}

@@ -13,7 +13,19 @@ from stages.parameters import Evaluation, Geometry, Mining, Recipe, Training
 from stages.systems import shape_of
 
 GEOMETRY = Geometry(chunk_tokens=8, sequence_chunks=16, stride_chunks=2)
-TRAINING = Training(layers=2, width=16, heads=2, dropout=0.0, zero_init_residuals=False, steps=1, batch=1, learning_rate=1e-3, warmup=0.0)
+TRAINING = Training(
+    layers=2,
+    width=16,
+    heads=2,
+    dropout=0.0,
+    zero_init_residuals=False,
+    dtype="float32",
+    remat=False,
+    steps=1,
+    batch=1,
+    learning_rate=1e-3,
+    warmup=0.0,
+)
 RECIPE = Recipe(cca_layers=(2,), neighbours=2, gate_window=4)
 TOKENS = np.random.default_rng(0).integers(1, 50, 8 * 20 + 5)
 PADDED = 8 * 24
