@@ -166,10 +166,12 @@ def _print_state() -> None:
 def _get(commit: str, target: str, places: list[str]) -> None:
     from dvc.repo import Repo
 
+    with Repo(str(ROOT)) as here:
+        remote = here.config["core"].get("remote")  # the one of today: that of the commit may be gone
     with Repo.open(str(ROOT), rev=commit) as repo:
         missing = [place for place in places if not repo.dvcfs.exists(place)]
     for place in [] if missing else places:
-        Repo.get(str(ROOT), place, out=str(Path(target) / Path(place).name), rev=commit)
+        Repo.get(str(ROOT), place, out=str(Path(target) / Path(place).name), rev=commit, remote=remote)
     sys.stdout.write(json.dumps({"missing": missing}))
 
 
