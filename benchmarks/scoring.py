@@ -7,14 +7,12 @@ is that of the demo corpus, in a copy of the checkout, against what its scoring 
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 
 from benchmarks._copy import ROOT, environment, fresh_copy
+from benchmarks._flops import matrix_flops
 from benchmarks.result import Bar, show
 from benchmarks.tokenization import documents, standard_library
 from flows.testing import vllm_python
@@ -95,21 +94,6 @@ def calls(folder: Path, prompts: ShardPrompts, pairs: Callable[[int], pl.DataFra
         fill(ledger, engine, prompts, pairs(k))
         scored.append(engine.pairs - before)
     return {"calls_k20_to_30": scored[1] / (len(pairs(30)) - len(pairs(20))), "calls_k30_to_20": float(scored[2])}
-
-
-def matrix_flops(jaxpr: Any) -> float:
-    """Operations of all matrix products of a traced function; the body of a loop counts as often as it runs."""
-    total = 0.0
-    for equation in jaxpr.eqns:
-        repeats = equation.params.get("length", 1)
-        for value in equation.params.values():
-            if inner := getattr(value, "jaxpr", value if hasattr(value, "eqns") else None):
-                total += repeats * matrix_flops(inner)
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
-            total += 2.0 * equation.outvars[0].aval.size * math.prod(left[axis] for axis in contracted)
-    return total
 
 
 def flops(sharing: float) -> dict[str, float]:
