@@ -96,7 +96,7 @@ def sliding_window_attention(
     rate: float = 0.0,
     key: Array | None = None,
 ) -> Float[Array, "B L H K"]:
-    """Causal attention over the own stride and the whole one before it (paper section 4.1).
+    """Causal attention over the own stride and the whole one before it (paper section 3.4).
 
     Positions are counted inside the two strides, which leaves every difference as it is and keeps the angles small in documents of
     any length.

@@ -1,4 +1,4 @@
-"""Chunked cross-attention (Borgeaud et al., arXiv 2112.04426): a chunk's neighbours serve the prediction of the next chunk."""
+"""Chunked cross-attention (paper section 3.1, as in RETRO, arXiv 2112.04426): a chunk's neighbours serve the prediction of the next."""
 
 from __future__ import annotations
 

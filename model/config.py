@@ -10,7 +10,7 @@ class Shape:
     """Sizes of a system; one value serves every system, which takes from it what it needs.
 
     Lengths are in tokens, except `stride_chunks` and `gate_window`, which are in chunks. The visible window of self-attention is
-    the stride before a token's own, in full, and its own stride up to the token (paper section 4.1: 2048 = 1024 + 1024).
+    the stride before a token's own, in full, and its own stride up to the token (paper section 3.4: 2048 = 1024 + 1024).
     The first `layers // 2` layers are the lower decoder. `cca_layers` are the layers with chunked cross-attention,
     numbered from 1 over both decoders. `dtype` is that of the activations: parameters, norms, softmax, retrieval scores and losses are
     float32 always. With `remat` the backward pass computes each block's activations again instead of keeping them.

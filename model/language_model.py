@@ -1,4 +1,4 @@
-"""What every system is: a lower decoder, an upper decoder, a tied embedding, and the interface that training and evaluation use."""
+"""What every system is: a lower and an upper decoder (paper section 3.1), a tied embedding, and what training and evaluation call."""
 
 from __future__ import annotations
 

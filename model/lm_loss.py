@@ -1,4 +1,4 @@
-"""Cross-entropy over the vocabulary, in blocks of tokens, so that the [L, V] logits never exist at once."""
+"""L_LM, cross-entropy over the vocabulary (paper section 3.3), in blocks of tokens, so that the [L, V] logits never exist at once."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from model.shapes import ChunkPairMask
 def two_stride_mask(strides: int, stride: int) -> Bool[Array, "strides W 2*W"]:
     """Keys of the previous stride and of the own one, for every query of every stride.
 
-    All of the previous stride is visible (paper section 4.1) and of the own stride what lies at or before the query; the first
+    All of the previous stride is visible (paper section 3.4) and of the own stride what lies at or before the query; the first
     stride has no previous one.
     """
     query, key = jnp.arange(stride, 2 * stride), jnp.arange(2 * stride)

@@ -1,4 +1,4 @@
-"""What a document remembers of its own past: the keys of its chunks in a Faiss index, searched causally (paper section 3.1)."""
+"""What a document remembers of its own past: the keys of its chunks in a Faiss index, searched causally (paper section 3.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neighbour gating (paper section 3.2): how much each neighbour counts, given the neighbours of the chunks before."""
+"""Neighbour gating (paper section 3.1): how much each neighbour counts, given the neighbours of the chunks before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.masks import band_mask
 from model.rotary import rotate
 from model.shapes import NeighbourMask
 
-LOWEST_GATE = 0.1  # the paper's eta, which keeps gradient flowing to every neighbour
+LOWEST_GATE = 0.1  # the paper's eta (footnote 3), which keeps gradient flowing to every neighbour
 
 PooledNeighbours = Float[Array, "B C N D"]
 Gates = Float[Array, "B C N"]

@@ -29,7 +29,7 @@ def retrievable_pairs(chunks: int, stride_chunks: int) -> int:
 
 
 def own_neighbours(scores_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int) -> Neighbours:
-    """The highest-scoring eligible chunks, ties to the earlier one; -1 where fewer than `neighbours` are eligible."""
+    """R(c_q) of paper section 3.1: the highest-scoring eligible chunks, ties to the earlier one; -1 where there are fewer."""
     masked = jnp.where(eligible_CC, jax.lax.stop_gradient(scores_BCC), -jnp.inf)
     best, index = jax.lax.top_k(masked, min(neighbours, masked.shape[-1]))
     return _pad(jnp.where(best > -jnp.inf, index, -1), neighbours)
@@ -48,7 +48,7 @@ def dense_relevance(candidates_BCS: CandidateIds, relevance_BCS: CandidateScores
 
 
 def gold_then_own(scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int) -> Neighbours:
-    """Positive chunks in decreasing relevance, empty slots filled by the model's own best; -1 where nothing is left."""
+    """R_pos of paper section 3.2, in decreasing relevance, empty slots filled by the model's own best; -1 where nothing is left."""
     positive = relevance_BCC > 0
     own_order = jnp.where(eligible_CC, -jax.lax.stop_gradient(scores_BCC), jnp.inf)
     index = jnp.broadcast_to(jnp.arange(positive.shape[-1]), positive.shape)
@@ -61,7 +61,7 @@ def gold_then_own(scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_
 def mix_by_chunk(
     key: Array, gold_BCN: Neighbours, own_BCN: Neighbours, own_probability: Scalar | float, labelled_BC: ChunkMask
 ) -> Neighbours:
-    """Scheduled sampling (paper section 3.3): each labelled chunk uses its own neighbours with `own_probability`, others always.
+    """Scheduled sampling (paper section 3.4): each labelled chunk uses its own neighbours with `own_probability`, others always.
 
     The draw depends on the key, the row and the chunk alone, so the number of devices does not change it.
     """
@@ -72,7 +72,7 @@ def mix_by_chunk(
 
 
 def chunk_pairs(chunks_BCMD: ChunkStates, stride_chunks: int) -> PairStates:
-    """[B, P, R, D]: each retrievable chunk followed by its continuation; zeros follow the last chunk of the sequence."""
+    """[B, P, R, D]: each retrievable chunk c_j followed by c_j+1 (paper section 3.1); zeros follow the last chunk of the sequence."""
     pairs = retrievable_pairs(chunks_BCMD.shape[1], stride_chunks)
     padded = jnp.pad(chunks_BCMD[:, : pairs + 1], ((0, 0), (0, max(0, pairs + 1 - chunks_BCMD.shape[1])), (0, 0), (0, 0)))
     return jnp.concatenate((padded[:, :pairs], padded[:, 1 : pairs + 1]), axis=2)

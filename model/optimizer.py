@@ -1,4 +1,4 @@
-"""AdaBelief (Zhuang et al., arXiv 2010.07468) with the paper's constants and clipping."""
+"""AdaBelief (Zhuang et al., arXiv 2010.07468) with the paper's weight decay and clipping (appendix A)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def make_optimizer(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTrans
     """Clip to norm 1, scale by belief (b1 0.9, b2 0.99, eps = eps_root = 1e-16), decay by 1e-8 (decoupled), step.
 
     W_Q and W_K of the retriever are clipped as a group of their own: only the ranking loss reaches them, on a scale of its own.
-    Parameters are a dictionary keyed by dotted path.
+    b1, b2 and eps are the official code's; the paper is silent on them. Parameters are a dictionary keyed by dotted path.
     """
     clip = optax.clip_by_global_norm(CLIP_NORM)
     return optax.chain(

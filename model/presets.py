@@ -30,7 +30,7 @@ PAPER_SHAPE = Shape(
     dtype="bfloat16",
     remat=True,
 )
-"""Sizes of the paper (section 4.1). Five layers with cross-attention follow from its parameter counts; which five it does not say."""
+"""Sizes of the paper (section 3.4, appendix A). Cross-attention is in 5 of the 12 layers (appendix B); which five it does not say."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +43,22 @@ class System:
 
 
 def transformer_xl(shape: Shape) -> LanguageModel:
-    """Transformer-XL, no retrieval. Table 2: perplexity 3.11, 2.30, 11.48, 15.00; 202M parameters; time 1."""
+    """Transformer-XL, no retrieval (section 5.1). Table 2: perplexity 3.11, 2.30, 11.48, 15.00; 202M parameters; time 1."""
     return TransformerXL(shape)
 
 
 def retro(shape: Shape) -> LanguageModel:
-    """RETRO with BM25 neighbours. Table 2: perplexity 2.94, 2.17, 11.44, 14.60; 236M parameters; time 1.35."""
+    """RETRO with BM25 neighbours (section 5.1). Table 2: perplexity 2.94, 2.17, 11.44, 14.60; 236M parameters; time 1.35."""
     return Retro(shape)
 
 
 def rpt_lex(shape: Shape) -> LanguageModel:
-    """RPT-Lex, trained to rank as BM25 does. Table 2: perplexity 2.92, 2.23, 11.59, 14.32; 242M parameters; time 1.51."""
+    """RPT-Lex, trained to rank as BM25 does (section 5.1). Table 2: perplexity 2.92, 2.23, 11.59, 14.32; 242M parameters; time 1.51."""
     return RPT(shape, lexical_relevance)
 
 
 def rpt_sem(shape: Shape) -> LanguageModel:
-    """RPT-Sem, trained on what helps a reference LM. Table 2: perplexity 2.77, 2.17, 10.96, 13.91; 242M parameters; time 1.51."""
+    """RPT-Sem, trained by a reference LM (section 3). Table 2: perplexity 2.77, 2.17, 10.96, 13.91; 242M parameters; time 1.51."""
     return RPT(shape, semantic_relevance)
 
 

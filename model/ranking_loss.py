@@ -1,4 +1,4 @@
-"""The retriever's loss: LambdaRank with a margin (Burges 2006; paper section 3.3), over scored candidates only."""
+"""The retriever's loss: LambdaRank with a margin (Burges 2006; paper section 3.3), positives against every eligible chunk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ranking_loss(
     labelled_BC: ChunkMask,
     margin: Scalar | float,
 ) -> Scalar:
-    """Sum over queries and pairs (l, j) of lambda_lj max(0, margin - (s_l - s_j)), divided by the number of labelled queries.
+    """L_ret: sum over queries and pairs (l, j) of lambda_lj max(0, margin - (s_l - s_j)), divided by the number of labelled queries.
 
     l runs over the S scored candidates with t > 0, j over every eligible chunk of smaller t; unscored chunks have t = 0.
     lambda_lj = |G_l - G_j| |1 / D_l - 1 / D_j| / IDCG with G = 2^min(t, 8) - 1 and D = log2(2 + rank), ranks being those of the

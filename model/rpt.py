@@ -21,7 +21,7 @@ Relevance = Callable[[Batch, int], CandidateScores]
 
 
 class RPT(FusedDecoder):
-    """`relevance` turns a batch and the tokens of a chunk into t of every candidate; what is positive is gold."""
+    """Paper section 3. `relevance` turns a batch and the tokens of a chunk into t of every candidate; what is positive is gold."""
 
     def __init__(self, shape: Shape, relevance: Relevance) -> None:
         super().__init__(shape)
@@ -40,7 +40,7 @@ class RPT(FusedDecoder):
         return own_neighbours(scores, eligible, self.shape.neighbours)
 
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
-        """The language-model loss with scheduled sampling of the neighbours, and alpha times the ranking loss."""
+        """L_LM with scheduled sampling of the neighbours, and alpha_ret L_ret (paper sections 3.3 and 3.4)."""
         encode_key, decode_key = self._dropout_keys(key)
         encoded = self.encode(batch.tokens_BL, encode_key)
         scores, eligible = self._scores(encoded)
@@ -72,6 +72,6 @@ def semantic_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
 
 
 def lexical_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
-    """RPT-Lex: t = (S - rank) / S, never the BM25 value, whose scale is that of the corpus."""
+    """RPT-Lex (paper section 5.1): t = (S - rank) / S, never the BM25 value, whose scale is that of the corpus."""
     slots = batch.candidates_BCS.shape[-1]
     return jnp.broadcast_to((slots - jnp.arange(slots, dtype=jnp.float32)) / slots, batch.candidates_BCS.shape)

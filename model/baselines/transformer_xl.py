@@ -1,4 +1,4 @@
-"""Transformer-XL (Dai et al., arXiv 1901.02860) as the paper's baseline: sliding-window attention and no retrieval."""
+"""Transformer-XL (Dai et al., arXiv 1901.02860) as the paper's baseline (section 5.1): sliding-window attention and no retrieval."""
 
 from __future__ import annotations
 
