@@ -86,6 +86,7 @@ def run(
     """
     from flows.display import Display
     from flows.execution import EventLog, execute, prepare
+    from flows.label_report import label_page
     from flows.workspace import workspace_lock
 
     display = Display(verbose)
@@ -102,6 +103,8 @@ def run(
         page = ROOT / "artifacts" / corpus / "report" / "index.html"
         if f"report@{corpus}" in display.results and page.exists():
             _out(f"Report: {page.relative_to(ROOT)}")
+        if f"label_report@{corpus}" in display.results and (ROOT / label_page(corpus)).exists():
+            _out(f"Labels: {label_page(corpus)}")
     return Exit.DONE
 
 
@@ -215,6 +218,25 @@ def rebuild(*labels: Annotated[Path, Parameter(help="label artifacts; none means
     root = ROOT / load(ROOT / "params.yaml").runtime.ledger
     for place in places:
         _out(f"{place}: {restore(root, place):,} pairs added")
+    return Exit.DONE
+
+
+labels = App(name="labels", help="What the labels are worth.")
+app.command(labels)
+
+
+@labels.command(name="report")
+def labels_report(
+    *corpora: Annotated[str, Parameter(help="corpora of params.yaml; none means all")], verbose: Verbose = False, json_: Json = False
+) -> int:
+    """Bring the supervision report up to date: a page on the labels, their card for the Hugging Face Hub, and their figures.
+
+    Examples: `./rpt labels report`; `./rpt labels report demo --json`
+    """
+    from flows.label_report import as_json, as_lines, bring_up_to_date
+
+    done = bring_up_to_date(list(corpora), verbose)
+    _out(as_json(done) if json_ else "\n".join(as_lines(done)))
     return Exit.DONE
 
 
