@@ -102,7 +102,7 @@ def _limits(report: dict[str, Any]) -> str:
 
 def _shell(corpus: str, place: str) -> str:
     """A path as one word of a shell in a block of code."""
-    return shlex.quote(f"artifacts/{visible(clipped(corpus, TEXT))}/{place}").replace("\n", " ").replace("```", "")
+    return re.sub(r"\s|```", " ", shlex.quote(f"artifacts/{visible(clipped(corpus, TEXT))}/{place}"))
 
 
 def card(report: dict[str, Any]) -> str:

@@ -60,7 +60,7 @@ def containment(
     Args:
         chunks: token ids, a chunk a row; chunks of a document follow each other.
         document_N: the document of each chunk, as a number.
-        target_R, candidate_R: rows of `chunks`; the candidate is the pair that begins there.
+        target_R, candidate_R: rows of `chunks`; the candidate is the pair that begins there and ends before the target.
 
     Returns:
         float32 [R]. Chunks shorter than 8 tokens are compared as wholes.
