@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from reports import supervision_page
+from reports.markup import clipped
 from reports.page import render
+from reports.results import NAME
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -85,6 +88,28 @@ def test_hostile_text_arrives_and_does_nothing(browse, listener, parse, sample, 
     assert "owned" not in page.elements[0][1]
     assert not {name for name, _ in page.elements} & {"script", "img", "iframe", "form", "base", "link", "object", "embed", "marquee"}
     assert "CONSOLE" not in log
+    assert listener.connections == 0
+
+
+@pytest.mark.slow
+def test_hostile_documents_do_nothing_on_the_page_of_the_labels(browse, listener, parse, label_sample, hostile_texts, tmp_path):
+    texts = [text.replace("http://127.0.0.1:1/leak", listener.address).encode("utf-8", "replace").decode() for text in hostile_texts]
+    turn = iter(range(10**6))
+    label_set = label_sample.made_up_set(
+        tmp_path, text=lambda rng: texts[next(turn) % len(texts)], source=lambda number: texts[number % len(texts)]
+    )
+    report = label_sample.label_report(label_set)
+    report.update(corpus=texts[0], scorer=dict(zip(texts, texts, strict=True)))
+    document, log = browse(supervision_page.render(report))
+    page = parse(document)
+    examples = [example for kind in ("copy", "best", "surprising", "worst") for example in report["examples"][kind]]
+    shown = [text for one in examples for text in (one["query"], one["target"], *(candidate["text"] for candidate in one["candidates"]))]
+    assert page.all_text("div", "chunk") == shown
+    assert len(set(shown)) > len(texts) // 2
+    assert "CONSOLE" not in log
+    assert page.all_text("bdi")[1:] == [clipped(example["source"], NAME) for example in examples]
+    assert "owned" not in page.elements[0][1]
+    assert not {name for name, _ in page.elements} & {"script", "img", "iframe", "form", "base", "link", "object", "embed", "marquee"}
     assert listener.connections == 0
 
 
