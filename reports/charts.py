@@ -128,7 +128,8 @@ def line_chart(
     bands = [value for line in lines for run in _runs(line.band) for _, low, high in run for value in (low, high)]
     banded = [a for line in lines for run in _runs(line.band) for a, _, _ in run]
     seen = [a for a, _ in points] + banded + ([] if reference is None else [reference])
-    x = make_axis(seen, left, right, ticks=max(2, round((right - left) / 60)), whole=whole, snap=False)
+    room = 40 if x_words else 60  # words are short
+    x = make_axis(seen, left, right, ticks=max(2, round((right - left) / room)), whole=whole, snap=False)
     y = make_axis([b for _, b in points] + bands + ([0.0] if zero else []), TALL - 34, 26)
     below = [_text(x.place(tick), TALL - 17, (x_words or x.label)(tick), "middle", "tick") for tick in x.ticks]
     if reference is not None:

@@ -55,7 +55,7 @@ def labels(supervision: dict[str, Any]) -> Html:
     known = facts([("labelled queries", count(supervision["queries"])), ("scored pairs", count(supervision["pairs"])), *rates])
     link = tag("a", "The page of the labels", href="../label_report/index.html")
     words = tag("p", link, ": the paper's Figure 5, what helps and where it lies, copies, cost, and examples to read.")
-    return section("labels", "Labels", known, *gates(supervision["gates"]), scorer(supervision["scorer"]), words)
+    return section("labels", "Labels", words, known, *gates(supervision["gates"]), scorer(supervision["scorer"]))
 
 
 def scorer(identity: dict[str, Any]) -> Html:

@@ -43,7 +43,7 @@ def _any_good(gates: list[dict[str, Any]]) -> Finding:
     if not gates:
         return Finding("No gate measured", "Whether the labels are fit to train on is not known.", poor=True)
     failed = [gate["name"] for gate in gates if not gate["passed"]]
-    words = f"Failed: {', '.join(failed)}. A retriever would mostly learn noise." if failed else "The labels are fit to train on."
+    words = f"Failed: {', '.join(failed)}. A retriever trained on them may learn noise." if failed else "The labels are fit to train on."
     return Finding(f"{len(gates) - len(failed)} of {len(gates)} gates passed", words, poor=bool(failed))
 
 

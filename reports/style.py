@@ -51,6 +51,7 @@ figure { margin: 0 0 14px; }
 section > figure { display: grid; grid-template-columns: minmax(0, 700px) minmax(0, 1fr); gap: 10px 32px; }
 figcaption p { margin: 4px 0 6px; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
+.pair svg { max-width: 640px; }
 svg.narrow { display: none; }
 text { font-size: 12px; fill: var(--soft); font-variant-numeric: tabular-nums; font-family: inherit; }
 text.name, text.end, text.value { fill: var(--ink); }
@@ -83,6 +84,9 @@ thead th.n { white-space: normal; }
 .systems th:nth-child(n+11), .systems td:nth-child(n+11), .systems .foreign {
   background: var(--panel); color: var(--soft); padding-left: 10px; }
 
+figcaption th, figcaption td, figcaption tbody th { padding-right: 8px; min-width: 0; font-size: .76rem; }
+.splits small { font-size: inherit; color: var(--soft); }
+
 dl.facts { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 4px 0 16px; }
 dl.facts dt { font-size: .78rem; color: var(--soft); overflow-wrap: anywhere; }
 dl.facts dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -107,6 +111,10 @@ mark { background: var(--mark-paper); color: var(--mark); border-radius: 2px; fo
 }
 @media (max-width: 560px) {
   body { padding: 16px 14px 40px; }
+  .splits small { display: block; font-size: .72rem; }
+  .splits th, .splits td, .splits tbody th { padding-right: 8px; min-width: 0; }
+  .splits tbody th { min-width: 10ch; }
+  .splits td.n { white-space: normal; }
   .tiles { grid-template-columns: minmax(0, 1fr); }
   svg.narrow { display: block; } svg.wide { display: none; }
   h1 { font-size: 1.35rem; }

@@ -50,8 +50,8 @@ def _header(report: dict[str, Any]) -> list[Html]:
 
 
 def _unbroken(words: str) -> str:
-    """Words whose numbers keep their percent sign on the same line."""
-    return words.replace(" %", "\N{NO-BREAK SPACE}%")
+    """Words whose numbers keep their percent sign, and k its number, on the same line."""
+    return words.replace(" %", "\N{NO-BREAK SPACE}%").replace("k = ", "k\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
 
 
 _KINDS = (

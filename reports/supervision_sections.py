@@ -10,22 +10,22 @@ from reports.evidence import examples, facts, scorer
 from reports.formats import count, interval, number, percent, percents, size
 from reports.label_distribution import distribution
 from reports.label_findings import VERDICTS
-from reports.markup import Html, table, tag
+from reports.markup import Html, join, table, tag
 from reports.results import empty, section
 
 
-def _value(row: dict[str, Any], digits: int = 4) -> str:
-    return f"{number(row['value'], digits)} {interval(row['low'], row['high'], digits)}"
+def _value(row: dict[str, Any], digits: int = 4) -> Html:
+    return join([number(row["value"], digits), " ", tag("small", interval(row["low"], row["high"], digits))])
 
 
-def _share(row: dict[str, Any]) -> str:
-    return f"{percent(row['value'])} {percents(row['low'], row['high'])}"
+def _share(row: dict[str, Any]) -> Html:
+    return join([percent(row["value"]), " ", tag("small", percents(row["low"], row["high"]))])
 
 
 def _by_split(report: dict[str, Any], rows: list[tuple[str, Callable[[dict[str, Any]], str]]]) -> Html:
     """A table with a column a split."""
     splits = report["splits"]
-    return table(["", *splits], [[name, *(cell(found) for found in splits.values())] for name, cell in rows])
+    return tag("div", table(["", *splits], [[name, *(cell(found) for found in splits.values())] for name, cell in rows]), class_="splits")
 
 
 def enough(report: dict[str, Any]) -> Html:

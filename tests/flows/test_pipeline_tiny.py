@@ -99,8 +99,17 @@ def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt
     asked = rpt(finished, "run", "scoring", "-o", "scoring.candidates=4")
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert active(finished) == {"scoring@demo"}
-    assert rpt(finished, "run").returncode == 0
-    rest = {"label_gates@demo", "label_report@demo", "semantic_supervision@demo", "training@demo-rpt_sem", "evaluation@demo-rpt_sem", "report@demo"}
+    again = rpt(finished, "run")
+    assert again.returncode == 0
+    assert "Labels: artifacts/demo/label_report/index.html" in again.stdout
+    rest = {
+        "label_gates@demo",
+        "label_report@demo",
+        "semantic_supervision@demo",
+        "training@demo-rpt_sem",
+        "evaluation@demo-rpt_sem",
+        "report@demo",
+    }
     assert active(finished) == rest
 
 

@@ -54,7 +54,7 @@ def test_the_top_says_how_many_how_good_whether_k_is_enough_and_what_is_copied(l
     tiles = parse(render(label_report)).all_text("b")[:4]
     assert tiles[0] == f"{sum(split['pairs'] for split in label_report['splits'].values()):,} labels"
     assert tiles[1] == "1 of 2 gates passed"
-    assert tiles[2].startswith("k = 8 ")
+    assert tiles[2].replace("\N{NO-BREAK SPACE}", " ").startswith("k = 8 ")
     assert tiles[3].endswith("\N{NO-BREAK SPACE}% are copies")
     assert [found.poor for found in findings(label_report)][:2] == [False, True]
 
