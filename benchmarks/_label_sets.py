@@ -134,7 +134,7 @@ def _labels(numbers: np.ndarray, ids: list[str], chunks: int, candidates: int, r
     size = len(query) * len(numbers)
     local = rng.normal(-150, 20, (size, 2)).astype(np.float32)
     halves = local + rng.normal(-1, 3, (size, 2)).astype(np.float32)
-    local = local[np.arange(size) - np.tile(rank, len(numbers))]  # one local context a query
+    local = local[np.arange(size) - np.tile(np.array(rank, np.int64), len(numbers))]  # one local context a query
     with_candidate, without = halves.sum(axis=1, dtype=np.float32), local.sum(axis=1, dtype=np.float32)
     columns = {
         "doc_id": np.repeat(np.array(ids, object), len(query)),

@@ -83,6 +83,7 @@ def run(
     """
     from flows.display import Display
     from flows.execution import EventLog, execute, prepare
+    from flows.label_report import label_page
     from flows.workspace import workspace_lock
 
     display = Display(verbose)
@@ -99,6 +100,8 @@ def run(
         page = ROOT / "artifacts" / corpus / "report" / "index.html"
         if f"report@{corpus}" in display.results and page.exists():
             _out(f"Report: {page.relative_to(ROOT)}")
+        if f"label_report@{corpus}" in display.results and (ROOT / label_page(corpus)).exists():
+            _out(f"Labels: {label_page(corpus)}")
     return Exit.DONE
 
 

@@ -131,3 +131,20 @@ def export(
     rows = write(open_version(version[0] if version else None), path, kind, texts, force)
     out(f"{target}: {rows:,} pairs")
     return Exit.DONE
+
+
+@labels.command
+def report(
+    *corpora: Annotated[str, Parameter(help="corpora of params.yaml; none means all")],
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")] = False,
+    json_: Json = False,
+) -> int:
+    """Bring the supervision report up to date: a page on the labels, their card for the Hugging Face Hub, and their figures.
+
+    Examples: `./rpt labels report`; `./rpt labels report demo --json`
+    """
+    from flows.label_report import as_json, as_lines, bring_up_to_date
+
+    done = bring_up_to_date(list(corpora), verbose)
+    out(as_json(done) if json_ else "\n".join(as_lines(done)))
+    return Exit.DONE

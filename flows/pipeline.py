@@ -17,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data_contracts.failure import Failure
 from flows.execution import EventLog, execute, prepare
+from flows.label_report import label_page
 from flows.plan import Step
 from flows.workspace import ROOT, workspace_lock
 
@@ -73,7 +74,7 @@ def _summary(results: dict[str, str], configuration: Any) -> str:
         path = ROOT / "artifacts" / corpus / "report" / "report.json"
         if results.get(f"report@{corpus}") and path.exists():
             lines = "\n".join(f"- {line}" for line in json.loads(path.read_text())["headline"])
-            text += f"\n## {corpus}\n\n{lines}\n\nWhole report: `artifacts/{corpus}/report/index.html`\n"
+            text += f"\n## {corpus}\n\n{lines}\n\nWhole report: `artifacts/{corpus}/report/index.html`; labels: `{label_page(corpus)}`\n"
     return text
 
 

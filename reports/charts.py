@@ -16,6 +16,7 @@ COLOURS = 6
 CHARACTER = 7.0  # px, the mean advance of a wide 12 px font
 NARROW = 340
 TALL = 250
+EARLY = 80  # px before the right edge
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,20 @@ def _line(line: Line, x: Axis, y: Axis) -> Html:
     return tag("g", *drawn, class_=_colour(line.colour))
 
 
-def line_chart(lines: Sequence[Line], *, title: str, x_label: str, y_label: str, width: int, zero: bool = False) -> Html:
-    """Lines over a whole-numbered x, named at their ends; `zero` makes y include 0."""
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    width: int,
+    zero: bool = False,
+    whole: bool = True,
+    reference: float | None = None,
+    x_words: Callable[[float], str] | None = None,
+) -> Html:
+    """Lines named at their ends. `zero` makes y include 0, `whole` keeps the ticks of x on whole numbers, `reference` draws an upright line
+    at that x, `x_words` writes the ticks of x."""
     longest = 22 if width > NARROW else 14
     names = [clipped(visible(line.name), longest) for line in lines]
     left, right = 46, width - 14 - CHARACTER * max((len(name) for name in names), default=0) - 8
@@ -114,13 +127,22 @@ def line_chart(lines: Sequence[Line], *, title: str, x_label: str, y_label: str,
         return _svg(width, 40, title, _text(0, 24, "Nothing finite to draw.", kind="axis"))
     bands = [value for line in lines for run in _runs(line.band) for _, low, high in run for value in (low, high)]
     banded = [a for line in lines for run in _runs(line.band) for a, _, _ in run]
-    x = make_axis([a for a, _ in points] + banded, left, right, ticks=max(2, round((right - left) / 60)), whole=True, snap=False)
+    seen = [a for a, _ in points] + banded + ([] if reference is None else [reference])
+    room = 40 if x_words else 60  # words are short
+    x = make_axis(seen, left, right, ticks=max(2, round((right - left) / room)), whole=whole, snap=False)
     y = make_axis([b for _, b in points] + bands + ([0.0] if zero else []), TALL - 34, 26)
-    below = [_text(x.place(tick), TALL - 17, x.label(tick), "middle", "tick") for tick in x.ticks]
+    below = [_text(x.place(tick), TALL - 17, (x_words or x.label)(tick), "middle", "tick") for tick in x.ticks]
+    if reference is not None:
+        below.append(_rule(x.place(reference), 20, x.place(reference), TALL - 34, "zero"))
     ended = [(name, line, _runs(line.points)[-1][-1]) for name, line in zip(names, lines, strict=True) if _runs(line.points)]
-    heights = _spread([y.place(last[1]) for _, _, last in ended], 14, 26, TALL - 34)
-    ends = []
-    for (name, line, last), height in zip(ended, heights, strict=True):
+    early = [end for end in ended if x.place(end[2][0]) < right - EARLY]  # named where they end, or their leaders would look like data
+    late = [end for end in ended if end not in early]
+    heights = _spread([y.place(last[1]) for _, _, last in late], 14, 26, TALL - 34)
+    ends = [
+        tag("g", _text(x.place(last[0]) + 5, y.place(last[1]) + 4, name, kind="end"), class_=_colour(line.colour))
+        for name, line, last in early
+    ]
+    for (name, line, last), height in zip(late, heights, strict=True):
         leader = _rule(x.place(last[0]), y.place(last[1]), right + 9, height, "leader")
         ends.append(tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour)))
     drawn = [_line(line, x, y) for line in lines]

@@ -1,11 +1,10 @@
-"""The part of the page that shows the labels: the gates, Figure 5 of the paper, positives by rank, and examples to read."""
+"""What pages show of labels: the gates, the identity of the scorer, and examples to read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from reports.charts import Line, bar_chart, figure, line_chart
 from reports.formats import count, finite, interval, number, percent
 from reports.markup import Html, clipped, table, tag
 from reports.perplexity import FEWEST_DOCUMENTS
@@ -22,50 +21,12 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Html:
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs), class_="facts")
 
 
-def _figure_5(best_by_k: Sequence[dict[str, Any]]) -> Html:
-    best = Line("best of k", [(p["k"], p["mean"]) for p in best_by_k], 0, [(p["k"], p["low"], p["high"]) for p in best_by_k])
-    random = Line("random", [(p["k"], p["random"]) for p in best_by_k], -1)
-    compared = any(finite(p["random"]) for p in best_by_k)
-    caption = (
-        "The paper's Figure 5 on the test split: mean score of the best among the first k BM25 candidates, with its 95 % interval. The "
-        "score is what a candidate adds to the log-probability of the next chunk, compared with the nearest text. A maximum over k rises "
-        "even for pure noise: "
-    )
-    meaning = (
-        "what counts is the distance from the dashed line, the best of k random eligible chunks."
-        if compared
-        else "no random chunks were scored here to compare with, so the rise alone proves nothing."
-    )
-    rows = [[count(p["k"]), *(number(p[key], 3) for key in ("mean", "low", "high", "random"))] for p in best_by_k]
-    lines = [best, random] if compared else [best]
-    title, unit = "Best score by number of candidates", "nats a target token"
-
-    def draw(width: int) -> Html:
-        return line_chart(lines, title=title, x_label="candidates k", y_label=unit, width=width, zero=True)
-
-    return figure(draw, [caption, meaning], ["k", "mean of best", "low", "high", "random"], rows, width=550)
-
-
-def _by_rank(ranks: Sequence[dict[str, Any]]) -> Html:
-    bars = [(count(rank["rank"]), 100 * rank["rate"] if rank["rate"] is not None else None) for rank in ranks]
-    caption = (
-        "Share of pairs with a positive label at each BM25 rank. Falling bars mean that word overlap already finds what helps; level bars "
-        "mean that the labels know something BM25 does not, or nothing at all."
-    )
-    rows = [[count(rank["rank"]), percent(rank["rate"]), count(rank["pairs"])] for rank in ranks]
-
-    def draw(width: int) -> Html:
-        return bar_chart(bars, title="Positive labels by rank", x_label="BM25 rank", y_label="% positive", width=width)
-
-    return figure(draw, [caption], ["rank", "positive", "pairs"], rows, width=550)
-
-
 def _limits(gate: dict[str, Any]) -> str:
     least, most = gate["least"], gate["most"]
     return f"at least {number(least)}" if most is None else f"{number(least)} to {number(most)}"
 
 
-def _gates(measured: dict[str, Any]) -> list[Html]:
+def gates(measured: dict[str, Any]) -> list[Html]:
     """Whether the labels are fit to train on, figure by figure."""
     gates = measured["gates"]
     if not gates:
@@ -89,14 +50,17 @@ def _gates(measured: dict[str, Any]) -> list[Html]:
 
 
 def labels(supervision: dict[str, Any]) -> Html:
-    """How many labels there are, from which scorer, and whether they mean anything."""
+    """How many labels there are, from which scorer, whether they mean anything, and where more is said of them."""
     rates = [(f"positive, {split}", percent(rate)) for split, rate in in_split_order(supervision["positive_rate"])]
-    scorer = [(f"scorer: {clipped(name, NAME)}", clipped(str(value), NAME)) for name, value in supervision["scorer"].items()]
-    known = facts([("labelled queries", count(supervision["queries"])), ("scored pairs", count(supervision["pairs"])), *rates, *scorer])
-    figures = [draw(rows) for draw, rows in ((_figure_5, supervision["best_by_k"]), (_by_rank, supervision["positive_by_rank"])) if rows]
-    if not figures:
-        figures = [empty("No labelled pair to draw.")]
-    return section("labels", "Labels", known, *_gates(supervision["gates"]), tag("div", *figures, class_="pair"))
+    known = facts([("labelled queries", count(supervision["queries"])), ("scored pairs", count(supervision["pairs"])), *rates])
+    link = tag("a", "The page of the labels", href="../label_report/index.html")
+    words = tag("p", link, ": the paper's Figure 5, what helps and where it lies, copies, cost, and examples to read.")
+    return section("labels", "Labels", words, known, *gates(supervision["gates"]), scorer(supervision["scorer"]))
+
+
+def scorer(identity: dict[str, Any]) -> Html:
+    """All that decides a score."""
+    return facts([(f"scorer: {clipped(name, NAME)}", clipped(str(value), NAME)) for name, value in identity.items()])
 
 
 def _chunk(text: str) -> Html:
@@ -107,18 +71,21 @@ def _chunk(text: str) -> Html:
 
 
 def _candidate(candidate: dict[str, Any]) -> Html:
-    score = candidate["target_score"]
+    score = candidate["score"]
     helped = score is not None and finite(score) and score > 0
-    badge = tag("span", f"{number(score, 2, signed=True)} nats", class_="good" if helped else "bad")
+    badge = tag("span", f"{number(score, 3, signed=True)} nats a token", class_="good" if helped else "bad")
     rank = count(candidate["rank"] + 1 if candidate["rank"] is not None else None)
     words = f" chunk {count(candidate['chunk'])} · BM25 rank {rank} · BM25 {number(candidate['bm25'])}"
-    return tag("li", tag("p", badge, words, class_="about"), _chunk(candidate["text"]))
+    copied = candidate["copied"]
+    copy = f" · has {percent(copied)} of the target's 8-grams" if copied is None or copied > 0 else ""
+    return tag("li", tag("p", badge, words, copy, class_="about"), _chunk(candidate["text"]))
 
 
 def _example(example: dict[str, Any], opened: bool) -> Html:
-    scores = [candidate["target_score"] for candidate in example["candidates"] if finite(candidate["target_score"])]
-    where = tag("bdi", clipped(example["source"], NAME)), f" · chunk {count(example['query_chunk'])}"
-    summary = tag("summary", tag("b", f"{number(max(scores, default=None), 2, signed=True)} nats"), " best candidate · ", *where)
+    chosen = example["candidates"][0] if example["candidates"] else {"score": None, "rank": None}
+    rank = count(chosen["rank"] + 1 if chosen["rank"] is not None else None)
+    where = tag("bdi", clipped(example["source"], NAME)), f" · chunk {count(example['query_chunk'])} · {clipped(example['split'], NAME)}"
+    summary = tag("summary", tag("b", f"{number(chosen['score'], 3, signed=True)} nats a token"), f" · BM25 rank {rank} · ", *where)
     texts = (("Query: what the retriever sees", example["query"]), ("Target: what is to be predicted", example["target"]))
     sides = tag("div", *(tag("div", tag("h3", name), _chunk(text)) for name, text in texts), class_="pair")
     shown = [_candidate(candidate) for candidate in example["candidates"][:CANDIDATES]]
@@ -129,23 +96,16 @@ def _example(example: dict[str, Any], opened: bool) -> Html:
     return tag("details", summary, document, sides, *candidates, class_="example", open="" if opened else None)
 
 
-def examples(rows: Sequence[dict[str, Any]]) -> Html:
-    """Queries with their candidates, to judge labels by eye; the first is open."""
+def examples(rows: Sequence[dict[str, Any]], *, opened: bool = False) -> list[Html]:
+    """Queries with their candidates, to judge labels by eye, the one that an example is about first; `opened` shows the first whole."""
     if not rows:
-        return section("examples", "Examples", empty("No example was chosen."))
-    words = (
-        "A positive score (✓) says that this candidate helped the reference language model predict the target. Read a few: a label is only "
-        "as good as the help you can see in the text. Characters that cannot be seen are written out, like ",
-        tag("mark", r"\u202e"),
-        ".",
-    )
+        return [empty("There is none.")]
     shown: list[Html] = []
     left = EXAMPLES_BYTES
     for row in rows[:EXAMPLES]:
-        example = _example(row, opened=not shown)
+        example = _example(row, opened=opened and not shown)
         bulk = len(example.encode())
         if bulk <= left:
             shown.append(example)
             left -= bulk
-    rest = [empty(f"{len(rows) - len(shown):,} more examples are not shown.")] if len(shown) < len(rows) else []
-    return section("examples", "Examples: best and worst labels", tag("p", *words, class_="note"), *shown, *rest)
+    return [*shown, *([empty(f"{len(rows) - len(shown):,} more examples are not shown.")] if len(shown) < len(rows) else [])]

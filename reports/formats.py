@@ -29,10 +29,10 @@ def count(value: Number) -> str:
 
 
 def size(value: Number) -> str:
-    """A count of parameters or tokens in three digits: 940, 1.23 M."""
+    """A count of parameters, tokens or operations in three digits: 940, 1.23 M."""
     if value is None or not finite(value):
         return NOT_AVAILABLE
-    for unit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for unit, suffix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:.3g} {suffix}" if value < 999.5 * unit else f"{value / unit:,.0f} {suffix}"
     return count(value)
@@ -41,6 +41,12 @@ def size(value: Number) -> str:
 def percent(value: Number) -> str:
     """A share between 0 and 1 as a percentage with one decimal."""
     return f"{100 * value:.1f} %" if value is not None and finite(value) else NOT_AVAILABLE
+
+
+def percents(low: Number, high: Number) -> str:
+    """Both ends as percentages with one decimal, in brackets, or "n/a" if either is missing."""
+    first, last = (100 * end if end is not None and finite(end) else None for end in (low, high))
+    return interval(first, last, 1)
 
 
 def interval(low: Number, high: Number, digits: int = 2, *, signed: bool = False) -> str:

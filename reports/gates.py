@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from reports.perplexity import BLOCK_CHUNKS, interval
+from reports.perplexity import BLOCK_CHUNKS
+from reports.resampling import Resampler, estimate
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-DIGITS = 6
 
 
 def by_block(rows: pl.DataFrame, **sums: pl.Expr) -> pl.DataFrame:
@@ -51,15 +51,9 @@ def _numbers(blocks: pl.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
 
 def resampled(blocks: pl.DataFrame, columns: tuple[str, ...], samples: int, rng: np.random.Generator) -> np.ndarray:
     """[samples, columns] totals: documents are drawn with replacement, then from each as many of its blocks as it has."""
-    sums_BC = _numbers(blocks, columns)
-    _, begin_D, blocks_D = np.unique(blocks["doc_id"].rle_id().to_numpy(), return_index=True, return_counts=True)
-    totals_SC = np.zeros((samples, len(columns)))
-    for sample in range(samples if len(begin_D) else 0):
-        drawn = rng.integers(len(begin_D), size=len(begin_D))
-        size = blocks_D[drawn]
-        within = rng.random(size.sum()) * np.repeat(size, size)
-        totals_SC[sample] = sums_BC[np.repeat(begin_D[drawn], size) + within.astype(np.int64)].sum(axis=0)
-    return totals_SC
+    resampler = Resampler(blocks["doc_id"].n_unique(), len(columns), samples, rng)
+    resampler.add(blocks["doc_id"].rle_id().to_numpy(), _numbers(blocks, columns))
+    return resampler.samples
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
@@ -104,14 +98,13 @@ class Gate:
         total_C = np.concatenate([_numbers(rows, columns).sum(axis=0) for rows, columns in parts])
         samples_SC = np.concatenate([resampled(rows, columns, samples, rng) for rows, columns in parts], axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            value, values = float(self.statistic(total_C)), self.statistic(samples_SC)
-        known = values[np.isfinite(values)]
-        if not np.isfinite(value) or not len(known):
+            found = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
+        value, low, high = found.value, found.low, found.high
+        if value is None or low is None:
             return self._row(None, None, None, False, f"The gate `{self.name}` could not be measured: no query has what it needs.")
-        low, high = interval(known)
         passed = (low > self.least if self.proven else value >= self.least) and (self.most is None or value <= self.most)
         sentence = self.says.format(value=value, low=low, least=self.least, most=self.most)
-        return self._row(round(value, DIGITS), round(low, DIGITS), round(high, DIGITS), passed, sentence)
+        return self._row(value, low, high, passed, sentence)
 
     def _row(self, value: float | None, low: float | None, high: float | None, passed: bool, sentence: str) -> dict:
         figures = {"name": self.name, "unit": self.unit, "value": value, "low": low, "high": high, "least": self.least, "most": self.most}

@@ -33,6 +33,12 @@ a { color: var(--link); }
   display: grid; gap: 12px 28px; grid-template-columns: repeat(3, minmax(0, 1fr)); }
 .headline li { font-size: 1.15rem; line-height: 1.38; font-weight: 500;
   padding-top: 10px; border-top: 3px solid var(--c0); overflow-wrap: anywhere; }
+.tiles { list-style: none; margin: 22px 0 18px; padding: 0;
+  display: grid; gap: 16px 28px; grid-template-columns: repeat(4, minmax(0, 1fr)); }
+.tiles li { padding-top: 10px; border-top: 3px solid var(--c0); font-size: .92rem; line-height: 1.42; overflow-wrap: anywhere; }
+.tiles li.poor { border-color: var(--warn); }
+.tiles b { display: block; font-size: 1.3rem; line-height: 1.25; font-weight: 650; margin-bottom: 4px; }
+.tiles li.poor b { color: var(--warn); }
 .warnings { list-style: none; margin: 0 0 18px; padding: 10px 14px; background: var(--warn-paper); border-left: 4px solid var(--warn); }
 .warnings li + li { margin-top: 6px; }
 .warnings li, .warning { color: var(--warn); overflow-wrap: anywhere; }
@@ -45,6 +51,7 @@ figure { margin: 0 0 14px; }
 section > figure { display: grid; grid-template-columns: minmax(0, 700px) minmax(0, 1fr); gap: 10px 32px; }
 figcaption p { margin: 4px 0 6px; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
+.pair svg { max-width: 640px; }
 svg.narrow { display: none; }
 text { font-size: 12px; fill: var(--soft); font-variant-numeric: tabular-nums; font-family: inherit; }
 text.name, text.end, text.value { fill: var(--ink); }
@@ -64,8 +71,9 @@ text.name, text.end, text.value { fill: var(--ink); }
 table { border-collapse: collapse; font-size: .84rem; line-height: 1.35; font-variant-numeric: tabular-nums lining-nums; }
 th, td { text-align: left; padding: 4px 14px 4px 0; vertical-align: baseline; border-bottom: 1px solid var(--hair); unicode-bidi: isolate; }
 thead th, thead td { font-weight: 500; color: var(--soft); border-bottom: 1px solid var(--soft); vertical-align: bottom; }
-tbody th { font-weight: 500; min-width: 9ch; }
+tbody th { font-weight: 500; }
 td, tbody th { max-width: 44ch; overflow-wrap: anywhere; }
+tbody th, td:not(.n) { min-width: 12ch; }
 td { min-width: 7ch; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 thead th.n { white-space: normal; }
@@ -75,6 +83,9 @@ thead th.n { white-space: normal; }
 .systems tbody th, .systems thead tr > :first-child { position: sticky; left: 0; background: var(--paper); }
 .systems th:nth-child(n+11), .systems td:nth-child(n+11), .systems .foreign {
   background: var(--panel); color: var(--soft); padding-left: 10px; }
+
+figcaption th, figcaption td, figcaption tbody th { padding-right: 8px; min-width: 0; font-size: .76rem; }
+.splits small { font-size: inherit; color: var(--soft); }
 
 dl.facts { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 4px 0 16px; }
 dl.facts dt { font-size: .78rem; color: var(--soft); overflow-wrap: anywhere; }
@@ -89,16 +100,22 @@ summary b { font-variant-numeric: tabular-nums; }
 .candidates { list-style: none; margin: 0; padding: 0; display: grid; gap: 10px 36px; grid-template-columns: repeat(2, minmax(0, 1fr)); }
 .about { margin: 0 0 4px; }
 .good, .bad { font-weight: 600; font-variant-numeric: tabular-nums; }
-.good { color: var(--good); } .good::before { content: "\\2713\\a0"; } .bad::before { content: "\\2717\\a0"; }
+.good { color: var(--good); } .bad { color: var(--warn); } .good::before { content: "\\2713\\a0"; } .bad::before { content: "\\2717\\a0"; }
 code { font: .92em ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; overflow-wrap: anywhere; }
 mark { background: var(--mark-paper); color: var(--mark); border-radius: 2px; font-family: ui-monospace, monospace; font-size: .9em; }
 
 @media (max-width: 900px) {
   .pair, .headline, .candidates, section > figure { grid-template-columns: minmax(0, 1fr); }
   .headline li { font-size: 1.05rem; }
+  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 @media (max-width: 560px) {
   body { padding: 16px 14px 40px; }
+  .splits small { display: block; font-size: .72rem; }
+  .splits th, .splits td, .splits tbody th { padding-right: 8px; min-width: 0; }
+  .splits tbody th { min-width: 10ch; }
+  .splits td.n { white-space: normal; }
+  .tiles { grid-template-columns: minmax(0, 1fr); }
   svg.narrow { display: block; } svg.wide { display: none; }
   h1 { font-size: 1.35rem; }
   section { margin-top: 30px; }

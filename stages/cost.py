@@ -44,6 +44,13 @@ class Volume:
         return Volume(*(round(factor * value) for value in astuple(self)))
 
 
+def parameter_count(config: GPTNeoXConfig) -> int:
+    """All parameters of the model: embedding and head, matrices and biases of the layers, scale and bias of the norms."""
+    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    layer = 4 * width**2 + 2 * width * inner + 4 * width + inner + width + 4 * width
+    return 2 * config.vocab_size * width + layers * layer + 2 * width
+
+
 def layers_flops(config: GPTNeoXConfig, tokens: int, before: int = 0) -> float:
     """Operations of all layers for `tokens` consecutive tokens that see each other causally and `before` earlier ones.
 

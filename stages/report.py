@@ -14,11 +14,10 @@ import pyarrow.compute as pc
 from safetensors import safe_open
 
 from data_contracts.candidates import CANDIDATES, LABELS
-from data_contracts.contract import fact, open_artifact
+from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.tokens import CHUNKS, list_rows
-from reports import labels as label_figures
 from reports import perplexity, retrieval
 from reports.lengths import histogram
 from reports.page import render
@@ -35,7 +34,6 @@ PUBLISHED = {  # Table 2 of arXiv 2306.13421
 BASELINE = "transformer_xl"
 SMALL_TOKENS = 100_000_000
 CURVE_POINTS = 100
-EXAMPLES = 3
 
 
 def read_lines(path: Path) -> list[dict]:
@@ -122,39 +120,20 @@ def candidate_rankings(candidates: pa.Table) -> dict[retrieval.Query, np.ndarray
     return {(doc_id, chunk): np.array(ids) for doc_id, chunk, ids in groups.iter_rows()}
 
 
-def examples_section(labels: pl.DataFrame, chunks: pa.Table, sources: dict[str, str], split: str) -> list[dict]:
-    """The queries whose best candidate helped most, and the one whose best hurt most, with texts."""
-    keys = zip(chunks.column("doc_id").to_pylist(), chunks.column("chunk").to_pylist(), strict=True)
-    text = dict(zip(keys, chunks.column("text").to_pylist(), strict=True))
-    best = labels.filter(pl.col("split") == split).group_by("doc_id", "query_chunk").agg(pl.col("target_score").max())
-    ordered = best.sort("target_score", "doc_id", "query_chunk", descending=[True, False, False])
-    picked = pl.concat([ordered.head(EXAMPLES - 1), ordered.tail(1)]) if len(ordered) >= EXAMPLES else ordered
-    examples = []
-    for doc_id, query, _ in picked.iter_rows():
-        rows = labels.filter((pl.col("doc_id") == doc_id) & (pl.col("query_chunk") == query)).sort("target_score", descending=True).head(3)
-        examples.append(
-            {
-                "doc_id": doc_id,
-                "source": sources[doc_id],
-                "query_chunk": query,
-                "query": text[doc_id, query],
-                "target": text[doc_id, query + 1],
-                "candidates": [
-                    {
-                        "chunk": row["candidate_chunk"],
-                        "text": text[doc_id, row["candidate_chunk"]] + text[doc_id, row["candidate_chunk"] + 1],
-                        "rank": row["rank"],
-                        "bm25": row["bm25"],
-                        "target_score": row["target_score"],
-                    }
-                    for row in rows.iter_rows(named=True)
-                ],
-            }
-        )
-    return examples
+def label_section(directory: Path) -> dict:
+    """What the page says of the labels, from the statistics of the supervision report."""
+    known = json.loads((directory / "statistics.json").read_text())
+    splits = known["splits"]
+    return {
+        **{name: sum(found[name] for found in splits.values()) for name in ("queries", "pairs")},
+        "positive_rate": {split: found["positive_rate"]["value"] for split, found in splits.items()},
+        "best": {split: found["best_by_k"][-1] for split, found in splits.items()},
+        "scorer": known["scorer"],
+        "gates": known["gates"],
+    }
 
 
-def data_section(documents: pa.Table, quarantine: pa.Table, chunks: pa.Table, geometry: Geometry, vocabulary: int) -> dict:
+def data_section(documents: int, quarantine: pa.Table, chunks: pa.Table, geometry: Geometry, vocabulary: int) -> dict:
     """What went in and what became of it."""
     reasons = {row["values"]: row["counts"] for row in pc.value_counts(quarantine.column("reason")).to_pylist()}
     lengths = pl.DataFrame(
@@ -166,8 +145,8 @@ def data_section(documents: pa.Table, quarantine: pa.Table, chunks: pa.Table, ge
     )
     splits = lengths.group_by("split").agg(pl.col("doc_id").n_unique().alias("documents"), pl.len().alias("chunks"), pl.col("tokens").sum())
     return {
-        "inputs": documents.num_rows + quarantine.num_rows,
-        "documents_kept": documents.num_rows,
+        "inputs": documents + quarantine.num_rows,
+        "documents_kept": documents,
         "quarantined": dict(sorted(reasons.items())),
         "splits": {row.pop("split"): row for row in splits.sort("split").iter_rows(named=True)},
         "vocabulary": vocabulary,
@@ -176,15 +155,15 @@ def data_section(documents: pa.Table, quarantine: pa.Table, chunks: pa.Table, ge
     }
 
 
-def headline(systems: list[dict], labels: dict, measured: list[dict], small: bool) -> list[str]:
+def headline(systems: list[dict], labels: dict, measured: list[dict], small: bool, split: str) -> list[str]:
     """The three figures to remember."""
     values = ", ".join(
         f"{NAMES.get(row['system'], row['system'])} {row['perplexity']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for row in systems
     )
     first = systems[0]
     where = f"{first['documents']} held-out documents ({first['tokens']:,} tokens)"
-    best = labels["best_by_k"][-1] if labels["best_by_k"] else None
-    gain = f"; the best of {best['k']} is worth {best['mean']:.3f} nats a target token" if best else ""
+    best = labels["best"].get(split)
+    gain = f"; the best of {best['k']} is worth {best['value']:.3f} nats a target token" if best else ""
     rates = ", ".join(f"{split} {rate:.1%}" for split, rate in labels["positive_rate"].items())
     precision = ", ".join(f"{row['retriever']} {row['precision_at_2']:.1%}" for row in measured if row["precision_at_2"] is not None)
     return [
@@ -216,35 +195,23 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
         contract.name: open_artifact(contract, context.input(contract.name)).read_all()
         for contract in (CHUNKS, CANDIDATES, LABELS, QUARANTINE)
     }
-    documents = open_artifact(DOCUMENTS, context.input("documents")).read_all(["doc_id", "source"])
-    frame = pl.from_arrow(artifacts["labels"])
-    assert isinstance(frame, pl.DataFrame)
+    documents = open_artifact(DOCUMENTS, context.input("documents")).rows
     systems, evaluations = systems_section(context, own_runs, report.bootstrap_samples)
     measured = retrieval_section(evaluations, own_runs, artifacts["labels"], artifacts["candidates"], evaluation, geometry)
-    label_section = {
-        "queries": frame.select("doc_id", "query_chunk").n_unique(),
-        "pairs": len(frame),
-        "positive_rate": label_figures.positive_rates(frame),
-        "scorer": fact(artifacts["labels"], "scorer"),
-        "best_by_k": label_figures.best_by_k(frame, evaluation.split, geometry.chunk_tokens, report.bootstrap_samples),
-        "positive_by_rank": label_figures.positive_by_rank(frame, evaluation.split),
-        "gates": json.loads((context.input("label_gates") / "gates.json").read_text()),
-    }
+    labels = label_section(context.input("label_report"))
     vocabulary = json.loads((context.input("reference_lm") / "config.json").read_text())["vocab_size"]
-    sources = dict(zip(documents.column("doc_id").to_pylist(), documents.column("source").to_pylist(), strict=True))
     data = data_section(documents, artifacts["quarantine"], artifacts["chunks"], geometry, vocabulary)
     small = data["splits"]["train"]["tokens"] < SMALL_TOKENS
     result: dict[str, Any] = {
         "corpus": context.corpus,
         "small_scale": small,
-        "headline": headline(systems, label_section, measured, small),
-        "warnings": warnings(label_section["gates"]["gates"], systems),
+        "headline": headline(systems, labels, measured, small, evaluation.split),
+        "warnings": warnings(labels["gates"]["gates"], systems),
         "data": data,
         "reference_lm": reference_lm_section(context.input("reference_lm")),
-        "labels": label_section,
+        "labels": labels,
         "systems": systems,
         "retrieval": measured,
-        "examples": examples_section(frame, artifacts["chunks"], sources, evaluation.split),
         "artifacts": [[f"artifacts/{context.corpus}/{name}", text] for name, text in PLACES.items()],
     }
     target = context.out("report")
@@ -263,6 +230,7 @@ PLACES = {
     "candidates": "BM25 candidates",
     "labels": "what the reference LM says of each candidate (Parquet)",
     "label_gates": "whether the labels are fit to train on",
+    "label_report": "what the labels are worth: a page, the label card and their figures",
     "reference_lm": "the reference LM, a Hugging Face directory",
     "models": "the trained systems, safetensors",
     "evaluations": "one row for every evaluated chunk and system",

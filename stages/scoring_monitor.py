@@ -60,7 +60,7 @@ def table(labels: pl.DataFrame, chunk_tokens: int) -> str:
     rows = [f"| split | queries | positive | {' | '.join(f'k = {k}' for k in SHOWN_K)} |", f"|---|{'---:|' * (2 + len(SHOWN_K))}"]
     for split, rate in positive_rates(labels).items():
         queries = labels.filter(pl.col("split") == split).select("doc_id", "query_chunk").n_unique()
-        best = {row["k"]: f"{row['mean']:+.3f}" for row in best_by_k(labels, split, chunk_tokens, samples=1)}
+        best = {k: f"{mean:+.3f}" for k, mean in best_by_k(labels, split, chunk_tokens, SHOWN_K).items()}
         rows.append(f"| {split} | {queries:,} | {rate:.1%} | {' | '.join(best.get(k, '') for k in SHOWN_K)} |")
     return "\n".join(rows)
 

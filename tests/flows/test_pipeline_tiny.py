@@ -37,6 +37,25 @@ def test_everything_ran_once_and_the_report_is_there(finished, rpt):
     assert json.loads((finished / "metrics/demo.json").read_text())["perplexity"]
 
 
+def test_the_report_of_the_labels_is_found_from_everywhere(finished, rpt):
+    page = finished / "artifacts/demo/report" / "../label_report/index.html"
+    assert 'href="../label_report/index.html"' in (finished / "artifacts/demo/report/index.html").read_text()
+    assert page.read_text().startswith("<!doctype html>")
+    asked = rpt(finished, "labels", "report")
+    assert asked.returncode == 0, asked.stderr
+    assert [line.split()[1] for line in asked.stdout.splitlines()] == [
+        "artifacts/demo/label_report/index.html",
+        "artifacts/demo/label_report/README.md",
+    ]
+    statistics = json.loads(rpt(finished, "labels", "report", "demo", "--json").stdout)["demo"]
+    assert statistics == json.loads((finished / "artifacts/demo/label_report/statistics.json").read_text())
+    report = json.loads((finished / "artifacts/demo/report/report.json").read_text())
+    assert report["labels"]["pairs"] == sum(split["pairs"] for split in statistics["splits"].values())
+    unknown = rpt(finished, "labels", "report", "nothing")
+    assert unknown.returncode == 2
+    assert "params.yaml does not name it" in unknown.stderr
+
+
 def test_nothing_to_do_is_nothing_done(finished, rpt):
     again = rpt(finished, "run")
     assert again.returncode == 0
@@ -80,8 +99,17 @@ def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt
     asked = rpt(finished, "run", "scoring", "-o", "scoring.candidates=4")
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert active(finished) == {"scoring@demo"}
-    assert rpt(finished, "run").returncode == 0
-    rest = {"label_gates@demo", "semantic_supervision@demo", "training@demo-rpt_sem", "evaluation@demo-rpt_sem", "report@demo"}
+    again = rpt(finished, "run")
+    assert again.returncode == 0
+    assert "Labels: artifacts/demo/label_report/index.html" in again.stdout
+    rest = {
+        "label_gates@demo",
+        "label_report@demo",
+        "semantic_supervision@demo",
+        "training@demo-rpt_sem",
+        "evaluation@demo-rpt_sem",
+        "report@demo",
+    }
     assert active(finished) == rest
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
@@ -68,6 +69,30 @@ def sample() -> dict[str, Any]:
 def shared_sample() -> dict[str, Any]:
     """A made-up report that tests do not change."""
     return _load("sample").sample_report()
+
+
+@pytest.fixture(scope="session")
+def label_sample() -> ModuleType:
+    """The module that makes label sets and supervision reports."""
+    return _load("label_sample")
+
+
+@pytest.fixture(scope="session")
+def label_set(label_sample, tmp_path_factory) -> Any:
+    """A made-up label set that tests do not change."""
+    return label_sample.made_up_set(tmp_path_factory.mktemp("labels"))
+
+
+@pytest.fixture(scope="session")
+def shared_label_report(label_sample, label_set) -> dict[str, Any]:
+    """A made-up supervision report that tests do not change."""
+    return label_sample.label_report(label_set)
+
+
+@pytest.fixture
+def label_report(shared_label_report) -> dict[str, Any]:
+    """A fresh made-up supervision report."""
+    return deepcopy(shared_label_report)
 
 
 @pytest.fixture(scope="session")

@@ -12,25 +12,6 @@ PUBLISHED = {
     "rpt_lex": {"ArXiv": 2.92, "Code": 2.23, "PG19": 11.59, "Books3": 14.32},
     "rpt_sem": {"ArXiv": 2.77, "Code": 2.17, "PG19": 10.96, "Books3": 13.91},
 }
-QUERY = '''    def __init__(self, max_workers=None, mp_context=None,
-                 initializer=None, initargs=()):
-        """Initializes a new ProcessPoolExecutor instance.
-
-        Args:
-            max_workers: The maximum number of processes that can be used to
-                execute the given calls.'''
-TARGET = """        _check_system_limits()
-
-        if max_workers is None:
-            self._max_workers = os.cpu_count() or 1
-            if sys.platform == 'win32':
-                self._max_workers = min(_MAX_WINDOWS_WORKERS, self._max_workers)"""
-CANDIDATE = """        if max_workers is None:
-            # ThreadPoolExecutor is often used to overlap I/O with CPU work.
-            max_workers = min(32, (os.cpu_count() or 1) + 4)
-        if max_workers <= 0:
-            raise ValueError("max_workers must be greater than 0")"""
-OTHER = "    Returns:\n        A Future representing the given call.\n\n\tnaïve café — “quoted”, λ → ∞, 日本語, שלום, مرحبا, 🙂\n"
 
 
 def _curve(steps: int, first: float, last: float, seed: int, every: int = 1) -> list[list[float]]:
@@ -63,14 +44,6 @@ def _system(system: str, parameters: int, perplexity: float, difference: float |
     }
 
 
-def _example(source: str, chunk: int, scores: list[float]) -> dict[str, Any]:
-    candidates = [
-        {"chunk": 3 * index + 1, "text": (CANDIDATE, OTHER)[index % 2], "rank": index, "bm25": 21.4 - 2.3 * index, "target_score": score}
-        for index, score in enumerate(scores)
-    ]
-    return {"doc_id": "9f2c" * 8, "source": source, "query_chunk": chunk, "query": QUERY, "target": TARGET, "candidates": candidates}
-
-
 def _gate(name: str, unit: str, value: float, least: float, most: float | None, passed: bool) -> dict[str, Any]:
     limits = {"low": value - 0.05, "high": value + 0.05, "least": least, "most": most}
     return {"name": name, "unit": unit, "value": value, **limits, "passed": passed, "sentence": f"The {name} is {value}."}
@@ -79,8 +52,6 @@ def _gate(name: str, unit: str, value: float, least: float, most: float | None, 
 def sample_report() -> dict[str, Any]:
     """A fresh copy that a test may change."""
     splits = {"test": (11, 1_541, 98_304), "train": (38, 5_412, 346_201), "validation": (6, 612, 38_960)}
-    means = {k: 0.045 * math.log1p(k) - 0.02 for k in range(1, 21)}
-    best = [{"k": k, "mean": mean, "low": mean - 0.009, "high": mean + 0.009} for k, mean in means.items()]
     return {
         "corpus": "demo",
         "small_scale": True,
@@ -130,8 +101,6 @@ def sample_report() -> dict[str, Any]:
                     _gate("positive rate", "share of pairs", 0.198, 0.02, 0.6, True),
                 ],
             },
-            "best_by_k": [{**point, "random": point["mean"] * 0.55 - 0.01} for point in best],
-            "positive_by_rank": [{"rank": rank, "rate": 0.12 + 0.2 * math.exp(-rank / 5), "pairs": 300} for rank in range(1, 21)],
         },
         "systems": [
             _system("transformer_xl", 923_904, 22.81, None, 1),
@@ -146,10 +115,6 @@ def sample_report() -> dict[str, Any]:
                 ("recency", 0.066, 0.171, 0.104),
                 ("random", 0.034, 0.081, 0.059),
             )
-        ],
-        "examples": [
-            _example("concurrent/futures/process.py", 42, [18.42, -0.31, 7.9, -4.06]),
-            _example("email/_header_value_parser.py", 301, [0.42, -11.31, -7.9]),
         ],
         "artifacts": [
             ["artifacts/demo/documents", "documents with their text, split and source"],

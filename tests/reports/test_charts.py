@@ -46,6 +46,29 @@ def assert_inside(svg: str) -> None:
 def test_line_chart(width, lines):
     series = [Line(name, [(x, y) for x, y, _, _ in p], i, [(x, a, b) for x, _, a, b in p]) for i, (name, p) in enumerate(lines)]
     assert_inside(line_chart(series, title="t", x_label="x", y_label="y", width=width, zero=True))
+    assert_inside(line_chart(series, title="t", x_label="x", y_label="y", width=width, whole=False, reference=-3.5))
+
+
+def test_a_line_that_ends_early_is_named_where_it_ends():
+    lines = [Line(name, [(x, 1.0) for x in range(end)], 0) for name, end in (("short", 8), ("long", 20))]
+    svg = line_chart(lines, title="t", x_label="x", y_label="y", width=550)
+    texts = {element.text: element for element in ElementTree.fromstring(svg).iter("text")}
+    assert float(texts["short"].attrib["x"]) < 300 < float(texts["long"].attrib["x"])
+
+
+def test_ticks_of_x_are_written_as_asked():
+    svg = line_chart(
+        [Line("a", [(0, 1.0), (4, 2.0)], 0)], title="t", x_label="x", y_label="y", width=550, x_words=lambda tick: f"2^{tick:g}"
+    )
+    assert {"2^0", "2^2", "2^4"} <= {element.text for element in ElementTree.fromstring(svg).iter("text")}
+
+
+def test_the_reference_is_an_upright_line_at_its_place():
+    svg = line_chart([Line("a", [(-1, 1.0), (1, 2.0)], 0)], title="t", x_label="x", y_label="y", width=550, whole=False, reference=0.0)
+    line = next(element for element in ElementTree.fromstring(svg).iter("line") if element.get("class") == "zero")
+    points = next(element.attrib["points"] for element in ElementTree.fromstring(svg).iter() if "points" in element.attrib)
+    left, right = (float(point.split(",")[0]) for point in points.split())
+    assert float(line.attrib["x1"]) == float(line.attrib["x2"]) == pytest.approx((left + right) / 2, abs=0.1)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -89,26 +89,18 @@ def test_chance_and_recency_rank_only_eligible_chunks():
     assert retrieval.recency_rankings(queries, 2)["d", 11].tolist() == [6, 5, 4, 3, 2, 1, 0]
 
 
-def frame(scores: dict[str, list[float]], halves=None) -> pl.DataFrame:
+def frame(scores: dict[str, list[float]]) -> pl.DataFrame:
+    """Labels of one document a split, four candidates a query."""
     rows = [
-        {
-            "doc_id": split,
-            "split": split,
-            "query_chunk": number // 4,
-            "rank": number % 4,
-            "target_score": score,
-            "candidate_halves": [score, (halves or score)],
-            "local_halves": [0.0, 0.0],
-        }
+        {"doc_id": split, "split": split, "query_chunk": number // 4, "rank": number % 4, "target_score": score}
         for split, values in scores.items()
         for number, score in enumerate(values)
     ]
-    return pl.DataFrame(rows, schema_overrides={"candidate_halves": pl.Array(pl.Float64, 2), "local_halves": pl.Array(pl.Float64, 2)})
+    return pl.DataFrame(rows)
 
 
 def test_figure_5_is_the_mean_of_the_best_so_far():
     table = frame({"test": [-64.0, 64.0, 0.0, 128.0, -64.0, -64.0, -64.0, -64.0]})
-    best = labels.best_by_k(table, "test", 64, 20)
-    assert [row["mean"] for row in best] == [-1.0, 0.0, 0.0, 0.5]
-    assert [row["rate"] for row in labels.positive_by_rank(table, "test")] == [0.0, 0.5, 0.0, 0.5]
+    assert labels.best_by_k(table, "test", 64, (1, 2, 4, 5)) == {1: -1.0, 2: 0.0, 4: 0.5}
+    assert labels.best_by_k(table, "train", 64, (1, 2)) == {}
     assert labels.positive_rates(table) == {"test": 0.25}

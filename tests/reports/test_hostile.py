@@ -32,11 +32,9 @@ def test_hostile_text_is_text(sample, parse, with_every_text, expected, hostile_
     ordered, kinds = structure(page)
     assert ordered == expected[0]
     assert kinds <= expected[1]
-    chunks = sum(2 + len(example["candidates"]) for example in sample["examples"])
-    assert page.all_text("div", "chunk") == [hostile_text] * chunks
     assert page.all_text("ul", "headline") == [hostile_text * 3]
     assert page.all_text("ul", "warnings") == [hostile_text * 2]
-    assert page.all_text("bdi") == [clipped(hostile_text, NAME)] * (1 + len(sample["examples"]))
+    assert page.all_text("bdi") == [clipped(hostile_text, NAME)]
     html.encode("utf-8")
 
 
@@ -45,7 +43,7 @@ def test_attributes_hold_nothing_that_acts(sample, parse, with_every_text, hosti
         assert name not in {"script", "img", "iframe", "object", "embed", "link", "base", "form", "image", "use", "foreignobject"}
         assert not {"src", "srcset", "style", "action", "xlink:href", "data"} & set(attributes)
         assert not [attribute for attribute in attributes if attribute.startswith("on")]
-        assert (attributes.get("href") or "#").startswith("#")
+        assert (attributes.get("href") or "#").startswith(("#", "../label_report/index.html"))
 
 
 def test_no_character_that_hides_or_reorders_is_left(sample, with_every_text, hostile_text):
@@ -59,5 +57,4 @@ def test_no_character_that_hides_or_reorders_is_left(sample, with_every_text, ho
 @given(text=st.text(st.characters(categories=None), min_size=1, max_size=60))
 def test_any_text_is_text(shared_sample, parse, with_every_text, text):
     page = parse(render(with_every_text(shared_sample, text)))
-    assert set(page.all_text("div", "chunk")) == {text}
     assert page.all_text("ul", "headline") == [text * 3]

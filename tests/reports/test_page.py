@@ -8,7 +8,8 @@ from copy import deepcopy
 
 import pytest
 
-from reports.page import POLICY, render
+from reports.frame import POLICY
+from reports.page import render
 from reports.results import averaged, curve_table
 
 
@@ -20,7 +21,6 @@ def test_order_of_the_page(sample, parse):
         "Training",
         "Retrieval against gold",
         "Labels",
-        "Examples: best and worst labels",
         "Data",
         "Reference language model",
         "Where everything lies",
@@ -35,6 +35,7 @@ def test_order_of_the_page(sample, parse):
 def test_links_lead_to_sections(sample, parse):
     page = parse(render(sample))
     links = [attributes["href"] for name, attributes in page.elements if name == "a"]
+    assert links.pop() == "../label_report/index.html"
     assert links == [f"#{attributes['id']}" for name, attributes in page.elements if name == "section"]
 
 
@@ -53,7 +54,7 @@ def test_the_page_needs_nothing_else(sample, parse):
 def test_every_figure_has_a_chart_of_each_width_words_and_numbers(sample, parse):
     html = render(sample)
     figures = re.findall(r"<figure>.*?</figure>", html, re.DOTALL)
-    assert len(figures) == 7
+    assert len(figures) == 5
     for figure in figures:
         inside = [name for name, _ in parse(figure).elements]
         assert (inside.count("svg"), inside.count("details"), inside.count("table")) == (2, 1, 1)
@@ -111,19 +112,6 @@ def test_splits_are_in_their_usual_order(sample, parse):
     assert terms[2:5] == ["positive, train", "positive, validation", "positive, test"]
 
 
-def test_figure_5_says_whether_it_has_something_to_compare_with(sample):
-    assert "the distance from the dashed line" in render(sample)
-    for point in sample["labels"]["best_by_k"]:
-        point["random"] = None
-    assert "the rise alone proves nothing" in render(sample)
-    assert "dashed line" not in render(sample)
-
-
-def test_ranks_count_from_one(sample, parse):
-    about = parse(render(sample)).all_text("p", "about")
-    assert about[1] == "+18.42 nats chunk 1 · BM25 rank 1 · BM25 21.40"
-
-
 def test_retrieval_is_shown_beside_chance(sample, parse):
     page = parse(render(sample))
     row = next(text for text in page.all_text("tr") if text.startswith("RPT-Sem"))
@@ -138,12 +126,6 @@ def test_inputs_are_accounted_for(sample):
     assert "not accounted for" not in render(sample)
     sample["data"]["inputs"] = 63
     assert "The two sides differ by 2: some inputs are not accounted for." in render(sample)
-
-
-def test_newlines_and_tabs_of_chunks_are_kept(sample, parse):
-    sample["examples"][0]["query"] = "\n\n\tdef f():\n        return 1\n"
-    assert parse(render(sample)).all_text("div", "chunk")[0] == "\n\n\tdef f():\n        return 1\n"
-    assert re.search(r"\.chunk \{ white-space: pre-wrap", render(sample))
 
 
 def _numbers(value, path=()):
@@ -167,16 +149,14 @@ def _replaced(report, path, value):
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf, -math.inf])
 def test_any_missing_number_reads_not_available(sample, parse, missing):
-    for name in ("systems", "retrieval", "examples"):
+    for name in ("systems", "retrieval"):
         sample[name] = sample[name][-1:]
-    for name in ("best_by_k", "positive_by_rank"):
-        sample["labels"][name] = sample["labels"][name][:2]
     for model in (sample["reference_lm"], sample["systems"][0]):
         model["curve"] = model["curve"][:3]
     words = re.compile(r"\b(nan|inf|none)\b", re.IGNORECASE)
     before = len(words.findall(parse(render(sample)).all_text("body")[0]))
     paths = _numbers(sample)
-    assert len(paths) > 70
+    assert len(paths) > 50
     for path in paths:
         html = render(_replaced(sample, path, missing))
         page = parse(html)
@@ -187,41 +167,33 @@ def test_any_missing_number_reads_not_available(sample, parse, missing):
             assert "n/a" in html, path
 
 
-@pytest.mark.parametrize("name", ["systems", "retrieval", "examples", "artifacts", "warnings"])
+@pytest.mark.parametrize("name", ["systems", "retrieval", "artifacts", "warnings"])
 def test_an_empty_list_leaves_its_section_standing(sample, parse, name):
     sample[name] = []
-    assert len(parse(render(sample)).all_text("h2")) == 9
+    assert len(parse(render(sample)).all_text("h2")) == 8
 
 
 def test_what_was_not_run_leaves_its_section_standing(sample, parse):
-    sample["labels"].update(best_by_k=[], positive_by_rank=[], scorer={}, positive_rate={})
+    sample["labels"].update(scorer={}, positive_rate={})
     sample["labels"]["gates"]["gates"] = []
     sample["reference_lm"]["curve"] = []
     sample["data"].update(quarantined={}, inputs=55)
     for system in sample["systems"]:
         system.update(curve=[], published=None, difference=None)
     page = parse(render(sample))
-    assert len(page.all_text("h2")) == 9
+    assert len(page.all_text("h2")) == 8
     assert not page.unbalanced
 
 
 def test_a_huge_report_is_cut_says_so_and_stays_under_a_megabyte(sample):
     system = {**sample["systems"][2], "curve": [[step, 3.0 + 1 / (1 + step)] for step in range(20_000)]}
     sample["systems"] = [{**system, "run": f"run-{index}"} for index in range(12)]
-    example = sample["examples"][0]
-    candidate = {**example["candidates"][0], "text": '<&"\u202e' * 5_000}
-    sample["examples"] += [{**example, "candidates": [candidate] * 200}, {**example, "query": "日" * 100_000}] * 300
     sample["warnings"] = ["w" * 5_000] * 500
     sample["data"]["quarantined"] = {f"reason {index}": 1 for index in range(5_000)}
     sample["data"]["inputs"] = 5_055
     html = render(sample)
     assert len(html.encode("utf-8")) < 1_000_000
-    for said in (
-        "more examples are not shown",
-        "99,000 more characters are not shown",
-        "450 more warnings are not shown",
-        "4,900 more rows",
-    ):
+    for said in ("450 more warnings are not shown", "4,900 more rows"):
         assert said in html
 
 

@@ -2,8 +2,10 @@
 
 from typing import get_args
 
+import jax
 import pytest
 
+from model.gpt_neox import shapes
 from model.gpt_neox_config import GPTNeoXConfig
 from stages import cost
 from stages.cost import Volume
@@ -19,6 +21,11 @@ def test_a_shared_pair_of_pythia_costs_a_third_of_a_teraflop_and_a_whole_prompt_
     assert shared == pytest.approx(0.343e12, rel=2e-3)
     assert cost.whole_prompt_flops(PYTHIA, M) == pytest.approx(0.678e12, rel=2e-3)
     assert shared / cost.whole_prompt_flops(PYTHIA, M) == pytest.approx(0.51, abs=0.005)
+
+
+@pytest.mark.parametrize("config", [PYTHIA, GPTNeoXConfig(300, 32, 2, 2, 80)], ids=["pythia", "tiny"])
+def test_parameters_are_those_of_the_model(config):
+    assert cost.parameter_count(config) == sum(leaf.size for leaf in jax.tree.leaves(shapes(config)))
 
 
 def test_the_parts_of_a_pair():

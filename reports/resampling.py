@@ -1,0 +1,63 @@
+"""The two-level bootstrap over sums that come part by part: documents are drawn, then blocks within them, in memory bounded by a part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.perplexity import interval
+
+
+class Resampler:
+    """Totals of additive sums over blocks of documents, and the same totals of `samples` resamples of all `documents`.
+
+    A resample draws as many documents as there are, with replacement, and from each drawn one as many of its blocks as it has. Parts with
+    whole documents may be added one after another: how many draws fall on a part is drawn first, binomially, so that the resamples are
+    distributed as if all documents were drawn from at once.
+    """
+
+    def __init__(self, documents: int, columns: int, samples: int, rng: np.random.Generator):
+        self.total = np.zeros(columns)
+        self.samples = np.zeros((samples, columns))
+        self._rng = rng
+        self._left = documents
+        self._draws = np.full(samples, documents)
+
+    def add(self, document_B: np.ndarray, sums_BC: np.ndarray) -> None:
+        """Add a part: the sums of its blocks, and the document of each; blocks of a document stand together."""
+        _, begin_D, blocks_D = np.unique(document_B, return_index=True, return_counts=True)
+        if not len(begin_D):
+            return
+        self.total += sums_BC.sum(axis=0)
+        whole = len(begin_D) >= self._left
+        drawn_S = self._draws.copy() if whole else self._rng.binomial(self._draws, len(begin_D) / self._left)
+        for sample, draws in enumerate(drawn_S):
+            drawn = self._rng.integers(len(begin_D), size=draws)
+            size = blocks_D[drawn]
+            within = (self._rng.random(size.sum()) * np.repeat(size, size)).astype(np.int64)
+            times_B = np.bincount(np.repeat(begin_D[drawn], size) + within, minlength=len(sums_BC))
+            self.samples[sample] += times_B @ sums_BC
+        self._draws -= drawn_S
+        self._left -= len(begin_D)
+
+
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; all None where there was nothing to measure. Rounded, so that equal labels give equal bytes."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def estimate(value: float, values_S: np.ndarray) -> Estimate:
+    """`value` with the interval of what the resamples give; resamples without what it needs are left out."""
+    known = values_S[np.isfinite(values_S)]
+    if not np.isfinite(value) or not len(known):
+        return Estimate(None, None, None)
+    low, high = interval(known)
+    return Estimate(round(float(value), DIGITS) + 0.0, round(low, DIGITS) + 0.0, round(high, DIGITS) + 0.0)
