@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks._label_sets import CHUNK_TOKENS, SCORER, STRIDE_CHUNKS, make_label_set
 from data_contracts.failure import Exit, Failure
-from reports.label_set import SPARKS, open_label_set
+from reports.label_index import SPARKS
+from reports.label_set import open_label_set
 
 
 @pytest.fixture(scope="module")

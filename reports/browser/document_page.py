@@ -1,0 +1,114 @@
+"""A document as a strip of its chunks, and the queries worth looking at first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reports.browser import drawing, shell
+from reports.browser.address import View
+from reports.browser.shelf import Document, Shelf
+from reports.formats import count, percent
+from reports.markup import Html, clipped, join, tag
+
+STRIP = 1024  # chunks on a page
+LISTED = 8
+EXCERPT = 160
+
+
+def render(shelf: Shelf, key: str, view: View) -> str:
+    """The page of a document."""
+    document = shelf.document(key)
+    source = document.place["source"] or document.place["doc_id"]
+    return shell.page(
+        shelf, source, heading(shelf, document, view), _strips(shelf, document, view), _queries(shelf, document, view), kind="document"
+    )
+
+
+def heading(shelf: Shelf, document: Document, view: View, *, linked: bool = False) -> Html:
+    """Which document this is, and the ways to its neighbours in the list; `linked` when this is not its own page."""
+    place, key = document.place, document.place["key"]
+    name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
+    before, after = shelf.beside(key, view)
+    own = view.link(f"/d/{key}", gains="")
+    ways = [
+        way("← previous document", before and view.link(f"/d/{before}"), "p"),
+        way("next document →", after and view.link(f"/d/{after}"), "n"),
+    ]
+    facts = drawing.dotted(
+        [
+            tag("code", clipped(place["doc_id"], 80)),
+            place["split"],
+            f"{count(len(document.texts))} chunks",
+            f"{count(place['queries'])} queries",
+            f"{percent(place['rate'])} of {count(place['pairs'])} candidates positive",
+            f"mean best s_t {drawing.score(place['best_mean'])} nats",
+        ]
+    )
+    title = tag("h1", tag("a", name, href=own, data_key="d") if linked else name)
+    return tag("div", tag("div", title, tag("p", facts, class_="about")), tag("nav", *ways, aria_label="Documents"), class_="heading")
+
+
+def way(words: str, address: str | None, key: str) -> Html:
+    """A link with its key, or the words alone where it leads nowhere."""
+    if not address:
+        return tag("span", words, class_="off")
+    return tag("a", words, tag("kbd", key), href=address, data_key=key)
+
+
+def _strips(shelf: Shelf, document: Document, view: View) -> Html:
+    pages = -(-len(document.texts) // STRIP)
+    page = min(view.at, pages)
+    begin = (page - 1) * STRIP
+    end = min(begin + STRIP, len(document.texts))
+    strips: list[Html] = []
+    for number, name in enumerate(shelf.names):
+        if len(shelf.names) > 1:
+            strips.append(tag("h3", tag("bdi", clipped(name, shell.NAME))))
+        path, _, state = view.link(f"/d/{document.place['key']}").partition("?")
+        cells = [
+            _cell(document, number, chunk, f"{path}/{chunk}{'?' if state else ''}{state}", chunk == begin) for chunk in range(begin, end)
+        ]
+        strips.append(tag("nav", *cells, class_="strip", aria_label=f"Chunks {begin} to {end - 1}"))
+    ways = []
+    if pages > 1:
+        address = f"/d/{document.place['key']}"
+        before = [tag("a", "← earlier", href=view.link(address, at=page - 1))] if page > 1 else []
+        after = [tag("a", "later →", href=view.link(address, at=page + 1))] if page < pages else []
+        words = tag("span", f"chunks {begin:,} to {end - 1:,} of {len(document.texts):,}")
+        ways = [tag("nav", *before, words, *after, class_="pages", aria_label="Parts of the document")]
+    legend = drawing.legend(drawing.SCORE_STEPS, "best s_t of a chunk's candidates, nats", unlabelled=True)
+    return tag("section", tag("h2", "Chunks"), *strips, legend, *ways)
+
+
+def _cell(document: Document, number: int, chunk: int, address: str, first: bool) -> Html:
+    """One chunk; only the first of a strip is reached with Tab, the others from there with arrows."""
+    best, rank = float(document.best[number][chunk]), int(document.best_rank[number][chunk])
+    words = f"chunk {chunk}: no query" if np.isnan(best) else f"chunk {chunk}: best s_t {drawing.score(best)}, BM25 rank {rank + 1}"
+    return tag("a", href=address, class_=f"cell {drawing.step(best)}", title=words, tabindex=None if first else -1)
+
+
+def _queries(shelf: Shelf, document: Document, view: View) -> Html:
+    """Short lists of queries: those with most to see, each under what makes it so."""
+    best, rank = document.best[0], document.best_rank[0]
+    queries = np.flatnonzero(np.isfinite(best))
+    by_best = queries[np.argsort(-best[queries], kind="stable")]
+    helped = queries[best[queries] > 0]
+    moved = helped[np.lexsort((-best[helped], -rank[helped]))]
+    lists = [("Helped most", by_best[:LISTED]), ("Best candidate far down in BM25's order", moved[:LISTED])]
+    lists.append(("Helped least", by_best[::-1][:LISTED]))
+    if len(shelf.sets) > 1:
+        change = np.abs(document.best[1] - document.best[0])
+        both = np.flatnonzero(np.isfinite(change))
+        lists.insert(0, (f"Best s_t changed most in {shelf.names[1]}", both[np.argsort(-change[both], kind="stable")][:LISTED]))
+    first = tag("a", "first query", tag("kbd", "j"), href=view.link(f"/d/{document.place['key']}/{int(document.queries[0])}"), data_key="j")
+    columns = [tag("div", tag("h3", words), tag("ol", *(_query(document, int(query), view) for query in found))) for words, found in lists]
+    return tag("section", tag("h2", "Queries ", first), tag("div", *columns, class_="columns"))
+
+
+def _query(document: Document, query: int, view: View) -> Html:
+    best, rank = [float(figures[query]) for figures in document.best], int(document.best_rank[0][query])
+    figures = tag("b", " → ".join(drawing.score(value) for value in best), class_=f"score {drawing.step(best[-1])}")
+    target = document.texts[query + 1] if query + 1 < len(document.texts) else ""
+    excerpt = tag("span", clipped(" ".join(target.split()), EXCERPT), class_="excerpt", dir="auto")
+    about = tag("span", f"chunk {query} · BM25 rank {rank + 1}", class_="about")
+    return tag("li", tag("a", join([figures, about, excerpt]), href=view.link(f"/d/{document.place['key']}/{query}")))
