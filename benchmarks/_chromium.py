@@ -35,7 +35,7 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 PATIENCE = 30.0
-TEXT_KEYS = {"Escape": 27, "Enter": 13, "Tab": 9, "ArrowRight": 39, "ArrowLeft": 37}
+KEY_CODES = {"Escape": 27, "Enter": 13, "Tab": 9, "ArrowRight": 39, "ArrowLeft": 37}
 
 
 @contextlib.contextmanager
@@ -145,8 +145,9 @@ class Page:
     def press(self, key: str, *, loads: bool = True) -> None:
         """Press and release a key; `loads` waits for the page that it leads to."""
         self._events.clear()
-        text = {} if key in TEXT_KEYS else {"text": key}
-        code = {"windowsVirtualKeyCode": TEXT_KEYS[key]} if key in TEXT_KEYS else {}
+        typed = {"Enter": "\r"}.get(key, "" if key in KEY_CODES else key)
+        text = {"text": typed} if typed else {}
+        code = {"windowsVirtualKeyCode": KEY_CODES[key]} if key in KEY_CODES else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text, **code)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **code)
         if loads:

@@ -113,7 +113,7 @@ def _chunks(
     ids = rng.integers(0, 200, (len(numbers) * chunks, CHUNK_TOKENS), dtype=np.uint32)
     place = np.tile(np.arange(chunks, dtype=np.int32), len(numbers))
     columns = {
-        "doc_id": np.repeat(doc_ids, chunks),
+        "doc_id": np.repeat(np.array(doc_ids, object), chunks),
         "split": np.repeat(_splits(numbers), chunks),
         "chunk": place,
         "segment": np.zeros_like(place),
@@ -137,7 +137,7 @@ def _labels(numbers: np.ndarray, ids: list[str], chunks: int, candidates: int, r
     local = local[np.arange(size) - np.tile(rank, len(numbers))]  # one local context a query
     with_candidate, without = halves.sum(axis=1, dtype=np.float32), local.sum(axis=1, dtype=np.float32)
     columns = {
-        "doc_id": np.repeat(ids, len(query)),
+        "doc_id": np.repeat(np.array(ids, object), len(query)),
         "split": np.repeat(_splits(numbers), len(query)),
         "query_chunk": np.tile(np.array(query, np.int32), len(numbers)),
         "candidate_chunk": np.tile(np.array(candidate, np.int32), len(numbers)),

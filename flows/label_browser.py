@@ -74,13 +74,13 @@ class _Progress:
         sys.stderr.flush()
 
 
-def browse(directories: Sequence[Path], names: Sequence[str], port: int, open_page: bool) -> int:
-    """Serve one label set, or two to compare, until SIGINT or SIGTERM.
+def browse(directories: Sequence[Path], names: Sequence[str], port: int, open_page: bool, index: Path = INDEX) -> int:
+    """Serve one label set, or two to compare, until SIGINT or SIGTERM. Their indices are kept in `index`.
 
     Raises:
         Failure: (exit code 3) if labels cannot be opened, (5) if the port is taken.
     """
-    sets = [open_label_set(directory, INDEX, _Progress(name)) for directory, name in zip(directories, names, strict=True)]
+    sets = [open_label_set(directory, index, _Progress(name)) for directory, name in zip(directories, names, strict=True)]
     shelf = Shelf(sets, names, [_reference_lm(labels) for labels in sets])
     sock = _listen(port)
     address = f"http://127.0.0.1:{sock.getsockname()[1]}/"

@@ -1,22 +1,22 @@
-"""The text of a chunk, cut at its tokens."""
+"""The text of each token of a chunk, for a person who looks at them one by one."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
+CUT = "\ufffd"  # stands for the bytes of a character that is not whole
+
 
 def token_texts(tokenizer: Tokenizer, token_ids: Sequence[int]) -> list[str]:
-    """A text a token, which together are what the tokens decode to. A character that several tokens share is the last one's."""
-    whole = tokenizer.decode(token_ids, skip_special_tokens=False)
-    ends = [0]
-    for count in range(1, len(token_ids)):
-        begun = tokenizer.decode(token_ids[:count], skip_special_tokens=False)
-        ends.append(max(ends[-1], _agreeing(begun, whole)))
-    return [whole[begin:end] for begin, end in zip(ends, [*ends[1:], len(whole)], strict=True)]
+    """What each token adds to the decoded text; together they are that text.
 
-
-def _agreeing(one: str, other: str) -> int:
-    """How many characters two texts have in common at their beginning."""
-    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    A character that takes several tokens belongs to the one that completes it, and the others are empty.
+    """
+    ids = list(map(int, token_ids))
+    ends = [len(tokenizer.decode(ids[:count], skip_special_tokens=False).rstrip(CUT)) for count in range(len(ids))]
+    whole = tokenizer.decode(ids, skip_special_tokens=False)
+    ends.append(len(whole))
+    return [whole[begin:end] for begin, end in itertools.pairwise(ends)]

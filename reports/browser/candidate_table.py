@@ -57,7 +57,7 @@ def _row(document: Document, query: int, one: Candidate, key: int, is_chosen: bo
     rank = one.ranks[0]
     cells = [
         tag("th", choose, scope="row"),
-        tag("td", NONE if rank is None else str(rank + 1), class_="n"),
+        tag("td", tag("span", "BM25 rank ", class_="unit"), NONE if rank is None else str(rank + 1), class_="n"),
         tag("td", number(one.bm25, 1), class_="n wide"),
         *(
             tag("td", drawing.bar(score, top), tag("b", drawing.score(score) if score is not None else NONE), class_="n value")

@@ -34,12 +34,20 @@ def render(shelf: Shelf, comparison: Future[dict[str, Any]] | None) -> str:
     except StillWorking:
         wait = tag("p", "The two versions are being compared; this page asks again by itself. ", tag("a", "Ask now", href="/compare"))
         return shell.page(shelf, "Comparison", tag("meta", http_equiv="refresh", content="2"), title, wait, kind="compare")
-    names = [
-        tag("p", f"{side}: ", tag("bdi", clipped(name, shell.NAME)), class_="about") for side, name in zip("AB", shelf.names, strict=True)
-    ]
+    names = drawing.dotted(
+        [join([f"{side}: ", tag("bdi", clipped(name, shell.NAME))]) for side, name in zip("AB", shelf.names, strict=True)]
+    )
     pairs = _moved(shelf, "Candidates whose s_t changed most", found["movers"])
     queries = _moved(shelf, "Queries whose best s_t changed most", found["best_movers"])
-    return shell.page(shelf, "Comparison", title, *names, _figures(found), tag("div", queries, pairs, class_="columns"), kind="compare")
+    return shell.page(
+        shelf,
+        "Comparison",
+        title,
+        tag("p", names, class_="about"),
+        _figures(found),
+        tag("div", queries, pairs, class_="columns"),
+        kind="compare",
+    )
 
 
 def _figures(found: dict[str, Any]) -> Html:
@@ -53,7 +61,7 @@ def _figures(found: dict[str, Any]) -> Html:
         ],
         ["positive rate, A → B", *_each(found, lambda one: " → ".join(percent(one["positive_rate"][side]) for side in "ab"))],
         ["flipped to positive, to negative", *_each(found, lambda one: " · ".join(count(one["flips"][to]) for to in FLIPS))],
-        ["share that flipped", *_each(found, lambda one: percent(one["flips"]["share"]))],
+        ["the same as shares of all", *_each(found, lambda one: " · ".join(percent(one["flip_share"][to]) for to in FLIPS))],
         ["change of s_t, mean and mean size, nats", *_each(found, lambda one: _change(one["score_change"]))],
         [
             "order of candidates, Spearman · Kendall",

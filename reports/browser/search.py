@@ -37,8 +37,8 @@ class Found:
     rest: Question | None
 
 
-def search(shelf: Shelf, question: Question, seconds: float = SECONDS) -> Found:
-    """The first hits in the order of the corpus, or the foremost in `question.order`; no shard is begun when `seconds` have passed.
+def search(shelf: Shelf, question: Question) -> Found:
+    """The first hits in the order of the corpus, or the foremost in `question.order`; no shard is begun after `SECONDS`.
 
     Raises:
         Failure: (exit code 3) if a shard cannot be read.
@@ -49,7 +49,7 @@ def search(shelf: Shelf, question: Question, seconds: float = SECONDS) -> Found:
     wanted = set(documents["shard"])
     parts, rest, searched = list[pl.DataFrame](), None, 0
     for number in range(question.shard, len(shards)):
-        if searched and time.monotonic() - began > seconds:
+        if searched and time.monotonic() - began > SECONDS:
             rest = replace(question, shard=number, row=0)
             break
         if shards[number] in wanted:

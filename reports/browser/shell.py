@@ -121,5 +121,9 @@ def help_page(shelf: Shelf) -> str:
 def failure_page(shelf: Shelf, failure: Failure) -> str:
     """What went wrong, why, and where to go from here."""
     ways = [tag("a", "List of documents", href="/"), " · ", tag("a", "Search", href="/search"), " · ", tag("a", "Help", href="/help")]
-    words = [tag("h1", failure.what), tag("p", failure.cause), tag("p", failure.remedy, class_="note"), tag("p", *ways)]
+    words = [tag("h1", failure.what), tag("p", _sentence(failure.cause)), tag("p", _sentence(failure.remedy)), tag("p", *ways)]
     return page(shelf, failure.what, *words, kind="failure")
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
