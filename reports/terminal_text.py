@@ -39,9 +39,3 @@ def written(text: str, *, one_line: bool = False) -> list[str]:
 def shown(text: str, *, one_line: bool = False) -> str:
     """`text` with everything that acts or hides written out."""
     return "".join(written(text, one_line=one_line))
-
-
-def read_back(shown_text: str) -> str:
-    """The text that `shown` was given."""
-    plain = shown_text.replace(TAB, "\t").replace(NEWLINE, "\n")
-    return _SIGN.sub(lambda sign: chr(int(sign[0][2:], 16)), plain)

@@ -5,6 +5,9 @@ Tests put them wherever text of a corpus, a document's id or a source can stand.
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 LEAK = "http://127.0.0.1:1/leak"
 SCRIPT = "document.documentElement.setAttribute('owned','1')"
 
@@ -273,3 +276,16 @@ STORABLE: list[str] = [
     *HTML, *ATTRIBUTES, *LINKS, *DIRECTION, *INVISIBLE, *CONTROLS, *TERMINAL.values(), *MARKUP, *FORMULAS, *SIZES,
 ]  # fmt: skip
 HOSTILE: list[str] = [*STORABLE, *LONE_SURROGATES]
+
+
+def read_back(shown: str) -> str:
+    """The text that `reports.terminal_text.shown` was given."""
+    plain = shown.replace("\u21e5", "\t").replace("\u23ce", "\n")
+    return re.sub(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8}))", lambda sign: chr(int(sign[1] or sign[2], 16)), plain)
+
+
+def acting(output: str) -> set[str]:
+    """The characters of some output that are neither seen nor a newline."""
+    return {
+        character for character in output if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn")
+    }
