@@ -24,8 +24,7 @@ def served(sets: Sequence[Path], index: Path) -> Iterator[str]:
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    names = [f"set {number}" for number in range(len(sets))]
-    process = multiprocessing.get_context("spawn").Process(target=browse, args=(sets, names, port, False, index))
+    process = multiprocessing.get_context("spawn").Process(target=browse, args=([str(place) for place in sets], port, False, index))
     process.start()
     try:
         address = f"http://127.0.0.1:{port}"

@@ -216,25 +216,6 @@ def rebuild(*labels: Annotated[Path, Parameter(help="label artifacts; none means
     return Exit.DONE
 
 
-labels = App(name="labels", help="Look at labels: which candidates help the reference LM, and how much.")
-app.command(labels)
-
-
-@labels.command
-def browse(
-    *sets: Annotated[Path, Parameter(help="label artifacts: one, or two to compare; none means that of the first corpus")],
-    port: Annotated[int, Parameter(help="0 is a free one")] = 0,
-    open_: Annotated[bool, Parameter(name="--open", negative=(), help="open it in the browser of this machine")] = False,
-) -> int:
-    """Serve pages about labels on this machine until Ctrl-C: documents, queries, candidates with gains of tokens, search, comparison.
-
-    Examples: `./rpt labels browse`; `./rpt labels browse artifacts/demo/labels old/labels --port 8080`
-    """
-    from flows.label_browser import browse as serve_pages
-
-    return serve_pages(list(sets), [str(place) for place in sets], port, open_)
-
-
 @app.command
 def up(*, port: Annotated[int, Parameter(help="preferred port of the Prefect server")] = 4200) -> int:
     """Keep a Prefect server and a worker running on loopback until Ctrl-C or `./rpt down`. Uses PREFECT_API_URL instead if it is set."""

@@ -20,7 +20,8 @@ import uvicorn
 from tokenizers import Tokenizer
 
 from data_contracts.failure import Exit, Failure
-from flows.workspace import STATE
+from flows.label_versions import INDEX, locate
+from flows.workspace import child_environment
 from reports.browser.server import browser
 from reports.browser.shelf import Shelf
 from reports.label_set import LabelSet, open_label_set
@@ -29,7 +30,6 @@ from stages.token_texts import token_texts
 if TYPE_CHECKING:
     from stages.token_gains import TokenGains
 
-INDEX = STATE / "label-index"
 MOVERS = 50
 SILENCE = 1.0  # seconds after which opening labels says what it is doing
 
@@ -46,6 +46,7 @@ class LazyReferenceLM:
 
     @cached_property
     def _token_gains(self) -> TokenGains:
+        os.environ.update(child_environment())
         from stages.token_gains import TokenGains
 
         return TokenGains(self._directory)
@@ -74,12 +75,14 @@ class _Progress:
         sys.stderr.flush()
 
 
-def browse(directories: Sequence[Path], names: Sequence[str], port: int, open_page: bool, index: Path = INDEX) -> int:
-    """Serve one label set, or two to compare, until SIGINT or SIGTERM. Their indices are kept in `index`.
+def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Path = INDEX) -> int:
+    """Serve one version of labels, or two to compare, until SIGINT or SIGTERM. Their indices are kept in `index`.
 
     Raises:
-        Failure: (exit code 3) if labels cannot be opened, (5) if the port is taken.
+        Failure: (exit code 5) if the port is taken; what `locate` and `open_label_set` raise.
     """
+    directories = [locate(version) for version in versions]
+    names = [version or directory.parent.name for version, directory in zip(versions, directories, strict=True)]
     sets = [open_label_set(directory, index, _Progress(name)) for directory, name in zip(directories, names, strict=True)]
     shelf = Shelf(sets, names, [_reference_lm(labels) for labels in sets])
     sock = _listen(port)

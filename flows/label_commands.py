@@ -130,3 +130,20 @@ def export(
     rows = write(open_version(version[0] if version else None), path, kind, texts, force)
     out(f"{target}: {rows:,} pairs")
     return Exit.DONE
+
+
+@labels.command(usage="Usage: rpt labels browse [VERSION] [VERSION] [OPTIONS]")
+def browse(
+    *versions: Annotated[str, Parameter(name="VERSION", help="one, or two to see side by side")],
+    port: Annotated[int, Parameter(help="of 127.0.0.1; 0 is a free one")] = 0,
+    open_: Annotated[bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")] = False,
+) -> int:
+    """Serve pages about labels on this machine until Ctrl-C: documents, queries, candidates, token gains, search, two versions compared.
+
+    Examples: `./rpt labels browse`; `./rpt labels browse demo --port 8080`; `./rpt labels browse HEAD~1:demo demo`
+    """
+    from flows.label_browser import browse as serve_pages
+
+    if len(versions) > 2:
+        raise Failure("browse", f"{len(versions)} versions are named", "name one, or two to compare", Exit.USAGE)
+    return serve_pages(versions or (None,), port, open_)

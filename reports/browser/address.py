@@ -125,7 +125,7 @@ class Question:
 
     Attributes:
         q: text, letter case aside; source: text in the source or id; split; sign: of the best s_t, a key of `SIGNS`.
-        moved: the best candidate has at least this BM25 rank, from 1; 0 for any.
+        moved: the best candidate has at least this BM25 rank, from 0.
         order: a key of `FOUND_ORDERS`, for questions without a text.
         shard, row: where to go on in the corpus.
     """

@@ -57,7 +57,7 @@ def _row(document: Document, query: int, one: Candidate, key: int, is_chosen: bo
     rank = one.ranks[0]
     cells = [
         tag("th", choose, scope="row"),
-        tag("td", tag("span", "BM25 rank ", class_="unit"), NONE if rank is None else str(rank + 1), class_="n"),
+        tag("td", tag("span", "BM25 rank ", class_="unit"), NONE if rank is None else str(rank), class_="n"),
         tag("td", number(one.bm25, 1), class_="n wide"),
         *(
             tag("td", drawing.bar(score, top), tag("b", drawing.score(score) if score is not None else NONE), class_="n value")
@@ -88,5 +88,5 @@ def _moved(one: Candidate) -> list[str]:
     places = rank - one.place
     if places == 0:
         return [tag("span", "=", class_="same")]
-    words = f"{abs(places)} places {'up' if places > 0 else 'down'} from BM25 rank {rank + 1}"
+    words = f"{abs(places)} places {'up' if places > 0 else 'down'} from BM25 rank {rank}"
     return [tag("span", f"{'▲' if places > 0 else '▼'} {abs(places)}", class_="up" if places > 0 else "down", title=words)]

@@ -83,7 +83,7 @@ def _strips(shelf: Shelf, document: Document, view: View) -> Html:
 def _cell(document: Document, number: int, chunk: int, address: str, first: bool) -> Html:
     """One chunk; only the first of a strip is reached with Tab, the others from there with arrows."""
     best, rank = float(document.best[number][chunk]), int(document.best_rank[number][chunk])
-    words = f"chunk {chunk}: no query" if np.isnan(best) else f"chunk {chunk}: best s_t {drawing.score(best)}, BM25 rank {rank + 1}"
+    words = f"chunk {chunk}: no query" if np.isnan(best) else f"chunk {chunk}: best s_t {drawing.score(best)}, BM25 rank {rank}"
     return tag("a", href=address, class_=f"cell {drawing.step(best)}", title=words, tabindex=None if first else -1)
 
 
@@ -110,5 +110,5 @@ def _query(document: Document, query: int, view: View) -> Html:
     figures = tag("b", " → ".join(drawing.score(value) for value in best), class_=f"score {drawing.step(best[-1])}")
     target = document.texts[query + 1] if query + 1 < len(document.texts) else ""
     excerpt = tag("span", clipped(" ".join(target.split()), EXCERPT), class_="excerpt", dir="auto")
-    about = tag("span", f"chunk {query} · BM25 rank {rank + 1}", class_="about")
+    about = tag("span", f"chunk {query} · BM25 rank {rank}", class_="about")
     return tag("li", tag("a", join([figures, about, excerpt]), href=view.link(f"/d/{document.place['key']}/{query}")))

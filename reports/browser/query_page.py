@@ -86,7 +86,7 @@ def _pair(shelf: Shelf, document: Document, chunk: int, chosen: Candidate, targe
     """Four texts; what ought to match lies side by side."""
     rank = chosen.ranks[0]
     verdict = tag("b", " → ".join(drawing.score(score) for score in chosen.scores), class_=f"score {drawing.step(chosen.scores[-1])}")
-    about = drawing.dotted([verdict, f"BM25 rank {'none' if rank is None else rank + 1}", f"{chunk - chosen.chunk} chunks back"])
+    about = drawing.dotted([verdict, f"BM25 rank {'none' if rank is None else rank}", f"{chunk - chosen.chunk} chunks back"])
     halves = f"{drawing.score(chosen.halves[0])} nats in the first half of the target, {drawing.score(chosen.halves[1])} in the second"
     local = tag(
         "details",

@@ -76,7 +76,7 @@ def _answers(shelf: Shelf, number: int, shard: str, question: Question, document
     if question.sign:
         queries = queries.filter(pl.col("best") > 0 if question.sign == "positive" else pl.col("best") <= 0)
     if question.moved:
-        queries = queries.filter(pl.col("best_rank") >= question.moved - 1)
+        queries = queries.filter(pl.col("best_rank") >= question.moved)
     own = documents.filter(pl.col("shard") == shard).with_columns(pl.col("number").cast(queries["number"].dtype))
     if not question.q:
         answers = queries.join(own, on="number", maintain_order="left").with_columns(text=pl.lit(""))

@@ -73,7 +73,7 @@ def _hit(hit: dict, question: Question) -> Html:
         figures = [tag("b", drawing.score(hit["best"]), class_=f"score {drawing.step(hit['best'])}")]
     about = [tag("bdi", clipped(hit["source"] or hit["doc_id"], shell.NAME)), hit["split"], f"chunk {hit['chunk']}"]
     if hit["best"] is not None:
-        about.append(f"best at BM25 rank {hit['best_rank'] + 1}, BM25's first {drawing.score(hit['first'])}")
+        about.append(f"best at BM25 rank {hit['best_rank']}, BM25's first {drawing.score(hit['first'])}")
     text = tag("span", *_marked(hit["text"], question.q), class_="excerpt", dir="auto")
     return tag(
         "a", join([*figures, tag("span", drawing.dotted(about), class_="about"), text]), href=f"/d/{hit['key']}/{hit['chunk']}", data_row=""

@@ -35,7 +35,7 @@ TERMS = (
         "How much more likely, in nats summed over the target, the reference LM finds the target after the candidate, its continuation and "
         "the query than after the two chunks that precede the query. Positive: the candidate helps.",
     ),
-    ("BM25 rank", "Place of the candidate when BM25 alone orders them, from 1."),
+    ("BM25 rank", "Place of the candidate when BM25 alone orders them, from 0 as in the column `rank`."),
     ("moved", "How many places s_t moves the candidate up (▲) or down (▼) from its BM25 rank."),
     ("distance", "Chunks from the candidate to the query."),
     ("gain of a token", "Its part of s_t. The gains of a target's tokens add up to s_t."),

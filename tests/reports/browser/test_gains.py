@@ -32,7 +32,7 @@ def test_every_candidate_gets_its_own_gains(client, rows, scored):
     assert len(rows) == 9
     for row, gains in zip(rows.iter_rows(named=True), expected, strict=True):
         painted = client.get(f"/gains/{KEY}/{QUERY}?c={row['candidate_chunk']}").json()
-        assert painted["gains"] == [number(gain, signed=True) for gain in gains]
+        assert painted["gains"] == [number(float(gain), signed=True) for gain in gains]
         assert painted["steps"] == [step(gain, TOKEN_STEPS) for gain in gains]
         assert painted["words"] == f"The tokens' gains add up to {number(row['target_score'], signed=True)} nats, as the label says."
         assert np.isclose(gains.sum(), row["target_score"], atol=1e-3)

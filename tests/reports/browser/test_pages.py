@@ -114,7 +114,7 @@ def test_candidates_are_ordered_and_complete(client, parse, rows, home, label_se
         moved = row["rank"] - places[j]
         arrow = "=" if not moved else f"{'▲' if moved > 0 else '▼'} {abs(moved)}"
         assert cells[0] == str(place)
-        assert cells[1] == f"BM25 rank {row['rank'] + 1}"
+        assert cells[1] == f"BM25 rank {row['rank']}"
         assert cells[2:6] == [number(row["bm25"], 1), number(row["target_score"], signed=True), arrow, str(query - j)]
         assert cells[6:] == [texts[j], texts[j + 1]]
 
