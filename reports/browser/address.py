@@ -74,8 +74,8 @@ class View:
     Attributes:
         find: text in the source or the id; split: one split or all; sort: a column of the list, with `-` the highest first.
         page: of the list, from 1; at: the page of a document's strip of chunks, from 1.
-        by: order of candidates, a key of `ORDERS`; c: the chosen candidate's chunk; gains: "show" has the script ask for the gains of
-            tokens, "wait" has the page wait for them; full: "1" for whole texts of all candidates.
+        by: order of candidates, a key of `ORDERS`; c: the chosen candidate's chunk, or the marked chunk of a document; gains: "show" has
+            the script ask for the gains of tokens, "wait" has the page wait for them; full: "1" for whole texts of all candidates.
     """
 
     find: str = ""

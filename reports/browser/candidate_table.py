@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from reports.browser import drawing
 from reports.browser.address import ORDERS, View
-from reports.browser.shelf import Candidate, Document, Shelf
+from reports.browser.document import Candidate, Document
+from reports.browser.shelf import Shelf
 from reports.formats import number
 from reports.markup import Html, clipped, tag
 

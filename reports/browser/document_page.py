@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from reports.browser import drawing, shell
 from reports.browser.address import View
-from reports.browser.shelf import Document, Shelf
+from reports.browser.document import Document
+from reports.browser.shelf import Shelf
 from reports.formats import count, percent
 from reports.markup import Html, clipped, join, tag
 
@@ -16,20 +19,21 @@ EXCERPT = 160
 
 
 def render(shelf: Shelf, key: str, view: View) -> str:
-    """The page of a document."""
+    """The page of a document; the chunk that the address names is marked in its strip."""
     document = shelf.document(key)
     source = document.place["source"] or document.place["doc_id"]
+    if view.c is not None and view.c < len(document.texts):
+        view = replace(view, at=view.c // STRIP + 1)
     return shell.page(
         shelf, source, heading(shelf, document, view), _strips(shelf, document, view), _queries(shelf, document, view), kind="document"
     )
 
 
-def heading(shelf: Shelf, document: Document, view: View, *, linked: bool = False) -> Html:
-    """Which document this is, and the ways to its neighbours in the list; `linked` when this is not its own page."""
+def heading(shelf: Shelf, document: Document, view: View, chunk: int | None = None) -> Html:
+    """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a link to where it stands."""
     place, key = document.place, document.place["key"]
     name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
     before, after = shelf.beside(key, view)
-    own = view.link(f"/d/{key}", gains="")
     ways = [
         way("← previous document", before and view.link(f"/d/{before}"), "p"),
         way("next document →", after and view.link(f"/d/{after}"), "n"),
@@ -44,7 +48,7 @@ def heading(shelf: Shelf, document: Document, view: View, *, linked: bool = Fals
             f"mean best s_t {drawing.score(place['best_mean'])} nats",
         ]
     )
-    title = tag("h1", tag("a", name, href=own, data_key="d") if linked else name)
+    title = tag("h1", name if chunk is None else tag("a", name, href=view.link(f"/d/{key}", c=chunk), data_key="d"))
     return tag("div", tag("div", title, tag("p", facts, class_="about")), tag("nav", *ways, aria_label="Documents"), class_="heading")
 
 
@@ -65,9 +69,8 @@ def _strips(shelf: Shelf, document: Document, view: View) -> Html:
         if len(shelf.names) > 1:
             strips.append(tag("h3", tag("bdi", clipped(name, shell.NAME))))
         path, _, state = view.link(f"/d/{document.place['key']}").partition("?")
-        cells = [
-            _cell(document, number, chunk, f"{path}/{chunk}{'?' if state else ''}{state}", chunk == begin) for chunk in range(begin, end)
-        ]
+        addresses = [f"{path}/{chunk}{'?' if state else ''}{state}" for chunk in range(begin, end)]
+        cells = [_cell(document, number, chunk, address, begin, view.c) for chunk, address in enumerate(addresses, begin)]
         strips.append(tag("nav", *cells, class_="strip", aria_label=f"Chunks {begin} to {end - 1}"))
     ways = []
     if pages > 1:
@@ -80,11 +83,13 @@ def _strips(shelf: Shelf, document: Document, view: View) -> Html:
     return tag("section", tag("h2", "Chunks"), *strips, legend, *ways)
 
 
-def _cell(document: Document, number: int, chunk: int, address: str, first: bool) -> Html:
+def _cell(document: Document, number: int, chunk: int, address: str, first: int, here: int | None) -> Html:
     """One chunk; only the first of a strip is reached with Tab, the others from there with arrows."""
     best, rank = float(document.best[number][chunk]), int(document.best_rank[number][chunk])
     words = f"chunk {chunk}: no query" if np.isnan(best) else f"chunk {chunk}: best s_t {drawing.score(best)}, BM25 rank {rank}"
-    return tag("a", href=address, class_=f"cell {drawing.step(best)}", title=words, tabindex=None if first else -1)
+    current = "true" if chunk == here else None
+    kind = f"cell {drawing.step(best)}"
+    return tag("a", href=address, class_=kind, title=words, tabindex=None if chunk == first else -1, aria_current=current)
 
 
 def _queries(shelf: Shelf, document: Document, view: View) -> Html:
@@ -100,7 +105,9 @@ def _queries(shelf: Shelf, document: Document, view: View) -> Html:
         change = np.abs(document.best[1] - document.best[0])
         both = np.flatnonzero(np.isfinite(change))
         lists.insert(0, (f"Best s_t changed most in {shelf.names[1]}", both[np.argsort(-change[both], kind="stable")][:LISTED]))
-    first = tag("a", "first query", tag("kbd", "j"), href=view.link(f"/d/{document.place['key']}/{int(document.queries[0])}"), data_key="j")
+    start = min(int(np.searchsorted(document.queries, view.c or 0)), len(document.queries) - 1)
+    words = "first query" if view.c is None else f"query at chunk {document.queries[start]}"
+    first = tag("a", words, tag("kbd", "j"), href=view.link(f"/d/{document.place['key']}/{document.queries[start]}"), data_key="j")
     columns = [tag("div", tag("h3", words), tag("ol", *(_query(document, int(query), view) for query in found))) for words, found in lists]
     return tag("section", tag("h2", "Queries ", first), tag("div", *columns, class_="columns"))
 

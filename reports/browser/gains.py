@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from data_contracts.failure import Exit, Failure
 from reports.browser import drawing
-from reports.browser.shelf import Candidate, Document, Shelf
+from reports.browser.document import Candidate, Document
+from reports.browser.shelf import ReferenceLM, Shelf
 
+WAITING = 4  # requests that wait for their turn; a person who turns pages quickly looks at the last of them only
 TOGETHER = 7  # candidates scored at once: with the local context a batch of the engine
 KEPT = 256
 
@@ -21,7 +25,8 @@ class Gains:
     def __init__(self, shelf: Shelf):
         self._shelf = shelf
         self._kept: OrderedDict[tuple, dict[int, np.ndarray]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._turn = threading.Condition()
+        self._asked, self._scoring = 0, False
 
     def known(self, number: int) -> bool:
         """Whether there is a reference LM for a label set."""
@@ -39,7 +44,8 @@ class Gains:
         """Gain of each token of the target, nats, float32 [m].
 
         Raises:
-            Failure: (exit code 2) if there is no such candidate or no reference LM; what the reference LM raises.
+            Failure: (exit code 2) if there is no such candidate or no reference LM, or if too many asked later; what the reference LM
+                raises.
         """
         scorer = self._shelf.scorers[number]
         if scorer is None:
@@ -51,15 +57,36 @@ class Gains:
             raise Failure("gains of tokens", cause, "choose one of its candidates", Exit.USAGE)
         first = order.index(candidate) // TOGETHER * TOGETHER
         batch = order[first : first + TOGETHER]
-        with self._lock:
-            kept = (number, document.place["doc_id"], query, first)
-            if kept not in self._kept:
-                rows = scorer.gains([ids.to_numpy() for ids in document.token_ids], query, batch)
-                self._kept[kept] = dict(zip(batch, rows, strict=True))
-                while len(self._kept) > KEPT:
+        name = (number, document.place["doc_id"], query, first)
+        gains = self._kept.get(name)
+        if gains is None:
+            with self._in_turn():
+                gains = self._kept.get(name) or self._score(scorer, document, query, batch)
+                self._kept[name] = gains
+                if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-            self._kept.move_to_end(kept)
-            return self._kept[kept][candidate]
+        return gains[candidate]
+
+    def _score(self, scorer: ReferenceLM, document: Document, query: int, batch: list[int]) -> dict[int, np.ndarray]:
+        rows = scorer.gains([ids.to_numpy() for ids in document.token_ids], query, batch)
+        return dict(zip(batch, rows, strict=True))
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One at a time; of those that wait, only the last `WAITING` stay, so that a slow reference LM never holds up the server."""
+        with self._turn:
+            self._asked = asked = self._asked + 1
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: not self._scoring or self._asked - asked >= WAITING)
+            if self._asked - asked >= WAITING:
+                raise Failure("gains of tokens", "others were asked for since", "reload the page", Exit.USAGE)
+            self._scoring = True
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._scoring = False
+                self._turn.notify_all()
 
     def painted(self, document: Document, query: int, chosen: Candidate, number: int) -> dict:
         """What a page shows of gains: `steps`, a class a token; `gains`, a figure a token; `words`, what they add up to.

@@ -26,10 +26,10 @@ HEADS = (
 
 def render(shelf: Shelf, view: View) -> str:
     """The page of `view`; the last page if there are not so many."""
-    found = shelf.listed(view.find, view.split, view.sort)
+    found = shelf.listed(view)
     pages = max(1, -(-len(found) // ROWS))
     page = min(view.page, pages)
-    shown = found.slice((page - 1) * ROWS, ROWS)
+    shown = shelf.documents[found.slice((page - 1) * ROWS, ROWS)]
     top = _top(shown)
     rows = [_row(row, view, top) for row in shown.iter_rows(named=True)]
     table = tag("table", tag("thead", tag("tr", *(_head(view, *head) for head in HEADS))), tag("tbody", *rows), class_="documents")
@@ -41,7 +41,7 @@ def render(shelf: Shelf, view: View) -> str:
     )
     title = tag("h1", "Documents", tag("small", _summary(shelf.documents)))
     body = [table, note, _pages(view, page, pages)] if rows else [nothing]
-    return shell.page(shelf, "Documents", title, _filters(view, found, shelf.documents), *body, kind="list")
+    return shell.page(shelf, "Documents", title, _filters(view, len(found), len(shelf.documents)), *body, kind="list")
 
 
 def _summary(documents: pl.DataFrame) -> str:
@@ -80,12 +80,11 @@ def _row(row: dict, view: View, top: float) -> Html:
     )
 
 
-def _filters(view: View, found: pl.DataFrame, documents: pl.DataFrame) -> Html:
+def _filters(view: View, found: int, documents: int) -> Html:
     box = tag("input", type="search", name="find", value=view.find, maxlength=200, placeholder="source or id", aria_label="Source or id")
     choices = [tag("option", split or "all splits", value=split, selected="" if split == view.split else None) for split in ("", *SPLITS)]
     kept = [tag("input", type="hidden", name="sort", value=view.sort)] if view.sort else []
-    all_shown = len(found) == len(documents)
-    said = "" if all_shown else tag("span", f"{count(len(found))} of {count(len(documents))} documents ", tag("a", "show all", href="/"))
+    said = "" if found == documents else tag("span", f"{count(found)} of {count(documents)} documents ", tag("a", "show all", href="/"))
     select = tag("select", *choices, name="split", aria_label="Split")
     return tag("form", box, select, *kept, tag("button", "Filter"), said, action="/", class_="filters")
 

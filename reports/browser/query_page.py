@@ -6,9 +6,10 @@ import numpy as np
 
 from reports.browser import candidate_table, drawing, shell
 from reports.browser.address import Missing, View, link
+from reports.browser.document import Candidate, Document
 from reports.browser.document_page import heading, way
 from reports.browser.gains import Gains
-from reports.browser.shelf import Candidate, Document, Shelf
+from reports.browser.shelf import Shelf
 from reports.markup import Html, clipped, join, tag
 
 
@@ -23,7 +24,7 @@ def render(shelf: Shelf, gains: Gains, key: str, chunk: int, view: View) -> str:
     candidates = document.candidates(chunk)
     chosen = _chosen(candidates, view)
     content = [
-        heading(shelf, document, view, linked=True),
+        heading(shelf, document, view, chunk),
         _ways(document, chunk, view),
         _map(document, chunk, candidates, chosen, view),
     ]

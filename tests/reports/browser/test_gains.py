@@ -1,13 +1,19 @@
 """Gains of tokens come from the reference LM that lies beside labels made by the real stages, and add up to them."""
 
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
 import pytest
 
+from data_contracts.failure import Failure
 from flows.label_browser import LazyReferenceLM
 from reports.browser.drawing import TOKEN_STEPS, step
+from reports.browser.gains import WAITING, Gains
+from reports.browser.shelf import Shelf
 from reports.formats import number
 from reports.label_set import open_label_set
 from stages.token_gains import TokenGains
@@ -105,3 +111,40 @@ def test_a_reference_lm_that_cannot_score_is_an_error_that_says_why(client_of, s
     assert "cannot score" in answer.json()["error"]
     assert client.get(f"/d/{KEY}/{QUERY}?gains=wait").status_code == 500
     assert client.get(f"/d/{KEY}/{QUERY}").status_code == 200
+
+
+class SlowLM:
+    """Scores when it is let."""
+
+    def __init__(self):
+        self.let, self.scored = threading.Event(), []
+
+    def pieces(self, token_ids):
+        return []
+
+    def gains(self, chunks, query, candidates):
+        self.let.wait(60)
+        self.scored.append(query)
+        return np.zeros((len(candidates), 16), np.float32)
+
+
+def test_a_slow_reference_lm_holds_up_nothing_but_the_last_questions(scored):
+    labels, slow = open_label_set(scored / "labels", scored / "cache"), SlowLM()
+    shelf = Shelf([labels], ["x"], [slow])
+    gains, document = Gains(shelf), shelf.document(KEY)
+
+    def ask(query):
+        return gains.of(document, query, document.candidates(query)[0].chunk)
+
+    with ThreadPoolExecutor(30) as pool:
+        asked = []
+        for query in range(30, 60):
+            asked.append(pool.submit(ask, query))
+            while gains._asked < len(asked):
+                time.sleep(0.001)
+        refused = [future for future in asked[1:-WAITING] if isinstance(future.exception(30), Failure)]
+        assert len(refused) == 30 - 1 - WAITING
+        assert not [future for future in (asked[0], *asked[-WAITING:]) if future.done()]
+        slow.let.set()
+        assert [len(future.result(30)) for future in (asked[0], *asked[-WAITING:])] == [16] * (1 + WAITING)
+    assert sorted(slow.scored) == [30, *range(60 - WAITING, 60)]

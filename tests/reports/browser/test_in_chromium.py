@@ -77,7 +77,10 @@ def test_the_keyboard_reaches_everything(page, address, label_set):
     page.press("p")
     page.press("j")
     page.press("d")
-    assert where(page) == f"/d/{ids[0]}"
+    assert where(page) == f"/d/{ids[0]}?c=4"
+    assert page.evaluate("document.querySelector('.strip [aria-current]').title").startswith("chunk 4:")
+    page.press("j")
+    assert where(page) == f"/d/{ids[0]}/4"
     page.press("h")
     assert where(page) == "/"
     assert page.problems == []

@@ -84,6 +84,8 @@ def test_long_lists_and_long_documents_come_in_parts(tmp_path, client_of, parse)
     parts = [re.findall(rf'href="/d/{key}/(\d+)"[^>]*title="chunk', client.get(f"/d/{key}?at={at}").text) for at in (1, 2)]
     assert [len(part) for part in parts] == [document_page.STRIP, 76]
     assert parts[1][0] == str(document_page.STRIP)
+    marked = client.get(f"/d/{key}?c={document_page.STRIP + 5}").text
+    assert f"chunk {document_page.STRIP + 5}: " in re.search(r'title="([^"]*)"[^>]*aria-current', marked)[1]
 
 
 def test_a_strip_has_a_cell_for_every_chunk_in_the_colour_of_its_best(client, rows, label_set):
@@ -148,7 +150,7 @@ def test_keys_lead_from_query_to_query_and_from_document_to_document(client, par
     ids = label_set.documents["doc_id"].to_list()
     page = parse(client.get(f"/d/{ids[1]}/20").text)
     assert (keyed(page, "j"), keyed(page, "k")) == (f"/d/{ids[1]}/21", f"/d/{ids[1]}/19")
-    assert (keyed(page, "n"), keyed(page, "p"), keyed(page, "d")) == (f"/d/{ids[2]}", f"/d/{ids[0]}", f"/d/{ids[1]}")
+    assert (keyed(page, "n"), keyed(page, "p"), keyed(page, "d")) == (f"/d/{ids[2]}", f"/d/{ids[0]}", f"/d/{ids[1]}?c=20")
     assert [keyed(page, str(digit)) is not None for digit in range(1, 10)] == [True] * 9
     assert keyed(parse(client.get(f"/d/{ids[0]}").text), "p") is None
     assert keyed(parse(client.get(f"/d/{ids[-1]}").text), "n") is None
