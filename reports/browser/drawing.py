@@ -45,11 +45,11 @@ def legend(steps: tuple[float, float, float], words: str, *, unlabelled: bool = 
 def sparkline(sparks: Sequence[float | None], top: float) -> Html:
     """Bars up and down from zero, `top` nats high at most; stretches without a query stay empty."""
     middle, width = SPARK_HEIGHT / 2, SPARK_WIDTH / len(sparks)
-    strokes: dict[str, list[str]] = {"p2": [], "n2": []}
+    strokes: dict[str, list[str]] = {"p3": [], "n3": []}
     for place, value in enumerate(sparks):
         if value is not None and np.isfinite(value):
             height = max(0.5, min(1.0, abs(value) / top) * middle)
-            strokes["p2" if value > 0 else "n2"].append(f"M{width * (place + 0.5):.1f} {middle:g}v{-height if value > 0 else height:.1f}")
+            strokes["p3" if value > 0 else "n3"].append(f"M{width * (place + 0.5):.1f} {middle:g}v{-height if value > 0 else height:.1f}")
     bars = [tag("path", d="".join(marks), class_=f"spark {kind}") for kind, marks in strokes.items() if marks]
     axis = tag("path", d=f"M0 {middle:g}h{SPARK_WIDTH:g}", class_="axis")
     return tag("svg", axis, *bars, viewBox=f"0 0 {SPARK_WIDTH:g} {SPARK_HEIGHT:g}", class_="sparkline", aria_hidden="true")

@@ -7,7 +7,7 @@ import re
 from data_contracts.documents import SPLITS
 from reports.browser import drawing, shell
 from reports.browser.address import FOUND_ORDERS, SIGNS, Question
-from reports.browser.search import Found, search
+from reports.browser.search import ORDERS, Found, search
 from reports.browser.shelf import Shelf
 from reports.markup import Html, clipped, join, tag
 
@@ -53,7 +53,7 @@ def _select(name: str, choices: dict[str, str], chosen: str) -> Html:
 
 
 def _answers(found: Found, question: Question) -> list[Html]:
-    said = f"{len(found.hits)} {'chunks' if question.q else 'queries'}" if found.hits else "Nothing found"
+    said = f"{len(found.hits)} {'chunks' if question.q else 'queries, each with its target'}" if found.hits else "Nothing found"
     if question.q:
         said += "; a text that goes over the end of a chunk is not found"
     cut = []
@@ -68,15 +68,15 @@ def _answers(found: Found, question: Question) -> list[Html]:
 
 
 def _hit(hit: dict, question: Question) -> Html:
-    figures = [tag("b", "no query", class_="score u")]
-    if hit["best"] is not None:
-        figures = [tag("b", drawing.score(hit["best"]), class_=f"score {drawing.step(hit['best'])}")]
     about = [tag("bdi", clipped(hit["source"] or hit["doc_id"], shell.NAME)), hit["split"], f"chunk {hit['chunk']}"]
+    figures = tag("b", "no query", class_="score u")
     if hit["best"] is not None:
-        about.append(f"best at BM25 rank {hit['best_rank']}, BM25's first {drawing.score(hit['first'])}")
+        ordered = hit[ORDERS[question.order][0] if question.order else "best"]
+        figures = tag("b", drawing.score(ordered), class_=f"score {drawing.step(ordered)}")
+        about += [f"best {drawing.score(hit['best'])} at BM25 rank {hit['best_rank']}", f"BM25's first {drawing.score(hit['first'])}"]
     text = tag("span", *_marked(hit["text"], question.q), class_="excerpt", dir="auto")
     return tag(
-        "a", join([*figures, tag("span", drawing.dotted(about), class_="about"), text]), href=f"/d/{hit['key']}/{hit['chunk']}", data_row=""
+        "a", join([figures, tag("span", drawing.dotted(about), class_="about"), text]), href=f"/d/{hit['key']}/{hit['chunk']}", data_row=""
     )
 
 
