@@ -65,7 +65,7 @@ def get_version(commit: str, places: Sequence[str], target: Path) -> None:
     child = subprocess.run(command, cwd=ROOT, env=child_environment(), text=True, capture_output=True, check=False)
     if child.returncode:
         reason = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
-        remedy = "`dvc fetch --all-commits` gets it from a remote; or check that commit out, `./rpt run scoring` and commit what it made"
+        remedy = "`dvc push` it to a remote of this checkout where it was made, or check that commit out and `./rpt run scoring`"
         raise Failure(f"the data of commit {commit[:12]} could not be had", reason[0], remedy, Exit.ENVIRONMENT)
     if missing := json.loads(child.stdout)["missing"]:
         remedy = f"`git show {commit[:12]}:dvc.lock` lists what it tracks"

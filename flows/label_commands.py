@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from data_contracts.failure import Exit, Failure
 from flows.output import Json, out
@@ -16,6 +16,7 @@ labels = App(
     help="Look at labels. A VERSION is a corpus, a directory with labels, or REV:CORPUS: labels as a git revision had them, such as "
     "HEAD~1:demo. Without one it is the only corpus that has labels.",
 )
+NOT_NEGATIVE = validators.Number(gte=0)
 Version = Annotated[str | None, Parameter(help="a corpus, a directory with labels, or REV:CORPUS")]
 
 
@@ -24,7 +25,7 @@ def stats(
     version: Version = None,
     /,
     *,
-    documents: Annotated[int, Parameter(help="list this many documents, the largest first")] = 10,
+    documents: Annotated[int, Parameter(validator=NOT_NEGATIVE, help="list this many documents, the largest first")] = 10,
     json_: Json = False,
 ) -> int:
     """What there is: queries, pairs, how many help, how good the best are, and the largest documents.
@@ -51,7 +52,7 @@ def show(
     /,
     *,
     by: Annotated[Literal["score", "bm25"], Parameter(help="order of the candidates")] = "score",
-    candidates: Annotated[int, Parameter(help="show the text of this many candidates")] = 3,
+    candidates: Annotated[int, Parameter(validator=NOT_NEGATIVE, help="show the text of this many candidates")] = 3,
     of: Annotated[int | None, Parameter(help="colour by the candidate of this BM25 rank instead of the best one")] = None,
     gains: Annotated[bool, Parameter(help="measure what that candidate does to each token of the target")] = True,
     json_: Json = False,
@@ -83,7 +84,7 @@ def diff(
     b: Annotated[str, Parameter(help="the version that is compared")],
     /,
     *,
-    movers: Annotated[int, Parameter(help="list this many pairs and queries that changed most")] = 5,
+    movers: Annotated[int, Parameter(validator=NOT_NEGATIVE, help="list this many pairs and queries that changed most")] = 5,
     json_: Json = False,
 ) -> int:
     """Compare two versions of the labels of one corpus: which pairs and positives came and went, orders, best candidates, top movers.

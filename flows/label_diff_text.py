@@ -58,7 +58,7 @@ def print_diff(result: Figures, labels: LabelSet) -> None:
     texts = _Texts(labels, screen.is_terminal)
     _print_pairs(screen, result["movers"], texts)
     _print_queries(screen, result["best_movers"], texts)
-    if not result["movers"] and not result["best_movers"]:
+    if not any(result["splits"]["all"][name]["mean_absolute"] for name in ("score_change", "best_change")):
         screen.print("\nno score changed")
 
 

@@ -86,12 +86,12 @@ def print_stats(result: dict[str, Any], of: int) -> None:
         ["s_t of all pairs, nats", *quantiles],
         [[name, *map(signed, row["score_quantiles"].values())] for name, row in splits.items()],
     )
-    screen.print()
-    _print_documents(screen, result["documents"], of)
+    if result["documents"]:
+        _print_documents(screen, result["documents"], of)
 
 
 def _print_documents(screen: Console, documents: list[dict], of: int) -> None:
-    screen.print(f"the largest {len(documents)} of {of:,} documents (--documents N for more)" if len(documents) < of else "documents")
+    screen.print(f"\nthe largest {len(documents)} of {of:,} documents (--documents N for more)" if len(documents) < of else "\ndocuments")
     wide = (width(screen) or 200) >= 100
     head = ["document", "split", "queries", "s_t > 0", "best s_t", *(["along it"] if wide else []), "source"]
     rows = []

@@ -144,6 +144,7 @@ def test_diff_shows_movers_and_nothing_acts(home, run, name):
 
 def test_diff_of_a_version_with_itself_says_so(home, run):
     assert "no score changed" in run("diff", home / "texts", home / "texts")
+    assert "no score changed" not in run("diff", home / "texts", home / "texts noisier", "--movers", 0)
 
 
 def test_no_color_means_not_one_escape(home, run):

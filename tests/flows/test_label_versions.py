@@ -108,7 +108,7 @@ def test_without_its_data_a_version_is_refused_and_comes_back_from_a_remote(work
     with pytest.raises(Failure, match=first[:12]) as refused:
         candidates(root, "four:demo")
     assert refused.value.code == Exit.ENVIRONMENT
-    assert "dvc fetch --all-commits" in refused.value.remedy
+    assert "dvc push" in refused.value.remedy
     assert not list((root / ".run" / "label_versions" / first).iterdir())
     (tmp_path / "away").rename(tmp_path / "remote")
     assert candidates(root, "four:demo") == 4

@@ -44,6 +44,24 @@ def test_rows_and_texts_of_a_document_are_its_own(home, label_set):
         assert label_set.chunks(doc_id).equals(chunks.filter(pl.col("doc_id") == doc_id))
 
 
+def test_rows_of_several_documents_come_in_the_order_of_the_set(home, label_set):
+    """The first, one of another shard and the last: what lies between is read and left out."""
+    ids = label_set.documents["doc_id"]
+    wanted = [ids[6], ids[0], ids[3]]
+    for name, read in (("labels", label_set.labels_of), ("chunks", label_set.chunks_of)):
+        rows = pl.read_parquet(home / name / "*.parquet").filter(pl.col("doc_id").is_in(wanted)).select("doc_id", "split")
+        assert read(wanted, ["doc_id", "split"]).equals(rows)
+
+
+def test_a_shard_that_changed_while_it_was_looked_at_is_refused(tmp_path):
+    make_label_set(tmp_path, documents=2, chunks=20, candidates=3)
+    opened = open_label_set(tmp_path / "labels", tmp_path / "cache")
+    make_label_set(tmp_path, documents=2, chunks=20, candidates=2)
+    with pytest.raises(Failure, match="it changed") as failure:
+        opened.labels_of(opened.documents["doc_id"], ["doc_id"])
+    assert failure.value.code == Exit.CONTRACT
+
+
 def test_a_sparkline_is_the_mean_best_score_along_the_document(label_set):
     document = label_set.documents.row(2, named=True)
     best = label_set.labels(document["doc_id"]).group_by("query_chunk").agg(pl.col("target_score").max())
