@@ -88,7 +88,7 @@ def _pair(shelf: Shelf, document: Document, chunk: int, chosen: Candidate, targe
     rank = chosen.ranks[0]
     verdict = tag("b", " → ".join(drawing.score(score) for score in chosen.scores), class_=f"score {drawing.step(chosen.scores[-1])}")
     about = drawing.dotted([verdict, f"BM25 rank {'none' if rank is None else rank}", f"{chunk - chosen.chunk} chunks back"])
-    halves = f"{drawing.score(chosen.halves[0])} nats in the first half of the target, {drawing.score(chosen.halves[1])} in the second"
+    halves = f"{drawing.score(chosen.halves[0])} nats in the first half, {drawing.score(chosen.halves[1])} in the second"
     local = tag(
         "details",
         tag("summary", f"chunks {chunk - 2} and {chunk - 1}, the local context that s_t compares with"),
@@ -96,9 +96,9 @@ def _pair(shelf: Shelf, document: Document, chunk: int, chosen: Candidate, targe
     )
     panels = (
         _panel("Query", document, chunk),
-        _panel("Target", document, chunk + 1, body=join(target)),
+        _panel("Target", document, chunk + 1, tag("span", halves, class_="about"), body=join(target)),
         _panel("Candidate", document, chosen.chunk, tag("span", about, class_="about")),
-        _panel("Continuation", document, chosen.chunk + 1, tag("span", halves, class_="about")),
+        _panel("Continuation", document, chosen.chunk + 1),
     )
     return tag("div", local, tag("div", *panels, class_="pair"), class_="texts")
 
