@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from data_contracts.failure import Exit, Failure
 from flows.label_versions import INDEX, locate
 from flows.workspace import child_environment
+from reports.browser.movers_page import compared
 from reports.browser.server import browser
 from reports.browser.shelf import Shelf
 from reports.label_set import LabelSet, open_label_set
@@ -117,9 +118,7 @@ def _reference_lm(labels: LabelSet) -> LazyReferenceLM | None:
 def _comparison(sets: Sequence[LabelSet]) -> Future[dict[str, Any]] | None:
     if len(sets) == 1:
         return None
-    from reports.label_diff import compare
-
-    return ThreadPoolExecutor(1).submit(compare, sets[0], sets[1], movers=MOVERS)
+    return ThreadPoolExecutor(1).submit(compared, *sets, movers=MOVERS)
 
 
 def _listen(port: int) -> socket.socket:

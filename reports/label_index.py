@@ -27,7 +27,7 @@ def make_index(labels: Artifact, chunks: Artifact, documents: Artifact, progress
         progress(done, len(labels.shards))
         rows = _columns(labels, shard, ["doc_id", "split", "query_chunk", "rank", "target_score"])
         if not rows.is_empty():
-            best = _best(rows)
+            best = best_candidates(rows)
             parts.append(_of_shard(rows, best, _columns(chunks, shard, ["doc_id"]), shard))
             place = parts[-1].select("doc_id").with_row_index("document", before)
             queries.append(best.join(place, on="doc_id", how="left", maintain_order="left").drop("doc_id"))
@@ -42,7 +42,7 @@ def make_index(labels: Artifact, chunks: Artifact, documents: Artifact, progress
     return index.join(sources, on="doc_id", how="left", maintain_order="left").with_columns(pl.col("source").fill_null("")), queries
 
 
-def _best(rows: pl.DataFrame) -> pl.DataFrame:
+def best_candidates(rows: pl.DataFrame) -> pl.DataFrame:
     """The best candidate of each query; of equal ones the one that BM25 ranks first."""
     return rows.group_by("doc_id", "query_chunk", maintain_order=True).agg(
         best=pl.col("target_score").max(),

@@ -118,7 +118,8 @@ def open_label_set(directory: Path, cache: Path, progress: Progress = lambda don
     documents = open_artifact(DOCUMENTS, directory.with_name("documents"))
     digest = hashlib.sha256(f"{INDEX_VERSION} {labels.digest} {chunks.digest} {documents.digest}".encode()).hexdigest()[:32]
     kept = cache / f"{digest}.parquet"
-    if not kept.exists():
+    index = _read(kept)
+    if index is None:
         cache.mkdir(parents=True, exist_ok=True)
         index, queries = make_index(labels, chunks, documents, progress)
         write_atomically(_queries_beside(kept), _parquet(queries))
@@ -126,13 +127,22 @@ def open_label_set(directory: Path, cache: Path, progress: Progress = lambda don
     return LabelSet(
         directory,
         labels.digest,
-        pl.read_parquet(kept),
+        index,
         labels.fact("scorer"),
         labels.fact("stride_chunks"),
         labels.fact("sequence_chunks"),
         chunks.fact("chunk_tokens"),
         kept,
     )
+
+
+def _read(index: Path) -> pl.DataFrame | None:
+    """An index that was kept, or None if there is none that is intact."""
+    try:
+        with pq.ParquetFile(index, page_checksum_verification=True) as file:
+            return pl.DataFrame(pl.from_arrow(file.read()))
+    except (OSError, pa.ArrowException):
+        return None
 
 
 def _queries_beside(index: Path) -> Path:

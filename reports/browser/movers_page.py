@@ -11,6 +11,8 @@ from reports.browser import drawing, shell
 from reports.browser.address import key_of, link
 from reports.browser.shelf import Shelf
 from reports.formats import count, number, percent
+from reports.label_diff import compare
+from reports.label_set import LabelSet
 from reports.markup import Html, clipped, join, table, tag
 
 PATIENCE = 1.5  # seconds that a page waits for the comparison
@@ -19,8 +21,21 @@ FLIPS = ("to_positive", "to_negative")
 RANKS = ("spearman", "kendall")
 
 
+def compared(a: LabelSet, b: LabelSet, movers: int) -> dict[str, Any]:
+    """What `reports.label_diff.compare` finds, with the `target` text of every query among the movers; raises like that."""
+    found = compare(a, b, movers)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in (*found["movers"], *found["best_movers"]):
+        rows.setdefault(row["doc_id"], []).append(row)
+    for doc_id, moved in rows.items():
+        texts = a.chunks(doc_id)["text"]
+        for row in moved:
+            row["target"] = texts[row["query_chunk"] + 1]
+    return found
+
+
 def render(shelf: Shelf, comparison: Future[dict[str, Any]] | None) -> str:
-    """The page, or one that says why there is none (yet). `comparison` is what reports/label_diff.py found.
+    """The page, or one that says why there is none (yet). `comparison` is what `compared` gives.
 
     Raises:
         Failure: what the comparison raised.
@@ -37,8 +52,8 @@ def render(shelf: Shelf, comparison: Future[dict[str, Any]] | None) -> str:
     names = drawing.dotted(
         [join([f"{side}: ", tag("bdi", clipped(name, shell.NAME))]) for side, name in zip("AB", shelf.names, strict=True)]
     )
-    pairs = _moved(shelf, "Candidates whose s_t changed most", found["movers"])
-    queries = _moved(shelf, "Queries whose best s_t changed most", found["best_movers"])
+    pairs = _moved("Candidates whose s_t changed most", found["movers"])
+    queries = _moved("Queries whose best s_t changed most", found["best_movers"])
     return shell.page(
         shelf,
         "Comparison",
@@ -81,12 +96,12 @@ def _change(change: dict[str, float | None]) -> str:
     return f"{drawing.score(change['mean'])} · {number(change['mean_absolute'])}"
 
 
-def _moved(shelf: Shelf, words: str, rows: list[dict[str, Any]]) -> Html:
-    listed = [tag("li", _mover(shelf, row)) for row in rows]
+def _moved(words: str, rows: list[dict[str, Any]]) -> Html:
+    listed = [tag("li", _mover(row)) for row in rows]
     return tag("section", tag("h2", words), tag("ol", *listed, class_="hits") if listed else tag("p", "None did.", class_="note"))
 
 
-def _mover(shelf: Shelf, row: dict[str, Any]) -> Html:
+def _mover(row: dict[str, Any]) -> Html:
     before, after = row["a"]["target_score"], row["b"]["target_score"]
     flipped = [tag("span", "flipped", class_="flipped")] if (before > 0) != (after > 0) else []
     figures = tag("b", f"{drawing.score(before)} → {drawing.score(after)}", class_=f"score {drawing.step(after)}")
@@ -97,7 +112,6 @@ def _mover(shelf: Shelf, row: dict[str, Any]) -> Html:
         f"chunk {row['query_chunk']}",
         f"candidate {chosen}",
     ]
-    target = shelf.document(key_of(row["doc_id"])).texts[row["query_chunk"] + 1]
-    excerpt = tag("span", clipped(" ".join(target.split()), EXCERPT), class_="excerpt", dir="auto")
+    excerpt = tag("span", clipped(" ".join(row["target"].split()), EXCERPT), class_="excerpt", dir="auto")
     address = link(f"/d/{key_of(row['doc_id'])}/{row['query_chunk']}", c=chosen)
     return tag("a", join([figures, *flipped, tag("span", drawing.dotted(about), class_="about"), excerpt]), href=address, data_row="")

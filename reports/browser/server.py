@@ -74,7 +74,7 @@ class Guard:
 
 
 def browser(shelf: Shelf, port: int, comparison: Future[dict[str, Any]] | None = None) -> ASGIApp:
-    """The application that is served on `port`; `comparison` is what reports/label_diff.py finds, if there are two label sets."""
+    """The application that is served on `port`; `comparison` is what `movers_page.compared` gives, if there are two label sets."""
     gains = Gains(shelf)
 
     def page(render: Callable[[Request], str]) -> Callable[[Request], Response]:

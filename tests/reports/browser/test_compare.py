@@ -4,38 +4,28 @@ from concurrent.futures import Future
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 
-from benchmarks._label_sets import make_label_set
-from data_contracts.candidates import LABELS
-from data_contracts.contract import commit, fact, open_artifact, write_shard
+from benchmarks._label_sets import alter_label_set, make_label_set
 from data_contracts.failure import Exit, Failure
 from reports.browser import movers_page
+from reports.browser.movers_page import compared
 from reports.formats import number
-from reports.label_diff import compare
 from reports.label_set import open_label_set
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """Version a with 12 candidates; b with 8 of them, other scores, and without the last document."""
-    home = tmp_path_factory.mktemp("compared")
-    for name in "ab":
-        make_label_set(home / name, documents=4, chunks=60, candidates=12)
-    artifact = open_artifact(LABELS, home / "a" / "labels")
-    table = artifact.read("part-00000.parquet")
-    kept = pl.Series(table["doc_id"].to_pylist()) != table["doc_id"][-1].as_py()
-    table = table.filter(kept.to_arrow()).filter(pa.compute.less(table.filter(kept.to_arrow())["rank"], 8))
-    halves = table["candidate_halves"].combine_chunks().values.to_numpy().reshape(-1, 2)
-    moved = (halves + np.random.default_rng(0).normal(0, 2, halves.shape)).astype(np.float32)
-    total = moved.sum(axis=1, dtype=np.float32)
-    columns = {name: table[name] for name in table.schema.names}
-    columns |= {"candidate_logprob": total, "candidate_halves": pa.FixedSizeListArray.from_arrays(moved.ravel(), 2)}
-    columns["target_score"] = total - table["local_logprob"].to_numpy()
-    facts = {name: fact(table, name) for name in ("stride_chunks", "sequence_chunks", "scorer")}
-    write_shard(LABELS, LABELS.table(columns, **facts), home / "b" / "labels" / "part-00000.parquet")
-    commit(LABELS, home / "b" / "labels")
+    home, rng = tmp_path_factory.mktemp("compared"), np.random.default_rng(0)
+    labels = make_label_set(home / "a", documents=4, chunks=60, candidates=12)
+
+    def change(rows: pl.DataFrame) -> pl.DataFrame:
+        kept = rows.filter((pl.col("rank") < 8) & (pl.col("doc_id") != rows["doc_id"][-1]))
+        noise = pl.Series(rng.normal(0, 8, len(kept)), dtype=pl.Float32)
+        return kept.with_columns(candidate_logprob=(pl.col("candidate_logprob") + noise).clip(upper_bound=0))
+
+    alter_label_set(labels, home / "b", change)
     return home
 
 
@@ -47,7 +37,7 @@ def sets(home):
 @pytest.fixture(scope="module")
 def client(sets, client_of):
     done: Future = Future()
-    done.set_result(compare(*sets, movers=20))
+    done.set_result(compared(*sets, movers=20))
     return client_of(*sets, comparison=done)
 
 
@@ -92,7 +82,7 @@ def test_a_document_shows_both_strips(client, sets):
 
 
 def test_the_comparison_shows_the_figures_and_leads_to_what_moved_most(client, parse, sets):
-    found, page = compare(*sets, movers=20), parse(client.get("/compare").text)
+    found, page = compared(*sets, movers=20), parse(client.get("/compare").text)
     first = next(attributes["href"] for name, attributes in page.elements if "data-row" in attributes)
     mover = found["best_movers"][0]
     assert first == f"/d/{mover['doc_id']}/{mover['query_chunk']}?c={mover['b']['candidate_chunk']}"

@@ -2,10 +2,18 @@
 
 import html
 import re
+from concurrent.futures import Future
+from dataclasses import replace
 
+import polars as pl
 import pytest
 
+from benchmarks._label_sets import alter_label_set
+from reports.browser import shell
 from reports.browser.address import key_of
+from reports.browser.movers_page import compared
+from reports.browser.shelf import Shelf
+from reports.label_set import open_label_set
 from reports.markup import clipped
 from tests.hostile import STORABLE
 
@@ -40,6 +48,7 @@ def texts(hostile_set):
 
 
 def check(page):
+    """Whole, with nothing in it that acts but our script, and no address that leads away."""
     assert not page.unbalanced
     assert not page.open
     for name, attributes in page.elements:
@@ -114,3 +123,25 @@ def test_hostile_addresses(client, parse, path):
         else:
             assert answer.headers["x-content-type-options"] == "nosniff"
     assert html.escape(TEXTS[0])[:20] in client.get("/" + quote(TEXTS[0])).text
+
+
+def test_hostile_versions_are_compared_as_text(hostile_set, client_of, parse, tmp_path):
+    other = alter_label_set(hostile_set.directory, tmp_path, lambda rows: rows.with_columns(pl.col("candidate_logprob") - 20))
+    sets, done = (hostile_set, open_label_set(other, tmp_path / "cache")), Future()
+    done.set_result(compared(*sets, movers=5000))
+    client = client_of(*sets, comparison=done)
+    page = parse(client.get("/compare").text)
+    check(page)
+    assert {clipped(text, 300) for text in TEXTS} <= set(page.all_text("bdi"))
+    for doc_id in TEXTS[::10]:
+        for path in ("", "/7"):
+            check(parse(client.get(f"/d/{key_of(doc_id)}{path}").text))
+
+
+def test_hostile_names_and_scorers_are_text(hostile_set, parse):
+    for text in TEXTS:
+        shelf = Shelf([replace(hostile_set, scorer={text: text})], [text], [None])
+        page = parse(shell.help_page(shelf))
+        check(page)
+        assert page.all_text("h3") == [clipped(text, 300)]
+        assert page.all_text("code")[-1] == clipped(text, 300)
