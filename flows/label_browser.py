@@ -19,9 +19,11 @@ import numpy as np
 import uvicorn
 from tokenizers import Tokenizer
 
+from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
 from flows.label_versions import INDEX, locate
 from flows.workspace import child_environment
+from reports.browser import share_page
 from reports.browser.movers_page import compared
 from reports.browser.server import browser
 from reports.browser.shelf import Shelf
@@ -62,17 +64,18 @@ class LazyReferenceLM:
 
 
 class _Progress:
-    """Says which index is being made, if that takes long."""
+    """Says which index is being made, if that takes long; on a terminal, how far it is."""
 
     def __init__(self, name: str):
         self._name, self._began, self._said = name, time.monotonic(), False
 
     def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self._began > SILENCE:
-            sys.stderr.write(f"\rindexing {self._name}: {done}/{total} files")
-            self._said = True
-        if done == total and self._said:
-            sys.stderr.write(", kept for the next time\n")
+        late, terminal = time.monotonic() - self._began > SILENCE, sys.stderr.isatty()
+        if terminal and late:
+            sys.stderr.write(f"\rindexing {self._name}: {done}/{total} files" + ("\n" if done == total else ""))
+        elif late and not self._said:
+            sys.stderr.write(f"indexing {self._name}, {total} files, once\n")
+        self._said = self._said or late
         sys.stderr.flush()
 
 
@@ -110,6 +113,25 @@ def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Pa
     os._exit(Exit.DONE)  # not held up by a score or a comparison that a thread is still computing
 
 
+def share(version: str | None, path: Path, documents: int, force: bool) -> int:
+    """Write one page with some documents to `path`; returns how many there was room for.
+
+    Raises:
+        Failure: (exit code 2) if the file exists and `force` is not set; (5) if it cannot be written; what `locate` and `open_label_set`
+            raise.
+    """
+    if path.exists() and not force:
+        raise Failure(f"{str(path)!r} exists", "it would be overwritten", "add --force, or choose another name", Exit.USAGE)
+    directory = locate(version)
+    name = version or directory.parent.name
+    page, shown = share_page.render(Shelf([open_label_set(directory, INDEX, _Progress(name))], [name], [None]), documents)
+    try:
+        write_atomically(path, page.encode())
+    except OSError as error:
+        raise Failure(f"{str(path)!r} cannot be written", str(error), "choose another place", Exit.ENVIRONMENT) from error
+    return shown
+
+
 def _reference_lm(labels: LabelSet) -> LazyReferenceLM | None:
     directory = labels.directory.with_name("reference_lm")
     return LazyReferenceLM(directory) if (directory / "tokenizer.json").exists() else None
@@ -118,7 +140,7 @@ def _reference_lm(labels: LabelSet) -> LazyReferenceLM | None:
 def _comparison(sets: Sequence[LabelSet]) -> Future[dict[str, Any]] | None:
     if len(sets) == 1:
         return None
-    return ThreadPoolExecutor(1).submit(compared, *sets, movers=MOVERS)
+    return ThreadPoolExecutor(1).submit(compared, sets[0], sets[1], MOVERS)
 
 
 def _listen(port: int) -> socket.socket:

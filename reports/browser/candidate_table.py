@@ -23,20 +23,22 @@ def ordered(candidates: list[Candidate], view: View) -> list[Candidate]:
 
 
 def render(shelf: Shelf, document: Document, query: int, candidates: list[Candidate], chosen: Candidate, view: View) -> Html:
-    """The table in the order of `view`."""
-    path = f"/d/{document.place['key']}/{query}"
-    shown = ordered(candidates, view)
+    """The table in the order of `view`, with the ways to other orders."""
+    path, other = f"/d/{document.place['key']}/{query}", "" if view.by else "bm25"
+    switch = _switch(f"order by {ORDERS[other].split(',')[0]}", "b", view.link(path, c=view.c, by=other))
+    full = _switch("short texts" if view.full else "whole texts", "t", view.link(path, c=view.c, full="" if view.full else "1"))
+    title = tag("h2", f"{len(candidates)} candidates", tag("small", f"by {ORDERS[view.by]}"), switch, full)
+    return tag("section", title, table(shelf, document, query, ordered(candidates, view), chosen, view), class_="all")
+
+
+def table(shelf: Shelf, document: Document, query: int, shown: list[Candidate], chosen: Candidate, view: View) -> Html:
+    """Some candidates of a query, a row each."""
     top = max([LEAST_TOP, *(abs(score) for one in shown for score in one.scores if score is not None)])
     rows = [_row(document, query, one, key, one is chosen, top, view) for key, one in enumerate(shown, 1)]
     heads = ["", "BM25 rank", "BM25", *_score_heads(shelf), "moved", "distance", "candidate", "continuation"]
     kinds = ["", "n", "n wide", *["n"] * (len(heads) - 7), "n", "n wide", "text", "text"]
     head = tag("tr", *(tag("th", words, scope="col", class_=kind or None) for words, kind in zip(heads, kinds, strict=True)))
-    table = tag("table", tag("thead", head), tag("tbody", *rows), class_=f"candidates{' full' if view.full else ''}")
-    other = "" if view.by else "bm25"
-    switch = _switch(f"order by {ORDERS[other].split(',')[0]}", "b", view.link(path, c=view.c, by=other))
-    full = _switch("short texts" if view.full else "whole texts", "t", view.link(path, c=view.c, full="" if view.full else "1"))
-    title = tag("h2", f"{len(shown)} candidates", tag("small", f"by {ORDERS[view.by]}"), switch, full)
-    return tag("section", title, table, class_="all")
+    return tag("table", tag("thead", head), tag("tbody", *rows), class_=f"candidates{' full' if view.full else ''}")
 
 
 def _switch(words: str, key: str, address: str) -> Html:

@@ -38,7 +38,16 @@ def heading(shelf: Shelf, document: Document, view: View, chunk: int | None = No
         way("← previous document", before and view.link(f"/d/{before}"), "p"),
         way("next document →", after and view.link(f"/d/{after}"), "n"),
     ]
-    facts = drawing.dotted(
+    title = tag("h1", name if chunk is None else tag("a", name, href=view.link(f"/d/{key}", c=chunk), data_key="d"))
+    return tag(
+        "div", tag("div", title, tag("p", facts_of(document), class_="about")), tag("nav", *ways, aria_label="Documents"), class_="heading"
+    )
+
+
+def facts_of(document: Document) -> Html:
+    """A document in a line."""
+    place = document.place
+    return drawing.dotted(
         [
             tag("code", clipped(place["doc_id"], 80)),
             place["split"],
@@ -48,8 +57,6 @@ def heading(shelf: Shelf, document: Document, view: View, chunk: int | None = No
             f"mean best s_t {drawing.score(place['best_mean'])} nats",
         ]
     )
-    title = tag("h1", name if chunk is None else tag("a", name, href=view.link(f"/d/{key}", c=chunk), data_key="d"))
-    return tag("div", tag("div", title, tag("p", facts, class_="about")), tag("nav", *ways, aria_label="Documents"), class_="heading")
 
 
 def way(words: str, address: str | None, key: str) -> Html:

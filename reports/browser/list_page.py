@@ -30,23 +30,26 @@ def render(shelf: Shelf, view: View) -> str:
     pages = max(1, -(-len(found) // ROWS))
     page = min(view.page, pages)
     shown = shelf.documents[found.slice((page - 1) * ROWS, ROWS)]
-    top = _top(shown)
-    rows = [_row(row, view, top) for row in shown.iter_rows(named=True)]
-    table = tag("table", tag("thead", tag("tr", *(_head(view, *head) for head in HEADS))), tag("tbody", *rows), class_="documents")
     nothing = tag("p", "No document is like that. ", tag("a", "Show all", href="/"), class_="note")
-    note = tag(
-        "p",
-        f"Bars: mean of the best s_t over stretches of the document, cut at ±{top:.1f} nats. Click a heading to sort by it.",
-        class_="note",
-    )
-    title = tag("h1", "Documents", tag("small", _summary(shelf.documents)))
-    body = [table, note, _pages(view, page, pages)] if rows else [nothing]
+    title = tag("h1", "Documents", tag("small", summary(shelf.documents)))
+    body = [*table(shown, view, [_head(view, *head) for head in HEADS]), _pages(view, page, pages)] if len(shown) else [nothing]
     return shell.page(shelf, "Documents", title, _filters(view, len(found), len(shelf.documents)), *body, kind="list")
 
 
-def _summary(documents: pl.DataFrame) -> str:
+def table(shown: pl.DataFrame, view: View, heads: list[Html]) -> list[Html]:
+    """Documents, a row each, under `heads`."""
+    top = _top(shown)
+    rows = [_row(row, view, top) for row in shown.iter_rows(named=True)]
+    note = f"Bars: mean of the best s_t over stretches of the document, cut at ±{top:.1f} nats."
+    documents = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="documents")
+    return [documents, tag("p", note, class_="note")]
+
+
+def summary(documents: pl.DataFrame) -> str:
+    """How many there are, of what."""
     queries, pairs, positive = (int(documents[name].sum()) for name in ("queries", "pairs", "positive"))
-    return f"{count(len(documents))} with {count(queries)} queries and {count(pairs)} candidates, {percent(positive / pairs)} positive"
+    found = f"{count(len(documents))} documents with {count(queries)} queries and {count(pairs)} candidates"
+    return f"{found}, {percent(positive / pairs)} positive"
 
 
 def _top(shown: pl.DataFrame) -> float:

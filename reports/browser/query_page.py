@@ -30,7 +30,7 @@ def render(shelf: Shelf, gains: Gains, key: str, chunk: int, view: View) -> str:
     ]
     if chosen:
         content += [
-            _pair(shelf, document, chunk, chosen, _target(shelf, gains, document, chunk, chosen, view)),
+            pair(document, chunk, chosen, _target(shelf, gains, document, chunk, chosen, view)),
             candidate_table.render(shelf, document, chunk, candidates, chosen, view),
         ]
     else:
@@ -83,12 +83,13 @@ def _panel(name: str, document: Document, chunk: int, *about: str, body: Html | 
     return tag("section", title, text, class_=f"panel {name.lower()}")
 
 
-def _pair(shelf: Shelf, document: Document, chunk: int, chosen: Candidate, target: list[Html]) -> Html:
+def pair(document: Document, chunk: int, chosen: Candidate, target: list[Html]) -> Html:
     """Four texts; what ought to match lies side by side."""
     rank = chosen.ranks[0]
     verdict = tag("b", " → ".join(drawing.score(score) for score in chosen.scores), class_=f"score {drawing.step(chosen.scores[-1])}")
     about = drawing.dotted([verdict, f"BM25 rank {'none' if rank is None else rank}", f"{chunk - chosen.chunk} chunks back"])
-    halves = f"{drawing.score(chosen.halves[0])} nats in the first half, {drawing.score(chosen.halves[1])} in the second"
+    split = f"{drawing.score(chosen.halves[0])} nats in the first half, {drawing.score(chosen.halves[1])} in the second"
+    halves = [tag("span", split, class_="about")] if len(chosen.scores) == 1 else []
     local = tag(
         "details",
         tag("summary", f"chunks {chunk - 2} and {chunk - 1}, the local context that s_t compares with"),
@@ -96,7 +97,7 @@ def _pair(shelf: Shelf, document: Document, chunk: int, chosen: Candidate, targe
     )
     panels = (
         _panel("Query", document, chunk),
-        _panel("Target", document, chunk + 1, tag("span", halves, class_="about"), body=join(target)),
+        _panel("Target", document, chunk + 1, *halves, body=join(target)),
         _panel("Candidate", document, chosen.chunk, tag("span", about, class_="about")),
         _panel("Continuation", document, chosen.chunk + 1),
     )

@@ -93,6 +93,11 @@ def key_list() -> Html:
     return tag("dl", *(tag("div", tag("dt", tag("kbd", key)), tag("dd", words)) for key, words in KEYS), class_="keys")
 
 
+def term_list() -> Html:
+    """What the words of the pages mean."""
+    return tag("dl", *(tag("div", tag("dt", term), tag("dd", words)) for term, words in TERMS), class_="terms")
+
+
 def _keys() -> Html:
     close = tag("form", tag("button", "Close"), method="dialog")
     more = tag("p", tag("a", "What the terms mean", href="/help"))
@@ -101,7 +106,6 @@ def _keys() -> Html:
 
 def help_page(shelf: Shelf) -> str:
     """Keys, terms, and where the labels come from."""
-    terms = tag("dl", *(tag("div", tag("dt", term), tag("dd", words)) for term, words in TERMS), class_="terms")
     origins = []
     for name, labels in zip(shelf.names, shelf.sets, strict=True):
         facts = [("directory", str(labels.directory)), ("digest", labels.digest), *((str(k), str(v)) for k, v in labels.scorer.items())]
@@ -112,7 +116,7 @@ def help_page(shelf: Shelf) -> str:
         "Help",
         tag("h1", "Help"),
         tag("section", tag("h2", "Keys"), key_list(), tag("p", "Keys need the page's script; every one of them is also a link.")),
-        tag("section", tag("h2", "Terms"), terms),
+        tag("section", tag("h2", "Terms"), term_list()),
         tag("section", tag("h2", "Labels and their scorer"), *origins),
         kind="help",
     )

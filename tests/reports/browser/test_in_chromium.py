@@ -239,6 +239,7 @@ def test_hostile_text_arrives_and_does_nothing(page, hostile_set):
             page.open(f"{address}/?page={number + 1}")
             expected = [clipped(text, 300) for text in distinct[50 * number : 50 * (number + 1)]]
             assert texts(page, "main bdi") == expected
+            assert page.evaluate("document.documentElement.scrollWidth") <= 1280
         for doc_id in distinct:
             page.open(f"{address}/d/{key_of(doc_id)}/7?full=1")
             assert texts(page, "h1 bdi") == [clipped(doc_id, 300)]
@@ -248,6 +249,7 @@ def test_hostile_text_arrives_and_does_nothing(page, hostile_set):
                 for label in page.evaluate("[...document.querySelectorAll('.candidates th a')].map(a => a.ariaLabel)")
             ]
             assert texts(page, ".candidates .chunk") == [own[doc_id][chunk] for j in candidates for chunk in (j, j + 1)]
+            assert page.evaluate("document.documentElement.scrollWidth") <= 1280
             assert not page.evaluate("document.documentElement.hasAttribute('owned')")
             assert not page.evaluate("document.querySelectorAll('img, iframe, object, embed, base, marquee, style, main script').length")
         page.press("d")
