@@ -148,3 +148,44 @@ def report(
     done = bring_up_to_date(list(corpora), verbose)
     out(as_json(done) if json_ else "\n".join(as_lines(done)))
     return Exit.DONE
+
+
+@labels.command(usage="Usage: rpt labels browse [VERSION] [VERSION] [OPTIONS]")
+def browse(
+    *versions: Annotated[str, Parameter(name="VERSION", help="one, or two to see side by side")],
+    port: Annotated[int, Parameter(help="of 127.0.0.1; 0 is a free one")] = 0,
+    open_: Annotated[bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")] = False,
+) -> int:
+    """Serve pages about labels on this machine until Ctrl-C: documents, queries, candidates, token gains, search, two versions compared.
+
+    Examples: `./rpt labels browse`; `./rpt labels browse demo --port 8080`; `./rpt labels browse HEAD~1:demo demo`
+    """
+    from flows.label_browser import browse as serve_pages
+
+    if len(versions) > 2:
+        raise Failure("browse", f"{len(versions)} versions are named", "name one, or two to compare", Exit.USAGE)
+    return serve_pages(versions or (None,), port, open_)
+
+
+@labels.command(usage="Usage: rpt labels share [VERSION] OUT [OPTIONS]")
+def share(
+    *places: Annotated[
+        str, Parameter(name="[VERSION] OUT", help="a version, if not the only corpus; and the file to write, from the root of the checkout")
+    ],
+    documents: Annotated[int, Parameter(help="this many documents, spread evenly")] = 50,
+    force: Annotated[bool, Parameter(negative=(), help="overwrite OUT")] = False,
+) -> int:
+    """Write one HTML page, under 5 MB, that needs nothing else: documents with the queries that were helped most and least.
+
+    Examples: `./rpt labels share labels.html`; `./rpt labels share demo labels.html --documents 20`
+    """
+    from flows.label_browser import share as write
+
+    if documents < 1:
+        raise Failure(f"--documents {documents}", "there is nothing to share", "give at least 1", Exit.USAGE)
+    if len(places) not in (1, 2):
+        raise Failure("share", f"it takes [VERSION] OUT, not {len(places)} arguments", "./rpt labels share --help", Exit.USAGE)
+    *version, target = places
+    shown = write(version[0] if version else None, Path(target), documents, force)
+    out(f"{target}: {shown} documents" + (", all that 5 MB or the labels hold" if shown < documents else ""))
+    return Exit.DONE

@@ -1,4 +1,4 @@
-"""A label artifact opened for looking at: an index of its documents, and the rows and texts of one document at a time.
+"""A label artifact opened for looking at: an index of its documents and queries, and the rows and texts of one document at a time.
 
 The index takes one pass over the labels and is kept by the digest of what it was made from, so a set of millions of queries opens at
 once the second time. Every file is verified against its manifest while the index is made; after that, page checksums guard what is read.
@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_contracts.candidates import LABELS
-from data_contracts.contract import Artifact, Contract, open_artifact, read_columns, read_rows, sha256, write_atomically
+from data_contracts.contract import Contract, open_artifact, read_rows, write_atomically
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
+from reports.label_index import Progress, make_index
 
-SPARKS = 48  # points of a document's sparkline
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,21 @@ class LabelSet:
     stride_chunks: int
     sequence_chunks: int
     chunk_tokens: int
+    index: Path
+
+    def queries(self, shard: int) -> pl.DataFrame:
+        """Every query of the `shard`-th shard that has labels, in their order: document (row of `documents`), query_chunk; best (its best
+        s_t, nats), best_rank (the BM25 rank of that candidate, from 0), first (s_t of BM25's first candidate).
+
+        Raises:
+            Failure: (exit code 3) if the index cannot be read.
+        """
+        path = _queries_beside(self.index)
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                return pl.DataFrame(pl.from_arrow(file.read_row_group(shard)))
+        except (OSError, pa.ArrowException) as error:
+            raise Failure(f"the index {path}", f"unreadable: {error}", f"delete {path.parent}; it is made again", Exit.CONTRACT) from error
 
     def labels(self, doc_id: str) -> pl.DataFrame:
         """The rows of one document, by query and rank.
@@ -92,7 +107,7 @@ class LabelSet:
         return found.row(0, named=True)
 
 
-def open_label_set(directory: Path, cache: Path) -> LabelSet:
+def open_label_set(directory: Path, cache: Path, progress: Progress = lambda done, total: None) -> LabelSet:
     """The labels in `directory`, whose `chunks` and `documents` stand beside it; their index is kept in the directory `cache`.
 
     Raises:
@@ -103,82 +118,42 @@ def open_label_set(directory: Path, cache: Path) -> LabelSet:
     documents = open_artifact(DOCUMENTS, directory.with_name("documents"))
     digest = hashlib.sha256(f"{INDEX_VERSION} {labels.digest} {chunks.digest} {documents.digest}".encode()).hexdigest()[:32]
     kept = cache / f"{digest}.parquet"
-    if not kept.exists():
-        index = _index(labels, chunks, documents)
+    index = _read(kept)
+    if index is None:
         cache.mkdir(parents=True, exist_ok=True)
-        write_atomically(kept, _parquet(index))
+        index, queries = make_index(labels, chunks, documents, progress)
+        write_atomically(_queries_beside(kept), _parquet(queries))
+        write_atomically(kept, _parquet([index]))
     return LabelSet(
         directory,
         labels.digest,
-        pl.read_parquet(kept),
+        index,
         labels.fact("scorer"),
         labels.fact("stride_chunks"),
         labels.fact("sequence_chunks"),
         chunks.fact("chunk_tokens"),
+        kept,
     )
 
 
-def _parquet(frame: pl.DataFrame) -> bytes:
+def _read(index: Path) -> pl.DataFrame | None:
+    """An index that was kept, or None if there is none that is intact."""
+    try:
+        with pq.ParquetFile(index, page_checksum_verification=True) as file:
+            return pl.DataFrame(pl.from_arrow(file.read()))
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _queries_beside(index: Path) -> Path:
+    return index.with_name(f"{index.stem}.queries.parquet")
+
+
+def _parquet(parts: list[pl.DataFrame]) -> bytes:
+    """The parts as one file, each a row group of its own."""
+    tables = [part.to_arrow() for part in parts]
     with pa.BufferOutputStream() as sink:
-        pq.write_table(frame.to_arrow(), sink)
+        with pq.ParquetWriter(sink, tables[0].schema, write_page_checksum=True) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
         return sink.getvalue().to_pybytes()
-
-
-def _index(labels: Artifact, chunks: Artifact, documents: Artifact) -> pl.DataFrame:
-    parts = []
-    for shard in labels.shards:
-        rows = _columns(labels, shard, ["doc_id", "split", "query_chunk", "target_score"])
-        if not rows.is_empty():
-            known = _columns(chunks, shard, ["doc_id"])
-            parts.append(_of_shard(rows, known, shard))
-    if not parts:
-        raise LABELS.violated(str(labels.directory), "there is not one label")
-    index = pl.concat(parts)
-    if index["chunk_begin"].has_nulls():
-        raise LABELS.violated(str(labels.directory), f"{chunks.directory} lacks a document that has labels")
-    sources = pl.concat([_columns(documents, shard, ["doc_id", "source"]) for shard in documents.shards])
-    return index.join(sources, on="doc_id", how="left", maintain_order="left").with_columns(pl.col("source").fill_null(""))
-
-
-def _columns(artifact: Artifact, shard: str, names: list[str]) -> pl.DataFrame:
-    path = artifact.directory / shard
-    if shard not in artifact.shards or not path.exists() or sha256(path) != artifact.shards[shard]["sha256"]:
-        raise artifact.contract.violated(str(path), "it is missing, or not what the manifest says")
-    return pl.DataFrame(pl.from_arrow(read_columns(artifact.contract, path, names)))
-
-
-def _of_shard(labels: pl.DataFrame, chunks: pl.DataFrame, shard: str) -> pl.DataFrame:
-    lengths = _runs(chunks, "chunk").select("doc_id", "chunk_begin", "chunk_end", chunks=pl.col("chunk_end") - pl.col("chunk_begin"))
-    best = labels.group_by("doc_id", "query_chunk", maintain_order=True).agg(pl.col("target_score").max())
-    queries = best.group_by("doc_id", maintain_order=True).agg(
-        queries=pl.len(), best_mean=pl.col("target_score").mean(), best_max=pl.col("target_score").max()
-    )
-    pairs = labels.group_by("doc_id", maintain_order=True).agg(
-        split=pl.col("split").first(), pairs=pl.len(), positive=(pl.col("target_score") > 0).sum()
-    )
-    index = _runs(labels, "label")
-    for part in (pairs, queries, lengths):
-        index = index.join(part, on="doc_id", how="left", maintain_order="left")
-    sparks = _sparks(best, lengths)
-    return index.join(sparks, on="doc_id", how="left", maintain_order="left").with_columns(shard=pl.lit(shard))
-
-
-def _runs(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
-    """First row and row after the last of each document; rows of a document stand together."""
-    return (
-        rows.select("doc_id")
-        .with_row_index("row")
-        .group_by("doc_id", maintain_order=True)
-        .agg(pl.col("row").first().cast(pl.Int64).alias(f"{kind}_begin"), (pl.col("row").last().cast(pl.Int64) + 1).alias(f"{kind}_end"))
-    )
-
-
-def _sparks(best: pl.DataFrame, lengths: pl.DataFrame) -> pl.DataFrame:
-    """The mean best s_t in each of `SPARKS` equal stretches of a document."""
-    placed = best.join(lengths, on="doc_id", how="left").with_columns(spark=pl.col("query_chunk") * SPARKS // pl.col("chunks"))
-    means = placed.group_by("doc_id", "spark").agg(pl.col("target_score").mean())
-    grid = best.select(pl.col("doc_id").unique(maintain_order=True)).join(pl.DataFrame({"spark": range(SPARKS)}), how="cross")
-    whole = grid.with_columns(pl.col("spark").cast(means["spark"].dtype)).join(
-        means, on=["doc_id", "spark"], how="left", maintain_order="left"
-    )
-    return whole.group_by("doc_id", maintain_order=True).agg(pl.col("target_score").alias("sparks"))

@@ -6,13 +6,15 @@ unassigned code points, and the letters that have no glyph). They are written ou
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
 
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
 _HIDDEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-_VOID = frozenset({"meta", "br"})
+_PLAIN = re.compile(r"[\n\t -~]*")
+_VOID = frozenset({"meta", "br", "link", "input"})
 _TEXT_ONLY = frozenset({"title", "text"})  # their content may not hold elements
 
 
@@ -33,6 +35,8 @@ def _written_out(character: str) -> str:
 
 def visible(text: str) -> str:
     """`text` with every character that cannot be seen, newline and tab excepted, written as `\\uXXXX` or `\\UXXXXXXXX`."""
+    if _PLAIN.fullmatch(text):
+        return text
     return "".join(_written_out(character) if _hidden(character) else character for character in text)
 
 
@@ -43,6 +47,8 @@ def clipped(text: str, limit: int) -> str:
 
 def _escaped(text: str) -> str:
     """Escaped text; each run of written-out characters is in a `mark`, which tells it from a backslash that is in the text itself."""
+    if _PLAIN.fullmatch(text):
+        return escape(text)
     parts: list[str] = []
     start = 0
     for position, character in enumerate(text):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "link", "input"}
 
 
 class Page(HTMLParser):

@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks._label_sets import CHUNK_TOKENS, SCORER, STRIDE_CHUNKS, make_label_set
 from data_contracts.failure import Exit, Failure
-from reports.label_set import SPARKS, open_label_set
+from reports.label_index import SPARKS, best_candidates
+from reports.label_set import open_label_set
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,43 @@ def test_the_index_is_made_once(home, label_set):
     again = open_label_set(home / "labels", home / "cache")
     assert again.documents.equals(label_set.documents)
     assert {path: path.stat().st_mtime_ns for path in (home / "cache").iterdir()} == kept
+
+
+def test_queries_are_indexed_with_their_best_candidate(home, label_set):
+    rows = pl.read_parquet(home / "labels" / "*.parquet")
+    queries = pl.concat([label_set.queries(shard) for shard in range(3)])
+    own = queries.with_columns(doc_id=label_set.documents["doc_id"].gather(queries["document"]))
+    assert len(own) == len(rows.select("doc_id", "query_chunk").unique())
+    for query in own.iter_rows(named=True):
+        candidates = rows.filter((pl.col("doc_id") == query["doc_id"]) & (pl.col("query_chunk") == query["query_chunk"]))
+        best = candidates.sort("target_score", "rank", descending=[True, False]).row(0, named=True)
+        assert (query["best"], query["best_rank"]) == (best["target_score"], best["rank"])
+        assert query["first"] == candidates.filter(pl.col("rank") == 0)["target_score"][0]
+
+
+def test_of_equal_candidates_the_best_is_the_first_of_bm25():
+    rows = pl.DataFrame({"doc_id": ["a"] * 4, "query_chunk": [1] * 4, "rank": [0, 1, 2, 3], "target_score": [1.0, 2.0, 2.0, -1.0]})
+    assert best_candidates(rows).row(0, named=True) == {"doc_id": "a", "query_chunk": 1, "best": 2.0, "best_rank": 1, "first": 1.0}
+
+
+def test_a_damaged_index_is_made_again_and_damaged_queries_are_an_error(home, label_set):
+    for path in (label_set.index, label_set.index.with_name(f"{label_set.index.stem}.queries.parquet")):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 3])
+        if path == label_set.index:
+            assert open_label_set(home / "labels", home / "cache").documents.equals(label_set.documents)
+            continue
+        with pytest.raises(Failure, match="delete"):
+            label_set.queries(0)
+        path.write_bytes(whole)
+
+
+def test_making_an_index_tells_how_far_it_is(home, tmp_path):
+    told = []
+    open_label_set(home / "labels", tmp_path, lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    open_label_set(home / "labels", tmp_path, lambda done, total: told.append((done, total)))
+    assert len(told) == 4
 
 
 def test_an_unknown_document_is_named(label_set):

@@ -1,0 +1,165 @@
+"""Where a person is. Every state of a page is in its address, so that a link shows the same thing again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from urllib.parse import urlencode
+
+from data_contracts.documents import SPLITS
+from data_contracts.failure import Exit, Failure
+
+SORTS = ("source", "chunks", "queries", "positive", "best_mean", "best_max")
+ORDERS = {"": "s_t, best first", "bm25": "BM25, best first"}
+SIGNS = {"": "any", "positive": "some candidate helps", "negative": "none helps"}
+FOUND_ORDERS = {"": "as in the corpus", "best": "highest best s_t", "worst": "lowest best s_t", "first": "BM25's first hurts most"}
+LONGEST = 200  # characters of a text that is searched for
+LARGEST = 10**9
+
+
+class Missing(Failure):
+    """A page, document or chunk that does not exist."""
+
+    def __init__(self, what: str, cause: str, remedy: str):
+        super().__init__(what, cause, remedy, Exit.USAGE)
+
+
+def key_of(doc_id: str) -> str:
+    """The document in an address: its id, or a digest of one that is not a plain one; no id of ours is."""
+    return doc_id if re.fullmatch(r"[0-9a-f]{1,64}", doc_id) else f"~{hashlib.sha256(doc_id.encode()).hexdigest()[:16]}"
+
+
+def link(path: str, **state: str | int | None) -> str:
+    """`path` with what of `state` is neither empty nor None."""
+    kept = {name: value for name, value in state.items() if value not in ("", None)}
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def whole(text: str, name: str, least: int = 0) -> int:
+    """A whole number of an address.
+
+    Raises:
+        Failure: (exit code 2) if it is none, or out of range.
+    """
+    if not re.fullmatch(r"[0-9]{1,10}", text) or not least <= int(text) <= LARGEST:
+        raise refused(name, text, f"a whole number from {least} to {LARGEST:,} is expected")
+    return int(text)
+
+
+def refused(name: str, text: str, cause: str) -> Failure:
+    """The failure to raise for a part of an address."""
+    return Failure(f"{name} is {text[:80]!r}", cause, "correct the address, or start from the list of documents", Exit.USAGE)
+
+
+def _text(params: Mapping[str, str], name: str) -> str:
+    value = params.get(name, "")
+    if len(value) > LONGEST:
+        raise refused(name, value, f"it has {len(value):,} characters; at most {LONGEST} are searched for")
+    return value
+
+
+def _one_of(params: Mapping[str, str], name: str, known: Mapping[str, str] | tuple[str, ...]) -> str:
+    value = params.get(name, "")
+    if value and value not in known:
+        raise refused(name, value, f"one of {', '.join(filter(None, known))} is expected")
+    return value
+
+
+@dataclass(frozen=True)
+class View:
+    """How documents are listed, and how a query is shown. Fields are named as in addresses.
+
+    Attributes:
+        find: text in the source or the id; split: one split or all; sort: a column of the list, with `-` the highest first.
+        page: of the list, from 1; at: the page of a document's strip of chunks, from 1.
+        by: order of candidates, a key of `ORDERS`; c: the chosen candidate's chunk, or the marked chunk of a document; gains: "show" has
+            the script ask for the gains of tokens, "wait" has the page wait for them; full: "1" for whole texts of all candidates.
+    """
+
+    find: str = ""
+    split: str = ""
+    sort: str = ""
+    page: int = 1
+    at: int = 1
+    by: str = ""
+    c: int | None = None
+    gains: str = ""
+    full: str = ""
+
+    @classmethod
+    def of(cls, params: Mapping[str, str]) -> View:
+        """From a query string; parameters that no view has are passed over.
+
+        Raises:
+            Failure: (exit code 2) if a value is not one of those that are known.
+        """
+        return cls(
+            find=_text(params, "find"),
+            split=_one_of(params, "split", SPLITS),
+            sort=_one_of(params, "sort", (*SORTS, *(f"-{name}" for name in SORTS))),
+            page=whole(params.get("page") or "1", "page", 1),
+            at=whole(params.get("at") or "1", "at", 1),
+            by=_one_of(params, "by", ORDERS),
+            c=whole(params["c"], "c") if params.get("c") else None,
+            gains=_one_of(params, "gains", ("show", "wait")),
+            full=_one_of(params, "full", ("1",)),
+        )
+
+    def link(self, path: str, **changes: str | int | None) -> str:
+        """`path` in this state with some of it changed; what a change leaves behind (a page, a chosen candidate) is dropped."""
+        kept = replace(self, **{"page": 1, "at": 1, "c": None, **changes})  # type: ignore[arg-type]
+        default = View()
+        state = {field.name: getattr(kept, field.name) for field in fields(View)}
+        return link(path, **{name: value for name, value in state.items() if value != getattr(default, name)})
+
+    def listed(self, path: str = "/", **changes: str | int | None) -> str:
+        """`path` in the state of the list alone."""
+        return self.link(path, **{"by": "", "gains": "", "full": "", **changes})
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is searched for. Fields are named as in addresses.
+
+    Attributes:
+        q: text, letter case aside; source: text in the source or id; split; sign: of the best s_t, a key of `SIGNS`.
+        moved: the best candidate has at least this BM25 rank, from 0.
+        order: a key of `FOUND_ORDERS`, for questions without a text.
+        shard, row: where to go on in the corpus.
+    """
+
+    q: str = ""
+    source: str = ""
+    split: str = ""
+    sign: str = ""
+    moved: int = 0
+    order: str = ""
+    shard: int = 0
+    row: int = 0
+
+    @classmethod
+    def of(cls, params: Mapping[str, str]) -> Question:
+        """From a query string; raises like `View.of`."""
+        return cls(
+            q=_text(params, "q"),
+            source=_text(params, "source"),
+            split=_one_of(params, "split", SPLITS),
+            sign=_one_of(params, "sign", SIGNS),
+            moved=whole(params.get("moved") or "0", "moved"),
+            order=_one_of(params, "order", FOUND_ORDERS),
+            shard=whole(params.get("shard") or "0", "shard"),
+            row=whole(params.get("row") or "0", "row"),
+        )
+
+    @property
+    def of_queries(self) -> bool:
+        """Whether only labelled queries can answer it."""
+        return bool(self.sign or self.moved or self.order)
+
+    def link(self, **changes: str | int) -> str:
+        """The search page for this question with some of it changed."""
+        asked = replace(self, **changes)  # type: ignore[arg-type]
+        state = {field.name: getattr(asked, field.name) for field in fields(Question)}
+        return link("/search", **{name: value or None for name, value in state.items()})

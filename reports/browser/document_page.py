@@ -1,0 +1,128 @@
+"""A document as a strip of its chunks, and the queries worth looking at first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from reports.browser import drawing, shell
+from reports.browser.address import View
+from reports.browser.document import Document
+from reports.browser.shelf import Shelf
+from reports.formats import count, percent
+from reports.markup import Html, clipped, join, tag
+
+STRIP = 1024  # chunks on a page
+LISTED = 8
+EXCERPT = 160
+
+
+def render(shelf: Shelf, key: str, view: View) -> str:
+    """The page of a document; the chunk that the address names is marked in its strip."""
+    document = shelf.document(key)
+    source = document.place["source"] or document.place["doc_id"]
+    if view.c is not None and view.c < len(document.texts):
+        view = replace(view, at=view.c // STRIP + 1)
+    return shell.page(
+        shelf, source, heading(shelf, document, view), _strips(shelf, document, view), _queries(shelf, document, view), kind="document"
+    )
+
+
+def heading(shelf: Shelf, document: Document, view: View, chunk: int | None = None) -> Html:
+    """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a link to where it stands."""
+    place, key = document.place, document.place["key"]
+    name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
+    before, after = shelf.beside(key, view)
+    ways = [
+        way("← previous document", before and view.link(f"/d/{before}"), "p"),
+        way("next document →", after and view.link(f"/d/{after}"), "n"),
+    ]
+    title = tag("h1", name if chunk is None else tag("a", name, href=view.link(f"/d/{key}", c=chunk), data_key="d"))
+    return tag(
+        "div", tag("div", title, tag("p", facts_of(document), class_="about")), tag("nav", *ways, aria_label="Documents"), class_="heading"
+    )
+
+
+def facts_of(document: Document) -> Html:
+    """A document in a line."""
+    place = document.place
+    return drawing.dotted(
+        [
+            tag("code", clipped(place["doc_id"], 80)),
+            place["split"],
+            f"{count(len(document.texts))} chunks",
+            f"{count(place['queries'])} queries",
+            f"{percent(place['rate'])} of {count(place['pairs'])} candidates positive",
+            f"mean best s_t {drawing.score(place['best_mean'])} nats",
+        ]
+    )
+
+
+def way(words: str, address: str | None, key: str) -> Html:
+    """A link with its key, or the words alone where it leads nowhere."""
+    if not address:
+        return tag("span", words, class_="off")
+    return tag("a", words, tag("kbd", key), href=address, data_key=key)
+
+
+def _strips(shelf: Shelf, document: Document, view: View) -> Html:
+    pages = -(-len(document.texts) // STRIP)
+    page = min(view.at, pages)
+    begin = (page - 1) * STRIP
+    end = min(begin + STRIP, len(document.texts))
+    strips: list[Html] = []
+    for number, name in enumerate(shelf.names):
+        if len(shelf.names) > 1:
+            strips.append(tag("h3", tag("bdi", clipped(name, shell.NAME))))
+        path, _, state = view.link(f"/d/{document.place['key']}").partition("?")
+        addresses = [f"{path}/{chunk}{'?' if state else ''}{state}" for chunk in range(begin, end)]
+        cells = [_cell(document, number, chunk, address, begin, view.c) for chunk, address in enumerate(addresses, begin)]
+        strips.append(tag("nav", *cells, class_="strip", aria_label=f"Chunks {begin} to {end - 1}"))
+    ways = []
+    if pages > 1:
+        address = f"/d/{document.place['key']}"
+        before = [tag("a", "← earlier", href=view.link(address, at=page - 1))] if page > 1 else []
+        after = [tag("a", "later →", href=view.link(address, at=page + 1))] if page < pages else []
+        words = tag("span", f"chunks {begin:,} to {end - 1:,} of {len(document.texts):,}")
+        ways = [tag("nav", *before, words, *after, class_="pages", aria_label="Parts of the document")]
+    legend = drawing.legend(drawing.SCORE_STEPS, "best s_t of a chunk's candidates, nats", unlabelled=True)
+    return tag("section", tag("h2", "Chunks"), *strips, legend, *ways)
+
+
+def _cell(document: Document, number: int, chunk: int, address: str, first: int, here: int | None) -> Html:
+    """One chunk; only the first of a strip is reached with Tab, the others from there with arrows."""
+    best, rank = float(document.best[number][chunk]), int(document.best_rank[number][chunk])
+    words = f"chunk {chunk}: no query" if np.isnan(best) else f"chunk {chunk}: best s_t {drawing.score(best)}, BM25 rank {rank}"
+    current = "true" if chunk == here else None
+    kind = f"cell {drawing.step(best)}"
+    return tag("a", href=address, class_=kind, title=words, tabindex=None if chunk == first else -1, aria_current=current)
+
+
+def _queries(shelf: Shelf, document: Document, view: View) -> Html:
+    """Short lists of queries: those with most to see, each under what makes it so."""
+    best, rank = document.best[0], document.best_rank[0]
+    queries = np.flatnonzero(np.isfinite(best))
+    by_best = queries[np.argsort(-best[queries], kind="stable")]
+    helped = queries[best[queries] > 0]
+    moved = helped[np.lexsort((-best[helped], -rank[helped]))]
+    lists = [("Helped most", by_best[:LISTED]), ("Best candidate far down in BM25's order", moved[:LISTED])]
+    lists.append(("Helped least", by_best[::-1][:LISTED]))
+    if len(shelf.sets) > 1:
+        change = np.abs(document.best[1] - document.best[0])
+        both = np.flatnonzero(np.isfinite(change))
+        lists.insert(0, (f"Best s_t changed most in {shelf.names[1]}", both[np.argsort(-change[both], kind="stable")][:LISTED]))
+    start = min(int(np.searchsorted(document.queries, view.c or 0)), len(document.queries) - 1)
+    words = "first query" if view.c is None else f"query at chunk {document.queries[start]}"
+    first = tag("a", words, tag("kbd", "j"), href=view.link(f"/d/{document.place['key']}/{document.queries[start]}"), data_key="j")
+    columns = [tag("div", tag("h3", words), tag("ol", *(_query(document, int(query), view) for query in found))) for words, found in lists]
+    return tag("section", tag("h2", "Queries ", first), tag("div", *columns, class_="columns"))
+
+
+def _query(document: Document, query: int, view: View) -> Html:
+    best, rank = [float(figures[query]) for figures in document.best], int(document.best_rank[0][query])
+    figures = tag("b", " → ".join(drawing.score(value) for value in best), class_=f"score {drawing.step(best[-1])}")
+    target = document.texts[query + 1] if query + 1 < len(document.texts) else ""
+    excerpt = tag("span", clipped(" ".join(target.split()), EXCERPT), class_="excerpt", dir="auto")
+    about = tag("span", f"chunk {query} · BM25 rank {rank}", class_="about")
+    return tag("li", tag("a", join([figures, about, excerpt]), href=view.link(f"/d/{document.place['key']}/{query}")))

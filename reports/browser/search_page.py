@@ -1,0 +1,90 @@
+"""The search page: a question as a form, and its answers."""
+
+from __future__ import annotations
+
+import re
+
+from data_contracts.documents import SPLITS
+from reports.browser import drawing, shell
+from reports.browser.address import FOUND_ORDERS, SIGNS, Question
+from reports.browser.search import ORDERS, Found, search
+from reports.browser.shelf import Shelf
+from reports.markup import Html, clipped, join, tag
+
+BEFORE, SHOWN = 90, 320  # characters of a hit before the match, and in all
+
+
+def render(shelf: Shelf, question: Question) -> str:
+    """The page for a question; without one it only asks."""
+    asked = bool(question.q or question.source or question.split or question.of_queries)
+    answers = _answers(search(shelf, question), question) if asked else [tag("p", "Give a text, a filter or an order.", class_="note")]
+    return shell.page(shelf, question.q or "Queries", _form(question), *answers, q=question.q, kind="search")
+
+
+def _form(question: Question) -> Html:
+    splits = {"": "all splits", **{split: split for split in SPLITS}}
+    moved = tag(
+        "input",
+        type="number",
+        name="moved",
+        min=1,
+        max=10_000,
+        value=question.moved or None,
+        placeholder="any",
+        title="The best candidate has at least this BM25 rank",
+    )
+    fields = [
+        ("Text", tag("input", type="search", name="q", value=question.q, maxlength=200)),
+        ("Source or id", tag("input", type="search", name="source", value=question.source, maxlength=200)),
+        ("Split", _select("split", splits, question.split)),
+        ("Best s_t", _select("sign", SIGNS, question.sign)),
+        ("Best from BM25 rank", moved),
+        ("Order", _select("order", FOUND_ORDERS, question.order)),
+    ]
+    labels = [tag("label", tag("span", words), control) for words, control in fields]
+    return tag(
+        "form", tag("h1", "Search"), tag("div", *labels, tag("button", "Search"), class_="fields"), action="/search", class_="question"
+    )
+
+
+def _select(name: str, choices: dict[str, str], chosen: str) -> Html:
+    options = [tag("option", words, value=value, selected="" if value == chosen else None) for value, words in choices.items()]
+    return tag("select", *options, name=name)
+
+
+def _answers(found: Found, question: Question) -> list[Html]:
+    said = f"{len(found.hits)} {'chunks' if question.q else 'queries, each with its target'}" if found.hits else "Nothing found"
+    if question.q:
+        said += "; a text that goes over the end of a chunk is not found"
+    cut = []
+    if found.searched < found.shards:
+        cut.append(f" {found.searched:,} of {found.shards:,} files were searched in {found.seconds:.1f} s. ")
+    if found.rest:
+        cut.append(tag("a", "Go on from here", href=found.rest.link(), data_key="n"))
+    rows = [tag("li", _hit(hit, question)) for hit in found.hits]
+    more = [tag("p", *cut, class_="cut")] if cut else []
+    top = tag("p", said, ".", *cut, class_="note", role="status")
+    return [top, tag("ol", *rows, class_="hits"), *(more if len(rows) > 5 else [])]
+
+
+def _hit(hit: dict, question: Question) -> Html:
+    about = [tag("bdi", clipped(hit["source"] or hit["doc_id"], shell.NAME)), hit["split"], f"chunk {hit['chunk']}"]
+    figures = tag("b", "no query", class_="score u")
+    if hit["best"] is not None:
+        ordered = hit[ORDERS[question.order][0] if question.order else "best"]
+        figures = tag("b", drawing.score(ordered), class_=f"score {drawing.step(ordered)}")
+        about += [f"best {drawing.score(hit['best'])} at BM25 rank {hit['best_rank']}", f"BM25's first {drawing.score(hit['first'])}"]
+    text = tag("span", *_marked(hit["text"], question.q), class_="excerpt", dir="auto")
+    return tag(
+        "a", join([figures, tag("span", drawing.dotted(about), class_="about"), text]), href=f"/d/{hit['key']}/{hit['chunk']}", data_row=""
+    )
+
+
+def _marked(text: str, wanted: str) -> list[str]:
+    """A part of `text` with `wanted` marked in it."""
+    match = re.search(re.escape(wanted), text, re.IGNORECASE) if wanted else None
+    begin, end = match.span() if match else (0, 0)
+    start = max(0, begin - BEFORE)
+    left = text[start:begin]
+    parts = ["…" if start else "", left, *([tag("strong", text[begin:end])] if match else [])]
+    return [*parts, clipped(text[end:], max(40, SHOWN - len(left) - (end - begin)))]

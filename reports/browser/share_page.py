@@ -1,0 +1,95 @@
+"""Documents of a label set with some of their queries as one page that needs nothing else: no server, no script, no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import polars as pl
+
+from reports.browser import candidate_table, drawing, list_page, query_page, shell
+from reports.browser.address import View
+from reports.browser.document import Document
+from reports.browser.document_page import facts_of
+from reports.browser.shelf import Shelf
+from reports.markup import Html, clipped, join, tag
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+QUERIES, CANDIDATES = 3, 5  # of a document; of a query
+MOST_BYTES = 4_800_000
+
+
+@dataclass(frozen=True)
+class Anchors(View):
+    """Links to places of the same page."""
+
+    def link(self, path: str, **changes: str | int | None) -> str:
+        """`#KEY` for a document, `#KEY-CHUNK` for a query."""
+        return "#" + path.removeprefix("/d/").replace("/", "-")
+
+
+def render(shelf: Shelf, documents: int) -> tuple[str, int]:
+    """The page, and how many documents are on it: as many as are asked for, or as there is room for, spread evenly over the set."""
+    sections, wanted = list[Html](), np.zeros(0, int)
+    while not sections or len(sections) < len(wanted):
+        wanted = np.unique(np.linspace(0, len(shelf.documents) - 1, min(documents, len(shelf.documents))).round().astype(int))
+        sections = _that_fit(shelf, wanted)
+        documents = len(sections)
+    return _page(shelf, shelf.documents[wanted.tolist()], sections), len(sections)
+
+
+def _that_fit(shelf: Shelf, wanted: np.ndarray) -> list[Html]:
+    """The first of these documents, until the page would be too large."""
+    sections, bulk = list[Html](), 0
+    for key in shelf.documents["key"][wanted.tolist()]:
+        sections.append(_document(shelf, shelf.document(key)))
+        bulk += len(sections[-1].encode())
+        if bulk > MOST_BYTES and len(sections) > 1:
+            return sections[:-1]
+    return sections
+
+
+def _page(shelf: Shelf, shown: pl.DataFrame, sections: list[Html]) -> str:
+    name = tag("bdi", clipped(shelf.names[0], shell.NAME))
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"Labels of {clipped(shelf.names[0], 80)}"),
+        tag("style", Html(shell.static("style.css")[0].decode())),
+    )
+    title = tag("h1", "Labels of ", name, tag("small", list_page.summary(shelf.documents)))
+    said = f"{len(shown):,} of them follow, spread evenly, each with the queries that were helped most and least and their best candidates."
+    heads = [tag("th", words, scope="col", class_=kind or None) for _, words, _, kind in list_page.HEADS]
+    terms = tag("section", tag("h2", "Terms"), shell.term_list())
+    main = tag("main", title, tag("p", said, class_="note"), *list_page.table(shown, Anchors(), heads), terms, *sections)
+    return join([Html("<!doctype html>\n"), tag("html", head, tag("body", main, class_="share"), lang="en"), Html("\n")])
+
+
+def _document(shelf: Shelf, document: Document) -> Html:
+    place, best = document.place, document.best[0]
+    queries = np.flatnonzero(np.isfinite(best))
+    ordered = queries[np.argsort(-best[queries], kind="stable")]
+    chosen = np.unique([*islice(ordered, QUERIES - 1), ordered[-1]])
+    title = tag("h2", tag("a", tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME)), href=f"#{place['key']}"))
+    about = tag("p", facts_of(document), class_="about")
+    return tag("section", title, about, *(_query(shelf, document, int(query)) for query in chosen), id=place["key"])
+
+
+def _query(shelf: Shelf, document: Document, query: int) -> Html:
+    candidates, place = document.candidates(query), f"{document.place['key']}-{query}"
+    marks = [(one.chunk, drawing.step(one.scores[0])) for one in candidates]
+    bounds = drawing.columns(len(document.texts))
+    target = tag("div", document.texts[query + 1], class_="chunk", dir="auto")
+    return tag(
+        "section",
+        tag("h3", tag("a", f"Query at chunk {query}", href=f"#{place}")),
+        drawing.document_map(document.best[0], [None] * (len(bounds) - 1), marks, candidates[0].chunk, query),
+        query_page.pair(document, query, candidates[0], [target]),
+        candidate_table.table(shelf, document, query, candidates[:CANDIDATES], candidates[0], Anchors(full="1")),
+        id=place,
+    )

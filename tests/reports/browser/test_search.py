@@ -1,0 +1,141 @@
+"""A search finds exactly what is there, part by part, and says when it was cut."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from reports.browser import search as module
+from reports.browser.address import Question
+from reports.browser.search import search
+from reports.browser.shelf import Shelf
+
+
+@pytest.fixture(scope="module")
+def shelf(label_set):
+    return Shelf([label_set], ["x"], [None])
+
+
+@pytest.fixture(scope="module")
+def chunks(home, label_set):
+    """Every chunk with its best candidate, computed from the files."""
+    chunks = pl.read_parquet(home / "chunks" / "*.parquet").select("doc_id", "split", "chunk", "text")
+    labels = pl.read_parquet(home / "labels" / "*.parquet").sort("rank", maintain_order=True)
+    best = labels.group_by("doc_id", "query_chunk").agg(
+        best=pl.col("target_score").max(),
+        best_rank=pl.col("rank").filter(pl.col("target_score") == pl.col("target_score").max()).first(),
+        first=pl.col("target_score").filter(pl.col("rank") == 0).first(),
+    )
+    sources = label_set.documents.select("doc_id", "source")
+    with_best = chunks.join(best, left_on=["doc_id", "chunk"], right_on=["doc_id", "query_chunk"], how="left", maintain_order="left")
+    return with_best.join(sources, on="doc_id", how="left", maintain_order="left")
+
+
+def everything(shelf, question):
+    """All hits, going on until there is no rest."""
+    hits = []
+    while question:
+        found = search(shelf, question)
+        hits += [(hit["source"], hit["chunk"]) for hit in found.hits]
+        question = found.rest
+    return hits
+
+
+def expected(chunks, condition):
+    return list(chunks.filter(condition).select("source", "chunk").iter_rows())
+
+
+QUERY = pl.col("best").is_not_null()
+CASES = [
+    (Question(q="QUERY model"), pl.col("text").str.contains("query model")),
+    (Question(q="NAÏVE the"), pl.col("text").str.contains("naïve the")),
+    (Question(q="a", split="test"), pl.col("text").str.contains("a") & (pl.col("split") == "test")),
+    (Question(q="the", source="BOOK-00004"), pl.col("text").str.contains("the") & (pl.col("source") == "book-00004.txt")),
+    (Question(q="which of", sign="positive"), pl.col("text").str.contains("which of") & (pl.col("best") > 0)),
+    (Question(q="which", sign="negative"), pl.col("text").str.contains("which") & (pl.col("best") <= 0)),
+    (Question(q="a", moved=10), pl.col("text").str.contains("a") & (pl.col("best_rank") >= 10)),
+    (Question(sign="negative"), pl.col("best") <= 0),
+    (Question(moved=11), pl.col("best_rank") >= 11),
+    (Question(split="validation"), QUERY & (pl.col("split") == "validation")),
+    (Question(q=".*"), pl.lit(False)),
+    (Question(q="\x00"), pl.lit(False)),
+    (Question(q="nowhere"), pl.lit(False)),
+]
+
+
+@pytest.mark.parametrize(("question", "condition"), CASES, ids=lambda case: str(case)[:60])
+def test_hits_are_those_of_the_files(shelf, chunks, question, condition):
+    assert everything(shelf, question) == expected(chunks, condition)
+
+
+@pytest.mark.parametrize("question", [Question(q="the"), Question(sign="positive"), Question(q="the", sign="positive", moved=3)])
+@pytest.mark.parametrize("hits", [1, 7])
+def test_going_on_misses_and_repeats_nothing(shelf, monkeypatch, question, hits):
+    whole = everything(shelf, question)
+    monkeypatch.setattr(module, "HITS", hits)
+    assert len(whole) > 60
+    assert everything(shelf, question) == whole
+
+
+def test_without_time_one_file_is_searched_and_it_says_so(shelf, monkeypatch):
+    whole = everything(shelf, Question(q="query model"))
+    monkeypatch.setattr(module, "SECONDS", 0)
+    found = search(shelf, Question(q="nowhere"))
+    assert (found.searched, found.shards, found.hits) == (1, 3, [])
+    assert found.rest == Question(q="nowhere", shard=1)
+    assert everything(shelf, Question(q="query model")) == whole
+
+
+def test_a_cut_is_said_on_the_page(client, monkeypatch):
+    assert "files were searched" not in client.get("/search?q=nowhere").text
+    monkeypatch.setattr(module, "SECONDS", 0)
+    page = client.get("/search?q=nowhere").text
+    assert "1 of 3 files were searched" in page
+    assert 'href="/search?q=nowhere&amp;shard=1"' in page
+
+
+@pytest.mark.parametrize(("order", "column", "descending"), [("best", "best", True), ("worst", "best", False), ("first", "first", False)])
+@pytest.mark.parametrize("text", ["", "which"])
+def test_an_order_takes_the_foremost_of_all(shelf, chunks, order, column, descending, text):
+    found = search(shelf, Question(q=text, order=order))
+    asked = chunks.filter(QUERY & pl.col("text").str.contains(text, literal=True)).sort(column, descending=descending, maintain_order=True)
+    assert [(hit["source"], hit["chunk"]) for hit in found.hits] == list(asked.head(module.HITS).select("source", "chunk").iter_rows())
+    assert [hit[column] for hit in found.hits] == asked.head(module.HITS)[column].to_list()
+    assert found.rest is None
+
+
+def test_a_hit_shows_its_text_or_its_target(shelf, home, label_set):
+    texts = {row[:2]: row[2] for row in pl.read_parquet(home / "chunks" / "*.parquet").select("doc_id", "chunk", "text").iter_rows()}
+    for hit in search(shelf, Question(q="query model")).hits:
+        assert hit["text"] == texts[hit["doc_id"], hit["chunk"]]
+    for hit in search(shelf, Question(order="best")).hits:
+        assert hit["text"] == texts[hit["doc_id"], hit["chunk"] + 1]
+
+
+def test_the_page_marks_what_was_found(client, parse):
+    page = parse(client.get("/search?q=QUERY+model").text)
+    assert set(page.all_text("strong")) == {"query model"}
+    boxes = [attributes.get("value") for name, attributes in page.elements if attributes.get("name") == "q"]
+    assert boxes == ["QUERY model"] * 2
+
+
+def test_damage_is_an_error_not_an_empty_answer(tmp_path, client_of):
+    from benchmarks._label_sets import make_label_set
+    from reports.label_set import open_label_set
+
+    labels = open_label_set(make_label_set(tmp_path, documents=2, chunks=30, candidates=3), tmp_path / "cache")
+    victim = tmp_path / "chunks" / "part-00000.parquet"
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    victim.write_bytes(data)
+    answer = client_of(labels).get("/search?q=the")
+    assert answer.status_code == 500
+    assert "does not keep contract" in answer.text
+
+
+def test_a_question_survives_its_address():
+    question = Question(q="a b&c=d", source="x/y", split="test", sign="negative", moved=3, order="", shard=2, row=5)
+    from urllib.parse import parse_qsl
+
+    assert Question.of(dict(parse_qsl(question.link().partition("?")[2]))) == question
+    assert replace(question, shard=0, row=0).link() == "/search?q=a+b%26c%3Dd&source=x%2Fy&split=test&sign=negative&moved=3"
