@@ -1,4 +1,4 @@
-"""`rpt labels browse`: serves the pages of reports/browser on loopback until Ctrl-C."""
+"""`rpt labels browse` serves the pages of reports/browser on loopback until Ctrl-C; `rpt labels share` writes one of them as a file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ class LazyReferenceLM:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        return Tokenizer.from_file(str(self._directory / "tokenizer.json"))
+        path = self._directory / "tokenizer.json"
+        try:
+            return Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing narrower
+            raise Failure(f"the tokenizer {path}", str(error), "re-run reference_lm, or take it away", Exit.CONTRACT) from error
 
     @cached_property
     def _token_gains(self) -> TokenGains:
@@ -55,7 +59,11 @@ class LazyReferenceLM:
         return TokenGains(self._directory)
 
     def pieces(self, token_ids: np.ndarray) -> list[str]:
-        """The text of a chunk, a piece a token."""
+        """The text of a chunk, a piece a token.
+
+        Raises:
+            Failure: (exit code 3) if the tokenizer cannot be read.
+        """
         return token_texts(self._tokenizer, token_ids.tolist())
 
     def gains(self, chunks: Sequence[np.ndarray], query: int, candidates: Sequence[int]) -> np.ndarray:

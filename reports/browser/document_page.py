@@ -34,6 +34,7 @@ def heading(shelf: Shelf, document: Document, view: View, chunk: int | None = No
     place, key = document.place, document.place["key"]
     name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
     before, after = shelf.beside(key, view)
+    shelf.expect(after)
     ways = [
         way("← previous document", before and view.link(f"/d/{before}"), "p"),
         way("next document →", after and view.link(f"/d/{after}"), "n"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from reports.browser.address import Missing, View, key_of
 from reports.browser.document import Document, read_document
 from reports.label_set import LabelSet
 
-KEPT_DOCUMENTS = 6
+KEPT_DOCUMENTS, READERS = 8, 4
 
 
 class ReferenceLM(Protocol):
@@ -44,7 +45,8 @@ class Shelf:
         keys = pl.Series("key", [key_of(doc_id) for doc_id in sets[0].documents["doc_id"]])
         self.documents = sets[0].documents.with_columns(keys, rate=pl.col("positive") / pl.col("pairs")).with_row_index("number")
         self._rows = {key: number for number, key in enumerate(keys)}
-        self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._kept: OrderedDict[str, Future[Document]] = OrderedDict()
+        self._readers = ThreadPoolExecutor(READERS)
         self._lock = threading.Lock()
         self._listed: Callable[[str, str, str], pl.Series] = lru_cache(maxsize=32)(self._list)
 
@@ -87,16 +89,23 @@ class Shelf:
             Missing: if there is none.
             Failure: (exit code 3) if it cannot be read, or if another set cuts it into other chunks.
         """
+        return self._asked_for(key).result()
+
+    def expect(self, key: str | None) -> None:
+        """Read a document in the background, which is likely to be looked at next."""
+        if key is not None:
+            self._asked_for(key)
+
+    def _asked_for(self, key: str) -> Future[Document]:
+        place = self.place(key)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        document = read_document(self.sets, self.names, self.place(key))
-        with self._lock:
-            self._kept[key] = document
-            while len(self._kept) > KEPT_DOCUMENTS:
+            kept = self._kept.get(key)
+            if kept is None or (kept.done() and kept.exception()):
+                self._kept[key] = self._readers.submit(read_document, self.sets, self.names, place)
+            self._kept.move_to_end(key)
+            if len(self._kept) > KEPT_DOCUMENTS:
                 self._kept.popitem(last=False)
-        return document
+            return self._kept[key]
 
 
 def in_source(text: str) -> pl.Expr:

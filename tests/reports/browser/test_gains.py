@@ -113,6 +113,15 @@ def test_a_reference_lm_that_cannot_score_is_an_error_that_says_why(client_of, s
     assert client.get(f"/d/{KEY}/{QUERY}").status_code == 200
 
 
+def test_a_tokenizer_that_cannot_be_read_is_an_error_that_says_why(client_of, scored, tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    client = client_of(open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(tmp_path),))
+    answer = client.get(f"/d/{KEY}/{QUERY}?gains=show")
+    assert answer.status_code == 500
+    assert "tokenizer.json" in answer.text
+    assert client.get(f"/d/{KEY}/{QUERY}").status_code == 200
+
+
 class SlowLM:
     """Scores when it is let."""
 
