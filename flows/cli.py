@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from data_contracts.failure import Exit, Failure
+from flows.label_commands import labels
+from flows.output import Json
+from flows.output import out as _out
 from flows.workspace import ROOT, STATE
 
 if TYPE_CHECKING:
@@ -32,13 +35,7 @@ Overrides = Annotated[
         name=["--override", "-o"], negative=(), help="KEY=VALUE, an edit of params.yaml that stays, such as -o scoring.candidates=12"
     ),
 ]
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON object on standard output")]
 Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")]
-
-
-def _out(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def _parsed(overrides: tuple[str, ...]) -> dict[str, object]:
@@ -177,6 +174,7 @@ def verify(*, json_: Json = False) -> int:
 
 ledger = App(name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice.")
 app.command(ledger)
+app.command(labels)
 
 
 @ledger.command
@@ -287,14 +285,19 @@ def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *, jso
 
 
 def main() -> None:
-    """Run the command line; a Failure becomes one line and its exit code."""
+    """Run the command line; a Failure becomes three lines, in which nothing that it quotes can act, and its exit code."""
     os.chdir(ROOT)
     STATE.mkdir(mode=0o700, exist_ok=True)
     try:
         code = app(result_action="return_value")
     except Failure as failure:
-        sys.stderr.write(f"error: {failure.what}\n  cause:  {failure.cause}\n  remedy: {failure.remedy}\n")
+        from reports.markup import visible
+
+        sys.stderr.write(visible(f"error: {failure.what}\n  cause:  {failure.cause}\n  remedy: {failure.remedy}\n"))
         code = failure.code
+    except BrokenPipeError:  # such as `rpt labels stats | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.DONE
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; run the same command again to go on\n")
         code = Exit.INTERRUPTED

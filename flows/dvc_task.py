@@ -1,6 +1,7 @@
 """The only caller of DVC: what the DAG is, what is stale and why, and one stage at a time brought up to date.
 
-`python -m flows.dvc_task` prints the state as JSON. DVC is imported in that child only; it touches signals and holds locks.
+`python -m flows.dvc_task` prints the state as JSON, `python -m flows.dvc_task get COMMIT TARGET PLACE...` fetches what a commit tracked.
+DVC is imported in those children only; it touches signals and holds locks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,23 @@ def read_state() -> list[StageState]:
         reason = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
         raise Failure("DVC could not read the pipeline", reason[0], "see `dvc status` for the whole message", Exit.ENVIRONMENT)
     return [StageState(row["name"], tuple(row["needs"]), tuple(row["changes"])) for row in json.loads(child.stdout)]
+
+
+def get_version(commit: str, places: Sequence[str], target: Path) -> None:
+    """Put what DVC tracked in the directories `places` at `commit` into `target`, from the cache or a remote; nothing else changes.
+
+    Raises:
+        Failure: (exit code 2) if the commit tracks none of this name; (5) if its data is neither in the cache nor in a remote.
+    """
+    command = [sys.executable, "-m", "flows.dvc_task", "get", commit, str(target), *places]
+    child = subprocess.run(command, cwd=ROOT, env=child_environment(), text=True, capture_output=True, check=False)
+    if child.returncode:
+        reason = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
+        remedy = "`dvc push` it to a remote of this checkout where it was made, or check that commit out and `./rpt run scoring`"
+        raise Failure(f"the data of commit {commit[:12]} could not be had", reason[0], remedy, Exit.ENVIRONMENT)
+    if missing := json.loads(child.stdout)["missing"]:
+        remedy = f"`git show {commit[:12]}:dvc.lock` lists what it tracks"
+        raise Failure(f"commit {commit[:12]}", f"it tracks no {', no '.join(missing)}", remedy, Exit.USAGE)
 
 
 def reproduce(stage: str, environment: dict[str, str], on_message: Callable[[dict], None], on_line: Callable[[str], None]) -> Outcome:
@@ -145,5 +163,20 @@ def _print_state() -> None:
     sys.stdout.write(json.dumps(rows))
 
 
+def _get(commit: str, target: str, places: list[str]) -> None:
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as here:
+        remote = here.config["core"].get("remote")  # the one of today: that of the commit may be gone
+    with Repo.open(str(ROOT), rev=commit) as repo:
+        missing = [place for place in places if not repo.dvcfs.exists(place)]
+    for place in [] if missing else places:
+        Repo.get(str(ROOT), place, out=str(Path(target) / Path(place).name), rev=commit, remote=remote)
+    sys.stdout.write(json.dumps({"missing": missing}))
+
+
 if __name__ == "__main__":
-    _print_state()
+    if sys.argv[1:2] == ["get"]:
+        _get(sys.argv[2], sys.argv[3], sys.argv[4:])
+    else:
+        _print_state()

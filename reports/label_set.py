@@ -7,6 +7,8 @@ once the second time. Every file is verified against its manifest while the inde
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,19 +52,36 @@ class LabelSet:
         Raises:
             Failure: (exit code 2) if the set has no such document; (3) if its rows cannot be read.
         """
-        return self._rows(LABELS, self.directory, doc_id, "label")
+        return self._rows(LABELS, self.directory, [self.place(doc_id)], "label")
 
     def chunks(self, doc_id: str) -> pl.DataFrame:
         """All chunks of one document: chunk, token_ids, text; raises like `labels`."""
-        return self._rows(CHUNKS, self.directory.with_name("chunks"), doc_id, "chunk")
+        return self._rows(CHUNKS, self.directory.with_name("chunks"), [self.place(doc_id)], "chunk")
 
-    def _rows(self, contract: Contract, directory: Path, doc_id: str, kind: str) -> pl.DataFrame:
-        place = self.place(doc_id)
-        rows = pa.concat_tables(read_rows(contract, directory / place["shard"], place[f"{kind}_begin"], place[f"{kind}_end"]))
-        frame = pl.DataFrame(pl.from_arrow(rows))
-        if set(frame["doc_id"].unique()) != {doc_id}:
-            raise contract.violated(str(directory / place["shard"]), "it changed while it was looked at; open the labels again")
-        return frame
+    def labels_of(self, doc_ids: Iterable[str], columns: list[str]) -> pl.DataFrame:
+        """Some columns, doc_id among them, of the rows of several documents in the order of the set. What lies between the first and the
+        last of a shard is read, so neighbours cost least; raises like `labels`."""
+        return self._rows(LABELS, self.directory, self._places(doc_ids), "label", columns)
+
+    def chunks_of(self, doc_ids: Iterable[str], columns: list[str]) -> pl.DataFrame:
+        """The same of their chunks."""
+        return self._rows(CHUNKS, self.directory.with_name("chunks"), self._places(doc_ids), "chunk", columns)
+
+    def _places(self, doc_ids: Iterable[str]) -> list[dict]:
+        return self.documents.filter(pl.col("doc_id").is_in(list(doc_ids))).rows(named=True)
+
+    def _rows(self, contract: Contract, directory: Path, places: list[dict], kind: str, columns: list[str] | None = None) -> pl.DataFrame:
+        parts = []
+        for shard, group in itertools.groupby(places, key=lambda place: place["shard"]):
+            spans = pl.DataFrame([(place["doc_id"], place[f"{kind}_begin"], place[f"{kind}_end"]) for place in group], orient="row")
+            doc_ids, begins, ends = spans.iter_columns()
+            blocks = read_rows(contract, directory / shard, begins.to_numpy().min(), ends.to_numpy().max())
+            frames = [pl.DataFrame(pl.from_arrow(rows.select(columns) if columns else rows)) for rows in blocks]
+            part = pl.concat(frame.filter(pl.col("doc_id").is_in(doc_ids.implode())) for frame in frames)
+            if len(part) != (ends - begins).sum():
+                raise contract.violated(str(directory / shard), "it changed while it was looked at; open the labels again")
+            parts.append(part)
+        return pl.concat(parts)
 
     def place(self, doc_id: str) -> dict:
         """The row of `documents` of one document; raises like `labels`."""

@@ -1,0 +1,132 @@
+"""The commands `rpt labels ...`: labels looked at, compared and handed on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from data_contracts.failure import Exit, Failure
+from flows.output import Json, out
+
+labels = App(
+    name="labels",
+    help="Look at labels. A VERSION is a corpus, a directory with labels, or REV:CORPUS: labels as a git revision had them, such as "
+    "HEAD~1:demo. Without one it is the only corpus that has labels.",
+)
+Version = Annotated[str | None, Parameter(help="a corpus, a directory with labels, or REV:CORPUS")]
+
+
+@labels.command(usage="Usage: rpt labels stats [VERSION] [OPTIONS]")
+def stats(
+    version: Version = None,
+    /,
+    *,
+    documents: Annotated[int, Parameter(help="list this many documents, the largest first")] = 10,
+    json_: Json = False,
+) -> int:
+    """What there is: queries, pairs, how many help, how good the best are, and the largest documents.
+
+    Examples: `./rpt labels stats`; `./rpt labels stats demo --documents 30`; `./rpt labels stats HEAD~1:demo --json`
+    """
+    from flows.label_text import print_stats
+    from flows.label_versions import open_version
+    from reports.label_summary import summary
+
+    opened = open_version(version)
+    result = summary(opened, documents)
+    if json_:
+        out(json.dumps(result))
+    else:
+        print_stats(result, len(opened.documents))
+    return Exit.DONE
+
+
+@labels.command(usage="Usage: rpt labels show DOC:CHUNK [VERSION] [OPTIONS]")
+def show(
+    place: Annotated[str, Parameter(name="DOC:CHUNK", help="the beginning of a doc_id, or a source; and the number of a query chunk")],
+    version: Version = None,
+    /,
+    *,
+    by: Annotated[Literal["score", "bm25"], Parameter(help="order of the candidates")] = "score",
+    candidates: Annotated[int, Parameter(help="show the text of this many candidates")] = 3,
+    of: Annotated[int | None, Parameter(help="colour by the candidate of this BM25 rank instead of the best one")] = None,
+    gains: Annotated[bool, Parameter(help="measure what that candidate does to each token of the target")] = True,
+    json_: Json = False,
+) -> int:
+    """One query under the microscope: its target, its candidates, and what the best of them does to each token.
+
+    Examples: `./rpt labels show 3f9a:17`; `./rpt labels show 3f9a:17 demo --by bm25 --candidates 20`; `./rpt labels show 3f9a:17 --of 0`
+    """
+    from flows.label_microscope import find, look
+    from flows.label_microscope import gains as measured
+    from flows.label_microscope_text import print_view
+    from flows.label_versions import open_version
+
+    opened = open_version(version)
+    doc_id, query = find(opened, place)
+    view = look(opened, doc_id, query, by)
+    if gains:
+        view["gains"] = measured(opened, view, of)
+    if json_:
+        out(json.dumps(view))
+    else:
+        print_view(view, by, candidates)
+    return Exit.DONE
+
+
+@labels.command(usage="Usage: rpt labels diff A B [OPTIONS]")
+def diff(
+    a: Annotated[str, Parameter(help="the version to compare with")],
+    b: Annotated[str, Parameter(help="the version that is compared")],
+    /,
+    *,
+    movers: Annotated[int, Parameter(help="list this many pairs and queries that changed most")] = 5,
+    json_: Json = False,
+) -> int:
+    """Compare two versions of the labels of one corpus: which pairs and positives came and went, orders, best candidates, top movers.
+
+    Examples: `./rpt labels diff HEAD~1:demo demo`; `./rpt labels diff k20/labels k40/labels --movers 20 --json`
+    """
+    from flows.label_diff_text import print_diff
+    from flows.label_versions import open_version
+    from reports.label_diff import compare
+
+    opened = open_version(a), open_version(b)
+    result = compare(*opened, movers)
+    if json_:
+        out(json.dumps(result))
+    else:
+        print_diff(result, opened[0])
+    return Exit.DONE
+
+
+@labels.command(usage="Usage: rpt labels export [VERSION] OUT [OPTIONS]")
+def export(
+    *places: Annotated[
+        str, Parameter(name="[VERSION] OUT", help="a version, if not the only corpus; and the file to write, from the root of the checkout")
+    ],
+    format_: Annotated[
+        Literal["csv", "jsonl", "parquet"] | None, Parameter(name="--format", help="if the suffix of OUT does not say")
+    ] = None,
+    texts: Annotated[bool, Parameter(negative=(), help="add the texts of query, target, candidate and continuation")] = False,
+    force: Annotated[bool, Parameter(negative=(), help="overwrite OUT")] = False,
+) -> int:
+    """Write labels as one file that other tools read, a row a pair. In CSV, text that a spreadsheet would run has ' before it.
+
+    Examples: `./rpt labels export labels.csv`; `./rpt labels export demo labels.parquet --texts`
+    """
+    from flows.label_export import export as write
+    from flows.label_export import format_of
+    from flows.label_versions import open_version
+
+    if len(places) not in (1, 2):
+        raise Failure("export", f"it takes [VERSION] OUT, not {len(places)} arguments", "./rpt labels export --help", Exit.USAGE)
+    *version, target = places
+    path = Path(target)
+    kind = format_of(path, format_)
+    rows = write(open_version(version[0] if version else None), path, kind, texts, force)
+    out(f"{target}: {rows:,} pairs")
+    return Exit.DONE

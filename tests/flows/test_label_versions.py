@@ -1,0 +1,152 @@
+"""`REV:CORPUS` and the other names of labels, in a real git repository with a real DVC cache and remote."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from benchmarks._label_sets import alter_label_set, make_label_set
+from data_contracts.failure import Exit, Failure
+from flows import dvc_task, label_versions
+
+STAGES = """
+stages:
+  made:
+    cmd: "true"
+    outs: [artifacts/demo/documents, artifacts/demo/chunks, artifacts/demo/labels]
+"""
+
+
+def call(root, *command: str) -> str:
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".run" / "dvc")}
+    done = subprocess.run(command, cwd=root, env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def keep(root, message: str) -> str:
+    """Commit what DVC and git see; the commit."""
+    call(root, sys.executable, "-m", "dvc", "commit", "--force", "--quiet")
+    call(root, "git", "add", "-A")
+    call(root, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", message)
+    return call(root, "git", "rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def workspace(project, tmp_path_factory):
+    """A copy of the project whose first commit has four candidates a query, and the second, HEAD, two."""
+    root = tmp_path_factory.mktemp("versions") / "project"
+    shutil.copytree(project, root)
+    shutil.rmtree(root / "artifacts", ignore_errors=True)
+    (root / "dvc.yaml").write_text(STAGES)
+    call(root, sys.executable, "-m", "dvc", "config", "cache.type", "copy")
+    make_label_set(root / "artifacts" / "demo", documents=3, chunks=20, candidates=4)
+    first = keep(root, "four candidates")
+    call(root, "git", "tag", "four")
+    altered = alter_label_set(root / "artifacts" / "demo" / "labels", root / "altered", lambda rows: rows.filter(pl.col("rank") < 2))
+    shutil.rmtree(root / "artifacts" / "demo" / "labels")
+    altered.rename(root / "artifacts" / "demo" / "labels")
+    shutil.rmtree(root / "altered")
+    second = keep(root, "two candidates")
+    return root, first, second
+
+
+@pytest.fixture
+def candidates(monkeypatch):
+    """The most candidates of a query in a version, as a process whose checkout is `root` finds it."""
+
+    def candidates(root, version: str | None = None) -> int:
+        with monkeypatch.context() as patch:
+            patch.chdir(root)
+            patch.setattr(dvc_task, "ROOT", root)
+            patch.setattr(label_versions, "ROOT", root)
+            patch.setattr(label_versions, "FETCHED", root / ".run" / "label_versions")
+            patch.setattr(label_versions, "INDEX", root / ".run" / "label_index")
+            opened = label_versions.open_version(version)
+        return max(opened.labels(doc_id)["rank"].max() for doc_id in opened.documents["doc_id"]) + 1
+
+    return candidates
+
+
+def test_every_name_of_a_version_gives_its_labels(workspace, candidates):
+    root, first, second = workspace
+    names = [None, "demo", "artifacts/demo", "artifacts/demo/labels", str(root / "artifacts" / "demo"), "HEAD:demo", f"{second[:10]}:demo"]
+    assert {name: candidates(root, name) for name in names} == dict.fromkeys(names, 2)
+    earlier = ["HEAD~1:demo", "four:demo", f"{first}:demo"]
+    assert {name: candidates(root, name) for name in earlier} == dict.fromkeys(earlier, 4)
+    fetched = root / ".run" / "label_versions"
+    assert {path.name for path in fetched.iterdir()} == {first, second}
+    assert {path.name for path in (fetched / first).iterdir()} == {"demo"}
+    assert {path.name for path in (fetched / first / "demo").iterdir()} == {"labels", "chunks", "documents"}
+    assert call(root, "git", "status", "--porcelain") == ""
+    assert candidates(root) == 2
+
+
+def test_versions_are_compared(workspace, rpt):
+    root, _, _ = workspace
+    result = json.loads(rpt(root, "labels", "diff", "four:demo", "demo", "--json").stdout)
+    assert (result["a"]["candidates"], result["b"]["candidates"]) == (4, 2)
+    figures = result["splits"]["all"]
+    assert (figures["score_change"]["mean_absolute"], figures["rank_correlation"]["spearman"]) == (0, 1)
+    assert figures["pairs"]["only_a"] > figures["pairs"]["only_b"] == 0
+    assert figures["best_change"]["lower"] > figures["best_change"]["higher"] == 0
+
+
+def test_without_its_data_a_version_is_refused_and_comes_back_from_a_remote(workspace, candidates, tmp_path):
+    root, first = tmp_path / "project", workspace[1]
+    shutil.copytree(workspace[0], root)
+    shutil.rmtree(root / ".run", ignore_errors=True)
+    call(root, sys.executable, "-m", "dvc", "remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    shutil.copytree(root / ".dvc" / "cache" / "files", tmp_path / "away" / "files")
+    assert candidates(root, "HEAD:demo") == 2, "the cache alone is enough"
+    shutil.rmtree(root / ".dvc" / "cache")
+    with pytest.raises(Failure, match=first[:12]) as refused:
+        candidates(root, "four:demo")
+    assert refused.value.code == Exit.ENVIRONMENT
+    assert "dvc push" in refused.value.remedy
+    assert not list((root / ".run" / "label_versions" / first).iterdir())
+    (tmp_path / "away").rename(tmp_path / "remote")
+    assert candidates(root, "four:demo") == 4
+    shutil.rmtree(tmp_path / "remote")
+    shutil.rmtree(root / ".dvc" / "cache", ignore_errors=True)
+    assert candidates(root, "four:demo") == 4, "what was fetched is not fetched again"
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("nothing", "none of the corpora with labels here: demo"),
+        ("nothing:demo", "revision 'nothing'"),
+        ("HEAD:nothing", "it tracks no artifacts/nothing/labels"),
+        ("HEAD:../demo", "no name of a corpus"),
+        ("HEAD:..", "no name of a corpus"),
+        ("HEAD:", "no name of a corpus"),
+        (":demo", "revision ''"),
+        ("-h:demo", "revision '-h'"),
+        ("--output=x:demo", "revision '--output=x'"),
+    ],
+)
+def test_what_is_no_version_is_explained(workspace, candidates, version, said):
+    root, _, _ = workspace
+    with pytest.raises(Failure, match=re.escape(said)) as refused:
+        candidates(root, version)
+    assert refused.value.code == Exit.USAGE
+    assert not (root / "x").exists()
+
+
+def test_of_several_corpora_one_has_to_be_named_and_of_none_none_can(workspace, rpt, candidates, tmp_path):
+    root = tmp_path / "project"
+    shutil.copytree(workspace[0], root)
+    make_label_set(root / "artifacts" / "books", documents=2, chunks=20, candidates=3)
+    refused = rpt(root, "labels", "stats")
+    assert refused.returncode == 2
+    assert "books, demo" in refused.stderr
+    assert candidates(root, "books") == 3
+    shutil.rmtree(root / "artifacts")
+    with pytest.raises(Failure, match="no corpus under artifacts/"):
+        candidates(root)
