@@ -51,9 +51,10 @@ class Checkpoints:
 
     @cached_property
     def _orbax(self) -> Any:
-        import orbax.checkpoint
+        from orbax.checkpoint import AsyncOptions, StandardCheckpointer
 
-        return orbax.checkpoint.StandardCheckpointer()
+        # Made in the background, a directory that cannot be made would be noticed only after minutes.
+        return StandardCheckpointer(async_options=AsyncOptions(create_directories_asynchronously=False))
 
     def save(self, step: int, state: Any, history: Sequence[Mapping]) -> None:
         """Copy `state`, a tree of arrays, to the host and write it in the background; waits for the checkpoint before.
