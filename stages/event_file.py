@@ -1,6 +1,6 @@
 """Scalars as TensorBoard reads them: records in TensorFlow's framing, each an `Event` in protobuf's wire format.
 
-The eight fields that scalars need are written here by hand, instead of a dependency on TensorBoard or a second writer of its own threads.
+The nine fields that scalars need are written here by hand, instead of a dependency on TensorBoard or a second writer of its own threads.
 """
 
 from __future__ import annotations
