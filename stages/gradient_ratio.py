@@ -11,7 +11,7 @@ from model.language_model import Batch, Schedule
 from model.parameters import Parameters
 from model.train_step import TrainState
 
-EVERY = 200  # steps: it costs one more step and, once, a compilation as long as that of the step itself
+EVERY = 200  # steps: it costs about one more step and, once, a compilation of its own
 LOWER_DECODER = "lower."
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +117,23 @@ def test_rpt_run_goes_on_too_and_other_work_does_not(packed, rpt):
     assert code == 0
     assert not [message for message in said if message["event"] == "note"]
     assert results(packed)["model.safetensors"] != expected["model.safetensors"]
+
+
+def test_ctrl_c_in_rpt_run_writes_a_checkpoint(packed, rpt):
+    """Through the leash and DVC. The only checkpoint is the one that the signal asked for."""
+    shutil.rmtree(packed / MODEL, ignore_errors=True)
+    log = packed / ".run" / "training" / f"{RUN}.jsonl"
+    log.unlink(missing_ok=True)
+    assert rpt(packed, "config", "-o", "runtime.checkpoint_seconds=300", "-o", "training.steps=3000").returncode == 0
+    child = start(packed, "flows.cli", "run", f"training@{RUN}")
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_bytes().count(b"\n") > 30):
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=60)
+    assert child.returncode == 75
+    (checkpoint,) = (packed / ".work" / "training" / RUN).glob("*/checkpoints/*")
+    assert (checkpoint / "manifest.json").exists()
+    assert (checkpoint / "losses.jsonl").read_bytes().count(b"\n") == int(checkpoint.name) > 30
