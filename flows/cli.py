@@ -175,6 +175,30 @@ def verify(*, json_: Json = False) -> int:
     return Exit.CONTRACT if problems else Exit.DONE
 
 
+@app.command
+def batch(
+    run: Annotated[str, Parameter(help="a run of params.yaml")],
+    /,
+    *,
+    step: Annotated[int | None, Parameter(help="show what this step reads, counted from 0")] = None,
+    sequence: Annotated[int | None, Parameter(help="show this training sequence instead")] = None,
+    json_: Json = False,
+) -> int:
+    """Show what a training step reads: the exact text of its sequences, and each chunk's candidates, labels and gold neighbours.
+
+    Examples: `./rpt batch demo-rpt_sem --step 37`; `./rpt batch demo-rpt_sem --sequence 0 --json`
+    """
+    from flows.batch import look
+    from flows.batch_text import print_batch
+    from stages.parameters import load
+
+    if (step is None) == (sequence is None):
+        raise Failure("rpt batch", "it shows one step or one sequence", "give --step or --sequence", Exit.USAGE)
+    found = look(load(ROOT / "params.yaml"), run, step, sequence)
+    _out(json.dumps(found)) if json_ else print_batch(found)
+    return Exit.DONE
+
+
 ledger = App(name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice.")
 app.command(ledger)
 app.command(labels)

@@ -72,8 +72,8 @@ def run_job(stage: Job, item: str, configuration: parameters.Configuration, say:
     source, sections = configuration.corpora[corpus], sections_of(stage, configuration, run)
     if not stage.reads:
         shutil.rmtree(SCRATCH / stage.name / item, ignore_errors=True)
-    inputs = [path_digest(Path(place.format(corpus=corpus, run=item))) for place in stage.reads]
-    scratch = scratch_for(stage, item, [inputs, to_jsonable_python([source, sections])])
+    inputs = [path_digest(Path(place.format(corpus=corpus, run=item, input=run and run.input))) for place in stage.reads]
+    scratch = scratch_for(stage, item, [inputs, to_jsonable_python([source, run, sections])])
     context = Context(corpus, source, item if run else None, run, ARTIFACTS / corpus, scratch, configuration.runtime, say)
     stage.function(context, **sections)
     for output, place in stage.outputs.items():

@@ -236,6 +236,12 @@ class Runtime(Params):
         "stops with exit code 6, to go on when it is run again; null: no limit",
         json_schema_extra={"unit": "hours"},
     )
+    checkpoint_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="between two checkpoints of training, from which a run that is stopped goes on with the same bits",
+        json_schema_extra={"unit": "seconds"},
+    )
     prices: dict[Device, float] = Field(
         {"A100": 1.8, "H100": 3.0, "H200": 3.8, "TPUv4": 3.2},
         description="of one device, for `rpt plan scoring`; the defaults are round on-demand prices of 2026: put your own",

@@ -92,8 +92,8 @@ class Context:
 class Job:
     """`function(context, **sections)` writes each of `outputs`: name in the scratch directory -> place, with {corpus} and {run}.
 
-    A job that names what it `reads` finds its scratch directory again after an interruption, as long as nothing it depends on changed;
-    the others begin in an empty one.
+    A job that names what it `reads`, places with {corpus} and {input} (what its run reads), finds its scratch directory again after an
+    interruption, as long as nothing it depends on changed; the others begin in an empty one.
     """
 
     name: str

@@ -4,7 +4,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from data_contracts.contract import open_artifact
+from data_contracts.documents import DOCUMENTS
+from model.masks import eligible_pairs
+from model.neighbours import dense_relevance, gold_then_own
+from stages.parameters import load
+from stages.training_data import TrainingData
 
 
 def results(root: Path) -> dict[str, str]:
@@ -74,6 +82,49 @@ def test_every_artifact_is_intact_and_a_flipped_bit_is_found(finished, rpt):
     victim.write_bytes(good)
     assert found.returncode == 3
     assert "part-00000.parquet" in json.loads(found.stdout)["problems"][0]
+
+
+def test_a_step_is_shown_as_training_reads_it(finished, rpt):
+    configuration, home = load(finished / "params.yaml"), finished / "artifacts" / "demo"
+    size = configuration.geometry.chunk_tokens
+    data = TrainingData(home / "sequences", home / "supervision" / "scored", configuration.geometry)
+    rows = data.rows(3, configuration.training.batch, 0)
+    batch = data.batch(rows)
+    shown = json.loads(rpt(finished, "batch", "demo-rpt_sem", "--step", "3", "--json").stdout)
+    assert [sequence["sequence"] for sequence in shown["sequences"]] == rows.tolist()
+    chunks = shown["sequences"][0]["chunks"]
+    eligible = eligible_pairs(len(chunks), configuration.geometry.stride_chunks)
+    relevance = dense_relevance(batch.candidates_BCS, batch.scores_BCS / size, eligible)
+    gold = np.asarray(gold_then_own(np.zeros_like(relevance), relevance, eligible, 2))
+    for chunk in chunks:
+        expected = [j for j in gold[0, chunk["chunk"]].tolist() if j >= 0 and relevance[0, chunk["chunk"], j] > 0]
+        assert chunk["gold"] == expected
+        for row in chunk["candidates"]:
+            assert row["t"] == pytest.approx(row["score"] / size, rel=1e-6)
+    assert any(chunk["gold"] for chunk in chunks)
+
+
+def test_sequences_are_the_text_of_their_document(finished, rpt):
+    documents = open_artifact(DOCUMENTS, finished / "artifacts/demo/documents").read_all().to_pylist()
+    text, doc_ids = "", set()
+    for number in (0, 1):
+        shown = rpt(finished, "batch", "demo-transformer_xl", "--sequence", str(number), "--json")
+        (sequence,) = json.loads(shown.stdout)["sequences"]
+        assert sequence["sequence"] == number
+        text += "".join(chunk["text"] for chunk in sequence["chunks"])
+        doc_ids.add(sequence["doc_id"])
+    (document,) = (row["text"] for row in documents if {row["doc_id"]} == doc_ids)
+    assert len(text) > 1000
+    assert f"<|endoftext|>{document}".startswith(text + sequence["last_target"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["demo-retro", "--step", "4"], ["demo-retro", "--sequence", "9999"], ["demo-retro"], ["unknown", "--step", "0"]]
+)
+def test_a_step_that_does_not_exist_is_a_usage_error(finished, rpt, arguments):
+    refused = rpt(finished, "batch", *arguments)
+    assert refused.returncode == 2
+    assert "remedy:" in refused.stderr
 
 
 def test_runtime_parameters_make_nothing_stale(finished, rpt):

@@ -1,0 +1,64 @@
+"""What a training run says while it goes on, for people: progress, `.run/training/RUN.jsonl` and TensorBoard's `.run/tensorboard/RUN/`.
+
+Here, and in no tracked file, stand values that depend on the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections import deque
+from pathlib import Path
+
+from stages.event_file import EventFile
+from stages.messages import Messages
+
+PLACE = Path(".run")
+WINDOW = 50  # steps over which speed is averaged
+
+
+class TrainingLog:
+    """The log of run `name` from step `first` on; what an earlier session wrote of these steps is dropped."""
+
+    def __init__(self, name: str, first: int, steps: int, tokens: int, say: Messages):
+        self._first, self._steps, self._tokens, self._say = first, steps, tokens, say
+        self._times: deque[float] = deque(maxlen=WINDOW + 1)
+        lines, events = PLACE / "training" / f"{name}.jsonl", PLACE / "tensorboard" / name
+        if not first:
+            shutil.rmtree(events, ignore_errors=True)
+        lines.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in lines.read_text().splitlines(keepends=True) if _step(line) < first] if lines.exists() else []
+        lines.write_text("".join(kept))
+        self._lines = open(lines, "a", buffering=1)  # noqa: SIM115
+        self._events = EventFile(events, first)
+        say.progress(first, steps, "steps", "compiling")
+
+    def __enter__(self) -> TrainingLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._events.close()
+
+    def step(self, row: dict) -> None:
+        """Log the finished step `row["step"]` with its loss and whatever else the row holds."""
+        self._times.append(time.monotonic())
+        seconds = self._times[-1] - self._times[0]
+        timed, done = {"time": time.time()}, row["step"] + 1
+        if seconds:
+            rate = (len(self._times) - 1) / seconds
+            timed |= {"tokens_per_second": rate * self._tokens, "seconds_left": (self._steps - done) / rate}
+        values = {name: value for name, value in row.items() if name != "step"} | {"perplexity": math.exp(min(row["lm_loss"], 80.0))}
+        self._lines.write(json.dumps({"step": row["step"], **values, **timed}) + "\n")
+        self._events.scalars(row["step"], values | {name: value for name, value in timed.items() if name != "time"})
+        speed = f", {timed['tokens_per_second']:,.0f} tokens/s" if seconds else ""
+        self._say.progress(done, self._steps, "steps", f"loss {row['lm_loss']:.3f}{speed}")
+
+
+def _step(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except ValueError:  # cut off by a kill
+        return math.inf

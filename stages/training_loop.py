@@ -1,0 +1,107 @@
+"""The steps of a training run, from the first or from a checkpoint to the last.
+
+What a step reads and draws follows from its number and the seed alone, so a run that is stopped and goes on from a checkpoint ends with
+the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from data_contracts.failure import Failure
+from model.language_model import Batch, Metrics, Schedule
+from model.schedules import TrainingSchedule
+from model.train_step import TrainState, train_step
+from stages.checkpoints import Checkpoints, Restored
+from stages.gradient_ratio import EVERY, gradient_ratio
+from stages.interruption import Interruption
+from stages.training_data import TrainingData
+from stages.training_log import TrainingLog
+
+
+class Plan(NamedTuple):
+    """Everything that is known of run `name` before it begins; `rates` are the learning rates of all steps."""
+
+    name: str
+    data: TrainingData
+    schedule: TrainingSchedule
+    rates: np.ndarray
+    batch: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """How many there are."""
+        return len(self.rates)
+
+    def rows(self, step: int) -> np.ndarray:
+        """[B] sequences of a step."""
+        return self.data.rows(step, self.batch, self.seed)
+
+    def inputs(self, step: int) -> tuple[Batch, Schedule, jax.Array]:
+        """What a step is given beside the state."""
+        key = jax.random.fold_in(jax.random.key(self.seed), step)
+        return self.data.batch(self.rows(step)), self.schedule.at(step, self.steps), key
+
+
+class TrainingLoop:
+    """A run under way: `state` after `step` steps, and `history`, a row of values a step, which lags behind by one step."""
+
+    def __init__(self, plan: Plan, begin: Restored, checkpoints: Checkpoints, log: TrainingLog):
+        self._plan, self._checkpoints, self._log = plan, checkpoints, log
+        self.step, self.state, self.history = begin
+        self._unread: Metrics = {}
+
+    def run(self, checkpoint_seconds: float, interruption: Interruption) -> TrainState:
+        """The state after the last step.
+
+        Raises:
+            Failure: if a value is not finite; it names the step and its sequences. Also as `Checkpoints.save` states.
+            KeyboardInterrupt: when `interruption` has asked for it, with a checkpoint written.
+        """
+        saved = time.monotonic()
+        while self.step < self._plan.steps:
+            self._advance()
+            if interruption.asked or time.monotonic() - saved >= checkpoint_seconds:
+                self._read_values()
+                self._checkpoints.save(self.step, self.state, self.history)
+                saved = time.monotonic()
+            if interruption.asked:
+                self._checkpoints.wait()
+                raise KeyboardInterrupt
+        self._read_values()
+        return self.state
+
+    def _advance(self) -> None:
+        inputs, ratio = self._plan.inputs(self.step), {}
+        if (self.step + 1) % EVERY == 0 and any(path.startswith("retriever.") for path in self.state.parameters):
+            ratio = {"gradient_ratio": gradient_ratio(self.state, *inputs)}
+        self.state, metrics = train_step(self.state, *inputs)
+        # The values of a step are read while the device works on the next: waiting for them would leave it idle.
+        self._read_values()
+        self._unread = {**metrics, **ratio}
+        self.step += 1
+
+    def _read_values(self) -> None:
+        if self._unread:
+            step = len(self.history)
+            values = {name: float(value) for name, value in sorted(jax.device_get(self._unread).items())}
+            self._unread = {}
+            if broken := [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]:
+                raise self._failure(step, broken)
+            self.history.append({"step": step, **values, "learning_rate": float(self._plan.rates[step]), **self._scheduled(step, values)})
+            self._log.step(self.history[-1])
+
+    def _scheduled(self, step: int, values: dict[str, float]) -> dict[str, float]:
+        return dict(self._plan.schedule.at(step, self._plan.steps)._asdict()) if "ranking_loss" in values else {}
+
+    def _failure(self, step: int, broken: list[str]) -> Failure:
+        sequences = [self._plan.data.keys[row] for row in self._plan.rows(step)]
+        where = ", ".join(f"{doc_id} from chunk {first}" for doc_id, first in sequences)
+        remedy = f"`./rpt batch {self._plan.name} --step {step}` shows it; lower training.learning_rate or the recipe's ranking_weight"
+        return Failure(f"training broke at step {step}", f"{', '.join(broken)} on {where}", remedy)
