@@ -40,6 +40,8 @@ SHAPE = Shape(
     gate_window=3,
     dropout=0.1,
     zero_init_residuals=False,
+    dtype="float32",
+    remat=False,
 )
 SCHEDULE = TrainingSchedule(2.0, 1e-2, 0.1, 0.6)
 RATE = learning_rate(1e-3, STEPS, 0.1)
