@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,17 +21,25 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def labels(project):
-    make_label_set(project / "artifacts" / "made-up", documents=5, chunks=60, candidates=6, shards=2)
-    return project / "artifacts" / "made-up" / "labels"
+def workspace(project, tmp_path_factory):
+    """A copy of the project that other tests do not see."""
+    root = tmp_path_factory.mktemp("browsing") / "project"
+    shutil.copytree(project, root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def labels(workspace):
+    make_label_set(workspace / "artifacts" / "made-up", documents=5, chunks=60, candidates=6, shards=2)
+    return workspace / "artifacts" / "made-up" / "labels"
 
 
 @contextmanager
-def browsing(project, *arguments):
+def browsing(workspace, *arguments):
     """A running browser and its address."""
     command = [sys.executable, "-m", "flows.cli", "labels", "browse", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(project)}
-    process = subprocess.Popen(command, cwd=project, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    environment = {**os.environ, "PYTHONPATH": str(workspace)}
+    process = subprocess.Popen(command, cwd=workspace, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         yield process, process.stdout.readline().strip()
     finally:
@@ -40,8 +49,8 @@ def browsing(project, *arguments):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("arguments", [(), ("made-up",), ("made-up", "artifacts/made-up")])
-def test_it_serves_until_it_is_stopped(project, labels, number, arguments):
-    with browsing(project, *arguments) as (process, address):
+def test_it_serves_until_it_is_stopped(workspace, labels, number, arguments):
+    with browsing(workspace, *arguments) as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         with urllib.request.urlopen(address) as answer:
             assert b"made-up" in answer.read()
@@ -51,14 +60,14 @@ def test_it_serves_until_it_is_stopped(project, labels, number, arguments):
         assert process.stderr.read() == ""
 
 
-def test_it_listens_on_loopback_alone(project, labels):
-    with browsing(project) as (process, _):
+def test_it_listens_on_loopback_alone(workspace, labels):
+    with browsing(workspace) as (process, _):
         listening = [found.laddr.ip for found in psutil.Process(process.pid).net_connections() if found.status == psutil.CONN_LISTEN]
         assert listening == ["127.0.0.1"]
 
 
-def test_long_and_broken_requests_leave_it_running(project, labels):
-    with browsing(project) as (process, address):
+def test_long_and_broken_requests_leave_it_running(workspace, labels):
+    with browsing(workspace) as (process, address):
         place = ("127.0.0.1", int(address.rsplit(":", 1)[1].strip("/")))
         head = f"Host: 127.0.0.1:{place[1]}\r\n".encode()
         requests = {
@@ -89,17 +98,17 @@ def said(place, request):
             return b"HTTP/1.1 400 (reset)"
 
 
-def test_a_taken_port_and_wrong_names_are_explained(project, labels, rpt):
+def test_a_taken_port_and_wrong_names_are_explained(workspace, labels, rpt):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = rpt(project, "labels", "browse", "--port", str(taken.getsockname()[1]))
+        done = rpt(workspace, "labels", "browse", "--port", str(taken.getsockname()[1]))
     assert (done.returncode, "another with --port" in done.stderr) == (Exit.ENVIRONMENT, True)
-    assert rpt(project, "labels", "browse", "--port", "99999").returncode == Exit.ENVIRONMENT
-    assert rpt(project, "labels", "browse", "nothing").returncode == Exit.USAGE
-    assert rpt(project, "labels", "browse", "a", "b", "c").returncode == Exit.USAGE
+    assert rpt(workspace, "labels", "browse", "--port", "99999").returncode == Exit.ENVIRONMENT
+    assert rpt(workspace, "labels", "browse", "nothing").returncode == Exit.USAGE
+    assert rpt(workspace, "labels", "browse", "a", "b", "c").returncode == Exit.USAGE
 
 
-def test_stopping_does_not_wait_for_requests(project, labels):
-    with browsing(project) as (process, address):
+def test_stopping_does_not_wait_for_requests(workspace, labels):
+    with browsing(workspace) as (process, address):
         place = ("127.0.0.1", int(address.rsplit(":", 1)[1].strip("/")))
         with socket.create_connection(place) as idle:
             idle.sendall(b"GET / HTTP/1.1\r\n")
