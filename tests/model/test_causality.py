@@ -66,7 +66,7 @@ def test_with_its_own_neighbours(with_own_neighbours, tokens, small) -> None:
 
 
 @pytest.mark.parametrize("length", [37, 41, 42, 43, 44, 47])
-def test_a_document_that_ends_inside_a_chunk(with_own_neighbours, tokens, small, length: int) -> None:
+def test_a_document_may_end_inside_a_chunk_or_with_it(with_own_neighbours, tokens, small, length: int) -> None:
     """What is predicted up to its last token is what was predicted when the text went on, and does not depend on the padding."""
     whole = with_own_neighbours(tokens)
     for padding in (0, small.vocabulary_size - 1):
