@@ -106,17 +106,34 @@ def two_layers(small: Shape) -> Shape:
 
 @pytest.fixture(scope="session")
 def official() -> dict[str, np.ndarray]:
-    """Inputs, parameters and outputs of parts of the official model (github.com/OhadRubin/RPT), width 64, chunks of 16 tokens."""
+    """Parameters, inputs and outputs of parts of the official model, run in float32 on a CPU without dropout.
+
+    The code is github.com/OhadRubin/RPT at c64f67a, its model 64 wide with 4 heads, chunks of 16 tokens and strides of 4 chunks; the
+    input is a document of 32 chunks in 2 rows of 16. Its parameters stand under the paths they have here. `hidden_CMD` is the output
+    of its lower decoder; arrays with an axis K are those of the chunks `fusion.shown_K`; `cross_attention` is the first one, in the
+    first row. `ranking.model_scores_CC` are products of its queries and keys over sqrt(D), which its ranking loss takes.
+    """
     with np.load(Path(__file__).parent / "data" / "official.npz") as arrays:
         return dict(arrays)
 
 
 @pytest.fixture(scope="session")
+def official_eligible() -> np.ndarray:
+    """[32, 32]: whether the official training rule, wider than the one here, lets the row's chunk retrieve the column's."""
+    index = np.arange(32)
+    return index < 4 * (index[:, None] // 4) - 2
+
+
+@pytest.fixture(scope="session")
 def official_model(official: dict[str, np.ndarray]) -> LanguageModel:
-    """A model whose retriever and first cross-attention have the official parameters."""
-    shape = Shape(512, 64, 4, 4, 16, 4, (3, 4), 2, 16, 0.0, False, "float32", False)
+    """A model whose retriever, fusion and first cross-attention have the official parameters.
+
+    Strides are of one chunk, so that it holds every pair that the official rule allows. The official gate is sigmoid((w p + b) / D).
+    """
+    shape = Shape(512, 64, 4, 4, 16, 1, (3, 4), 2, 16, 0.0, False, "float32", False)
     architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
     parameters: Parameters = dict(initial_parameters(architecture, shape, 0))
-    names = {path: path.replace("upper.layers.0.cross_attention", "cross_attention") for path in parameters}
-    taken = {path: jax.numpy.asarray(official[name]) for path, name in names.items() if name in official}
-    return architecture.model({**parameters, **taken})
+    parameters |= {path: jax.numpy.asarray(official[path]) for path in parameters if path in official}
+    parameters["fusion.gate.weight.kernel"] /= shape.width**0.5
+    parameters["fusion.gate.weight.bias"] /= shape.width
+    return architecture.model(parameters)

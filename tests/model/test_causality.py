@@ -42,16 +42,52 @@ def test_with_given_neighbours(model, tokens, neighbours, small, quick_jit) -> N
     assert_causal(quick_jit(lambda t: model.decode(model.encode(t), neighbours)), tokens, small.vocabulary_size)
 
 
-@pytest.mark.parametrize("name", ["rpt_lex", "rpt_sem"])
-def test_with_its_own_neighbours(name: str, make_model, tokens, small, quick_jit) -> None:
-    model = make_model(name)
+@pytest.fixture(
+    scope="module", params=[("rpt_lex", 2), ("rpt_sem", 1), ("rpt_sem", 2), ("rpt_sem", 3), ("rpt_sem", 4)], ids="{0[0]}-{0[1]}".format
+)
+def with_own_neighbours(request, make_model, small, quick_jit):
+    """tokens -> final states of a system that retrieves so many neighbours itself."""
+    name, count = request.param
+    model = make_model(name, replace(small, neighbours=count))
 
-    @quick_jit
     def final(tokens_BL):
         encoded = model.encode(tokens_BL)
-        return model.decode(encoded, model.retrieve(encoded))
+        neighbours = model.retrieve(encoded)
+        return model.decode(encoded, neighbours), neighbours
 
-    assert_causal(final, tokens, small.vocabulary_size)
+    compiled = quick_jit(final)
+    most = np.asarray(compiled(np.zeros((1, CHUNKS * small.chunk_tokens), np.int32))[1] >= 0).sum(axis=-1).max()
+    assert most == count, "no chunk has all of its neighbours"
+    return lambda tokens_BL: np.asarray(compiled(tokens_BL)[0])
+
+
+def test_with_its_own_neighbours(with_own_neighbours, tokens, small) -> None:
+    assert_causal(with_own_neighbours, tokens, small.vocabulary_size)
+
+
+@pytest.mark.parametrize("length", [37, 41, 42, 43, 44, 47])
+def test_a_document_may_end_inside_a_chunk_or_with_it(with_own_neighbours, tokens, small, length: int) -> None:
+    """What is predicted up to its last token is what was predicted when the text went on, and does not depend on the padding."""
+    whole = with_own_neighbours(tokens)
+    for padding in (0, small.vocabulary_size - 1):
+        cut = tokens.copy()
+        cut[:, length:] = padding
+        difference = np.abs(with_own_neighbours(cut) - whole).max(axis=(0, 2))
+        assert difference[:length].max() < SAME
+        assert difference[length:].max() > 1e-3
+
+
+def test_every_token_of_a_partial_last_chunk_counts(with_own_neighbours, tokens, small) -> None:
+    """Each changes what is predicted from itself on, up to the end of a document of 42 tokens, and nothing before."""
+    document = tokens.copy()
+    document[:, 42:] = 0
+    before = with_own_neighbours(document)
+    for position in (39, 40, 41):
+        changed = document.copy()
+        changed[0, position] = (changed[0, position] + 1) % small.vocabulary_size
+        difference = np.abs(with_own_neighbours(changed) - before).max(axis=(0, 2))
+        assert difference[:position].max() < SAME
+        assert difference[position:42].min() > 1e-4
 
 
 @pytest.mark.parametrize("name", ["retro", "rpt_sem"])

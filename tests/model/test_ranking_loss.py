@@ -1,7 +1,10 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import rax
 
 from model.masks import eligible_pairs
 from model.neighbours import dense_relevance
@@ -51,11 +54,38 @@ def test_against_loops(inputs, margin: float) -> None:
     np.testing.assert_allclose(loss_of(*inputs, margin), by_loops(*inputs, margin), rtol=1e-5)
 
 
-def test_official_scores_with_standard_weights(official) -> None:
-    index = np.arange(32)
-    eligible = jnp.asarray(index[None] < 4 * (index[:, None] // 4) - 2)  # the official training rule
+def by_rax(scores, candidates, relevance, labelled, margin):
+    """LambdaRank as rax has it, of the same pairs: hinge times |gain difference| |discount difference| / ideal DCG.
+
+    Its hinge has a margin of 1, hence scores / margin, and the sum times the margin; it multiplies weights by the length of the list.
+    """
+    return (
+        margin
+        / CHUNKS
+        * rax.pairwise_hinge_loss(
+            scores / margin,
+            dense_relevance(candidates, relevance, ELIGIBLE),
+            where=jnp.broadcast_to(ELIGIBLE & labelled[..., None], scores.shape),
+            lambdaweight_fn=partial(rax.dcg_lambdaweight, normalize=True),
+            reduce_fn=jnp.sum,
+        )
+        / labelled.sum()
+    )
+
+
+@pytest.mark.parametrize("margin", [0.5, 1.0, 4.0])
+def test_loss_and_gradient_are_those_of_rax(inputs, margin: float) -> None:
+    """For labels up to 8 nats per token, where no gain is cut off, and an ideal DCG of at least 1e-3."""
+    ours, ours_gradient = jax.value_and_grad(loss_of)(*map(jnp.asarray, inputs), margin)
+    theirs, gradient = jax.jit(jax.value_and_grad(by_rax))(*map(jnp.asarray, inputs), margin)
+    assert theirs > 0
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    np.testing.assert_allclose(ours_gradient, gradient, atol=1e-6)
+
+
+def test_official_scores_with_standard_weights(official, official_eligible) -> None:
     arrays = (official[f"ranking.{name}"][None] for name in ("model_scores_CC", "candidates_CS", "scores_CS"))
-    loss = loss_of(*map(jnp.asarray, arrays), jnp.ones((1, 32), bool), 1.15, eligible)
+    loss = loss_of(*map(jnp.asarray, arrays), jnp.ones((1, 32), bool), 1.15, jnp.asarray(official_eligible))
     assert float(loss) * 32 == pytest.approx(77.159, abs=1e-3)
 
 
