@@ -57,7 +57,8 @@ def test_it_serves_until_it_is_stopped(workspace, labels, number, arguments):
         assert process.stdout.readline() == "stop with Ctrl-C\n"
         process.send_signal(number)
         assert process.wait(20) == Exit.DONE
-        assert process.stderr.read() == ""
+        said = process.stderr.read().splitlines()  # on a slow machine that it makes an index
+        assert [line for line in said if not line.startswith("indexing ")] == []
 
 
 def test_it_listens_on_loopback_alone(workspace, labels):
