@@ -48,7 +48,7 @@ def places(tmp_path):
 @pytest.fixture
 def engine(monkeypatch):
     engine = OverlapLM()
-    monkeypatch.setattr(scoring, "_engine", lambda name, directory: engine)
+    monkeypatch.setattr(scoring, "_engine", lambda name, directory, dtype: engine)
     return engine
 
 
