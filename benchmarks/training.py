@@ -24,7 +24,7 @@ from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import list_column
 from model.config import Shape
 from model.optimizer import make_optimizer
-from model.presets import SYSTEMS
+from model.presets import PAPER_SHAPE, SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, init_train_state, train_step
 from stages.parameters import Geometry
@@ -32,21 +32,7 @@ from stages.training_data import TrainingData
 
 SEQUENCES_IN_ALL, SLOTS, STEPS = 16, 20, 5
 SYSTEM_NAMES = ("transformer_xl", "rpt_sem")
-HEAD_TO_BODY = Shape(
-    vocabulary_size=25_088,
-    width=512,
-    layers=12,
-    heads=8,
-    chunk_tokens=64,
-    stride_chunks=8,
-    cca_layers=(8, 9, 10, 11, 12),
-    neighbours=2,
-    gate_window=64,
-    dropout=0.05,
-    zero_init_residuals=False,
-    dtype="float32",
-    remat=False,
-)
+HEAD_TO_BODY = replace(PAPER_SHAPE, vocabulary_size=25_088, width=512, stride_chunks=8, dtype="float32", remat=False)
 TOY = replace(HEAD_TO_BODY, vocabulary_size=2_048, width=256, layers=4, heads=4, cca_layers=(3, 4))
 BARS = [
     Bar("rpt_x_transformer_xl", 1.40, at_most=True, wall_clock=True),
