@@ -22,8 +22,7 @@ from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
-    "--headless=new",
+QUIET = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -31,9 +30,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--hide-scrollbars",
-    "--remote-debugging-port=0",
 )
+FLAGS = ("--headless=new", *QUIET, "--hide-scrollbars", "--remote-debugging-port=0")
 PATIENCE = 30.0
 KEY_CODES = {"Escape": 27, "Enter": 13, "Tab": 9, "ArrowRight": 39, "ArrowLeft": 37}
 

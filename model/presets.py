@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from model.baselines.random_retrieval import RandomRetrieval
 from model.baselines.retro import Retro
 from model.baselines.transformer_xl import TransformerXL
 from model.config import Shape
@@ -35,11 +36,12 @@ PAPER_SHAPE = Shape(
 
 @dataclass(frozen=True)
 class System:
-    """A named system: how it is built and which supervision its training reads."""
+    """A named system: how it is built, which supervision its training reads, and who finds its neighbours at test time."""
 
     name: str
     build: Callable[[Shape], LanguageModel]
     supervision: Literal["none", "bm25", "scored"]
+    retriever: Literal["none", "bm25", "random", "own"]
 
 
 def transformer_xl(shape: Shape) -> LanguageModel:
@@ -50,6 +52,11 @@ def transformer_xl(shape: Shape) -> LanguageModel:
 def retro(shape: Shape) -> LanguageModel:
     """RETRO with BM25 neighbours (section 5.1). Table 2: perplexity 2.94, 2.17, 11.44, 14.60; 236M parameters; time 1.35."""
     return Retro(shape)
+
+
+def random(shape: Shape) -> LanguageModel:
+    """RETRO's parameters with random neighbours, in training and at test: a control that the paper does not have."""
+    return RandomRetrieval(shape)
 
 
 def rpt_lex(shape: Shape) -> LanguageModel:
@@ -65,9 +72,10 @@ def rpt_sem(shape: Shape) -> LanguageModel:
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
-        System("transformer_xl", transformer_xl, "none"),
-        System("retro", retro, "bm25"),
-        System("rpt_lex", rpt_lex, "bm25"),
-        System("rpt_sem", rpt_sem, "scored"),
+        System("transformer_xl", transformer_xl, "none", "none"),
+        System("retro", retro, "bm25", "bm25"),
+        System("random", random, "none", "random"),
+        System("rpt_lex", rpt_lex, "bm25", "own"),
+        System("rpt_sem", rpt_sem, "scored", "own"),
     )
 }

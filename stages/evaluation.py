@@ -1,12 +1,13 @@
 """Evaluation of one trained system on whole held-out documents, with retrieval from all earlier eligible chunks of the document.
 
 A document is one forward pass: window attention makes its cost linear, and neighbours are found between the two decoders, by the
-system's own retriever through Faiss, or by BM25 for RETRO. Every token after the first is counted, the partial last chunk included.
+system's own retriever through Faiss, by BM25 for RETRO, by chance for the control. Every token after the first is counted, the partial last chunk included.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from model.language_model import LanguageModel
 from model.memory import search_past
+from model.presets import SYSTEMS
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.stage import Context, Job
 from stages.systems import load_trained
@@ -51,10 +53,23 @@ def bm25_rankings(candidates: pa.Table) -> dict[str, np.ndarray]:
     return rankings
 
 
+def random_ranking(doc_id: str, chunks: int, stride_chunks: int) -> np.ndarray:
+    """[C, 20] a ranking by chance, -1 where there are fewer eligible chunks; a function of the document and the chunk alone."""
+    ranking = np.full((chunks, RANKING_LENGTH), -1, np.int32)
+    for chunk in range(chunks):
+        eligible = max(0, int(last_eligible(chunk, stride_chunks)) + 1)
+        generator = np.random.default_rng((zlib.crc32(doc_id.encode()), chunk))
+        ranking[chunk, : min(eligible, RANKING_LENGTH)] = generator.permutation(eligible)[:RANKING_LENGTH]
+    return ranking
+
+
 def evaluate_document(
-    model: LanguageModel, tokens: np.ndarray, padded_length: int, bm25: np.ndarray | None, geometry: Geometry, neighbours: int
+    model: LanguageModel, tokens: np.ndarray, padded_length: int, given: np.ndarray | None, geometry: Geometry, neighbours: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Losses in nats of tokens 1 .. T-1 of a document, and the [C, 20] ranking of eligible chunks that its neighbours were taken from."""
+    """Losses in nats of tokens 1 .. T-1 of a document, and the [C, 20] ranking of eligible chunks that its neighbours were taken from.
+
+    `given` is the ranking of a system without a retriever.
+    """
     inputs, targets = np.zeros((1, padded_length), np.int32), np.zeros((1, padded_length), np.int32)
     inputs[0, : len(tokens) - 1], targets[0, : len(tokens) - 1] = tokens[:-1], tokens[1:]
     chunks, full = padded_length // geometry.chunk_tokens, len(tokens) // geometry.chunk_tokens
@@ -63,9 +78,9 @@ def evaluate_document(
     if encoded.queries_BCD is not None:
         found = search_past(np.asarray(encoded.queries_BCD[0]), np.asarray(encoded.keys_BCD[0]), geometry.stride_chunks, RANKING_LENGTH)
         ranking[:full] = found[:full]
-    elif bm25 is not None:
-        known = min(len(bm25), full)
-        ranking[:known] = bm25[:known]
+    elif given is not None:
+        known = min(len(given), full)
+        ranking[:known] = given[:known]
     losses = _token_losses(model, encoded, ranking[None, :, :neighbours], targets)
     return np.asarray(losses[0, : len(tokens) - 1]), ranking[:full]
 
@@ -109,15 +124,17 @@ def evaluate(context: Context, geometry: Geometry, evaluation: Evaluation, recip
     lengths = [len(ids) for documents in shards.values() for ids in documents.values()]
     if not lengths:
         raise Failure("there is nothing to evaluate", f"no document in split {evaluation.split!r}", "raise corpora.<name>.test", Exit.USAGE)
-    stride = geometry.stride_chunks * geometry.chunk_tokens
-    padded = -(-max(lengths) // stride) * stride
+    stride, retriever = geometry.stride_chunks, SYSTEMS[context.run.system].retriever
+    padded = -(-max(lengths) // (stride * geometry.chunk_tokens)) * stride * geometry.chunk_tokens
     context.say.progress(0, sum(lengths), "tokens", "compiling")
     done = 0
     for shard, documents in shards.items():
-        bm25 = bm25_rankings(candidates.read(shard)) if context.run.system == "retro" and documents else {}
+        given = bm25_rankings(candidates.read(shard)) if retriever == "bm25" and documents else {}
+        if retriever == "random":
+            given = {doc_id: random_ranking(doc_id, len(ids) // geometry.chunk_tokens, stride) for doc_id, ids in documents.items()}
         columns: dict[str, list] = {name: [] for name in EVALUATIONS.schema.names}
         for doc_id, ids in documents.items():
-            losses, ranking = evaluate_document(model, ids, padded, bm25.get(doc_id), geometry, recipe.neighbours)
+            losses, ranking = evaluate_document(model, ids, padded, given.get(doc_id), geometry, recipe.neighbours)
             rows = document_rows(losses, ranking, geometry, recipe.neighbours)
             count = len(rows["chunk"])
             rows |= {"system": [context.run.system] * count, "doc_id": [doc_id] * count, "split": [evaluation.split] * count}

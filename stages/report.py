@@ -24,7 +24,7 @@ from reports.page import render
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.stage import Context, Job
 
-NAMES = {"transformer_xl": "Transformer-XL", "retro": "RETRO", "rpt_lex": "RPT-Lex", "rpt_sem": "RPT-Sem"}
+NAMES = {"transformer_xl": "Transformer-XL", "retro": "RETRO", "random": "Random retrieval", "rpt_lex": "RPT-Lex", "rpt_sem": "RPT-Sem"}
 PUBLISHED = {  # Table 2 of arXiv 2306.13421
     "transformer_xl": {"ArXiv": 3.11, "Code": 2.30, "PG19": 11.48, "Books3": 15.00},
     "retro": {"ArXiv": 2.94, "Code": 2.17, "PG19": 11.44, "Books3": 14.60},

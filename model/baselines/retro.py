@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -15,13 +16,15 @@ class Retro(FusedDecoder):
     """Neighbours come from outside and offer the raw states of the lower decoder."""
 
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
-        """The language-model loss, with the best BM25 candidates as neighbours."""
+        """The language-model loss, with neighbours that are no part of what is learned."""
         encode_key, decode_key = self._dropout_keys(key)
         encoded = self.encode(batch.tokens_BL, encode_key)
-        loss = self._lm_loss(self.decode(encoded, self._first_candidates(batch), decode_key), batch)
+        neighbours = self.training_neighbours(batch, jax.random.fold_in(key, 1))
+        loss = self._lm_loss(self.decode(encoded, neighbours, decode_key), batch)
         return {"lm": loss}, {"lm_loss": loss}
 
-    def _first_candidates(self, batch: Batch) -> Neighbours:
+    def training_neighbours(self, batch: Batch, key: Array) -> Neighbours:
+        """The best BM25 candidates; nothing is drawn."""
         first = batch.candidates_BCS[..., : self.shape.neighbours]
         eligible = eligible_pairs(first.shape[1], self.shape.stride_chunks)
         allowed = jnp.take_along_axis(eligible[None], first, axis=2, mode="clip")

@@ -10,23 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks._chromium import BROWSERS, QUIET
 from reports import supervision_page
 from reports.markup import clipped
 from reports.page import render
 from reports.results import NAME
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-)
+FLAGS = ("--headless", *QUIET, "--enable-logging=stderr")
 
 
 class Listener:

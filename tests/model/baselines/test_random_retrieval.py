@@ -1,0 +1,48 @@
+"""The random control: RETRO's parameters, neighbours by chance."""
+
+import jax
+import numpy as np
+
+from data_contracts.eligibility import last_eligible
+from model.parameters import Architecture
+from model.presets import PAPER_SHAPE, SYSTEMS
+from stages.evaluation import RANKING_LENGTH, random_ranking
+
+
+def test_it_has_the_parameters_of_retro():
+    sizes = {name: Architecture.of(SYSTEMS[name].build, PAPER_SHAPE).parameter_sizes() for name in ("random", "retro")}
+    assert sizes["random"] == sizes["retro"]
+
+
+def test_training_draws_distinct_eligible_chunks_anew_with_every_key(make_model, make_batch, two_layers):
+    model, batch = make_model("random", two_layers), make_batch()
+    first, again, other = (np.asarray(model.training_neighbours(batch, jax.random.key(seed))) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    for chunk in range(first.shape[1]):
+        eligible = max(0, last_eligible(chunk, two_layers.stride_chunks) + 1)
+        for row in first[:, chunk]:
+            drawn = row[row >= 0]
+            assert len(set(drawn)) == len(drawn) == min(eligible, two_layers.neighbours)
+            assert (drawn < eligible).all()
+
+
+def test_every_eligible_chunk_is_drawn_equally_often(make_model, make_batch, two_layers):
+    model, batch = make_model("random", two_layers), make_batch()
+    chunk = batch.labelled_BC.shape[1] - 1
+    eligible = last_eligible(chunk, two_layers.stride_chunks) + 1
+    drawn = [np.asarray(model.training_neighbours(batch, jax.random.key(seed)))[:, chunk] for seed in range(300)]
+    counts = np.bincount(np.concatenate(drawn).ravel(), minlength=eligible)
+    expected = counts.sum() / eligible
+    assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_the_test_time_ranking_depends_on_the_document_and_the_chunk_alone():
+    ranking = random_ranking("d", 60, 2)
+    assert np.array_equal(ranking[:30], random_ranking("d", 30, 2))
+    assert not np.array_equal(ranking, random_ranking("e", 60, 2))
+    for chunk, row in enumerate(ranking):
+        eligible = max(0, last_eligible(chunk, 2) + 1)
+        named = row[row >= 0]
+        assert len(set(named)) == len(named) == min(eligible, RANKING_LENGTH)
+        assert (named < eligible).all()
