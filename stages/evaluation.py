@@ -1,7 +1,8 @@
 """Evaluation of one trained system on whole held-out documents, with retrieval from all earlier eligible chunks of the document.
 
 A document is one forward pass: window attention makes its cost linear, and neighbours are found between the two decoders, by the
-system's own retriever through Faiss, by BM25 for RETRO, by chance for the control. Every token after the first is counted, the partial last chunk included.
+system's own retriever through Faiss, by BM25 for RETRO, by chance for the control. Every token after the first is counted, the partial
+last chunk included.
 """
 
 from __future__ import annotations
