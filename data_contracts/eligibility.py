@@ -18,6 +18,11 @@ def last_eligible(query: Any, stride_chunks: int, start: Any = 0) -> Any:
     return start + stride_chunks * ((query - start) // stride_chunks - 1) - 2
 
 
+def first_query(stride_chunks: int) -> int:
+    """The first chunk of a pool for which anything may be retrieved."""
+    return stride_chunks * (1 - (-2 // stride_chunks))
+
+
 def is_eligible(query: Any, candidate: Any, stride_chunks: int, start: Any = 0) -> Any:
     """Whether `candidate` may be retrieved for `query`; broadcasts over arrays."""
     return (candidate >= start) & (candidate <= last_eligible(query, stride_chunks, start))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from model.attention import Attention, attend
 from model.config import Shape
@@ -18,7 +19,8 @@ class ChunkedCrossAttention(nnx.Module):
 
     The shift by M - 1 runs over the whole sequence, so that neighbours carry across the borders of windows. Key positions start
     anew at 0 for every neighbour, queries are at M - 1 to 2 M - 2. A chunk without neighbours attends to the null key.
-    The neighbours are not normed: that would cancel their gate.
+    The neighbours are not normed: that would cancel their gate. Neighbours may be given for the last chunks of the sequence only;
+    those before have none.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -29,9 +31,9 @@ class ChunkedCrossAttention(nnx.Module):
         """The update of the residual stream; exactly 0 for the first M - 1 positions, which no neighbour may serve."""
         batch, length, width = x_BLD.shape
         size, shift = self.chunk_tokens, self.chunk_tokens - 1
-        rows = length // size * batch
-        neighbours, tokens = fused.values_BCNRD.shape[2:4]
-        queries = self.attention.queries(x_BLD[:, shift:])
+        chunks, neighbours, tokens = fused.values_BCNRD.shape[1:4]
+        rows, before = batch * chunks, length - chunks * size
+        queries = self.attention.queries(x_BLD[:, before + shift :])
         queries = jnp.pad(queries, ((0, 0), (0, shift), (0, 0), (0, 0))).reshape(rows, size, *queries.shape[2:])
         keys, values = self.attention.keys_and_values(fused.values_BCNRD.reshape(rows, neighbours * tokens, width))
         out = attend(
@@ -43,5 +45,12 @@ class ChunkedCrossAttention(nnx.Module):
             self.rate,
             key,
         )
-        merged = self.attention.merge(out).reshape(batch, length, width)
-        return jnp.pad(merged[:, : length - shift], ((0, 0), (shift, 0), (0, 0)))
+        served = self.attention.merge(out).reshape(batch, chunks * size, width)[:, : chunks * size - shift]
+        return jnp.concatenate((jnp.zeros_like(x_BLD[:, :shift]), self._without_neighbours(batch, before, x_BLD.dtype), served), axis=1)
+
+    def _without_neighbours(self, batch: int, length: int, dtype: DTypeLike) -> HiddenStates:
+        """What attending to the null key alone gives."""
+        null = self.attention.null()
+        assert null is not None
+        constant = self.attention.merge(null[1].astype(dtype))
+        return jnp.broadcast_to(constant, (batch, length, constant.shape[-1]))

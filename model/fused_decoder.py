@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jax import Array
 
+from data_contracts.eligibility import first_query
 from model.config import Shape
 from model.language_model import Encoded, LanguageModel
 from model.layers import subkeys
@@ -28,5 +29,7 @@ class FusedDecoder(LanguageModel):
             raise ValueError("neighbours_BCN is None, but this system attends to neighbours: pass chunk numbers, -1 for none")
         fusion_key, upper_key = subkeys(key, 2)
         hidden_BCMD = encoded.hidden_BLD.reshape(encoded.chunks_BCMD.shape)
-        fused = self.fusion(encoded.chunks_BCMD, hidden_BCMD, neighbours_BCN, fusion_key)
+        # The first two strides have nothing to retrieve, an eighth of the paper's sequences: nothing is computed for them.
+        first = min(first_query(self.shape.stride_chunks), hidden_BCMD.shape[1] - 1)
+        fused = self.fusion(encoded.chunks_BCMD, hidden_BCMD[:, first:], neighbours_BCN[:, first:], fusion_key)
         return self.final_norm(self.upper(encoded.hidden_BLD, fused, upper_key))

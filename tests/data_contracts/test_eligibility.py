@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_contracts.eligibility import is_eligible, last_eligible
+from data_contracts.eligibility import first_query, is_eligible, last_eligible
 
 
 @given(st.integers(0, 500), st.integers(1, 32), st.integers(0, 8))
@@ -28,6 +28,13 @@ def test_segment_and_document_agree_where_the_segment_starts_on_a_stride(query, 
     start = stride * strides
     expected = is_eligible(query, candidate, stride)
     assert is_eligible(query + start, candidate + start, stride, start) == expected
+
+
+@given(st.integers(1, 64))
+def test_the_first_query_is_the_first_chunk_with_something_to_retrieve(stride):
+    first = first_query(stride)
+    assert last_eligible(first, stride) >= 0
+    assert last_eligible(first - 1, stride) < 0
 
 
 def test_arrays_give_what_integers_give():
