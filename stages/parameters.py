@@ -17,7 +17,7 @@ from ruamel.yaml import YAML, YAMLError
 from data_contracts.failure import Exit, Failure
 
 Positive = Field(gt=0)
-Device = Literal["A100", "H100", "H200", "TPUv4"]
+Device = Literal["A100", "H100", "H200", "TPUv4", "TPUv5e", "TPUv5p"]
 
 
 class Params(BaseModel):
@@ -243,7 +243,7 @@ class Runtime(Params):
         json_schema_extra={"unit": "seconds"},
     )
     prices: dict[Device, float] = Field(
-        {"A100": 1.8, "H100": 3.0, "H200": 3.8, "TPUv4": 3.2},
+        {"A100": 1.8, "H100": 3.0, "H200": 3.8, "TPUv4": 3.2, "TPUv5e": 1.2, "TPUv5p": 4.2},
         description="of one device, for `rpt plan scoring`; the defaults are round on-demand prices of 2026: put your own",
         json_schema_extra={"unit": "US dollars an hour"},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,14 +12,16 @@ from model.optimizer import make_optimizer
 from model.parameters_io import save_parameters
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
+from model.training_cost import step_flops
 from stages.checkpoints import Checkpoints, Restored, jsonl
+from stages.devices import training_peak
 from stages.interruption import Interruption
 from stages.parameters import Geometry, Recipe, Training
 from stages.stage import Context, Job
 from stages.systems import describe, shape_of, system_of
 from stages.tokenizer import load_tokenizer
 from stages.training_data import TrainingData
-from stages.training_log import TrainingLog
+from stages.training_log import TrainingLog, Work
 from stages.training_loop import Plan, TrainingLoop
 
 
@@ -37,11 +40,14 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     rate, seed = learning_rate(training.learning_rate, training.steps, training.warmup), context.run.seed
     plan = Plan(context.run_name, data, schedule, np.asarray(rate(jnp.arange(training.steps))), training.batch, seed)
+    tokens = geometry.sequence_tokens
+    peak = training_peak(jax.devices()[0].device_kind, training.dtype)
+    work = Work(training.batch * tokens, step_flops(system.name, shape, tokens, training.batch), peak)
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
         begin = _begin(checkpoints, init_train_state(system, shape, seed, make_optimizer(rate)))
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {training.steps}")
-        with TrainingLog(plan.name, begin.step, plan.steps, training.batch * geometry.sequence_tokens, context.say) as log:
+        with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
             loop = TrainingLoop(plan, begin, checkpoints, log)
             state = loop.run(context.runtime.checkpoint_seconds, interruption)
     target = context.out("model")
