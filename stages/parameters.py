@@ -204,10 +204,20 @@ class Recipe(Params):
     cca_layers: tuple[int, ...] = Field((), description="layers with chunked cross-attention, 1 = first")
     neighbours: int = Field(1, ge=1, description="K, neighbours a chunk reads (paper: 2)")
     gate_window: int = Field(1, ge=1, description="chunks whose neighbours the gate attends to (paper: 64)")
-    ranking_weight: float = Field(0.0, ge=0, description="alpha_ret, for the loss normalised per labelled query")
+    ranking_weight: float = Field(0.0, ge=0, description="alpha_ret; its scale is that of `normalise`")
     ranking_ramp: float = Field(0.05, ge=0, le=1, description="share of the run over which alpha_ret rises from 0")
     margin_max: float = Field(1.0, ge=1, description="tau at the end of the run; it starts at 1")
+    normalise: Literal["query", "sum"] = Field(
+        "query",
+        description="the ranking loss: its mean over the labelled queries of a batch, or their sum (the paper, for its alpha_ret of 1e-9)",
+    )
     gold_until: float = Field(0.9, gt=0, le=1, description="share of the run over which gold neighbours give way to the model's own")
+    sampling: Literal["chunk", "sequence", "batch"] = Field(
+        "chunk", description="what draws anew whether to read gold neighbours (official code: batch)"
+    )
+    missing_gold: Literal["own", "mask"] = Field(
+        "own", description="where a labelled chunk has fewer gold neighbours than K: the model's own best, or none (official code: mask)"
+    )
 
 
 class Evaluation(Params):

@@ -18,7 +18,7 @@ from stages.devices import training_peak
 from stages.interruption import Interruption
 from stages.parameters import Geometry, Recipe, Training
 from stages.stage import Context, Job
-from stages.systems import describe, shape_of, system_of
+from stages.systems import describe, shape_of, system_of, with_recipe
 from stages.tokenizer import load_tokenizer
 from stages.training_data import TrainingData
 from stages.training_log import TrainingLog, Work
@@ -33,7 +33,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     """
     assert context.run
     assert context.run_name
-    system = system_of(context.run_name, context.run)
+    system = with_recipe(system_of(context.run_name, context.run), recipe)
     shape = shape_of(geometry, training, recipe, load_tokenizer(context.input("tokenizer")).get_vocab_size())
     supervision = None if system.supervision == "none" else context.input(context.run.input)
     data = TrainingData(context.input("sequences"), supervision, geometry)
@@ -52,7 +52,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
             state = loop.run(context.runtime.checkpoint_seconds, interruption)
     target = context.out("model")
     save_parameters(state.parameters, target / "model.safetensors")
-    (target / "config.json").write_text(json.dumps(describe(system, shape), indent=1, sort_keys=True) + "\n")
+    (target / "config.json").write_text(json.dumps(describe(system, shape, recipe), indent=1, sort_keys=True) + "\n")
     (target / "losses.jsonl").write_text(jsonl(loop.history))
 
 
