@@ -37,7 +37,7 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
     _check("step", step, training.steps, "training.steps says how many there are")
     supervision = None if system.supervision == "none" else home / run.input
-    data = TrainingData(home / "sequences", supervision, configuration.geometry)
+    data = TrainingData(home / "sequences", supervision, configuration.geometry, training.shortest_sequence)
     _check("sequence", sequence, len(data.keys), "the train split has so many")
     rows = np.array([sequence]) if step is None else data.rows(step, training.batch, run.seed)
     batch = data.batch(rows)

@@ -194,6 +194,13 @@ class Training(Params):
     remat: bool = Field(description="compute a block's activations again in the backward pass instead of keeping them: less memory, slower")
     steps: int = Positive
     batch: int = Field(gt=0, description="training sequences a step")
+    shortest_sequence: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="ends of documents with fewer tokens than this share of a sequence are not trained on (official code: 0.9); 0: all "
+        "are, padded and masked out of the loss",
+    )
     learning_rate: float = Positive
     warmup: float = Field(description="share of the run over which the learning rate rises", ge=0, le=1)
 

@@ -36,7 +36,11 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     system = with_recipe(system_of(context.run_name, context.run), recipe)
     shape = shape_of(geometry, training, recipe, load_tokenizer(context.input("tokenizer")).get_vocab_size())
     supervision = None if system.supervision == "none" else context.input(context.run.input)
-    data = TrainingData(context.input("sequences"), supervision, geometry)
+    data = TrainingData(context.input("sequences"), supervision, geometry, training.shortest_sequence)
+    if data.left_out[0]:
+        sequences, tokens = data.left_out
+        least = f"training.shortest_sequence is {training.shortest_sequence:g}"
+        context.say.note(f"**{context.run_name}** is not trained on {sequences:,} short sequences with {tokens:,} tokens: {least}")
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     rate, seed = learning_rate(training.learning_rate, training.steps, training.warmup), context.run.seed
     plan = Plan(context.run_name, data, schedule, np.asarray(rate(jnp.arange(training.steps))), training.batch, seed)
