@@ -35,18 +35,12 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     assert context.run_name
     system = with_recipe(system_of(context.run_name, context.run), recipe)
     shape = shape_of(geometry, training, recipe, load_tokenizer(context.input("tokenizer")).get_vocab_size())
-    supervision = None if system.supervision == "none" else context.input(context.run.input)
-    data = TrainingData(context.input("sequences"), supervision, geometry, training.shortest_sequence)
-    if data.left_out[0]:
-        sequences, tokens = data.left_out
-        least = f"training.shortest_sequence is {training.shortest_sequence:g}"
-        context.say.note(f"**{context.run_name}** is not trained on {sequences:,} short sequences with {tokens:,} tokens: {least}")
+    data = _data(context, None if system.supervision == "none" else context.run.input, geometry, training)
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     rate, seed = learning_rate(training.learning_rate, training.steps, training.warmup), context.run.seed
     plan = Plan(context.run_name, data, schedule, np.asarray(rate(jnp.arange(training.steps))), training.batch, seed)
-    tokens = geometry.sequence_tokens
-    peak = training_peak(jax.devices()[0].device_kind, training.dtype)
-    work = Work(training.batch * tokens, step_flops(system.name, shape, tokens, training.batch), peak)
+    flops = step_flops(system.name, shape, geometry.sequence_tokens, training.batch)
+    work = Work(training.batch * geometry.sequence_tokens, flops, training_peak(jax.devices()[0].device_kind, training.dtype))
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
         begin = _begin(checkpoints, init_train_state(system, shape, seed, make_optimizer(rate)))
         if begin.step:
@@ -58,6 +52,18 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     save_parameters(state.parameters, target / "model.safetensors")
     (target / "config.json").write_text(json.dumps(describe(system, shape, recipe), indent=1, sort_keys=True) + "\n")
     (target / "losses.jsonl").write_text(jsonl(loop.history))
+
+
+def _data(context: Context, supervision: str | None, geometry: Geometry, training: Training) -> TrainingData:
+    """The sequences to train on; those that are left out are said."""
+    place = None if supervision is None else context.input(supervision)
+    data = TrainingData(context.input("sequences"), place, geometry, training.shortest_sequence)
+    short, tokens = data.left_out
+    if short:
+        share = f"{short:,} of {short + len(data.keys):,} sequences, {tokens:,} tokens"
+        least = f"training.shortest_sequence, {training.shortest_sequence:g}"
+        context.say.note(f"**{context.run_name}** leaves out {share}: they are shorter than {least}")
+    return data
 
 
 def _begin(checkpoints: Checkpoints, fresh: TrainState) -> Restored:
