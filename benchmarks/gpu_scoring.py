@@ -21,7 +21,8 @@ from benchmarks.result import Bar, show
 from data_contracts.failure import Exit, Failure
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import PYTHIA_1_4B
-from stages.cost import PEAK_FLOPS, scoring_flops
+from stages.cost import scoring_flops
+from stages.devices import DEVICE_OF_KIND, PEAK_FLOPS
 from stages.engines.choice import cuda_gpus, make_engine
 
 PREFIXES, SHARING, SEED = 256, 20, 0
@@ -59,13 +60,15 @@ def peak_flops() -> float:
     """The peak of this machine's GPU in float16, operations a second.
 
     Raises:
-        Failure: (exit code 5) if stages/cost.py does not know the GPU.
+        Failure: (exit code 5) if stages/devices.py does not know the GPU.
     """
     name = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True).stdout
-    for device, peaks in PEAK_FLOPS.items():
-        if device in name:
-            return peaks["float16"]
-    raise Failure(f"GPU {name.strip()!r}", f"its peak is not among {sorted(PEAK_FLOPS)}", "add it to stages/cost.py", Exit.ENVIRONMENT)
+    kind = name.splitlines()[0].strip()
+    if kind not in DEVICE_OF_KIND:
+        raise Failure(
+            f"GPU {kind!r}", f"its peak is not known; known are {sorted(DEVICE_OF_KIND)}", "add it to stages/devices.py", Exit.ENVIRONMENT
+        )
+    return PEAK_FLOPS[DEVICE_OF_KIND[kind]]["float16"]
 
 
 def vllm_python() -> str | None:

@@ -40,6 +40,6 @@ def show(name: str, figures: dict[str, float], bars: list[Bar], load: float) -> 
         sys.stdout.write(json.dumps(result) + "\n")
         return
     for figure, value in figures.items():
-        sys.stdout.write(f"{figure:<28}{value:.3f}\n")
+        sys.stdout.write(f"{figure:<40}{value:.3f}\n")
     for row in rows:
         sys.stdout.write(f"bar {row['figure']} {row['bar']}: {row['holds']}\n")

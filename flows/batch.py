@@ -11,14 +11,12 @@ from tokenizers import Tokenizer
 from data_contracts.failure import Exit, Failure
 from flows.workspace import ROOT
 from model.language_model import Batch
-from model.rpt import lexical_relevance, semantic_relevance
+from model.presets import RELEVANCE
 from stages.parameters import Configuration
 from stages.systems import system_of
 from stages.token_texts import CUT
 from stages.tokenizer import load_tokenizer
 from stages.training_data import TrainingData
-
-RELEVANCE = {"rpt_sem": semantic_relevance, "rpt_lex": lexical_relevance}
 
 
 def look(configuration: Configuration, name: str, step: int | None, sequence: int | None) -> dict[str, Any]:
@@ -39,7 +37,7 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
     _check("step", step, training.steps, "training.steps says how many there are")
     supervision = None if system.supervision == "none" else home / run.input
-    data = TrainingData(home / "sequences", supervision, configuration.geometry)
+    data = TrainingData(home / "sequences", supervision, configuration.geometry, training.shortest_sequence)
     _check("sequence", sequence, len(data.keys), "the train split has so many")
     rows = np.array([sequence]) if step is None else data.rows(step, training.batch, run.seed)
     batch = data.batch(rows)

@@ -21,7 +21,8 @@ from flows.plan import Step
 from flows.workspace import ROOT, child_environment
 from infra.leash import leashed, release
 from model.gpt_neox_config import GPTNeoXConfig
-from stages.cost import LABEL_BYTES, PEAK_FLOPS, UTILISATION, Volume, device_hours, scoring_flops, scoring_tokens
+from stages.cost import LABEL_BYTES, UTILISATION, Volume, device_hours, scoring_flops, scoring_tokens
+from stages.devices import PEAK_FLOPS
 from stages.engines.choice import make_engine
 from stages.ledger import Ledger
 from stages.parameters import Configuration
@@ -174,7 +175,7 @@ def _assumptions(configuration: Configuration, exact: bool) -> list[str]:
     peaks = ", ".join(f"{device} {peak['float16'] / 1e12:.0f} / {peak['float32'] / 1e12:.0f}" for device, peak in PEAK_FLOPS.items())
     prices = ", ".join(f"{device} {price:g}" for device, price in configuration.runtime.prices.items())
     lines = [
-        f"devices reach {UTILISATION:.0%} of their peak (TFLOP/s in float16 / float32: {peaks}; stages/cost.py names the sources)",
+        f"devices reach {UTILISATION:.0%} of their peak (TFLOP/s in float16 / float32: {peaks}; stages/devices.py names the sources)",
         f"this run would score with {configuration.scoring.engine} in {configuration.scoring.dtype}",
         f"a device hour costs in US dollars: {prices} (runtime.prices)",
         f"a label takes {LABEL_BYTES} bytes on disk",

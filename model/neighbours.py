@@ -11,13 +11,11 @@ from data_contracts.eligibility import last_eligible
 from model.shapes import (
     CandidateIds,
     CandidateScores,
-    ChunkMask,
     ChunkPairMask,
     ChunkScores,
     ChunkStates,
     NeighbourMask,
     Neighbours,
-    Scalar,
 )
 
 PairStates = Float[Array, "B P R ..."]
@@ -47,8 +45,14 @@ def dense_relevance(candidates_BCS: CandidateIds, relevance_BCS: CandidateScores
     return jnp.where(eligible_CC, jax.vmap(scatter)(columns, relevance_BCS), 0.0)
 
 
+def gold_alone(scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int) -> Neighbours:
+    """R_pos of paper section 3.2, in decreasing relevance, ties to the earlier chunk; -1 where it has fewer, as in the official code."""
+    best, index = jax.lax.top_k(relevance_BCC, min(neighbours, relevance_BCC.shape[-1]))
+    return _pad(jnp.where(best > 0, index, -1), neighbours)
+
+
 def gold_then_own(scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int) -> Neighbours:
-    """R_pos of paper section 3.2, in decreasing relevance, empty slots filled by the model's own best; -1 where nothing is left."""
+    """`gold_alone`, its empty slots filled by the model's own best; -1 where nothing is left."""
     positive = relevance_BCC > 0
     own_order = jnp.where(eligible_CC, -jax.lax.stop_gradient(scores_BCC), jnp.inf)
     index = jnp.broadcast_to(jnp.arange(positive.shape[-1]), positive.shape)
@@ -56,19 +60,6 @@ def gold_then_own(scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_
     _, rest, order = jax.lax.sort(keys, num_keys=2, is_stable=True)
     count = min(neighbours, order.shape[-1])
     return _pad(jnp.where(rest[..., :count] < jnp.inf, order[..., :count], -1), neighbours)
-
-
-def mix_by_chunk(
-    key: Array, gold_BCN: Neighbours, own_BCN: Neighbours, own_probability: Scalar | float, labelled_BC: ChunkMask
-) -> Neighbours:
-    """Scheduled sampling (paper section 3.4): each labelled chunk uses its own neighbours with `own_probability`, others always.
-
-    The draw depends on the key, the row and the chunk alone, so the number of devices does not change it.
-    """
-    rows, chunks = labelled_BC.shape
-    draw = jax.vmap(lambda row: jax.random.uniform(jax.random.fold_in(key, row), (chunks,)))(jnp.arange(rows))
-    use_gold = labelled_BC & (draw >= own_probability)
-    return jnp.where(use_gold[..., None], gold_BCN, own_BCN)
 
 
 def chunk_pairs(chunks_BCMD: ChunkStates, stride_chunks: int) -> PairStates:

@@ -6,7 +6,7 @@ Perplexities are on the test splits of ArXiv, CodeParrot, PG19 and Books3; time 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from model.baselines.random_retrieval import RandomRetrieval
@@ -14,7 +14,7 @@ from model.baselines.retro import Retro
 from model.baselines.transformer_xl import TransformerXL
 from model.config import Shape
 from model.language_model import LanguageModel
-from model.rpt import RPT, lexical_relevance, semantic_relevance
+from model.rpt import RPT, Relevance, RetrieverTraining, lexical_relevance, semantic_relevance
 
 PAPER_SHAPE = Shape(
     vocabulary_size=50_277,
@@ -32,6 +32,10 @@ PAPER_SHAPE = Shape(
     remat=True,
 )
 """Sizes of the paper (section 3.4, appendix A). Cross-attention is in 5 of the 12 layers (appendix B); which five it does not say."""
+
+
+RELEVANCE: dict[str, Relevance] = {"rpt_lex": lexical_relevance, "rpt_sem": semantic_relevance}
+"""What the systems that learn to retrieve learn from."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,12 @@ def random(shape: Shape) -> LanguageModel:
 
 def rpt_lex(shape: Shape) -> LanguageModel:
     """RPT-Lex, trained to rank as BM25 does (section 5.1). Table 2: perplexity 2.92, 2.23, 11.59, 14.32; 242M parameters; time 1.51."""
-    return RPT(shape, lexical_relevance)
+    return RPT(shape, RELEVANCE["rpt_lex"])
 
 
 def rpt_sem(shape: Shape) -> LanguageModel:
     """RPT-Sem, trained by a reference LM (section 3). Table 2: perplexity 2.77, 2.17, 10.96, 13.91; 242M parameters; time 1.51."""
-    return RPT(shape, semantic_relevance)
+    return RPT(shape, RELEVANCE["rpt_sem"])
 
 
 SYSTEMS: dict[str, System] = {
@@ -79,3 +83,9 @@ SYSTEMS: dict[str, System] = {
         System("rpt_sem", rpt_sem, "scored", "own"),
     )
 }
+
+
+def trained_as(system: System, training: RetrieverTraining) -> System:
+    """The system with its retriever trained in that way; one that does not learn to retrieve stays as it is."""
+    relevance = RELEVANCE.get(system.name)
+    return system if relevance is None else replace(system, build=lambda shape: RPT(shape, relevance, training))

@@ -22,7 +22,7 @@ def ranking_loss(
     labelled_BC: ChunkMask,
     margin: Scalar | float,
 ) -> Scalar:
-    """L_ret: sum over queries and pairs (l, j) of lambda_lj max(0, margin - (s_l - s_j)), divided by the number of labelled queries.
+    """L_ret: sum over labelled queries of the whole batch and pairs (l, j) of lambda_lj max(0, margin - (s_l - s_j)).
 
     l runs over the S scored candidates with t > 0, j over every eligible chunk of smaller t; unscored chunks have t = 0.
     lambda_lj = |G_l - G_j| |1 / D_l - 1 / D_j| / IDCG with G = 2^min(t, 8) - 1 and D = log2(2 + rank), ranks being those of the
@@ -40,7 +40,17 @@ def ranking_loss(
     weight = (gain_l[..., None] - gains[:, :, None, :]) * jnp.abs(at_candidates(discounts)[..., None] - discounts[:, :, None, :])
     weight = jnp.where(valid, weight / ideal_gain(gain_l)[..., None, None], 0.0)
     shortfall = jnp.maximum(0.0, margin - (at_candidates(scores_BCC)[..., None] - scores_BCC[:, :, None, :]))
-    return jnp.sum(jax.lax.stop_gradient(weight) * shortfall, where=labelled_BC[..., None, None]) / jnp.maximum(jnp.sum(labelled_BC), 1)
+    return jnp.sum(jax.lax.stop_gradient(weight) * shortfall, where=labelled_BC[..., None, None])
+
+
+def per_query(total: Scalar, labelled_BC: ChunkMask) -> Scalar:
+    """The sum over the labelled queries of the whole batch: alpha_ret means the same for any batch and length."""
+    return total / jnp.maximum(jnp.sum(labelled_BC), 1)
+
+
+def as_sum(total: Scalar, labelled_BC: ChunkMask) -> Scalar:
+    """The sum itself (paper section 3.3), to which the paper's alpha_ret of 1e-9 belongs."""
+    return total
 
 
 def gain(relevance: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -12,21 +13,38 @@ from model.config import Shape
 from model.fused_decoder import FusedDecoder
 from model.language_model import Batch, Encoded, Losses, Metrics, Schedule
 from model.masks import eligible_pairs
-from model.neighbours import dense_relevance, gold_then_own, mix_by_chunk, own_neighbours
-from model.ranking_loss import ranking_loss, recall_at
+from model.neighbours import dense_relevance, gold_then_own, own_neighbours
+from model.ranking_loss import per_query, ranking_loss, recall_at
 from model.retriever import Retriever, retrieval_scores
-from model.shapes import CandidateScores, ChunkPairMask, ChunkScores, Neighbours, TokenIds
+from model.scheduled_sampling import Sampling, draw_by_chunk, mix
+from model.shapes import CandidateScores, ChunkMask, ChunkPairMask, ChunkScores, Neighbours, Scalar, TokenIds
 
 Relevance = Callable[[Batch, int], CandidateScores]
+
+
+@dataclass(frozen=True)
+class RetrieverTraining:
+    """Where the paper's way of training is not the only one. The paper's is `as_sum`, `draw_by_batch` and `gold_alone`.
+
+    `normalise` turns the sum of the ranking loss and the labelled queries into L_ret; `sampling` draws who reads gold neighbours; `gold`
+    says which those are.
+    """
+
+    normalise: Callable[[Scalar, ChunkMask], Scalar] = per_query
+    sampling: Sampling = draw_by_chunk
+    gold: Callable[[ChunkScores, ChunkScores, ChunkPairMask, int], Neighbours] = gold_then_own
+
+
+OUR_TRAINING = RetrieverTraining()
 
 
 class RPT(FusedDecoder):
     """Paper section 3. `relevance` turns a batch and the tokens of a chunk into t of every candidate; what is positive is gold."""
 
-    def __init__(self, shape: Shape, relevance: Relevance) -> None:
+    def __init__(self, shape: Shape, relevance: Relevance, training: RetrieverTraining = OUR_TRAINING) -> None:
         super().__init__(shape)
         self.retriever = Retriever(shape)
-        self.relevance = relevance
+        self.relevance, self.training = relevance, training
 
     def encode(self, tokens_BL: TokenIds, key: Array | None = None) -> Encoded:
         """Lower decoder and retriever over whole sequences; dropout only with a key."""
@@ -47,15 +65,16 @@ class RPT(FusedDecoder):
         relevance = self.relevance(batch, self.shape.chunk_tokens)
         labelled = batch.labelled_BC & jnp.any(batch.loss_mask_BL.reshape(*batch.labelled_BC.shape, -1), axis=-1)
         relevance_BCC = jnp.where(labelled[..., None], dense_relevance(batch.candidates_BCS, relevance, eligible), 0.0)
-        neighbours = mix_by_chunk(
-            jax.random.fold_in(key, 1),
-            gold_then_own(scores, relevance_BCC, eligible, self.shape.neighbours),
+        neighbours = mix(
+            self.training.sampling(jax.random.fold_in(key, 1), *labelled.shape),
+            self.training.gold(scores, relevance_BCC, eligible, self.shape.neighbours),
             own_neighbours(scores, eligible, self.shape.neighbours),
             schedule.own_probability,
             labelled,
         )
         lm = self._lm_loss(self.decode(encoded, neighbours, decode_key), batch)
         ranking = ranking_loss(scores, batch.candidates_BCS, relevance_BCC, eligible, labelled, schedule.tau)
+        ranking = self.training.normalise(ranking, labelled)
         recalls = {f"recall_at_{k}": recall_at(k, scores, relevance_BCC, eligible) for k in (2, 10)}
         return {"lm": lm, "ranking": schedule.alpha * ranking}, {"lm_loss": lm, "ranking_loss": ranking, **recalls}
 

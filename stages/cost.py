@@ -11,16 +11,9 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 from model.gpt_neox_config import GPTNeoXConfig
+from stages.devices import PEAK_FLOPS
 from stages.parameters import Device
 
-# Peak operations a second of one device, dense. NVIDIA's data sheets of A100 (SXM), H100 (SXM) and H200; TPU v4: Jouppi et al. 2023,
-# arXiv 2304.01433, table 4, and float32 as six bfloat16 products, which is how XLA computes it at the precision that scoring asks for.
-PEAK_FLOPS: dict[Device, dict[str, float]] = {
-    "A100": {"float16": 312e12, "float32": 19.5e12},
-    "H100": {"float16": 989e12, "float32": 67e12},
-    "H200": {"float16": 989e12, "float32": 67e12},
-    "TPUv4": {"float16": 275e12, "float32": 275e12 / 6},
-}
 UTILISATION = 0.4  # of the peak; a common figure for large matrix products in transformers, not measured with these engines
 LABEL_BYTES = 32  # a row of the labels in Parquet; measured on the demo: 31.2
 

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML, YAMLError
 from data_contracts.failure import Exit, Failure
 
 Positive = Field(gt=0)
-Device = Literal["A100", "H100", "H200", "TPUv4"]
+Device = Literal["A100", "H100", "H200", "TPUv4", "TPUv5e", "TPUv5p"]
 
 
 class Params(BaseModel):
@@ -194,6 +194,13 @@ class Training(Params):
     remat: bool = Field(description="compute a block's activations again in the backward pass instead of keeping them: less memory, slower")
     steps: int = Positive
     batch: int = Field(gt=0, description="training sequences a step")
+    shortest_sequence: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="ends of documents with fewer tokens than this share of a sequence are not trained on (official code: 0.9); 0: all "
+        "are, padded and masked out of the loss",
+    )
     learning_rate: float = Positive
     warmup: float = Field(description="share of the run over which the learning rate rises", ge=0, le=1)
 
@@ -204,10 +211,20 @@ class Recipe(Params):
     cca_layers: tuple[int, ...] = Field((), description="layers with chunked cross-attention, 1 = first")
     neighbours: int = Field(1, ge=1, description="K, neighbours a chunk reads (paper: 2)")
     gate_window: int = Field(1, ge=1, description="chunks whose neighbours the gate attends to (paper: 64)")
-    ranking_weight: float = Field(0.0, ge=0, description="alpha_ret, for the loss normalised per labelled query")
+    ranking_weight: float = Field(0.0, ge=0, description="alpha_ret; its scale is that of `normalise`")
     ranking_ramp: float = Field(0.05, ge=0, le=1, description="share of the run over which alpha_ret rises from 0")
     margin_max: float = Field(1.0, ge=1, description="tau at the end of the run; it starts at 1")
+    normalise: Literal["query", "sum"] = Field(
+        "query",
+        description="the ranking loss: its mean over the labelled queries of a batch, or their sum (the paper, for its alpha_ret of 1e-9)",
+    )
     gold_until: float = Field(0.9, gt=0, le=1, description="share of the run over which gold neighbours give way to the model's own")
+    sampling: Literal["chunk", "sequence", "batch"] = Field(
+        "chunk", description="what draws anew whether to read gold neighbours (official code: batch)"
+    )
+    missing_gold: Literal["own", "mask"] = Field(
+        "own", description="where a labelled chunk has fewer gold neighbours than K: the model's own best, or none (official code: mask)"
+    )
 
 
 class Evaluation(Params):
@@ -243,7 +260,7 @@ class Runtime(Params):
         json_schema_extra={"unit": "seconds"},
     )
     prices: dict[Device, float] = Field(
-        {"A100": 1.8, "H100": 3.0, "H200": 3.8, "TPUv4": 3.2},
+        {"A100": 1.8, "H100": 3.0, "H200": 3.8, "TPUv4": 3.2, "TPUv5e": 1.2, "TPUv5p": 4.2},
         description="of one device, for `rpt plan scoring`; the defaults are round on-demand prices of 2026: put your own",
         json_schema_extra={"unit": "US dollars an hour"},
     )

@@ -8,11 +8,18 @@ from pathlib import Path
 from data_contracts.failure import Exit, Failure
 from model.config import Shape
 from model.language_model import LanguageModel
+from model.neighbours import gold_alone, gold_then_own
 from model.parameters_io import load_model
-from model.presets import SYSTEMS, System
+from model.presets import RELEVANCE, SYSTEMS, System, trained_as
+from model.ranking_loss import as_sum, per_query
+from model.rpt import RetrieverTraining
+from model.scheduled_sampling import draw_by_batch, draw_by_chunk, draw_by_sequence
 from stages.parameters import Geometry, Recipe, Run, Training
 
 INPUT_OF = {"none": "sequences", "bm25": "supervision/bm25", "scored": "supervision/scored"}
+NORMALISE = {"query": per_query, "sum": as_sum}
+SAMPLING = {"chunk": draw_by_chunk, "sequence": draw_by_sequence, "batch": draw_by_batch}
+GOLD = {"own": gold_then_own, "mask": gold_alone}
 
 
 def system_of(name: str, run: Run) -> System:
@@ -55,12 +62,29 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
         raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error
 
 
-def describe(system: System, shape: Shape) -> dict:
+def with_recipe(system: System, recipe: Recipe) -> System:
+    """The system, its retriever trained as the recipe says."""
+    return trained_as(system, _training(**_words(recipe)))
+
+
+def _training(normalise: str, sampling: str, missing_gold: str) -> RetrieverTraining:
+    return RetrieverTraining(NORMALISE[normalise], SAMPLING[sampling], GOLD[missing_gold])
+
+
+def _words(recipe: Recipe) -> dict[str, str]:
+    return {"normalise": recipe.normalise, "sampling": recipe.sampling, "missing_gold": recipe.missing_gold}
+
+
+def describe(system: System, shape: Shape, recipe: Recipe) -> dict:
     """What config.json beside the parameters says; `load_trained` reads it."""
-    return {"system": system.name, "shape": asdict(shape)}
+    learned = {"retriever_training": _words(recipe)} if system.name in RELEVANCE else {}
+    return {"system": system.name, "shape": asdict(shape), **learned}
 
 
 def load_trained(directory: Path, config: dict) -> LanguageModel:
     """The trained model of an artifact whose config.json is `config`."""
     shape = Shape(**{**config["shape"], "cca_layers": tuple(config["shape"]["cca_layers"])})
-    return load_model(directory / "model.safetensors", SYSTEMS[config["system"]], shape)
+    system = SYSTEMS[config["system"]]
+    if "retriever_training" in config:
+        system = trained_as(system, _training(**config["retriever_training"]))
+    return load_model(directory / "model.safetensors", system, shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,14 +12,16 @@ from model.optimizer import make_optimizer
 from model.parameters_io import save_parameters
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
+from model.training_cost import step_flops
 from stages.checkpoints import Checkpoints, Restored, jsonl
+from stages.devices import training_peak
 from stages.interruption import Interruption
 from stages.parameters import Geometry, Recipe, Training
 from stages.stage import Context, Job
-from stages.systems import describe, shape_of, system_of
+from stages.systems import describe, shape_of, system_of, with_recipe
 from stages.tokenizer import load_tokenizer
 from stages.training_data import TrainingData
-from stages.training_log import TrainingLog
+from stages.training_log import TrainingLog, Work
 from stages.training_loop import Plan, TrainingLoop
 
 
@@ -30,24 +33,37 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     """
     assert context.run
     assert context.run_name
-    system = system_of(context.run_name, context.run)
+    system = with_recipe(system_of(context.run_name, context.run), recipe)
     shape = shape_of(geometry, training, recipe, load_tokenizer(context.input("tokenizer")).get_vocab_size())
-    supervision = None if system.supervision == "none" else context.input(context.run.input)
-    data = TrainingData(context.input("sequences"), supervision, geometry)
+    data = _data(context, None if system.supervision == "none" else context.run.input, geometry, training)
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     rate, seed = learning_rate(training.learning_rate, training.steps, training.warmup), context.run.seed
     plan = Plan(context.run_name, data, schedule, np.asarray(rate(jnp.arange(training.steps))), training.batch, seed)
+    flops = step_flops(system.name, shape, geometry.sequence_tokens, training.batch)
+    work = Work(training.batch * geometry.sequence_tokens, flops, training_peak(jax.devices()[0].device_kind, training.dtype))
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
         begin = _begin(checkpoints, init_train_state(system, shape, seed, make_optimizer(rate)))
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {training.steps}")
-        with TrainingLog(plan.name, begin.step, plan.steps, training.batch * geometry.sequence_tokens, context.say) as log:
+        with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
             loop = TrainingLoop(plan, begin, checkpoints, log)
             state = loop.run(context.runtime.checkpoint_seconds, interruption)
     target = context.out("model")
     save_parameters(state.parameters, target / "model.safetensors")
-    (target / "config.json").write_text(json.dumps(describe(system, shape), indent=1, sort_keys=True) + "\n")
+    (target / "config.json").write_text(json.dumps(describe(system, shape, recipe), indent=1, sort_keys=True) + "\n")
     (target / "losses.jsonl").write_text(jsonl(loop.history))
+
+
+def _data(context: Context, supervision: str | None, geometry: Geometry, training: Training) -> TrainingData:
+    """The sequences to train on; those that are left out are said."""
+    place = None if supervision is None else context.input(supervision)
+    data = TrainingData(context.input("sequences"), place, geometry, training.shortest_sequence)
+    short, tokens = data.left_out
+    if short:
+        share = f"{short:,} of {short + len(data.keys):,} sequences, {tokens:,} tokens"
+        least = f"training.shortest_sequence, {training.shortest_sequence:g}"
+        context.say.note(f"**{context.run_name}** leaves out {share}: they are shorter than {least}")
+    return data
 
 
 def _begin(checkpoints: Checkpoints, fresh: TrainState) -> Restored:

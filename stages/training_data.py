@@ -17,11 +17,11 @@ from stages.parameters import Geometry
 class TrainingData:
     """All training sequences of a corpus, padded, with the supervision of one kind or none."""
 
-    def __init__(self, sequences: Path, supervision: Path | None, geometry: Geometry):
-        """Read and align both artifacts.
+    def __init__(self, sequences: Path, supervision: Path | None, geometry: Geometry, shortest: float = 0.0):
+        """Read and align both artifacts. Sequences of fewer than the share `shortest` of their length are counted in `left_out`.
 
         Raises:
-            Failure: if there is no sequence, or the two artifacts do not hold the same ones.
+            Failure: if there is no sequence, none that is long enough, or the two artifacts do not hold the same ones.
         """
         table = open_artifact(SEQUENCES, sequences).read_all()
         if not table.num_rows:
@@ -38,6 +38,7 @@ class TrainingData:
         self._labelled = np.zeros(shape[:2], bool)
         if supervision:
             self._read_supervision(supervision, geometry.sequence_chunks)
+        self.left_out = self._leave_out(shortest * length)
 
     def _read_supervision(self, directory: Path, chunks: int) -> None:
         table = open_artifact(SUPERVISION, directory).read_all()
@@ -49,8 +50,20 @@ class TrainingData:
         self._scores = np.concatenate(list_rows(table.column("scores"))).reshape(shape)
         self._labelled = np.array(table.column("labelled").to_pylist(), bool)
 
+    def _leave_out(self, fewest: float) -> tuple[int, int]:
+        """Sequences of fewer tokens, and the tokens of all of them."""
+        kept = self._lengths >= fewest
+        if not kept.any():
+            cause = f"none of {len(kept)} sequences has {fewest:.0f} tokens or more"
+            raise Failure("there is nothing to train on", cause, "lower training.shortest_sequence", Exit.USAGE)
+        gone = int((~kept).sum()), int(self._lengths[~kept].sum())
+        self.keys = [key for key, keep in zip(self.keys, kept, strict=True) if keep]
+        self._tokens, self._lengths = self._tokens[kept], self._lengths[kept]
+        self._candidates, self._scores, self._labelled = self._candidates[kept], self._scores[kept], self._labelled[kept]
+        return gone
+
     def rows(self, step: int, batch: int, seed: int) -> np.ndarray:
-        """[B] sequences of one step: every epoch is a permutation of its own, and no sequence is left out."""
+        """[B] sequences of one step: every epoch is a permutation of its own, of all sequences."""
         positions = np.arange(step * batch, (step + 1) * batch)
         epochs = positions // len(self.keys)
         orders = {epoch: np.random.default_rng((seed, int(epoch))).permutation(len(self.keys)) for epoch in np.unique(epochs)}

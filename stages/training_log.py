@@ -11,6 +11,7 @@ import shutil
 import time
 from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
 from stages.event_file import EventFile
 from stages.messages import Messages
@@ -19,11 +20,20 @@ PLACE = Path(".run")
 WINDOW = 50  # steps over which speed is averaged
 
 
+class Work(NamedTuple):
+    """What one step is: its tokens, its operations as model/training_cost.py counts them, and `peak`, the operations a second that the
+    devices in use could do at best, if that is known."""
+
+    tokens: int
+    flops: float
+    peak: float | None
+
+
 class TrainingLog:
     """The log of run `name` from step `first` on; what an earlier session wrote of these steps is dropped."""
 
-    def __init__(self, name: str, first: int, steps: int, tokens: int, say: Messages):
-        self._first, self._steps, self._tokens, self._say = first, steps, tokens, say
+    def __init__(self, name: str, first: int, steps: int, work: Work, say: Messages):
+        self._first, self._steps, self._work, self._say = first, steps, work, say
         self._times: deque[float] = deque(maxlen=WINDOW + 1)
         lines, events = PLACE / "training" / f"{name}.jsonl", PLACE / "tensorboard" / name
         if not first:
@@ -44,17 +54,27 @@ class TrainingLog:
 
     def step(self, row: dict) -> None:
         """Log the finished step `row["step"]` with its loss and whatever else the row holds."""
+        done = row["step"] + 1
+        speed = self._speed(done)
+        values = {name: value for name, value in row.items() if name != "step"} | {"perplexity": math.exp(min(row["lm_loss"], 80.0))}
+        self._lines.write(json.dumps({"step": row["step"], **values, "time": time.time(), **speed}) + "\n")
+        self._events.scalars(row["step"], values | speed)
+        said = f"loss {row['lm_loss']:.3f}"
+        said += f", {speed['tokens_per_second']:,.0f} tokens/s" if speed else ""
+        said += f", {speed['mfu']:.0%} MFU" if "mfu" in speed else ""
+        self._say.progress(done, self._steps, "steps", said)
+
+    def _speed(self, done: int) -> dict[str, float]:
+        """Tokens and operations a second over the last steps, their share of the peak (model FLOPs utilisation), seconds that are left."""
         self._times.append(time.monotonic())
         seconds = self._times[-1] - self._times[0]
-        timed, done = {"time": time.time()}, row["step"] + 1
-        if seconds:
-            rate = (len(self._times) - 1) / seconds
-            timed |= {"tokens_per_second": rate * self._tokens, "seconds_left": (self._steps - done) / rate}
-        values = {name: value for name, value in row.items() if name != "step"} | {"perplexity": math.exp(min(row["lm_loss"], 80.0))}
-        self._lines.write(json.dumps({"step": row["step"], **values, **timed}) + "\n")
-        self._events.scalars(row["step"], values | {name: value for name, value in timed.items() if name != "time"})
-        speed = f", {timed['tokens_per_second']:,.0f} tokens/s" if seconds else ""
-        self._say.progress(done, self._steps, "steps", f"loss {row['lm_loss']:.3f}{speed}")
+        if not seconds:
+            return {}
+        rate = (len(self._times) - 1) / seconds
+        flops = rate * self._work.flops
+        mfu = {"mfu": flops / self._work.peak} if self._work.peak else {}
+        left = (self._steps - done) / rate
+        return {"tokens_per_second": rate * self._work.tokens, "flops_per_second": flops, **mfu, "seconds_left": left}
 
 
 def _step(line: str) -> float:

@@ -60,7 +60,7 @@ def test_budget_stops_and_goes_on_and_the_bill_is_what_was_scored(mined, first_b
     assert asked["pairs"]["all"] / 3 < first_bill["pairs"]["all"] < 3 * asked["pairs"]["all"]
     assert asked["here"]["seconds"] > 0
     assert 0 < asked["here"]["measured"]["pairs"] <= asked["pairs"]["new"]
-    assert set(asked["devices"]) == {"A100", "H100", "H200", "TPUv4"}
+    assert set(asked["devices"]) == {"A100", "H100", "H200", "TPUv4", "TPUv5e", "TPUv5p"}
 
     measured = (mined / ".run" / "calibration.json").read_text()
     assert bill(mined, rpt)["here"] == asked["here"], "measured once"

@@ -27,7 +27,9 @@ def test_the_papers_constants():
         assert configuration.geometry.sequence_tokens == 16_384
         assert configuration.geometry.stride_chunks * 64 == 1024
         assert configuration.training.batch * configuration.geometry.sequence_tokens == 2**17
-        margins[name] = configuration.recipes["rpt_sem"].margin_max
+        recipe = configuration.recipes["rpt_sem"]
+        assert (recipe.ranking_weight, recipe.normalise, recipe.sampling, recipe.missing_gold) == (1e-9, "sum", "batch", "mask")
+        margins[name] = recipe.margin_max
     assert margins == {"arxiv": 8, "code": 2, "pg19": 4, "books3": 128}
 
 

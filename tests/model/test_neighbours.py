@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from model.masks import eligible_pairs
-from model.neighbours import chunk_pairs, dense_relevance, gather_pairs, gold_then_own, mix_by_chunk, own_neighbours
+from model.neighbours import chunk_pairs, dense_relevance, gather_pairs, gold_alone, gold_then_own, own_neighbours
 
 CHUNKS, STRIDE = 10, 2
 ELIGIBLE = eligible_pairs(CHUNKS, STRIDE)  # chunk 9: 0 .. 4, chunk 5: 0, chunk 3: none
@@ -44,17 +44,14 @@ def test_absent_candidates_touch_no_chunk() -> None:
     assert np.argwhere(np.asarray(relevance)).tolist() == [[0, 8, 3], [0, 9, 0]]
 
 
-def test_mixing_by_chunk() -> None:
-    gold, own = jnp.zeros((3, 1000, 1), int), jnp.ones((3, 1000, 1), int)
-    labelled = jnp.ones((3, 1000), bool).at[:, ::2].set(False)
-    key = jax.random.key(1)
-    mixed = mix_by_chunk(key, gold, own, 0.3, labelled)[..., 0]
-    assert jnp.all(mixed[:, ::2] == 1)
-    assert abs(float(jnp.mean(mixed[:, 1::2])) - 0.3) < 0.05
-    assert jnp.all(mix_by_chunk(key, gold, own, 0.0, labelled)[:, 1::2] == 0)
-    assert jnp.all(mix_by_chunk(key, gold, own, 1.0, labelled) == 1)
-    np.testing.assert_array_equal(mix_by_chunk(key, gold[:2], own[:2], 0.3, labelled[:2])[..., 0], mixed[:2])
-    assert not np.array_equal(mixed[0], mixed[1])
+def test_gold_alone_leaves_what_is_missing_empty() -> None:
+    relevance = jnp.zeros((1, CHUNKS, CHUNKS)).at[0, 9, jnp.array([4, 1, 3])].set(jnp.array([0.5, 2.0, 0.5]))
+    found = np.asarray(gold_alone(scores(), relevance, ELIGIBLE, 4))[0]
+    assert list(found[9]) == [1, 3, 4, -1]
+    assert np.all(found[:9] == -1)
+    filled = np.asarray(gold_then_own(scores(), relevance, ELIGIBLE, 4))[0]
+    np.testing.assert_array_equal(np.where(found == -1, filled, found), filled)
+    assert gold_alone(scores()[:, :2, :2], relevance[:, :2, :2], ELIGIBLE[:2, :2], 4).tolist() == [[[-1] * 4] * 2]
 
 
 def test_a_pair_is_a_chunk_and_its_continuation() -> None:

@@ -8,7 +8,7 @@ import rax
 
 from model.masks import eligible_pairs
 from model.neighbours import dense_relevance
-from model.ranking_loss import ranking_loss, recall_at
+from model.ranking_loss import as_sum, per_query, ranking_loss, recall_at
 
 CHUNKS, SLOTS, STRIDE = 12, 4, 2
 ELIGIBLE = eligible_pairs(CHUNKS, STRIDE)
@@ -16,7 +16,8 @@ ELIGIBLE = eligible_pairs(CHUNKS, STRIDE)
 
 @jax.jit
 def loss_of(scores, candidates, relevance, labelled, margin, eligible=ELIGIBLE):
-    return ranking_loss(scores, candidates, dense_relevance(candidates, relevance, eligible), eligible, labelled, margin)
+    total = ranking_loss(scores, candidates, dense_relevance(candidates, relevance, eligible), eligible, labelled, margin)
+    return per_query(total, labelled)
 
 
 def by_loops(scores, candidates, relevance, labelled, margin, eligible=ELIGIBLE) -> float:
@@ -81,6 +82,27 @@ def test_loss_and_gradient_are_those_of_rax(inputs, margin: float) -> None:
     assert theirs > 0
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     np.testing.assert_allclose(ours_gradient, gradient, atol=1e-6)
+
+
+def test_the_sum_is_the_mean_times_the_labelled_queries() -> None:
+    labelled = jnp.array([[True, False, True], [True, True, False]])
+    assert float(as_sum(jnp.array(6.0), labelled)) == 6.0
+    assert float(per_query(jnp.array(6.0), labelled)) == 6.0 / 4
+    assert float(per_query(jnp.array(0.0), jnp.zeros((2, 3), bool))) == 0.0
+
+
+def test_the_papers_alpha_belongs_to_the_sum(random_candidates) -> None:
+    """8 documents of 256 chunks, 20 candidates a query, half of them positive: 1e-9 of the sum is 2e-3 of the mean over pairs.
+
+    On the mean itself, the official code's, 1e-9 would leave W_Q and W_K gradients below the epsilon of the optimizer.
+    """
+    rng, eligible = np.random.default_rng(0), eligible_pairs(256, 16)
+    candidates = random_candidates(rng, 256, 20, 16)[None]
+    relevance = np.asarray(dense_relevance(candidates, rng.normal(0, 1, candidates.shape).astype(np.float32), eligible))[0]
+    allowed = np.asarray(eligible)
+    pairs = 8 * sum(np.sum(relevance[i][allowed[i]][:, None] > relevance[i][allowed[i]]) for i in range(256))
+    assert 1e-9 * pairs == pytest.approx(2.0e-3, rel=0.1)
+    assert 8 * np.sum((candidates >= 0).any(axis=-1)) == 1792, "so many labelled queries is what the sum has over our mean"
 
 
 def test_official_scores_with_standard_weights(official, official_eligible) -> None:

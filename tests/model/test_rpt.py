@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from model.language_model import Schedule
+from model.neighbours import gold_alone
 from model.parameters import Architecture, parameters_of
-from model.presets import SYSTEMS
+from model.presets import RELEVANCE, SYSTEMS, trained_as
+from model.ranking_loss import as_sum
+from model.rpt import RetrieverTraining
+from model.scheduled_sampling import draw_by_batch
 
 KEY = jax.random.key(7)
 SHIFTS_ALL_SCORES = "retriever.key_projection.bias"  # adds q_i . b to every score of query i, which moves no difference of two
@@ -90,6 +94,30 @@ def test_the_ranking_loss_is_a_mean_over_labelled_queries(losses_of, make_batch)
     assert float(twice["ranking"]) == pytest.approx(float(losses["ranking"]), rel=1e-5)
     assert float(losses["ranking"]) == pytest.approx(0.5 * float(metrics["ranking_loss"]))
     assert float(losses_of(batch._replace(labelled_BC=np.zeros_like(batch.labelled_BC)), schedule)[0]["ranking"]) == 0
+
+
+PAPERS_TRAINING = RetrieverTraining(as_sum, draw_by_batch, gold_alone)
+
+
+def test_training_as_the_paper_does(losses_of, make_batch, model, two_layers, quick_jit) -> None:
+    """The sum is the mean times the labelled queries; with gold alone, queries without positives read no neighbours."""
+    architecture = Architecture.of(trained_as(SYSTEMS["rpt_sem"], PAPERS_TRAINING).build, two_layers)
+    papers, schedule = architecture.model(parameters_of(model)), Schedule(4.0, 0.5, 0.0)
+    papers_losses_of = quick_jit(lambda batch: papers.train_losses(batch, schedule, KEY)[0])
+    batch = make_batch()
+    ours, theirs = losses_of(batch, schedule)[0], papers_losses_of(batch)
+    assert float(theirs["ranking"]) == pytest.approx(batch.labelled_BC.sum() * float(ours["ranking"]), rel=1e-5)
+    assert abs(float(theirs["lm"]) - float(ours["lm"])) > 1e-5
+    empty = jnp.full((*batch.labelled_BC.shape, two_layers.neighbours), -1)
+    read_nothing = quick_jit(lambda t: model.token_losses(model.decode(model.encode(t), empty), batch.targets_BL).mean())
+    no_gold = batch._replace(scores_BCS=np.full_like(batch.scores_BCS, -1.0))
+    assert float(papers_losses_of(no_gold)["lm"]) == pytest.approx(float(read_nothing(batch.tokens_BL)), abs=1e-6)
+    assert abs(float(losses_of(no_gold, schedule)[0]["lm"]) - float(read_nothing(batch.tokens_BL))) > 1e-5
+
+
+def test_only_systems_that_learn_to_retrieve_are_trained_otherwise() -> None:
+    assert trained_as(SYSTEMS["retro"], PAPERS_TRAINING) is SYSTEMS["retro"]
+    assert set(RELEVANCE) == {name for name, system in SYSTEMS.items() if system.retriever == "own"}
 
 
 def test_lexical_relevance_ignores_the_bm25_value(make_model, make_batch, two_layers, quick_jit) -> None:

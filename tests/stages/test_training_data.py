@@ -78,3 +78,22 @@ def test_supervision_of_other_sequences_is_refused(artifacts):
     commit(SUPERVISION, artifacts / "supervision")
     with pytest.raises(Failure, match="does not fit the sequences"):
         TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY)
+
+
+def test_short_sequences_can_be_left_out_and_are_counted(artifacts):
+    whole = TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY)
+    data = TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY, shortest=0.9)
+    assert (whole.left_out, data.left_out) == ((0, 0), (1, 9))
+    assert data.keys == whole.keys[:2]
+    assert {*data.rows(0, 8, 3).tolist()} == {0, 1}
+    for one, other in zip(data.batch(np.array([0, 1])), whole.batch(np.array([0, 1])), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert TrainingData(artifacts / "sequences", None, GEOMETRY, shortest=9 / 32).left_out == (0, 0)
+
+
+def test_no_sequence_is_long_enough(tmp_path):
+    table = SEQUENCES.table({"doc_id": ["d"], "first_chunk": [0], "token_ids": [np.arange(10, dtype=np.uint32)]}, sequence_tokens=32)
+    write_shard(SEQUENCES, table, tmp_path / "part-00000.parquet")
+    commit(SEQUENCES, tmp_path)
+    with pytest.raises(Failure, match="none of 1 sequences has 29 tokens or more"):
+        TrainingData(tmp_path, None, GEOMETRY, shortest=0.9)

@@ -22,7 +22,7 @@ from stages.interruption import Interruption
 from stages.messages import Messages
 from stages.parameters import Geometry
 from stages.training_data import TrainingData
-from stages.training_log import TrainingLog
+from stages.training_log import TrainingLog, Work
 from stages.training_loop import Plan, TrainingLoop
 from tests.stages.event_files import read_events
 
@@ -97,7 +97,7 @@ def session(place: Path, data: StopsAt, seconds: float = 1e9, steps: int = STEPS
     fresh = jax.device_put(fresh, jax.devices()[0])  # as a restored state is, or it would be compiled for twice
     with Checkpoints(place / "checkpoints", print) as checkpoints, Interruption() as interruption:
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
-        with TrainingLog("some-run", begin.step, plan.steps, 64, Messages(io.StringIO())) as log:
+        with TrainingLog("some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())) as log:
             loop = TrainingLoop(plan, begin, checkpoints, log)
             return loop.run(seconds, interruption), loop.history
 

@@ -1,0 +1,104 @@
+"""What training computes (paper appendix B): multiply-accumulates of each part of each system, as the parts are built here.
+
+Only matrix products count, which leaves out norms, softmax, rotary positions, dropout, the null keys, top-k, the pairs and sorts of the
+ranking loss, and the optimizer. An attention counts every key that is multiplied, also those that its mask then hides (Chowdhery et al.,
+arXiv 2204.02311, appendix B). d is the width, k the neighbours of a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from model.config import Shape
+from model.layers import FEED_FORWARD_FACTOR
+from model.neighbours import retrievable_pairs
+
+Macs = dict[str, float]
+"""Part of a model -> multiply-accumulates of one forward pass over one sequence."""
+
+
+def attention_macs(width: int, pairs: float, queries: float, keys: float, outputs: float) -> float:
+    """2 d (|K| |Q| + |K| d + |Q| d) of appendix B, for `pairs` = |K| |Q| in all groups of queries and keys together.
+
+    `queries` and `keys` are the rows that are projected, `outputs` those that are mixed: keys that serve two groups of queries are
+    projected once.
+    """
+    return width * (2 * pairs + width * (queries + 2 * keys + outputs))
+
+
+def decoder_macs(shape: Shape, tokens: int) -> Macs:
+    """Both decoders without cross-attention, and the output matrix: a layer has 2d (2W + 2d) + 8 d^2 a token, W the stride in tokens.
+
+    Appendix B prints 2d (W + 2d) + 8 d^2, with half of the window, and rounds that to 12 d^2; it leaves out the d V of the output.
+    """
+    attention = attention_macs(shape.width, tokens * 2 * shape.stride_tokens, tokens, tokens, tokens)
+    feed_forward = 2 * FEED_FORWARD_FACTOR * tokens * shape.width**2
+    output = tokens * shape.width * shape.vocabulary_size
+    return {"self-attention": shape.layers * attention, "feed-forward": shape.layers * feed_forward, "output": output}
+
+
+def fused_macs(shape: Shape, tokens: int) -> Macs:
+    """The decoders, chunked cross-attention, and the fusion of neighbours (RETRO and all that read neighbours as it does).
+
+    The first step of fusion, attention in a pair (j, j + 1), and the queries of the second are computed once a retrievable pair, the keys
+    and values of the query chunk once a chunk; appendix B has all of them once a neighbour. The gate is not in appendix B.
+    """
+    chunks = shape.chunks_of(tokens)
+    neighbours = chunks * shape.neighbours
+    in_neighbours, pairs = neighbours * 2 * shape.chunk_tokens, retrievable_pairs(chunks, shape.stride_chunks)
+    in_pairs = pairs * 2 * shape.chunk_tokens
+    cross = attention_macs(shape.width, tokens * shape.neighbours * 2 * shape.chunk_tokens, tokens, in_neighbours, tokens)
+    in_pair = attention_macs(shape.width, in_pairs * 2 * shape.chunk_tokens, in_pairs, in_pairs, in_pairs)
+    to_query_chunk = attention_macs(shape.width, in_neighbours * shape.chunk_tokens, in_pairs, tokens, in_neighbours)
+    gate_block = min(shape.gate_window, chunks) * shape.neighbours
+    gate = attention_macs(shape.width, neighbours * 2 * gate_block, neighbours, neighbours, neighbours) + neighbours * shape.width
+    fusion = {"pairs": in_pair, "query chunk": to_query_chunk, "gate": gate}
+    return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, **fusion}
+
+
+def rpt_macs(shape: Shape, tokens: int) -> Macs:
+    """What RETRO computes, and the retriever: attention in the chunk, W_Q and W_K once a chunk, and the scores of all pairs of chunks."""
+    chunks = shape.chunks_of(tokens)
+    encoder = attention_macs(shape.width, tokens * shape.chunk_tokens, tokens, tokens, tokens)
+    scores = 2 * chunks * shape.width**2 + chunks**2 * shape.width
+    return {**fused_macs(shape, tokens), "retriever": encoder + scores}
+
+
+MACS: dict[str, Callable[[Shape, int], Macs]] = {
+    "transformer_xl": decoder_macs,
+    "retro": fused_macs,
+    "random": fused_macs,
+    "rpt_lex": rpt_macs,
+    "rpt_sem": rpt_macs,
+}
+"""How each system of model/presets.py is counted."""
+
+
+def macs_per_token(system: str, shape: Shape, tokens: int) -> float:
+    """Multiply-accumulates a token of one forward pass over sequences of `tokens` tokens."""
+    return sum(MACS[system](shape, tokens).values()) / tokens
+
+
+def step_flops(system: str, shape: Shape, tokens: int, sequences: int) -> float:
+    """Operations of one update: 2 a multiply-accumulate, forward once and backward twice.
+
+    What `Shape.remat` and the blocks of the LM loss compute again is not counted: these are the operations of the model, by which a
+    utilisation is to be measured.
+    """
+    return 2 * 3 * sequences * tokens * macs_per_token(system, shape, tokens)
+
+
+def printed_cca_overhead(share: float, neighbours: int, block: int = 12) -> float:
+    """alpha (k/3 + 1/6) of appendix B: (4k + 2) d^2 in a share alpha of the layers, over `block` d^2 a layer.
+
+    At alpha = 5/12 and k = 2 this is 0.347. The 0.29 that the appendix states follows from 14 d^2 a layer.
+    """
+    return share * (4 * neighbours + 2) / block
+
+
+def printed_retriever_overhead(layers: int, neighbours: int, block: int = 12) -> float:
+    """(7k/6 + 1/2) / N of appendix B: retriever and fusion, (14k + 6) d^2 once, over N layers of `block` d^2.
+
+    At N = 12 and k = 2 this is 0.236, for a total of 1.583. The 1.49 that the appendix states follows from 14 d^2 a layer.
+    """
+    return (14 * neighbours + 6) / (block * layers)
