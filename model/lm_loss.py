@@ -12,16 +12,16 @@ BLOCK_LOGITS = 2**23  # 32 MB of float32
 
 
 def token_losses(final_BLD: HiddenStates, table_VD: EmbeddingTable, targets_BL: TokenIds, block: int | None = None) -> TokenLosses:
-    """-log softmax(h E^T)[target] in float32, nats. `block` tokens at a time, by default as many as make 2^23 logits.
+    """-log softmax(h E^T)[target] in float32, nats. At most `block` tokens at a time, by default as many as make 2^23 logits.
 
-    Of several blocks, none keeps its logits: the backward pass computes them again.
+    Of several blocks, none keeps its logits: the backward pass computes them again. The n blocks each take every n-th token, so that
+    devices which hold parts of a sequence work on every block together.
     """
-    width = final_BLD.shape[-1]
-    tokens = targets_BL.size
-    block = min(block or max(1, BLOCK_LOGITS // table_VD.shape[0]), tokens)
-    missing = -tokens % block
-    hidden = jnp.pad(final_BLD.reshape(tokens, width), ((0, missing), (0, 0))).reshape(-1, block, width)
-    targets = jnp.pad(targets_BL.reshape(tokens), (0, missing)).reshape(-1, block)
+    width, tokens = final_BLD.shape[-1], targets_BL.size
+    limit = min(block or max(1, BLOCK_LOGITS // table_VD.shape[0]), tokens)
+    size = next(size for size in range(limit, 0, -1) if tokens % size == 0)
+    hidden = final_BLD.reshape(size, -1, width).swapaxes(0, 1)
+    targets = targets_BL.reshape(size, -1).swapaxes(0, 1)
 
     def block_losses(hidden_TD: Array, targets_T: Array) -> Array:
         logits = jnp.matmul(hidden_TD, table_VD.astype(hidden_TD.dtype).T, preferred_element_type=jnp.float32)
@@ -31,7 +31,7 @@ def token_losses(final_BLD: HiddenStates, table_VD: EmbeddingTable, targets_BL: 
     if len(hidden) > 1:
         block_losses = jax.checkpoint(block_losses)
     losses = jax.lax.map(lambda pair: block_losses(*pair), (hidden, targets))
-    return losses.reshape(-1)[:tokens].reshape(targets_BL.shape)
+    return losses.swapaxes(0, 1).reshape(targets_BL.shape)
 
 
 def mean_loss(losses_BL: TokenLosses, mask_BL: TokenMask) -> Scalar:

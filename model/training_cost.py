@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from data_contracts.eligibility import first_query
 from model.config import Shape
 from model.layers import FEED_FORWARD_FACTOR
 from model.neighbours import retrievable_pairs
@@ -41,17 +42,20 @@ def fused_macs(shape: Shape, tokens: int) -> Macs:
     """The decoders, chunked cross-attention, and the fusion of neighbours (RETRO and all that read neighbours as it does).
 
     The first step of fusion, attention in a pair (j, j + 1), and the queries of the second are computed once a retrievable pair, the keys
-    and values of the query chunk once a chunk; appendix B has all of them once a neighbour. The gate is not in appendix B.
+    and values of the query chunk once a chunk; appendix B has all of them once a neighbour. The gate is not in appendix B. The first
+    chunks, which have nothing to retrieve, cost none of it.
     """
     chunks = shape.chunks_of(tokens)
-    neighbours = chunks * shape.neighbours
+    served = chunks - min(first_query(shape.stride_chunks), chunks - 1)
+    neighbours, tokens_served = served * shape.neighbours, served * shape.chunk_tokens
     in_neighbours, pairs = neighbours * 2 * shape.chunk_tokens, retrievable_pairs(chunks, shape.stride_chunks)
     in_pairs = pairs * 2 * shape.chunk_tokens
-    cross = attention_macs(shape.width, tokens * shape.neighbours * 2 * shape.chunk_tokens, tokens, in_neighbours, tokens)
+    cross = attention_macs(shape.width, 2 * neighbours * shape.chunk_tokens**2, tokens_served, in_neighbours, tokens_served)
     in_pair = attention_macs(shape.width, in_pairs * 2 * shape.chunk_tokens, in_pairs, in_pairs, in_pairs)
-    to_query_chunk = attention_macs(shape.width, in_neighbours * shape.chunk_tokens, in_pairs, tokens, in_neighbours)
-    gate_block = min(shape.gate_window, chunks) * shape.neighbours
-    gate = attention_macs(shape.width, neighbours * 2 * gate_block, neighbours, neighbours, neighbours) + neighbours * shape.width
+    to_query_chunk = attention_macs(shape.width, in_neighbours * shape.chunk_tokens, in_pairs, tokens_served, in_neighbours)
+    window = min(shape.gate_window, served)
+    gated = -(-served // window) * window * shape.neighbours
+    gate = attention_macs(shape.width, gated * 2 * window * shape.neighbours, gated, gated, gated) + neighbours * shape.width
     fusion = {"pairs": in_pair, "query chunk": to_query_chunk, "gate": gate}
     return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, **fusion}
 

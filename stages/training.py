@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
+from model.mesh import make_mesh, replicated
 from model.optimizer import make_optimizer
 from model.parameters_io import save_parameters
 from model.schedules import TrainingSchedule, learning_rate
@@ -38,11 +39,12 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     data = _data(context, None if system.supervision == "none" else context.run.input, geometry, training)
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     rate, seed = learning_rate(training.learning_rate, training.steps, training.warmup), context.run.seed
-    plan = Plan(context.run_name, data, schedule, np.asarray(rate(jnp.arange(training.steps))), training.batch, seed)
+    mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
+    plan = Plan(context.run_name, data, schedule, np.asarray(rate(jnp.arange(training.steps))), training.batch, seed, mesh)
     flops = step_flops(system.name, shape, geometry.sequence_tokens, training.batch)
-    work = Work(training.batch * geometry.sequence_tokens, flops, training_peak(jax.devices()[0].device_kind, training.dtype))
+    work = Work(training.batch * geometry.sequence_tokens, flops, _peak(mesh, training.dtype))
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
-        begin = _begin(checkpoints, init_train_state(system, shape, seed, make_optimizer(rate)))
+        begin = _begin(checkpoints, replicated(init_train_state(system, shape, seed, make_optimizer(rate)), mesh))
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {training.steps}")
         with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
@@ -64,6 +66,12 @@ def _data(context: Context, supervision: str | None, geometry: Geometry, trainin
         least = f"training.shortest_sequence, {training.shortest_sequence:g}"
         context.say.note(f"**{context.run_name}** leaves out {share}: they are shorter than {least}")
     return data
+
+
+def _peak(mesh: Mesh, dtype: str) -> float | None:
+    """Operations a second that all devices together could do at best, where that is published."""
+    peak = training_peak(mesh.devices.flat[0].device_kind, dtype)
+    return None if peak is None else peak * mesh.size
 
 
 def _begin(checkpoints: Checkpoints, fresh: TrainState) -> Restored:

@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from data_contracts.failure import Failure
 from model.language_model import Batch, Metrics, Schedule
+from model.mesh import sharded
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, train_step
 from stages.checkpoints import Checkpoints, Restored
@@ -25,7 +27,7 @@ from stages.training_log import TrainingLog
 
 
 class Plan(NamedTuple):
-    """Everything that is known of run `name` before it begins; `rates` are the learning rates of all steps."""
+    """Everything that is known of run `name` before it begins; `rates` are the learning rates of all steps, `mesh` what it runs on."""
 
     name: str
     data: TrainingData
@@ -33,6 +35,7 @@ class Plan(NamedTuple):
     rates: np.ndarray
     batch: int
     seed: int
+    mesh: Mesh
 
     @property
     def steps(self) -> int:
@@ -46,7 +49,7 @@ class Plan(NamedTuple):
     def inputs(self, step: int) -> tuple[Batch, Schedule, jax.Array]:
         """What a step is given beside the state."""
         key = jax.random.fold_in(jax.random.key(self.seed), step)
-        return self.data.batch(self.rows(step)), self.schedule.at(step, self.steps), key
+        return sharded(self.data.batch(self.rows(step)), self.mesh), self.schedule.at(step, self.steps), key
 
 
 class TrainingLoop:

@@ -63,7 +63,8 @@ def test_the_cost_of_the_papers_systems():
     """By hand in units of d^2 a token: 16 a layer (4 projections, 4 d of products, 8 of feed-forward), the output V / d."""
     base = macs_per_token("transformer_xl", PAPER_SHAPE, 16_384)
     assert base / 1024**2 == pytest.approx(12 * 16 + 50_277 / 1024)
-    cross = 5 * (2 + 4 * 2 + 2 * 256 / 1024)
+    served = 224 / 256  # of the chunks can retrieve something
+    cross = served * 5 * (2 + 4 * 2 + 2 * 256 / 1024)
     fusion = macs_per_token("retro", PAPER_SHAPE, 16_384) / 1024**2 - base / 1024**2 - cross
-    assert fusion == pytest.approx(15.8, abs=0.1)
-    assert macs_per_token("rpt_sem", PAPER_SHAPE, 16_384) / base == pytest.approx(1.30, abs=0.005)
+    assert fusion == pytest.approx(15.0, abs=0.1)
+    assert macs_per_token("rpt_sem", PAPER_SHAPE, 16_384) / base == pytest.approx(1.27, abs=0.005)

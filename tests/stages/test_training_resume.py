@@ -13,6 +13,7 @@ from data_contracts.contract import commit, write_shard
 from data_contracts.failure import Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from model.config import Shape
+from model.mesh import make_mesh, replicated
 from model.optimizer import make_optimizer
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
@@ -92,9 +93,9 @@ def place(tmp_path, monkeypatch) -> Path:
 
 def session(place: Path, data: StopsAt, seconds: float = 1e9, steps: int = STEPS, optimizer=OPTIMIZER) -> tuple[TrainState, list[dict]]:
     """One process's worth of training: from the newest checkpoint in `place` until it is stopped or done."""
-    plan = Plan("some-run", data, SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3)
-    fresh = init_train_state(SYSTEMS["rpt_sem"], SHAPE, 3, optimizer)
-    fresh = jax.device_put(fresh, jax.devices()[0])  # as a restored state is, or it would be compiled for twice
+    mesh = make_mesh(2, 4)
+    plan = Plan("some-run", data, SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3, mesh)
+    fresh = replicated(init_train_state(SYSTEMS["rpt_sem"], SHAPE, 3, optimizer), mesh)
     with Checkpoints(place / "checkpoints", print) as checkpoints, Interruption() as interruption:
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
         with TrainingLog("some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())) as log:

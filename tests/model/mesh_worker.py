@@ -1,0 +1,87 @@
+"""One process of a run on several devices, for test_mesh.py: losses and gradients of one batch, on one mesh after the other.
+
+Arguments: what to write, then meshes as DATAxSEQUENCE; with JAX_PROCESS and JAX_PORT in the environment it is one of two processes.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from model.config import Shape
+from model.language_model import Batch, Schedule
+from model.mesh import make_mesh, replicated, sharded
+from model.optimizer import make_optimizer
+from model.parameters import Parameters
+from model.presets import SYSTEMS
+from model.train_step import init_train_state
+
+SHAPE = Shape(
+    vocabulary_size=70,
+    width=16,
+    layers=2,
+    heads=2,
+    chunk_tokens=8,
+    stride_chunks=2,
+    cca_layers=(2,),
+    neighbours=2,
+    gate_window=5,
+    dropout=0.1,
+    zero_init_residuals=False,
+    dtype="float32",
+    remat=False,
+)
+CHUNKS, SLOTS = 32, 3
+SCHEDULE = Schedule(2.0, 0.5, 0.5)
+
+
+def make_batch(rows: int) -> Batch:
+    """Random text and labels; the last quarter of the last sequence is padding."""
+    rng = np.random.default_rng(rows)
+    length = CHUNKS * SHAPE.chunk_tokens
+    text = rng.integers(0, SHAPE.vocabulary_size, (rows, length + 1)).astype(np.int32)
+    mask = np.ones((rows, length), bool)
+    mask[-1, length * 3 // 4 :] = False
+    limit = np.maximum(2 * (np.arange(CHUNKS) // 2 - 1) - 1, 0)[None, :, None]
+    candidates = np.where(limit > SLOTS, (rng.integers(0, 50, (rows, CHUNKS, 1)) + np.arange(SLOTS)) % np.maximum(limit, 1), -1)
+    scores = rng.normal(0, SHAPE.chunk_tokens, candidates.shape).astype(np.float32)
+    return Batch(text[:, :-1], text[:, 1:], mask, candidates.astype(np.int32), scores, np.ones((rows, CHUNKS), bool))
+
+
+def measured(mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
+    """The total loss, every metric and every gradient; and what a device needs besides its arguments."""
+    state = init_train_state(SYSTEMS["rpt_sem"], SHAPE, 0, make_optimizer(1e-3))
+
+    def total(parameters: Parameters, batch: Batch, key: jax.Array):
+        losses, metrics = state.architecture.model(parameters).train_losses(batch, SCHEDULE, key)
+        return sum(losses.values()), metrics
+
+    parameters = {path: value if path.endswith("scale") else 3 * value for path, value in state.parameters.items()}
+    arguments = replicated(parameters, mesh), sharded(batch, mesh), jax.random.key(1)
+    compiled = jax.jit(jax.value_and_grad(total, has_aux=True)).lower(*arguments).compile()
+    (loss, metrics), gradients = compiled(*arguments)
+    found = {"loss": loss, **metrics, **{f"gradient.{path}": value for path, value in gradients.items()}}
+    memory = compiled.memory_analysis().temp_size_in_bytes
+    return {name: np.asarray(value) for name, value in found.items()} | {"memory": np.asarray(memory)}
+
+
+def main(target: Path, meshes: list[str]) -> None:
+    """Write an .npz a mesh, `target`/ROWS-DATAxSEQUENCE.npz."""
+    for name in meshes:
+        rows, data, sequence = map(int, name.replace("-", "x").split("x"))
+        devices = np.array(jax.devices()[: data * sequence])
+        mesh = make_mesh(rows, CHUNKS // SHAPE.stride_chunks, devices.tolist())
+        if mesh.devices.shape != (data, sequence):
+            raise SystemExit(f"{len(devices)} devices and {rows} sequences make the mesh {mesh.devices.shape}")
+        found = measured(mesh, make_batch(rows))
+        if jax.process_index() == 0:
+            np.savez(target / f"{name}.npz", **found)
+
+
+if __name__ == "__main__":
+    if "JAX_PORT" in os.environ:
+        jax.distributed.initialize(f"127.0.0.1:{os.environ['JAX_PORT']}", 2, int(os.environ["JAX_PROCESS"]))
+    main(Path(sys.argv[1]), sys.argv[2:])
