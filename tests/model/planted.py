@@ -16,7 +16,7 @@ from model.config import Shape
 from model.language_model import Batch
 
 MARK = 0  # the first token of every header and no other token
-PAIR = 2  # chunks
+PAIR = 2  # chunks: header and record
 REPEATS = 0.8  # chance that a pair repeats one, where there is one to repeat
 
 
