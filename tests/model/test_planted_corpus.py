@@ -1,0 +1,101 @@
+"""The whole mechanism learns: what self-attention cannot see is read from a neighbour, and the neighbour is found.
+
+Three systems are trained on planted documents from nothing and measured on the repeated records of documents with other records. A
+record is random, so a loss well below ln V can only be a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from model.config import Shape
+from model.language_model import LanguageModel, Schedule
+from model.optimizer import make_optimizer
+from model.presets import SYSTEMS
+from model.schedules import TrainingSchedule, learning_rate
+from model.train_step import init_train_state, train_step
+from tests.model.planted import Planted, planted_batch, planted_documents, wrong_neighbours
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+# Chunks of 8 tokens instead of 64: the work of a token is the same, and a head has to single out one of 16 positions, not of 128.
+SHAPE = Shape(
+    vocabulary_size=256,
+    width=64,
+    layers=2,
+    heads=2,
+    chunk_tokens=8,
+    stride_chunks=2,
+    cca_layers=(2,),
+    neighbours=1,
+    gate_window=16,
+    dropout=0.0,
+    zero_init_residuals=True,
+    dtype="float32",
+    remat=False,
+)
+SEED, HELD_OUT_SEED = 0, 1
+STEPS, DOCUMENTS, PAIRS, HELD_OUT_DOCUMENTS = 1200, 2, 32, 8
+OPTIMIZER = make_optimizer(learning_rate(1e-3, STEPS))
+SCHEDULE = TrainingSchedule(tau_max=2.0, alpha=1e-2, alpha_ramp=0.05, sampling_end=0.6)
+
+
+def trained(system: str, schedule: Callable[[int], Schedule]) -> LanguageModel:
+    """The model after `STEPS` steps, none of which sees a document twice."""
+    state = init_train_state(SYSTEMS[system], SHAPE, SEED, OPTIMIZER)
+    for step in range(STEPS):
+        planted = planted_documents(np.random.default_rng((SEED, step)), SHAPE, DOCUMENTS, PAIRS)
+        state, _ = train_step(state, planted_batch(planted, SHAPE), schedule(step), jax.random.key(step))
+    return state.model()
+
+
+@nnx.jit
+def token_losses(model: LanguageModel, text_BL1, neighbours_BCN):
+    return model.token_losses(model.decode(model.encode(text_BL1[:, :-1]), neighbours_BCN), text_BL1[:, 1:])
+
+
+def repeated_loss(model: LanguageModel, planted: Planted, neighbours_BCN: np.ndarray | None) -> float:
+    """Nats a token of the repeated records."""
+    losses = np.asarray(token_losses(model, planted.text_BL1, neighbours_BCN))
+    return float(losses[planted.repeated_positions(SHAPE.chunk_tokens)].mean())
+
+
+@pytest.fixture(scope="module")
+def held_out() -> Planted:
+    return planted_documents(np.random.default_rng(HELD_OUT_SEED), SHAPE, HELD_OUT_DOCUMENTS, PAIRS)
+
+
+@pytest.fixture(scope="module")
+def transformer_xl_loss(held_out) -> float:
+    return repeated_loss(trained("transformer_xl", lambda step: SCHEDULE.at(step, STEPS)), held_out, None)
+
+
+def test_transformer_xl_can_only_guess(transformer_xl_loss) -> None:
+    assert transformer_xl_loss == pytest.approx(np.log(SHAPE.vocabulary_size), rel=0.03)
+
+
+def test_true_neighbours_are_copied_and_wrong_ones_do_not_help(transformer_xl_loss, held_out) -> None:
+    model = trained("rpt_sem", lambda step: SCHEDULE.at(step, STEPS)._replace(own_probability=0.0))
+    wrong = wrong_neighbours(np.random.default_rng(HELD_OUT_SEED), held_out, SHAPE)
+    given = held_out.sources(), wrong
+    true_ratio, wrong_ratio = (repeated_loss(model, held_out, neighbours[..., None]) / transformer_xl_loss for neighbours in given)
+    assert true_ratio < 0.3, f"with true neighbours the loss is {true_ratio:.1%} of Transformer-XL's, must be below 30 %"
+    assert wrong_ratio > 0.8, f"with wrong neighbours the loss is {wrong_ratio:.1%} of Transformer-XL's, must be above 80 %"
+
+
+def test_rpt_sem_finds_what_it_copies(transformer_xl_loss, held_out) -> None:
+    model = trained("rpt_sem", lambda step: SCHEDULE.at(step, STEPS))
+    found = np.asarray(nnx.jit(lambda model, tokens: model.retrieve(model.encode(tokens)))(model, held_out.text_BL1[:, :-1]))
+    ratio, share = repeated_loss(model, held_out, found) / transformer_xl_loss, share_found(held_out, found)
+    assert ratio < 0.5, f"with its own neighbours the loss is {ratio:.1%} of Transformer-XL's, must be below 50 %; found: {share:.1%}"
+
+
+def share_found(planted: Planted, found_BCN: np.ndarray) -> float:
+    """Of the repeated headers, those with a true neighbour among the ones found."""
+    true = np.take_along_axis(planted.true_neighbours(), np.maximum(found_BCN, 0), axis=2) & (found_BCN >= 0)
+    return float(true.any(axis=-1)[planted.sources() >= 0].mean())
