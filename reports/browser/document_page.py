@@ -25,7 +25,7 @@ def render(shelf: Shelf, key: str, view: View) -> str:
     if view.c is not None and view.c < len(document.texts):
         view = replace(view, at=view.c // STRIP + 1)
     return shell.page(
-        shelf, source, heading(shelf, document, view), _strips(shelf, document, view), _queries(shelf, document, view), kind="document"
+        shelf.site, source, heading(shelf, document, view), _strips(shelf, document, view), _queries(shelf, document, view), kind="document"
     )
 
 

@@ -37,7 +37,7 @@ def render(shelf: Shelf, gains: Gains, key: str, chunk: int, view: View) -> str:
         why = "This chunk is no query: too little lies before it, or what follows it is not a full chunk of the same training sequence."
         content += [tag("p", why, class_="note"), _panel("Chunk", document, chunk)]
     source = document.place["source"] or document.place["doc_id"]
-    return shell.page(shelf, f"{chunk} · {source}", *content, kind="query")
+    return shell.page(shelf.site, f"{chunk} · {source}", *content, kind="query")
 
 
 def opened(shelf: Shelf, key: str, chunk: int) -> Document:
