@@ -19,6 +19,8 @@ from reports.explorer.site import site
 from reports.formats import number
 from reports.markup import Html, join, tag
 
+UNSCORED = "pointer"  # the class of the ink
+
 
 def render(library: Library, key: str, chunk: int, look: Look) -> str:
     """The page of one chunk; one whose target was not evaluated has its text alone.
@@ -63,14 +65,14 @@ def _ways(document: Document, chunk: int, gain: np.ndarray, look: Look) -> Html:
 def _map(document: Document, chunk: int, gain: np.ndarray, found: list[Neighbour], chosen: Neighbour | None, look: Look) -> Html:
     firsts = drawing.columns(len(document.texts))[:-1]
     links = [look.link(f"/d/{document.place['key']}/{first}") for first in firsts]
-    marks = [(one.chunk, drawing.step(one.s_t)) for one in found if one.taken]
-    marked = "neighbours that somebody takes, coloured by s_t"
+    marks = [(one.chunk, drawing.step(one.s_t) if one.s_t is not None else UNSCORED) for one in found if one.taken]
+    marked = "neighbours that somebody takes, coloured by s_t where that is known"
     return drawing.document_map(gain, links, marks, chosen.chunk if chosen else None, chunk, marked, lambda known: float(known.mean()))
 
 
 def _texts(library: Library, document: Document, chunk: int, chosen: Neighbour | None, rows: dict, compared: Comparison) -> Html:
     """The chunk and its target, and, where there is one, the chosen neighbour and its continuation beside them."""
-    panels, behind = [panel("Chunk", document.texts, chunk)], list[Html]()
+    panels, behind = [panel("Query", document.texts, chunk)], list[Html]()
     if rows:
         gains, pieces = target.token_gains(rows, compared), target.pieces_of(document, chunk + 1, library.pieces)
         body = join(target.render(document.texts[chunk + 1], pieces, gains))

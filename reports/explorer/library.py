@@ -127,11 +127,12 @@ class Library:
 
     def _read_rows(self, doc_id: str, chunk: int) -> dict[Reading, dict]:
         """What every run did in every setting for one chunk of a document, as rows of the contract; raises like `Run.rows`."""
-        return {
+        found = {
             Reading(run.name, row["setting"]): row
             for run in self.runs.values()
             for row in run.rows(doc_id, DETAILS, chunk).iter_rows(named=True)
         }
+        return {reading: found[reading] for reading in self.readings if reading in found}
 
 
 def _figures_of(row: dict) -> tuple[float | None, float | None, list[float | None]]:

@@ -51,7 +51,7 @@ def _systems(library: Library, look: Look, compared: Comparison) -> Html:
     """A row a run, a column a setting."""
     settings = [name for name in SETTINGS if any(Reading(run.name, name) in run.readings for run in library.runs.values())]
     heads = ["run", "system", "documents", "tokens", "bits a byte", *settings]
-    kinds = ["", "", *["n"] * (len(heads) - 2)]
+    kinds = ["", "", "n wide", "n wide", *["n"] * (len(heads) - 4)]
     titles = [None] * 5 + [SETTINGS[name] for name in settings]
     head = [
         tag("th", words, scope="col", class_=kind or None, title=title) for words, kind, title in zip(heads, kinds, titles, strict=True)
@@ -83,8 +83,8 @@ def _system(run: Run, settings: list[str], look: Look, compared: Comparison) -> 
         "tr",
         tag("th", tag("bdi", clipped(run.name, shell.NAME)), scope="row"),
         tag("td", tag("bdi", clipped(run.system, shell.NAME))),
-        tag("td", count(len(run.of(OWN))), class_="n"),
-        tag("td", count(run.total(OWN, "tokens")), class_="n"),
+        tag("td", count(len(run.of(OWN))), class_="n wide"),
+        tag("td", count(run.total(OWN, "tokens")), class_="n wide"),
         tag("td", number(bits, 3), class_="n"),
         *cells,
     )

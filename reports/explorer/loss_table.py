@@ -19,7 +19,10 @@ HEADS = (("reading", ""), ("neighbours read", ""), ("loss, nats", "n"), ("a toke
 def render(path: str, rows: Mapping[Reading, dict], look: Look, compared: Comparison) -> Html:
     """A row a reading; gains are over what is compared with, on the same tokens."""
     base = rows.get(compared.against)
-    gains = {reading: base["loss"] - row["loss"] if base and base["tokens"] == row["tokens"] else None for reading, row in rows.items()}
+    gains = {
+        reading: base["loss"] - row["loss"] if base and base is not row and base["tokens"] == row["tokens"] else None
+        for reading, row in rows.items()
+    }
     top = max([LEAST_TOP, *(abs(gain) for gain in gains.values() if gain is not None)])
     body = [_row(path, reading, row, gains[reading], top, look, compared) for reading, row in rows.items()]
     head = tag("tr", *(tag("th", words, scope="col", class_=kind or None) for words, kind in HEADS))

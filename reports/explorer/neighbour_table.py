@@ -57,7 +57,7 @@ def _row(document: Document, chunk: int, one: Neighbour, place: int, is_chosen: 
     )
     cells = [
         tag("th", choose, scope="row"),
-        tag("td", takers(one), class_="takers"),
+        tag("td", takers(one), class_="takers" if one.taken else "takers wide"),
         _figure("rank", NONE if one.rank is None else str(one.rank)),
         _figure("score", NONE if one.score is None else number(one.score, 2)),
         _figure("gate", NONE if one.gate is None else number(one.gate, 2)),
@@ -77,7 +77,7 @@ def takers(one: Neighbour) -> Html:
 
 
 def _figure(name: str, words: str) -> Html:
-    return tag("td", tag("span", f"{name} ", class_="unit"), words, class_="n")
+    return tag("td", tag("span", f"{name} ", class_="unit"), words, class_="n wide" if words == NONE else "n")
 
 
 def _worth(name: str, value: float | None, top: float) -> Html:

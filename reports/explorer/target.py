@@ -15,6 +15,7 @@ from reports.formats import number
 from reports.markup import Html, table, tag
 
 LONGEST = 1024  # tokens of a chunk
+SIGNS = str.maketrans({"\n": "⏎", "\t": "⇥"})  # so that a token of a table stays on its line
 
 
 def token_gains(rows: Mapping[Reading, dict], compared: Comparison) -> np.ndarray | None:
@@ -50,7 +51,7 @@ def render(text: str, pieces: list[str] | None, gains: np.ndarray | None) -> lis
 
 def token_table(pieces: list[str] | None, rows: Mapping[Reading, dict], compared: Comparison, gains: np.ndarray) -> Html:
     """Both losses of every counted token, and their difference."""
-    texts = [tag("code", piece) for piece in pieces or []] + [Html("")] * len(gains)
+    texts = [tag("code", piece.translate(SIGNS)) for piece in pieces or []] + [Html("")] * len(gains)
     losses = zip(rows[compared.show]["token_losses"], rows[compared.against]["token_losses"], gains, strict=True)
     body = [
         [str(place), texts[place], number(ours, 3), number(theirs, 3), drawing.score(float(gain), 3)]

@@ -78,24 +78,31 @@ def _labels(candidates: pa.Table) -> pa.Table:
 
 def evaluate(home: Path, run: str, system: str, settings: Sequence[str] = ("own",), skill: float = 0.0) -> Path:
     """An evaluation of every document of `home`, whose losses fall with `skill`, and an oracle beside it if that is among `settings`."""
-    chunks = open_artifact(CHUNKS, home / "chunks")
-    tables = [chunks.read(shard) for shard in chunks.shards]
+    chunks, labels = open_artifact(CHUNKS, home / "chunks"), open_artifact(LABELS, home / "labels").read_all()
+    tables, gold = [chunks.read(shard) for shard in chunks.shards], dict[tuple[str, int], list[int]]()
+    columns = (labels.column(name).to_pylist() for name in ("doc_id", "query_chunk", "target_score", "candidate_chunk"))
+    for doc_id, query, score, candidate in sorted(zip(*columns, strict=True), key=lambda row: -row[2]):
+        if score > 0:
+            gold.setdefault((doc_id, query), []).append(candidate)
     for name, wanted in (
         ("evaluations", [one for one in settings if one != "oracle"]),
         ("oracle", [one for one in settings if one == "oracle"]),
     ):
         if wanted:
-            write(EVALUATIONS, home / name / run, *(_evaluation(table, run, system, sorted(wanted), skill) for table in tables))
+            write(EVALUATIONS, home / name / run, *(_evaluation(table, run, system, sorted(wanted), skill, gold) for table in tables))
     return home / "evaluations" / run
 
 
-def _evaluation(chunks: pa.Table, run: str, system: str, settings: Sequence[str], skill: float) -> pa.Table:
+def _evaluation(chunks: pa.Table, run: str, system: str, settings: Sequence[str], skill: float, gold: dict) -> pa.Table:
     token_ids, splits = list_rows(chunks.column("token_ids")), chunks.column("split")
     columns: dict[str, list] = {name: [] for name in EVALUATIONS.schema.names}
     for doc_id, begin, end in document_runs(chunks.column("doc_id")):
         lengths = [len(ids) for ids in token_ids[begin:end]]
         for setting in settings:
             for row in _rows(doc_id, lengths, run, setting, skill):
+                if setting == "oracle":
+                    row["retrieved"] = gold.get((doc_id, row["chunk"]), [])[:2]
+                    row["gates"] = [1.0] * len(row["retrieved"])
                 for name, value in {**row, "doc_id": doc_id, "split": splits[begin].as_py(), "system": system, "setting": setting}.items():
                     columns[name].append(value)
     return EVALUATIONS.table(columns, stride_chunks=STRIDE)
