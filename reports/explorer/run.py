@@ -101,6 +101,8 @@ def _evaluated(corpus: Path) -> Iterator[Path]:
 def _opened(directory: Path, cache: Path, progress: Progress) -> Run:
     artifact = open_artifact(EVALUATIONS, directory)
     parts = [run_index(artifact, cache, progress)]
+    if OWN not in parts[0]["setting"]:
+        raise EVALUATIONS.violated(str(directory), f"it has no row of setting {OWN!r}")
     oracle = directory.parent.with_name("oracle") / directory.name
     if (oracle / "manifest.json").exists():
         parts.append(run_index(open_artifact(EVALUATIONS, oracle), cache, progress))

@@ -60,4 +60,5 @@ def help_page(library: Library) -> str:
     for run in library.runs.values():
         places = [("directory", directory) for directory in run.index["directory"].unique(maintain_order=True)]
         origins += [tag("h3", tag("bdi", clipped(run.name, shell.NAME))), shell.fact_list([("system", run.system), *places])]
-    return shell.help_page(site(library), TERMS, settings, tag("section", tag("h2", "Evaluations"), *origins))
+    more = tag("p", "What a training step read is shown by ", tag("code", "./rpt batch RUN --step N"), ".")
+    return shell.help_page(site(library), TERMS, settings, tag("section", tag("h2", "Evaluations"), *origins, more))

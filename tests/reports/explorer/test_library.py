@@ -146,3 +146,11 @@ def test_evaluations_of_other_chunks_are_refused(corpus, tmp_path):
     library = Library(tmp_path / "x", tmp_path, None)
     with pytest.raises(Failure, match="was cut into other chunks since"):
         library.document(library.documents["key"][0])
+
+
+def test_an_evaluation_without_its_headline_is_refused(corpus, tmp_path):
+    for name in ("documents", "chunks", "labels"):
+        shutil.copytree(corpus / name, tmp_path / "x" / name)
+    evaluate(tmp_path / "x", "odd", "rpt_sem", ("none",), skill=0.5)
+    with pytest.raises(Failure, match="no row of setting 'own'"):
+        Library(tmp_path / "x", tmp_path, None)
