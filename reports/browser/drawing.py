@@ -84,15 +84,6 @@ def document_map(
         pooled: one value for the chunks of a column.
     """
     count = len(values)
-    bounds = columns(count)
-    width = MAP_WIDTH / (len(bounds) - 1)
-    cells = []
-    for place, (begin, end) in enumerate(itertools.pairwise(bounds)):
-        known = values[begin:end][np.isfinite(values[begin:end])]
-        kind = step(float(pooled(known)) if len(known) else None)
-        cell = tag("rect", x=round(place * width, 2), y=10, width=round(width + 0.05, 2), height=16, class_=f"fill {kind}")
-        address = links[place]
-        cells.append(tag("a", cell, href=address, tabindex=-1) if address else cell)
 
     def place_of(chunk: int) -> float:
         return round((chunk + 0.5) / count * MAP_WIDTH, 1)
@@ -107,7 +98,7 @@ def document_map(
     return tag(
         "svg",
         tag("title", words),
-        *cells,
+        *_columns(values, links, pooled),
         *ticks,
         pointer,
         viewBox=f"0 0 {MAP_WIDTH:g} 40",
@@ -115,6 +106,19 @@ def document_map(
         preserveAspectRatio="none",
         role="img",
     )
+
+
+def _columns(values: np.ndarray, links: Sequence[str | None], pooled: Callable[[np.ndarray], float]) -> list[Html]:
+    bounds = columns(len(values))
+    width = MAP_WIDTH / (len(bounds) - 1)
+    cells = []
+    for place, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        known = values[begin:end][np.isfinite(values[begin:end])]
+        kind = step(float(pooled(known)) if len(known) else None)
+        cell = tag("rect", x=round(place * width, 2), y=10, width=round(width + 0.05, 2), height=16, class_=f"fill {kind}")
+        address = links[place]
+        cells.append(tag("a", cell, href=address, tabindex=-1) if address else cell)
+    return cells
 
 
 def columns(count: int) -> list[int]:
