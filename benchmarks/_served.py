@@ -1,4 +1,4 @@
-"""The label browser in a process of its own, as a user has it."""
+"""A browser of pages in a process of its own, as a user has it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import multiprocessing
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -16,16 +16,21 @@ from flows.label_browser import browse
 PATIENCE = 60.0
 
 
+def served(sets: Sequence[Path], index: Path) -> AbstractContextManager[str]:
+    """The address of a browser of label sets, whose index is kept in `index`."""
+    return serving(browse, [str(place) for place in sets], index=index)
+
+
 @contextmanager
-def served(sets: Sequence[Path], index: Path) -> Iterator[str]:
-    """The address of a browser of label sets, whose index is kept in `index`.
+def serving(browse: Callable[..., int], what: object, index: Path) -> Iterator[str]:
+    """The address of what `browse(what, port, open_page, index)` serves.
 
     Raises:
         OSError: if it ends or does not answer in time.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = multiprocessing.get_context("spawn").Process(target=browse, args=([str(place) for place in sets], port, False, index))
+    process = multiprocessing.get_context("spawn").Process(target=browse, args=(what, port, False, index))
     process.start()
     try:
         address = f"http://127.0.0.1:{port}"

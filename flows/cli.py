@@ -199,6 +199,28 @@ def batch(
     return Exit.DONE
 
 
+@app.command(usage="Usage: rpt explore [CORPUS] [OPTIONS]")
+def explore(
+    corpus: Annotated[str | None, Parameter(help="a corpus, or a directory with its artifacts; none means the only evaluated one")] = None,
+    /,
+    *,
+    port: Annotated[int, Parameter(help="of 127.0.0.1; 0 is a free one")] = 0,
+    open_: Annotated[bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")] = False,
+    json_: Json = False,
+) -> int:
+    """Serve pages on what evaluated systems retrieved and what it did to the loss, until Ctrl-C; with --json only print their figures.
+
+    What a training step read is shown by `./rpt batch`. Examples: `./rpt explore`; `./rpt explore demo --port 8080`; `./rpt explore --json`
+    """
+    from flows.explorer import explore as serve_pages
+    from flows.explorer import systems
+
+    if json_:
+        _out(json.dumps(systems(corpus)))
+        return Exit.DONE
+    return serve_pages(corpus, port, open_)
+
+
 ledger = App(name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice.")
 app.command(ledger)
 app.command(labels)

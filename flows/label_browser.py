@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import socket
-import sys
-import time
-import webbrowser
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -16,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import uvicorn
 from tokenizers import Tokenizer
 
 from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
 from flows.label_versions import INDEX, locate
+from flows.page_server import Progress, serve
 from flows.workspace import child_environment
 from reports.browser import share_page
 from reports.browser.movers_page import compared
@@ -34,7 +28,6 @@ if TYPE_CHECKING:
     from stages.token_gains import TokenGains
 
 MOVERS = 50
-SILENCE = 1.0  # seconds after which opening labels says what it is doing
 
 
 class LazyReferenceLM:
@@ -71,22 +64,6 @@ class LazyReferenceLM:
         return self._token_gains.gains(chunks, query, candidates)
 
 
-class _Progress:
-    """Says which index is being made, if that takes long; on a terminal, how far it is."""
-
-    def __init__(self, name: str):
-        self._name, self._began, self._said = name, time.monotonic(), False
-
-    def __call__(self, done: int, total: int) -> None:
-        late, terminal = time.monotonic() - self._began > SILENCE, sys.stderr.isatty()
-        if terminal and late:
-            sys.stderr.write(f"\rindexing {self._name}: {done}/{total} files" + ("\n" if done == total else ""))
-        elif late and not self._said:
-            sys.stderr.write(f"indexing {self._name}, {total} files, once\n")
-        self._said = self._said or late
-        sys.stderr.flush()
-
-
 def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Path = INDEX) -> int:
     """Serve one version of labels, or two to compare, until SIGINT or SIGTERM. Their indices are kept in `index`.
 
@@ -95,30 +72,9 @@ def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Pa
     """
     directories = [locate(version) for version in versions]
     names = [version or directory.parent.name for version, directory in zip(versions, directories, strict=True)]
-    sets = [open_label_set(directory, index, _Progress(name)) for directory, name in zip(directories, names, strict=True)]
+    sets = [open_label_set(directory, index, Progress(name)) for directory, name in zip(directories, names, strict=True)]
     shelf = Shelf(sets, names, [_reference_lm(labels) for labels in sets])
-    sock = _listen(port)
-    address = f"http://127.0.0.1:{sock.getsockname()[1]}/"
-    server = uvicorn.Server(
-        uvicorn.Config(
-            browser(shelf, sock.getsockname()[1], _comparison(sets)),
-            lifespan="off",
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.stdout.write(f"{address}\nstop with Ctrl-C\n")
-    sys.stdout.flush()
-    if open_page:
-        webbrowser.open(address)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run([sock])
-    sys.stdout.flush()
-    os._exit(Exit.DONE)  # not held up by a score or a comparison that a thread is still computing
+    return serve(lambda own_port: browser(shelf, own_port, _comparison(sets)), port, open_page)
 
 
 def share(version: str | None, path: Path, documents: int, force: bool) -> int:
@@ -132,7 +88,7 @@ def share(version: str | None, path: Path, documents: int, force: bool) -> int:
         raise Failure(f"{str(path)!r} exists", "it would be overwritten", "add --force, or choose another name", Exit.USAGE)
     directory = locate(version)
     name = version or directory.parent.name
-    page, shown = share_page.render(Shelf([open_label_set(directory, INDEX, _Progress(name))], [name], [None]), documents)
+    page, shown = share_page.render(Shelf([open_label_set(directory, INDEX, Progress(name))], [name], [None]), documents)
     try:
         write_atomically(path, page.encode())
     except OSError as error:
@@ -149,12 +105,3 @@ def _comparison(sets: Sequence[LabelSet]) -> Future[dict[str, Any]] | None:
     if len(sets) == 1:
         return None
     return ThreadPoolExecutor(1).submit(compared, sets[0], sets[1], MOVERS)
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except (OSError, OverflowError) as error:
-        raise Failure(
-            f"port {port} of 127.0.0.1", str(error), "give another with --port, or none for a free one", Exit.ENVIRONMENT
-        ) from error

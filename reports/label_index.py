@@ -25,10 +25,10 @@ def make_index(labels: Artifact, chunks: Artifact, documents: Artifact, progress
     parts, queries, before = list[pl.DataFrame](), list[pl.DataFrame](), 0
     for done, shard in enumerate(labels.shards):
         progress(done, len(labels.shards))
-        rows = _columns(labels, shard, ["doc_id", "split", "query_chunk", "rank", "target_score"])
+        rows = verified_columns(labels, shard, ["doc_id", "split", "query_chunk", "rank", "target_score"])
         if not rows.is_empty():
             best = best_candidates(rows)
-            parts.append(_of_shard(rows, best, _columns(chunks, shard, ["doc_id"]), shard))
+            parts.append(_of_shard(rows, best, verified_columns(chunks, shard, ["doc_id"]), shard))
             place = parts[-1].select("doc_id").with_row_index("document", before)
             queries.append(best.join(place, on="doc_id", how="left", maintain_order="left").drop("doc_id"))
             before += len(place)
@@ -37,7 +37,7 @@ def make_index(labels: Artifact, chunks: Artifact, documents: Artifact, progress
     index = pl.concat(parts)
     if index["chunk_begin"].has_nulls():
         raise LABELS.violated(str(labels.directory), f"{chunks.directory} lacks a document that has labels")
-    sources = pl.concat([_columns(documents, shard, ["doc_id", "source"]) for shard in documents.shards])
+    sources = pl.concat([verified_columns(documents, shard, ["doc_id", "source"]) for shard in documents.shards])
     progress(len(labels.shards), len(labels.shards))
     return index.join(sources, on="doc_id", how="left", maintain_order="left").with_columns(pl.col("source").fill_null("")), queries
 
@@ -51,7 +51,12 @@ def best_candidates(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _columns(artifact: Artifact, shard: str, names: list[str]) -> pl.DataFrame:
+def verified_columns(artifact: Artifact, shard: str, names: list[str]) -> pl.DataFrame:
+    """Some columns of a shard whose bytes are those that the manifest promises.
+
+    Raises:
+        Failure: (exit code 3) if they are not.
+    """
     path = artifact.directory / shard
     if shard not in artifact.shards or not path.exists() or sha256(path) != artifact.shards[shard]["sha256"]:
         raise artifact.contract.violated(str(path), "it is missing, or not what the manifest says")

@@ -118,12 +118,12 @@ def open_label_set(directory: Path, cache: Path, progress: Progress = lambda don
     documents = open_artifact(DOCUMENTS, directory.with_name("documents"))
     digest = hashlib.sha256(f"{INDEX_VERSION} {labels.digest} {chunks.digest} {documents.digest}".encode()).hexdigest()[:32]
     kept = cache / f"{digest}.parquet"
-    index = _read(kept)
+    index = read_index(kept)
     if index is None:
         cache.mkdir(parents=True, exist_ok=True)
         index, queries = make_index(labels, chunks, documents, progress)
-        write_atomically(_queries_beside(kept), _parquet(queries))
-        write_atomically(kept, _parquet([index]))
+        write_atomically(_queries_beside(kept), as_parquet(queries))
+        write_atomically(kept, as_parquet([index]))
     return LabelSet(
         directory,
         labels.digest,
@@ -136,7 +136,7 @@ def open_label_set(directory: Path, cache: Path, progress: Progress = lambda don
     )
 
 
-def _read(index: Path) -> pl.DataFrame | None:
+def read_index(index: Path) -> pl.DataFrame | None:
     """An index that was kept, or None if there is none that is intact."""
     try:
         with pq.ParquetFile(index, page_checksum_verification=True) as file:
@@ -149,7 +149,7 @@ def _queries_beside(index: Path) -> Path:
     return index.with_name(f"{index.stem}.queries.parquet")
 
 
-def _parquet(parts: list[pl.DataFrame]) -> bytes:
+def as_parquet(parts: list[pl.DataFrame]) -> bytes:
     """The parts as one file, each a row group of its own."""
     tables = [part.to_arrow() for part in parts]
     with pa.BufferOutputStream() as sink:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from data_contracts.documents import SPLITS
@@ -53,14 +54,16 @@ def refused(name: str, text: str, cause: str) -> Failure:
     return Failure(f"{name} is {text[:80]!r}", cause, "correct the address, or start from the list of documents", Exit.USAGE)
 
 
-def _text(params: Mapping[str, str], name: str) -> str:
+def text_of(params: Mapping[str, str], name: str) -> str:
+    """A text of a query string; raises like `whole` if it is too long."""
     value = params.get(name, "")
     if len(value) > LONGEST:
         raise refused(name, value, f"it has {len(value):,} characters; at most {LONGEST} are searched for")
     return value
 
 
-def _one_of(params: Mapping[str, str], name: str, known: Mapping[str, str] | tuple[str, ...]) -> str:
+def one_of(params: Mapping[str, str], name: str, known: Mapping[str, str] | tuple[str, ...]) -> str:
+    """One of the words that are known, or nothing; raises like `whole`."""
     value = params.get(name, "")
     if value and value not in known:
         raise refused(name, value, f"one of {', '.join(filter(None, known))} is expected")
@@ -68,14 +71,12 @@ def _one_of(params: Mapping[str, str], name: str, known: Mapping[str, str] | tup
 
 
 @dataclass(frozen=True)
-class View:
-    """How documents are listed, and how a query is shown. Fields are named as in addresses.
+class State:
+    """How documents are listed, which every browser has. Fields are named as in addresses; `c` of a subclass is a chunk.
 
     Attributes:
         find: text in the source or the id; split: one split or all; sort: a column of the list, with `-` the highest first.
         page: of the list, from 1; at: the page of a document's strip of chunks, from 1.
-        by: order of candidates, a key of `ORDERS`; c: the chosen candidate's chunk, or the marked chunk of a document; gains: "show" has
-            the script ask for the gains of tokens, "wait" has the page wait for them; full: "1" for whole texts of all candidates.
     """
 
     find: str = ""
@@ -83,40 +84,62 @@ class View:
     sort: str = ""
     page: int = 1
     at: int = 1
+
+    NOT_LISTED: ClassVar[dict[str, str]] = {}
+
+    def link(self, path: str, **changes: str | int | None) -> str:
+        """`path` in this state with some of it changed; what a change leaves behind (a page, a chosen chunk) is dropped."""
+        kept = replace(self, **{"page": 1, "at": 1, "c": None, **changes})  # type: ignore[arg-type]
+        default = type(self)()
+        state = {field.name: getattr(kept, field.name) for field in fields(self)}
+        return link(path, **{name: value for name, value in state.items() if value != getattr(default, name)})
+
+    def listed(self, path: str = "/", **changes: str | int | None) -> str:
+        """`path` in the state of the list alone."""
+        return self.link(path, **{**self.NOT_LISTED, **changes})
+
+
+def listing(params: Mapping[str, str], sorts: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of `State` from a query string; `sorts` are the columns of the list.
+
+    Raises:
+        Failure: (exit code 2) if a value is not one of those that are known.
+    """
+    return {
+        "find": text_of(params, "find"),
+        "split": one_of(params, "split", SPLITS),
+        "sort": one_of(params, "sort", (*sorts, *(f"-{name}" for name in sorts))),
+        "page": whole(params.get("page") or "1", "page", 1),
+        "at": whole(params.get("at") or "1", "at", 1),
+    }
+
+
+@dataclass(frozen=True)
+class View(State):
+    """How documents are listed, and how a query is shown.
+
+    Attributes:
+        by: order of candidates, a key of `ORDERS`; c: the chosen candidate's chunk, or the marked chunk of a document; gains: "show" has
+            the script ask for the gains of tokens, "wait" has the page wait for them; full: "1" for whole texts of all candidates.
+    """
+
     by: str = ""
     c: int | None = None
     gains: str = ""
     full: str = ""
 
+    NOT_LISTED: ClassVar[dict[str, str]] = {"by": "", "gains": "", "full": ""}
+
     @classmethod
     def of(cls, params: Mapping[str, str]) -> View:
-        """From a query string; parameters that no view has are passed over.
-
-        Raises:
-            Failure: (exit code 2) if a value is not one of those that are known.
-        """
+        """From a query string; parameters that no view has are passed over. Raises like `listing`."""
         return cls(
-            find=_text(params, "find"),
-            split=_one_of(params, "split", SPLITS),
-            sort=_one_of(params, "sort", (*SORTS, *(f"-{name}" for name in SORTS))),
-            page=whole(params.get("page") or "1", "page", 1),
-            at=whole(params.get("at") or "1", "at", 1),
-            by=_one_of(params, "by", ORDERS),
+            **listing(params, SORTS),
+            by=one_of(params, "by", ORDERS),
             c=whole(params["c"], "c") if params.get("c") else None,
-            gains=_one_of(params, "gains", ("show", "wait")),
-            full=_one_of(params, "full", ("1",)),
+            gains=one_of(params, "gains", ("show", "wait")),
+            full=one_of(params, "full", ("1",)),
         )
-
-    def link(self, path: str, **changes: str | int | None) -> str:
-        """`path` in this state with some of it changed; what a change leaves behind (a page, a chosen candidate) is dropped."""
-        kept = replace(self, **{"page": 1, "at": 1, "c": None, **changes})  # type: ignore[arg-type]
-        default = View()
-        state = {field.name: getattr(kept, field.name) for field in fields(View)}
-        return link(path, **{name: value for name, value in state.items() if value != getattr(default, name)})
-
-    def listed(self, path: str = "/", **changes: str | int | None) -> str:
-        """`path` in the state of the list alone."""
-        return self.link(path, **{"by": "", "gains": "", "full": "", **changes})
 
 
 @dataclass(frozen=True)
@@ -141,14 +164,14 @@ class Question:
 
     @classmethod
     def of(cls, params: Mapping[str, str]) -> Question:
-        """From a query string; raises like `View.of`."""
+        """From a query string; raises like `listing`."""
         return cls(
-            q=_text(params, "q"),
-            source=_text(params, "source"),
-            split=_one_of(params, "split", SPLITS),
-            sign=_one_of(params, "sign", SIGNS),
+            q=text_of(params, "q"),
+            source=text_of(params, "source"),
+            split=one_of(params, "split", SPLITS),
+            sign=one_of(params, "sign", SIGNS),
             moved=whole(params.get("moved") or "0", "moved"),
-            order=_one_of(params, "order", FOUND_ORDERS),
+            order=one_of(params, "order", FOUND_ORDERS),
             shard=whole(params.get("shard") or "0", "shard"),
             row=whole(params.get("row") or "0", "row"),
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from reports.browser import drawing, shell
-from reports.browser.address import View
+from reports.browser.address import State, View
 from reports.browser.document import Document
 from reports.browser.shelf import Shelf
 from reports.formats import count, percent
@@ -25,7 +25,7 @@ def render(shelf: Shelf, key: str, view: View) -> str:
     if view.c is not None and view.c < len(document.texts):
         view = replace(view, at=view.c // STRIP + 1)
     return shell.page(
-        shelf, source, heading(shelf, document, view), _strips(shelf, document, view), _queries(shelf, document, view), kind="document"
+        shelf.site, source, heading(shelf, document, view), _strips(shelf, document, view), _queries(shelf, document, view), kind="document"
     )
 
 
@@ -35,14 +35,14 @@ def heading(shelf: Shelf, document: Document, view: View, chunk: int | None = No
     name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
     before, after = shelf.beside(key, view)
     shelf.expect(after)
-    ways = [
-        way("← previous document", before and view.link(f"/d/{before}"), "p"),
-        way("next document →", after and view.link(f"/d/{after}"), "n"),
-    ]
     title = tag("h1", name if chunk is None else tag("a", name, href=view.link(f"/d/{key}", c=chunk), data_key="d"))
-    return tag(
-        "div", tag("div", title, tag("p", facts_of(document), class_="about")), tag("nav", *ways, aria_label="Documents"), class_="heading"
-    )
+    return titled(title, facts_of(document), before and view.link(f"/d/{before}"), after and view.link(f"/d/{after}"))
+
+
+def titled(title: Html, facts: Html, before: str | None, after: str | None) -> Html:
+    """A document's title over its facts, beside the ways to the documents before and after it."""
+    ways = [way("← previous document", before, "p"), way("next document →", after, "n")]
+    return tag("div", tag("div", title, tag("p", facts, class_="about")), tag("nav", *ways, aria_label="Documents"), class_="heading")
 
 
 def facts_of(document: Document) -> Html:
@@ -80,15 +80,19 @@ def _strips(shelf: Shelf, document: Document, view: View) -> Html:
         addresses = [f"{path}/{chunk}{'?' if state else ''}{state}" for chunk in range(begin, end)]
         cells = [_cell(document, number, chunk, address, begin, view.c) for chunk, address in enumerate(addresses, begin)]
         strips.append(tag("nav", *cells, class_="strip", aria_label=f"Chunks {begin} to {end - 1}"))
-    ways = []
-    if pages > 1:
-        address = f"/d/{document.place['key']}"
-        before = [tag("a", "← earlier", href=view.link(address, at=page - 1))] if page > 1 else []
-        after = [tag("a", "later →", href=view.link(address, at=page + 1))] if page < pages else []
-        words = tag("span", f"chunks {begin:,} to {end - 1:,} of {len(document.texts):,}")
-        ways = [tag("nav", *before, words, *after, class_="pages", aria_label="Parts of the document")]
-    legend = drawing.legend(drawing.SCORE_STEPS, "best s_t of a chunk's candidates, nats", unlabelled=True)
-    return tag("section", tag("h2", "Chunks"), *strips, legend, *ways)
+    legend = drawing.legend(drawing.SCORE_STEPS, "best s_t of a chunk's candidates, nats", unlabelled="no query")
+    return tag("section", tag("h2", "Chunks"), *strips, legend, strip_ways(view, f"/d/{document.place['key']}", page, len(document.texts)))
+
+
+def strip_ways(state: State, address: str, page: int, chunks: int) -> Html:
+    """The ways to the parts of a long document before and after the one on this page, from 1."""
+    pages, begin = -(-chunks // STRIP), (page - 1) * STRIP
+    if pages == 1:
+        return Html("")
+    before = [tag("a", "← earlier", href=state.link(address, at=page - 1))] if page > 1 else []
+    after = [tag("a", "later →", href=state.link(address, at=page + 1))] if page < pages else []
+    words = tag("span", f"chunks {begin:,} to {min(begin + STRIP, chunks) - 1:,} of {chunks:,}")
+    return tag("nav", *before, words, *after, class_="pages", aria_label="Parts of the document")
 
 
 def _cell(document: Document, number: int, chunk: int, address: str, first: int, here: int | None) -> Html:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,14 +31,14 @@ def score(value: float | None, digits: int = 2) -> str:
     return number(value, digits, signed=True)
 
 
-def legend(steps: tuple[float, float, float], words: str, *, unlabelled: bool = False) -> Html:
-    """What the colours mean."""
+def legend(steps: tuple[float, float, float], words: str, *, unlabelled: str = "") -> Html:
+    """What the colours mean; `unlabelled` is what that of chunks without a value means, if there can be such."""
     low, middle, high = (f"{limit:g}" for limit in steps)
     minus = "\N{MINUS SIGN}"
     names = (f"≤ {minus}{high}", f"{minus}{middle}", f"{minus}{low}", f"within ±{low}", f"+{low}", f"+{middle}", f"≥ +{high}")
     shown = [tag("li", tag("i", class_=f"cell {kind}"), name) for kind, name in zip(CLASSES, names, strict=True)]
     if unlabelled:
-        shown.append(tag("li", tag("i", class_=f"cell {UNLABELLED}"), "no query"))
+        shown.append(tag("li", tag("i", class_=f"cell {UNLABELLED}"), unlabelled))
     return tag("div", tag("span", words, class_="words"), tag("ul", *shown), class_="legend")
 
 
@@ -65,24 +65,25 @@ def bar(value: float | None, top: float) -> Html:
     return tag("svg", shape, axis, viewBox="0 0 60 12", class_="bar", aria_hidden="true")
 
 
-def document_map(best: np.ndarray, links: Sequence[str | None], marks: Sequence[tuple[int, str]], chosen: int | None, here: int) -> Html:
-    """A document from left to right: its best s_t above, below where `marks` (chunk, class) lie, a pointer at chunk `here`.
+def document_map(
+    values: np.ndarray,
+    links: Sequence[str | None],
+    marks: Sequence[tuple[int, str]],
+    chosen: int | None,
+    here: int,
+    marked: str = "its candidates",
+    pooled: Callable[[np.ndarray], float] = np.max,
+) -> Html:
+    """A document from left to right: the values of its chunks above, below where `marks` (chunk, class) lie, a pointer at chunk `here`.
 
     Args:
-        best: of each chunk, nan for those that are no query.
+        values: of each chunk, nats; nan for those that have none.
         links: the address for each of the columns that `columns` gives.
         chosen: the chunk of the mark that is drawn larger.
+        marked: what the marks are.
+        pooled: one value for the chunks of a column.
     """
-    count = len(best)
-    bounds = columns(count)
-    width = MAP_WIDTH / (len(bounds) - 1)
-    cells = []
-    for place, (begin, end) in enumerate(itertools.pairwise(bounds)):
-        known = best[begin:end][np.isfinite(best[begin:end])]
-        kind = step(float(known.max()) if len(known) else None)
-        cell = tag("rect", x=round(place * width, 2), y=10, width=round(width + 0.05, 2), height=16, class_=f"fill {kind}")
-        address = links[place]
-        cells.append(tag("a", cell, href=address, tabindex=-1) if address else cell)
+    count = len(values)
 
     def place_of(chunk: int) -> float:
         return round((chunk + 0.5) / count * MAP_WIDTH, 1)
@@ -93,11 +94,11 @@ def document_map(best: np.ndarray, links: Sequence[str | None], marks: Sequence[
         for chunk, kind in sorted(marks, key=lambda mark: mark[0] == chosen)
     ]  # fmt: skip
     pointer = tag("path", d=f"M{place_of(here)} 10l-5 -9h10z", class_="pointer")
-    words = f"The document from its first to its last chunk. The query is chunk {here} of {count}; the marks below are its candidates."
+    words = f"The document from its first to its last chunk. The query is chunk {here} of {count}; the marks below are {marked}."
     return tag(
         "svg",
         tag("title", words),
-        *cells,
+        *_columns(values, links, pooled),
         *ticks,
         pointer,
         viewBox=f"0 0 {MAP_WIDTH:g} 40",
@@ -105,6 +106,19 @@ def document_map(best: np.ndarray, links: Sequence[str | None], marks: Sequence[
         preserveAspectRatio="none",
         role="img",
     )
+
+
+def _columns(values: np.ndarray, links: Sequence[str | None], pooled: Callable[[np.ndarray], float]) -> list[Html]:
+    bounds = columns(len(values))
+    width = MAP_WIDTH / (len(bounds) - 1)
+    cells = []
+    for place, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        known = values[begin:end][np.isfinite(values[begin:end])]
+        kind = step(float(pooled(known)) if len(known) else None)
+        cell = tag("rect", x=round(place * width, 2), y=10, width=round(width + 0.05, 2), height=16, class_=f"fill {kind}")
+        address = links[place]
+        cells.append(tag("a", cell, href=address, tabindex=-1) if address else cell)
+    return cells
 
 
 def columns(count: int) -> list[int]:

@@ -6,7 +6,7 @@ import polars as pl
 
 from data_contracts.documents import SPLITS
 from reports.browser import drawing, shell
-from reports.browser.address import View
+from reports.browser.address import State, View
 from reports.browser.shelf import Shelf
 from reports.formats import count, percent
 from reports.markup import Html, clipped, tag
@@ -32,8 +32,8 @@ def render(shelf: Shelf, view: View) -> str:
     shown = shelf.documents[found.slice((page - 1) * ROWS, ROWS)]
     nothing = tag("p", "No document is like that. ", tag("a", "Show all", href="/"), class_="note")
     title = tag("h1", "Documents", tag("small", summary(shelf.documents)))
-    body = [*table(shown, view, [_head(view, *head) for head in HEADS]), _pages(view, page, pages)] if len(shown) else [nothing]
-    return shell.page(shelf, "Documents", title, _filters(view, len(found), len(shelf.documents)), *body, kind="list")
+    body = [*table(shown, view, [sort_head(view, *head) for head in HEADS]), page_links(view, page, pages)] if len(shown) else [nothing]
+    return shell.page(shelf.site, "Documents", title, _filters(view, len(found), len(shelf.documents)), *body, kind="list")
 
 
 def table(shown: pl.DataFrame, view: View, heads: list[Html]) -> list[Html]:
@@ -58,7 +58,8 @@ def _top(shown: pl.DataFrame) -> float:
     return max(LEAST_TOP, float(sizes.quantile(0.98) or 0.0)) if len(sizes) else LEAST_TOP
 
 
-def _head(view: View, sort: str, words: str, title: str, kind: str) -> Html:
+def sort_head(view: State, sort: str, words: str, title: str, kind: str) -> Html:
+    """The head of a column; a link to the list in its order, if it has one."""
     if not sort:
         return tag("th", words, scope="col", class_=kind or None)
     first, other = (sort, f"-{sort}") if sort == "source" else (f"-{sort}", sort)
@@ -92,7 +93,8 @@ def _filters(view: View, found: int, documents: int) -> Html:
     return tag("form", box, select, *kept, tag("button", "Filter"), said, action="/", class_="filters")
 
 
-def _pages(view: View, page: int, pages: int) -> Html:
+def page_links(view: State, page: int, pages: int) -> Html:
+    """The ways to the pages before and after this one."""
     if pages == 1:
         return Html("")
     before = [tag("a", "← previous", href=view.listed(page=page - 1), data_key="p")] if page > 1 else []

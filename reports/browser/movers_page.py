@@ -43,19 +43,19 @@ def render(shelf: Shelf, comparison: Future[dict[str, Any]] | None) -> str:
     title = tag("h1", "Comparison")
     if comparison is None:
         how = tag("p", "Start with two versions: ", tag("code", "./rpt labels browse A B"), ", each a directory of labels or REV:CORPUS.")
-        return shell.page(shelf, "Comparison", title, tag("p", "There is one version of the labels here."), how, kind="compare")
+        return shell.page(shelf.site, "Comparison", title, tag("p", "There is one version of the labels here."), how, kind="compare")
     try:
         found = comparison.result(PATIENCE)
     except StillWorking:
         wait = tag("p", "The two versions are being compared; this page asks again by itself. ", tag("a", "Ask now", href="/compare"))
-        return shell.page(shelf, "Comparison", tag("meta", http_equiv="refresh", content="2"), title, wait, kind="compare")
+        return shell.page(shelf.site, "Comparison", tag("meta", http_equiv="refresh", content="2"), title, wait, kind="compare")
     names = drawing.dotted(
         [join([f"{side}: ", tag("bdi", clipped(name, shell.NAME))]) for side, name in zip("AB", shelf.names, strict=True)]
     )
     pairs = _moved("Candidates whose s_t changed most", found["movers"])
     queries = _moved("Queries whose best s_t changed most", found["best_movers"])
     return shell.page(
-        shelf,
+        shelf.site,
         "Comparison",
         title,
         tag("p", names, class_="about"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 
 from reports.browser import candidate_table, drawing, shell
 from reports.browser.address import Missing, View, link
@@ -35,9 +36,9 @@ def render(shelf: Shelf, gains: Gains, key: str, chunk: int, view: View) -> str:
         ]
     else:
         why = "This chunk is no query: too little lies before it, or what follows it is not a full chunk of the same training sequence."
-        content += [tag("p", why, class_="note"), _panel("Chunk", document, chunk)]
+        content += [tag("p", why, class_="note"), panel("Chunk", document.texts, chunk)]
     source = document.place["source"] or document.place["doc_id"]
-    return shell.page(shelf, f"{chunk} · {source}", *content, kind="query")
+    return shell.page(shelf.site, f"{chunk} · {source}", *content, kind="query")
 
 
 def opened(shelf: Shelf, key: str, chunk: int) -> Document:
@@ -77,9 +78,10 @@ def _map(document: Document, chunk: int, candidates: list[Candidate], chosen: Ca
     return drawing.document_map(document.best[0], links, marks, chosen.chunk if chosen else None, chunk)
 
 
-def _panel(name: str, document: Document, chunk: int, *about: str, body: Html | None = None) -> Html:
+def panel(name: str, texts: pl.Series, chunk: int, *about: str, body: Html | None = None) -> Html:
+    """A chunk's text, or `body` in its place, under what it is."""
     title = tag("h3", name, tag("span", f"chunk {chunk}", class_="about"), *about)
-    text = tag("div", document.texts[chunk], class_="chunk", dir="auto") if body is None else body
+    text = tag("div", texts[chunk], class_="chunk", dir="auto") if body is None else body
     return tag("section", title, text, class_=f"panel {name.lower()}")
 
 
@@ -96,10 +98,10 @@ def pair(document: Document, chunk: int, chosen: Candidate, target: list[Html]) 
         tag("div", document.texts[chunk - 2] + document.texts[chunk - 1], class_="chunk", dir="auto"),
     )
     panels = (
-        _panel("Query", document, chunk),
-        _panel("Target", document, chunk + 1, *halves, body=join(target)),
-        _panel("Candidate", document, chosen.chunk, tag("span", about, class_="about")),
-        _panel("Continuation", document, chosen.chunk + 1),
+        panel("Query", document.texts, chunk),
+        panel("Target", document.texts, chunk + 1, *halves, body=join(target)),
+        panel("Candidate", document.texts, chosen.chunk, tag("span", about, class_="about")),
+        panel("Continuation", document.texts, chosen.chunk + 1),
     )
     return tag("div", local, tag("div", *panels, class_="pair"), class_="texts")
 

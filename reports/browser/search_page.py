@@ -18,7 +18,7 @@ def render(shelf: Shelf, question: Question) -> str:
     """The page for a question; without one it only asks."""
     asked = bool(question.q or question.source or question.split or question.of_queries)
     answers = _answers(search(shelf, question), question) if asked else [tag("p", "Give a text, a filter or an order.", class_="note")]
-    return shell.page(shelf, question.q or "Queries", _form(question), *answers, q=question.q, kind="search")
+    return shell.page(shelf.site, question.q or "Queries", _form(question), *answers, q=question.q, kind="search")
 
 
 def _form(question: Question) -> Html:

@@ -13,6 +13,7 @@ from reports.browser.address import View
 from reports.browser.document import Document
 from reports.browser.document_page import facts_of
 from reports.browser.shelf import Shelf
+from reports.browser.vocabulary import TERMS
 from reports.markup import Html, clipped, join, tag
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -65,7 +66,7 @@ def _page(shelf: Shelf, shown: pl.DataFrame, sections: list[Html]) -> str:
     title = tag("h1", "Labels of ", name, tag("small", list_page.summary(shelf.documents)))
     said = f"{len(shown):,} of them follow, spread evenly, each with the queries that were helped most and least and their best candidates."
     heads = [tag("th", words, scope="col", class_=kind or None) for _, words, _, kind in list_page.HEADS]
-    terms = tag("section", tag("h2", "Terms"), shell.term_list())
+    terms = tag("section", tag("h2", "Terms"), shell.term_list(TERMS))
     main = tag("main", title, tag("p", said, class_="note"), *list_page.table(shown, Anchors(), heads), terms, *sections)
     return join([Html("<!doctype html>\n"), tag("html", head, tag("body", main, class_="share"), lang="en"), Html("\n")])
 

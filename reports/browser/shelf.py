@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import Protocol
 
@@ -14,9 +12,9 @@ import polars as pl
 
 from reports.browser.address import Missing, View, key_of
 from reports.browser.document import Document, read_document
+from reports.browser.kept import Kept
+from reports.browser.vocabulary import label_site
 from reports.label_set import LabelSet
-
-KEPT_DOCUMENTS, READERS = 8, 4
 
 
 class ReferenceLM(Protocol):
@@ -42,12 +40,11 @@ class Shelf:
 
     def __init__(self, sets: Sequence[LabelSet], names: Sequence[str], scorers: Sequence[ReferenceLM | None]):
         self.sets, self.names, self.scorers = tuple(sets), tuple(names), tuple(scorers)
+        self.site = label_site(names)
         keys = pl.Series("key", [key_of(doc_id) for doc_id in sets[0].documents["doc_id"]])
         self.documents = sets[0].documents.with_columns(keys, rate=pl.col("positive") / pl.col("pairs")).with_row_index("number")
         self._rows = {key: number for number, key in enumerate(keys)}
-        self._kept: OrderedDict[str, Future[Document]] = OrderedDict()
-        self._readers = ThreadPoolExecutor(READERS)
-        self._lock = threading.Lock()
+        self._kept = Kept[Document]()
         self._listed: Callable[[str, str, str], pl.Series] = lru_cache(maxsize=32)(self._list)
 
     def listed(self, view: View) -> pl.Series:
@@ -98,14 +95,7 @@ class Shelf:
 
     def _asked_for(self, key: str) -> Future[Document]:
         place = self.place(key)
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is None or (kept.done() and kept.exception()):
-                self._kept[key] = self._readers.submit(read_document, self.sets, self.names, place)
-            self._kept.move_to_end(key)
-            if len(self._kept) > KEPT_DOCUMENTS:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+        return self._kept.asked_for(key, lambda: read_document(self.sets, self.names, place))
 
 
 def in_source(text: str) -> pl.Expr:

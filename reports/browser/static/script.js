@@ -5,6 +5,10 @@ function linkOf(key) {
   return document.querySelector(`a[data-key="${CSS.escape(key)}"]`);
 }
 
+function searchBox() {
+  return document.querySelector("header input[name=\"q\"], .filters input[type=search]");
+}
+
 function moveInList(step) {
   const rows = [...document.querySelectorAll("[data-row]")];
   if (!rows.length) return false;
@@ -24,7 +28,7 @@ function moveInStrip(event) {
 }
 
 function act(event) {
-  if (event.key === "/") return document.querySelector('header input[name="q"]').focus() ?? true;
+  if (event.key === "/") return searchBox() ? (searchBox().focus() ?? true) : false;
   if (event.key === "?") return document.getElementById("keys").showModal() ?? true;
   if (moveInStrip(event)) return true;
   const link = linkOf(event.key);

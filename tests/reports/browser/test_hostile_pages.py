@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from benchmarks._label_sets import alter_label_set
-from reports.browser import shell
+from reports.browser import help_page
 from reports.browser.address import key_of
 from reports.browser.movers_page import compared
 from reports.browser.shelf import Shelf
@@ -141,7 +141,7 @@ def test_hostile_versions_are_compared_as_text(hostile_set, client_of, parse, tm
 def test_hostile_names_and_scorers_are_text(hostile_set, parse):
     for text in TEXTS:
         shelf = Shelf([replace(hostile_set, scorer={text: text})], [text], [None])
-        page = parse(shell.help_page(shelf))
+        page = parse(help_page.render(shelf))
         check(page)
         assert page.all_text("h3") == [clipped(text, 300)]
         assert page.all_text("code")[-1] == clipped(text, 300)

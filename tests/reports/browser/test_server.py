@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from reports.browser.server import POLICY, browser
+from reports.browser.guard import POLICY
+from reports.browser.server import browser
 from reports.browser.shelf import Shelf
 
 PAGES = (

@@ -1,0 +1,81 @@
+"""One document with its texts, what every run in every setting lost on each of its chunks, and what could have been retrieved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from data_contracts.contract import Artifact, read_documents
+from data_contracts.evaluations import EVALUATIONS
+from reports.explorer.run import Reading, Run
+
+ROWS = ["setting", "chunk", "loss", "tokens"]
+BM25_LENGTH = 20
+
+
+class Document:
+    """A document of a corpus.
+
+    Attributes:
+        place: its row of `Library.documents`.
+        texts, token_ids: of its chunks.
+        losses: nats of the target of each chunk (chunk i + 1) in every reading, float64 [C], nan where it was not evaluated.
+        tokens: how many tokens of the target were counted, int64 [C].
+    """
+
+    def __init__(self, place: dict, runs: Sequence[Run], chunks: Artifact, candidates: Artifact | None, labels: Artifact | None):
+        self.place = place
+        self._candidates, self._labels = candidates, labels
+        rows = self._read(chunks, ["chunk", "token_ids", "text"])
+        self.texts, self.token_ids = rows["text"], rows["token_ids"]
+        self.losses: dict[Reading, np.ndarray] = {}
+        self.tokens: dict[Reading, np.ndarray] = {}
+        for run in runs:
+            for (setting,), found in run.rows(place["doc_id"], ROWS).filter(pl.col("chunk") >= 0).group_by("setting"):
+                self._note(Reading(run.name, str(setting)), found)
+
+    def _note(self, reading: Reading, rows: pl.DataFrame) -> None:
+        loss, tokens = np.full(len(self.texts), np.nan), np.zeros(len(self.texts), np.int64)
+        at = rows["chunk"].to_numpy()
+        longest = self.token_ids.list.len().to_numpy()
+        if at.max() + 1 >= len(longest) or (rows["tokens"].to_numpy() > longest[at + 1]).any():
+            reason = f"document {self.place['doc_id']!r} was cut into other chunks since"
+            raise EVALUATIONS.violated(f"the evaluation of {reading.run!r}", reason)
+        loss[at], tokens[at] = rows["loss"].to_numpy(), rows["tokens"].to_numpy()
+        self.losses[reading], self.tokens[reading] = loss, tokens
+
+    def gain(self, show: Reading, against: Reading) -> np.ndarray:
+        """Nats by which `show` loses less than `against` on the target of each chunk [C]; nan where they did not count the same tokens."""
+        nothing = np.full(len(self.texts), np.nan)
+        if show not in self.losses or against not in self.losses:
+            return nothing
+        return np.where(self.tokens[show] == self.tokens[against], self.losses[against] - self.losses[show], nothing)
+
+    @cached_property
+    def bm25(self) -> pl.DataFrame:
+        """What BM25 finds for a chunk alone, as RETRO does at test: query_chunk, candidate_chunk, rank, bm25; empty without candidates.
+
+        Raises:
+            Failure: (exit code 3) if they cannot be read.
+        """
+        kept = (pl.col("query_form") == "q") & (pl.col("rank") < BM25_LENGTH)
+        return self._read(self._candidates, ["query_chunk", "candidate_chunk", "rank", "bm25"], lambda rows: rows.filter(kept))
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """What the reference LM says: query_chunk, candidate_chunk, target_score (s_t, nats); empty without labels. Raises like `bm25`."""
+        return self._read(self._labels, ["query_chunk", "candidate_chunk", "target_score"])
+
+    def _read(
+        self, artifact: Artifact | None, columns: list[str], kept: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows
+    ) -> pl.DataFrame:
+        """Columns of its rows in the shard of its name; every stage keeps the documents of a shard together."""
+        doc_id, shard = self.place["doc_id"], self.place["shard"]
+        if artifact is None or shard not in artifact.shards:
+            return pl.DataFrame(schema=columns)
+        blocks = read_documents(artifact.contract, artifact.directory / shard, [doc_id])
+        frames = [kept(pl.DataFrame(pl.from_arrow(block)).filter(pl.col("doc_id") == doc_id)).select(columns) for block in blocks]
+        return pl.concat(frames) if frames else pl.DataFrame(schema=columns)

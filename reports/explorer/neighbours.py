@@ -1,0 +1,111 @@
+"""What could be retrieved for a chunk: what each system took, what BM25 and the oracle would have, and what each was worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from data_contracts.evaluations import OWN
+from reports.explorer.document import Document
+from reports.explorer.run import WITHOUT, Reading
+
+BM25_SHOWN = 5
+USUAL = 2  # neighbours a chunk, where no system says how many it reads
+LAST = 10**6
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An earlier chunk that somebody could take.
+
+    Attributes:
+        chunk: j; taken: who takes it: runs by name, `BM25`, `oracle`.
+        place: its place from 0 in the order the shown run read it; gate: how much it counted there.
+        rank: its place from 0 in that run's ranking; score: what its retriever gave it.
+        bm25_rank, bm25: what BM25 says of the chunk alone; s_t: what the reference LM says, nats.
+        alone: nats gained over no neighbours when it is read alone; left_out: nats lost when it is left out. All None where not known.
+    """
+
+    chunk: int
+    taken: tuple[str, ...]
+    place: int | None
+    gate: float | None
+    rank: int | None
+    score: float | None
+    bm25_rank: int | None
+    bm25: float | None
+    s_t: float | None
+    alone: float | None
+    left_out: float | None
+
+
+def neighbours(document: Document, chunk: int, rows: Mapping[Reading, dict], run: str, by: str) -> list[Neighbour]:
+    """All neighbours worth a row for the run that is shown, in the order of `by`, a key of `ORDERS`.
+
+    Raises:
+        Failure: (exit code 3) if candidates or labels cannot be read.
+    """
+    own = rows.get(Reading(run), {"retrieved": [], "ranking": [], "scores": [], "gates": []})
+    readers = {reading.run: row["retrieved"] for reading, row in rows.items() if reading.setting == OWN}
+    count = max(map(len, readers.values()), default=0) or USUAL
+    bm25 = _of_query(document.bm25, chunk).sort("rank")
+    found = {j: (rank, score) for j, rank, score in bm25.select("candidate_chunk", "rank", "bm25").iter_rows()}
+    scores = dict(_of_query(document.scores, chunk).select("candidate_chunk", "target_score").iter_rows())
+    oracle = sorted((j for j, score in scores.items() if score > 0), key=lambda j: -scores[j])[:count]
+    takers = {**readers, "BM25": list(found)[:count], "oracle": oracle}
+    worth = {setting.setting: row for setting, row in rows.items() if setting.run == run}
+    shown = {*own["ranking"], *list(found)[:BM25_SHOWN], *(j for taken in takers.values() for j in taken)}
+    made = [
+        Neighbour(
+            j,
+            tuple(name for name, taken in takers.items() if j in taken),
+            _place(own["retrieved"], j),
+            dict(zip(own["retrieved"], own["gates"], strict=True)).get(j),
+            _place(own["ranking"], j),
+            dict(zip(own["ranking"], own["scores"], strict=True)).get(j),
+            *found.get(j, (None, None)),
+            scores.get(j),
+            _alone(worth, j),
+            _left_out(worth, j),
+        )
+        for j in sorted(shown)
+    ]
+    return ordered(made, by)
+
+
+def ordered(found: Iterable[Neighbour], by: str) -> list[Neighbour]:
+    """Neighbours in the order of `by`; those without the figure come last."""
+
+    def key(one: Neighbour) -> tuple:
+        placed = tuple(LAST if value is None else value for value in (one.place, one.rank, one.bm25_rank))
+        if by == "bm25":
+            return (placed[2], *placed)
+        return (-one.s_t if one.s_t is not None else LAST, *placed) if by == "s_t" else placed
+
+    return sorted(found, key=key)
+
+
+def _of_query(frame: pl.DataFrame, chunk: int) -> pl.DataFrame:
+    return frame.filter(pl.col("query_chunk") == chunk)
+
+
+def _place(chunks: list[int], j: int) -> int | None:
+    return chunks.index(j) if j in chunks else None
+
+
+def _alone(worth: Mapping[str, dict], j: int) -> float | None:
+    """Loss without neighbours minus that with this one alone."""
+    with_it = [row["loss"] for row in worth.values() if row["retrieved"] == [j]]
+    return worth[WITHOUT]["loss"] - with_it[0] if with_it and WITHOUT in worth else None
+
+
+def _left_out(worth: Mapping[str, dict], j: int) -> float | None:
+    """Loss with the others of those read minus the loss with all of them."""
+    read = worth.get(OWN, {"retrieved": []})["retrieved"]
+    others = [one for one in read if one != j]
+    if j not in read:
+        return None
+    without_it = [row["loss"] for row in worth.values() if row["retrieved"] == others]
+    return without_it[0] - worth[OWN]["loss"] if without_it else None
