@@ -1,7 +1,5 @@
 """Made-up evaluations of several systems, documents and settings, with the labels, candidates and chunks that go with them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
