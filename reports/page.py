@@ -47,7 +47,7 @@ def render(report: dict[str, Any]) -> str:
     """
     colours = results.colours_of(report["systems"])
     sections = (
-        perplexity_results.perplexity(report["systems"], report["settings"], report["oracles"]),
+        perplexity_results.perplexity(report["systems"], report["seeds"], report["settings"], report["oracles"]),
         results.training_curves(report["systems"]),
         neighbour_results.neighbours(report["settings"], report["oracles"], colours),
         neighbour_results.positions(report["positions"], colours),

@@ -72,6 +72,17 @@ def _every_way(systems: Systems) -> Html:
     return tag("div", table(head, rows), class_="systems")
 
 
+def _seeds(rows: Systems) -> list[Html]:
+    if not rows:
+        return []
+    body = [[clipped(name_of(row["system"]), NAME), count(row["runs"]), number(row["mean"]), number(row["deviation"], 3)] for row in rows]
+    words = (
+        "Training again with another seed gives another perplexity. One order of two systems is worth saying only with three seeds of each "
+        "and a gap of more than two standard deviations; the intervals above do not hold this."
+    )
+    return [table(["system, over its seeds", "runs", "mean perplexity", "standard deviation"], body), empty(words)]
+
+
 def _perplexity_figure(systems: Systems) -> Html:
     dots = [Dot(clipped(s["run"], NAME), s["perplexity"], s["low"], s["high"], colour) for colour, s in enumerate(systems)]
     dots.sort(key=lambda dot: dot.value if dot.value is not None and finite(dot.value) else math.inf)
@@ -111,8 +122,8 @@ def _gain_figure(systems: Systems) -> Html:
     return figure(draw, [caption], ["run", "gain", "low", "high"], rows, width=550)
 
 
-def perplexity(systems: Systems, settings: Systems, oracles: Systems) -> Html:
-    """Dots with intervals, paired gains, Table 2 and the table of all figures."""
+def perplexity(systems: Systems, seeds: Systems, settings: Systems, oracles: Systems) -> Html:
+    """Dots with intervals, paired gains, Table 2, the table of all figures, and what the seed does."""
     if not systems:
         return section("perplexity", "Perplexity", empty("No system was evaluated."))
     figures = [_perplexity_figure(systems)]
@@ -127,8 +138,8 @@ def perplexity(systems: Systems, settings: Systems, oracles: Systems) -> Html:
         "Every token after the first of a document is counted, the same ones for all, which a digest has shown. “With neighbours” are "
         "those whose chunk had something to retrieve, the only place where retrieval can help. “Macro mean” averages documents instead "
         "of tokens. Bits a byte do not depend on the tokenizer. What a system gains by choosing its neighbours, and not by having more "
-        "parameters, is its gain over random retrieval."
+        "parameters, is its gain over a system that reads random ones, where one was trained."
     )
     with_oracles = [*settings, *({**row, "setting": "oracle"} for row in oracles)]
-    tables = [table_2(systems, with_oracles), empty(published), _every_way(systems), empty(ways)]
+    tables = [table_2(systems, with_oracles), empty(published), _every_way(systems), empty(ways), *_seeds(seeds)]
     return section("perplexity", "Perplexity", tag("div", *figures, class_="pair"), *tables)

@@ -12,7 +12,7 @@ from data_contracts.evaluations import OWN
 from reports.evaluation_rows import BASELINE, CONTROL, Evaluations
 from reports.gain_examples import gain_examples
 from reports.neighbours_at_test import oracle_figures, settings_figures
-from reports.perplexity import difference, summarise, token_sums
+from reports.perplexity import difference, seed_figures, summarise, token_sums
 from reports.positions import position_figures, position_sums
 from reports.published import name_of, published_perplexity
 from reports.resampling import Sums
@@ -36,7 +36,7 @@ class Evidence:
 
 
 def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, Any]:
-    """Perplexity, settings, oracles, positions, retrieval, overlap, subgroups and examples; all intervals are of the same resamples."""
+    """All sections of report.json that are about systems; their intervals are all of the same resamples."""
     evaluations = evidence.evaluations
     reached = evaluations.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
     gold = gold_of(evidence.labels.join(reached, on=["doc_id", "query_chunk"], how="semi"), evidence.chunk_tokens, evidence.stride_chunks)
@@ -50,8 +50,10 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
     sums = Sums(int(evaluations.document_B.max()) + 1, widths, samples, np.random.default_rng(seed))
     sums.add(evaluations.document_B, by_block)
     rankings = _rankings(evidence, gold)
+    systems = [_system(evaluations, sums, run) for run in evaluations.systems]
     return {
-        "systems": [_system(evaluations, sums, run) for run in evaluations.systems],
+        "systems": systems,
+        "seeds": seed_figures(systems),
         "settings": settings_figures(evaluations, sums),
         "oracles": oracle_figures(evaluations, sums),
         "positions": position_figures(evaluations, sums),

@@ -171,6 +171,7 @@ def sample_report() -> dict[str, Any]:
             _system("retro", 1_318_144, 22.34, 0.021, 2),
             _system("rpt_sem", 1_421_568, 21.93, 0.039, 3),
         ],
+        "seeds": [{"system": "rpt_sem", "runs": 3, "mean": 21.99, "deviation": 0.051}],
         "settings": _settings(),
         "oracles": [
             {

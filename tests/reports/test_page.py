@@ -195,7 +195,7 @@ def test_any_missing_number_reads_not_available(sample, parse, missing):
             assert "n/a" in html, path
 
 
-LISTS = ["systems", "settings", "oracles", "retrieval", "rerank", "overlap", "subgroups", "gain_examples", "artifacts", "warnings"]
+LISTS = ["systems", "seeds", "settings", "oracles", "retrieval", "rerank", "overlap", "subgroups", "gain_examples", "artifacts", "warnings"]
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -220,11 +220,12 @@ def test_a_huge_report_is_cut_says_so_and_stays_under_a_megabyte(sample):
     system = {**sample["systems"][2], "curve": [[step, 3.0 + 1 / (1 + step)] for step in range(20_000)]}
     sample["systems"] = [{**system, "run": f"run-{index}"} for index in range(12)]
     sample["warnings"] = ["w" * 5_000] * 500
+    sample["gain_examples"] = [{**sample["gain_examples"][0], "query": "q" * 5_000, "target": "t" * 5_000}] * 500
     sample["data"]["quarantined"] = {f"reason {index}": 1 for index in range(5_000)}
     sample["data"]["inputs"] = 5_055
     html = render(sample)
     assert len(html.encode("utf-8")) < 1_000_000
-    for said in ("450 more warnings are not shown", "4,900 more rows"):
+    for said in ("450 more warnings are not shown", "4,900 more rows", "more examples are not shown"):
         assert said in html
 
 

@@ -40,6 +40,7 @@ def test_gains_are_over_transformer_xl_and_over_random_retrieval(figures):
     with_neighbours = {name: math.log(row["perplexity_with_neighbours"]) for name, row in systems.items()}
     assert with_neighbours["transformer_xl"] - with_neighbours["rpt_sem"] == pytest.approx(0.3, abs=1e-4)
     assert {row["documents"] for row in systems.values()} == {4}
+    assert figures["seeds"] == []
 
 
 def test_other_settings_are_beside_the_own_one(figures):
@@ -91,7 +92,10 @@ def test_a_second_seed_of_a_system_is_named_by_its_run(evaluations_sample):
     made_up.evaluations["again"] = made_up.evaluations["demo-rpt_sem"]
     evidence = made_up.evidence()
     evidence.evaluations.systems["again"] = "rpt_sem"
-    assert [row["retriever"] for row in run_figures(evidence, 20)["retrieval"]][3:] == ["RPT-Sem", "again"]
+    found = run_figures(evidence, 20)
+    assert [row["retriever"] for row in found["retrieval"]][3:] == ["RPT-Sem", "again"]
+    perplexity = next(row["perplexity"] for row in found["systems"] if row["run"] == "again")
+    assert found["seeds"] == [{"system": "rpt_sem", "runs": 2, "mean": perplexity, "deviation": 0.0}]
 
 
 def test_without_transformer_xl_nothing_is_compared_with_it(evaluations_sample):
