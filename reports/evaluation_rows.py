@@ -16,12 +16,14 @@ from reports.resampling import BLOCK_CHUNKS
 
 Key = tuple[str, str]
 """The name of a run, and a setting."""
+LISTS = ("token_losses", "retrieved", "ranking", "scores", "gates")
 BASELINE, CONTROL = "transformer_xl", "random"
 
 
 @dataclass(frozen=True)
 class Evaluations:
-    """`chunks` names the rows R (doc_id, chunk, tokens, bytes, eligible), `frames` has the other columns of each key in this order.
+    """`chunks` names the rows R (doc_id, chunk, tokens, bytes, eligible), `frames` has all columns of each key in this order, lists
+    only of the setting `own`, since a token's loss in every setting would be most of the memory.
 
     `systems` says which system a run is of. Blocks B are 64 chunks of a document.
     """
@@ -76,7 +78,8 @@ def aligned(evaluations: Mapping[str, pa.Table], systems: dict[str, str], oracle
         for run, table in table_of.items():
             rows = pl.DataFrame(pl.from_arrow(table)).sort("doc_id", "chunk")
             for setting in rows["setting"].unique(maintain_order=True):
-                frames[run, setting] = rows.filter(pl.col("setting") == setting)
+                columns = pl.all() if setting == OWN else pl.exclude(LISTS)
+                frames[run, setting] = rows.filter(pl.col("setting") == setting).select(columns)
     digests = {key: token_digest(rows) for key, rows in frames.items()}
     if len(set(digests.values())) > 1:
         found = "; ".join(
