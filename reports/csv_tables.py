@@ -77,7 +77,9 @@ def csv_tables(report: Row) -> dict[str, str]:
         "figure_6_gold": report["subgroups"],
         "figure_7_examples": _examples(report["gain_examples"]),
         "neighbours_at_test": [_flat({**row, "gain": _interval(row["gain"], "nats")}) for row in report["settings"]],
-        "oracle": [_flat({**row, "gap_closed": _interval(row["gap_closed"])}) for row in report["oracles"]],
+        "oracle": [
+            _flat({**row, **{name: _interval(row[name]) for name in ("gap_closed", "gap_closed_scored")}}) for row in report["oracles"]
+        ],
         "positions": _positions(report["positions"]),
     }
     return {name: as_csv(rows) for name, rows in tables.items() if rows}

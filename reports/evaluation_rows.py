@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,7 @@ BASELINE, CONTROL = "transformer_xl", "random"
 
 @dataclass(frozen=True)
 class Evaluations:
-    """`chunks` names the rows R (doc_id, chunk, tokens, bytes, eligible), `frames` has all columns of each key in this order, lists
-    only of the setting `own`, since a token's loss in every setting would be most of the memory.
+    """`chunks` names the rows R (doc_id, chunk, tokens, bytes, eligible), `frames` has the columns of each key in this order.
 
     `systems` says which system a run is of. Blocks B are 64 chunks of a document.
     """
@@ -50,6 +49,12 @@ class Evaluations:
         """[R] the block of each row."""
         return np.repeat(np.arange(len(self.block_begin_B)), np.diff(self.block_begin_B, append=len(self.chunks)))
 
+    def among(self, queries: pl.DataFrame) -> np.ndarray:
+        """[R] whether a chunk is one of `queries` (doc_id, chunk)."""
+        known = queries.select("doc_id", "chunk", pl.lit(True).alias("known"))
+        rows = self.chunks.select("doc_id", "chunk").join(known, on=["doc_id", "chunk"], how="left", maintain_order="left")
+        return rows["known"].fill_null(False).to_numpy()
+
     def first_of(self, system: str) -> str | None:
         """The first run of a system, if there is one."""
         return next((run for run, name in self.systems.items() if name == system), None)
@@ -67,19 +72,26 @@ def token_digest(rows: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def aligned(evaluations: Mapping[str, pa.Table], systems: dict[str, str], oracles: Mapping[str, pa.Table] | None = None) -> Evaluations:
-    """The evaluations by run, with the rows that an oracle gave it.
+def frames_of(tables: Iterable[tuple[str, pa.Table]]) -> dict[Key, pl.DataFrame]:
+    """The rows of each run and setting, sorted by document and chunk; a token's loss in every setting would be most of the memory, so
+    lists are kept for `own` alone."""
+    frames: dict[Key, pl.DataFrame] = {}
+    for run, table in tables:
+        rows = pl.DataFrame(pl.from_arrow(table)).sort("doc_id", "chunk")
+        for setting in rows["setting"].unique(maintain_order=True):
+            columns = pl.all() if setting == OWN else pl.exclude(LISTS)
+            frames[run, setting] = rows.filter(pl.col("setting") == setting).select(columns)
+    return frames
+
+
+def aligned(frames: dict[Key, pl.DataFrame], systems: dict[str, str]) -> Evaluations:
+    """The frames side by side; `systems` says which system a run is of.
 
     Raises:
-        Failure: (exit code 3) unless every system was evaluated in every setting on the identical tokens.
+        Failure: (exit code 3) unless every run has its own setting, and all of them are of the identical tokens.
     """
-    frames: dict[Key, pl.DataFrame] = {}
-    for table_of in (evaluations, oracles or {}):
-        for run, table in table_of.items():
-            rows = pl.DataFrame(pl.from_arrow(table)).sort("doc_id", "chunk")
-            for setting in rows["setting"].unique(maintain_order=True):
-                columns = pl.all() if setting == OWN else pl.exclude(LISTS)
-                frames[run, setting] = rows.filter(pl.col("setting") == setting).select(columns)
+    if missing := [run for run in systems if (run, OWN) not in frames]:
+        raise Failure("a system was not evaluated", f"{', '.join(missing)} without setting {OWN!r}", "re-run its evaluation", Exit.CONTRACT)
     digests = {key: token_digest(rows) for key, rows in frames.items()}
     if len(set(digests.values())) > 1:
         found = "; ".join(
@@ -91,3 +103,18 @@ def aligned(evaluations: Mapping[str, pa.Table], systems: dict[str, str], oracle
     block = document_R * (1 << 32) + np.maximum(chunks["chunk"].to_numpy(), 0) // BLOCK_CHUNKS
     begin_B = np.flatnonzero(np.diff(block, prepend=-1))
     return Evaluations(systems, chunks, frames, begin_B, document_R[begin_B])
+
+
+def with_own(frames: dict[Key, pl.DataFrame], systems: dict[str, str], settings: Collection[str]) -> Evaluations | None:
+    """The frames of some settings, which may be of some documents only, beside `own` of every run on the same documents; None if there are
+    none. Raises like `aligned`."""
+    asked = {key: rows for key, rows in frames.items() if key[1] in settings}
+    if not asked:
+        return None
+    documents = next(iter(asked.values())).select("doc_id").unique()
+    own = {
+        key: rows.select(pl.exclude(LISTS)).join(documents, on="doc_id", how="semi", maintain_order="left")
+        for key, rows in frames.items()
+        if key[1] == OWN
+    }
+    return aligned(own | asked, systems)

@@ -10,6 +10,7 @@ from data_contracts.evaluations import SETTINGS
 from reports.charts import Line, figure, line_chart
 from reports.formats import Number, count, finite, interval, number
 from reports.markup import Html, clipped, table, tag
+from reports.resampling import FEWEST_DOCUMENTS
 from reports.results import NAME, NOT_LOGGED, empty, measured, section
 
 Rows = Sequence[dict[str, Any]]
@@ -57,13 +58,20 @@ def _settings_figure(rows: Rows, colours: dict[str, int]) -> Html:
     caption = (
         "Perplexity by how many of its ranking a system reads at test, without training it anew (the paper's rows with 3 and 4 "
         "neighbours). A level line means that the neighbours carry nothing it uses. The gain is that over the system's own setting, "
-        "paired."
+        "paired. All of this, the own setting too, is over the documents that were read in every setting, which may be fewer than those "
+        "of the perplexity above."
     )
-    head = ["run", "neighbours", "perplexity", "95 % interval", "with neighbours", "bits a byte", "gain, nats a token"]
+    known = [row["documents"] for row in rows if finite(row["documents"])]
+    few = (
+        f" With fewer than {FEWEST_DOCUMENTS} documents the intervals are not meaningful."
+        if min(known, default=0) < FEWEST_DOCUMENTS
+        else ""
+    )
+    head = ["run", "neighbours", "perplexity", "95 % interval", "with neighbours", "bits a byte", "gain, nats a token", "docs"]
     body = []
     for row in rows:
         cells = [number(row["perplexity"]), interval(row["low"], row["high"]), number(row["perplexity_with_neighbours"])]
-        cells += [measured(row["bits_per_byte"], 3), measured(row["gain"], 4, "nats", signed=True)]
+        cells += [measured(row["bits_per_byte"], 3), measured(row["gain"], 4, "nats", signed=True), count(row["documents"])]
         body.append([clipped(row["run"], NAME), _words(row["setting"]), *cells])
 
     def draw(width: int) -> Html:
@@ -71,7 +79,7 @@ def _settings_figure(rows: Rows, colours: dict[str, int]) -> Html:
             lines, title="Perplexity by neighbours read", x_label="neighbours read at test", y_label="perplexity", width=width
         )
 
-    return figure(draw, [caption], head, body)
+    return figure(draw, [caption, few], head, body)
 
 
 def _oracles(rows: Rows) -> list[Html]:
@@ -80,12 +88,14 @@ def _oracles(rows: Rows) -> list[Html]:
     body = []
     for row in rows:
         cells = [number(row["perplexity"]), interval(row["low"], row["high"]), number(row["perplexity_with_neighbours"])]
-        body.append([clipped(row["run"], NAME), *cells, measured(row["gap_closed"], 2)])
+        gaps = [measured(row[key], 2) for key in ("gap_closed", "gap_closed_scored")]
+        body.append([clipped(row["run"], NAME), *cells, *gaps, count(row["documents"])])
     words = (
         "With the neighbours of highest s_t, which no system can know, since s_t has seen the target. Gap closed: (Transformer-XL - "
-        "system) / (Transformer-XL - oracle) in nats, 1 where better retrieval could bring nothing more."
+        "system) / (Transformer-XL - oracle) in nats, 1 where better retrieval could bring nothing more. The oracle chooses only where "
+        "candidates were scored and reads the system's own neighbours elsewhere, so the share among scored chunks is the fairer one."
     )
-    head = ["run, with the oracle's neighbours", "perplexity", "95 % interval", "with neighbours", "gap closed"]
+    head = ["run, with the oracle's neighbours", "perplexity", "95 % interval", "with neighbours", "gap closed", "of scored chunks", "docs"]
     return [tag("h3", "Oracle: a bound, no system"), table(head, body), empty(words)]
 
 

@@ -11,26 +11,39 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from reports.evaluation_rows import Evaluations, Key
 from reports.resampling import Named, Sums
 
+ALL, WITH_NEIGHBOURS, SCORED = range(3)
+"""Places of the sums of tokens."""
+
 
 def loss_of(key: Key) -> str:
-    """The name of the sums of a system in a setting: nats of all tokens, and of those that could have had a neighbour."""
+    """The name of the sums of nats of a system in a setting."""
     return f"loss of {key[0]} in {key[1]}"
 
 
-def token_sums(evaluations: Evaluations) -> dict[str, np.ndarray]:
-    """[B, 2] by name: everything, and chunks with at least one eligible neighbour alone, the only place where a gain can occur."""
-    could_R = evaluations.chunks["eligible"].to_numpy() > 0
+def token_sums(evaluations: Evaluations, queries: pl.DataFrame) -> dict[str, np.ndarray]:
+    """[B, 3] by name: everything; chunks with at least one eligible neighbour, the only place where a gain can occur; and those of
+    `queries` (doc_id, chunk), whose candidates were scored."""
+    could_R, scored_R = evaluations.chunks["eligible"].to_numpy() > 0, evaluations.among(queries)
     sums = {name: evaluations.chunks[name].to_numpy() for name in ("tokens", "bytes")}
     sums |= {loss_of(key): evaluations.loss(key) for key in evaluations.frames}
-    return {name: evaluations.by_block(values_R, values_R * could_R) for name, values_R in sums.items()}
+    return {name: evaluations.by_block(values_R, values_R * could_R, values_R * scored_R) for name, values_R in sums.items()}
 
 
-def nats(at: Named, key: Key, place: int = 0) -> np.ndarray:
-    """Nats a token; `place` 1: where there could be a neighbour."""
+def resampled(evaluations: Evaluations, by_block: dict[str, np.ndarray], samples: int, seed: int) -> Sums:
+    """Named sums [B, width] over the blocks of evaluations, and resamples of them."""
+    widths = {name: values.shape[1] for name, values in by_block.items()}
+    sums = Sums(int(evaluations.document_B.max()) + 1, widths, samples, np.random.default_rng(seed))
+    sums.add(evaluations.document_B, by_block)
+    return sums
+
+
+def nats(at: Named, key: Key, place: int = ALL) -> np.ndarray:
+    """Nats a token of all tokens, of those with a neighbour, or of those that were scored."""
     return at(loss_of(key))[..., place] / at("tokens")[..., place]
 
 
@@ -42,7 +55,7 @@ def bits_per_byte(at: Named, key: Key) -> np.ndarray:
 def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> dict[str, Any]:
     """Micro (over all tokens) with its interval, macro (mean over documents), and over tokens that could have had a neighbour."""
     micro = sums.combined(lambda at: np.exp(nats(at, key)))
-    some = sums.combined(lambda at: np.exp(nats(at, key, 1)))
+    some = sums.combined(lambda at: np.exp(nats(at, key, WITH_NEIGHBOURS)))
     loss = sums.combined(lambda at: nats(at, key))
     document_R = evaluations.document_B[evaluations.block_of_rows()]
     by_document = np.bincount(document_R, evaluations.loss(key)) / np.bincount(document_R, evaluations.chunks["tokens"].to_numpy())

@@ -28,9 +28,9 @@ def _own_cells(row: dict[str, Any], parameters: Any) -> list[str]:
 def table_2(systems: Systems, other_settings: Systems) -> Html:
     """The paper's rows in its order with this run's figures before its own, then the systems that the paper does not have.
 
-    `other_settings` are rows of a run with other neighbours at test, the oracle's among them.
+    `other_settings` are rows of a run with other neighbours at test, the oracle's among them; if they are of fewer documents, they say so.
     """
-    parameters = {system["run"]: system["parameters"] for system in systems}
+    parameters, documents = ({system["run"]: system[key] for system in systems} for key in ("parameters", "documents"))
     left = list(systems)
     rows = []
     for published in TABLE_2:
@@ -43,7 +43,8 @@ def table_2(systems: Systems, other_settings: Systems) -> Html:
             f"{number(published.time)}" if published.time else "",
         ]
         for row in ours:
-            name = published.name if len(ours) == 1 else f"{published.name} ({clipped(row['run'], NAME)})"
+            few = f", {count(row['documents'])} docs" if row["documents"] != documents.get(row["run"]) else ""
+            name = published.name + few + ("" if len(ours) == 1 else f" ({clipped(row['run'], NAME)})")
             rows.append([name, *_own_cells(row, parameters.get(row["run"])), *cells])
         if not ours:
             rows.append([published.name, *[NOT_LOGGED] * 3, *cells])

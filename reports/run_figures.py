@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from data_contracts.evaluations import OWN
 from reports.evaluation_rows import BASELINE, CONTROL, Evaluations
 from reports.gain_examples import gain_examples
 from reports.neighbours_at_test import oracle_figures, settings_figures
-from reports.perplexity import difference, seed_figures, summarise, token_sums
+from reports.perplexity import difference, resampled, seed_figures, summarise, token_sums
 from reports.positions import position_figures, position_sums
 from reports.published import name_of, published_perplexity
 from reports.resampling import Sums
@@ -25,9 +25,12 @@ BM25_READERS = {"retro"}
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the figures are made of: `labels`, `candidates` and `chunks` are those of the evaluated split."""
+    """What the figures are made of: every run in its own setting, and beside it in others and with the oracle's neighbours, if it was;
+    `labels`, `candidates` and `chunks` are those of the evaluated split."""
 
     evaluations: Evaluations
+    in_settings: Evaluations | None
+    with_oracle: Evaluations | None
     labels: pl.DataFrame
     candidates: pl.DataFrame
     chunks: pl.DataFrame
@@ -41,21 +44,23 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
     reached = evaluations.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
     gold = gold_of(evidence.labels.join(reached, on=["doc_id", "query_chunk"], how="semi"), evidence.chunk_tokens, evidence.stride_chunks)
     by_block = {
-        **token_sums(evaluations),
+        **token_sums(evaluations, gold.queries),
         **position_sums(evaluations, evidence.chunk_tokens),
         **overlap_sums(evaluations, evidence.chunks.select(*QUERY, "token_ids"), evidence.chunk_tokens),
         **subgroup_sums(evaluations, gold),
     }
-    widths = {name: values.shape[1] for name, values in by_block.items()}
-    sums = Sums(int(evaluations.document_B.max()) + 1, widths, samples, np.random.default_rng(seed))
-    sums.add(evaluations.document_B, by_block)
+    sums = resampled(evaluations, by_block, samples, seed)
+
+    def beside(others: Evaluations | None, figures: Callable[[Evaluations, Sums], list[dict]]) -> list[dict]:
+        return figures(others, resampled(others, token_sums(others, gold.queries), samples, seed)) if others else []
+
     rankings = _rankings(evidence, gold)
     systems = [_system(evaluations, sums, run) for run in evaluations.systems]
     return {
         "systems": systems,
         "seeds": seed_figures(systems),
-        "settings": settings_figures(evaluations, sums),
-        "oracles": oracle_figures(evaluations, sums),
+        "settings": beside(evidence.in_settings, settings_figures),
+        "oracles": beside(evidence.with_oracle, oracle_figures),
         "positions": position_figures(evaluations, sums),
         "retrieval": [{"retriever": name, **measure(gold, ranking)} for name, ranking in rankings.items()],
         "rerank": [{"retriever": name, **measure(gold, ranking, rerank=True)} for name, ranking in rankings.items()],

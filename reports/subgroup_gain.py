@@ -31,10 +31,9 @@ def gold_retrieved(evaluations: Evaluations, run: str, gold: Gold) -> tuple[np.n
     """[R] whether candidates of a chunk were scored, and whether one that it retrieved has s_t > 0."""
     rows = evaluations.chunks.select(*QUERY).with_columns(evaluations.frames[run, OWN]["retrieved"])
     positives = gold.scored.filter(pl.col("gain") > 0).group_by(QUERY).agg(pl.col("candidate").alias("positives"))
-    known = gold.queries.select(*QUERY, pl.lit(True).alias("scored"))
-    joined = rows.join(known, on=QUERY, how="left", maintain_order="left").join(positives, on=QUERY, how="left", maintain_order="left")
+    joined = rows.join(positives, on=QUERY, how="left", maintain_order="left")
     hit = joined["retrieved"].list.set_intersection(joined["positives"]).list.len() > 0
-    return joined["scored"].fill_null(False).to_numpy(), hit.fill_null(False).to_numpy()
+    return evaluations.among(gold.queries), hit.fill_null(False).to_numpy()
 
 
 def subgroup_sums(evaluations: Evaluations, gold: Gold) -> dict[str, np.ndarray]:

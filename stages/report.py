@@ -14,12 +14,13 @@ from safetensors import safe_open
 from data_contracts.candidates import CANDIDATES, LABELS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
-from data_contracts.evaluations import EVALUATIONS
+from data_contracts.evaluations import EVALUATIONS, OWN
 from data_contracts.tokens import CHUNKS
 from reports.corpus_figures import corpus_figures
 from reports.csv_tables import csv_tables
-from reports.evaluation_rows import Evaluations, aligned
+from reports.evaluation_rows import Evaluations, aligned, frames_of, with_own
 from reports.headline import headline, metrics, warnings
+from reports.neighbours_at_test import ORACLE, OTHERS
 from reports.page import render
 from reports.run_figures import Evidence, run_figures
 from stages.parameters import Evaluation, Geometry, Report, Run
@@ -72,12 +73,14 @@ def rows_of(contract: Contract, directory: Path, split: str) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(pl.from_arrow(part.filter(pc.equal(part.column("split"), split)))) for part in parts])
 
 
-def open_evaluations(context: Context, runs: dict[str, Run]) -> Evaluations:
-    """All evaluated rows of a corpus, and those with the oracle's neighbours for the runs that have some."""
-    found = {run: open_artifact(EVALUATIONS, context.input("evaluations") / run).read_all() for run in runs}
-    places = {run: context.input("oracle") / run for run in runs}
-    oracles = {run: open_artifact(EVALUATIONS, place).read_all() for run, place in places.items() if place.exists()}
-    return aligned(found, {run: entry.system for run, entry in runs.items()}, oracles)
+def open_evaluations(context: Context, runs: dict[str, Run]) -> tuple[Evaluations, Evaluations | None, Evaluations | None]:
+    """The runs of a corpus in their own setting, in other settings, and with the oracle's neighbours, as far as they were evaluated so."""
+    places = [(run, context.input("evaluations") / run) for run in runs]
+    places += [(run, place) for run in runs if (place := context.input(ORACLE) / run).exists()]
+    frames = frames_of((run, open_artifact(EVALUATIONS, place).read_all()) for run, place in places)
+    systems = {run: entry.system for run, entry in runs.items()}
+    own = aligned({key: rows for key, rows in frames.items() if key[1] == OWN}, systems)
+    return own, with_own(frames, systems, OTHERS), with_own(frames, systems, (ORACLE,))
 
 
 def label_section(directory: Path) -> dict:
@@ -126,7 +129,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     split = evaluation.split
     evaluations = open_evaluations(context, {name: run for name, run in runs.items() if run.corpus == context.corpus})
     labels, candidates, chunks = (rows_of(contract, context.input(contract.name), split) for contract in (LABELS, CANDIDATES, CHUNKS))
-    evidence = Evidence(evaluations, labels, candidates, chunks, geometry.chunk_tokens, geometry.stride_chunks)
+    evidence = Evidence(*evaluations, labels, candidates, chunks, geometry.chunk_tokens, geometry.stride_chunks)
     figures = run_figures(evidence, report.bootstrap_samples)
     for system in figures["systems"]:
         directory = context.input("models") / system["run"]

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import EVALUATIONS
-from reports.evaluation_rows import Evaluations, aligned
+from reports.evaluation_rows import Evaluations, Key, aligned, frames_of, with_own
+from reports.neighbours_at_test import ORACLE, OTHERS
 from reports.run_figures import Evidence
 
 CHUNK_TOKENS, STRIDE_CHUNKS = 8, 2
@@ -31,13 +32,18 @@ class Sample:
         """System by run."""
         return {run: run.removeprefix("demo-") for run in self.evaluations}
 
+    def frames(self) -> dict[Key, pl.DataFrame]:
+        """All rows by run and setting."""
+        return frames_of([*self.evaluations.items(), *self.oracles.items()])
+
     def aligned(self) -> Evaluations:
-        """All of it side by side."""
-        return aligned(self.evaluations, self.systems, self.oracles)
+        """The own setting of all runs."""
+        return aligned({key: rows for key, rows in self.frames().items() if key[1] == "own"}, self.systems)
 
     def evidence(self) -> Evidence:
         """What the figures are made of."""
-        return Evidence(self.aligned(), self.labels, self.candidates, self.chunks, CHUNK_TOKENS, STRIDE_CHUNKS)
+        others = [with_own(self.frames(), self.systems, settings) for settings in (OTHERS, (ORACLE,))]
+        return Evidence(self.aligned(), *others, self.labels, self.candidates, self.chunks, CHUNK_TOKENS, STRIDE_CHUNKS)
 
 
 def made_up_chunks(documents: int, chunks: int, tokens_of_last: int, seed: int = 0) -> pl.DataFrame:

@@ -60,6 +60,7 @@ def _setting(system: str, setting: str, perplexity: float, gain: float | None) -
         "low": perplexity * 0.93,
         "high": perplexity * 1.08,
         "perplexity_with_neighbours": perplexity * 0.97,
+        "documents": 4,
         "bits_per_byte": _estimate(math.log2(perplexity) / 2.5),
         "gain": None if gain is None else {"nats": gain, "low": gain - 0.002, "high": gain + 0.002},
     }
@@ -181,7 +182,9 @@ def sample_report() -> dict[str, Any]:
                 "low": 18.8,
                 "high": 21.7,
                 "perplexity_with_neighbours": 19.2,
+                "documents": 11,
                 "gap_closed": _estimate(0.31, 0.08),
+                "gap_closed_scored": _estimate(0.22, 0.09),
             }
         ],
         "positions": _positions(),

@@ -98,9 +98,18 @@ def test_published_numbers_are_set_apart(sample, parse):
     rows = page.all_text("tr")
     published = rows.index(next(row for row in rows if row.startswith("RPT-Sem21.93")))
     assert rows[published] == "RPT-Sem21.93[20.39, 23.68]1.42 M2.772.1710.9613.91242 M1.51"
-    assert rows[published + 1].startswith("RPT-Sem, 3 neighbours21.91[")
+    assert rows[published + 1].startswith("RPT-Sem, 3 neighbours, 4 docs21.91[")
     assert rows[published - 1] == "RPT-Lex\N{EN DASH}\N{EN DASH}\N{EN DASH}2.922.2311.5914.32242 M1.51"
     assert next(row for row in rows if row.startswith("RPT-Sem, oracle")).startswith("RPT-Sem, oracle20.10[18.80, 21.70]1.42 M2.69")
+
+
+def test_settings_of_few_documents_say_so(sample):
+    words = "With fewer than 8 documents the intervals are not meaningful"
+    assert words in render(sample)
+    for row in sample["settings"]:
+        row["documents"] = 11
+    assert words not in render(sample)
+    assert "4 docs" not in render(sample)
 
 
 def test_a_run_counts_in_every_way(sample, parse):

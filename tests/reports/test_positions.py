@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from reports.perplexity import resampled
 from reports.positions import COUNT, EDGES, bins_of_tokens, position_figures, position_of, position_sums
-from reports.resampling import Sums
 
 
 def test_every_token_has_the_bin_of_its_place_in_the_document():
@@ -31,9 +31,7 @@ def test_sums_are_those_of_each_token(made_up, evaluations_sample):
 def test_gains_begin_where_there_is_something_to_retrieve(made_up, evaluations_sample):
     evaluations = made_up.aligned()
     by_block = position_sums(evaluations, evaluations_sample.CHUNK_TOKENS)
-    sums = Sums(4, {name: values.shape[1] for name, values in by_block.items()}, 50, np.random.default_rng(0))
-    sums.add(evaluations.document_B, by_block)
-    found = position_figures(evaluations, sums)
+    found = position_figures(evaluations, resampled(evaluations, by_block, 50, 0))
     runs = {run["run"]: run for run in found["runs"]}
     assert [(bin_["from"], bin_["to"]) for bin_ in found["bins"]][:3] == [(1, 15), (16, 31), (32, 63)]
     assert runs["demo-transformer_xl"]["gain"] is None

@@ -66,6 +66,7 @@ def test_the_oracle_is_apart_and_its_gap_is_in_nats(figures):
         "low": pytest.approx(0.6, abs=1e-4),
         "high": pytest.approx(0.6, abs=1e-4),
     }
+    assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
     assert "oracle" not in {setting["setting"] for setting in figures["settings"]}
     assert min(system["perplexity"] for system in figures["systems"]) > row["perplexity"]
 
@@ -76,7 +77,7 @@ def test_an_oracle_worse_than_transformer_xl_closes_no_gap(evaluations_sample):
     worse = pc.multiply(table.column("loss"), pa.scalar(2.0, pa.float32()))
     made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), worse)
     (row,) = run_figures(made_up.evidence(), 20)["oracles"]
-    assert row["gap_closed"] == {"value": None, "low": None, "high": None}
+    assert row["gap_closed"] == row["gap_closed_scored"] == {"value": None, "low": None, "high": None}
 
 
 def test_a_query_that_was_not_evaluated_is_not_measured(made_up, figures):
@@ -147,3 +148,17 @@ def test_every_figure_is_a_csv_file_without_any_text(figures, sample):
 def test_a_figure_without_rows_has_no_file(sample):
     sample["oracles"] = []
     assert "oracle" not in csv_tables(sample)
+
+
+def test_the_gap_among_scored_chunks_is_of_those_alone(evaluations_sample):
+    """Where nothing was scored, this oracle reads the system's own neighbours."""
+    made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
+    scored = made_up.labels.filter(pl.col("query_chunk") % 2 == 0)
+    table, own = made_up.oracles["demo-rpt_sem"], made_up.evaluations["demo-rpt_sem"]
+    own = own.filter(pc.equal(own["setting"], "own"))
+    even = pc.equal(pc.bit_wise_and(table["chunk"], pa.scalar(1, pa.int32())), 0)
+    loss = pc.if_else(even, table["loss"], own["loss"])
+    made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), loss)
+    (row,) = run_figures(replace(made_up.evidence(), labels=scored), 20)["oracles"]
+    assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
+    assert row["gap_closed"]["value"] > 0.65

@@ -7,24 +7,16 @@ import polars as pl
 import pytest
 
 from reports.gain_examples import gain_examples
-from reports.resampling import Sums
+from reports.perplexity import resampled
 from reports.retrieval import gold_of
 from reports.subgroup_gain import gold_retrieved, subgroup_figures, subgroup_sums
 from reports.token_overlap import overlap_figures, overlap_sums
 
 
-def resampled(by_block: dict[str, np.ndarray], evaluations) -> Sums:
-    sums = Sums(
-        int(evaluations.document_B.max()) + 1, {name: values.shape[1] for name, values in by_block.items()}, 30, np.random.default_rng(0)
-    )
-    sums.add(evaluations.document_B, by_block)
-    return sums
-
-
 def test_overlap_is_of_distinct_tokens_with_the_first_neighbour(evaluations_sample):
     made_up = evaluations_sample.made_up(3, 30, ("transformer_xl", "rpt_sem"))
     evaluations = made_up.aligned()
-    sums = resampled(overlap_sums(evaluations, made_up.chunks.select("doc_id", "chunk", "token_ids"), 8), evaluations)
+    sums = resampled(evaluations, overlap_sums(evaluations, made_up.chunks.select("doc_id", "chunk", "token_ids"), 8), 30, 0)
     (row,) = overlap_figures(evaluations, sums)
     ids = {(doc, chunk): set(tokens) for doc, chunk, tokens in made_up.chunks.select("doc_id", "chunk", "token_ids").iter_rows()}
     found = {"query": [], "target": [], "target_with_continuation": []}
@@ -58,7 +50,8 @@ def test_chunks_are_grouped_by_whether_gold_was_among_their_neighbours(evaluatio
     known, hit = gold_retrieved(evaluations, "demo-rpt_sem", gold)
     assert (known.sum(), hit.sum(), (known & hit).sum()) == (14, 4, 4)
     figures = {
-        (row["run"], row["group"]): row for row in subgroup_figures(evaluations, resampled(subgroup_sums(evaluations, gold), evaluations))
+        (row["run"], row["group"]): row
+        for row in subgroup_figures(evaluations, resampled(evaluations, subgroup_sums(evaluations, gold), 30, 0))
     }
     assert [figures["demo-rpt_sem", group]["chunks"] for group in ("with_gold", "without_gold", "all")] == [4, 10, 14]
     for group in ("with_gold", "without_gold", "all"):  # every chunk with a neighbour gains the same
@@ -71,7 +64,7 @@ def test_a_group_without_a_chunk_has_no_figure(evaluations_sample):
     made_up = evaluations_sample.made_up(3, 30, ("transformer_xl", "rpt_sem"))
     evaluations = made_up.aligned()
     gold = gold_of(scored(evaluations, "demo-rpt_sem", 0), 8, 2)
-    rows = subgroup_figures(evaluations, resampled(subgroup_sums(evaluations, gold), evaluations))
+    rows = subgroup_figures(evaluations, resampled(evaluations, subgroup_sums(evaluations, gold), 30, 0))
     assert [(row["chunks"], row["value"] is None) for row in rows] == [(0, True), (10, False), (10, False)]
 
 

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from safetensors.numpy import save_file
 
@@ -111,6 +112,20 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert run(context, sample) == files
 
 
+def test_settings_of_some_documents_are_compared_on_those(tmp_path):
+    sample = made_up(4, 30, ("transformer_xl", "retro", "rpt_sem"))
+    for name, table in sample.evaluations.items():
+        first = pc.equal(table["doc_id"], "0" * 16)
+        sample.evaluations[name] = table.filter(pc.or_(pc.equal(table["setting"], "own"), first))
+    report = json.loads(run(make_context(tmp_path, sample), sample)["report.json"])
+    assert {row["documents"] for row in report["systems"]} == {4}
+    assert {row["documents"] for row in report["settings"]} == {1}
+    assert [row["documents"] for row in report["oracles"]] == [4]
+    own = {row["run"]: row["perplexity"] for row in report["settings"] if row["setting"] == "own"}
+    none = {row["run"]: row["perplexity"] for row in report["settings"] if row["setting"] == "none"}
+    assert none["demo-retro"] == none["demo-rpt_sem"] > own["demo-retro"] > own["demo-rpt_sem"]
+
+
 def test_without_an_oracle_there_are_no_rows_of_one(tmp_path):
     sample = made_up(3, 20, ("transformer_xl", "retro"))
     report = json.loads(run(make_context(tmp_path, sample), sample)["report.json"])
@@ -128,7 +143,11 @@ def test_without_a_label_nothing_is_measured_against_gold(tmp_path):
 
 def test_systems_on_other_tokens_end_the_stage(tmp_path):
     sample = made_up(3, 20, ("transformer_xl", "retro"))
-    sample.evaluations["demo-retro"] = sample.evaluations["demo-retro"].slice(0, 60)
+    table = sample.evaluations["demo-retro"]
+    sample.evaluations["demo-retro"] = table.slice(0, 60)
+    with pytest.raises(Failure, match="demo-retro without setting 'own'"):
+        run(make_context(tmp_path / "none", sample), sample)
+    sample.evaluations["demo-retro"] = table.filter(pc.or_(pc.not_equal(table["setting"], "own"), pc.less(table["chunk"], 17)))
     with pytest.raises(Failure, match="same tokens") as caught:
         run(make_context(tmp_path, sample), sample)
     assert caught.value.code is Exit.CONTRACT
