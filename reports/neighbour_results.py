@@ -148,8 +148,8 @@ def positions(found: dict[str, Any], colours: dict[str, int]) -> Html:
     if not found["bins"]:
         return section("positions", heading, empty("No token was counted."))
     loss = (
-        "Mean loss by how far a token is from the start of its document; each bin is twice as long as the one before it. Systems part only "
-        "where there is something to retrieve, beyond the visible window."
+        "Mean loss by how far a token is from the start of its document; each bin is twice as long as the one before it. Neighbours "
+        "act only beyond the visible window; where systems differ before that, they were trained to differ."
     )
     gain = (
         "The gain over Transformer-XL in the same bins, with its 95 % interval. A memory of the whole document promises a line that "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.charts import Line, figure, line_chart
-from reports.formats import Number, count, finite, interval, number
+from reports.formats import NOT_AVAILABLE, Number, count, finite, interval, number
 from reports.markup import Html, clipped, tag
 
 CURVE_POINTS = 100
@@ -39,9 +39,11 @@ def colours_of(systems: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def measured(figure: dict[str, Any] | None, digits: int, value: str = "value", *, signed: bool = False) -> str:
-    """A figure with its interval; a dash where there is nothing to measure."""
+    """A figure with its interval; a dash where there was nothing to measure."""
     if figure is None:
         return NOT_LOGGED
+    if not finite(figure[value]):
+        return NOT_AVAILABLE
     return f"{number(figure[value], digits, signed=signed)} {interval(figure['low'], figure['high'], digits, signed=signed)}"
 
 

@@ -118,8 +118,8 @@ def subgroups(rows: Rows, colours: dict[str, int]) -> list[Html]:
     for row in rows:
         group = GROUPS[row["group"]] if row["group"] in GROUPS else clipped(row["group"], NAME)
         name = f"{group}: {clipped(name_of(row['system']), NAME)}"
-        dots.append(Dot(name, row["value"], row["low"], row["high"], colours.get(row["run"], -1), 1))
-        body.append([clipped(row["run"], NAME), group, measured(row, 1, signed=True), count(row["chunks"])])
+        dots.append(Dot(name, row["value"], row["low"], row["high"], colours.get(row["run"], -1), 2))
+        body.append([clipped(row["run"], NAME), group, measured(row, 2, signed=True), count(row["chunks"])])
     caption = (
         "The paper's Figure 6: how much lower than Transformer-XL's the perplexity is, in percent, over chunks for which a gold chunk "
         "(s_t > 0) was among the neighbours, for which none was, and over all chunks with scored candidates. A neighbour that was not "
