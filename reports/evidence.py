@@ -7,7 +7,7 @@ from typing import Any
 
 from reports.formats import count, finite, interval, number, percent
 from reports.markup import Html, clipped, table, tag
-from reports.perplexity import FEWEST_DOCUMENTS
+from reports.resampling import FEWEST_DOCUMENTS
 from reports.results import NAME, empty, in_split_order, section
 
 EXAMPLES = 40
@@ -63,7 +63,7 @@ def scorer(identity: dict[str, Any]) -> Html:
     return facts([(f"scorer: {clipped(name, NAME)}", clipped(str(value), NAME)) for name, value in identity.items()])
 
 
-def _chunk(text: str) -> Html:
+def chunk_text(text: str) -> Html:
     """Text of a chunk, exactly; what is over the limit is counted."""
     over = len(text) - CHUNK_CHARACTERS
     rest = [tag("p", f"{over:,} more characters are not shown.", class_="note")] if over > 0 else []
@@ -78,7 +78,7 @@ def _candidate(candidate: dict[str, Any]) -> Html:
     words = f" chunk {count(candidate['chunk'])} · BM25 rank {rank} · BM25 {number(candidate['bm25'])}"
     copied = candidate["copied"]
     copy = f" · has {percent(copied)} of the target's 8-grams" if copied is None or copied > 0 else ""
-    return tag("li", tag("p", badge, words, copy, class_="about"), _chunk(candidate["text"]))
+    return tag("li", tag("p", badge, words, copy, class_="about"), chunk_text(candidate["text"]))
 
 
 def _example(example: dict[str, Any], opened: bool) -> Html:
@@ -87,7 +87,7 @@ def _example(example: dict[str, Any], opened: bool) -> Html:
     where = tag("bdi", clipped(example["source"], NAME)), f" · chunk {count(example['query_chunk'])} · {clipped(example['split'], NAME)}"
     summary = tag("summary", tag("b", f"{number(chosen['score'], 3, signed=True)} nats a token"), f" · BM25 rank {rank} · ", *where)
     texts = (("Query: what the retriever sees", example["query"]), ("Target: what is to be predicted", example["target"]))
-    sides = tag("div", *(tag("div", tag("h3", name), _chunk(text)) for name, text in texts), class_="pair")
+    sides = tag("div", *(tag("div", tag("h3", name), chunk_text(text)) for name, text in texts), class_="pair")
     shown = [_candidate(candidate) for candidate in example["candidates"][:CANDIDATES]]
     more = len(example["candidates"]) - len(shown)
     rest = [empty(f"{more:,} more candidates are not shown.")] if more else []

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from reports.perplexity import BLOCK_CHUNKS
-from reports.resampling import Resampler, estimate
+from reports.resampling import BLOCK_CHUNKS, Resampler, estimate
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from data_contracts.documents import SPLITS
 from reports.formats import count, number, percent, percents
-from reports.perplexity import FEWEST_DOCUMENTS
+from reports.resampling import FEWEST_DOCUMENTS
 
 MOST_COPIES = 0.2  # share of the positive labels that may copy their target before it is a warning
 

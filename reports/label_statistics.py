@@ -18,43 +18,10 @@ from reports.label_examples import choose
 from reports.label_rows import most_candidates, shards_of
 from reports.label_set import LabelSet
 from reports.label_sums import BIN, BINS, DISTANCES, POSITIONS, block_sums, histograms, sharing
-from reports.resampling import DIGITS, Estimate, Resampler, estimate
+from reports.resampling import DIGITS, Estimate, Sums
 
 LAST = 5
 ENOUGH = 0.10
-
-
-class Sums:
-    """Totals and resamples of named sums of one split, and the ratios made of them."""
-
-    def __init__(self, documents: int, widths: dict[str, int], samples: int, rng: np.random.Generator):
-        ends = np.cumsum(list(widths.values()))
-        self._places = {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
-        self._resampler = Resampler(documents, int(ends[-1]), samples, rng)
-        self.documents = documents
-
-    def add(self, document_B: np.ndarray, sums: dict[str, np.ndarray]) -> None:
-        """Add a part; `sums` in the order of the widths."""
-        self._resampler.add(document_B, np.concatenate(list(sums.values()), axis=1))
-
-    def total(self, name: str) -> np.ndarray:
-        """The sum over everything, [width]."""
-        return self._resampler.total[self._places[name]]
-
-    def ratio(self, top: str, bottom: str, place: int = 0, minus: int | None = None) -> Estimate:
-        """`top` at `place`, less that at `minus`, over `bottom`, which has one place for all or as many as `top`."""
-        return self.combined(lambda at: (at(top)[..., place] - (0 if minus is None else at(top)[..., minus])) / _like(at(bottom), place))
-
-    def combined(self, figure: Any) -> Estimate:
-        """The figure that `figure` makes of a function from names to sums [..., width]."""
-        totals, samples = self._resampler.total, self._resampler.samples
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value, values = (figure(lambda name, source=source: source[..., self._places[name]]) for source in (totals, samples))
-        return estimate(float(value), values)
-
-
-def _like(sums: np.ndarray, place: int) -> np.ndarray:
-    return sums[..., place if sums.shape[-1] > 1 else 0]
 
 
 def no_statistics() -> dict[str, Any]:

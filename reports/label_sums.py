@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from reports.label_rows import LabelRows
-from reports.perplexity import BLOCK_CHUNKS
+from reports.resampling import BLOCK_CHUNKS
 
 DISTANCES = np.array(sorted({2**power for power in range(22)} | {3 * 2**power for power in range(20)}))  # edges, in chunks
 POSITIONS = 10

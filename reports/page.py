@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports import evidence, provenance, results
+from reports import evidence, example_results, neighbour_results, perplexity_results, provenance, results, retrieval_results
 from reports.frame import SENTENCE, contents, page, warning_list
 from reports.markup import Html, clipped, tag
 
 _LINKS = (
     ("perplexity", "Perplexity"),
     ("training", "Training"),
+    ("neighbours", "Neighbours"),
+    ("positions", "Position"),
     ("retrieval", "Retrieval"),
+    ("analysis", "Overlap and gold"),
+    ("examples", "Examples"),
     ("labels", "Labels"),
     ("data", "Data"),
     ("reference", "Reference LM"),
@@ -41,10 +45,15 @@ def render(report: dict[str, Any]) -> str:
     Every text in `report` may be hostile. None and numbers that are not finite read "n/a"; long lists and texts are cut, and say so.
     Units: `difference` is the other system's loss minus this one's, nats a token, positive is better; rates are shares of 1.
     """
+    colours = results.colours_of(report["systems"])
     sections = (
-        results.perplexity(report["systems"]),
+        perplexity_results.perplexity(report["systems"], report["seeds"], report["settings"], report["oracles"]),
         results.training_curves(report["systems"]),
-        results.retrieval(report["retrieval"]),
+        neighbour_results.neighbours(report["settings"], report["oracles"], colours),
+        neighbour_results.positions(report["positions"], colours),
+        retrieval_results.retrieval(report["retrieval"], report["rerank"]),
+        retrieval_results.analysis(report["overlap"], report["subgroups"], colours),
+        example_results.gain_examples(report["gain_examples"]),
         evidence.labels(report["labels"]),
         provenance.data(report["data"]),
         provenance.reference_lm(report["reference_lm"]),

@@ -1,103 +1,91 @@
-"""Perplexity with its uncertainty: a two-level bootstrap over documents and blocks of chunks, paired between systems."""
+"""Perplexity and what differs between systems, over the identical tokens and with the identical resamples of them.
+
+Counted is every token after the first of a document. All is made of sums over blocks, so that any two systems are paired: a difference has
+an interval of its own, much narrower than theirs.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
-from data_contracts.failure import Exit, Failure
+from reports.evaluation_rows import Evaluations, Key
+from reports.resampling import Named, Sums
 
-BLOCK_CHUNKS = 64
-FEWEST_DOCUMENTS = 8
-
-
-@dataclass(frozen=True)
-class BlockSums:
-    """Loss in nats and counted tokens of every block of 64 chunks, and the document each block belongs to."""
-
-    document: np.ndarray
-    loss: np.ndarray
-    tokens: np.ndarray
-
-    @property
-    def documents(self) -> int:
-        """How many documents there are."""
-        return int(self.document.max()) + 1
+ALL, WITH_NEIGHBOURS, SCORED = range(3)
+"""Places of the sums of tokens."""
 
 
-def block_sums(evaluation: pa.Table) -> BlockSums:
-    """Sums over blocks; the same blocks for every system, because they are cut by chunk number."""
-    _, document = np.unique(np.array(evaluation.column("doc_id").to_pylist()), return_inverse=True)
-    block = np.maximum(evaluation.column("chunk").to_numpy(), 0) // BLOCK_CHUNKS
-    keys, place = np.unique(np.stack((document, block), axis=1), axis=0, return_inverse=True)
-    place = place.ravel()
-    loss = np.bincount(place, evaluation.column("loss").to_numpy().astype(np.float64))
-    return BlockSums(keys[:, 0], loss, np.bincount(place, evaluation.column("tokens").to_numpy()))
+def loss_of(key: Key) -> str:
+    """The name of the sums of nats of a system in a setting."""
+    return f"loss of {key[0]} in {key[1]}"
 
 
-def same_tokens(evaluations: dict[str, pa.Table]) -> None:
-    """Raises Failure (exit code 3) unless every system was evaluated on the identical tokens; only then are losses comparable."""
-    digests = {
-        name: hash(
-            tuple(
-                zip(table.column("doc_id").to_pylist(), table.column("chunk").to_pylist(), table.column("tokens").to_pylist(), strict=True)
-            )
-        )
-        for name, table in evaluations.items()
-    }
-    if len(set(digests.values())) > 1:
-        raise Failure("the systems were not evaluated on the same tokens", f"{digests}", "re-run the evaluations", Exit.CONTRACT)
+def token_sums(evaluations: Evaluations, queries: pl.DataFrame) -> dict[str, np.ndarray]:
+    """[B, 3] by name: everything; chunks with at least one eligible neighbour, the only place where a gain can occur; and those of
+    `queries` (doc_id, chunk), whose candidates were scored."""
+    could_R, scored_R = evaluations.chunks["eligible"].to_numpy() > 0, evaluations.among(queries)
+    sums = {name: evaluations.chunks[name].to_numpy() for name in ("tokens", "bytes")}
+    sums |= {loss_of(key): evaluations.loss(key) for key in evaluations.frames}
+    return {name: evaluations.by_block(values_R, values_R * could_R, values_R * scored_R) for name, values_R in sums.items()}
 
 
-def resamples(blocks: BlockSums, samples: int, seed: int = 0) -> np.ndarray:
-    """[samples, blocks] how often each block is drawn: documents with replacement, then blocks within each drawn document."""
-    generator = np.random.default_rng(seed)
-    weights = np.zeros((samples, len(blocks.document)))
-    members = [np.flatnonzero(blocks.document == number) for number in range(blocks.documents)]
-    for sample in range(samples):
-        for number in generator.integers(blocks.documents, size=blocks.documents):
-            drawn = generator.choice(members[number], size=len(members[number]))
-            np.add.at(weights[sample], drawn, 1.0)
-    return weights
+def resampled(evaluations: Evaluations, by_block: dict[str, np.ndarray], samples: int, seed: int) -> Sums:
+    """Named sums [B, width] over the blocks of evaluations, and resamples of them."""
+    widths = {name: values.shape[1] for name, values in by_block.items()}
+    sums = Sums(int(evaluations.document_B.max()) + 1, widths, samples, np.random.default_rng(seed))
+    sums.add(evaluations.document_B, by_block)
+    return sums
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """The central 95 % of bootstrap values."""
-    low, high = np.quantile(values, (0.025, 0.975))
-    return float(low), float(high)
+def nats(at: Named, key: Key, place: int = ALL) -> np.ndarray:
+    """Nats a token of all tokens, of those with a neighbour, or of those that were scored."""
+    return at(loss_of(key))[..., place] / at("tokens")[..., place]
 
 
-def mean_losses(blocks: BlockSums, weights: np.ndarray) -> np.ndarray:
-    """[samples] nats per token of every resample."""
-    return (weights @ blocks.loss) / (weights @ blocks.tokens)
+def bits_per_byte(at: Named, key: Key) -> np.ndarray:
+    """Bits a byte of UTF-8, which does not depend on the tokenizer."""
+    return at(loss_of(key))[..., 0] / at("bytes")[..., 0] / math.log(2)
 
 
-def summarise(evaluation: pa.Table, samples: int) -> dict:
-    """Perplexity over all tokens with its interval, the mean over documents, and over chunks that could retrieve something."""
-    blocks = block_sums(evaluation)
-    loss = blocks.loss.sum() / blocks.tokens.sum()
-    low, high = interval(np.exp(mean_losses(blocks, resamples(blocks, samples))))
-    by_document = np.bincount(blocks.document, blocks.loss) / np.bincount(blocks.document, blocks.tokens)
-    could = evaluation.column("eligible").to_numpy() > 0
-    some_loss, some_tokens = evaluation.column("loss").to_numpy()[could].sum(), evaluation.column("tokens").to_numpy()[could].sum()
+def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> dict[str, Any]:
+    """Micro (over all tokens) with its interval, macro (mean over documents), and over tokens that could have had a neighbour."""
+    micro = sums.combined(lambda at: np.exp(nats(at, key)))
+    some = sums.combined(lambda at: np.exp(nats(at, key, WITH_NEIGHBOURS)))
+    loss = sums.combined(lambda at: nats(at, key))
+    document_R = evaluations.document_B[evaluations.block_of_rows()]
+    by_document = np.bincount(document_R, evaluations.loss(key)) / np.bincount(document_R, evaluations.chunks["tokens"].to_numpy())
     return {
-        "perplexity": math.exp(loss),
-        "low": low,
-        "high": high,
+        "perplexity": micro.value,
+        "low": micro.low,
+        "high": micro.high,
         "macro_perplexity": float(np.exp(by_document).mean()),
-        "perplexity_with_neighbours": math.exp(some_loss / some_tokens) if some_tokens else None,
-        "bits_per_token": loss / math.log(2),
-        "tokens": int(blocks.tokens.sum()),
-        "documents": blocks.documents,
+        "perplexity_with_neighbours": some.value,
+        "nats_per_token": loss.value,
+        "bits_per_token": sums.combined(lambda at: nats(at, key) / math.log(2)).value,
+        "bits_per_byte": asdict(sums.combined(lambda at: bits_per_byte(at, key))),
+        "tokens": int(sums.total("tokens")[0]),
+        "documents": sums.documents,
     }
 
 
-def paired_difference(evaluation: pa.Table, baseline: pa.Table, samples: int) -> dict:
-    """Nats per token of `baseline` minus `evaluation` (positive: better than the baseline), on the same resamples."""
-    ours, theirs = block_sums(evaluation), block_sums(baseline)
-    weights = resamples(ours, samples)
-    low, high = interval(mean_losses(theirs, weights) - mean_losses(ours, weights))
-    return {"nats": float(theirs.loss.sum() / theirs.tokens.sum() - ours.loss.sum() / ours.tokens.sum()), "low": low, "high": high}
+def seed_figures(systems: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and standard deviation of perplexity over the runs of each system that was trained more than once."""
+    by_system: dict[str, list[float]] = {}
+    for row in systems:
+        by_system.setdefault(row["system"], []).append(row["perplexity"])
+    return [
+        {"system": system, "runs": len(found), "mean": float(np.mean(found)), "deviation": float(np.std(found, ddof=1))}
+        for system, found in by_system.items()
+        if len(found) > 1
+    ]
+
+
+def difference(sums: Sums, key: Key, baseline: Key) -> dict[str, Any]:
+    """Nats a token of `baseline` minus `key` (positive: better than the baseline), over all tokens."""
+    found = sums.combined(lambda at: nats(at, baseline) - nats(at, key))
+    return {"nats": found.value, "low": found.low, "high": found.high}

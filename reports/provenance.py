@@ -60,7 +60,7 @@ def data(numbers: dict[str, Any]) -> Html:
     reasons = [[clipped(reason, NAME), count(n)] for reason, n in quarantined.items()]
     why = [table(["quarantined because", "inputs"], reasons)] if reasons else []
     splits = [
-        [clipped(split, NAME), *(count(sizes[key]) for key in ("documents", "chunks", "tokens"))]
+        [clipped(split, NAME), *(count(sizes[key]) for key in ("documents", "chunks", "tokens", "median_tokens"))]
         for split, sizes in in_split_order(numbers["splits"])
     ]
     geometry = numbers["geometry"]
@@ -68,7 +68,7 @@ def data(numbers: dict[str, Any]) -> Html:
     known = [("vocabulary", count(numbers["vocabulary"])), ("chunk", f"{count(tokens)} tokens")]
     known += [("training sequence", f"{count(sequence)} chunks, {count(_times(sequence, tokens))} tokens")]
     known += [("stride", f"{count(stride)} chunks; attention sees at most {count(_times(2, stride, tokens))} tokens")]
-    tables = tag("div", table(["split", "documents", "chunks", "tokens"], splits), *why, class_="pair")
+    tables = tag("div", table(["split", "documents", "chunks", "tokens", "median length"], splits), *why, class_="pair")
     return section("data", "Data", *_balance(numbers), tables, facts(known), *_lengths(numbers["lengths"]))
 
 

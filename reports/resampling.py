@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from reports.perplexity import interval
+BLOCK_CHUNKS = 64
+FEWEST_DOCUMENTS = 8  # below, an interval over documents means nothing
+DIGITS = 6
+
+Named = Callable[[str], np.ndarray]
+"""From the name of a sum to it, [..., width]."""
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The central 95 % of bootstrap values."""
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
 
 
 class Resampler:
@@ -42,9 +55,6 @@ class Resampler:
         self._left -= len(begin_D)
 
 
-DIGITS = 6
-
-
 @dataclass(frozen=True)
 class Estimate:
     """A figure with its 95 % interval; all None where there was nothing to measure. Rounded, so that equal labels give equal bytes."""
@@ -61,3 +71,39 @@ def estimate(value: float, values_S: np.ndarray) -> Estimate:
         return Estimate(None, None, None)
     low, high = interval(known)
     return Estimate(round(float(value), DIGITS) + 0.0, round(low, DIGITS) + 0.0, round(high, DIGITS) + 0.0)
+
+
+class Sums:
+    """Totals and resamples of named sums over the same blocks, and the figures made of them: what is compared is resampled together."""
+
+    def __init__(self, documents: int, widths: dict[str, int], samples: int, rng: np.random.Generator):
+        ends = np.cumsum(list(widths.values()))
+        self._places = {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
+        self._resampler = Resampler(documents, int(ends[-1]), samples, rng)
+        self.documents = documents
+
+    def add(self, document_B: np.ndarray, sums: dict[str, np.ndarray]) -> None:
+        """Add a part; `sums` in the order of the widths."""
+        self._resampler.add(document_B, np.concatenate(list(sums.values()), axis=1))
+
+    def total(self, name: str) -> np.ndarray:
+        """The sum over everything, [width]."""
+        return self._resampler.total[self._places[name]]
+
+    def ratio(self, top: str, bottom: str, place: int = 0, minus: int | None = None) -> Estimate:
+        """`top` at `place`, less that at `minus`, over `bottom`, which has one place for all or as many as `top`."""
+        return self.combined(lambda at: (at(top)[..., place] - (0 if minus is None else at(top)[..., minus])) / _like(at(bottom), place))
+
+    def combined(self, figure: Callable[[Named], np.ndarray]) -> Estimate:
+        """The figure that `figure` makes of a function from names to sums [..., width]."""
+        totals, samples = self._resampler.total, self._resampler.samples
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value, values = (figure(partial(self._named, source)) for source in (totals, samples))
+        return estimate(float(value), values)
+
+    def _named(self, source: np.ndarray, name: str) -> np.ndarray:
+        return source[..., self._places[name]]
+
+
+def _like(sums: np.ndarray, place: int) -> np.ndarray:
+    return sums[..., place if sums.shape[-1] > 1 else 0]

@@ -1,77 +1,118 @@
-"""Retrieval against gold: Precision@2, Recall@10 and nDCG@20 (paper Table 3).
+"""Retrieval against gold: Precision@2, Recall@10 and nDCG@20 (paper section 5.1, Table 3), each beside what chance gets.
 
-Gold is what the reference LM scored: the positive candidates (s_t > 0) among the S scored. The ranked list is over all eligible chunks,
-and a chunk that was not scored counts as not relevant. Each figure therefore stands beside its chance value, a random order.
+Gold is what the reference LM scored: the positive candidates (s_t > 0) among the S scored. The ranked list is all eligible chunks, and a
+chunk that was not scored counts as not relevant. In `rerank` the list is the S scored candidates alone.
+
+What a system did not rank follows its ranking in random order: figures are expected values over that order, in closed form, since every
+unranked chunk has the same chance at every place that is left. Chance is the same of a ranking of nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from data_contracts.eligibility import last_eligible
 
 HIGHEST_RELEVANCE = 8.0  # nats per token
-Query = tuple[str, int]
+PLACES = 20
+CUTS = {"precision_at_2": 2, "recall_at_10": 10, "ndcg_at_20": PLACES}
+DISCOUNT_P = 1 / np.log2(2 + np.arange(PLACES))
+QUERY = ["doc_id", "chunk"]
 
 
 @dataclass(frozen=True)
 class Gold:
-    """The positive chunks of one query, with the gain of each."""
+    """`queries` Q: doc_id, chunk, eligible, scored, positives, gain (their sum), ideal (DCG@20 of the best order); `scored`: a row a scored
+    candidate with its gain, which is 0 unless s_t > 0."""
 
-    gains: dict[int, float]
-
-
-def gold_of(labels: pa.Table, split: str, chunk_tokens: int) -> dict[Query, Gold]:
-    """Gold of every scored query of a split; gain is 2^min(t, 8) - 1 with t = s_t per target token."""
-    gold: dict[Query, Gold] = {}
-    columns = (labels.column(name).to_pylist() for name in ("doc_id", "split", "query_chunk", "candidate_chunk", "target_score"))
-    for doc_id, where, query, candidate, score in zip(*columns, strict=True):
-        if where == split:
-            entry = gold.setdefault((doc_id, query), Gold({}))
-            if score > 0:
-                entry.gains[candidate] = 2.0 ** min(score / chunk_tokens, HIGHEST_RELEVANCE) - 1.0
-    return gold
+    queries: pl.DataFrame
+    scored: pl.DataFrame
 
 
-def discounted(gains: list[float]) -> float:
-    """Sum of gain / log2(2 + rank), ranks from 0."""
-    return float(sum(gain / np.log2(2 + rank) for rank, gain in enumerate(gains)))
+def gold_of(labels: pl.DataFrame, chunk_tokens: int, stride_chunks: int) -> Gold:
+    """Gold of every scored query; the gain of a positive is 2^min(t, 8) - 1 with t = s_t per target token."""
+    relevance = pl.min_horizontal(pl.col("target_score") / chunk_tokens, HIGHEST_RELEVANCE)
+    gain = pl.when(pl.col("target_score") > 0).then(2.0**relevance - 1).otherwise(0.0)
+    chunk = pl.col("query_chunk").cast(pl.Int32).alias("chunk")
+    scored = labels.select("doc_id", chunk, pl.col("candidate_chunk").cast(pl.Int32).alias("candidate"), gain.alias("gain"))
+    place = pl.int_range(pl.len()).over(QUERY)
+    ordered = scored.sort(*QUERY, "gain", descending=[False, False, True]).with_columns(place.alias("place"))
+    discount = pl.when(pl.col("place") < PLACES).then(1 / (pl.col("place") + 2).log(2)).otherwise(0.0)
+    queries = ordered.group_by(QUERY, maintain_order=True).agg(
+        pl.len().alias("scored"),
+        (pl.col("gain") > 0).sum().alias("positives"),
+        pl.col("gain").sum(),
+        (pl.col("gain") * discount).sum().alias("ideal"),
+    )
+    eligible = np.maximum(0, last_eligible(queries["chunk"].to_numpy(), stride_chunks) + 1)
+    return Gold(queries.with_columns(pl.Series("eligible", eligible)), scored)
 
 
-def measure(rankings: dict[Query, np.ndarray], gold: dict[Query, Gold]) -> dict:
-    """Mean figures over the queries that have gold; queries without a positive count for precision only."""
-    precision, recall, ndcg = list[float](), list[float](), list[float]()
-    for query, entry in gold.items():
-        if query not in rankings:
-            continue
-        ranking = rankings[query].tolist()
-        precision.append(sum(chunk in entry.gains for chunk in ranking[:2]) / 2)
-        if entry.gains:
-            recall.append(sum(chunk in entry.gains for chunk in ranking[:10]) / len(entry.gains))
-            ideal = discounted(sorted(entry.gains.values(), reverse=True)[:20])
-            ndcg.append(discounted([entry.gains.get(chunk, 0.0) for chunk in ranking[:20]]) / ideal)
-    return {
-        "precision_at_2": _mean(precision),
-        "recall_at_10": _mean(recall),
-        "ndcg_at_20": _mean(ndcg),
-        "queries": len(precision),
-        "queries_with_positive": len(recall),
-    }
+def bm25_ranking(candidates: pl.DataFrame) -> pl.DataFrame:
+    """The first 20 BM25 candidates of every query chunk alone, the form in which test queries ask: doc_id, chunk, ranking."""
+    rows = candidates.filter((pl.col("query_form") == "q") & (pl.col("rank") < PLACES)).sort("doc_id", "query_chunk", "rank")
+    found = rows.group_by("doc_id", pl.col("query_chunk").alias("chunk"), maintain_order=True).agg(
+        pl.col("candidate_chunk").alias("ranking")
+    )
+    return found
 
 
-def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None
+def recency_ranking(gold: Gold) -> pl.DataFrame:
+    """The 20 nearest eligible chunks of every query, the nearest first."""
+    last = pl.col("eligible").cast(pl.Int32) - 1
+    nearest = pl.int_ranges(last, pl.max_horizontal(last - PLACES, -1), -1, dtype=pl.Int32)
+    return gold.queries.select(*QUERY, nearest.alias("ranking"))
 
 
-def random_rankings(queries: list[Query], stride_chunks: int, seed: int = 0) -> dict[Query, np.ndarray]:
-    """A random order of each query's eligible chunks: what chance gets."""
-    generator = np.random.default_rng(seed)
-    return {query: generator.permutation(max(0, last_eligible(query[1], stride_chunks) + 1)) for query in queries}
+def measure(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = False) -> dict[str, Any]:
+    """Mean figures over the queries that have gold, by a ranking (doc_id, chunk, ranking) or, if it is None, by chance.
+
+    Recall and nDCG leave out queries without a positive. In `rerank` a figure at k counts only queries with at least 2 k scored candidates:
+    among fewer, chance alone is near the best.
+    """
+    queries = gold.queries
+    size_Q = queries["scored" if rerank else "eligible"].to_numpy()
+    gain_QP = _expected(gold, ranking, size_Q, "gain", rerank)
+    positive_QP = _expected(gold, ranking, size_Q, "positive", rerank)
+    positives, ideal = queries["positives"].to_numpy(), queries["ideal"].to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        figures = {
+            "precision_at_2": positive_QP[:, :2].sum(axis=1) / 2,
+            "recall_at_10": positive_QP[:, :10].sum(axis=1) / positives,
+            "ndcg_at_20": gain_QP @ DISCOUNT_P / ideal,
+        }
+    found: dict[str, Any] = {}
+    for name, cut in CUTS.items():
+        counted = (size_Q >= 2 * cut if rerank else size_Q > 0) & ((positives > 0) | (name == "precision_at_2"))
+        found[name] = float(figures[name][counted].mean()) if counted.any() else None
+    return {**found, "queries": len(queries), "queries_with_positive": int((positives > 0).sum())}
 
 
-def recency_rankings(queries: list[Query], stride_chunks: int) -> dict[Query, np.ndarray]:
-    """The nearest eligible chunks first."""
-    return {query: np.arange(last_eligible(query[1], stride_chunks), -1, -1)[:20] for query in queries}
+def _expected(gold: Gold, ranking: pl.DataFrame | None, size_Q: np.ndarray, what: str, rerank: bool) -> np.ndarray:
+    """[Q, 20] expected gain (or share of positives) at each place of the list."""
+    worth = pl.col("gain") if what == "gain" else (pl.col("gain") > 0).cast(pl.Float64)
+    total_Q = gold.queries["gain" if what == "gain" else "positives"].to_numpy().astype(np.float64)
+    gain_QP, ranked_Q = np.zeros((len(total_Q), PLACES)), np.zeros(len(total_Q), np.int64)
+    if ranking is not None:
+        listed = (
+            gold.queries.select(*QUERY)
+            .with_row_index("query")
+            .join(ranking, on=QUERY)
+            .filter(pl.col("ranking").list.len() > 0)
+            .explode("ranking")
+        )
+        scored = gold.scored.select(*QUERY, pl.col("candidate").alias("ranking"), worth.alias("worth"))
+        worths = listed.join(scored, on=[*QUERY, "ranking"], how="inner" if rerank else "left", maintain_order="left")
+        worths = worths.with_columns(pl.int_range(pl.len()).over("query").alias("place")).filter(pl.col("place") < PLACES)
+        query, place = worths["query"].to_numpy(), worths["place"].to_numpy()
+        gain_QP[query, place] = worths["worth"].fill_null(0.0).to_numpy()
+        ranked_Q = np.bincount(query, minlength=len(total_Q))
+    left_Q = np.maximum(size_Q - ranked_Q, 1)
+    rest_Q = (total_Q - gain_QP.sum(axis=1)) / left_Q
+    place_P = np.arange(PLACES)
+    unranked_QP = (place_P >= ranked_Q[:, None]) & (place_P < size_Q[:, None])
+    return np.where(unranked_QP, rest_Q[:, None], gain_QP)

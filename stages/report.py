@@ -7,38 +7,41 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.compute as pc
 from safetensors import safe_open
 
 from data_contracts.candidates import CANDIDATES, LABELS
-from data_contracts.contract import open_artifact
+from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
-from data_contracts.evaluations import EVALUATIONS
-from data_contracts.tokens import CHUNKS, list_rows
-from reports import perplexity, retrieval
-from reports.lengths import histogram
+from data_contracts.evaluations import EVALUATIONS, OWN
+from data_contracts.tokens import CHUNKS
+from reports.corpus_figures import corpus_figures
+from reports.csv_tables import csv_tables
+from reports.evaluation_rows import Evaluations, aligned, frames_of, with_own
+from reports.headline import headline, metrics, warnings
+from reports.neighbours_at_test import ORACLE, OTHERS
 from reports.page import render
+from reports.run_figures import Evidence, run_figures
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.stage import Context, Job
 
-NAMES = {"transformer_xl": "Transformer-XL", "retro": "RETRO", "random": "Random retrieval", "rpt_lex": "RPT-Lex", "rpt_sem": "RPT-Sem"}
-PUBLISHED = {  # Table 2 of arXiv 2306.13421
-    "transformer_xl": {"ArXiv": 3.11, "Code": 2.30, "PG19": 11.48, "Books3": 15.00},
-    "retro": {"ArXiv": 2.94, "Code": 2.17, "PG19": 11.44, "Books3": 14.60},
-    "rpt_lex": {"ArXiv": 2.92, "Code": 2.23, "PG19": 11.59, "Books3": 14.32},
-    "rpt_sem": {"ArXiv": 2.77, "Code": 2.17, "PG19": 10.96, "Books3": 13.91},
-}
-BASELINE = "transformer_xl"
 SMALL_TOKENS = 100_000_000
 CURVE_POINTS = 100
 
-
-def read_lines(path: Path) -> list[dict]:
-    """The rows of a JSON Lines file."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+PLACES = {
+    "documents": "the documents and their splits",
+    "quarantine": "rejected inputs, each with a reason",
+    "chunks": "64-token chunks with their text",
+    "candidates": "BM25 candidates",
+    "labels": "what the reference LM says of each candidate (Parquet)",
+    "label_gates": "whether the labels are fit to train on",
+    "label_report": "what the labels are worth: a page, the label card and their figures",
+    "reference_lm": "the reference LM, a Hugging Face directory",
+    "models": "the trained systems, safetensors",
+    "evaluations": "one row for every evaluated chunk, system and setting",
+    "report": "this page, its numbers as JSON, and a CSV file for every figure",
+}
 
 
 def thinned(curve: list[list[float]]) -> list[list[float]]:
@@ -48,6 +51,14 @@ def thinned(curve: list[list[float]]) -> list[list[float]]:
     return [[group[-1][0], sum(value for _, value in group) / len(group)] for group in groups]
 
 
+def curve_of(path: Path, value: str) -> list[list[float]]:
+    """(step, value) of every line of losses.jsonl; a model that was not trained here has no such file."""
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [[row["step"], row[value]] for row in rows]
+
+
 def parameter_count(path: Path) -> int:
     """Parameters in a safetensors file, from its header alone."""
     with safe_open(path, "numpy") as tensors:
@@ -55,69 +66,21 @@ def parameter_count(path: Path) -> int:
         return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
 
 
-def systems_section(context: Context, runs: dict[str, Run], samples: int) -> tuple[list[dict], dict[str, pa.Table]]:
-    """One entry a run, and the evaluations by run."""
-    evaluations = {run: open_artifact(EVALUATIONS, context.input("evaluations") / run).read_all() for run in runs}
-    perplexity.same_tokens(evaluations)
-    baseline = next((name for name, run in runs.items() if run.system == BASELINE), None)
-    entries = []
-    for name, run in runs.items():
-        directory = context.input("models") / name
-        difference = None
-        if baseline and name != baseline:
-            difference = {"against": BASELINE, **perplexity.paired_difference(evaluations[name], evaluations[baseline], samples)}
-        entries.append(
-            {
-                "run": name,
-                "system": run.system,
-                "parameters": parameter_count(directory / "model.safetensors"),
-                **perplexity.summarise(evaluations[name], samples),
-                "published": PUBLISHED.get(run.system, {}),
-                "curve": thinned([[row["step"], row["lm_loss"]] for row in read_lines(directory / "losses.jsonl")]),
-                "difference": difference,
-            }
-        )
-    return entries, evaluations
+def rows_of(contract: Contract, directory: Path, split: str) -> pl.DataFrame:
+    """The rows of one split of an artifact, read shard by shard."""
+    artifact = open_artifact(contract, directory)
+    parts = [artifact.read(shard) for shard in artifact.shards]
+    return pl.concat([pl.DataFrame(pl.from_arrow(part.filter(pc.equal(part.column("split"), split)))) for part in parts])
 
 
-def retrieval_section(
-    evaluations: dict[str, pa.Table],
-    runs: dict[str, Run],
-    labels: pa.Table,
-    candidates: pa.Table,
-    evaluation: Evaluation,
-    geometry: Geometry,
-) -> list[dict]:
-    """Every retriever against the same gold, and chance."""
-    gold = retrieval.gold_of(labels, evaluation.split, geometry.chunk_tokens)
-    some = next(iter(evaluations.values()))
-    reached = set(zip(some.column("doc_id").to_pylist(), some.column("chunk").to_pylist(), strict=True))
-    gold = {query: entry for query, entry in gold.items() if query in reached}
-    queries = list(gold)
-    rankings = {
-        "random": retrieval.random_rankings(queries, geometry.stride_chunks),
-        "recency": retrieval.recency_rankings(queries, geometry.stride_chunks),
-        "BM25": candidate_rankings(candidates),
-    }
-    for name, run in runs.items():
-        if run.system.startswith("rpt"):
-            table = evaluations[name]
-            keys = zip(table.column("doc_id").to_pylist(), table.column("chunk").to_pylist(), strict=True)
-            rankings[NAMES[run.system]] = dict(zip(keys, list_rows(table.column("ranking")), strict=True))
-    return [{"retriever": name, **retrieval.measure(ranking, gold)} for name, ranking in rankings.items()]
-
-
-def candidate_rankings(candidates: pa.Table) -> dict[retrieval.Query, np.ndarray]:
-    """The first 20 BM25 candidates of every query of form `q`."""
-    rows = pl.from_arrow(candidates)
-    assert isinstance(rows, pl.DataFrame)
-    groups = (
-        rows.filter((pl.col("query_form") == "q") & (pl.col("rank") < 20))
-        .sort("doc_id", "query_chunk", "rank")
-        .group_by("doc_id", "query_chunk", maintain_order=True)
-        .agg(pl.col("candidate_chunk"))
-    )
-    return {(doc_id, chunk): np.array(ids) for doc_id, chunk, ids in groups.iter_rows()}
+def open_evaluations(context: Context, runs: dict[str, Run]) -> tuple[Evaluations, Evaluations | None, Evaluations | None]:
+    """The runs of a corpus in their own setting, in other settings, and with the oracle's neighbours, as far as they were evaluated so."""
+    places = [(run, context.input("evaluations") / run) for run in runs]
+    places += [(run, place) for run in runs if (place := context.input(ORACLE) / run).exists()]
+    frames = frames_of((run, open_artifact(EVALUATIONS, place).read_all()) for run, place in places)
+    systems = {run: entry.system for run, entry in runs.items()}
+    own = aligned({key: rows for key, rows in frames.items() if key[1] == OWN}, systems)
+    return own, with_own(frames, systems, OTHERS), with_own(frames, systems, (ORACLE,))
 
 
 def label_section(directory: Path) -> dict:
@@ -133,51 +96,24 @@ def label_section(directory: Path) -> dict:
     }
 
 
-def data_section(documents: int, quarantine: pa.Table, chunks: pa.Table, geometry: Geometry, vocabulary: int) -> dict:
+def data_section(context: Context, geometry: Geometry) -> dict:
     """What went in and what became of it."""
-    reasons = {row["values"]: row["counts"] for row in pc.value_counts(quarantine.column("reason")).to_pylist()}
-    lengths = pl.DataFrame(
-        {
-            "doc_id": chunks.column("doc_id").to_pylist(),
-            "split": chunks.column("split").to_pylist(),
-            "tokens": pc.list_value_length(chunks.column("token_ids")).to_numpy(),
-        }
-    )
-    splits = lengths.group_by("split").agg(pl.col("doc_id").n_unique().alias("documents"), pl.len().alias("chunks"), pl.col("tokens").sum())
-    return {
-        "inputs": documents + quarantine.num_rows,
-        "documents_kept": documents,
-        "quarantined": dict(sorted(reasons.items())),
-        "splits": {row.pop("split"): row for row in splits.sort("split").iter_rows(named=True)},
-        "vocabulary": vocabulary,
-        "geometry": geometry.model_dump(),
-        "lengths": histogram(lengths.group_by("doc_id").agg(pl.col("tokens").sum())["tokens"].to_numpy()),
-    }
-
-
-def headline(systems: list[dict], labels: dict, measured: list[dict], small: bool, split: str) -> list[str]:
-    """The three figures to remember."""
-    values = ", ".join(
-        f"{NAMES.get(row['system'], row['system'])} {row['perplexity']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for row in systems
-    )
-    first = systems[0]
-    where = f"{first['documents']} held-out documents ({first['tokens']:,} tokens)"
-    best = labels["best"].get(split)
-    gain = f"; the best of {best['k']} is worth {best['value']:.3f} nats a target token" if best else ""
-    rates = ", ".join(f"{split} {rate:.1%}" for split, rate in labels["positive_rate"].items())
-    precision = ", ".join(f"{row['retriever']} {row['precision_at_2']:.1%}" for row in measured if row["precision_at_2"] is not None)
-    return [
-        f"Perplexity on {where}: {values}"
-        + ("; a small-scale run: it shows that the chain works, not which system is better" if small else ""),
-        f"Labels: {labels['pairs']:,} candidates of {labels['queries']:,} queries scored, of which help the reference LM: {rates}{gain}",
-        f"Retrieval, Precision@2 against the labels: {precision}",
+    chunks = open_artifact(CHUNKS, context.input("chunks"))
+    lengths = [
+        pl.DataFrame(pl.from_arrow(chunks.read(shard, ["doc_id", "split", "token_ids"]))).select(
+            "doc_id", "split", pl.col("token_ids").list.len().alias("tokens")
+        )
+        for shard in chunks.shards
     ]
+    quarantine = pl.DataFrame(pl.from_arrow(open_artifact(QUARANTINE, context.input("quarantine")).read_all(["reason"])))
+    documents = open_artifact(DOCUMENTS, context.input("documents")).rows
+    vocabulary = json.loads((context.input("reference_lm") / "config.json").read_text())["vocab_size"]
+    return corpus_figures(documents, quarantine, pl.concat(lengths), geometry.model_dump(), vocabulary)
 
 
 def reference_lm_section(directory: Path) -> dict:
     """How the reference LM was trained; of one from the hub nothing is known."""
-    losses = directory / "losses.jsonl"
-    curve = [[row["step"], row["loss"]] for row in read_lines(losses)] if losses.exists() else []
+    curve = curve_of(directory / "losses.jsonl", "loss")
     first, last = (curve[0], curve[-1]) if curve else ([None, None], [None, None])
     return {
         "parameters": sum(parameter_count(file) for file in directory.glob("*.safetensors")),
@@ -189,71 +125,43 @@ def reference_lm_section(directory: Path) -> dict:
 
 
 def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, report: Report, runs: dict[str, Run]) -> None:
-    """Write index.html, report.json and the metrics that `dvc metrics show` reads."""
-    own_runs = {name: run for name, run in runs.items() if run.corpus == context.corpus}
-    artifacts = {
-        contract.name: open_artifact(contract, context.input(contract.name)).read_all()
-        for contract in (CHUNKS, CANDIDATES, LABELS, QUARANTINE)
-    }
-    documents = open_artifact(DOCUMENTS, context.input("documents")).rows
-    systems, evaluations = systems_section(context, own_runs, report.bootstrap_samples)
-    measured = retrieval_section(evaluations, own_runs, artifacts["labels"], artifacts["candidates"], evaluation, geometry)
-    labels = label_section(context.input("label_report"))
-    vocabulary = json.loads((context.input("reference_lm") / "config.json").read_text())["vocab_size"]
-    data = data_section(documents, artifacts["quarantine"], artifacts["chunks"], geometry, vocabulary)
+    """Write index.html, report.json, a CSV file for every figure, and the metrics that `dvc metrics show` reads."""
+    split = evaluation.split
+    evaluations = open_evaluations(context, {name: run for name, run in runs.items() if run.corpus == context.corpus})
+    labels, candidates, chunks = (rows_of(contract, context.input(contract.name), split) for contract in (LABELS, CANDIDATES, CHUNKS))
+    evidence = Evidence(*evaluations, labels, candidates, chunks, geometry.chunk_tokens, geometry.stride_chunks)
+    figures = run_figures(evidence, report.bootstrap_samples)
+    for system in figures["systems"]:
+        directory = context.input("models") / system["run"]
+        system["parameters"] = parameter_count(directory / "model.safetensors")
+        system["curve"] = thinned(curve_of(directory / "losses.jsonl", "lm_loss"))
+    of_labels, data = label_section(context.input("label_report")), data_section(context, geometry)
     small = data["splits"]["train"]["tokens"] < SMALL_TOKENS
     result: dict[str, Any] = {
         "corpus": context.corpus,
         "small_scale": small,
-        "headline": headline(systems, labels, measured, small, evaluation.split),
-        "warnings": warnings(labels["gates"]["gates"], systems),
+        "headline": headline(figures["systems"], of_labels, figures["retrieval"], small, split),
+        "warnings": warnings(of_labels["gates"]["gates"], figures["systems"]),
         "data": data,
         "reference_lm": reference_lm_section(context.input("reference_lm")),
-        "labels": labels,
-        "systems": systems,
-        "retrieval": measured,
+        "labels": of_labels,
+        **figures,
         "artifacts": [[f"artifacts/{context.corpus}/{name}", text] for name, text in PLACES.items()],
     }
+    write(context, result)
+
+
+def write(context: Context, result: dict[str, Any]) -> None:
+    """The report in all its forms."""
     target = context.out("report")
     (target / "report.json").write_text(json.dumps(result, indent=1) + "\n")
     (target / "index.html").write_text(render(result), encoding="utf-8")
+    for name, rows in csv_tables(result).items():
+        (target / f"{name}.csv").write_text(rows, encoding="utf-8")
     (context.scratch / "metrics.json").write_text(json.dumps(metrics(result), indent=1) + "\n")
     for line in result["headline"] + result["warnings"]:
         context.say.note(line)
     context.say.progress(1, 1, "report")
-
-
-PLACES = {
-    "documents": "the documents and their splits",
-    "quarantine": "rejected inputs, each with a reason",
-    "chunks": "64-token chunks with their text",
-    "candidates": "BM25 candidates",
-    "labels": "what the reference LM says of each candidate (Parquet)",
-    "label_gates": "whether the labels are fit to train on",
-    "label_report": "what the labels are worth: a page, the label card and their figures",
-    "reference_lm": "the reference LM, a Hugging Face directory",
-    "models": "the trained systems, safetensors",
-    "evaluations": "one row for every evaluated chunk and system",
-    "report": "this page and its numbers as JSON",
-}
-
-
-def warnings(gates: list[dict], systems: list[dict]) -> list[str]:
-    """Everything a reader must know before believing a figure."""
-    found = [f"Weak labels: {gate['sentence']}" for gate in gates if not gate["passed"]]
-    if (documents := systems[0]["documents"]) < perplexity.FEWEST_DOCUMENTS:
-        found.append(f"Interval not meaningful: {documents} held-out documents, fewer than {perplexity.FEWEST_DOCUMENTS}.")
-    return found
-
-
-def metrics(result: dict) -> dict:
-    """The few numbers worth following from commit to commit."""
-    return {
-        "perplexity": {row["run"]: round(row["perplexity"], 4) for row in result["systems"]},
-        "precision_at_2": {row["retriever"]: row["precision_at_2"] for row in result["retrieval"]},
-        "positive_rate": result["labels"]["positive_rate"],
-        "pairs": result["labels"]["pairs"],
-    }
 
 
 STAGE = Job(

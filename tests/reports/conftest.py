@@ -72,6 +72,18 @@ def shared_sample() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def evaluations_sample() -> ModuleType:
+    """The module that makes evaluations with their labels, candidates and chunks."""
+    return _load("evaluations_sample")
+
+
+@pytest.fixture(scope="session")
+def made_up(evaluations_sample) -> Any:
+    """Evaluations of five systems that tests do not change."""
+    return evaluations_sample.made_up()
+
+
+@pytest.fixture(scope="session")
 def label_sample() -> ModuleType:
     """The module that makes label sets and supervision reports."""
     return _load("label_sample")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from typing import Any
@@ -23,9 +24,8 @@ def _curve(steps: int, first: float, last: float, seed: int, every: int = 1) -> 
 
 
 def _system(system: str, parameters: int, perplexity: float, difference: float | None, seed: int) -> dict[str, Any]:
-    against = (
-        {"against": "transformer_xl", "nats": difference, "low": difference - 0.021, "high": difference + 0.019} if difference else None
-    )
+    gain = {"nats": difference, "low": difference - 0.021, "high": difference + 0.019} if difference else None
+    per_byte = math.log2(perplexity) / 2.5
     return {
         "run": f"demo-{system}",
         "system": system,
@@ -35,13 +35,76 @@ def _system(system: str, parameters: int, perplexity: float, difference: float |
         "high": perplexity * 1.08,
         "macro_perplexity": perplexity * 1.04,
         "perplexity_with_neighbours": perplexity * 0.97,
+        "nats_per_token": math.log(perplexity),
         "bits_per_token": math.log2(perplexity),
+        "bits_per_byte": {"value": per_byte, "low": per_byte - 0.04, "high": per_byte + 0.05},
         "tokens": 98_304,
         "documents": 11,
         "published": PUBLISHED[system],
         "curve": _curve(170, 6.93, math.log(perplexity) - 0.05, seed),
-        "difference": against,
+        "difference": gain and {"against": "transformer_xl", **gain},
+        "over_random": gain and {"against": "random", **gain},
     }
+
+
+def _estimate(value: float, width: float = 0.05) -> dict[str, float]:
+    return {"value": value, "low": value - width, "high": value + width}
+
+
+def _setting(system: str, setting: str, perplexity: float, gain: float | None) -> dict[str, Any]:
+    return {
+        "run": f"demo-{system}",
+        "system": system,
+        "setting": setting,
+        "perplexity": perplexity,
+        "low": perplexity * 0.93,
+        "high": perplexity * 1.08,
+        "perplexity_with_neighbours": perplexity * 0.97,
+        "documents": 4,
+        "bits_per_byte": _estimate(math.log2(perplexity) / 2.5),
+        "gain": None if gain is None else {"nats": gain, "low": gain - 0.002, "high": gain + 0.002},
+    }
+
+
+def _settings() -> list[dict[str, Any]]:
+    names = ("own", "none", "training_length", "first_1", "first_2", "first_3", "first_4", "second")
+    losses = (0.0, 0.021, 0.002, 0.004, 0.0, -0.001, -0.002, 0.009)
+    return [
+        _setting(system, name, perplexity * math.exp(loss), -loss if name != "own" else None)
+        for system, perplexity in (("retro", 22.34), ("rpt_sem", 21.93))
+        for name, loss in zip(names, losses, strict=True)
+    ]
+
+
+def _positions() -> dict[str, Any]:
+    edges = [1, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384]
+    bins = [{"from": low, "to": high - 1, "tokens": 11 * (high - low)} for low, high in itertools.pairwise(edges)]
+    runs = []
+    for system, slope in (("transformer_xl", 0.0), ("retro", 0.002), ("rpt_sem", 0.005)):
+        losses = [4.2 - 0.12 * place - slope * place for place in range(len(bins))]
+        gains = [_estimate(slope * place, 0.006) for place in range(len(bins))] if slope else None
+        runs.append({"run": f"demo-{system}", "system": system, "nats": [_estimate(loss, 0.1) for loss in losses], "gain": gains})
+    return {"bins": bins, "runs": runs}
+
+
+def _retrievers() -> list[dict[str, Any]]:
+    figures = (
+        ("random", 0.034, 0.081, 0.059),
+        ("recency", 0.066, 0.171, 0.104),
+        ("BM25", 0.164, 0.402, 0.287),
+        ("RPT-Sem", 0.071, 0.182, 0.121),
+    )
+    return [
+        {"retriever": name, "precision_at_2": p, "recall_at_10": r, "ndcg_at_20": n, "queries": 300, "queries_with_positive": 251}
+        for name, p, r, n in figures
+    ]
+
+
+def _example(system: str, kind: str, gain: float, word: str) -> dict[str, Any]:
+    text = f"def {word}(self, value):\n    return self.{word}s.get(value)\n" * 2
+    neighbours = [{"chunk": chunk, "text": text, "gate": 0.55, "score": score} for chunk, score in ((12, 0.21), (40, -0.02), (41, None))]
+    of = {"run": f"demo-{system}", "system": system, "kind": kind, "doc_id": "0123456789abcdef", "query_chunk": 77, "gain": gain}
+    return {**of, "query": text, "target": text, "neighbours": neighbours}
 
 
 def _gate(name: str, unit: str, value: float, least: float, most: float | None, passed: bool) -> dict[str, Any]:
@@ -51,7 +114,7 @@ def _gate(name: str, unit: str, value: float, least: float, most: float | None, 
 
 def sample_report() -> dict[str, Any]:
     """A fresh copy that a test may change."""
-    splits = {"test": (11, 1_541, 98_304), "train": (38, 5_412, 346_201), "validation": (6, 612, 38_960)}
+    splits = {"test": (11, 1_541, 98_304, 7_120), "train": (38, 5_412, 346_201, 8_004), "validation": (6, 612, 38_960, 6_233)}
     return {
         "corpus": "demo",
         "small_scale": True,
@@ -71,7 +134,9 @@ def sample_report() -> dict[str, Any]:
             "inputs": 61,
             "documents_kept": 55,
             "quarantined": {"too short": 4, "not UTF-8": 1, "duplicate of another input": 1},
-            "splits": {name: dict(zip(("documents", "chunks", "tokens"), sizes, strict=True)) for name, sizes in splits.items()},
+            "splits": {
+                name: dict(zip(("documents", "chunks", "tokens", "median_tokens"), sizes, strict=True)) for name, sizes in splits.items()
+            },
             "vocabulary": 1024,
             "geometry": {"chunk_tokens": 64, "sequence_chunks": 32, "stride_chunks": 2},
             "lengths": [
@@ -107,14 +172,44 @@ def sample_report() -> dict[str, Any]:
             _system("retro", 1_318_144, 22.34, 0.021, 2),
             _system("rpt_sem", 1_421_568, 21.93, 0.039, 3),
         ],
-        "retrieval": [
-            {"retriever": name, "precision_at_2": p, "recall_at_10": r, "ndcg_at_20": n, "queries": 300, "queries_with_positive": 251}
-            for name, p, r, n in (
-                ("RPT-Sem", 0.071, 0.182, 0.121),
-                ("BM25", 0.164, 0.402, 0.287),
-                ("recency", 0.066, 0.171, 0.104),
-                ("random", 0.034, 0.081, 0.059),
-            )
+        "seeds": [{"system": "rpt_sem", "runs": 3, "mean": 21.99, "deviation": 0.051}],
+        "settings": _settings(),
+        "oracles": [
+            {
+                "run": "demo-rpt_sem",
+                "system": "rpt_sem",
+                "perplexity": 20.1,
+                "low": 18.8,
+                "high": 21.7,
+                "perplexity_with_neighbours": 19.2,
+                "documents": 11,
+                "gap_closed": _estimate(0.31, 0.08),
+                "gap_closed_scored": _estimate(0.22, 0.09),
+            }
+        ],
+        "positions": _positions(),
+        "retrieval": _retrievers(),
+        "rerank": _retrievers(),
+        "overlap": [
+            {
+                "run": f"demo-{system}",
+                "system": system,
+                "chunks": 1_320,
+                "query": _estimate(query),
+                "target": _estimate(target),
+                "target_with_continuation": _estimate(target + 5),
+            }
+            for system, query, target in (("retro", 21.4, 15.1), ("rpt_sem", 15.2, 15.9))
+        ],
+        "subgroups": [
+            {"run": f"demo-{system}", "system": system, "group": group, "chunks": chunks, **_estimate(value, 0.4)}
+            for system, gains in (("retro", (3.1, 1.4, 2.1)), ("rpt_sem", (6.9, 2.8, 3.9)))
+            for group, chunks, value in zip(("with_gold", "without_gold", "all"), (88, 212, 300), gains, strict=True)
+        ],
+        "gain_examples": [
+            _example(system, kind, sign * size, f"{kind}_{system}")
+            for system, size in (("retro", 0.41), ("rpt_sem", 0.73))
+            for kind, sign in (("gain", 1), ("loss", -1))
         ],
         "artifacts": [
             ["artifacts/demo/documents", "documents with their text, split and source"],

@@ -34,7 +34,7 @@ def test_hostile_text_is_text(sample, parse, with_every_text, expected, hostile_
     assert kinds <= expected[1]
     assert page.all_text("ul", "headline") == [hostile_text * 3]
     assert page.all_text("ul", "warnings") == [hostile_text * 2]
-    assert page.all_text("bdi") == [clipped(hostile_text, NAME)]
+    assert set(page.all_text("bdi")) == {clipped(hostile_text, NAME)}
     html.encode("utf-8")
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from benchmarks._chromium import BROWSERS, QUIET
 from reports import supervision_page
+from reports.evidence import CHUNK_CHARACTERS
 from reports.markup import clipped
 from reports.page import render
+from reports.provenance import PATH
 from reports.results import NAME
 
 FLAGS = ("--headless", *QUIET, "--enable-logging=stderr")
@@ -72,10 +74,15 @@ def test_hostile_text_arrives_and_does_nothing(browse, listener, parse, sample, 
         part = texts[begin : begin + 40]
         sample["headline"], sample["warnings"] = part[:3], part
         sample["artifacts"] = [[text, text] for text in part]
+        (example, *_), neighbour = sample["gain_examples"], sample["gain_examples"][0]["neighbours"][0]
+        sample["gain_examples"] = [
+            {**example, "doc_id": text, "query": text, "target": text, "neighbours": [{**neighbour, "text": text}]} for text in part
+        ]
         document, log = browse(render(sample))
         page = parse(document)
         assert page.all_text("ul", "warnings") == ["".join(part)]
-        assert "".join(page.all_text("code")).startswith(part[0][:60])
+        assert page.all_text("code")[: 2 * len(part)] == [*(clipped(text, NAME) for text in part), *(clipped(text, PATH) for text in part)]
+        assert page.all_text("div", "chunk") == [text[:CHUNK_CHARACTERS] for text in part for _ in range(3)]
         assert "owned" not in page.elements[0][1]
         assert not {name for name, _ in page.elements} & {"script", "img", "iframe", "form", "base", "link", "object", "embed", "marquee"}
         assert "CONSOLE" not in log

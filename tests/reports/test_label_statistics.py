@@ -19,9 +19,10 @@ from data_contracts.documents import DOCUMENTS, SPLITS
 from data_contracts.tokens import CHUNKS
 from reports.label_rows import shards_of
 from reports.label_set import open_label_set
-from reports.label_statistics import Sums, _enough, label_statistics, no_statistics
+from reports.label_statistics import _enough, label_statistics, no_statistics
 from reports.label_sums import BIN, _best_of_some, _counted
 from reports.near_copies import GRAM
+from reports.resampling import Sums
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from reports.frame import POLICY
 from reports.page import render
 from reports.results import averaged, curve_table
 
+SECTIONS = 12
+
 
 def test_order_of_the_page(sample, parse):
     page = parse(render(sample))
@@ -19,7 +21,11 @@ def test_order_of_the_page(sample, parse):
     assert page.all_text("h2") == [
         "Perplexity",
         "Training",
+        "Neighbours at test",
+        "Where in a document",
         "Retrieval against gold",
+        "What was retrieved, and what it brought",
+        "Examples of what was retrieved",
         "Labels",
         "Data",
         "Reference language model",
@@ -54,7 +60,7 @@ def test_the_page_needs_nothing_else(sample, parse):
 def test_every_figure_has_a_chart_of_each_width_words_and_numbers(sample, parse):
     html = render(sample)
     figures = re.findall(r"<figure>.*?</figure>", html, re.DOTALL)
-    assert len(figures) == 5
+    assert len(figures) == 11
     for figure in figures:
         inside = [name for name, _ in parse(figure).elements]
         assert (inside.count("svg"), inside.count("details"), inside.count("table")) == (2, 1, 1)
@@ -89,8 +95,35 @@ def test_warnings_are_absent_without_a_reason(sample):
 def test_published_numbers_are_set_apart(sample, parse):
     page = parse(render(sample))
     assert page.all_text("th", "foreign") == ["published: other corpora and scale"]
-    row = next(text for text in page.all_text("tr") if text.startswith("demo-rpt_sem1.42 M"))
-    assert row == "demo-rpt_sem1.42 M21.93[20.39, 23.68]22.8121.274.455+0.039 [+0.018, +0.058]98,304112.772.1710.9613.91"
+    rows = page.all_text("tr")
+    published = rows.index(next(row for row in rows if row.startswith("RPT-Sem21.93")))
+    assert rows[published] == "RPT-Sem21.93[20.39, 23.68]1.42 M2.772.1710.9613.91242 M1.51"
+    assert rows[published + 1].startswith("RPT-Sem, 3 neighbours, 4 docs21.91[")
+    assert rows[published - 1] == "RPT-Lex\N{EN DASH}\N{EN DASH}\N{EN DASH}2.922.2311.5914.32242 M1.51"
+    assert next(row for row in rows if row.startswith("RPT-Sem, oracle")).startswith("RPT-Sem, oracle20.10[18.80, 21.70]1.42 M2.69")
+
+
+def test_settings_of_few_documents_say_so(sample):
+    words = "With fewer than 8 documents the intervals are not meaningful"
+    assert words in render(sample)
+    for row in sample["settings"]:
+        row["documents"] = 11
+    assert words not in render(sample)
+    assert "4 docs" not in render(sample)
+
+
+def test_a_run_counts_in_every_way(sample, parse):
+    row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("demo-rpt_sem21.9322.81"))
+    gain = "+0.039 [+0.018, +0.058]"
+    assert row == f"demo-rpt_sem21.9322.8121.273.0884.4551.782 [1.742, 1.832]{gain}{gain}98,30411"
+
+
+def test_a_system_that_the_paper_lacks_and_a_second_seed_have_rows_of_their_own(sample, parse):
+    sample["systems"] += [{**sample["systems"][1], "run": "demo-random", "system": "random", "published": {}}]
+    sample["systems"] += [{**sample["systems"][2], "run": "second-seed"}]
+    rows = parse(render(sample)).all_text("tr")
+    assert any(row.startswith("Random retrieval22.34") for row in rows)
+    assert [row.split("21.93")[0] for row in rows if row.startswith("RPT-Sem (")] == ["RPT-Sem (demo-rpt_sem)", "RPT-Sem (second-seed)"]
 
 
 def test_systems_are_drawn_best_first_and_keep_their_colour(sample, parse):
@@ -114,10 +147,10 @@ def test_splits_are_in_their_usual_order(sample, parse):
 
 def test_retrieval_is_shown_beside_chance(sample, parse):
     page = parse(render(sample))
-    row = next(text for text in page.all_text("tr") if text.startswith("RPT-Sem"))
+    row = next(text for text in page.all_text("tr") if text.startswith("RPT-Sem0.071"))
     assert row.split("\N{MULTIPLICATION SIGN}") == ["RPT-Sem0.0712.09", "0.1822.25", "0.1212.05", "300251"]
-    sample["retrieval"] = sample["retrieval"][:3]
-    row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("RPT-Sem"))
+    sample["retrieval"] = sample["retrieval"][1:]
+    row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("RPT-Sem0.071"))
     assert row == "RPT-Sem0.071n/a0.182n/a0.121n/a300251"
 
 
@@ -149,8 +182,12 @@ def _replaced(report, path, value):
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf, -math.inf])
 def test_any_missing_number_reads_not_available(sample, parse, missing):
-    for name in ("systems", "retrieval"):
+    for name in ("systems", "settings", "retrieval", "rerank", "overlap", "subgroups", "gain_examples"):
         sample[name] = sample[name][-1:]
+    for name in ("bins", "runs"):
+        sample["positions"][name] = sample["positions"][name][-1:]
+    for run in sample["positions"]["runs"]:
+        run.update(nats=run["nats"][-1:], gain=run["gain"][-1:])
     for model in (sample["reference_lm"], sample["systems"][0]):
         model["curve"] = model["curve"][:3]
     words = re.compile(r"\b(nan|inf|none)\b", re.IGNORECASE)
@@ -167,10 +204,13 @@ def test_any_missing_number_reads_not_available(sample, parse, missing):
             assert "n/a" in html, path
 
 
-@pytest.mark.parametrize("name", ["systems", "retrieval", "artifacts", "warnings"])
+LISTS = ["systems", "seeds", "settings", "oracles", "retrieval", "rerank", "overlap", "subgroups", "gain_examples", "artifacts", "warnings"]
+
+
+@pytest.mark.parametrize("name", LISTS)
 def test_an_empty_list_leaves_its_section_standing(sample, parse, name):
     sample[name] = []
-    assert len(parse(render(sample)).all_text("h2")) == 8
+    assert len(parse(render(sample)).all_text("h2")) == SECTIONS
 
 
 def test_what_was_not_run_leaves_its_section_standing(sample, parse):
@@ -181,7 +221,7 @@ def test_what_was_not_run_leaves_its_section_standing(sample, parse):
     for system in sample["systems"]:
         system.update(curve=[], published=None, difference=None)
     page = parse(render(sample))
-    assert len(page.all_text("h2")) == 8
+    assert len(page.all_text("h2")) == SECTIONS
     assert not page.unbalanced
 
 
@@ -189,16 +229,17 @@ def test_a_huge_report_is_cut_says_so_and_stays_under_a_megabyte(sample):
     system = {**sample["systems"][2], "curve": [[step, 3.0 + 1 / (1 + step)] for step in range(20_000)]}
     sample["systems"] = [{**system, "run": f"run-{index}"} for index in range(12)]
     sample["warnings"] = ["w" * 5_000] * 500
+    sample["gain_examples"] = [{**sample["gain_examples"][0], "query": "q" * 5_000, "target": "t" * 5_000}] * 500
     sample["data"]["quarantined"] = {f"reason {index}": 1 for index in range(5_000)}
     sample["data"]["inputs"] = 5_055
     html = render(sample)
     assert len(html.encode("utf-8")) < 1_000_000
-    for said in ("450 more warnings are not shown", "4,900 more rows"):
+    for said in ("450 more warnings are not shown", "4,900 more rows", "more examples are not shown"):
         assert said in html
 
 
 def test_the_sample_is_small(sample):
-    assert len(render(sample).encode("utf-8")) < 100_000
+    assert len(render(sample).encode("utf-8")) < 120_000
 
 
 def test_curves_are_averaged_and_keep_what_diverged():

@@ -1,0 +1,46 @@
+"""The three sentences to remember, what must be known before believing a figure, and the numbers worth following between commits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.formats import number
+from reports.published import name_of
+from reports.resampling import FEWEST_DOCUMENTS
+
+
+def headline(systems: list[dict], labels: dict, measured: list[dict], small: bool, split: str) -> list[str]:
+    """The three figures to remember."""
+    values = ", ".join(
+        f"{name_of(row['system'])} {number(row['perplexity'])} [{number(row['low'])}, {number(row['high'])}]" for row in systems
+    )
+    first = systems[0]
+    where = f"{first['documents']} held-out documents ({first['tokens']:,} tokens)"
+    best = labels["best"].get(split)
+    gain = f"; the best of {best['k']} is worth {best['value']:.3f} nats a target token" if best else ""
+    rates = ", ".join(f"{split} {rate:.1%}" for split, rate in labels["positive_rate"].items())
+    precision = ", ".join(f"{row['retriever']} {row['precision_at_2']:.1%}" for row in measured if row["precision_at_2"] is not None)
+    return [
+        f"Perplexity on {where}: {values}"
+        + ("; a small-scale run: it shows that the chain works, not which system is better" if small else ""),
+        f"Labels: {labels['pairs']:,} candidates of {labels['queries']:,} queries scored, of which help the reference LM: {rates}{gain}",
+        f"Retrieval, Precision@2 against the labels: {precision}",
+    ]
+
+
+def warnings(gates: list[dict], systems: list[dict]) -> list[str]:
+    """Everything a reader must know before believing a figure."""
+    found = [f"Weak labels: {gate['sentence']}" for gate in gates if not gate["passed"]]
+    if (documents := systems[0]["documents"]) < FEWEST_DOCUMENTS:
+        found.append(f"Interval not meaningful: {documents} held-out documents, fewer than {FEWEST_DOCUMENTS}.")
+    return found
+
+
+def metrics(result: dict[str, Any]) -> dict[str, Any]:
+    """The few numbers worth following from commit to commit."""
+    return {
+        "perplexity": {row["run"]: round(row["perplexity"], 4) for row in result["systems"]},
+        "precision_at_2": {row["retriever"]: row["precision_at_2"] for row in result["retrieval"]},
+        "positive_rate": result["labels"]["positive_rate"],
+        "pairs": result["labels"]["pairs"],
+    }

@@ -1,0 +1,62 @@
+"""What other neighbours at test do to a system as it was trained: none, fewer, more, nearer ones, and those an oracle would choose."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from data_contracts.evaluations import OWN, SETTINGS
+from reports.evaluation_rows import BASELINE, Evaluations
+from reports.perplexity import ALL, SCORED, difference, nats, summarise
+from reports.resampling import Sums
+
+ORACLE = "oracle"
+
+
+OTHERS = tuple(setting for setting in SETTINGS if setting not in (OWN, ORACLE))
+KEPT = ("perplexity", "low", "high", "perplexity_with_neighbours", "documents")
+
+
+def settings_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any]]:
+    """A row a setting of every run that was evaluated in more than its own: its perplexity, and the gain over `own` in nats a token.
+
+    They are over the documents that were read in every setting, which may be fewer than those of the headline; so is `own` here.
+    """
+    rows = []
+    for run, system in evaluations.systems.items():
+        known = [setting for setting in SETTINGS if setting in evaluations.settings(run)]
+        for setting in known if len(known) > 1 else []:
+            found = summarise(evaluations, sums, (run, setting))
+            kept = {name: found[name] for name in (*KEPT, "bits_per_byte")}
+            gain = None if setting == OWN else difference(sums, (run, setting), (run, OWN))
+            rows.append({"run": run, "system": system, "setting": setting, **kept, "gain": gain})
+    return rows
+
+
+def oracle_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any]]:
+    """Each run with the neighbours of highest s_t, which sees the target: no system, but a bound on what better retrieval could bring.
+
+    `gap_closed` is (XL - system) / (XL - oracle) in nats, the share of the way from Transformer-XL that the system goes by itself, and
+    `gap_closed_scored` the same over chunks whose candidates were scored, the only ones for which the oracle chooses. None where the
+    oracle is not better than Transformer-XL, since then there is no way to go.
+    """
+    baseline = evaluations.first_of(BASELINE)
+    rows = []
+    for run, system in evaluations.systems.items():
+        if (run, ORACLE) not in evaluations.frames:
+            continue
+        found = summarise(evaluations, sums, (run, ORACLE))
+        row = {"run": run, "system": system, **{name: found[name] for name in KEPT}}
+        gaps = {"gap_closed": ALL, "gap_closed_scored": SCORED}
+        rows.append({**row, **{name: _gap_closed(sums, run, baseline, place) if baseline else None for name, place in gaps.items()}})
+    return rows
+
+
+def _gap_closed(sums: Sums, run: str, baseline: str, place: int) -> dict[str, Any]:
+    def share(at: Any) -> np.ndarray:
+        start, own, oracle = (nats(at, key, place) for key in ((baseline, OWN), (run, OWN), (run, ORACLE)))
+        return np.where(start > oracle, (start - own) / (start - oracle), np.nan)
+
+    return asdict(sums.combined(share))

@@ -1,0 +1,61 @@
+"""What the paper printed, in its order: the rows of Table 2 and the figures of Table 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data_contracts.evaluations import OWN
+
+NAMES = {"transformer_xl": "Transformer-XL", "retro": "RETRO", "random": "Random retrieval", "rpt_lex": "RPT-Lex", "rpt_sem": "RPT-Sem"}
+CORPORA = ("ArXiv", "Code", "PG19", "Books3")
+
+
+def name_of(system: str) -> str:
+    """A system's name as the paper writes it."""
+    return NAMES.get(system, system)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of Table 2: perplexity on `CORPORA`, parameters, time of an update over that of Transformer-XL; which system and setting of
+    ours it is to be compared with, if it is here."""
+
+    name: str
+    perplexity: tuple[float, ...]
+    parameters: str = ""
+    time: float | None = None
+    system: str | None = None
+    setting: str = OWN
+
+
+TABLE_2 = (
+    Row("Transformer-XL", (3.11, 2.30, 11.48, 15.00), "202 M", 1.0, "transformer_xl"),
+    Row("+ 2 layers", (3.07, 2.26, 11.2, 14.52), "228 M", 1.14),
+    Row("1.5 times the steps", (3.11, 2.26, 11.39, 14.70), "202 M", 1.0),
+    Row("RETRO with BM25", (2.94, 2.17, 11.44, 14.60), "236 M", 1.35, "retro"),
+    Row("RPT-Lex", (2.92, 2.23, 11.59, 14.32), "242 M", 1.51, "rpt_lex"),
+    Row("RPT-Sem", (2.77, 2.17, 10.96, 13.91), "242 M", 1.51, "rpt_sem"),
+    Row("RPT-Sem, 3 neighbours", (2.75, 2.16, 10.92, 13.87), system="rpt_sem", setting="first_3"),
+    Row("RPT-Sem, 4 neighbours", (2.74, 2.15, 10.93, 13.91), system="rpt_sem", setting="first_4"),
+    Row("Memorizing, 32K", (2.92, 2.18, 10.97, 14.40), "212 M", 1.82),
+    Row("Memorizing, 65K", (2.93, 2.15, 10.99, 14.3), "212 M", 2.12),
+    Row("Block-Recurrent", (2.89, 2.73, 10.95, 14.64), "212 M", 1.56),
+    Row("Griffin", (3.08, 2.24, 11.26, 14.16), "240 M", 1.15),
+    Row("RPT-Lex, oracle", (2.80, 2.12, 10.88, 13.30), "242 M", 1.51, "rpt_lex", "oracle"),
+    Row("RPT-Sem, oracle", (2.69, 2.10, 10.26, 12.74), "242 M", 1.51, "rpt_sem", "oracle"),
+)
+
+AVERAGE = "Average"
+RETRIEVERS = ("BM25", "RPT-Lex", "RPT-Sem")
+TABLE_3: dict[str, dict[str, tuple[float, ...]]] = {  # percent, by `RETRIEVERS`
+    "ArXiv": {"precision_at_2": (27, 26, 32), "recall_at_10": (55, 54, 58), "ndcg_at_20": (24, 24, 30)},
+    "Code": {"precision_at_2": (29, 26, 34), "recall_at_10": (53, 52, 56), "ndcg_at_20": (25, 23, 30)},
+    "PG19": {"precision_at_2": (22, 22, 28), "recall_at_10": (55, 55, 61), "ndcg_at_20": (18, 18, 23)},
+    "Books3": {"precision_at_2": (23, 19, 26), "recall_at_10": (55, 50, 58), "ndcg_at_20": (18, 16, 22)},
+    AVERAGE: {"precision_at_2": (25.2, 23.2, 30.0), "recall_at_10": (54.5, 52.7, 58.2), "ndcg_at_20": (21.2, 20.2, 26.2)},
+}
+
+
+def published_perplexity(system: str) -> dict[str, float]:
+    """A system's perplexity by corpus as Table 2 has it; empty for one that the paper does not have."""
+    return next((dict(zip(CORPORA, row.perplexity, strict=True)) for row in TABLE_2 if (row.system, row.setting) == (system, OWN)), {})

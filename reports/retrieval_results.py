@@ -1,0 +1,141 @@
+"""The part of the page on retrieval: the paper's Table 3, chance beside it, token overlap (Figure 4), what gold is worth (Figure 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reports.charts import Dot, dot_chart, figure
+from reports.formats import NOT_AVAILABLE, Number, count, finite, number, percent
+from reports.markup import Html, clipped, join, table, tag
+from reports.published import AVERAGE, RETRIEVERS, TABLE_3, name_of
+from reports.results import NAME, NOT_LOGGED, empty, measured, section
+
+Rows = Sequence[dict[str, Any]]
+METRICS = {"precision_at_2": "precision@2", "recall_at_10": "recall@10", "ndcg_at_20": "nDCG@20"}
+TIMES = "\N{MULTIPLICATION SIGN}"
+GROUPS = {"with_gold": "gold", "without_gold": "none", "all": "all"}
+
+
+def table_3(rows: Rows) -> Html:
+    """The paper's layout, in percent: this run and chance, then what was published."""
+    by_name = {row["retriever"]: row for row in rows}
+
+    def percents(found: dict[str, Any], key: str) -> str:
+        return number(100 * found[key], 1) if found and found[key] is not None and finite(found[key]) else NOT_LOGGED
+
+    ours = ["this run", *(percents(by_name.get(name, {}), key) for key in METRICS for name in RETRIEVERS)]
+    chance = ["chance here", *(percents(by_name.get("random", {}), key) for key in METRICS for _ in RETRIEVERS)]
+    published = [
+        [f"{corpus}, published", *(number(value, 0 if corpus != AVERAGE else 1) for key in METRICS for value in figures[key])]
+        for corpus, figures in TABLE_3.items()
+    ]
+    spans = [tag("td"), *(tag("th", f"{name}, %", colspan=len(RETRIEVERS), scope="colgroup") for name in METRICS.values())]
+    body = [ours, chance, *published]
+    return tag("div", table(["", *RETRIEVERS * len(METRICS)], body, groups=tag("tr", *spans)), class_="systems gold")
+
+
+def _against_chance(value: Number, chance: Number) -> str:
+    if value is None or chance is None or not (finite(value) and finite(chance)) or chance <= 0:
+        return NOT_AVAILABLE
+    return f"{value / chance:.2f}{TIMES}"
+
+
+def _table(rows: Rows) -> Html:
+    """Each figure beside its ratio to what a random order is expected to reach."""
+    random: dict[str, Any] = next((row for row in rows if row["retriever"] == "random"), {})
+    head = ["retriever", *(cell for name in METRICS.values() for cell in (name, f"{TIMES} chance")), "queries", "with a positive"]
+    body = []
+    for row in rows:
+        cells = [cell for key in METRICS for cell in (number(row[key], 3), _against_chance(row[key], random.get(key)))]
+        name = join([clipped(row["retriever"], NAME), *([tag("small", " (chance)")] if row is random else [])])
+        body.append([name, *cells, count(row["queries"]), count(row["queries_with_positive"])])
+    return table(head, body)
+
+
+def _without_positive(row: dict[str, Any]) -> str:
+    queries, found = row["queries"], row["queries_with_positive"]
+    return percent(1 - found / queries if finite(queries) and finite(found) and queries else None)
+
+
+def retrieval(rows: Rows, reranked: Rows) -> Html:
+    """Precision, recall and nDCG against gold, over all eligible chunks and among the scored candidates."""
+    if not rows:
+        return section("retrieval", "Retrieval against gold", empty("No retriever was measured against gold."))
+    layout = (
+        "The paper's Table 3 with this run in it. How it treats chunks without a score is not said there, and reference LM, candidates and "
+        "corpora differ: compare the order of the columns and the distance from chance, not values."
+    )
+    caption = (
+        "How far up each retriever ranks the chunks that helped the reference language model predict what comes next. Gold: candidates "
+        "with a positive label; everything eligible is ranked and what was not labelled counts as not relevant. "
+        f"1.00{TIMES} is what a random order is expected to reach, computed exactly. {_without_positive(rows[0])} of the queries have no "
+        "positive: recall and nDCG leave them out."
+    )
+    among = (
+        "Among the scored candidates alone, in the order of each ranking; those that a system did not rank among its first 20 follow in "
+        "random order, as an expected value. Most of these figures is chance, so a figure at k counts only queries with at least 2 k "
+        "candidates, and reads n/a where there is none."
+    )
+    second = [tag("h3", "Among the scored candidates alone"), _table(reranked), empty(among)] if reranked else []
+    return section("retrieval", "Retrieval against gold", table_3(rows), empty(layout), _table(rows), empty(caption), *second)
+
+
+def _side(rows: Rows, side: str, colours: dict[str, int], caption: str, columns: dict[str, str]) -> Html:
+    dots = [
+        Dot(clipped(row["run"], NAME), row[side]["value"], row[side]["low"], row[side]["high"], colours.get(row["run"], -1)) for row in rows
+    ]
+    body = [[clipped(row["run"], NAME), *(measured(row[key], 2) for key in columns), count(row["chunks"])] for row in rows]
+
+    def draw(width: int) -> Html:
+        return dot_chart(dots, title=f"Overlap with the {side} chunk", x_label=f"distinct tokens shared with the {side} chunk", width=width)
+
+    return figure(draw, [caption], ["run", *columns.values(), "chunks"], body, width=550)
+
+
+def overlap(rows: Rows, colours: dict[str, int]) -> list[Html]:
+    """The paper's Figure 4."""
+    if not rows:
+        return []
+    query = (
+        "The paper's Figure 4: distinct tokens that the first retrieved chunk shares with the query chunk, over all chunks with "
+        "something to retrieve. BM25 is expected to lead: it ranks by these words."
+    )
+    target = (
+        "The same with the target chunk, what comes next. A retriever that learned from the reference LM should lead here, although it "
+        "never sees the target. In the table also with its continuation, which the model reads too."
+    )
+    sides = {"target": "target", "target_with_continuation": "with continuation"}
+    figures = _side(rows, "query", colours, query, {"query": "query"}), _side(rows, "target", colours, target, sides)
+    return [tag("h3", "What is retrieved"), tag("div", *figures, class_="pair")]
+
+
+def subgroups(rows: Rows, colours: dict[str, int]) -> list[Html]:
+    """The paper's Figure 6."""
+    if not rows:
+        return []
+    dots, body = [], []
+    for row in rows:
+        group = GROUPS[row["group"]] if row["group"] in GROUPS else clipped(row["group"], NAME)
+        name = f"{group}: {clipped(name_of(row['system']), NAME)}"
+        dots.append(Dot(name, row["value"], row["low"], row["high"], colours.get(row["run"], -1), 2))
+        body.append([clipped(row["run"], NAME), group, measured(row, 2, signed=True), count(row["chunks"])])
+    caption = (
+        "The paper's Figure 6: how much lower than Transformer-XL's the perplexity is, in percent, over chunks for which a gold chunk "
+        "(s_t > 0) was among the neighbours, for which none was, and over all chunks with scored candidates. A neighbour that was not "
+        "scored counts as none, so the first group is sure and the second is not. If both gain alike, what was retrieved explains little "
+        "of the gain."
+    )
+
+    def draw(width: int) -> Html:
+        label = "% lower perplexity (higher is better)"
+        title = "Improvement over Transformer-XL by whether gold was retrieved"
+        return dot_chart(dots, title=title, x_label=label, width=width, reference=0.0, signed=True)
+
+    return [tag("h3", "What gold is worth"), figure(draw, [caption], ["run", "gold retrieved", "% lower", "chunks"], body)]
+
+
+def analysis(overlaps: Rows, groups: Rows, colours: dict[str, int]) -> Html:
+    """Figures 4 and 6."""
+    drawn = [*overlap(overlaps, colours), *subgroups(groups, colours)]
+    return section("analysis", "What was retrieved, and what it brought", *(drawn or [empty("No system retrieved anything.")]))

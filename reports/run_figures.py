@@ -1,0 +1,95 @@
+"""All figures of the systems of a corpus, from evaluations, labels, candidates and chunks: what report.json says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from data_contracts.evaluations import OWN
+from reports.evaluation_rows import BASELINE, CONTROL, Evaluations
+from reports.gain_examples import gain_examples
+from reports.neighbours_at_test import oracle_figures, settings_figures
+from reports.perplexity import difference, resampled, seed_figures, summarise, token_sums
+from reports.positions import position_figures, position_sums
+from reports.published import name_of, published_perplexity
+from reports.resampling import Sums
+from reports.retrieval import QUERY, Gold, bm25_ranking, gold_of, measure, recency_ranking
+from reports.subgroup_gain import subgroup_figures, subgroup_sums
+from reports.token_overlap import overlap_figures, overlap_sums
+
+BM25_READERS = {"retro"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the figures are made of: every run in its own setting, and beside it in others and with the oracle's neighbours, if it was;
+    `labels`, `candidates` and `chunks` are those of the evaluated split."""
+
+    evaluations: Evaluations
+    in_settings: Evaluations | None
+    with_oracle: Evaluations | None
+    labels: pl.DataFrame
+    candidates: pl.DataFrame
+    chunks: pl.DataFrame
+    chunk_tokens: int
+    stride_chunks: int
+
+
+def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, Any]:
+    """All sections of report.json that are about systems; their intervals are all of the same resamples."""
+    evaluations = evidence.evaluations
+    reached = evaluations.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
+    gold = gold_of(evidence.labels.join(reached, on=["doc_id", "query_chunk"], how="semi"), evidence.chunk_tokens, evidence.stride_chunks)
+    by_block = {
+        **token_sums(evaluations, gold.queries),
+        **position_sums(evaluations, evidence.chunk_tokens),
+        **overlap_sums(evaluations, evidence.chunks.select(*QUERY, "token_ids"), evidence.chunk_tokens),
+        **subgroup_sums(evaluations, gold),
+    }
+    sums = resampled(evaluations, by_block, samples, seed)
+
+    def beside(others: Evaluations | None, figures: Callable[[Evaluations, Sums], list[dict]]) -> list[dict]:
+        return figures(others, resampled(others, token_sums(others, gold.queries), samples, seed)) if others else []
+
+    rankings = _rankings(evidence, gold)
+    systems = [_system(evaluations, sums, run) for run in evaluations.systems]
+    return {
+        "systems": systems,
+        "seeds": seed_figures(systems),
+        "settings": beside(evidence.in_settings, settings_figures),
+        "oracles": beside(evidence.with_oracle, oracle_figures),
+        "positions": position_figures(evaluations, sums),
+        "retrieval": [{"retriever": name, **measure(gold, ranking)} for name, ranking in rankings.items()],
+        "rerank": [{"retriever": name, **measure(gold, ranking, rerank=True)} for name, ranking in rankings.items()],
+        "overlap": overlap_figures(evaluations, sums),
+        "subgroups": subgroup_figures(evaluations, sums),
+        "gain_examples": gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),
+    }
+
+
+def _system(evaluations: Evaluations, sums: Sums, run: str) -> dict[str, Any]:
+    """One run: its perplexity, and what it gains over Transformer-XL and over random retrieval."""
+    system = evaluations.systems[run]
+    against = {name: evaluations.first_of(name) for name in (BASELINE, CONTROL)}
+    gains = {
+        name: {"against": name, **difference(sums, (run, OWN), (other, OWN))} if other and other != run else None
+        for name, other in against.items()
+    }
+    found = summarise(evaluations, sums, (run, OWN))
+    paired = {"difference": gains[BASELINE], "over_random": gains[CONTROL]}
+    return {"run": run, "system": system, **found, "published": published_perplexity(system), **paired}
+
+
+def _rankings(evidence: Evidence, gold: Gold) -> dict[str, pl.DataFrame | None]:
+    """Every retriever's ranking by its name; None is chance. RETRO reads BM25's, which stands there already."""
+    found: dict[str, pl.DataFrame | None] = {"random": None, "recency": recency_ranking(gold), "BM25": bm25_ranking(evidence.candidates)}
+    evaluations = evidence.evaluations
+    for run, system in evaluations.systems.items():
+        ranking = evaluations.frames[run, OWN]["ranking"]
+        if system not in BM25_READERS and ranking.list.len().sum():
+            name = name_of(system)
+            found[run if name in found else name] = evaluations.chunks.select(*QUERY).with_columns(ranking)
+    return found

@@ -1,0 +1,164 @@
+"""All figures of a made-up corpus whose gains are known."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from reports.csv_tables import csv_tables
+from reports.run_figures import run_figures
+
+
+@pytest.fixture(scope="module")
+def figures(made_up):
+    return run_figures(made_up.evidence(), 100)
+
+
+def by(rows, *keys):
+    return {tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]: row for row in rows}
+
+
+def test_the_same_evidence_gives_the_same_bytes(made_up, figures):
+    assert json.dumps(run_figures(made_up.evidence(), 100)) == json.dumps(figures)
+
+
+def test_gains_are_over_transformer_xl_and_over_random_retrieval(figures):
+    systems = by(figures["systems"], "system")
+    assert systems["transformer_xl"]["difference"] is None
+    assert systems["random"]["over_random"] is None
+    assert systems["random"]["difference"]["nats"] == 0.0
+    eligible = 64 * 8 + 4  # tokens of a document of 70 chunks, the last one of half length, that have a neighbour
+    share = eligible / (70 * 8 - 4 - 1)
+    for against in ("difference", "over_random"):
+        assert systems["rpt_sem"][against]["nats"] == pytest.approx(0.3 * share, abs=1e-4)
+        assert systems["retro"][against]["nats"] == pytest.approx(0.1 * share, abs=1e-4)
+    with_neighbours = {name: math.log(row["perplexity_with_neighbours"]) for name, row in systems.items()}
+    assert with_neighbours["transformer_xl"] - with_neighbours["rpt_sem"] == pytest.approx(0.3, abs=1e-4)
+    assert {row["documents"] for row in systems.values()} == {4}
+    assert figures["seeds"] == []
+
+
+def test_other_settings_are_beside_the_own_one(figures):
+    rows = by(figures["settings"], "run", "setting")
+    assert {run for run, _ in rows} == {"demo-retro", "demo-random", "demo-rpt_lex", "demo-rpt_sem"}
+    systems = by(figures["systems"], "run")
+    assert rows["demo-rpt_sem", "own"]["perplexity"] == systems["demo-rpt_sem"]["perplexity"]
+    assert rows["demo-rpt_sem", "own"]["gain"] is None
+    assert rows["demo-rpt_sem", "none"]["perplexity"] == systems["demo-transformer_xl"]["perplexity"]
+    assert rows["demo-rpt_sem", "none"]["gain"]["nats"] == pytest.approx(-systems["demo-rpt_sem"]["difference"]["nats"])
+    settings = [setting for run, setting in rows if run == "demo-retro"]
+    assert settings == ["own", "none", "training_length", "first_1", "first_2", "first_3", "first_4"]
+
+
+def test_the_oracle_is_apart_and_its_gap_is_in_nats(figures):
+    (row,) = figures["oracles"]
+    assert row["run"] == "demo-rpt_sem"
+    assert row["gap_closed"] == {
+        "value": pytest.approx(0.6, abs=1e-4),
+        "low": pytest.approx(0.6, abs=1e-4),
+        "high": pytest.approx(0.6, abs=1e-4),
+    }
+    assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
+    assert "oracle" not in {setting["setting"] for setting in figures["settings"]}
+    assert min(system["perplexity"] for system in figures["systems"]) > row["perplexity"]
+
+
+def test_an_oracle_worse_than_transformer_xl_closes_no_gap(evaluations_sample):
+    made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
+    table = made_up.oracles["demo-rpt_sem"]
+    worse = pc.multiply(table.column("loss"), pa.scalar(2.0, pa.float32()))
+    made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), worse)
+    (row,) = run_figures(made_up.evidence(), 20)["oracles"]
+    assert row["gap_closed"] == row["gap_closed_scored"] == {"value": None, "low": None, "high": None}
+
+
+def test_a_query_that_was_not_evaluated_is_not_measured(made_up, figures):
+    unseen = made_up.labels.head(3).with_columns(query_chunk=pl.lit(500, pl.Int32), target_score=pl.lit(9.0, pl.Float32))
+    found = run_figures(replace(made_up.evidence(), labels=pl.concat([made_up.labels, unseen])), 100)
+    assert found["retrieval"] == figures["retrieval"]
+
+
+def test_every_retriever_is_measured_against_the_same_gold(figures):
+    names = ["random", "recency", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"]
+    for rows in (figures["retrieval"], figures["rerank"]):
+        assert [row["retriever"] for row in rows] == names
+        assert len({(row["queries"], row["queries_with_positive"]) for row in rows}) == 1
+    rates = by(figures["retrieval"], "retriever")
+    assert abs(rates["Random retrieval"]["precision_at_2"] - rates["random"]["precision_at_2"]) < 0.05
+    assert {row["recall_at_10"] for row in figures["rerank"]} == {None}
+
+
+def test_a_second_seed_of_a_system_is_named_by_its_run(evaluations_sample):
+    made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
+    made_up.evaluations["again"] = made_up.evaluations["demo-rpt_sem"]
+    evidence = made_up.evidence()
+    evidence.evaluations.systems["again"] = "rpt_sem"
+    found = run_figures(evidence, 20)
+    assert [row["retriever"] for row in found["retrieval"]][3:] == ["RPT-Sem", "again"]
+    perplexity = next(row["perplexity"] for row in found["systems"] if row["run"] == "again")
+    assert found["seeds"] == [{"system": "rpt_sem", "runs": 2, "mean": perplexity, "deviation": 0.0}]
+
+
+def test_without_transformer_xl_nothing_is_compared_with_it(evaluations_sample):
+    found = run_figures(evaluations_sample.made_up(3, 20, ("retro", "rpt_sem")).evidence(), 20)
+    assert [row["difference"] for row in found["systems"]] == [None, None]
+    assert found["subgroups"] == found["gain_examples"] == []
+    assert [run["gain"] for run in found["positions"]["runs"]] == [None, None]
+    assert found["oracles"][0]["gap_closed"] is None
+    assert len(found["overlap"]) == 2
+
+
+def test_a_corpus_with_transformer_xl_alone_has_every_section(evaluations_sample):
+    found = run_figures(evaluations_sample.made_up(3, 20, ("transformer_xl",)).evidence(), 20)
+    assert found["settings"] == found["oracles"] == found["overlap"] == found["subgroups"] == found["gain_examples"] == []
+    assert [row["retriever"] for row in found["retrieval"]] == ["random", "recency", "BM25"]
+
+
+def test_every_figure_is_a_csv_file_without_any_text(figures, sample):
+    systems = [{**system, "parameters": 1, "curve": []} for system in figures["systems"]]
+    tables = csv_tables({**sample, **figures, "systems": systems})
+    assert set(tables) == {
+        "table_2_perplexity",
+        "table_3_retrieval",
+        "figure_3_lengths",
+        "figure_4_overlap",
+        "figure_6_gold",
+        "figure_7_examples",
+        "neighbours_at_test",
+        "oracle",
+        "positions",
+    }
+    assert "text 0" not in "".join(tables.values())
+    read = {name: list(csv.DictReader(io.StringIO(table))) for name, table in tables.items()}
+    assert [row["perplexity"] for row in read["table_2_perplexity"]] == [str(row["perplexity"]) for row in figures["systems"]]
+    assert read["table_2_perplexity"][0]["gain_over_transformer_xl_nats"] == ""
+    assert len(read["positions"]) == len(figures["systems"]) * len(figures["positions"]["bins"])
+    assert len(read["figure_7_examples"]) == sum(len(row["neighbours"]) for row in figures["gain_examples"])
+    assert {row["list"] for row in read["table_3_retrieval"]} == {"retrieval", "rerank"}
+
+
+def test_a_figure_without_rows_has_no_file(sample):
+    sample["oracles"] = []
+    assert "oracle" not in csv_tables(sample)
+
+
+def test_the_gap_among_scored_chunks_is_of_those_alone(evaluations_sample):
+    """Where nothing was scored, this oracle reads the system's own neighbours."""
+    made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
+    scored = made_up.labels.filter(pl.col("query_chunk") % 2 == 0)
+    table, own = made_up.oracles["demo-rpt_sem"], made_up.evaluations["demo-rpt_sem"]
+    own = own.filter(pc.equal(own["setting"], "own"))
+    even = pc.equal(pc.bit_wise_and(table["chunk"], pa.scalar(1, pa.int32())), 0)
+    loss = pc.if_else(even, table["loss"], own["loss"])
+    made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), loss)
+    (row,) = run_figures(replace(made_up.evidence(), labels=scored), 20)["oracles"]
+    assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
+    assert row["gap_closed"]["value"] > 0.65
