@@ -25,14 +25,19 @@ class ChunkedCrossAttention(nnx.Module):
         self.chunk_tokens, self.rate = shape.chunk_tokens, shape.dropout
         self.attention = Attention(shape.width, shape.heads, null_key=True)
 
-    def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None) -> HiddenStates:
-        """The update of the residual stream; exactly 0 for the first M - 1 positions, which no neighbour may serve."""
+    def __call__(
+        self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None, begun: Array | None = None
+    ) -> HiddenStates:
+        """The update of the residual stream; exactly 0 for the first M - 1 positions of a document, which no neighbour may serve.
+
+        With `begun`, x is a segment and `fused` begins with the chunk before it, which exists if the document has begun.
+        """
         batch, length, width = x_BLD.shape
         size, shift = self.chunk_tokens, self.chunk_tokens - 1
-        rows = length // size * batch
-        neighbours, tokens = fused.values_BCNRD.shape[2:4]
-        queries = self.attention.queries(x_BLD[:, shift:])
-        queries = jnp.pad(queries, ((0, 0), (0, shift), (0, 0), (0, 0))).reshape(rows, size, *queries.shape[2:])
+        first, lead = (shift, 0) if begun is None else (0, 1)
+        rows, (neighbours, tokens) = batch * (length // size + lead), fused.values_BCNRD.shape[2:4]
+        queries = self.attention.queries(x_BLD[:, first:])
+        queries = jnp.pad(queries, ((0, 0), (lead, shift), (0, 0), (0, 0))).reshape(rows, size, *queries.shape[2:])
         keys, values = self.attention.keys_and_values(fused.values_BCNRD.reshape(rows, neighbours * tokens, width))
         out = attend(
             rotate(queries, jnp.arange(shift, shift + size)),
@@ -43,5 +48,7 @@ class ChunkedCrossAttention(nnx.Module):
             self.rate,
             key,
         )
-        merged = self.attention.merge(out).reshape(batch, length, width)
-        return jnp.pad(merged[:, : length - shift], ((0, 0), (shift, 0), (0, 0)))
+        merged = self.attention.merge(out).reshape(batch, -1, width)
+        if begun is None:
+            return jnp.pad(merged[:, : length - shift], ((0, 0), (shift, 0), (0, 0)))
+        return jnp.where(begun | (jnp.arange(length) >= shift)[:, None], merged[:, lead : lead + length], 0)

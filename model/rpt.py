@@ -15,7 +15,7 @@ from model.masks import eligible_pairs
 from model.neighbours import dense_relevance, gold_then_own, mix_by_chunk, own_neighbours
 from model.ranking_loss import ranking_loss, recall_at
 from model.retriever import Retriever, retrieval_scores
-from model.shapes import CandidateScores, ChunkPairMask, ChunkScores, Neighbours, TokenIds
+from model.shapes import CandidateScores, ChunkPairMask, ChunkScores, HiddenStates, Neighbours
 
 Relevance = Callable[[Batch, int], CandidateScores]
 
@@ -28,9 +28,8 @@ class RPT(FusedDecoder):
         self.retriever = Retriever(shape)
         self.relevance = relevance
 
-    def encode(self, tokens_BL: TokenIds, key: Array | None = None) -> Encoded:
-        """Lower decoder and retriever over whole sequences; dropout only with a key."""
-        encoded = super().encode(tokens_BL, key)
+    def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
+        encoded = super()._encoded(hidden_BLD, key)
         retriever_key = None if key is None else jax.random.fold_in(key, 1)
         return Encoded(encoded.hidden_BLD, *self.retriever(encoded.chunks_BCMD, retriever_key))
 
