@@ -13,7 +13,6 @@ from data_contracts.documents import DOC_ID, SPLIT, unknown_splits
 from data_contracts.eligibility import is_eligible
 from data_contracts.tokens import list_rows
 
-
 OWN = "own"
 SETTINGS = {
     OWN: "the first K of the ranking, K as in training: the headline",

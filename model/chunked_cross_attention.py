@@ -25,9 +25,7 @@ class ChunkedCrossAttention(nnx.Module):
         self.chunk_tokens, self.rate = shape.chunk_tokens, shape.dropout
         self.attention = Attention(shape.width, shape.heads, null_key=True)
 
-    def __call__(
-        self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None, begun: Array | None = None
-    ) -> HiddenStates:
+    def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None, begun: Array | None = None) -> HiddenStates:
         """The update of the residual stream; exactly 0 for the first M - 1 positions of a document, which no neighbour may serve.
 
         With `begun`, x is a segment and `fused` begins with the chunk before it, which exists if the document has begun.

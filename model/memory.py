@@ -6,27 +6,31 @@ import tempfile
 from pathlib import Path
 
 import faiss
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import DTypeLike
 
 from data_contracts.eligibility import last_eligible
 from model.config import Shape
 
+HALVES = {"float32": np.float16, "bfloat16": jnp.bfloat16}
 IN_MEMORY_BYTES = 2 * 2**30
 HNSW_LINKS, HNSW_SEARCH = 32, 128
 MEASURED = 16  # of so many approximate searches one is repeated exactly, to know the recall
 
 
 class Memory:
-    """All earlier chunks of one document, however far back: keys in float32 on the CPU, token states in `dtype`, half of float32.
+    """All earlier chunks of one document, however far back: keys in float32 on the CPU, token states in half precision.
 
-    States of more than 2 GiB lie in a file in `scratch` that is gone with the process. `index` is "exact" (all inner products) or "hnsw"
+    States are float16 or, for a model of that type, bfloat16, which is exact; `dtype` is another choice. Those of more than 2 GiB lie in
+    a file in `scratch` that is gone with the process. `index` is "exact" (all inner products) or "hnsw"
     (a graph of neighbours, approximate), whose `recall` is measured while it is used.
     """
 
-    def __init__(self, shape: Shape, chunks: int, scratch: Path, index: str = "exact", dtype: np.typing.DTypeLike = np.float16) -> None:
+    def __init__(self, shape: Shape, chunks: int, scratch: Path, index: str = "exact", dtype: DTypeLike | None = None) -> None:
         self.stride_chunks, self.scale = shape.stride_chunks, shape.width**-0.5
         sizes = (chunks, shape.chunk_tokens, shape.width)
-        self._states_CMD = _array(sizes, np.dtype(dtype), scratch)
+        self._states_CMD = _array(sizes, np.dtype(dtype or HALVES[shape.dtype]), scratch)
         self._held = 0
         self._flat, self._index = _indexes(index, shape.width)
         self._waiting_CD = np.empty((0, shape.width), np.float32)
@@ -34,7 +38,7 @@ class Memory:
 
     def add(self, keys_CD: np.ndarray | None, states_CMD: np.ndarray) -> None:
         """The next chunks of the document, with their keys if the system has any."""
-        self._states_CMD[self._held : self._held + len(states_CMD)] = states_CMD[: len(self._states_CMD) - self._held]
+        self._states_CMD[self._held : self._held + len(states_CMD)] = states_CMD[: max(0, len(self._states_CMD) - self._held)]
         self._held += len(states_CMD)
         if keys_CD is not None:
             self._waiting_CD = np.concatenate((self._waiting_CD, np.asarray(keys_CD, np.float32)))

@@ -59,9 +59,9 @@ class Reader:
         losses, gates = [], []
         for number in range(count):
             encoded, lower = _encode(self._graph, self._parameters, inputs[number][None], lower)
-            states, queries, keys = (None if x is None else np.asarray(x[0]) for x in encoded[1:])
-            memory.add(keys, states)
-            fetched = self._fetch(memory, choose(number * chunks, queries))
+            queries_CD, keys_CD = (None if x is None else np.asarray(x)[0] for x in (encoded.queries_BCD, encoded.keys_BCD))
+            memory.add(keys_CD, np.asarray(encoded.chunks_BCMD)[0])
+            fetched = self._fetch(memory, choose(number * chunks, queries_CD))
             loss, gate, upper = _decode(self._graph, self._parameters, encoded, fetched, targets[number], upper)
             losses.append(loss)
             gates.append(gate)
@@ -69,7 +69,7 @@ class Reader:
 
     def _fetch(self, memory: Memory, neighbours_SCN: np.ndarray) -> Fetched:
         ids_CU, slots_SCN = distinct_neighbours(neighbours_SCN, self.distinct)
-        return Fetched(memory.pairs(ids_CU), slots_SCN)
+        return Fetched(jnp.asarray(memory.pairs(ids_CU)), jnp.asarray(slots_SCN))
 
 
 def distinct_neighbours(neighbours_SCN: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +82,7 @@ def distinct_neighbours(neighbours_SCN: np.ndarray, distinct: int) -> tuple[np.n
     for chunk, ids_SN in enumerate(np.moveaxis(neighbours_SCN, 1, 0)):
         named = np.unique(ids_SN[ids_SN >= 0])
         if len(named) > distinct:
-            raise ValueError(f"a chunk has {len(named)} different neighbours, the reader takes {distinct}: make it with a larger `distinct`")
+            raise ValueError(f"a chunk has {len(named)} different neighbours, the reader takes {distinct}: give it more")
         ids_CU[chunk, : len(named)] = named
         slots_SCN[:, chunk] = np.where(ids_SN >= 0, np.searchsorted(named, ids_SN), -1)
     return ids_CU, slots_SCN

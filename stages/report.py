@@ -16,7 +16,7 @@ from safetensors import safe_open
 from data_contracts.candidates import CANDIDATES, LABELS
 from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
-from data_contracts.evaluations import EVALUATIONS
+from data_contracts.evaluations import EVALUATIONS, OWN
 from data_contracts.tokens import CHUNKS, list_rows
 from reports import perplexity, retrieval
 from reports.lengths import histogram
@@ -56,8 +56,9 @@ def parameter_count(path: Path) -> int:
 
 
 def systems_section(context: Context, runs: dict[str, Run], samples: int) -> tuple[list[dict], dict[str, pa.Table]]:
-    """One entry a run, and the evaluations by run."""
-    evaluations = {run: open_artifact(EVALUATIONS, context.input("evaluations") / run).read_all() for run in runs}
+    """One entry a run, and the evaluations by run, in the setting `own`."""
+    read = {run: open_artifact(EVALUATIONS, context.input("evaluations") / run).read_all() for run in runs}
+    evaluations = {run: table.filter(pc.equal(table.column("setting"), OWN)) for run, table in read.items()}
     perplexity.same_tokens(evaluations)
     baseline = next((name for name, run in runs.items() if run.system == BASELINE), None)
     entries = []
@@ -233,7 +234,7 @@ PLACES = {
     "label_report": "what the labels are worth: a page, the label card and their figures",
     "reference_lm": "the reference LM, a Hugging Face directory",
     "models": "the trained systems, safetensors",
-    "evaluations": "one row for every evaluated chunk and system",
+    "evaluations": "one row for every evaluated chunk, system and choice of neighbours",
     "report": "this page and its numbers as JSON",
 }
 

@@ -15,14 +15,19 @@ def evaluation(losses: dict[str, list[float]], tokens: int = 10):
     return EVALUATIONS.table(
         {
             "system": ["s"] * count,
+            "setting": ["own"] * count,
             "doc_id": [row[0] for row in rows],
             "split": ["test"] * count,
             "chunk": [row[1] for row in rows],
             "loss": [row[2] for row in rows],
             "tokens": [tokens] * count,
+            "bytes": [4 * tokens] * count,
+            "token_losses": [[row[2] / tokens] * tokens for row in rows],
             "eligible": [max(0, row[1] - 3) for row in rows],
             "retrieved": [[]] * count,
             "ranking": [[]] * count,
+            "scores": [[]] * count,
+            "gates": [[]] * count,
         },
         stride_chunks=2,
     )
