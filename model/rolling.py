@@ -7,7 +7,7 @@ neighbours of the last chunk. Losses are those of the training forward over the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +21,8 @@ from model.config import Shape
 from model.language_model import Encoded, Fetched, LanguageModel, UpperPast
 from model.memory import Memory
 from model.neighbour_fusion import FusedNeighbours
-from model.neighbour_gating import EarlierNeighbours
+from model.neighbour_gating import EarlierNeighbours, Gates
+from model.shapes import TokenLosses
 
 Choose = Callable[[int, np.ndarray | None], np.ndarray]
 """(number of the first chunk of a stride, queries [C, D] or None) -> neighbours [S, C, N] of each setting, -1 for none."""
@@ -42,7 +43,8 @@ class Reader:
 
     def __init__(self, model: LanguageModel, settings: int, slots: int, distinct: int) -> None:
         self.shape, self.settings, self.slots, self.distinct = model.shape, settings, slots, distinct
-        self._graph, self._parameters = nnx.split(model)
+        graph, self._parameters = nnx.split(model)
+        self._encode, self._decode = _steps(graph)
 
     def read(self, tokens_T: np.ndarray, memory: Memory, choose: Choose) -> Reading:
         """The losses of a document whose chunks go into `memory` as they are read.
@@ -58,11 +60,11 @@ class Reader:
         lower, upper = lower_past(self.shape), upper_past(self.shape, self.settings, self.slots)
         losses, gates = [], []
         for number in range(count):
-            encoded, lower = _encode(self._graph, self._parameters, inputs[number][None], lower)
+            encoded, lower = self._encode(self._parameters, inputs[number][None], lower)
             queries_CD, keys_CD = (None if x is None else np.asarray(x)[0] for x in (encoded.queries_BCD, encoded.keys_BCD))
             memory.add(keys_CD, np.asarray(encoded.chunks_BCMD)[0])
             fetched = self._fetch(memory, choose(number * chunks, queries_CD))
-            loss, gate, upper = _decode(self._graph, self._parameters, encoded, fetched, targets[number], upper)
+            loss, gate, upper = self._decode(self._parameters, encoded, fetched, targets[number], upper)
             losses.append(loss)
             gates.append(gate)
         return Reading(np.concatenate(losses, axis=1)[:, : len(tokens_T) - 1], np.concatenate(gates, axis=1))
@@ -107,15 +109,18 @@ def _windows(shape: Shape, rows: int, layers: int) -> tuple[Window, ...]:
     return (Window(empty, empty, jnp.zeros((), bool)),) * layers
 
 
-@partial(jax.jit, static_argnums=0)
-def _encode(graph: Any, parameters: Any, tokens_BW: Array, past: tuple[Window, ...]) -> tuple[Encoded, tuple[Window, ...]]:
-    return nnx.merge(graph, parameters).encode_segment(tokens_BW, past)
+@cache
+def _steps(graph: nnx.GraphDef[LanguageModel]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Both compiled steps of an architecture, shared by all of its readers; bound to it, because its hash takes milliseconds."""
 
+    def encode(parameters: Any, tokens_BW: Array, past: tuple[Window, ...]) -> tuple[Encoded, tuple[Window, ...]]:
+        return nnx.merge(graph, parameters).encode_segment(tokens_BW, past)
 
-@partial(jax.jit, static_argnums=0)
-def _decode(
-    graph: Any, parameters: Any, encoded: Encoded, fetched: Fetched, targets_W: Array, past: UpperPast
-) -> tuple[Array, Array, UpperPast]:
-    model = nnx.merge(graph, parameters)
-    final_SWD, gates_SCN, following = model.decode_segment(encoded, fetched, past)
-    return model.token_losses(final_SWD, jnp.broadcast_to(targets_W, final_SWD.shape[:2])), gates_SCN, following
+    def decode(
+        parameters: Any, encoded: Encoded, fetched: Fetched, targets_W: Array, past: UpperPast
+    ) -> tuple[TokenLosses, Gates, UpperPast]:
+        model = nnx.merge(graph, parameters)
+        final_SWD, gates_SCN, following = model.decode_segment(encoded, fetched, past)
+        return model.token_losses(final_SWD, jnp.broadcast_to(targets_W, final_SWD.shape[:2])), gates_SCN, following
+
+    return jax.jit(encode), jax.jit(decode)
