@@ -14,7 +14,10 @@ from model.language_model import LanguageModel
 from model.memory import Memory
 from model.rolling import Reader
 from stages.rankings import RANKING_LENGTH, Ranking, Rankings
-from stages.settings import NEAR, computed, neighbours_of, ranking_of, slots_needed
+from stages.settings import NEAR, ORACLE, computed, neighbours_of, ranking_of, slots_needed
+
+OracleChoice = dict[int, list[int]]
+"""Query chunk -> at most K chunks that it reads in the setting `oracle`; a query that is not in it reads what it reads as `own`."""
 
 
 class DocumentReading(NamedTuple):
@@ -44,9 +47,9 @@ class DocumentReader:
         self._reader = Reader(model, len({*self.row_of.values()}), self.slots, distinct)
 
     def read(
-        self, tokens: np.ndarray, given: Rankings | None = None, oracle_CN: np.ndarray | None = None, dtype: DTypeLike | None = None
+        self, tokens: np.ndarray, given: Rankings | None = None, oracle: OracleChoice | None = None, dtype: DTypeLike | None = None
     ) -> DocumentReading:
-        """Read a document; `given` are the rankings of a system without a retriever, `oracle_CN` what the setting `oracle` reads.
+        """Read a document; `given` are the rankings of a system without a retriever, `oracle` what the setting of that name reads.
 
         `dtype` is that of the memory's states, half precision if it is not given.
         """
@@ -55,6 +58,7 @@ class DocumentReader:
         rankings = Rankings.empty(-(-chunks // stride) * stride)
         if given is not None:
             rankings.put(0, given)
+        known = oracle or {}
         neighbours_SCN = np.full((len({*self.row_of.values()}), len(rankings.best.ids_CR), self.slots), -1, np.int32)
 
         def choose(first: int, queries_CD: np.ndarray | None) -> np.ndarray:
@@ -62,8 +66,10 @@ class DocumentReader:
             if queries_CD is not None:
                 rankings.put(first, self._search(memory, first, queries_CD))
             for setting, row in self.row_of.items():
-                oracle = None if oracle_CN is None else oracle_CN[strides]
-                neighbours_SCN[row, strides] = neighbours_of(setting, rankings.rows(strides), self.neighbours, self.slots, oracle)
+                neighbours_SCN[row, strides] = neighbours_of(setting, rankings.rows(strides), self.neighbours, self.slots)
+            for query in set(range(first, first + stride)) & known.keys():
+                neighbours_SCN[self.row_of[ORACLE], query] = -1
+                neighbours_SCN[self.row_of[ORACLE], query, : len(known[query])] = known[query]
             return neighbours_SCN[:, strides]
 
         losses_ST, gates_SCN = self._reader.read(tokens, memory, choose)

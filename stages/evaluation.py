@@ -22,7 +22,7 @@ from data_contracts.evaluations import EVALUATIONS, OWN
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from model.presets import SYSTEMS
-from stages.document_evaluation import DocumentReader
+from stages.document_evaluation import DocumentReader, OracleChoice
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.rankings import RANKING_LENGTH, Rankings, bm25_rankings, random_rankings
 from stages.settings import settings_of
@@ -30,9 +30,6 @@ from stages.stage import Context, Job
 from stages.systems import load_trained
 from stages.token_bytes import token_bytes
 from stages.tokenizer import load_tokenizer
-
-Oracles = dict[str, np.ndarray]
-"""doc_id -> [C, K] the candidates that help most, -1 for none."""
 
 
 def held_out(chunks: pa.Table, evaluation: Evaluation) -> dict[str, np.ndarray]:
@@ -75,7 +72,12 @@ def make_reader(context: Context, geometry: Geometry, evaluation: Evaluation, re
 
 
 def write_evaluations(
-    context: Context, geometry: Geometry, evaluation: Evaluation, reader_of: Iterator[DocumentReader], output: str, oracles: Oracles
+    context: Context,
+    geometry: Geometry,
+    evaluation: Evaluation,
+    reader_of: Iterator[DocumentReader],
+    output: str,
+    oracles: dict[str, OracleChoice],
 ) -> None:
     """Read every held-out document with its reader and write its rows to `output`, shard by shard.
 

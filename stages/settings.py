@@ -36,16 +36,10 @@ def ranking_of(setting: str, rankings: Rankings) -> Ranking:
     return rankings.near if setting == NEAR else rankings.best
 
 
-def neighbours_of(setting: str, rankings: Rankings, neighbours: int, slots: int, oracle_CN: np.ndarray | None = None) -> np.ndarray:
-    """[C, N] what each chunk reads, in the order it reads them, -1 for none.
-
-    The oracle reads its own choice where that names a chunk, and what `own` reads elsewhere.
-    """
+def neighbours_of(setting: str, rankings: Rankings, neighbours: int, slots: int) -> np.ndarray:
+    """[C, N] what each chunk reads, in the order it reads them, -1 for none. What the oracle reads where it knows nothing is as `own`."""
     ids = ranking_of(setting, rankings).ids_CR
     begin, end = (1, 2) if setting == "second" else (0, 0 if setting == "none" else FIRST.get(setting, neighbours))
     chosen = np.full((len(ids), slots), -1, np.int32)
     chosen[:, : end - begin] = ids[:, begin : min(end, begin + slots)]
-    if setting == ORACLE and oracle_CN is not None:
-        known = np.flatnonzero((oracle_CN >= 0).any(axis=1))
-        chosen[known, :neighbours] = oracle_CN[known]
     return chosen

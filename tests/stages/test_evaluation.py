@@ -117,12 +117,12 @@ def test_changed_neighbours_change_the_losses_of_the_next_chunk_first(reader):
 
 def test_the_oracle_reads_its_choice_where_it_has_one(reader):
     system = reader("rpt_sem", ("oracle",))
-    oracle = np.full((20, 2), -1, np.int32)
-    oracle[10] = (5, -1)
-    neighbours = system.read(TOKENS, oracle_CN=oracle).neighbours
+    neighbours = system.read(TOKENS, oracle={10: [5], 20: [], 99: [3]}).neighbours
     assert neighbours["oracle"][10].tolist() == [5, -1]
-    others = np.arange(len(neighbours["own"])) != 10
+    assert neighbours["oracle"][20].tolist() == [-1, -1]
+    others = ~np.isin(np.arange(len(neighbours["own"])), (10, 20))
     assert np.array_equal(neighbours["oracle"][others], neighbours["own"][others])
+    assert (neighbours["own"][[10, 20]] >= 0).all()
 
 
 def test_settings_that_read_the_same_are_computed_once():
