@@ -18,6 +18,9 @@ IN_MEMORY_BYTES = 2 * 2**30
 HNSW_LINKS, HNSW_SEARCH = 32, 128
 MEASURED = 16  # of so many approximate searches one is repeated exactly, to know the recall
 
+# A stride has few queries, and threads wait for each other longer than a search takes.
+faiss.omp_set_num_threads(1)
+
 
 class Memory:
     """All earlier chunks of one document, however far back: keys in float32 on the CPU, token states in half precision.
