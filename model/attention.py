@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from model.layers import Linear, dropout
 from model.masks import two_stride_mask
@@ -15,6 +17,14 @@ from model.rotary import rotate
 HeadQueries = Float[Array, "X Q H K"]
 HeadKeys = Float[Array, "X T H K"]
 NullPair = tuple[Float[Array, "H K"], Float[Array, "H K"]]
+
+
+class Window(NamedTuple):
+    """Keys and values of the stride before a segment, not turned yet, and whether there is one: at the start of a document there is not."""
+
+    keys_BWHK: HeadKeys
+    values_BWHK: HeadKeys
+    exists: Bool[Array, ""]
 
 
 class Attention(nnx.Module):
@@ -81,10 +91,14 @@ def attend(
     return (mixed / jnp.moveaxis(total, 1, 2)[..., None]).astype(values.dtype)
 
 
-def with_previous_block(x: Float[Array, "B T ..."], block: int) -> Float[Array, "B T/block 2*block ..."]:
-    """Cut the second axis into blocks and put the previous block (zeros for the first) before each."""
+def with_previous_block(
+    x: Float[Array, "B T ..."], block: int, before: Float[Array, "B block ..."] | None = None
+) -> Float[Array, "B T/block 2*block ..."]:
+    """Cut the second axis into blocks and put the previous block (`before` or zeros for the first) before each."""
     blocks = x.reshape(x.shape[0], -1, block, *x.shape[2:])
     previous = jnp.pad(blocks[:, :-1], ((0, 0), (1, 0), *((0, 0),) * (blocks.ndim - 2)))
+    if before is not None:
+        previous = previous.at[:, 0].set(before)
     return jnp.concatenate((previous, blocks), axis=2)
 
 
@@ -95,8 +109,9 @@ def sliding_window_attention(
     stride: int,
     rate: float = 0.0,
     key: Array | None = None,
+    past: Window | None = None,
 ) -> Float[Array, "B L H K"]:
-    """Causal attention over the own stride and the whole one before it (paper section 3.4).
+    """Causal attention over the own stride and the whole one before it (paper section 3.4); `past` is the one before the first.
 
     Positions are counted inside the two strides, which leaves every difference as it is and keeps the angles small in documents of
     any length.
@@ -104,9 +119,10 @@ def sliding_window_attention(
     batch, length, heads, size = queries.shape
     strides = length // stride
     q = rotate(queries.reshape(batch * strides, stride, heads, size), jnp.arange(stride, 2 * stride))
-    k = rotate(with_previous_block(keys, stride).reshape(batch * strides, 2 * stride, heads, size), jnp.arange(2 * stride))
-    v = with_previous_block(values, stride).reshape(batch * strides, 2 * stride, heads, size)
-    visible = jnp.tile(two_stride_mask(strides, stride)[:, None], (batch, 1, 1, 1))
+    two_strides = (batch * strides, 2 * stride, heads, size)
+    k = rotate(with_previous_block(keys, stride, past and past.keys_BWHK).reshape(two_strides), jnp.arange(2 * stride))
+    v = with_previous_block(values, stride, past and past.values_BWHK).reshape(two_strides)
+    visible = jnp.tile(two_stride_mask(strides, stride, past.exists if past else False)[:, None], (batch, 1, 1, 1))
     return attend(q, k, v, visible, rate=rate, key=key).reshape(queries.shape)
 
 

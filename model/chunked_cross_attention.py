@@ -27,14 +27,18 @@ class ChunkedCrossAttention(nnx.Module):
         self.chunk_tokens, self.rate = shape.chunk_tokens, shape.dropout
         self.attention = Attention(shape.width, shape.heads, null_key=True)
 
-    def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None) -> HiddenStates:
-        """The update of the residual stream; exactly 0 for the first M - 1 positions, which no neighbour may serve."""
+    def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None, begun: Array | None = None) -> HiddenStates:
+        """The update of the residual stream; exactly 0 for the first M - 1 positions of a document, which no neighbour may serve.
+
+        With `begun`, x is a segment and `fused` begins with the chunk before it, which exists if the document has begun.
+        """
         batch, length, width = x_BLD.shape
         size, shift = self.chunk_tokens, self.chunk_tokens - 1
         chunks, neighbours, tokens = fused.values_BCNRD.shape[1:4]
-        rows, before = batch * chunks, length - chunks * size
-        queries = self.attention.queries(x_BLD[:, before + shift :])
-        queries = jnp.pad(queries, ((0, 0), (0, shift), (0, 0), (0, 0))).reshape(rows, size, *queries.shape[2:])
+        rows, start = batch * chunks, length - chunks * size + shift
+        lead, start = max(0, -start), max(0, start)
+        queries = self.attention.queries(x_BLD[:, start:])
+        queries = jnp.pad(queries, ((0, 0), (lead, shift), (0, 0), (0, 0))).reshape(rows, size, *queries.shape[2:])
         keys, values = self.attention.keys_and_values(fused.values_BCNRD.reshape(rows, neighbours * tokens, width))
         out = attend(
             rotate(queries, jnp.arange(shift, shift + size)),
@@ -45,8 +49,11 @@ class ChunkedCrossAttention(nnx.Module):
             self.rate,
             key,
         )
-        served = self.attention.merge(out).reshape(batch, chunks * size, width)[:, : chunks * size - shift]
-        return jnp.concatenate((jnp.zeros_like(x_BLD[:, :shift]), self._without_neighbours(batch, before, x_BLD.dtype), served), axis=1)
+        served = self.attention.merge(out).reshape(batch, chunks * size, width)[:, lead : lead + length - start]
+        if begun is not None:
+            return jnp.where(begun | (jnp.arange(length) >= shift)[:, None], served, 0)
+        unserved = self._without_neighbours(batch, start - shift, x_BLD.dtype)
+        return jnp.concatenate((jnp.zeros_like(x_BLD[:, :shift]), unserved, served), axis=1)
 
     def _without_neighbours(self, batch: int, length: int, dtype: DTypeLike) -> HiddenStates:
         """What attending to the null key alone gives."""

@@ -9,10 +9,14 @@ import jax
 from flax import nnx
 from jax import Array
 
+from model.attention import Window
 from model.config import Shape
 from model.decoder import Decoder
 from model.layers import Embedding, RMSNorm, dropout, subkeys
 from model.lm_loss import mean_loss, token_losses
+from model.neighbour_fusion import FusedNeighbours
+from model.neighbour_gating import EarlierNeighbours, Gates
+from model.neighbours import PairStates
 from model.shapes import (
     CandidateIds,
     CandidateScores,
@@ -65,6 +69,22 @@ class Encoded(NamedTuple):
     keys_BCD: ChunkVectors | None
 
 
+class Fetched(NamedTuple):
+    """The neighbours of a segment: the states of the U pairs fetched for each chunk, and which of them each setting reads, -1 for none."""
+
+    pairs_CURD: PairStates
+    slots_SCN: Neighbours
+
+
+class UpperPast(NamedTuple):
+    """What the upper decoder keeps of the segments before, for each setting: a window a layer, the gate's view of earlier neighbours, and
+    the neighbours of the last chunk, which serve the first tokens of the next segment."""
+
+    windows: tuple[Window, ...]
+    earlier: EarlierNeighbours
+    last: FusedNeighbours
+
+
 class LanguageModel(nnx.Module):
     """The parts all systems share, under the same parameter paths. Subclasses say what is encoded, retrieved and learned."""
 
@@ -81,15 +101,29 @@ class LanguageModel(nnx.Module):
         Raises:
             ValueError: the length is not a multiple of the window stride.
         """
-        chunks = self.shape.chunks_of(tokens_BL.shape[1])
+        self.shape.chunks_of(tokens_BL.shape[1])
         embedding_key, lower_key = subkeys(key, 2)
         hidden = dropout(self.embedding(tokens_BL), self.shape.dropout, embedding_key)
-        hidden = self.lower(hidden, key=lower_key)
-        return Encoded(hidden, hidden.reshape(hidden.shape[0], chunks, self.shape.chunk_tokens, -1), None, None)
+        return self._encoded(self.lower(hidden, key=lower_key), key)
+
+    def encode_segment(self, tokens_BW: TokenIds, past: tuple[Window, ...]) -> tuple[Encoded, tuple[Window, ...]]:
+        """`encode` over one stride of documents, which goes on from `past`, and what the next stride goes on from."""
+        hidden, windows = self.lower.roll(self.embedding(tokens_BW), past)
+        return self._encoded(hidden, None), windows
+
+    def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
+        return Encoded(hidden_BLD, hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.shape.chunk_tokens, hidden_BLD.shape[-1]), None, None)
 
     @abstractmethod
     def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
         """Upper decoder and final norm. Any number of neighbours may be given, -1 for none; each must be an eligible chunk."""
+
+    @abstractmethod
+    def decode_segment(self, encoded: Encoded, fetched: Fetched, past: UpperPast) -> tuple[HiddenStates, Gates, UpperPast]:
+        """`decode` over one stride of one document in several settings S, each going on from its own past.
+
+        Returns the final states [S, W, D], the gates [S, C, N] and what the next stride goes on from.
+        """
 
     def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
         """-log p(target) of every position, in nats."""

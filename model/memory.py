@@ -1,27 +1,115 @@
-"""What a document remembers of its own past: the keys of its chunks in a Faiss index, searched causally (paper section 3.4)."""
+"""What a document remembers of its own past: keys of its chunks in a Faiss index, searched causally, and their states (section 3.4)."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import faiss
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import DTypeLike
 
 from data_contracts.eligibility import last_eligible
+from model.config import Shape
+
+HALVES = {"float32": np.float16, "bfloat16": jnp.bfloat16}
+IN_MEMORY_BYTES = 2 * 2**30
+HNSW_LINKS, HNSW_SEARCH = 32, 128
+MEASURED = 16  # of so many approximate searches one is repeated exactly, to know the recall
+
+# A stride has few queries, and threads wait for each other longer than a search takes.
+faiss.omp_set_num_threads(1)
 
 
-def search_past(queries_CD: np.ndarray, keys_CD: np.ndarray, stride_chunks: int, count: int) -> np.ndarray:
-    """[C, count] the eligible chunks of largest inner product with each chunk's query, best first, -1 where there are fewer.
+class Memory:
+    """All earlier chunks of one document, however far back: keys in float32 on the CPU, token states in half precision.
 
-    The index grows stride by stride: when a stride of queries is searched, it holds exactly the chunks eligible for it. The search is
-    exact; all earlier chunks of the document can be found, however far back.
+    States are float16 or, for a model of that type, bfloat16, which is exact; `dtype` is another choice. Those of more than 2 GiB lie in
+    a file in `scratch` that is gone with the process. `index` is "exact" (all inner products) or "hnsw"
+    (a graph of neighbours, approximate), whose `recall` is measured while it is used.
     """
-    index = faiss.IndexFlatIP(keys_CD.shape[1])
-    keys_CD, queries_CD = np.ascontiguousarray(keys_CD, np.float32), np.ascontiguousarray(queries_CD, np.float32)
-    found = np.full((len(queries_CD), count), -1, np.int32)
-    for begin in range(0, len(queries_CD), stride_chunks):
-        eligible = int(last_eligible(begin, stride_chunks)) + 1
-        if eligible <= 0:
-            continue
-        index.add(keys_CD[index.ntotal : eligible])
-        _, ids = index.search(queries_CD[begin : begin + stride_chunks], min(count, index.ntotal))
-        found[begin : begin + stride_chunks, : ids.shape[1]] = ids
-    return found
+
+    def __init__(self, shape: Shape, chunks: int, scratch: Path, index: str = "exact", dtype: DTypeLike | None = None) -> None:
+        self.stride_chunks, self.scale = shape.stride_chunks, shape.width**-0.5
+        sizes = (chunks, shape.chunk_tokens, shape.width)
+        self._states_CMD = _array(sizes, np.dtype(dtype or HALVES[shape.dtype]), scratch)
+        self._held = 0
+        self._flat, self._index = _indexes(index, shape.width)
+        self._waiting_CD = np.empty((0, shape.width), np.float32)
+        self._searches = self._asked = self._found = 0
+
+    def add(self, keys_CD: np.ndarray | None, states_CMD: np.ndarray) -> None:
+        """The next chunks of the document, with their keys if the system has any."""
+        self._states_CMD[self._held : self._held + len(states_CMD)] = states_CMD[: max(0, len(self._states_CMD) - self._held)]
+        self._held += len(states_CMD)
+        if keys_CD is not None:
+            self._waiting_CD = np.concatenate((self._waiting_CD, np.asarray(keys_CD, np.float32)))
+
+    def search(self, first: int, queries_CD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """[C, count] the eligible chunks of largest s_q for chunks `first`, `first` + 1, ... of one stride, best first, and s_q.
+
+        -1 and 0 where there are fewer. When a stride is searched, the index holds exactly the chunks eligible for it.
+        """
+        eligible = max(0, int(last_eligible(first, self.stride_chunks)) + 1)
+        ready = eligible - self._index.ntotal
+        if ready > 0:
+            self._index.add(np.ascontiguousarray(self._waiting_CD[:ready]))
+            self._waiting_CD = self._waiting_CD[ready:]
+        ids, scores = np.full((len(queries_CD), count), -1, np.int32), np.zeros((len(queries_CD), count), np.float32)
+        if eligible:
+            queries_CD = np.ascontiguousarray(queries_CD, np.float32)
+            best, found = self._index.search(queries_CD, min(count, eligible))
+            self._measure(queries_CD, found)
+            ids[:, : found.shape[1]], scores[:, : found.shape[1]] = found, np.where(found >= 0, best * self.scale, 0.0)
+        return ids, scores
+
+    def search_within(self, first: int, queries_CD: np.ndarray, count: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
+        """Like `search`, among the last `reach` chunks before each query; exact, ties to the earlier chunk. Call it after `search`."""
+        begin = max(0, min(first - reach, self._index.ntotal))
+        keys_JD = self._flat.reconstruct_n(begin, self._index.ntotal - begin)
+        chunk = begin + np.arange(len(keys_JD))
+        query = first + np.arange(len(queries_CD))[:, None]
+        scores_CJ = np.where(chunk >= query - reach, np.asarray(queries_CD, np.float32) @ keys_JD.T * self.scale, -np.inf)
+        order = np.argsort(-scores_CJ, axis=1, kind="stable")[:, :count]
+        best = np.take_along_axis(scores_CJ, order, axis=1)
+        ids, scores = np.full((len(queries_CD), count), -1, np.int32), np.zeros((len(queries_CD), count), np.float32)
+        ids[:, : order.shape[1]] = np.where(best > -np.inf, begin + order, -1)
+        scores[:, : order.shape[1]] = np.where(best > -np.inf, best, 0.0)
+        return ids, scores
+
+    def pairs(self, ids_X: np.ndarray) -> np.ndarray:
+        """[X, R, D] the states of each chunk and of the one after it; of some pair where the number is -1."""
+        ids = np.maximum(ids_X, 0)
+        return np.concatenate((self._states_CMD[ids], self._states_CMD[np.minimum(ids + 1, len(self._states_CMD) - 1)]), axis=-2)
+
+    @property
+    def recall(self) -> float | None:
+        """Share of what exact searches find that the index found, where both were made; None before the first such search."""
+        return self._found / self._asked if self._asked else None
+
+    def _measure(self, queries_CD: np.ndarray, found_CK: np.ndarray) -> None:
+        if self._index is not self._flat and self._searches % MEASURED == 0:
+            _, exact_CK = self._flat.search(queries_CD, found_CK.shape[1])
+            self._asked += exact_CK.size
+            self._found += sum(len(np.intersect1d(*rows)) for rows in zip(found_CK, exact_CK, strict=True))
+        self._searches += 1
+
+
+def _array(sizes: tuple[int, ...], dtype: np.dtype, scratch: Path) -> np.ndarray:
+    if np.prod(sizes, dtype=np.int64) * dtype.itemsize <= IN_MEMORY_BYTES:
+        return np.zeros(sizes, dtype)
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        return np.memmap(file, dtype, "w+", shape=sizes)
+
+
+def _indexes(kind: str, width: int) -> tuple[faiss.Index, faiss.Index]:
+    """The flat index that holds all keys, and the one to search, which may be the same."""
+    if kind == "exact":
+        flat = faiss.IndexFlatIP(width)
+        return flat, flat
+    if kind == "hnsw":
+        graph = faiss.IndexHNSWFlat(width, HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efSearch = HNSW_SEARCH
+        return faiss.downcast_index(graph.storage), graph
+    raise ValueError(f"index is {kind!r}, must be exact or hnsw")

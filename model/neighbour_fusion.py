@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -11,8 +12,8 @@ from jax import Array
 from model.attention import Attention, attend, bidirectional_attention
 from model.config import Shape
 from model.layers import RMSNorm, subkeys
-from model.neighbour_gating import NeighbourGate
-from model.neighbours import chunk_pairs, gather_pairs, valid_neighbours
+from model.neighbour_gating import EarlierNeighbours, Gates, NeighbourGate
+from model.neighbours import PairStates, chunk_pairs, gather_pairs, valid_neighbours
 from model.rotary import rotate
 from model.shapes import ChunkStates, NeighbourMask, Neighbours, NeighbourStates
 
@@ -45,12 +46,36 @@ class NeighbourFusion(nnx.Module):
     ) -> FusedNeighbours:
         pair_key, query_key, gate_key = subkeys(key, 3)
         pairs_BPRD = chunk_pairs(chunks_BCMD, self.stride_chunks)
-        pairs_BPRD = pairs_BPRD + bidirectional_attention(self.pair_attention, self.pair_norm(pairs_BPRD), self.rate, pair_key)
         valid_BCN = valid_neighbours(neighbours_BCN, pairs_BPRD.shape[1])
-        values_BCNRD = gather_pairs(pairs_BPRD, neighbours_BCN)
-        values_BCNRD = values_BCNRD + self._attend_to_query_chunk(pairs_BPRD, hidden_BCMD, neighbours_BCN, query_key)
+        values_BCNRD = self._states(pairs_BPRD, hidden_BCMD, neighbours_BCN, pair_key, query_key)
         gates_BCN = self.gate(jnp.mean(values_BCNRD, axis=3, dtype=jnp.float32), valid_BCN, gate_key)
         return FusedNeighbours(gates_BCN[..., None, None].astype(values_BCNRD.dtype) * values_BCNRD, valid_BCN)
+
+    def roll(
+        self, pairs_CURD: PairStates, hidden_BCMD: ChunkStates, slots_SCN: Neighbours, past: EarlierNeighbours
+    ) -> tuple[FusedNeighbours, Gates, EarlierNeighbours]:
+        """The same for a segment of one document, for several settings S: U pairs were fetched for each chunk, and each setting reads
+        those that its slots name, -1 for none. What does not depend on the setting is computed once.
+        """
+        fetched = jnp.arange(pairs_CURD.shape[0] * pairs_CURD.shape[1]).reshape(1, *pairs_CURD.shape[:2])
+        pairs_BPRD = pairs_CURD.reshape(1, -1, *pairs_CURD.shape[2:]).astype(hidden_BCMD.dtype)
+        values_CURD = self._states(pairs_BPRD, hidden_BCMD, fetched)[0]
+        values_SCNRD = jax.vmap(lambda slots: jnp.take_along_axis(values_CURD, slots[..., None, None], axis=1, mode="clip"))(slots_SCN)
+        valid_SCN = slots_SCN >= 0
+        gates_SCN, following = self.gate.roll(jnp.mean(values_SCNRD, axis=3, dtype=jnp.float32), valid_SCN, past)
+        return FusedNeighbours(gates_SCN[..., None, None].astype(values_SCNRD.dtype) * values_SCNRD, valid_SCN), gates_SCN, following
+
+    def _states(
+        self,
+        pairs_BPRD: PairStates,
+        hidden_BCMD: ChunkStates,
+        neighbours_BCN: Neighbours,
+        pair_key: Array | None = None,
+        query_key: Array | None = None,
+    ) -> NeighbourStates:
+        pairs_BPRD = pairs_BPRD + bidirectional_attention(self.pair_attention, self.pair_norm(pairs_BPRD), self.rate, pair_key)
+        values_BCNRD = gather_pairs(pairs_BPRD, neighbours_BCN)
+        return values_BCNRD + self._attend_to_query_chunk(pairs_BPRD, hidden_BCMD, neighbours_BCN, query_key)
 
     def _attend_to_query_chunk(self, pairs_BPRD: Array, hidden_BCMD: Array, neighbours_BCN: Array, key: Array | None) -> Array:
         attention = self.query_chunk_attention

@@ -17,7 +17,7 @@ from model.neighbours import dense_relevance, gold_then_own, own_neighbours
 from model.ranking_loss import per_query, ranking_loss, recall_at
 from model.retriever import Retriever, retrieval_scores
 from model.scheduled_sampling import Sampling, draw_by_chunk, mix
-from model.shapes import CandidateScores, ChunkMask, ChunkPairMask, ChunkScores, Neighbours, Scalar, TokenIds
+from model.shapes import CandidateScores, ChunkMask, ChunkPairMask, ChunkScores, HiddenStates, Neighbours, Scalar
 
 Relevance = Callable[[Batch, int], CandidateScores]
 
@@ -46,9 +46,8 @@ class RPT(FusedDecoder):
         self.retriever = Retriever(shape)
         self.relevance, self.training = relevance, training
 
-    def encode(self, tokens_BL: TokenIds, key: Array | None = None) -> Encoded:
-        """Lower decoder and retriever over whole sequences; dropout only with a key."""
-        encoded = super().encode(tokens_BL, key)
+    def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
+        encoded = super()._encoded(hidden_BLD, key)
         retriever_key = None if key is None else jax.random.fold_in(key, 1)
         return Encoded(encoded.hidden_BLD, *self.retriever(encoded.chunks_BCMD, retriever_key))
 

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML, YAMLError
 from data_contracts.failure import Exit, Failure
 
 Positive = Field(gt=0)
+Setting = Literal["own", "none", "training_length", "first_1", "first_2", "first_3", "first_4", "second"]
 Device = Literal["A100", "H100", "H200", "TPUv4", "TPUv5e", "TPUv5p"]
 
 
@@ -228,10 +229,19 @@ class Recipe(Params):
 
 
 class Evaluation(Params):
-    """What is held out."""
+    """What is held out, and with which neighbours it is read."""
 
     split: Literal["validation", "test"] = "test"
-    max_tokens_per_document: int = Field(gt=0, description="only so many tokens from the start of each document")
+    max_tokens_per_document: int = Field(gt=2, description="only so many tokens from the start of each document")
+    settings: tuple[Setting, ...] = Field(
+        get_args(Setting), description="how neighbours are chosen, see data_contracts/evaluations.py; `own`, the headline, is always there"
+    )
+    settings_documents: int | None = Field(
+        None, ge=0, description="only so many documents, the first, are read in the other settings than `own`; null: all"
+    )
+    index: Literal["exact", "hnsw"] = Field(
+        "exact", description="of the memory; hnsw is approximate, for documents of millions of tokens, and its recall is measured"
+    )
 
 
 class Report(Params):

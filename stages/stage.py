@@ -32,7 +32,7 @@ CORPUS_STAGES = (
     "semantic_supervision",
     "report",
 )
-RUN_STAGES = ("training", "evaluation")
+RUN_STAGES = ("training", "evaluation", "oracle")
 
 
 @dataclass(frozen=True)

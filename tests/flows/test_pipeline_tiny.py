@@ -159,6 +159,9 @@ def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt
         "semantic_supervision@demo",
         "training@demo-rpt_sem",
         "evaluation@demo-rpt_sem",
+        "oracle@demo-rpt_sem",
+        "oracle@demo-retro",
+        "oracle@demo-transformer_xl",
         "report@demo",
     }
     assert active(finished) == rest

@@ -13,11 +13,17 @@ def test_two_strides() -> None:
 
 def test_band() -> None:
     chunks, window, per_chunk = 4, 3, 2
-    mask = np.asarray(band_mask(2, chunks, window, per_chunk))
-    size = chunks * per_chunk
-    for block, query, key in np.ndindex(mask.shape):
-        position, seen = block * size + query, (block - 1) * size + key
-        assert mask[block, query, key] == (0 <= seen <= position and position // per_chunk - seen // per_chunk < window)
+    before = 5
+    mask = np.asarray(band_mask(before, chunks, window, per_chunk))
+    assert mask.shape == (chunks * per_chunk, (before + chunks) * per_chunk)
+    for query, seen in np.ndindex(mask.shape):
+        position = before * per_chunk + query
+        assert mask[query, seen] == (seen <= position and position // per_chunk - seen // per_chunk < window)
+
+
+def test_a_segment_sees_the_stride_before_it() -> None:
+    mask = np.asarray(two_stride_mask(1, 4, True))
+    assert np.array_equal(mask, two_stride_mask(2, 4)[1:])
 
 
 def test_no_retrieved_token_is_visible() -> None:

@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 
 from model.language_model import Batch, Schedule
-from model.memory import search_past
-from stages.evaluation import evaluate_document
-from stages.parameters import Geometry
+from stages.document_evaluation import DocumentReader
 
-CHUNKS, PADDED_CHUNKS = 14, 18
+CHUNKS = 14
 KEY = jax.random.key(3)
 
 
@@ -42,31 +40,28 @@ def token_losses(model, batch, quick_jit) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def evaluate(model):
-    """Tokens of a document -> losses of all but the first, and the ranking, as the evaluation stage computes them, with padding."""
-    shape = model.shape
-    geometry = Geometry(chunk_tokens=shape.chunk_tokens, sequence_chunks=CHUNKS, stride_chunks=shape.stride_chunks)
-    return lambda tokens: evaluate_document(model, tokens, PADDED_CHUNKS * shape.chunk_tokens, None, geometry, shape.neighbours)
+def evaluate(model, tmp_path_factory):
+    """Tokens of a document -> how the evaluation stage reads it, but for the half precision of its memory."""
+    reader = DocumentReader(model, ("own",), model.shape.neighbours, CHUNKS, "exact", tmp_path_factory.mktemp("scratch"))
+    return lambda tokens: reader.read(tokens, dtype=np.float32)
 
 
 def test_every_token_has_the_same_loss(token_losses, evaluate, document) -> None:
-    losses, _ = evaluate(document)
+    losses = evaluate(document).losses["own"]
     np.testing.assert_allclose(losses, token_losses, rtol=0, atol=1e-5)
     assert np.std(losses) > 0.1
 
 
 @pytest.mark.parametrize("missing", [1, 2, 3, 4, 5])
 def test_a_partial_last_chunk_has_the_same_losses(token_losses, evaluate, document, missing: int) -> None:
-    losses, _ = evaluate(document[:-missing])
+    losses = evaluate(document[:-missing]).losses["own"]
     np.testing.assert_allclose(losses, token_losses[:-missing], rtol=0, atol=1e-5)
 
 
 def test_training_retrieves_what_the_memory_finds(model, evaluate, batch, document, quick_jit) -> None:
     encoded = quick_jit(lambda tokens: model.encode(tokens))(batch.tokens_BL)
     own = np.asarray(model.retrieve(encoded)[0])
-    queries, keys = np.asarray(encoded.queries_BCD[0]), np.asarray(encoded.keys_BCD[0])
-    np.testing.assert_array_equal(own, search_past(queries, keys, model.shape.stride_chunks, model.shape.neighbours))
-    np.testing.assert_array_equal(own, evaluate(document)[1][:, : model.shape.neighbours])
+    np.testing.assert_array_equal(own, evaluate(document).neighbours["own"][:CHUNKS])
     assert (own >= 0).all(axis=1).any()
 
 

@@ -1,15 +1,21 @@
-"""Evaluation rows: which loss stands beside which neighbours, on a real untrained model."""
+"""Evaluation rows: which loss stands beside which neighbours, in every setting, on a real untrained model."""
+
+import itertools
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from data_contracts.evaluations import EVALUATIONS, SETTINGS
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
 from model.presets import SYSTEMS
-from stages.evaluation import bm25_rankings, document_rows, evaluate_document, held_out
+from stages.document_evaluation import DocumentReader, losses_by_chunk
+from stages.evaluation import held_out
 from stages.mining import mine
 from stages.parameters import Evaluation, Geometry, Mining, Recipe, Training
+from stages.rankings import Rankings, bm25_rankings, random_rankings
+from stages.settings import computed, settings_of, slots_needed
 from stages.systems import shape_of
 
 GEOMETRY = Geometry(chunk_tokens=8, sequence_chunks=16, stride_chunks=2)
@@ -27,48 +33,105 @@ TRAINING = Training(
     warmup=0.0,
 )
 RECIPE = Recipe(cca_layers=(2,), neighbours=2, gate_window=4)
-TOKENS = np.random.default_rng(0).integers(1, 50, 8 * 20 + 5)
-PADDED = 8 * 24
+TOKENS = np.random.default_rng(0).integers(1, 50, 8 * 30 + 5)
+BYTES = np.arange(50, dtype=np.int32) % 5
+ALL = tuple(sorted({*SETTINGS} - {"oracle"}))
 
 
-def model(name: str):
-    shape = shape_of(GEOMETRY, TRAINING, RECIPE, 50)
-    architecture = Architecture.of(SYSTEMS[name].build, shape)
-    return architecture.model(initial_parameters(architecture, shape, 0))
+@pytest.fixture
+def reader(tmp_path):
+    def make(name: str, settings: tuple[str, ...] = ALL) -> DocumentReader:
+        shape = shape_of(GEOMETRY, TRAINING, RECIPE, 50)
+        architecture = Architecture.of(SYSTEMS[name].build, shape)
+        model = architecture.model({path: 3 * x for path, x in initial_parameters(architecture, shape, 0).items()})
+        return DocumentReader(model, settings_of(SYSTEMS[name], settings), 2, GEOMETRY.sequence_chunks, "exact", tmp_path)
+
+    return make
+
+
+def given(name: str, make_chunks) -> Rankings | None:
+    if name == "random":
+        return random_rankings("d", len(TOKENS) // 8, 2, GEOMETRY.sequence_chunks)
+    chunks = make_chunks({"d": ("test", TOKENS)})
+    mined = pa.concat_tables(mine(chunks, GEOMETRY, Mining(max_candidates=25)))
+    return bm25_rankings(mined, GEOMETRY.sequence_chunks)["d"] if name == "retro" else None
 
 
 def test_losses_are_grouped_by_the_chunk_of_their_target():
     losses = np.arange(1, 20, dtype=np.float32)
-    ranking = np.array([[-1, -1, -1], [-1, -1, -1]], np.int32)
-    rows = document_rows(losses, ranking, GEOMETRY, 2)
+    rows = losses_by_chunk(losses, np.arange(20), np.full(20, 3), 8)
     assert rows["chunk"] == [-1, 0, 1]
     assert rows["tokens"] == [7, 8, 4]
     assert rows["loss"] == [sum(range(1, 8)), sum(range(8, 16)), sum(range(16, 20))]
+    assert rows["bytes"] == [21, 24, 12]
+    assert [part.tolist() for part in rows["token_losses"]] == [losses[:7].tolist(), losses[7:15].tolist(), losses[15:].tolist()]
+    assert losses_by_chunk(losses[:7], np.arange(8), np.ones(8), 8)["tokens"] == [7]
+    assert losses_by_chunk(losses[:8], np.arange(9), np.ones(9), 8)["tokens"] == [7, 1]
 
 
-@pytest.mark.parametrize("name", ["transformer_xl", "retro", "rpt_sem"])
-def test_every_token_after_the_first_is_counted_and_only_the_past_is_ranked(name, make_chunks, geometry):
-    chunks = make_chunks({"d": ("test", TOKENS)})
-    bm25 = bm25_rankings(pa.concat_tables(mine(chunks, GEOMETRY, Mining(max_candidates=20))))["d"] if name == "retro" else None
-    losses, ranking = evaluate_document(model(name), TOKENS, PADDED, bm25, GEOMETRY, 2)
-    rows = document_rows(losses, ranking, GEOMETRY, 2)
-    assert sum(rows["tokens"]) == len(TOKENS) - 1
-    assert sum(rows["loss"]) == pytest.approx(losses.sum(), rel=1e-5)
-    for chunk, retrieved, listed, eligible in zip(rows["chunk"], rows["retrieved"], rows["ranking"], rows["eligible"], strict=True):
-        assert len(listed) == (min(eligible, 20) if name != "transformer_xl" else 0)
-        assert retrieved.tolist() == listed[:2].tolist()
-        assert all(candidate < eligible and candidate + 1 < chunk for candidate in listed)
+@pytest.mark.parametrize("name", ["transformer_xl", "retro", "random", "rpt_sem"])
+def test_rows_of_every_setting_keep_the_contract(name, reader, make_chunks):
+    evaluated = reader(name)
+    reading = evaluated.read(TOKENS, given(name, make_chunks))
+    rows = evaluated.rows(reading, TOKENS, BYTES)
+    count = len(rows["chunk"])
+    table = EVALUATIONS.table({**rows, "system": [name] * count, "doc_id": ["d"] * count, "split": ["test"] * count}, stride_chunks=2)
+    EVALUATIONS.validate(table, "a table")
+    by_setting = {key: list(group) for key, group in itertools.groupby(table.to_pylist(), lambda row: row["setting"])}
+    assert list(by_setting) == (["own"] if name == "transformer_xl" else list(ALL))
+    for setting, group in by_setting.items():
+        assert sum(row["tokens"] for row in group) == len(TOKENS) - 1
+        assert sum(row["bytes"] for row in group) == BYTES[TOKENS[1:]].sum()
+        assert sum(row["loss"] for row in group) == pytest.approx(reading.losses[setting].sum(), rel=1e-5)
+    if name == "transformer_xl":
+        assert not any(row["ranking"] or row["retrieved"] for row in by_setting["own"])
+        return
+    for own, none, near, *first, second in zip(
+        *(by_setting[key] for key in ("own", "none", "training_length", *ALL[:4], "second")), strict=True
+    ):
+        assert len(own["ranking"]) == min(own["eligible"], 20)
+        assert own["retrieved"] == own["ranking"][:2]
+        assert none["retrieved"] == []
+        assert [row["retrieved"] for row in first] == [own["ranking"][:k] for k in (1, 2, 3, 4)]
+        assert second["retrieved"] == own["ranking"][1:2]
+        assert near["retrieved"] == near["ranking"][:2]
+        assert all(own["chunk"] - 16 <= chunk < own["chunk"] for chunk in near["ranking"])
+        assert len(near["ranking"]) <= near["eligible"] <= own["eligible"]
+        assert {key: first[1][key] for key in first[1] if key != "setting"} == {key: own[key] for key in own if key != "setting"}
+        assert all(0.1 <= gate <= 1 for gate in own["gates"])
+        assert own["scores"] == sorted(own["scores"], reverse=True)
+    assert any(row["eligible"] < own["eligible"] for row, own in zip(by_setting["training_length"], by_setting["own"], strict=True))
+    losses = {setting: reading.losses[setting] for setting in ALL}
+    assert all(np.abs(losses["own"] - losses[other]).max() > 1e-4 for other in ALL if other not in ("own", "first_2"))
 
 
-def test_changed_neighbours_change_the_losses_of_the_next_chunk_first():
-    retro = model("retro")
-    ranking = np.full((20, 20), -1, np.int32)
-    ranking[10, :2] = (0, 1)
-    before, _ = evaluate_document(retro, TOKENS, PADDED, np.full((20, 20), -1, np.int32), GEOMETRY, 2)
-    after, _ = evaluate_document(retro, TOKENS, PADDED, ranking, GEOMETRY, 2)
-    changed = np.flatnonzero(np.abs(before - after) > 1e-7) + 1
-    assert changed.min() == 11 * 8
-    assert set(changed) <= set(range(11 * 8, 12 * 8)), "one layer of cross-attention reaches chunk c_11 only"
+def test_changed_neighbours_change_the_losses_of_the_next_chunk_first(reader):
+    retro = reader("retro", ("own",))
+    changed = Rankings.empty(20)
+    changed.best.ids_CR[10, :2] = (0, 1)
+    before, after = (retro.read(TOKENS, rankings).losses["own"] for rankings in (Rankings.empty(20), changed))
+    places = np.flatnonzero(np.abs(before - after) > 1e-7) + 1
+    assert places.min() == 11 * 8
+    assert set(places) <= set(range(11 * 8, 12 * 8)), "one layer of cross-attention reaches chunk c_11 only"
+
+
+def test_the_oracle_reads_its_choice_where_it_has_one(reader):
+    system = reader("rpt_sem", ("oracle",))
+    neighbours = system.read(TOKENS, oracle={10: [5], 20: [], 99: [3]}).neighbours
+    assert neighbours["oracle"][10].tolist() == [5, -1]
+    assert neighbours["oracle"][20].tolist() == [-1, -1]
+    others = ~np.isin(np.arange(len(neighbours["own"])), (10, 20))
+    assert np.array_equal(neighbours["oracle"][others], neighbours["own"][others])
+    assert (neighbours["own"][[10, 20]] >= 0).all()
+
+
+def test_settings_that_read_the_same_are_computed_once():
+    rows = computed(("first_1", "first_2", "first_3", "none", "own"), 2)
+    assert rows["first_2"] == rows["own"]
+    assert sorted({*rows.values()}) == [0, 1, 2, 3]
+    assert slots_needed(("own",), 2) == (2, 2)
+    assert slots_needed(ALL, 2) == (4, 6)
+    assert slots_needed(("own", "second"), 1) == (1, 2)
 
 
 def test_only_the_asked_split_and_length_are_evaluated(make_chunks):

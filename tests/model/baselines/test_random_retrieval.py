@@ -6,7 +6,7 @@ import numpy as np
 from data_contracts.eligibility import last_eligible
 from model.parameters import Architecture
 from model.presets import PAPER_SHAPE, SYSTEMS
-from stages.evaluation import RANKING_LENGTH, random_ranking
+from stages.rankings import RANKING_LENGTH, random_rankings
 
 
 def test_it_has_the_parameters_of_retro():
@@ -38,11 +38,12 @@ def test_every_eligible_chunk_is_drawn_equally_often(make_model, make_batch, two
 
 
 def test_the_test_time_ranking_depends_on_the_document_and_the_chunk_alone():
-    ranking = random_ranking("d", 60, 2)
-    assert np.array_equal(ranking[:30], random_ranking("d", 30, 2))
-    assert not np.array_equal(ranking, random_ranking("e", 60, 2))
-    for chunk, row in enumerate(ranking):
-        eligible = max(0, last_eligible(chunk, 2) + 1)
-        named = row[row >= 0]
-        assert len(set(named)) == len(named) == min(eligible, RANKING_LENGTH)
-        assert (named < eligible).all()
+    best, near = (ranking.ids_CR for ranking in random_rankings("d", 60, 2, 40))
+    assert np.array_equal(best[:30], random_rankings("d", 30, 2, 40).best.ids_CR)
+    assert not np.array_equal(best, random_rankings("e", 60, 2, 40).best.ids_CR)
+    for ranking, reach in ((best, 60), (near, 40)):
+        for chunk, row in enumerate(ranking):
+            eligible = range(max(0, chunk - reach), max(0, last_eligible(chunk, 2) + 1))
+            named = row[row >= 0]
+            assert len(set(named)) == len(named) == min(len(eligible), RANKING_LENGTH)
+            assert set(named) <= set(eligible)
