@@ -83,7 +83,7 @@ def run(
     """
     from flows.display import Display
     from flows.execution import EventLog, execute, prepare
-    from flows.label_report import label_page
+    from flows.reports import LABELS, RUN, page
     from flows.workspace import workspace_lock
 
     display = Display(verbose)
@@ -97,11 +97,9 @@ def run(
     changed = [stage for stage, result in display.results.items() if result != "unchanged"]
     _out(f"{len(changed)} of {len(steps)} stages did something." + (f" To keep this version: {KEEP}" if changed else ""))
     for corpus in configuration.corpora:
-        page = ROOT / "artifacts" / corpus / "report" / "index.html"
-        if f"report@{corpus}" in display.results and page.exists():
-            _out(f"Report: {page.relative_to(ROOT)}")
-        if f"label_report@{corpus}" in display.results and (ROOT / label_page(corpus)).exists():
-            _out(f"Labels: {label_page(corpus)}")
+        for name, stage in (("Report", RUN), ("Labels", LABELS)):
+            if f"{stage}@{corpus}" in display.results and (ROOT / page(stage, corpus)).exists():
+                _out(f"{name}: {page(stage, corpus)}")
     return Exit.DONE
 
 
@@ -196,6 +194,23 @@ def batch(
         raise Failure("rpt batch", "it shows one step or one sequence", "give --step or --sequence", Exit.USAGE)
     found = look(load(ROOT / "params.yaml"), run, step, sequence)
     _out(json.dumps(found)) if json_ else print_batch(found)
+    return Exit.DONE
+
+
+@app.command(name="report")
+def report_(
+    *corpora: Annotated[str, Parameter(help="corpora of params.yaml; none means all")],
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> int:
+    """Bring the report of a run up to date: perplexity, retrieval, settings and figures as a page, as JSON and as CSV.
+
+    Examples: `./rpt report`; `./rpt report demo --json`
+    """
+    from flows.reports import RUN, as_json, as_lines, bring_up_to_date
+
+    done = bring_up_to_date(RUN, list(corpora), verbose)
+    _out(as_json(RUN, done) if json_ else "\n".join(as_lines(RUN, done)))
     return Exit.DONE
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from data_contracts.failure import Exit, Failure
 from flows.display import Display
 from flows.execution import EVENTS
-from flows.label_report import label_page
 from flows.overrides import apply_overrides
+from flows.reports import LABELS, page
 from flows.workspace import ROOT, child_environment, workspace_lock
 from infra.services import DEPLOYMENT, Services, mark_orphans_crashed, prefect_client, services
 from stages.parameters import load
@@ -118,6 +118,6 @@ def _summarise(seconds: float) -> None:
         for line in json.loads((report / "report.json").read_text())["headline"]:
             _say(f"  {line}")
         _say(f"\n  report     {os.path.relpath(report / 'index.html', ROOT)}  (open it in a browser)")
-        _say(f"  labels     {label_page(corpus)}  (what they are worth; artifacts/{corpus}/labels/*.parquet)")
+        _say(f"  labels     {page(LABELS, corpus)}  (what they are worth; artifacts/{corpus}/labels/*.parquet)")
         _say(f"  everything artifacts/{corpus}/")
     _say(f"\nDone in {seconds:.0f} s. Change something and run again: only what depends on it will run.")

@@ -143,10 +143,10 @@ def report(
 
     Examples: `./rpt labels report`; `./rpt labels report demo --json`
     """
-    from flows.label_report import as_json, as_lines, bring_up_to_date
+    from flows.reports import LABELS, as_json, as_lines, bring_up_to_date
 
-    done = bring_up_to_date(list(corpora), verbose)
-    out(as_json(done) if json_ else "\n".join(as_lines(done)))
+    done = bring_up_to_date(LABELS, list(corpora), verbose)
+    out(as_json(LABELS, done) if json_ else "\n".join(as_lines(LABELS, done)))
     return Exit.DONE
 
 

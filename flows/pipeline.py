@@ -17,8 +17,8 @@ from prefect.cache_policies import NO_CACHE
 
 from data_contracts.failure import Failure
 from flows.execution import EventLog, execute, prepare
-from flows.label_report import label_page
 from flows.plan import Step
+from flows.reports import LABELS, page
 from flows.workspace import ROOT, workspace_lock
 
 PROGRESS_SECONDS = 2.0
@@ -74,7 +74,7 @@ def _summary(results: dict[str, str], configuration: Any) -> str:
         path = ROOT / "artifacts" / corpus / "report" / "report.json"
         if results.get(f"report@{corpus}") and path.exists():
             lines = "\n".join(f"- {line}" for line in json.loads(path.read_text())["headline"])
-            text += f"\n## {corpus}\n\n{lines}\n\nWhole report: `artifacts/{corpus}/report/index.html`; labels: `{label_page(corpus)}`\n"
+            text += f"\n## {corpus}\n\n{lines}\n\nWhole report: `artifacts/{corpus}/report/index.html`; labels: `{page(LABELS, corpus)}`\n"
     return text
 
 

@@ -45,6 +45,15 @@ def test_everything_ran_once_and_the_report_is_there(finished, rpt):
     assert json.loads((finished / "metrics/demo.json").read_text())["perplexity"]
 
 
+def test_the_report_of_the_run_by_its_command(finished, rpt):
+    asked = rpt(finished, "report")
+    assert asked.returncode == 0, asked.stderr
+    page, figures = (finished / line.split()[1] for line in asked.stdout.splitlines())
+    assert page.read_text().startswith("<!doctype html>")
+    assert json.loads(rpt(finished, "report", "demo", "--json").stdout)["demo"] == json.loads(figures.read_text())
+    assert list(page.parent.glob("*.csv"))
+
+
 def test_the_report_of_the_labels_is_found_from_everywhere(finished, rpt):
     page = finished / "artifacts/demo/report" / "../label_report/index.html"
     assert 'href="../label_report/index.html"' in (finished / "artifacts/demo/report/index.html").read_text()

@@ -1,0 +1,77 @@
+"""What each system can see, measured, is what its masks promise and what docs/dependencies.md shows."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data_contracts.eligibility import last_eligible
+from model.dependencies import dependencies, picture
+from model.presets import SYSTEMS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "dependencies.md"
+CHUNKS = 16
+
+
+@pytest.fixture(scope="module")
+def shape(small):
+    """One layer in each decoder, cross-attention in the upper one, one neighbour."""
+    return replace(small, layers=2, cca_layers=(2,), neighbours=1)
+
+
+@pytest.fixture(scope="module")
+def neighbours(shape) -> np.ndarray:
+    """[1, C, 1]: the first chunk for even chunks, the last eligible one for odd ones, -1 where nothing is eligible."""
+    last = last_eligible(np.arange(CHUNKS), shape.stride_chunks)
+    return np.where(last < 0, -1, np.where(np.arange(CHUNKS) % 2, last, 0))[None, :, None]
+
+
+@pytest.fixture(scope="module")
+def seen(make_model, shape, neighbours, quick_jit) -> dict[str, np.ndarray]:
+    tokens = jnp.asarray(np.random.default_rng(0).integers(0, shape.vocabulary_size, (1, CHUNKS * shape.chunk_tokens)))
+    run = {name: make_model(name, shape, 3.0) for name in SYSTEMS}
+    return {name: np.asarray(quick_jit(lambda t, model=model: dependencies(model, t, neighbours))(tokens)) for name, model in run.items()}
+
+
+def windows(shape, layers: int) -> np.ndarray:
+    """[L, L]: what `layers` layers of sliding-window attention let a position see."""
+    position = np.arange(CHUNKS * shape.chunk_tokens)
+    begin = (position // shape.stride_tokens - layers) * shape.stride_tokens
+    return (position <= position[:, None]) & (position >= begin[:, None])
+
+
+def test_transformer_xl_sees_one_stride_further_back_with_each_layer(seen, shape):
+    np.testing.assert_array_equal(seen["transformer_xl"], windows(shape, shape.layers))
+
+
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != "transformer_xl"])
+def test_the_others_see_their_neighbours_too_and_nothing_else(seen, shape, neighbours, name):
+    """A neighbour brings what the lower decoder saw at its two chunks, to the predictions of the chunk after the query."""
+    size, lower = shape.chunk_tokens, windows(shape, 1)
+    expected = windows(shape, shape.layers)
+    for chunk, neighbour in enumerate(neighbours[0, :, 0]):
+        if neighbour >= 0:
+            brought = lower[neighbour * size : (neighbour + 2) * size].any(axis=0)
+            expected[(chunk + 1) * size - 1 : (chunk + 2) * size - 1] |= brought
+    assert not (seen[name] & ~_with_gates(expected, neighbours, lower, size)).any()
+    assert (seen[name] & expected).sum() == expected.sum()
+
+
+def _with_gates(expected: np.ndarray, neighbours: np.ndarray, lower: np.ndarray, size: int) -> np.ndarray:
+    """The gate of a neighbour attends to the neighbours of earlier chunks in its window, so they are seen as well, if only a little."""
+    allowed = expected.copy()
+    for chunk in range(CHUNKS):
+        for earlier in range(chunk + 1):
+            if (neighbour := neighbours[0, earlier, 0]) >= 0:
+                query = lower[earlier * size : (earlier + 1) * size].any(axis=0)
+                brought = lower[neighbour * size : (neighbour + 2) * size].any(axis=0) | query
+                allowed[(chunk + 1) * size - 1 : (chunk + 2) * size - 1] |= brought
+    return allowed & (np.arange(len(allowed)) <= np.arange(len(allowed))[:, None])
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_page_shows_what_was_measured(seen, shape, name):
+    drawn = picture(seen[name], seen["transformer_xl"], shape.chunk_tokens)
+    assert f"\n{drawn}\n" in PAGE.read_text(), f"docs/dependencies.md should hold\n\n{drawn}"
