@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ import jax
 from data_contracts.failure import Exit, Failure
 
 KEEP = 2
+RECENT = 50  # steps whose mean loss says which checkpoint is best
 MANIFEST, LOSSES = "manifest.json", "losses.jsonl"
 NUMBERED, UNFINISHED = "[0-9]" * 8, "*.orbax-checkpoint-tmp*"
 
@@ -34,7 +37,11 @@ class Restored(NamedTuple):
 
 
 class Checkpoints:
-    """The newest `KEEP` checkpoints of one run, in `directory`; `say` is told in a sentence what is wrong with one that is set aside."""
+    """The newest `KEEP` checkpoints of one run and the best, in `directory`; `say` is told in a sentence why one is set aside.
+
+    The best has the lowest training loss over the steps before it: where a run that went astray can be begun again, once the newer ones
+    are deleted.
+    """
 
     def __init__(self, directory: Path, say: Callable[[str], None]):
         self._directory = directory.resolve()
@@ -102,7 +109,8 @@ class Checkpoints:
             manifest = json.dumps({"files": _digests(place)}, indent=1)
             unnamed.write_text(manifest)
             unnamed.rename(place / MANIFEST)
-        for old in self._numbered()[:-KEEP]:
+        there = self._numbered()
+        for old in {*there[:-KEEP]} - {min(there, key=_recent_loss)}:
             shutil.rmtree(old)
 
     def _numbered(self) -> list[Path]:
@@ -112,6 +120,15 @@ class Checkpoints:
 def jsonl(rows: Sequence[Mapping]) -> str:
     """One line of JSON a row."""
     return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _recent_loss(place: Path) -> float:
+    """Mean LM loss of the last steps before a checkpoint; infinite if that cannot be read."""
+    try:
+        rows = [json.loads(line) for line in (place / LOSSES).read_text().splitlines()[-RECENT:]]
+        return statistics.fmean(row["lm_loss"] for row in rows)
+    except (OSError, ValueError, KeyError):
+        return math.inf
 
 
 def _by_name(tree: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def state(step: int) -> dict:
 
 
 def rows(count: int) -> list[dict]:
-    return [{"step": step, "loss": 1 / (step + 3)} for step in range(count)]
+    return [{"step": step, "lm_loss": 1 / (step + 3)} for step in range(count)]
 
 
 @pytest.fixture
@@ -107,6 +107,16 @@ def test_every_file_truncated_flipped_or_missing_is_noticed(directory, said):
     assert len(said) == 3 * len(files)
 
 
+def test_the_best_is_kept_beside_the_newest_two(tmp_path, said):
+    history = [{"step": step, "lm_loss": 1.0 if step < 60 else 2.0 + step / 100} for step in range(180)]
+    with Checkpoints(tmp_path, said.append) as checkpoints:
+        for step in (20, 60, 120, 150, 180):
+            checkpoints.save(step, state(step), history[:step])
+        checkpoints.wait()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["00000020", "00000150", "00000180"]
+        assert checkpoints.restore(state(0)).step == 180
+
+
 def test_what_a_kill_left_half_written_is_passed_over(directory, said):
     (directory / "00000009.orbax-checkpoint-tmp-1").mkdir()
     (directory / "00000005" / MANIFEST).unlink()
@@ -128,7 +138,7 @@ def test_saving_does_not_see_later_steps(tmp_path, said):
     with Checkpoints(tmp_path, said.append) as checkpoints:
         history = rows(3)
         checkpoints.save(3, now, history)
-        history.append({"step": 3, "loss": 0.0})
+        history.append({"step": 3, "lm_loss": 0.0})
         for _ in range(20):
             now = advance(now)
         checkpoints.wait()
