@@ -17,7 +17,7 @@ OWN = "own"
 SETTINGS = {
     OWN: "the first K of the ranking, K as in training: the headline",
     "none": "no neighbours",
-    "training_length": "like own, from no further back than a training sequence is long",
+    "training_length": "like own, from no further back than a training sequence is long; of BM25 what was mined there",
     "first_1": "the first neighbour of the ranking",
     "first_2": "the first 2",
     "first_3": "the first 3",

@@ -40,7 +40,14 @@ class Memory:
         self._searches = self._asked = self._found = 0
 
     def add(self, keys_CD: np.ndarray | None, states_CMD: np.ndarray) -> None:
-        """The next chunks of the document, with their keys if the system has any."""
+        """The next chunks of the document, with their keys if the system has any.
+
+        Raises:
+            ValueError: a state is too large for half precision.
+        """
+        largest = np.finfo(self._states_CMD.dtype).max if self._states_CMD.dtype == np.float16 else np.inf
+        if self._states_CMD.size and np.abs(states_CMD).max() > largest:
+            raise ValueError(f"a token state is over {largest:g}, the most that float16 holds: train with training.dtype bfloat16")
         self._states_CMD[self._held : self._held + len(states_CMD)] = states_CMD[: max(0, len(self._states_CMD) - self._held)]
         self._held += len(states_CMD)
         if keys_CD is not None:

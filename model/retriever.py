@@ -42,4 +42,4 @@ class Retriever(nnx.Module):
 
 def retrieval_scores(queries_BCD: ChunkVectors, keys_BCD: ChunkVectors) -> ChunkScores:
     """s_q(i, j) = q_i . k_j / sqrt(D), for every pair of chunks: s_q(c) = <W_Q c_q, W_K c> of the paper, divided as in its code."""
-    return jnp.einsum("bid,bjd->bij", queries_BCD, keys_BCD) * queries_BCD.shape[-1] ** -0.5
+    return jnp.einsum("bid,bjd->bij", queries_BCD, keys_BCD, precision="highest") * queries_BCD.shape[-1] ** -0.5

@@ -48,7 +48,7 @@ class RPT(FusedDecoder):
 
     def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
         encoded = super()._encoded(hidden_BLD, key)
-        retriever_key = None if key is None else jax.random.fold_in(key, 1)
+        retriever_key = None if key is None else jax.random.fold_in(key, 2)
         return Encoded(encoded.hidden_BLD, *self.retriever(encoded.chunks_BCMD, retriever_key))
 
     def retrieve(self, encoded: Encoded) -> Neighbours:

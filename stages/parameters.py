@@ -210,7 +210,7 @@ class Recipe(Params):
     """What is particular to one system; Transformer-XL needs none of it."""
 
     cca_layers: tuple[int, ...] = Field((), description="layers with chunked cross-attention, 1 = first")
-    neighbours: int = Field(1, ge=1, description="K, neighbours a chunk reads (paper: 2)")
+    neighbours: int = Field(1, ge=1, le=20, description="K, neighbours a chunk reads (paper: 2); evaluations keep 20")
     gate_window: int = Field(1, ge=1, description="chunks whose neighbours the gate attends to (paper: 64)")
     ranking_weight: float = Field(0.0, ge=0, description="alpha_ret; its scale is that of `normalise`")
     ranking_ramp: float = Field(0.05, ge=0, le=1, description="share of the run over which alpha_ret rises from 0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -43,6 +44,8 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     plan = Plan(context.run_name, data, schedule, np.asarray(rate(jnp.arange(training.steps))), training.batch, seed, mesh)
     flops = step_flops(system.name, shape, geometry.sequence_tokens, training.batch)
     work = Work(training.batch * geometry.sequence_tokens, flops, _peak(mesh, training.dtype))
+    if idle := jax.device_count() - mesh.size:
+        context.say.note(f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide its work evenly")
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
         begin = _begin(checkpoints, replicated(init_train_state(system, shape, seed, make_optimizer(rate)), mesh))
         if begin.step:

@@ -20,6 +20,10 @@ RUNNERS = {
     "stages/parameters.py",
     "stages/__init__.py",
     "stages/inventory.py",
+    "stages/devices.py",
+    "stages/event_file.py",
+    "stages/interruption.py",
+    "stages/training_log.py",
 }
 
 

@@ -84,3 +84,9 @@ def test_pairs_are_a_chunk_and_the_next(limit, dtype, kept, tmp_path, monkeypatc
         assert np.array_equal(pairs[place], np.concatenate(states[chunk : chunk + 2]))
     assert isinstance(memory._states_CMD, np.memmap) == (limit == 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_state_that_half_precision_cannot_hold_is_refused(tmp_path, small):
+    memory = Memory(small, 4, tmp_path)
+    with pytest.raises(ValueError, match="65504"):
+        memory.add(None, np.full((2, small.chunk_tokens, small.width), 1e5, np.float32))

@@ -53,31 +53,6 @@ def assert_is(found, step: int) -> None:
     assert [leaf.dtype for leaf in jax.tree.leaves(found.state)] == [leaf.dtype for leaf in jax.tree.leaves(state(step))]
 
 
-ON_EIGHT_DEVICES = """
-import sys
-import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from pathlib import Path
-from stages.checkpoints import Checkpoints
-from tests.stages.test_checkpoints import rows, state
-
-mesh = Mesh(jax.devices(), "d")
-assert mesh.size == 8
-cut, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("d",), ()))
-placed = jax.tree.map(lambda array: jax.device_put(array, cut if array.ndim else whole), state(5))
-with Checkpoints(Path(sys.argv[1]), print) as checkpoints:
-    checkpoints.save(5, placed, rows(5))
-"""
-
-
-def test_what_eight_devices_wrote_comes_back_on_one(tmp_path, said):
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", ON_EIGHT_DEVICES, str(tmp_path)], env=environment, cwd=ROOT, check=True)
-    assert jax.device_count() == 1
-    assert_is(restored(tmp_path, said), 5)
-    assert said == []
-
-
 def test_the_newest_comes_back_bit_for_bit_and_two_are_kept(directory, said):
     assert_is(restored(directory, said), 5)
     assert sorted(path.name for path in directory.iterdir()) == ["00000002", "00000005"]
