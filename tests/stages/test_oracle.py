@@ -1,4 +1,4 @@
-"""The oracle's choice, from labels written by hand."""
+"""The oracles' choices, from labels written by hand."""
 
 import polars as pl
 
