@@ -113,8 +113,8 @@ def _oracles_all(rows: Rows) -> list[Html]:
     ]
     words = (
         "Perplexity over the targets of the exhaustive sample alone, for which the reference LM scored every eligible chunk: with the "
-        "run's own neighbours, the best of BM25's candidates, and the best of all. The gain, paired, is that of the last over the one "
-        "before it: what the candidates of BM25 miss."
+        "run's own neighbours, the best of BM25's candidates (its own for a query without labels), and the best of all. The gain, paired, "
+        "is that of the last over the one before it: what the candidates of BM25 miss."
     )
     head = ["run, over the sample", "own", "best candidates", "best of all", "gain, nats a token", "tokens"]
     return [tag("h3", "Oracle over all eligible chunks"), table(head, body), empty(words)]

@@ -58,18 +58,25 @@ def oracle_all_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, A
     run itself, of the oracle among the scored candidates, and of the oracle among all eligible chunks; `gain` is what the last brings over
     the oracle of the candidates, in nats a token. Chunks outside the sample read their own neighbours in `oracle_all`.
     """
-    rows = []
-    for run, system in evaluations.systems.items():
-        if (run, ORACLE_ALL) in evaluations.frames:
-            keys = {setting: (run, setting) for setting in (OWN, ORACLE, ORACLE_ALL)}
-            found = {name: asdict(sums.combined(partial(_perplexity, key=key))) for name, key in keys.items()}
-            gain = sums.combined(lambda at, known=keys: nats(at, known[ORACLE], SCORED) - nats(at, known[ORACLE_ALL], SCORED))
-            rows.append({"run": run, "system": system, "tokens": int(sums.total("tokens")[SCORED]), **found, "gain": asdict(gain)})
-    return rows
+    runs = {run: system for run, system in evaluations.systems.items() if (run, ORACLE_ALL) in evaluations.frames}
+    return [
+        {
+            "run": run,
+            "system": system,
+            "tokens": int(sums.total("tokens")[SCORED]),
+            **{setting: asdict(sums.combined(partial(_perplexity, key=(run, setting)))) for setting in (OWN, ORACLE, ORACLE_ALL)},
+            "gain": asdict(sums.combined(partial(_gain, run=run))),
+        }
+        for run, system in runs.items()
+    ]
 
 
 def _perplexity(at: Named, key: Key) -> np.ndarray:
     return np.exp(nats(at, key, SCORED))
+
+
+def _gain(at: Named, run: str) -> np.ndarray:
+    return nats(at, (run, ORACLE), SCORED) - nats(at, (run, ORACLE_ALL), SCORED)
 
 
 def _gap_closed(sums: Sums, run: str, baseline: str, place: int) -> dict[str, Any]:

@@ -129,8 +129,10 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     """Write index.html, report.json, a CSV file for every figure, and the metrics that `dvc metrics show` reads."""
     split = evaluation.split
     evaluations = open_evaluations(context, {name: run for name, run in runs.items() if run.corpus == context.corpus})
-    rows = (rows_of(contract, context.input(contract.name), split) for contract in (LABELS, EXHAUSTIVE, CANDIDATES, CHUNKS))
-    evidence = Evidence(*evaluations, *rows, geometry.chunk_tokens, geometry.stride_chunks)
+    labels, exhaustive, candidates, chunks = (
+        rows_of(contract, context.input(contract.name), split) for contract in (LABELS, EXHAUSTIVE, CANDIDATES, CHUNKS)
+    )
+    evidence = Evidence(*evaluations, labels, exhaustive, candidates, chunks, geometry.chunk_tokens, geometry.stride_chunks)
     figures = run_figures(evidence, report.bootstrap_samples)
     for system in figures["systems"]:
         directory = context.input("models") / system["run"]

@@ -109,7 +109,7 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert "Interval not meaningful: 4 held-out documents" in files["index.html"]
     assert "It copies nothing." in context.say.stream.getvalue()
     assert "a secret of the training split" not in "".join(files.values())
-    assert len([name for name in files if name.endswith(".csv")]) == 9
+    assert len([name for name in files if name.endswith(".csv")]) == 10
     assert run(context, sample) == files
 
 
