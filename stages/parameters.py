@@ -168,7 +168,9 @@ class Exhaustive(Params):
     """The sample of queries for which the reference LM scores all eligible chunks, a gold that owes nothing to BM25."""
 
     queries: int = Field(
-        ge=0, le=1_000_000, description="evaluated queries drawn by hash; 0: none. A query costs as many pairs as it has chunks"
+        ge=0,
+        le=1_000_000,
+        description="evaluated queries drawn by hash; 0: none. A query costs a pair for each eligible chunk, and one more",
     )
     most_eligible: int = Field(
         gt=0, description="only queries with at most so many eligible chunks are drawn from, which bounds the cost and favours early ones"
