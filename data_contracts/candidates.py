@@ -1,4 +1,4 @@
-"""Candidates and labels: which earlier chunks BM25 proposes for a query chunk, and what the scoring LM says of them."""
+"""Candidates and labels: which earlier chunks BM25 proposes for a query chunk, and what the scoring LM says of them, or of all of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 
 from data_contracts.contract import Contract, fact, field
 from data_contracts.documents import DOC_ID, SPLIT, unknown_splits
-from data_contracts.eligibility import is_eligible
+from data_contracts.eligibility import is_eligible, last_eligible
 
+QUERY_CHUNK = field("query_chunk", pa.int32(), "chunk i that asks; its target is chunk i + 1", "chunks")
+CANDIDATE_CHUNK = field("candidate_chunk", pa.int32(), "chunk j that may be retrieved, with its continuation j + 1", "chunks")
 PAIR = [
-    field("query_chunk", pa.int32(), "chunk i that asks; its target is chunk i + 1", "chunks"),
-    field("candidate_chunk", pa.int32(), "chunk j that may be retrieved, with its continuation j + 1", "chunks"),
+    QUERY_CHUNK,
+    CANDIDATE_CHUNK,
     field("rank", pa.int16(), "0 = best BM25; ties go to the nearer chunk"),
     field("bm25", pa.float32(), "BM25Okapi score of chunk j for the query tokens"),
 ]
@@ -62,6 +64,7 @@ CANDIDATES = Contract(
 )
 
 HALVES = pa.list_(pa.float32(), 2)
+TARGET_SCORE = field("target_score", pa.float32(), "s_t(c_j) = candidate_logprob - local_logprob (paper section 3.2)", "nats")
 
 
 def _check_labels(table: pa.Table) -> Iterator[str]:
@@ -85,10 +88,32 @@ LABELS = Contract(
             field("local_logprob", pa.float32(), "log P(c_i+1 | c_i-2, c_i-1, c_i), summed over the target tokens", "nats"),
             field("candidate_halves", HALVES, "candidate_logprob of the first and the second half of the target", "nats"),
             field("local_halves", HALVES, "local_logprob of the first and the second half of the target", "nats"),
-            field("target_score", pa.float32(), "s_t(c_j) = candidate_logprob - local_logprob (paper section 3.2)", "nats"),
+            TARGET_SCORE,
         ]
     ),
     ("doc_id", "query_chunk", "rank"),
     _check_labels,
     facts=("stride_chunks", "sequence_chunks", "scorer"),
 )
+
+
+def _check_exhaustive(table: pa.Table) -> Iterator[str]:
+    yield from unknown_splits(table)
+    queries = table.group_by(["doc_id", "query_chunk"]).aggregate([("candidate_chunk", how) for how in ("min", "max", "count")])
+    query, first, last, count = (queries.column(name).to_numpy() for name in queries.column_names[1:])
+    # The sort key rules out doubles.
+    if not ((first == 0) & (last == last_eligible(query, fact(table, "stride_chunks"))) & (count == last + 1)).all():
+        yield "the candidates of a query must be all its eligible chunks, and no others"
+    if not np.isfinite(table.column("target_score").to_numpy()).all():
+        yield "target_score must be finite"
+
+
+EXHAUSTIVE = Contract(
+    "exhaustive",
+    1,
+    pa.schema([DOC_ID, SPLIT, QUERY_CHUNK, CANDIDATE_CHUNK, TARGET_SCORE]),
+    ("doc_id", "query_chunk", "candidate_chunk"),
+    _check_exhaustive,
+    facts=("stride_chunks", "scorer"),
+)
+"""A sample of queries with s_t of every eligible chunk; the other contracts hold what BM25 proposed."""

@@ -24,6 +24,7 @@ SETTINGS = {
     "first_4": "the first 4",
     "second": "the second neighbour alone",
     "oracle": "the K scored candidates of highest positive s_t",
+    "oracle_all": "the K eligible chunks of highest positive s_t, for the queries of the exhaustive sample; own for all others",
 }
 """How the neighbours of a row were chosen. `own` is there for every system, the others for those that read neighbours."""
 

@@ -55,7 +55,7 @@ def _positions(positions: Row) -> list[Row]:
 
 
 def _retrieval(report: Row) -> list[Row]:
-    return [{"list": name, **row} for name in ("retrieval", "rerank") for row in report[name]]
+    return [{"list": name, **row} for name in ("retrieval", "rerank", "exhaustive") for row in report[name]]
 
 
 def _examples(examples: list[Row]) -> list[Row]:
@@ -80,6 +80,7 @@ def csv_tables(report: Row) -> dict[str, str]:
         "oracle": [
             _flat({**row, **{name: _interval(row[name]) for name in ("gap_closed", "gap_closed_scored")}}) for row in report["oracles"]
         ],
+        "oracle_all": [_flat(row) for row in report["oracles_all"]],
         "positions": _positions(report["positions"]),
     }
     return {name: as_csv(rows) for name, rows in tables.items() if rows}

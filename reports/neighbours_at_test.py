@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from data_contracts.evaluations import OWN, SETTINGS
-from reports.evaluation_rows import BASELINE, Evaluations
+from reports.evaluation_rows import BASELINE, Evaluations, Key
 from reports.perplexity import ALL, SCORED, difference, nats, summarise
-from reports.resampling import Sums
+from reports.resampling import Named, Sums
 
-ORACLE = "oracle"
-
-
-OTHERS = tuple(setting for setting in SETTINGS if setting not in (OWN, ORACLE))
+ORACLE, ORACLE_ALL = "oracle", "oracle_all"
+OTHERS = tuple(setting for setting in SETTINGS if setting not in (OWN, ORACLE, ORACLE_ALL))
 KEPT = ("perplexity", "low", "high", "perplexity_with_neighbours", "documents")
 
 
@@ -52,6 +51,32 @@ def oracle_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any]]
         gaps = {"gap_closed": ALL, "gap_closed_scored": SCORED}
         rows.append({**row, **{name: _gap_closed(sums, run, baseline, place) if baseline else None for name, place in gaps.items()}})
     return rows
+
+
+def oracle_all_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any]]:
+    """Perplexity over the queries of the exhaustive sample alone, whose `sums` have them for the scored ones: with the neighbours of the
+    run itself, of the oracle among the scored candidates, and of the oracle among all eligible chunks; `gain` is what the last brings over
+    the oracle of the candidates, in nats a token. Chunks outside the sample read their own neighbours in `oracle_all`.
+    """
+    runs = {run: system for run, system in evaluations.systems.items() if (run, ORACLE_ALL) in evaluations.frames}
+    return [
+        {
+            "run": run,
+            "system": system,
+            "tokens": int(sums.total("tokens")[SCORED]),
+            **{setting: asdict(sums.combined(partial(_perplexity, key=(run, setting)))) for setting in (OWN, ORACLE, ORACLE_ALL)},
+            "gain": asdict(sums.combined(partial(_gain, run=run))),
+        }
+        for run, system in runs.items()
+    ]
+
+
+def _perplexity(at: Named, key: Key) -> np.ndarray:
+    return np.exp(nats(at, key, SCORED))
+
+
+def _gain(at: Named, run: str) -> np.ndarray:
+    return nats(at, (run, ORACLE), SCORED) - nats(at, (run, ORACLE_ALL), SCORED)
 
 
 def _gap_closed(sums: Sums, run: str, baseline: str, place: int) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def render(report: dict[str, Any]) -> str:
     sections = (
         perplexity_results.perplexity(report["systems"], report["seeds"], report["settings"], report["oracles"]),
         results.training_curves(report["systems"]),
-        neighbour_results.neighbours(report["settings"], report["oracles"], colours),
+        neighbour_results.neighbours(report["settings"], report["oracles"], report["oracles_all"], colours),
         neighbour_results.positions(report["positions"], colours),
-        retrieval_results.retrieval(report["retrieval"], report["rerank"]),
+        retrieval_results.retrieval(report["retrieval"], report["rerank"], report["exhaustive"]),
         retrieval_results.analysis(report["overlap"], report["subgroups"], colours),
         example_results.gain_examples(report["gain_examples"]),
         evidence.labels(report["labels"]),

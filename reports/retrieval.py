@@ -1,7 +1,8 @@
 """Retrieval against gold: Precision@2, Recall@10 and nDCG@20 (paper section 5.1, Table 3), each beside what chance gets.
 
 Gold is what the reference LM scored: the positive candidates (s_t > 0) among the S scored. The ranked list is all eligible chunks, and a
-chunk that was not scored counts as not relevant. In `rerank` the list is the S scored candidates alone.
+chunk that was not scored counts as not relevant. In `rerank` the list is the S scored candidates alone. In `exhaustive` all eligible chunks
+were scored, for a sample of queries, so that gold owes nothing to who proposed candidates.
 
 What a system did not rank follows its ranking in random order: figures are expected values over that order, in closed form, since every
 unranked chunk has the same chance at every place that is left. Chance is the same of a ranking of nothing.

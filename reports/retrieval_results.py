@@ -58,8 +58,8 @@ def _without_positive(row: dict[str, Any]) -> str:
     return percent(1 - found / queries if finite(queries) and finite(found) and queries else None)
 
 
-def retrieval(rows: Rows, reranked: Rows) -> Html:
-    """Precision, recall and nDCG against gold, over all eligible chunks and among the scored candidates."""
+def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows) -> Html:
+    """Precision, recall and nDCG against gold, over all eligible chunks, among the scored candidates, and where everything was scored."""
     if not rows:
         return section("retrieval", "Retrieval against gold", empty("No retriever was measured against gold."))
     layout = (
@@ -78,7 +78,19 @@ def retrieval(rows: Rows, reranked: Rows) -> Html:
         "candidates, and reads n/a where there is none."
     )
     second = [tag("h3", "Among the scored candidates alone"), _table(reranked), empty(among)] if reranked else []
-    return section("retrieval", "Retrieval against gold", table_3(rows), empty(layout), _table(rows), empty(caption), *second)
+    tables = [table_3(rows), empty(layout), _table(rows), empty(caption), *second, *_exhaustive(exhaustive)]
+    return section("retrieval", "Retrieval against gold", *tables)
+
+
+def _exhaustive(rows: Rows) -> list[Html]:
+    if not rows:
+        return []
+    words = (
+        "A sample of queries for which the reference LM scored every eligible chunk, as the paper says it did: gold is exact, and owes "
+        "nothing to the candidates that BM25 proposed. Queries with more eligible chunks than exhaustive.most_eligible are not drawn. "
+        f"{_without_positive(rows[0])} of the sample have no positive."
+    )
+    return [tag("h3", "Where everything was scored"), _table(rows), empty(words)]
 
 
 def _side(rows: Rows, side: str, colours: dict[str, int], caption: str, columns: dict[str, str]) -> Html:

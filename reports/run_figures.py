@@ -11,7 +11,7 @@ import polars as pl
 from data_contracts.evaluations import OWN
 from reports.evaluation_rows import BASELINE, CONTROL, Evaluations
 from reports.gain_examples import gain_examples
-from reports.neighbours_at_test import oracle_figures, settings_figures
+from reports.neighbours_at_test import oracle_all_figures, oracle_figures, settings_figures
 from reports.perplexity import difference, resampled, seed_figures, summarise, token_sums
 from reports.positions import position_figures, position_sums
 from reports.published import name_of, published_perplexity
@@ -25,13 +25,14 @@ BM25_READERS = {"retro"}
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the figures are made of: every run in its own setting, and beside it in others and with the oracle's neighbours, if it was;
-    `labels`, `candidates` and `chunks` are those of the evaluated split."""
+    """What the figures are made of: every run in its own setting, and beside it in others and with the oracles' neighbours, if it was;
+    `labels`, `exhaustive`, `candidates` and `chunks` are those of the evaluated split."""
 
     evaluations: Evaluations
     in_settings: Evaluations | None
     with_oracle: Evaluations | None
     labels: pl.DataFrame
+    exhaustive: pl.DataFrame
     candidates: pl.DataFrame
     chunks: pl.DataFrame
     chunk_tokens: int
@@ -41,8 +42,7 @@ class Evidence:
 def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, Any]:
     """All sections of report.json that are about systems; their intervals are all of the same resamples."""
     evaluations = evidence.evaluations
-    reached = evaluations.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
-    gold = gold_of(evidence.labels.join(reached, on=["doc_id", "query_chunk"], how="semi"), evidence.chunk_tokens, evidence.stride_chunks)
+    gold, exact = (_gold(evidence, rows) for rows in (evidence.labels, evidence.exhaustive))
     by_block = {
         **token_sums(evaluations, gold.queries),
         **position_sums(evaluations, evidence.chunk_tokens),
@@ -51,19 +51,20 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
     }
     sums = resampled(evaluations, by_block, samples, seed)
 
-    def beside(others: Evaluations | None, figures: Callable[[Evaluations, Sums], list[dict]]) -> list[dict]:
-        return figures(others, resampled(others, token_sums(others, gold.queries), samples, seed)) if others else []
+    def beside(others: Evaluations | None, figures: Callable[[Evaluations, Sums], list[dict]], scored: Gold = gold) -> list[dict]:
+        return figures(others, resampled(others, token_sums(others, scored.queries), samples, seed)) if others else []
 
-    rankings = _rankings(evidence, gold)
     systems = [_system(evaluations, sums, run) for run in evaluations.systems]
     return {
         "systems": systems,
         "seeds": seed_figures(systems),
         "settings": beside(evidence.in_settings, settings_figures),
         "oracles": beside(evidence.with_oracle, oracle_figures),
+        "oracles_all": beside(evidence.with_oracle, oracle_all_figures, exact),
         "positions": position_figures(evaluations, sums),
-        "retrieval": [{"retriever": name, **measure(gold, ranking)} for name, ranking in rankings.items()],
-        "rerank": [{"retriever": name, **measure(gold, ranking, rerank=True)} for name, ranking in rankings.items()],
+        "retrieval": _measured(evidence, gold),
+        "rerank": _measured(evidence, gold, rerank=True),
+        "exhaustive": _measured(evidence, exact) if len(exact.queries) else [],
         "overlap": overlap_figures(evaluations, sums),
         "subgroups": subgroup_figures(evaluations, sums),
         "gain_examples": gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),
@@ -81,6 +82,17 @@ def _system(evaluations: Evaluations, sums: Sums, run: str) -> dict[str, Any]:
     found = summarise(evaluations, sums, (run, OWN))
     paired = {"difference": gains[BASELINE], "over_random": gains[CONTROL]}
     return {"run": run, "system": system, **found, "published": published_perplexity(system), **paired}
+
+
+def _gold(evidence: Evidence, scored: pl.DataFrame) -> Gold:
+    """Gold of the scored queries that evaluation reached."""
+    reached = evidence.evaluations.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
+    return gold_of(scored.join(reached, on=["doc_id", "query_chunk"], how="semi"), evidence.chunk_tokens, evidence.stride_chunks)
+
+
+def _measured(evidence: Evidence, gold: Gold, *, rerank: bool = False) -> list[dict[str, Any]]:
+    """Every retriever against the same gold."""
+    return [{"retriever": name, **measure(gold, ranking, rerank=rerank)} for name, ranking in _rankings(evidence, gold).items()]
 
 
 def _rankings(evidence: Evidence, gold: Gold) -> dict[str, pl.DataFrame | None]:

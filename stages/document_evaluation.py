@@ -14,10 +14,10 @@ from model.language_model import LanguageModel
 from model.memory import Memory
 from model.rolling import Reader
 from stages.rankings import RANKING_LENGTH, Ranking, Rankings
-from stages.settings import NEAR, ORACLE, computed, neighbours_of, ranking_of, slots_needed
+from stages.settings import NEAR, computed, neighbours_of, ranking_of, slots_needed
 
 OracleChoice = dict[int, list[int]]
-"""Query chunk -> at most K chunks that it reads in the setting `oracle`; a query that is not in it reads what it reads as `own`."""
+"""Query chunk -> at most K chunks that it reads in the setting of an oracle; a query that is not in it reads what it reads as `own`."""
 
 
 class DocumentReading(NamedTuple):
@@ -47,9 +47,13 @@ class DocumentReader:
         self._reader = Reader(model, len({*self.row_of.values()}), self.slots, distinct)
 
     def read(
-        self, tokens: np.ndarray, given: Rankings | None = None, oracle: OracleChoice | None = None, dtype: DTypeLike | None = None
+        self,
+        tokens: np.ndarray,
+        given: Rankings | None = None,
+        oracles: dict[str, OracleChoice] | None = None,
+        dtype: DTypeLike | None = None,
     ) -> DocumentReading:
-        """Read a document; `given` are the rankings of a system without a retriever, `oracle` what the setting of that name reads.
+        """Read a document; `given` are the rankings of a system without a retriever, `oracles` what the settings of those names read.
 
         `dtype` is that of the memory's states, half precision if it is not given.
         """
@@ -58,7 +62,6 @@ class DocumentReader:
         rankings = Rankings.empty(-(-chunks // stride) * stride)
         if given is not None:
             rankings.put(0, given)
-        known = oracle or {}
         neighbours_SCN = np.full((len({*self.row_of.values()}), len(rankings.best.ids_CR), self.slots), -1, np.int32)
 
         def choose(first: int, queries_CD: np.ndarray | None) -> np.ndarray:
@@ -67,9 +70,10 @@ class DocumentReader:
                 rankings.put(first, self._search(memory, first, queries_CD))
             for setting, row in self.row_of.items():
                 neighbours_SCN[row, strides] = neighbours_of(setting, rankings.rows(strides), self.neighbours, self.slots)
-            for query in set(range(first, first + stride)) & known.keys():
-                neighbours_SCN[self.row_of[ORACLE], query] = -1
-                neighbours_SCN[self.row_of[ORACLE], query, : len(known[query])] = known[query]
+            for setting, known in (oracles or {}).items():
+                for query in set(range(first, first + stride)) & known.keys():
+                    neighbours_SCN[self.row_of[setting], query] = -1
+                    neighbours_SCN[self.row_of[setting], query, : len(known[query])] = known[query]
             return neighbours_SCN[:, strides]
 
         losses_ST, gates_SCN = self._reader.read(tokens, memory, choose)

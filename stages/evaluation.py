@@ -77,9 +77,11 @@ def write_evaluations(
     evaluation: Evaluation,
     reader_of: Iterator[DocumentReader],
     output: str,
-    oracles: dict[str, OracleChoice],
+    oracles: dict[str, dict[str, OracleChoice]],
 ) -> None:
     """Read every held-out document with its reader and write its rows to `output`, shard by shard.
+
+    `oracles` are setting -> doc_id -> choice, for settings that the readers have.
 
     Raises:
         Failure: if the split holds no document.
@@ -97,7 +99,7 @@ def write_evaluations(
         columns: dict[str, list] = {name: [] for name in EVALUATIONS.schema.names}
         for doc_id, ids in documents.items():
             reader = next(reader_of)
-            reading = reader.read(ids, given.get(doc_id), oracles.get(doc_id))
+            reading = reader.read(ids, given.get(doc_id), {setting: choices.get(doc_id, {}) for setting, choices in oracles.items()})
             rows, recalls = reader.rows(reading, ids, bytes_V), [*recalls, reading.recall]
             count = len(rows["chunk"])
             rows |= {"system": [context.run.system] * count, "doc_id": [doc_id] * count, "split": [evaluation.split] * count}

@@ -1,4 +1,8 @@
-"""The oracle: a system of its own retriever, read with the neighbours that the labels say help most (an upper bound, never a result)."""
+"""The oracle: a system of its own retriever, read with the neighbours that the labels say help most (an upper bound, never a result).
+
+`oracle` chooses among the scored candidates of every labelled query; `oracle_all` among all eligible chunks, as the paper does, for the
+queries of the exhaustive sample alone.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,15 @@ import itertools
 
 import polars as pl
 
-from data_contracts.candidates import LABELS
-from data_contracts.contract import commit, open_artifact, write_shard
+from data_contracts.candidates import EXHAUSTIVE, LABELS
+from data_contracts.contract import Contract, commit, open_artifact, write_shard
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.tokens import CHUNKS
 from model.presets import SYSTEMS
 from stages.document_evaluation import OracleChoice
 from stages.evaluation import make_reader, write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe
-from stages.settings import ORACLE
+from stages.settings import ORACLE, ORACLE_ALL
 from stages.stage import Context, Job
 
 
@@ -33,7 +37,8 @@ def oracle_choices(labels: pl.DataFrame, split: str, neighbours: int) -> dict[st
 
 
 def evaluate_with_oracle(context: Context, geometry: Geometry, evaluation: Evaluation, recipe: Recipe) -> None:
-    """Write one row for every held-out chunk in the setting `oracle`; none for a system without a retriever of its own."""
+    """Write one row for every held-out chunk in the setting `oracle`, and in `oracle_all` if any query was sampled; none for a system
+    without a retriever of its own."""
     assert context.run
     if SYSTEMS[context.run.system].retriever != "own":
         for shard in open_artifact(CHUNKS, context.input("chunks")).shards:
@@ -41,11 +46,18 @@ def evaluate_with_oracle(context: Context, geometry: Geometry, evaluation: Evalu
             write_shard(EVALUATIONS, empty, context.out(ORACLE) / shard)
         commit(EVALUATIONS, context.out(ORACLE))
         return
-    labels = pl.from_arrow(open_artifact(LABELS, context.input("labels")).read_all())
-    assert isinstance(labels, pl.DataFrame)
-    reader = make_reader(context, geometry, evaluation, recipe, (ORACLE,))
-    choices = oracle_choices(labels, evaluation.split, recipe.neighbours)
-    write_evaluations(context, geometry, evaluation, itertools.repeat(reader), ORACLE, choices)
+    scored = {ORACLE: _rows(context, LABELS), ORACLE_ALL: _rows(context, EXHAUSTIVE).with_columns(rank=-pl.col("candidate_chunk"))}
+    oracles = {
+        setting: oracle_choices(rows, evaluation.split, recipe.neighbours)
+        for setting, rows in scored.items()
+        if setting == ORACLE or len(rows)
+    }
+    reader = make_reader(context, geometry, evaluation, recipe, tuple(oracles))
+    write_evaluations(context, geometry, evaluation, itertools.repeat(reader), ORACLE, oracles)
+
+
+def _rows(context: Context, contract: Contract) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(open_artifact(contract, context.input(contract.name)).read_all()))
 
 
 STAGE = Job(ORACLE, evaluate_with_oracle, ("geometry", "evaluation", "recipe"), {ORACLE: "artifacts/{corpus}/oracle/{run}"})

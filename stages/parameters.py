@@ -164,6 +164,20 @@ class Scoring(Params):
     )
 
 
+class Exhaustive(Params):
+    """The sample of queries for which the reference LM scores all eligible chunks, a gold that owes nothing to BM25."""
+
+    queries: int = Field(
+        ge=0,
+        le=1_000_000,
+        description="evaluated queries drawn by hash; 0: none. A query costs a pair for each eligible chunk, and one more",
+    )
+    most_eligible: int = Field(
+        gt=0, description="only queries with at most so many eligible chunks are drawn from, which bounds the cost and favours early ones"
+    )
+    seed: int = Field(0, ge=0)
+
+
 class LabelGates(Params):
     """When labels are fit to train on; the gates and their limits are in reports/gates.py."""
 
@@ -289,6 +303,7 @@ class Configuration(Params):
     reference_lm: ReferenceLM
     scoring: Scoring
     label_gates: LabelGates
+    exhaustive: Exhaustive
     packing: Packing
     training: Training
     recipes: dict[str, Recipe]

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow.compute as pc
 from safetensors import safe_open
 
-from data_contracts.candidates import CANDIDATES, LABELS
+from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS, OWN
@@ -20,7 +20,7 @@ from reports.corpus_figures import corpus_figures
 from reports.csv_tables import csv_tables
 from reports.evaluation_rows import Evaluations, aligned, frames_of, with_own
 from reports.headline import headline, metrics, warnings
-from reports.neighbours_at_test import ORACLE, OTHERS
+from reports.neighbours_at_test import ORACLE, ORACLE_ALL, OTHERS
 from reports.page import render
 from reports.run_figures import Evidence, run_figures
 from stages.parameters import Evaluation, Geometry, Report, Run
@@ -35,6 +35,7 @@ PLACES = {
     "chunks": "64-token chunks with their text",
     "candidates": "BM25 candidates",
     "labels": "what the reference LM says of each candidate (Parquet)",
+    "exhaustive": "the same of every eligible chunk, for a sample of queries",
     "label_gates": "whether the labels are fit to train on",
     "label_report": "what the labels are worth: a page, the label card and their figures",
     "reference_lm": "the reference LM, a Hugging Face directory",
@@ -74,13 +75,13 @@ def rows_of(contract: Contract, directory: Path, split: str) -> pl.DataFrame:
 
 
 def open_evaluations(context: Context, runs: dict[str, Run]) -> tuple[Evaluations, Evaluations | None, Evaluations | None]:
-    """The runs of a corpus in their own setting, in other settings, and with the oracle's neighbours, as far as they were evaluated so."""
+    """The runs of a corpus in their own setting, in other settings, and with the oracles' neighbours, as far as they were evaluated so."""
     places = [(run, context.input("evaluations") / run) for run in runs]
     places += [(run, place) for run in runs if (place := context.input(ORACLE) / run).exists()]
     frames = frames_of((run, open_artifact(EVALUATIONS, place).read_all()) for run, place in places)
     systems = {run: entry.system for run, entry in runs.items()}
     own = aligned({key: rows for key, rows in frames.items() if key[1] == OWN}, systems)
-    return own, with_own(frames, systems, OTHERS), with_own(frames, systems, (ORACLE,))
+    return own, with_own(frames, systems, OTHERS), with_own(frames, systems, (ORACLE, ORACLE_ALL))
 
 
 def label_section(directory: Path) -> dict:
@@ -128,8 +129,10 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     """Write index.html, report.json, a CSV file for every figure, and the metrics that `dvc metrics show` reads."""
     split = evaluation.split
     evaluations = open_evaluations(context, {name: run for name, run in runs.items() if run.corpus == context.corpus})
-    labels, candidates, chunks = (rows_of(contract, context.input(contract.name), split) for contract in (LABELS, CANDIDATES, CHUNKS))
-    evidence = Evidence(*evaluations, labels, candidates, chunks, geometry.chunk_tokens, geometry.stride_chunks)
+    labels, exhaustive, candidates, chunks = (
+        rows_of(contract, context.input(contract.name), split) for contract in (LABELS, EXHAUSTIVE, CANDIDATES, CHUNKS)
+    )
+    evidence = Evidence(*evaluations, labels, exhaustive, candidates, chunks, geometry.chunk_tokens, geometry.stride_chunks)
     figures = run_figures(evidence, report.bootstrap_samples)
     for system in figures["systems"]:
         directory = context.input("models") / system["run"]

@@ -18,6 +18,7 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model.gpt_neox_files import tokenizer_digest
 from stages.engines.choice import explained, make_engine
+from stages.engines.scoring_lm import ScoringLM
 from stages.ledger import Ledger
 from stages.parameters import Geometry, Scoring
 from stages.scoring_pairs import ShardPrompts, fill, halves_of, wanted_pairs
@@ -46,23 +47,37 @@ def chosen_rows(candidates: pa.Table, scoring: Scoring) -> pa.Table:
     return candidates.filter(rows.select(chosen).to_series().to_arrow())
 
 
-def score(
-    chunks: pa.Table, candidates: pa.Table, geometry: Geometry, scoring: Scoring, tokenizer: Path, reference_lm: Path, ledger: Path
-) -> pa.Table:
-    """Labels of one shard; pairs that `ledger` has are not scored, and those that are scored are in it before this returns.
+def fitting_engine(scoring: Scoring, tokenizer: Path, reference_lm: Path) -> ScoringLM:
+    """The engine of the reference LM, kept for the next call.
 
     Raises:
         Failure: (exit code 3) if the reference LM was made for another tokenizer, since its log-probabilities would be of other text, or
-            cannot score; (2, 5, 1) if the engine is not chosen, not installed or broke down.
+            cannot score; (2, 5) if the engine is not chosen or not installed.
     """
     with explained(scoring.engine, reference_lm):
         theirs, ours = tokenizer_digest(reference_lm), tokenizer_digest(tokenizer)
     if theirs != ours:
         cause = f"tokenizer.json has digest {theirs[:12]} there and {ours[:12]} in the tokens"
         raise Failure("the reference LM does not fit the tokens", cause, "re-run tokenization and reference_lm", Exit.CONTRACT)
-    engine = _engine(scoring.engine, reference_lm, scoring.dtype)
+    return _engine(scoring.engine, reference_lm, scoring.dtype)
+
+
+def scorer_of(engine: ScoringLM, chunk_tokens: int) -> dict[str, object]:
+    """All that decides a score but the text."""
+    return {**engine.identity(), "chunk_tokens": chunk_tokens}
+
+
+def score(
+    chunks: pa.Table, candidates: pa.Table, geometry: Geometry, scoring: Scoring, tokenizer: Path, reference_lm: Path, ledger: Path
+) -> pa.Table:
+    """Labels of one shard; pairs that `ledger` has are not scored, and those that are scored are in it before this returns.
+
+    Raises:
+        Failure: as `fitting_engine` says; (exit code 1) if the engine broke down.
+    """
+    engine = fitting_engine(scoring, tokenizer, reference_lm)
     rows = chosen_rows(candidates, scoring)
-    scorer = {**engine.identity(), "chunk_tokens": geometry.chunk_tokens}
+    scorer = scorer_of(engine, geometry.chunk_tokens)
     store = Ledger(ledger, scorer)
     fill(store, engine, ShardPrompts(chunks, geometry.chunk_tokens), wanted_pairs(rows))
     with_candidate, with_local = halves_of(store, rows)

@@ -10,7 +10,7 @@ from stages.rankings import Ranking, Rankings
 
 FIRST = {f"first_{count}": count for count in range(1, 5)}
 NEAR = "training_length"
-ORACLE = "oracle"
+ORACLE, ORACLE_ALL = "oracle", "oracle_all"
 
 
 def settings_of(system: System, asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def slots_needed(settings: tuple[str, ...], neighbours: int) -> tuple[int, int]:
     """Most neighbours that a chunk has in one setting, and most different ones in all of them together."""
     slots = max([neighbours, *(FIRST[setting] for setting in settings if setting in FIRST)])
     of_ranking = max(slots, 2 if "second" in settings else 0)
-    return slots, of_ranking + neighbours * len({NEAR, ORACLE} & {*settings})
+    return slots, of_ranking + neighbours * len({NEAR, ORACLE, ORACLE_ALL} & {*settings})
 
 
 def ranking_of(setting: str, rankings: Rankings) -> Ranking:
@@ -37,7 +37,7 @@ def ranking_of(setting: str, rankings: Rankings) -> Ranking:
 
 
 def neighbours_of(setting: str, rankings: Rankings, neighbours: int, slots: int) -> np.ndarray:
-    """[C, N] what each chunk reads, in the order it reads them, -1 for none. What the oracle reads where it knows nothing is as `own`."""
+    """[C, N] what each chunk reads, in the order it reads them, -1 for none. What an oracle reads where it knows nothing is as `own`."""
     ids = ranking_of(setting, rankings).ids_CR
     begin, end = (1, 2) if setting == "second" else (0, 0 if setting == "none" else FIRST.get(setting, neighbours))
     chosen = np.full((len(ids), slots), -1, np.int32)

@@ -26,6 +26,7 @@ CORPUS_STAGES = (
     "reference_lm",
     "scoring",
     "label_gates",
+    "exhaustive",
     "label_report",
     "packing",
     "lexical_supervision",

@@ -36,6 +36,7 @@ TINY = {
     "scoring.evaluation_candidates": 6,
     "label_gates.queries": 10,
     "label_gates.bootstrap_samples": 50,
+    "exhaustive.queries": 3,
     "training.layers": 2,
     "training.width": 32,
     "training.heads": 2,

@@ -164,6 +164,7 @@ def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt
     assert "Labels: artifacts/demo/label_report/index.html" in again.stdout
     rest = {
         "label_gates@demo",
+        "exhaustive@demo",
         "label_report@demo",
         "semantic_supervision@demo",
         "training@demo-rpt_sem",

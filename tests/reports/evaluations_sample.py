@@ -9,11 +9,12 @@ import pyarrow as pa
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import EVALUATIONS
 from reports.evaluation_rows import Evaluations, Key, aligned, frames_of, with_own
-from reports.neighbours_at_test import ORACLE, OTHERS
+from reports.neighbours_at_test import ORACLE, ORACLE_ALL, OTHERS
 from reports.run_figures import Evidence
 
 CHUNK_TOKENS, STRIDE_CHUNKS = 8, 2
 GAINS = {"transformer_xl": 0.0, "retro": 0.1, "random": 0.0, "rpt_lex": 0.1, "rpt_sem": 0.3}  # nats a token where there are neighbours
+ORACLE_GAINS = {"oracle": 0.2, "oracle_all": 0.5}
 READ = {"none": 0, "first_1": 1, "first_2": 2, "first_3": 3, "first_4": 4, "own": 2, "training_length": 2}
 
 
@@ -24,6 +25,7 @@ class Sample:
     evaluations: dict[str, pa.Table]
     oracles: dict[str, pa.Table]
     labels: pl.DataFrame
+    exhaustive: pl.DataFrame
     candidates: pl.DataFrame
     chunks: pl.DataFrame
 
@@ -42,8 +44,8 @@ class Sample:
 
     def evidence(self) -> Evidence:
         """What the figures are made of."""
-        others = [with_own(self.frames(), self.systems, settings) for settings in (OTHERS, (ORACLE,))]
-        return Evidence(self.aligned(), *others, self.labels, self.candidates, self.chunks, CHUNK_TOKENS, STRIDE_CHUNKS)
+        others = [with_own(self.frames(), self.systems, settings) for settings in (OTHERS, (ORACLE, ORACLE_ALL))]
+        return Evidence(self.aligned(), *others, self.labels, self.exhaustive, self.candidates, self.chunks, CHUNK_TOKENS, STRIDE_CHUNKS)
 
 
 def made_up_chunks(documents: int, chunks: int, tokens_of_last: int, seed: int = 0) -> pl.DataFrame:
@@ -73,7 +75,7 @@ def evaluation(chunks: pl.DataFrame, system: str, settings: list[str], seed: int
             for chunk, ranking in zip(range(-1, count - 1), orders, strict=True):
                 read = 0 if system == "transformer_xl" else READ.get(setting, 2)
                 begin, end = max(0, (chunk + 1) * CHUNK_TOKENS - 1), min((chunk + 2) * CHUNK_TOKENS - 1, tokens - 1)
-                gain = (GAINS[system] + (0.2 if setting == "oracle" else 0.0)) * bool(ranking[:read])
+                gain = (GAINS[system] + ORACLE_GAINS.get(setting, 0.0)) * bool(ranking[:read])
                 losses = shared[begin:end] - np.float32(gain)
                 row = {
                     "system": system,
@@ -118,8 +120,10 @@ def made_up(documents: int = 4, chunks: int = 70, systems: tuple[str, ...] = tup
         f"demo-{system}": evaluation(frame, system, ["own"] if system == "transformer_xl" else list(READ), seed)
         for seed, system in enumerate(systems)
     }
-    oracles = {"demo-rpt_sem": evaluation(frame, "rpt_sem", ["oracle"], 9)} if "rpt_sem" in systems else {}
+    oracles = {"demo-rpt_sem": evaluation(frame, "rpt_sem", ["oracle", "oracle_all"], 9)} if "rpt_sem" in systems else {}
     labels = _pairs(frame, candidates, 1)
     scores = np.random.default_rng(2).normal(-1, 3, len(labels)).astype(np.float32)
+    every = _pairs(frame, chunks, 4).filter(pl.col("query_chunk") % 9 == 0).sort("doc_id", "query_chunk", "candidate_chunk")
+    exhaustive = every.with_columns(target_score=np.random.default_rng(5).normal(-1, 3, len(every)).astype(np.float32))
     bm25 = _pairs(frame, 20, 3).with_columns(query_form=pl.lit("q"))
-    return Sample(tables, oracles, labels.with_columns(target_score=scores), bm25, frame)
+    return Sample(tables, oracles, labels.with_columns(target_score=scores), exhaustive, bm25, frame)

@@ -187,9 +187,19 @@ def sample_report() -> dict[str, Any]:
                 "gap_closed_scored": _estimate(0.22, 0.09),
             }
         ],
+        "oracles_all": [
+            {
+                "run": "demo-rpt_sem",
+                "system": "rpt_sem",
+                "tokens": 1_280,
+                **{name: _estimate(value, 0.8) for name, value in (("own", 21.2), ("oracle", 19.9), ("oracle_all", 18.7))},
+                "gain": _estimate(0.062, 0.02),
+            }
+        ],
         "positions": _positions(),
         "retrieval": _retrievers(),
         "rerank": _retrievers(),
+        "exhaustive": _retrievers(),
         "overlap": [
             {
                 "run": f"demo-{system}",

@@ -182,7 +182,7 @@ def _replaced(report, path, value):
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf, -math.inf])
 def test_any_missing_number_reads_not_available(sample, parse, missing):
-    for name in ("systems", "settings", "retrieval", "rerank", "overlap", "subgroups", "gain_examples"):
+    for name in ("systems", "settings", "retrieval", "rerank", "exhaustive", "overlap", "subgroups", "gain_examples"):
         sample[name] = sample[name][-1:]
     for name in ("bins", "runs"):
         sample["positions"][name] = sample["positions"][name][-1:]
@@ -204,7 +204,8 @@ def test_any_missing_number_reads_not_available(sample, parse, missing):
             assert "n/a" in html, path
 
 
-LISTS = ["systems", "seeds", "settings", "oracles", "retrieval", "rerank", "overlap", "subgroups", "gain_examples", "artifacts", "warnings"]
+LISTS = ["systems", "seeds", "settings", "oracles", "oracles_all", "retrieval", "rerank", "exhaustive", "overlap", "subgroups"]
+LISTS += ["gain_examples", "artifacts", "warnings"]
 
 
 @pytest.mark.parametrize("name", LISTS)

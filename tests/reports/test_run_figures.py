@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from reports.csv_tables import csv_tables
+from reports.retrieval import gold_of, measure
 from reports.run_figures import run_figures
 
 
@@ -61,6 +62,7 @@ def test_other_settings_are_beside_the_own_one(figures):
 def test_the_oracle_is_apart_and_its_gap_is_in_nats(figures):
     (row,) = figures["oracles"]
     assert row["run"] == "demo-rpt_sem"
+    assert "oracle_all" not in {setting["setting"] for setting in figures["settings"]}
     assert row["gap_closed"] == {
         "value": pytest.approx(0.6, abs=1e-4),
         "low": pytest.approx(0.6, abs=1e-4),
@@ -69,6 +71,45 @@ def test_the_oracle_is_apart_and_its_gap_is_in_nats(figures):
     assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
     assert "oracle" not in {setting["setting"] for setting in figures["settings"]}
     assert min(system["perplexity"] for system in figures["systems"]) > row["perplexity"]
+
+
+def test_the_oracle_of_all_chunks_is_measured_on_the_sample_alone(made_up, figures):
+    (row,) = figures["oracles_all"]
+    sampled = made_up.exhaustive.select("doc_id", "query_chunk").unique()
+    assert (row["run"], row["tokens"]) == ("demo-rpt_sem", 8 * len(sampled))
+    assert 0 < len(sampled) < 40
+    nats = {name: math.log(row[name]["value"]) for name in ("own", "oracle", "oracle_all")}
+    assert nats["own"] - nats["oracle"] == pytest.approx(0.2, abs=1e-4)
+    assert nats["oracle"] - nats["oracle_all"] == pytest.approx(0.3, abs=1e-4)
+    assert row["gain"]["value"] == pytest.approx(0.3, abs=1e-4)
+    assert row["gain"]["low"] <= row["gain"]["value"] <= row["gain"]["high"]
+
+
+def test_gold_over_all_chunks_is_of_the_sample_and_its_chance_is_the_share_of_positives(made_up, figures):
+    rows = by(figures["exhaustive"], "retriever")
+    assert list(rows) == [row["retriever"] for row in figures["retrieval"]]
+    share = made_up.exhaustive.group_by("doc_id", "query_chunk").agg((pl.col("target_score") > 0).mean())["target_score"]
+    assert rows["random"]["queries"] == len(share)
+    assert rows["random"]["precision_at_2"] == pytest.approx(share.mean())
+    assert max(abs(row["precision_at_2"] - share.mean()) for row in rows.values()) > 0.01
+
+
+def test_perfect_rankings_are_perfect_where_everything_was_scored(made_up):
+    best = (
+        made_up.exhaustive.sort("doc_id", "query_chunk", "target_score", descending=[False, False, True])
+        .group_by("doc_id", "query_chunk", maintain_order=True)
+        .agg(pl.col("candidate_chunk").head(20))
+    )
+    gold = gold_of(made_up.exhaustive, 8, 2)
+    found = measure(gold, best.select("doc_id", chunk="query_chunk", ranking="candidate_chunk"))
+    assert found["ndcg_at_20"] == pytest.approx(1.0)
+    assert found["precision_at_2"] == pytest.approx((gold.queries["positives"].clip(upper_bound=2) / 2).mean())
+
+
+def test_without_a_sample_nothing_is_said_of_it(made_up):
+    found = run_figures(replace(made_up.evidence(), exhaustive=made_up.exhaustive.clear()), 20)
+    assert found["exhaustive"] == []
+    assert found["oracles_all"][0]["own"] == {"value": None, "low": None, "high": None}
 
 
 def test_an_oracle_worse_than_transformer_xl_closes_no_gap(evaluations_sample):
@@ -134,6 +175,7 @@ def test_every_figure_is_a_csv_file_without_any_text(figures, sample):
         "figure_7_examples",
         "neighbours_at_test",
         "oracle",
+        "oracle_all",
         "positions",
     }
     assert "text 0" not in "".join(tables.values())
@@ -142,7 +184,7 @@ def test_every_figure_is_a_csv_file_without_any_text(figures, sample):
     assert read["table_2_perplexity"][0]["gain_over_transformer_xl_nats"] == ""
     assert len(read["positions"]) == len(figures["systems"]) * len(figures["positions"]["bins"])
     assert len(read["figure_7_examples"]) == sum(len(row["neighbours"]) for row in figures["gain_examples"])
-    assert {row["list"] for row in read["table_3_retrieval"]} == {"retrieval", "rerank"}
+    assert {row["list"] for row in read["table_3_retrieval"]} == {"retrieval", "rerank", "exhaustive"}
 
 
 def test_a_figure_without_rows_has_no_file(sample):
@@ -155,6 +197,7 @@ def test_the_gap_among_scored_chunks_is_of_those_alone(evaluations_sample):
     made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
     scored = made_up.labels.filter(pl.col("query_chunk") % 2 == 0)
     table, own = made_up.oracles["demo-rpt_sem"], made_up.evaluations["demo-rpt_sem"]
+    table = table.filter(pc.equal(table["setting"], "oracle"))
     own = own.filter(pc.equal(own["setting"], "own"))
     even = pc.equal(pc.bit_wise_and(table["chunk"], pa.scalar(1, pa.int32())), 0)
     loss = pc.if_else(even, table["loss"], own["loss"])

@@ -35,7 +35,7 @@ TRAINING = Training(
 RECIPE = Recipe(cca_layers=(2,), neighbours=2, gate_window=4)
 TOKENS = np.random.default_rng(0).integers(1, 50, 8 * 30 + 5)
 BYTES = np.arange(50, dtype=np.int32) % 5
-ALL = tuple(sorted({*SETTINGS} - {"oracle"}))
+ALL = tuple(sorted({*SETTINGS} - {"oracle", "oracle_all"}))
 
 
 @pytest.fixture
@@ -117,12 +117,20 @@ def test_changed_neighbours_change_the_losses_of_the_next_chunk_first(reader):
 
 def test_the_oracle_reads_its_choice_where_it_has_one(reader):
     system = reader("rpt_sem", ("oracle",))
-    neighbours = system.read(TOKENS, oracle={10: [5], 20: [], 99: [3]}).neighbours
+    neighbours = system.read(TOKENS, oracles={"oracle": {10: [5], 20: [], 99: [3]}}).neighbours
     assert neighbours["oracle"][10].tolist() == [5, -1]
     assert neighbours["oracle"][20].tolist() == [-1, -1]
     others = ~np.isin(np.arange(len(neighbours["own"])), (10, 20))
     assert np.array_equal(neighbours["oracle"][others], neighbours["own"][others])
     assert (neighbours["own"][[10, 20]] >= 0).all()
+
+
+def test_two_oracles_choose_apart(reader):
+    system = reader("rpt_sem", ("oracle", "oracle_all"))
+    neighbours = system.read(TOKENS, oracles={"oracle": {10: [5]}, "oracle_all": {10: [2, 0], 12: [7]}}).neighbours
+    assert [neighbours[name][10].tolist() for name in ("oracle", "oracle_all")] == [[5, -1], [2, 0]]
+    assert neighbours["oracle_all"][12].tolist() == [7, -1]
+    assert np.array_equal(neighbours["oracle"][11], neighbours["oracle_all"][11])
 
 
 def test_settings_that_read_the_same_are_computed_once():

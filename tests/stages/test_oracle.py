@@ -1,8 +1,32 @@
-"""The oracle's choice, from labels written by hand."""
+"""The oracles' choices, from labels written by hand; and the stage as a whole with a real untrained model."""
 
+import io
+import json
+
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pytest
 
-from stages.oracle import oracle_choices
+from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS
+from data_contracts.contract import Contract, commit, open_artifact, write_shard
+from data_contracts.evaluations import EVALUATIONS
+from data_contracts.tokens import CHUNKS
+from model.initialisation import initial_parameters
+from model.parameters import Architecture
+from model.parameters_io import save_parameters
+from model.presets import SYSTEMS
+from stages.messages import Messages
+from stages.oracle import evaluate_with_oracle, oracle_choices
+from stages.parameters import Corpus, Evaluation, Recipe, Run, Runtime, Training
+from stages.stage import Context
+from stages.systems import describe, shape_of
+from stages.tokenizer import train_tokenizer
+
+RECIPE = Recipe(cca_layers=(2,), neighbours=2, gate_window=4)
+SIZES = {"layers": 2, "width": 16, "heads": 2, "dropout": 0.0, "zero_init_residuals": False, "dtype": "float32", "remat": False}
+TRAINING = Training(**SIZES, steps=1, batch=1, learning_rate=1e-3, warmup=0.0)
+DOC = "d" * 16
 
 
 def test_the_best_positive_candidates_are_chosen_and_a_scored_query_may_have_none():
@@ -18,3 +42,77 @@ def test_the_best_positive_candidates_are_chosen_and_a_scored_query_may_have_non
     labels = pl.DataFrame(rows, ["doc_id", "split", "query_chunk", "candidate_chunk", "rank", "target_score"], orient="row")
     assert oracle_choices(labels, "test", 2) == {"d": {9: [5, 3], 12: []}, "f": {8: [3]}}
     assert oracle_choices(labels, "test", 5)["d"][9] == [5, 3, 2]
+
+
+def write(contract: Contract, place, columns: dict | pa.Table, **facts: object) -> None:
+    (place / contract.name).mkdir()
+    table = columns if isinstance(columns, pa.Table) else contract.table(columns, **facts)
+    write_shard(contract, table, place / contract.name / "part-00000.parquet")
+    commit(contract, place / contract.name)
+
+
+def labelled(rank: list[int], chunk: list[int], scores: list[float]) -> dict[str, list]:
+    """Labels of query 9."""
+    count = len(rank)
+    logprob = [score - 20.0 for score in scores]
+    halves = {name: [[-10.0, -10.0]] * count for name in ("candidate_halves", "local_halves")}
+    columns = {"doc_id": [DOC] * count, "split": ["test"] * count, "query_chunk": [9] * count, "candidate_chunk": chunk, "rank": rank}
+    sums = {"candidate_logprob": logprob, "local_logprob": [-20.0] * count, "target_score": scores}
+    return {**columns, "bm25": [-float(place) for place in rank], **sums, **halves}
+
+
+def scored(queries: dict[int, list[float]]) -> dict[str, list]:
+    """The exhaustive sample: the scores of chunks 0, 1, ... by query."""
+    rows = [(query, chunk, score) for query, scores in queries.items() for chunk, score in enumerate(scores)]
+    columns = zip(*rows, strict=True) if rows else ([], [], [])
+    found = dict(zip(("query_chunk", "candidate_chunk", "target_score"), map(list, columns), strict=True))
+    return {"doc_id": [DOC] * len(rows), "split": ["test"] * len(rows), **found}
+
+
+@pytest.fixture
+def make_context(tmp_path, make_chunks, geometry):
+    def make(sample: dict[int, list[float]]) -> Context:
+        facts = {"stride_chunks": geometry.stride_chunks, "scorer": {}}
+        more = {"sequence_chunks": geometry.sequence_chunks}
+        (tmp_path / "tokenizer").mkdir()
+        tokenizer = train_tokenizer(iter(["some text"]), 300)
+        tokenizer.save(str(tmp_path / "tokenizer" / "tokenizer.json"))
+        vocabulary = tokenizer.get_vocab_size()
+        tokens = np.random.default_rng(0).integers(1, vocabulary, 8 * 14)
+        write(CHUNKS, tmp_path, make_chunks({DOC: ("test", tokens)}))
+        write(CANDIDATES, tmp_path, {name: [] for name in CANDIDATES.schema.names}, stride_chunks=2, **more)
+        write(LABELS, tmp_path, labelled([0, 1, 2], [4, 0, 2], [1.0, -1.0, 3.0]), **facts, **more)
+        write(EXHAUSTIVE, tmp_path, scored(sample), **facts)
+        shape = shape_of(geometry, TRAINING, RECIPE, vocabulary)
+        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
+        (tmp_path / "models" / "sem").mkdir(parents=True)
+        save_parameters(initial_parameters(architecture, shape, 0), tmp_path / "models" / "sem" / "model.safetensors")
+        config = describe(SYSTEMS["rpt_sem"], shape, RECIPE)
+        (tmp_path / "models" / "sem" / "config.json").write_text(json.dumps(config))
+        run = Run(corpus="demo", system="rpt_sem", input="supervision/scored")
+        scratch = tmp_path / "scratch"
+        return Context("demo", Corpus(source="x"), "sem", run, tmp_path, scratch, Runtime(), Messages(io.StringIO()))
+
+    return make
+
+
+def read_by(context: Context, geometry) -> dict[tuple[str, int], list[int]]:
+    """(setting, chunk) -> what was read."""
+    context.scratch.mkdir()
+    evaluate_with_oracle(context, geometry, Evaluation(max_tokens_per_document=10_000), RECIPE)
+    rows = open_artifact(EVALUATIONS, context.scratch / "oracle").read_all(["setting", "chunk", "retrieved"]).to_pylist()
+    return {(row["setting"], row["chunk"]): row["retrieved"] for row in rows}
+
+
+def test_each_oracle_reads_what_is_best_of_what_it_knows(make_context, geometry):
+    read = read_by(make_context({7: [-1.0, 0.0, -2.0], 9: [0.5, 2.0, 3.0, 2.0, 1.0]}), geometry)
+    assert read["oracle", 9] == [2, 4]
+    # Of equal scores the nearer chunk.
+    assert read["oracle_all", 9] == [2, 3]
+    assert read["oracle_all", 7] == []
+    assert len(read["oracle", 7]) == 2
+    assert read["oracle", 11] == read["oracle_all", 11]
+
+
+def test_without_a_sample_there_is_one_oracle(make_context, geometry):
+    assert {setting for setting, _ in read_by(make_context({}), geometry)} == {"oracle"}

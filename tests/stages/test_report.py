@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 from safetensors.numpy import save_file
 
-from data_contracts.candidates import CANDIDATES, LABELS
+from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS
 from data_contracts.contract import Contract, commit, write_shard
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
@@ -53,6 +53,7 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
         target_score=pl.col("candidate_logprob") - pl.col("local_logprob"), candidate_halves=halves, local_halves=halves
     )
     write(LABELS, scored, place / "labels")
+    write(EXHAUSTIVE, sample.exhaustive, place / "exhaustive")
     write(CANDIDATES, sample.candidates.with_columns(bm25=-pl.col("rank").cast(pl.Float32)), place / "candidates")
     write(CHUNKS, with_train(sample.chunks), place / "chunks")
     documents = pl.DataFrame({"doc_id": ["0" * 16], "split": ["test"], "text": ["x"], "num_chars": [1]})
@@ -108,7 +109,7 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert "Interval not meaningful: 4 held-out documents" in files["index.html"]
     assert "It copies nothing." in context.say.stream.getvalue()
     assert "a secret of the training split" not in "".join(files.values())
-    assert len([name for name in files if name.endswith(".csv")]) == 9
+    assert len([name for name in files if name.endswith(".csv")]) == 10
     assert run(context, sample) == files
 
 
