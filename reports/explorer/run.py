@@ -38,7 +38,7 @@ class Run:
 
     Attributes:
         system: the name of its system.
-        index: what `run_index` gives, of its evaluation and of its oracle if there is one.
+        index: what `run_index` gives, of its evaluation and of its oracle if that has rows: a system without a retriever has none there.
         stride_chunks: w.
     """
 
@@ -104,6 +104,6 @@ def _opened(directory: Path, cache: Path, progress: Progress) -> Run:
     if OWN not in parts[0]["setting"]:
         raise EVALUATIONS.violated(str(directory), f"it has no row of setting {OWN!r}")
     oracle = directory.parent.with_name("oracle") / directory.name
-    if (oracle / "manifest.json").exists():
-        parts.append(run_index(open_artifact(EVALUATIONS, oracle), cache, progress))
+    if (oracle / "manifest.json").exists() and (chosen := open_artifact(EVALUATIONS, oracle)).rows:
+        parts.append(run_index(chosen, cache, progress))
     return Run(directory.name, parts[0]["system"][0], pl.concat(parts), artifact.fact("stride_chunks"))
