@@ -96,6 +96,13 @@ def label_section(directory: Path) -> dict:
     }
 
 
+def evaluation_section(evaluation: Evaluation, chunks: pl.DataFrame) -> dict:
+    """What was evaluated: the split, and at how many tokens how many of its documents were cut."""
+    limit = evaluation.max_tokens_per_document
+    tokens = chunks.group_by("doc_id").agg(pl.col("token_ids").list.len().sum())["token_ids"]
+    return {"split": evaluation.split, "max_tokens_per_document": limit, "documents_cut": int((tokens > limit).sum())}
+
+
 def data_section(context: Context, geometry: Geometry) -> dict:
     """What went in and what became of it."""
     chunks = open_artifact(CHUNKS, context.input("chunks"))
@@ -140,6 +147,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     result: dict[str, Any] = {
         "corpus": context.corpus,
         "small_scale": small,
+        "evaluation": evaluation_section(evaluation, chunks),
         "headline": headline(figures["systems"], of_labels, figures["retrieval"], small, split),
         "warnings": warnings(of_labels["gates"]["gates"], figures["systems"]),
         "data": data,

@@ -118,6 +118,7 @@ def sample_report() -> dict[str, Any]:
     return {
         "corpus": "demo",
         "small_scale": True,
+        "evaluation": {"split": "test", "max_tokens_per_document": 16_384, "documents_cut": 3},
         "headline": [
             "Perplexity on 11 held-out documents (98,304 tokens): Transformer-XL 22.81 [21.21, 24.63], RETRO 22.34 [20.78, 24.13], RPT-Sem "
             "21.93 [20.39, 23.68]; a small-scale run: it shows that the chain works, not which system is better",

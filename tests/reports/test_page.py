@@ -67,9 +67,9 @@ def test_every_figure_has_a_chart_of_each_width_words_and_numbers(sample, parse)
 
 
 def test_small_scale_is_said_only_where_it_holds(sample):
-    assert "say nothing about which system is better" in render(sample)
+    assert "says nothing about which system is better" in render(sample)
     sample["small_scale"] = False
-    assert "say nothing about which system is better" not in render(sample)
+    assert "says nothing about which system is better" not in render(sample)
 
 
 def test_gates_show_figures_limits_and_verdicts(shared_sample, parse):
@@ -101,6 +101,18 @@ def test_published_numbers_are_set_apart(sample, parse):
     assert rows[published + 1].startswith("RPT-Sem, 3 neighbours, 4 docs21.91[")
     assert rows[published - 1] == "RPT-Lex\N{EN DASH}\N{EN DASH}\N{EN DASH}2.922.2311.5914.32242 M1.51"
     assert next(row for row in rows if row.startswith("RPT-Sem, oracle")).startswith("RPT-Sem, oracle20.10[18.80, 21.70]1.42 M2.69")
+
+
+def test_the_evaluated_split_and_where_documents_were_cut_are_named(sample, parse):
+    page = parse(render(sample))
+    assert "this run, test split" in page.all_text("th")
+    assert "counted up to token 16,384, where 3 of them were cut, the same ones for all" in render(sample)
+    sample["evaluation"] = {"split": "validation", "max_tokens_per_document": 65_536, "documents_cut": 0}
+    html = render(sample)
+    assert "this run, validation split" in parse(html).all_text("th")
+    assert "Every token after the first of a document is counted, the same ones for all" in html
+    for words in ("test perplexity", "test tokens", "test split"):
+        assert words not in html.lower()
 
 
 def test_settings_of_few_documents_say_so(sample):

@@ -89,7 +89,8 @@ def evaluate(home: Path, run: str, system: str, settings: Sequence[str] = ("own"
         ("evaluations", [one for one in settings if one != "oracle"]),
         ("oracle", [one for one in settings if one == "oracle"]),
     ):
-        write(EVALUATIONS, home / name / run, *(_evaluation(table, run, system, sorted(wanted), skill, gold) for table in tables))
+        made = [_evaluation(table, run, system, sorted(wanted), skill, gold) for table in tables]
+        write(EVALUATIONS, home / name / run, *made)
     return home / "evaluations" / run
 
 
