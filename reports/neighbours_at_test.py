@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from data_contracts.evaluations import OWN, SETTINGS
-from reports.evaluation_rows import BASELINE, Evaluations
+from data_contracts.evaluations import BASELINE, ORACLE, OWN, SETTINGS
+from reports.evaluation_rows import Evaluations
 from reports.perplexity import ALL, SCORED, difference, nats, summarise
 from reports.resampling import Sums
-
-ORACLE = "oracle"
-
 
 OTHERS = tuple(setting for setting in SETTINGS if setting not in (OWN, ORACLE))
 KEPT = ("perplexity", "low", "high", "perplexity_with_neighbours", "documents")

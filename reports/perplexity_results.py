@@ -88,8 +88,8 @@ def _perplexity_figure(systems: Systems, split: str) -> Html:
     dots = [Dot(clipped(s["run"], NAME), s["perplexity"], s["low"], s["high"], colour) for colour, s in enumerate(systems)]
     dots.sort(key=lambda dot: dot.value if dot.value is not None and finite(dot.value) else math.inf)
     caption = (
-        f"Perplexity on the {split} split, lowest first. Dot: over all its tokens. Line: 95 % interval, resampling documents and blocks within them. "
-        "Much of its width is how hard the documents are, which all systems share: overlap settles nothing, the paired gain does."
+        f"Perplexity on the {split} split, lowest first. Dot: over all its tokens. Line: 95 % interval, resampling documents and blocks "
+        "within them. Much of its width is how hard the documents are, which all systems share: overlap settles nothing, the paired gain does."
     )
     rows = [[dot.name, number(dot.value), number(dot.low), number(dot.high)] for dot in dots]
     title = f"Perplexity of each run, {split} split"
@@ -147,8 +147,8 @@ def perplexity(evaluation: dict[str, Any], systems: Systems, seeds: Systems, set
         "sight of the target: it is a bound and no system."
     )
     ways = (
-        f"{_counted(evaluation)}“With neighbours” are those whose chunk had something to retrieve, the only place where retrieval can help. “Macro mean” averages documents instead "
-        "of tokens. Bits a byte do not depend on the tokenizer. What a system gains by choosing its neighbours, and not by having more "
+        f"{_counted(evaluation)}“With neighbours” are those whose chunk had something to retrieve, the only place where retrieval can "
+        "help. “Macro mean” averages documents instead of tokens. Bits a byte do not depend on the tokenizer. What a system gains by choosing its neighbours, and not by having more "
         "parameters, is its gain over a system that reads random ones, where one was trained."
     )
     with_oracles = [*settings, *({**row, "setting": "oracle"} for row in oracles)]

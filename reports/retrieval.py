@@ -16,11 +16,11 @@ import numpy as np
 import polars as pl
 
 from data_contracts.eligibility import last_eligible
+from data_contracts.evaluations import RANKING_LENGTH
 
 HIGHEST_RELEVANCE = 8.0  # nats per token
-PLACES = 20
-CUTS = {"precision_at_2": 2, "recall_at_10": 10, "ndcg_at_20": PLACES}
-DISCOUNT_P = 1 / np.log2(2 + np.arange(PLACES))
+CUTS = {"precision_at_2": 2, "recall_at_10": 10, "ndcg_at_20": RANKING_LENGTH}
+DISCOUNT_P = 1 / np.log2(2 + np.arange(RANKING_LENGTH))
 QUERY = ["doc_id", "chunk"]
 
 
@@ -41,7 +41,7 @@ def gold_of(labels: pl.DataFrame, chunk_tokens: int, stride_chunks: int) -> Gold
     scored = labels.select("doc_id", chunk, pl.col("candidate_chunk").cast(pl.Int32).alias("candidate"), gain.alias("gain"))
     place = pl.int_range(pl.len()).over(QUERY)
     ordered = scored.sort(*QUERY, "gain", descending=[False, False, True]).with_columns(place.alias("place"))
-    discount = pl.when(pl.col("place") < PLACES).then(1 / (pl.col("place") + 2).log(2)).otherwise(0.0)
+    discount = pl.when(pl.col("place") < RANKING_LENGTH).then(1 / (pl.col("place") + 2).log(2)).otherwise(0.0)
     queries = ordered.group_by(QUERY, maintain_order=True).agg(
         pl.len().alias("scored"),
         (pl.col("gain") > 0).sum().alias("positives"),
@@ -54,7 +54,7 @@ def gold_of(labels: pl.DataFrame, chunk_tokens: int, stride_chunks: int) -> Gold
 
 def bm25_ranking(candidates: pl.DataFrame) -> pl.DataFrame:
     """The first 20 BM25 candidates of every query chunk alone, the form in which test queries ask: doc_id, chunk, ranking."""
-    rows = candidates.filter((pl.col("query_form") == "q") & (pl.col("rank") < PLACES)).sort("doc_id", "query_chunk", "rank")
+    rows = candidates.filter((pl.col("query_form") == "q") & (pl.col("rank") < RANKING_LENGTH)).sort("doc_id", "query_chunk", "rank")
     found = rows.group_by("doc_id", pl.col("query_chunk").alias("chunk"), maintain_order=True).agg(
         pl.col("candidate_chunk").alias("ranking")
     )
@@ -64,7 +64,7 @@ def bm25_ranking(candidates: pl.DataFrame) -> pl.DataFrame:
 def recency_ranking(gold: Gold) -> pl.DataFrame:
     """The 20 nearest eligible chunks of every query, the nearest first."""
     last = pl.col("eligible").cast(pl.Int32) - 1
-    nearest = pl.int_ranges(last, pl.max_horizontal(last - PLACES, -1), -1, dtype=pl.Int32)
+    nearest = pl.int_ranges(last, pl.max_horizontal(last - RANKING_LENGTH, -1), -1, dtype=pl.Int32)
     return gold.queries.select(*QUERY, nearest.alias("ranking"))
 
 
@@ -96,7 +96,7 @@ def _expected(gold: Gold, ranking: pl.DataFrame | None, size_Q: np.ndarray, what
     """[Q, 20] expected gain (or share of positives) at each place of the list."""
     worth = pl.col("gain") if what == "gain" else (pl.col("gain") > 0).cast(pl.Float64)
     total_Q = gold.queries["gain" if what == "gain" else "positives"].to_numpy().astype(np.float64)
-    gain_QP, ranked_Q = np.zeros((len(total_Q), PLACES)), np.zeros(len(total_Q), np.int64)
+    gain_QP, ranked_Q = np.zeros((len(total_Q), RANKING_LENGTH)), np.zeros(len(total_Q), np.int64)
     if ranking is not None:
         listed = (
             gold.queries.select(*QUERY)
@@ -107,12 +107,12 @@ def _expected(gold: Gold, ranking: pl.DataFrame | None, size_Q: np.ndarray, what
         )
         scored = gold.scored.select(*QUERY, pl.col("candidate").alias("ranking"), worth.alias("worth"))
         worths = listed.join(scored, on=[*QUERY, "ranking"], how="inner" if rerank else "left", maintain_order="left")
-        worths = worths.with_columns(pl.int_range(pl.len()).over("query").alias("place")).filter(pl.col("place") < PLACES)
+        worths = worths.with_columns(pl.int_range(pl.len()).over("query").alias("place")).filter(pl.col("place") < RANKING_LENGTH)
         query, place = worths["query"].to_numpy(), worths["place"].to_numpy()
         gain_QP[query, place] = worths["worth"].fill_null(0.0).to_numpy()
         ranked_Q = np.bincount(query, minlength=len(total_Q))
     left_Q = np.maximum(size_Q - ranked_Q, 1)
     rest_Q = (total_Q - gain_QP.sum(axis=1)) / left_Q
-    place_P = np.arange(PLACES)
+    place_P = np.arange(RANKING_LENGTH)
     unranked_QP = (place_P >= ranked_Q[:, None]) & (place_P < size_Q[:, None])
     return np.where(unranked_QP, rest_Q[:, None], gain_QP)

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts.evaluations import OWN
-from reports.evaluation_rows import BASELINE, CONTROL, Evaluations
+from data_contracts.evaluations import BASELINE, BM25_READERS, OWN
+from reports.evaluation_rows import CONTROL, Evaluations
 from reports.gain_examples import gain_examples
 from reports.neighbours_at_test import oracle_figures, settings_figures
 from reports.perplexity import difference, resampled, seed_figures, summarise, token_sums
@@ -19,8 +19,6 @@ from reports.resampling import Sums
 from reports.retrieval import QUERY, Gold, bm25_ranking, gold_of, measure, recency_ranking
 from reports.subgroup_gain import subgroup_figures, subgroup_sums
 from reports.token_overlap import overlap_figures, overlap_sums
-
-BM25_READERS = {"retro"}
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ import polars as pl
 
 from data_contracts.candidates import LABELS
 from data_contracts.contract import commit, open_artifact, write_shard
-from data_contracts.evaluations import EVALUATIONS
+from data_contracts.evaluations import EVALUATIONS, ORACLE
 from data_contracts.tokens import CHUNKS
 from model.presets import SYSTEMS
 from stages.document_evaluation import OracleChoice
 from stages.evaluation import make_reader, write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe
-from stages.settings import ORACLE
 from stages.stage import Context, Job
 
 

@@ -14,13 +14,13 @@ from safetensors import safe_open
 from data_contracts.candidates import CANDIDATES, LABELS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
-from data_contracts.evaluations import EVALUATIONS, OWN
+from data_contracts.evaluations import EVALUATIONS, ORACLE, OWN
 from data_contracts.tokens import CHUNKS
 from reports.corpus_figures import corpus_figures
 from reports.csv_tables import csv_tables
 from reports.evaluation_rows import Evaluations, aligned, frames_of, with_own
 from reports.headline import headline, metrics, warnings
-from reports.neighbours_at_test import ORACLE, OTHERS
+from reports.neighbours_at_test import OTHERS
 from reports.page import render
 from reports.run_figures import Evidence, run_figures
 from stages.parameters import Evaluation, Geometry, Report, Run
