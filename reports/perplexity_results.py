@@ -6,19 +6,21 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from data_contracts.evaluations import ORACLE, OWN
 from reports.charts import Dot, dot_chart, figure
 from reports.formats import count, finite, interval, number, size
 from reports.markup import Html, clipped, table, tag
-from reports.published import CORPORA, TABLE_2, name_of
+from reports.published import CORPORA, TABLE_2, name_of, names_of
 from reports.results import NAME, NOT_LOGGED, empty, measured, section
 
 Systems = Sequence[dict[str, Any]]
 
 
 def _against(systems: Systems, key: str) -> str:
-    """The systems that others are compared with, usually one."""
-    names = (system[key]["against"] for system in systems if system[key] is not None)
-    return ", ".join(dict.fromkeys(clipped(name_of(name), NAME) for name in names))
+    """The run that others are compared with, by its name."""
+    names = names_of({system["run"]: system["system"] for system in systems})
+    against = (system[key]["against"] for system in systems if system[key] is not None)
+    return ", ".join(dict.fromkeys(clipped(names.get(run, run), NAME) for run in against))
 
 
 def _own_cells(row: dict[str, Any], parameters: Any) -> list[str]:
@@ -34,8 +36,8 @@ def table_2(systems: Systems, other_settings: Systems, split: str) -> Html:
     left = list(systems)
     rows = []
     for published in TABLE_2:
-        known = systems if published.setting == "own" else other_settings
-        ours = [row for row in known if (row["system"], row.get("setting", "own")) == (published.system, published.setting)]
+        known = systems if published.setting == OWN else other_settings
+        ours = [row for row in known if (row["system"], row.get("setting", OWN)) == (published.system, published.setting)]
         left = [system for system in left if system not in ours]
         cells = [
             *(number(value) for value in published.perplexity),
@@ -48,8 +50,9 @@ def table_2(systems: Systems, other_settings: Systems, split: str) -> Html:
             rows.append([name, *_own_cells(row, parameters.get(row["run"])), *cells])
         if not ours:
             rows.append([published.name, *[NOT_LOGGED] * 3, *cells])
+    names = names_of({system["run"]: system["system"] for system in systems})
     for system in left:
-        name = clipped(name_of(system["system"]), NAME)
+        name = clipped(names[system["run"]], NAME)
         rows.append([name, *_own_cells(system, system["parameters"]), *[NOT_LOGGED] * (len(CORPORA) + 2)])
     head = ["", "perplexity", "95 % interval", "parameters", *CORPORA, "parameters", "time"]
     spans = [tag("td"), tag("th", f"this run, {split} split", colspan=3, scope="colgroup")]
@@ -89,7 +92,8 @@ def _perplexity_figure(systems: Systems, split: str) -> Html:
     dots.sort(key=lambda dot: dot.value if dot.value is not None and finite(dot.value) else math.inf)
     caption = (
         f"Perplexity on the {split} split, lowest first. Dot: over all its tokens. Line: 95 % interval, resampling documents and blocks "
-        "within them. Much of its width is how hard the documents are, which all systems share: overlap settles nothing, the paired gain does."
+        "within them. Much of its width is how hard the documents are, which all systems share: overlap settles nothing, the paired gain "
+        "does."
     )
     rows = [[dot.name, number(dot.value), number(dot.low), number(dot.high)] for dot in dots]
     title = f"Perplexity of each run, {split} split"
@@ -144,13 +148,14 @@ def perplexity(evaluation: dict[str, Any], systems: Systems, seeds: Systems, set
     published = (
         "The paper's Table 2. The grey columns are its figures, for models of 200 M parameters on corpora of billions of tokens with "
         "another tokenizer: they show the order that was published, and are not comparable in value. An oracle chooses neighbours with "
-        "sight of the target: it is a bound and no system."
+        "sight of the target, among the scored candidates: it is no system, and not the best that could be chosen."
     )
     ways = (
         f"{_counted(evaluation)}“With neighbours” are those whose chunk had something to retrieve, the only place where retrieval can "
-        "help. “Macro mean” averages documents instead of tokens. Bits a byte do not depend on the tokenizer. What a system gains by choosing its neighbours, and not by having more "
-        "parameters, is its gain over a system that reads random ones, where one was trained."
+        "help. “Macro mean” averages documents instead of tokens. Bits a byte do not depend on the tokenizer. What a system gains by "
+        "choosing its neighbours, and not by having more parameters, is its gain over a system that reads random ones, where one was "
+        "trained."
     )
-    with_oracles = [*settings, *({**row, "setting": "oracle"} for row in oracles)]
+    with_oracles = [*settings, *({**row, "setting": ORACLE} for row in oracles)]
     tables = [table_2(systems, with_oracles, split), empty(published), _every_way(systems), empty(ways), *_seeds(seeds)]
     return section("perplexity", "Perplexity", tag("div", *figures, class_="pair"), *tables)

@@ -72,7 +72,7 @@ def measure(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = False) -
     """Mean figures over the queries that have gold, by a ranking (doc_id, chunk, ranking) or, if it is None, by chance.
 
     Recall and nDCG leave out queries without a positive. In `rerank` a figure at k counts only queries with at least 2 k scored candidates:
-    among fewer, chance alone is near the best.
+    among fewer, chance alone is near the best. `counted` says how many queries each figure is over.
     """
     queries = gold.queries
     size_Q = queries["scored" if rerank else "eligible"].to_numpy()
@@ -86,10 +86,12 @@ def measure(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = False) -
             "ndcg_at_20": gain_QP @ DISCOUNT_P / ideal,
         }
     found: dict[str, Any] = {}
+    queries_counted: dict[str, int] = {}
     for name, cut in CUTS.items():
         counted = (size_Q >= 2 * cut if rerank else size_Q > 0) & ((positives > 0) | (name == "precision_at_2"))
         found[name] = float(figures[name][counted].mean()) if counted.any() else None
-    return {**found, "queries": len(queries), "queries_with_positive": int((positives > 0).sum())}
+        queries_counted[name] = int(counted.sum())
+    return {**found, "counted": queries_counted, "queries": len(queries), "queries_with_positive": int((positives > 0).sum())}
 
 
 def _expected(gold: Gold, ranking: pl.DataFrame | None, size_Q: np.ndarray, what: str, rerank: bool) -> np.ndarray:

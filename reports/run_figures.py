@@ -14,7 +14,7 @@ from reports.gain_examples import gain_examples
 from reports.neighbours_at_test import oracle_figures, settings_figures
 from reports.perplexity import difference, resampled, seed_figures, summarise, token_sums
 from reports.positions import position_figures, position_sums
-from reports.published import name_of, published_perplexity
+from reports.published import names_of, published_perplexity
 from reports.resampling import Sums
 from reports.retrieval import QUERY, Gold, bm25_ranking, gold_of, measure, recency_ranking
 from reports.subgroup_gain import subgroup_figures, subgroup_sums
@@ -37,7 +37,8 @@ class Evidence:
 
 
 def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, Any]:
-    """All sections of report.json that are about systems; their intervals are all of the same resamples."""
+    """All sections of report.json that are about systems. Intervals are of the same resamples, except those of other settings and of the
+    oracle, which may be of fewer documents: each of these two sections has a bootstrap of its own."""
     evaluations = evidence.evaluations
     reached = evaluations.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
     gold = gold_of(evidence.labels.join(reached, on=["doc_id", "query_chunk"], how="semi"), evidence.chunk_tokens, evidence.stride_chunks)
@@ -53,6 +54,8 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
         return figures(others, resampled(others, token_sums(others, gold.queries), samples, seed)) if others else []
 
     rankings = _rankings(evidence, gold)
+    system_of = {name: evaluations.systems[run] for run, name in names_of(evaluations.systems).items()}
+    retrievers = [({"retriever": name, "system": system_of.get(name)}, ranking) for name, ranking in rankings.items()]
     systems = [_system(evaluations, sums, run) for run in evaluations.systems]
     return {
         "systems": systems,
@@ -60,8 +63,8 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
         "settings": beside(evidence.in_settings, settings_figures),
         "oracles": beside(evidence.with_oracle, oracle_figures),
         "positions": position_figures(evaluations, sums),
-        "retrieval": [{"retriever": name, **measure(gold, ranking)} for name, ranking in rankings.items()],
-        "rerank": [{"retriever": name, **measure(gold, ranking, rerank=True)} for name, ranking in rankings.items()],
+        "retrieval": [{**named, **measure(gold, ranking)} for named, ranking in retrievers],
+        "rerank": [{**named, **measure(gold, ranking, rerank=True)} for named, ranking in retrievers],
         "overlap": overlap_figures(evaluations, sums),
         "subgroups": subgroup_figures(evaluations, sums),
         "gain_examples": gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),
@@ -73,7 +76,7 @@ def _system(evaluations: Evaluations, sums: Sums, run: str) -> dict[str, Any]:
     system = evaluations.systems[run]
     against = {name: evaluations.first_of(name) for name in (BASELINE, CONTROL)}
     gains = {
-        name: {"against": name, **difference(sums, (run, OWN), (other, OWN))} if other and other != run else None
+        name: {"against": other, **difference(sums, (run, OWN), (other, OWN))} if other and other != run else None
         for name, other in against.items()
     }
     found = summarise(evaluations, sums, (run, OWN))
@@ -84,10 +87,9 @@ def _system(evaluations: Evaluations, sums: Sums, run: str) -> dict[str, Any]:
 def _rankings(evidence: Evidence, gold: Gold) -> dict[str, pl.DataFrame | None]:
     """Every retriever's ranking by its name; None is chance. RETRO reads BM25's, which stands there already."""
     found: dict[str, pl.DataFrame | None] = {"random": None, "recency": recency_ranking(gold), "BM25": bm25_ranking(evidence.candidates)}
-    evaluations = evidence.evaluations
+    evaluations, names = evidence.evaluations, names_of(evidence.evaluations.systems)
     for run, system in evaluations.systems.items():
         ranking = evaluations.frames[run, OWN]["ranking"]
         if system not in BM25_READERS and ranking.list.len().sum():
-            name = name_of(system)
-            found[run if name in found else name] = evaluations.chunks.select(*QUERY).with_columns(ranking)
+            found[names[run]] = evaluations.chunks.select(*QUERY).with_columns(ranking)
     return found

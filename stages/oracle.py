@@ -1,4 +1,4 @@
-"""The oracle: a system of its own retriever, read with the neighbours that the labels say help most (an upper bound, never a result)."""
+"""The oracle: a system of its own retriever, read with the neighbours that the labels say help most (to compare with, never a result)."""
 
 from __future__ import annotations
 

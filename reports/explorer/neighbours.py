@@ -26,7 +26,8 @@ class Neighbour:
         rank: its place from 0 in that run's ranking; score: what its retriever gave it.
         bm25_rank, bm25: what BM25 says of the chunk alone; s_t: what the reference LM says, nats.
         alone: loss in the setting without neighbours minus that in one that reads this one alone here, nats; left_out: loss in a setting
-            that reads the others here minus that in `own`. Earlier chunks read other neighbours in those settings too. All None where not known.
+            that reads the others here minus that in `own`. Earlier chunks read other neighbours in those settings too.
+            All None where not known.
     """
 
     chunk: int

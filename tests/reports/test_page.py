@@ -138,6 +138,41 @@ def test_a_system_that_the_paper_lacks_and_a_second_seed_have_rows_of_their_own(
     assert [row.split("21.93")[0] for row in rows if row.startswith("RPT-Sem (")] == ["RPT-Sem (demo-rpt_sem)", "RPT-Sem (second-seed)"]
 
 
+def test_two_seeds_are_told_apart_wherever_they_stand(sample, parse):
+    again = {"run": "again", "retriever": "again", "precision_at_2": 0.5}
+    for name in ("systems", "subgroups"):
+        sample[name] += [{**row, "run": "again"} for row in sample[name] if row["system"] == "rpt_sem"]
+    first = {**sample["retrieval"].pop(), "retriever": "demo-rpt_sem"}
+    sample["retrieval"] += [first, {**first, **again}]
+    page = parse(render(sample))
+    rows = page.all_text("tr")
+    dash = "\N{EN DASH}"
+    assert f"again{dash * 2}50.0{dash * 2}18.2{dash * 2}12.1" in rows
+    assert f"demo-rpt_sem{dash * 2}7.1{dash * 2}18.2{dash * 2}12.1" in rows
+    names = page.all_text("text", "name")
+    assert {"gold: demo-rpt_sem", "gold: again", "gold: RETRO"} <= {*names}
+    assert "gold: RPT-Sem" not in names
+
+
+def test_what_is_compared_with_one_of_two_runs_names_that(sample):
+    sample["systems"].append({**sample["systems"][0], "run": "other-seed"})
+    assert "Gain over demo-transformer_xl" in render(sample)
+
+
+def test_one_number_of_neighbours_is_a_table_and_no_chart(sample, parse):
+    charts = render(sample).count("Perplexity by neighbours read")
+    assert charts
+    sample["settings"] = [row for row in sample["settings"] if row["setting"] in ("own", "first_1")]
+    html = render(sample)
+    assert "Perplexity by neighbours read" not in html
+    assert any(row.startswith("demo-rpt_semfirst22.02") for row in parse(html).all_text("tr"))
+
+
+def test_the_share_of_resamples_that_were_left_out_is_said(sample):
+    assert "0.22 [0.13, 0.31]; 1.2 % left out" in render(sample)
+    assert "0.31 [0.23, 0.39]<" in render(sample)
+
+
 def test_systems_are_drawn_best_first_and_keep_their_colour(sample, parse):
     chart = parse(re.search(r"<svg.*?</svg>", render(sample), re.DOTALL)[0])
     assert chart.all_text("text", "name") == ["demo-rpt_sem", "demo-retro", "demo-transformer_xl"]
@@ -160,10 +195,10 @@ def test_splits_are_in_their_usual_order(sample, parse):
 def test_retrieval_is_shown_beside_chance(sample, parse):
     page = parse(render(sample))
     row = next(text for text in page.all_text("tr") if text.startswith("RPT-Sem0.071"))
-    assert row.split("\N{MULTIPLICATION SIGN}") == ["RPT-Sem0.0712.09", "0.1822.25", "0.1212.05", "300251"]
+    assert row.split("\N{MULTIPLICATION SIGN}") == ["RPT-Sem0.0712.09", "3000.1822.25", "2510.1212.05", "251"]
     sample["retrieval"] = sample["retrieval"][1:]
     row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("RPT-Sem0.071"))
-    assert row == "RPT-Sem0.071n/a0.182n/a0.121n/a300251"
+    assert row == "RPT-Sem0.071n/a3000.182n/a2510.121n/a251"
 
 
 def test_inputs_are_accounted_for(sample):

@@ -77,8 +77,8 @@ def _labels(candidates: pa.Table) -> pa.Table:
 
 
 def evaluate(home: Path, run: str, system: str, settings: Sequence[str] = ("own",), skill: float = 0.0) -> Path:
-    """An evaluation of every document of `home`, whose losses fall with `skill`, and an oracle beside it; unless that is among `settings` it
-    is empty, as the stage writes it for a system without a retriever."""
+    """An evaluation of every document of `home`, whose losses fall with `skill`, and an oracle beside it; unless that is among `settings`
+    it is empty, as the stage writes it for a system without a retriever."""
     chunks, labels = open_artifact(CHUNKS, home / "chunks"), open_artifact(LABELS, home / "labels").read_all()
     tables, gold = [chunks.read(shard) for shard in chunks.shards], dict[tuple[str, int], list[int]]()
     columns = (labels.column(name).to_pylist() for name in ("doc_id", "query_chunk", "target_score", "candidate_chunk"))
