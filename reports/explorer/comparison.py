@@ -77,7 +77,7 @@ def _changes(library: Library, compared: Comparison) -> list[tuple[str, str, tup
 
 
 def _after(known: list[T], one: T) -> T:
-    return known[(known.index(one) + 1) % len(known)] if one in known else known[0]
+    return known[(known.index(one) + 1) % len(known)] if one in known else next(iter(known), one)
 
 
 def _way(words: str, key: str, look: Look, path: str, show: Reading, against: Reading) -> Html:
