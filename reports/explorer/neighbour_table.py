@@ -1,4 +1,4 @@
-"""The neighbours of a chunk as a table: who takes each, its score and gate, what BM25 and the reference LM say, and what it was worth."""
+"""The neighbours of a chunk as a table: who takes each, its score and gate, what BM25 and the reference LM say, and losses compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What could be retrieved for a chunk: what each system took, what BM25 and the oracle would have, and what each was worth."""
+"""What could be retrieved for a chunk: what systems, BM25 and the oracle took, and how settings with and without each neighbour differ."""
 
 from __future__ import annotations
 
