@@ -16,13 +16,13 @@ import numpy as np
 
 from benchmarks.result import Bar, show
 from data_contracts.eligibility import last_eligible
+from data_contracts.evaluations import RANKING_LENGTH
 from model.config import Shape
 from model.initialisation import initial_parameters
 from model.memory import Memory
 from model.parameters import Architecture
 from model.presets import SYSTEMS
 from stages.document_evaluation import DocumentReader
-from stages.rankings import RANKING_LENGTH
 
 TOKENS = int(os.environ.get("TOKENS", 1_600_000))
 LENGTHS = {"100k": TOKENS // 16, "400k": TOKENS // 4, "1600k": TOKENS}

@@ -13,20 +13,26 @@ from data_contracts.documents import DOC_ID, SPLIT, unknown_splits
 from data_contracts.eligibility import is_eligible
 from data_contracts.tokens import list_rows
 
-OWN = "own"
+OWN, WITHOUT, ORACLE, ORACLE_ALL = "own", "none", "oracle", "oracle_all"
 SETTINGS = {
     OWN: "the first K of the ranking, K as in training: the headline",
-    "none": "no neighbours",
+    WITHOUT: "no neighbours",
     "training_length": "like own, from no further back than a training sequence is long; of BM25 what was mined there",
     "first_1": "the first neighbour of the ranking",
     "first_2": "the first 2",
     "first_3": "the first 3",
     "first_4": "the first 4",
     "second": "the second neighbour alone",
-    "oracle": "the K scored candidates of highest positive s_t",
-    "oracle_all": "the K eligible chunks of highest positive s_t, for the queries of the exhaustive sample; own for all others",
+    ORACLE: "the K scored candidates of highest positive s_t",
+    ORACLE_ALL: "the K eligible chunks of highest positive s_t, for the queries of the exhaustive sample; own for all others",
 }
 """How the neighbours of a row were chosen. `own` is there for every system, the others for those that read neighbours."""
+
+RANKING_LENGTH = 20
+BASELINE = "transformer_xl"
+"""The system that gains are over."""
+BM25_READERS = ("retro",)
+"""The systems whose ranking is BM25's."""
 
 
 def _check_evaluations(table: pa.Table) -> Iterator[str]:
@@ -74,7 +80,7 @@ EVALUATIONS = Contract(
             field("token_losses", pa.list_(pa.float32()), "of each counted token of chunk i + 1", "nats"),
             field("eligible", pa.int32(), "number of chunks that could be retrieved for chunk i", "chunks"),
             field("retrieved", pa.list_(pa.int32()), "chunks whose states the model read for chunk i, in the order it read them"),
-            field("ranking", pa.list_(pa.int32()), "the best 20 eligible chunks by the system's retriever, best first"),
+            field("ranking", pa.list_(pa.int32()), f"the best {RANKING_LENGTH} eligible chunks by the system's retriever, best first"),
             field("scores", pa.list_(pa.float32()), "the retriever's score of each of `ranking`; 0 where it has none"),
             field("gates", pa.list_(pa.float32()), "how much each of `retrieved` counted, 0.1 to 1"),
         ]

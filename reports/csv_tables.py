@@ -31,9 +31,9 @@ def _flat(row: Row, prefix: str = "") -> Row:
     return found
 
 
-def _interval(figure: Row | None, value: str = "value") -> Row:
+def _interval(figure: Row | None, value: str = "value", *more: str) -> Row:
     """An estimate with empty cells where there is none."""
-    return {name: (figure or {}).get(name) for name in (value, "low", "high")}
+    return {name: (figure or {}).get(name) for name in (value, "low", "high", *more)}
 
 
 def _systems(systems: list[Row]) -> list[Row]:
@@ -55,7 +55,7 @@ def _positions(positions: Row) -> list[Row]:
 
 
 def _retrieval(report: Row) -> list[Row]:
-    return [{"list": name, **row} for name in ("retrieval", "rerank", "exhaustive") for row in report[name]]
+    return [_flat({"list": name, **row}) for name in ("retrieval", "rerank", "exhaustive") for row in report[name]]
 
 
 def _examples(examples: list[Row]) -> list[Row]:
@@ -78,7 +78,8 @@ def csv_tables(report: Row) -> dict[str, str]:
         "figure_7_examples": _examples(report["gain_examples"]),
         "neighbours_at_test": [_flat({**row, "gain": _interval(row["gain"], "nats")}) for row in report["settings"]],
         "oracle": [
-            _flat({**row, **{name: _interval(row[name]) for name in ("gap_closed", "gap_closed_scored")}}) for row in report["oracles"]
+            _flat({**row, **{name: _interval(row[name], "value", "left_out") for name in ("gap_closed", "gap_closed_scored")}})
+            for row in report["oracles"]
         ],
         "oracle_all": [_flat(row) for row in report["oracles_all"]],
         "positions": _positions(report["positions"]),

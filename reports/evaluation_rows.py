@@ -17,7 +17,7 @@ from reports.resampling import BLOCK_CHUNKS
 Key = tuple[str, str]
 """The name of a run, and a setting."""
 LISTS = ("token_losses", "retrieved", "ranking", "scores", "gates")
-BASELINE, CONTROL = "transformer_xl", "random"
+CONTROL = "random"
 
 
 @dataclass(frozen=True)

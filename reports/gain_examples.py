@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data_contracts.evaluations import OWN
-from reports.evaluation_rows import BASELINE, Evaluations
+from data_contracts.evaluations import BASELINE, OWN
+from reports.evaluation_rows import Evaluations
 
 KINDS = ("gain", "loss")
 EACH = 2  # a kind and run, one a document

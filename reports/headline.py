@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from reports.formats import number
-from reports.published import name_of
+from reports.published import names_of
 from reports.resampling import FEWEST_DOCUMENTS
 
 
 def headline(systems: list[dict], labels: dict, measured: list[dict], small: bool, split: str) -> list[str]:
     """The three figures to remember."""
-    values = ", ".join(
-        f"{name_of(row['system'])} {number(row['perplexity'])} [{number(row['low'])}, {number(row['high'])}]" for row in systems
-    )
+    names = names_of({row["run"]: row["system"] for row in systems})
+    values = ", ".join(f"{names[row['run']]} {number(row['perplexity'])} [{number(row['low'])}, {number(row['high'])}]" for row in systems)
     first = systems[0]
     where = f"{first['documents']} held-out documents ({first['tokens']:,} tokens)"
     best = labels["best"].get(split)
@@ -37,9 +36,9 @@ def warnings(gates: list[dict], systems: list[dict]) -> list[str]:
 
 
 def metrics(result: dict[str, Any]) -> dict[str, Any]:
-    """The few numbers worth following from commit to commit."""
+    """The few numbers worth following from commit to commit; a model that diverged has no perplexity."""
     return {
-        "perplexity": {row["run"]: round(row["perplexity"], 4) for row in result["systems"]},
+        "perplexity": {row["run"]: round(row["perplexity"], 4) for row in result["systems"] if row["perplexity"] is not None},
         "precision_at_2": {row["retriever"]: row["precision_at_2"] for row in result["retrieval"]},
         "positive_rate": result["labels"]["positive_rate"],
         "pairs": result["labels"]["pairs"],

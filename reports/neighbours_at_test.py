@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from data_contracts.evaluations import OWN, SETTINGS
-from reports.evaluation_rows import BASELINE, Evaluations, Key
+from data_contracts.evaluations import BASELINE, ORACLE, ORACLE_ALL, OWN, SETTINGS
+from reports.evaluation_rows import Evaluations, Key
 from reports.perplexity import ALL, SCORED, difference, nats, summarise
-from reports.resampling import Named, Sums
+from reports.resampling import DIGITS, Named, Sums
 
-ORACLE, ORACLE_ALL = "oracle", "oracle_all"
 OTHERS = tuple(setting for setting in SETTINGS if setting not in (OWN, ORACLE, ORACLE_ALL))
+MOST_LEFT_OUT = 0.025
 KEPT = ("perplexity", "low", "high", "perplexity_with_neighbours", "documents")
 
 
@@ -35,11 +35,13 @@ def settings_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any
 
 
 def oracle_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any]]:
-    """Each run with the neighbours of highest s_t, which sees the target: no system, but a bound on what better retrieval could bring.
+    """Each run with the scored candidates of highest s_t, which sees the target: no system, and no bound either, since it is the reference
+    LM's choice and not that of the system that reads it.
 
     `gap_closed` is (XL - system) / (XL - oracle) in nats, the share of the way from Transformer-XL that the system goes by itself, and
     `gap_closed_scored` the same over chunks whose candidates were scored, the only ones for which the oracle chooses. None where the
-    oracle is not better than Transformer-XL, since then there is no way to go.
+    oracle is not better than Transformer-XL, since then there is no way to go. `left_out` is the share of the resamples in which that is
+    so; there is no interval where it is more than `MOST_LEFT_OUT`, since an end of it would be among them.
     """
     baseline = evaluations.first_of(BASELINE)
     rows = []
@@ -84,4 +86,7 @@ def _gap_closed(sums: Sums, run: str, baseline: str, place: int) -> dict[str, An
         start, own, oracle = (nats(at, key, place) for key in ((baseline, OWN), (run, OWN), (run, ORACLE)))
         return np.where(start > oracle, (start - own) / (start - oracle), np.nan)
 
-    return asdict(sums.combined(share))
+    found = asdict(sums.combined(share))
+    left_out = sums.share(lambda at: ~(nats(at, (baseline, OWN), place) > nats(at, (run, ORACLE), place)))
+    ends = {"low": None, "high": None} if left_out > MOST_LEFT_OUT else {}
+    return {**found, **ends, "left_out": round(left_out, DIGITS)}

@@ -31,8 +31,8 @@ def _header(report: dict[str, Any]) -> list[Html]:
         "corpus by one pipeline (after Retrieval-Pretrained Transformer, arXiv 2306.13421)."
     )
     small = (
-        " A small run: one seed and few steps say nothing about which system is better; it shows only that the chain from raw text to "
-        "evaluated models works."
+        " A small run: so little text says nothing about which system is better; it shows only that the chain from raw text to evaluated "
+        "models works."
     )
     lead = tag("p", about, *([tag("strong", small)] if report["small_scale"] else []), class_="lead")
     headline = tag("ul", *(tag("li", clipped(line, SENTENCE)) for line in report["headline"][:3]), class_="headline")
@@ -47,8 +47,8 @@ def render(report: dict[str, Any]) -> str:
     """
     colours = results.colours_of(report["systems"])
     sections = (
-        perplexity_results.perplexity(report["systems"], report["seeds"], report["settings"], report["oracles"]),
-        results.training_curves(report["systems"]),
+        perplexity_results.perplexity(report["evaluation"], report["systems"], report["seeds"], report["settings"], report["oracles"]),
+        results.training_curves(report["systems"], report["evaluation"]["split"]),
         neighbour_results.neighbours(report["settings"], report["oracles"], report["oracles_all"], colours),
         neighbour_results.positions(report["positions"], colours),
         retrieval_results.retrieval(report["retrieval"], report["rerank"], report["exhaustive"]),

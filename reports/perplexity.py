@@ -53,17 +53,20 @@ def bits_per_byte(at: Named, key: Key) -> np.ndarray:
 
 
 def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> dict[str, Any]:
-    """Micro (over all tokens) with its interval, macro (mean over documents), and over tokens that could have had a neighbour."""
+    """Micro (over all tokens) with its interval, macro (mean over documents), and over tokens that could have had a neighbour; None where a
+    model diverged so far that no float holds its perplexity."""
     micro = sums.combined(lambda at: np.exp(nats(at, key)))
     some = sums.combined(lambda at: np.exp(nats(at, key, WITH_NEIGHBOURS)))
     loss = sums.combined(lambda at: nats(at, key))
     document_R = evaluations.document_B[evaluations.block_of_rows()]
     by_document = np.bincount(document_R, evaluations.loss(key)) / np.bincount(document_R, evaluations.chunks["tokens"].to_numpy())
+    with np.errstate(over="ignore"):
+        macro = float(np.exp(by_document).mean())
     return {
         "perplexity": micro.value,
         "low": micro.low,
         "high": micro.high,
-        "macro_perplexity": float(np.exp(by_document).mean()),
+        "macro_perplexity": macro if math.isfinite(macro) else None,
         "perplexity_with_neighbours": some.value,
         "nats_per_token": loss.value,
         "bits_per_token": sums.combined(lambda at: nats(at, key) / math.log(2)).value,
@@ -74,10 +77,12 @@ def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> dict[str, Any]:
 
 
 def seed_figures(systems: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation of perplexity over the runs of each system that was trained more than once."""
+    """Mean and standard deviation of perplexity over the runs of each system that was trained more than once; those that diverged have none
+    and do not count."""
     by_system: dict[str, list[float]] = {}
     for row in systems:
-        by_system.setdefault(row["system"], []).append(row["perplexity"])
+        if row["perplexity"] is not None:
+            by_system.setdefault(row["system"], []).append(row["perplexity"])
     return [
         {"system": system, "runs": len(found), "mean": float(np.mean(found)), "deviation": float(np.std(found, ddof=1))}
         for system, found in by_system.items()

@@ -6,26 +6,28 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from data_contracts.evaluations import ORACLE, OWN
 from reports.charts import Dot, dot_chart, figure
 from reports.formats import count, finite, interval, number, size
 from reports.markup import Html, clipped, table, tag
-from reports.published import CORPORA, TABLE_2, name_of
+from reports.published import CORPORA, TABLE_2, name_of, names_of
 from reports.results import NAME, NOT_LOGGED, empty, measured, section
 
 Systems = Sequence[dict[str, Any]]
 
 
 def _against(systems: Systems, key: str) -> str:
-    """The systems that others are compared with, usually one."""
-    names = (system[key]["against"] for system in systems if system[key] is not None)
-    return ", ".join(dict.fromkeys(clipped(name_of(name), NAME) for name in names))
+    """The run that others are compared with, by its name."""
+    names = names_of({system["run"]: system["system"] for system in systems})
+    against = (system[key]["against"] for system in systems if system[key] is not None)
+    return ", ".join(dict.fromkeys(clipped(names.get(run, run), NAME) for run in against))
 
 
 def _own_cells(row: dict[str, Any], parameters: Any) -> list[str]:
     return [tag("b", number(row["perplexity"])), interval(row["low"], row["high"]), size(parameters)]
 
 
-def table_2(systems: Systems, other_settings: Systems) -> Html:
+def table_2(systems: Systems, other_settings: Systems, split: str) -> Html:
     """The paper's rows in its order with this run's figures before its own, then the systems that the paper does not have.
 
     `other_settings` are rows of a run with other neighbours at test, the oracle's among them; if they are of fewer documents, they say so.
@@ -34,8 +36,8 @@ def table_2(systems: Systems, other_settings: Systems) -> Html:
     left = list(systems)
     rows = []
     for published in TABLE_2:
-        known = systems if published.setting == "own" else other_settings
-        ours = [row for row in known if (row["system"], row.get("setting", "own")) == (published.system, published.setting)]
+        known = systems if published.setting == OWN else other_settings
+        ours = [row for row in known if (row["system"], row.get("setting", OWN)) == (published.system, published.setting)]
         left = [system for system in left if system not in ours]
         cells = [
             *(number(value) for value in published.perplexity),
@@ -48,11 +50,12 @@ def table_2(systems: Systems, other_settings: Systems) -> Html:
             rows.append([name, *_own_cells(row, parameters.get(row["run"])), *cells])
         if not ours:
             rows.append([published.name, *[NOT_LOGGED] * 3, *cells])
+    names = names_of({system["run"]: system["system"] for system in systems})
     for system in left:
-        name = clipped(name_of(system["system"]), NAME)
+        name = clipped(names[system["run"]], NAME)
         rows.append([name, *_own_cells(system, system["parameters"]), *[NOT_LOGGED] * (len(CORPORA) + 2)])
     head = ["", "perplexity", "95 % interval", "parameters", *CORPORA, "parameters", "time"]
-    spans = [tag("td"), tag("th", "this run, test split", colspan=3, scope="colgroup")]
+    spans = [tag("td"), tag("th", f"this run, {split} split", colspan=3, scope="colgroup")]
     spans.append(tag("th", "published: other corpora and scale", colspan=len(CORPORA) + 2, scope="colgroup", class_="foreign"))
     return tag("div", table(head, rows, groups=tag("tr", *spans)), class_="systems published")
 
@@ -84,15 +87,16 @@ def _seeds(rows: Systems) -> list[Html]:
     return [table(["system, over its seeds", "runs", "mean perplexity", "standard deviation"], body), empty(words)]
 
 
-def _perplexity_figure(systems: Systems) -> Html:
+def _perplexity_figure(systems: Systems, split: str) -> Html:
     dots = [Dot(clipped(s["run"], NAME), s["perplexity"], s["low"], s["high"], colour) for colour, s in enumerate(systems)]
     dots.sort(key=lambda dot: dot.value if dot.value is not None and finite(dot.value) else math.inf)
     caption = (
-        "Test perplexity, lowest first. Dot: over all test tokens. Line: 95 % interval, resampling documents and blocks within them. "
-        "Much of its width is how hard the documents are, which all systems share: overlap settles nothing, the paired gain does."
+        f"Perplexity on the {split} split, lowest first. Dot: over all its tokens. Line: 95 % interval, resampling documents and blocks "
+        "within them. Much of its width is how hard the documents are, which all systems share: overlap settles nothing, the paired gain "
+        "does."
     )
     rows = [[dot.name, number(dot.value), number(dot.low), number(dot.high)] for dot in dots]
-    title = "Test perplexity of each run"
+    title = f"Perplexity of each run, {split} split"
     label = "perplexity (lower is better)"
     return figure(
         lambda width: dot_chart(dots, title=title, x_label=label, width=width),
@@ -123,24 +127,35 @@ def _gain_figure(systems: Systems) -> Html:
     return figure(draw, [caption], ["run", "gain", "low", "high"], rows, width=550)
 
 
-def perplexity(systems: Systems, seeds: Systems, settings: Systems, oracles: Systems) -> Html:
-    """Dots with intervals, paired gains, Table 2, the table of all figures, and what the seed does."""
+def _counted(evaluation: dict[str, Any]) -> str:
+    """Which tokens count, in a sentence."""
+    cut = evaluation["documents_cut"]
+    end = f" up to token {count(evaluation['max_tokens_per_document'])}, where {count(cut)} of them were cut" if cut != 0 else ""
+    return f"Every token after the first of a document is counted{end}, the same ones for all, which a digest has shown. "
+
+
+def perplexity(evaluation: dict[str, Any], systems: Systems, seeds: Systems, settings: Systems, oracles: Systems) -> Html:
+    """Dots with intervals, paired gains, Table 2, the table of all figures, and what the seed does.
+
+    `evaluation`: the `split` that was evaluated, `max_tokens_per_document`, and how many documents that cut (`documents_cut`).
+    """
     if not systems:
         return section("perplexity", "Perplexity", empty("No system was evaluated."))
-    figures = [_perplexity_figure(systems)]
+    split = clipped(evaluation["split"], NAME)
+    figures = [_perplexity_figure(systems, split)]
     if any(system["difference"] is not None for system in systems):
         figures.append(_gain_figure(systems))
     published = (
         "The paper's Table 2. The grey columns are its figures, for models of 200 M parameters on corpora of billions of tokens with "
         "another tokenizer: they show the order that was published, and are not comparable in value. An oracle chooses neighbours with "
-        "sight of the target: it is a bound and no system."
+        "sight of the target, among the scored candidates: it is no system, and not the best that could be chosen."
     )
     ways = (
-        "Every token after the first of a document is counted, the same ones for all, which a digest has shown. “With neighbours” are "
-        "those whose chunk had something to retrieve, the only place where retrieval can help. “Macro mean” averages documents instead "
-        "of tokens. Bits a byte do not depend on the tokenizer. What a system gains by choosing its neighbours, and not by having more "
-        "parameters, is its gain over a system that reads random ones, where one was trained."
+        f"{_counted(evaluation)}“With neighbours” are those whose chunk had something to retrieve, the only place where retrieval can "
+        "help. “Macro mean” averages documents instead of tokens. Bits a byte do not depend on the tokenizer. What a system gains by "
+        "choosing its neighbours, and not by having more parameters, is its gain over a system that reads random ones, where one was "
+        "trained."
     )
-    with_oracles = [*settings, *({**row, "setting": "oracle"} for row in oracles)]
-    tables = [table_2(systems, with_oracles), empty(published), _every_way(systems), empty(ways), *_seeds(seeds)]
+    with_oracles = [*settings, *({**row, "setting": ORACLE} for row in oracles)]
+    tables = [table_2(systems, with_oracles, split), empty(published), _every_way(systems), empty(ways), *_seeds(seeds)]
     return section("perplexity", "Perplexity", tag("div", *figures, class_="pair"), *tables)

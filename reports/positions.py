@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data_contracts.evaluations import OWN
-from reports.evaluation_rows import BASELINE, Evaluations
+from data_contracts.evaluations import BASELINE, OWN
+from reports.evaluation_rows import Evaluations
 from reports.resampling import Sums
 
 EDGES = np.array([1, *(2**power for power in range(4, 31))])  # in tokens; doubling from 16 on

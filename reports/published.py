@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from data_contracts.evaluations import OWN
+from data_contracts.evaluations import ORACLE, OWN
 
 NAMES = {"transformer_xl": "Transformer-XL", "retro": "RETRO", "random": "Random retrieval", "rpt_lex": "RPT-Lex", "rpt_sem": "RPT-Sem"}
 CORPORA = ("ArXiv", "Code", "PG19", "Books3")
@@ -13,6 +15,12 @@ CORPORA = ("ArXiv", "Code", "PG19", "Books3")
 def name_of(system: str) -> str:
     """A system's name as the paper writes it."""
     return NAMES.get(system, system)
+
+
+def names_of(systems: Mapping[str, str]) -> dict[str, str]:
+    """The name of each run, given the system of each: the system's, or the run's own where several are of one system."""
+    runs = Counter(systems.values())
+    return {run: name_of(system) if runs[system] == 1 else run for run, system in systems.items()}
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,8 @@ TABLE_2 = (
     Row("Memorizing, 65K", (2.93, 2.15, 10.99, 14.3), "212 M", 2.12),
     Row("Block-Recurrent", (2.89, 2.73, 10.95, 14.64), "212 M", 1.56),
     Row("Griffin", (3.08, 2.24, 11.26, 14.16), "240 M", 1.15),
-    Row("RPT-Lex, oracle", (2.80, 2.12, 10.88, 13.30), "242 M", 1.51, "rpt_lex", "oracle"),
-    Row("RPT-Sem, oracle", (2.69, 2.10, 10.26, 12.74), "242 M", 1.51, "rpt_sem", "oracle"),
+    Row("RPT-Lex, oracle", (2.80, 2.12, 10.88, 13.30), "242 M", 1.51, "rpt_lex", ORACLE),
+    Row("RPT-Sem, oracle", (2.69, 2.10, 10.26, 12.74), "242 M", 1.51, "rpt_sem", ORACLE),
 )
 
 AVERAGE = "Average"

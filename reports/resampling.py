@@ -97,9 +97,14 @@ class Sums:
     def combined(self, figure: Callable[[Named], np.ndarray]) -> Estimate:
         """The figure that `figure` makes of a function from names to sums [..., width]."""
         totals, samples = self._resampler.total, self._resampler.samples
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             value, values = (figure(partial(self._named, source)) for source in (totals, samples))
         return estimate(float(value), values)
+
+    def share(self, condition: Callable[[Named], np.ndarray]) -> float:
+        """The share of the resamples in which a condition holds."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(condition(partial(self._named, self._resampler.samples)).mean())
 
     def _named(self, source: np.ndarray, name: str) -> np.ndarray:
         return source[..., self._places[name]]

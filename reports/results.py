@@ -70,8 +70,8 @@ def curve_table(names: Sequence[str], curves: Sequence[Curve]) -> tuple[list[str
     return ["step", *names], rows
 
 
-def training_curves(systems: Sequence[dict[str, Any]]) -> Html:
-    """Training loss of every system by step."""
+def training_curves(systems: Sequence[dict[str, Any]], split: str) -> Html:
+    """Training loss of every system by step; perplexities are of `split`."""
     if not any(system["curve"] for system in systems):
         return section("training", "Training", empty("No training losses were recorded."))
     names = [clipped(system["run"], NAME) for system in systems]
@@ -79,8 +79,8 @@ def training_curves(systems: Sequence[dict[str, Any]]) -> Html:
     caption = (
         "Training loss in nats a token. A curve that still falls at its end was stopped by the budget, not by what the system can learn; "
         f"a gap is a loss that was not finite. Longer runs are drawn as at most {CURVE_POINTS} means over neighbouring steps. RETRO's "
-        "training neighbours are chosen with sight of the target, so its training loss is not comparable with the others; its test "
-        "perplexity is."
+        "training neighbours are chosen with sight of the target, so its training loss is not comparable with the others; its "
+        f"perplexity on the {clipped(split, NAME)} split is."
     )
     head, rows = curve_table(names, [system["curve"] for system in systems])
 

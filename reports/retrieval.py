@@ -17,11 +17,11 @@ import numpy as np
 import polars as pl
 
 from data_contracts.eligibility import last_eligible
+from data_contracts.evaluations import RANKING_LENGTH
 
 HIGHEST_RELEVANCE = 8.0  # nats per token
-PLACES = 20
-CUTS = {"precision_at_2": 2, "recall_at_10": 10, "ndcg_at_20": PLACES}
-DISCOUNT_P = 1 / np.log2(2 + np.arange(PLACES))
+CUTS = {"precision_at_2": 2, "recall_at_10": 10, "ndcg_at_20": RANKING_LENGTH}
+DISCOUNT_P = 1 / np.log2(2 + np.arange(RANKING_LENGTH))
 QUERY = ["doc_id", "chunk"]
 
 
@@ -42,7 +42,7 @@ def gold_of(labels: pl.DataFrame, chunk_tokens: int, stride_chunks: int) -> Gold
     scored = labels.select("doc_id", chunk, pl.col("candidate_chunk").cast(pl.Int32).alias("candidate"), gain.alias("gain"))
     place = pl.int_range(pl.len()).over(QUERY)
     ordered = scored.sort(*QUERY, "gain", descending=[False, False, True]).with_columns(place.alias("place"))
-    discount = pl.when(pl.col("place") < PLACES).then(1 / (pl.col("place") + 2).log(2)).otherwise(0.0)
+    discount = pl.when(pl.col("place") < RANKING_LENGTH).then(1 / (pl.col("place") + 2).log(2)).otherwise(0.0)
     queries = ordered.group_by(QUERY, maintain_order=True).agg(
         pl.len().alias("scored"),
         (pl.col("gain") > 0).sum().alias("positives"),
@@ -55,7 +55,7 @@ def gold_of(labels: pl.DataFrame, chunk_tokens: int, stride_chunks: int) -> Gold
 
 def bm25_ranking(candidates: pl.DataFrame) -> pl.DataFrame:
     """The first 20 BM25 candidates of every query chunk alone, the form in which test queries ask: doc_id, chunk, ranking."""
-    rows = candidates.filter((pl.col("query_form") == "q") & (pl.col("rank") < PLACES)).sort("doc_id", "query_chunk", "rank")
+    rows = candidates.filter((pl.col("query_form") == "q") & (pl.col("rank") < RANKING_LENGTH)).sort("doc_id", "query_chunk", "rank")
     found = rows.group_by("doc_id", pl.col("query_chunk").alias("chunk"), maintain_order=True).agg(
         pl.col("candidate_chunk").alias("ranking")
     )
@@ -65,7 +65,7 @@ def bm25_ranking(candidates: pl.DataFrame) -> pl.DataFrame:
 def recency_ranking(gold: Gold) -> pl.DataFrame:
     """The 20 nearest eligible chunks of every query, the nearest first."""
     last = pl.col("eligible").cast(pl.Int32) - 1
-    nearest = pl.int_ranges(last, pl.max_horizontal(last - PLACES, -1), -1, dtype=pl.Int32)
+    nearest = pl.int_ranges(last, pl.max_horizontal(last - RANKING_LENGTH, -1), -1, dtype=pl.Int32)
     return gold.queries.select(*QUERY, nearest.alias("ranking"))
 
 
@@ -73,7 +73,7 @@ def measure(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = False) -
     """Mean figures over the queries that have gold, by a ranking (doc_id, chunk, ranking) or, if it is None, by chance.
 
     Recall and nDCG leave out queries without a positive. In `rerank` a figure at k counts only queries with at least 2 k scored candidates:
-    among fewer, chance alone is near the best.
+    among fewer, chance alone is near the best. `counted` says how many queries each figure is over.
     """
     queries = gold.queries
     size_Q = queries["scored" if rerank else "eligible"].to_numpy()
@@ -87,17 +87,19 @@ def measure(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = False) -
             "ndcg_at_20": gain_QP @ DISCOUNT_P / ideal,
         }
     found: dict[str, Any] = {}
+    queries_counted: dict[str, int] = {}
     for name, cut in CUTS.items():
         counted = (size_Q >= 2 * cut if rerank else size_Q > 0) & ((positives > 0) | (name == "precision_at_2"))
         found[name] = float(figures[name][counted].mean()) if counted.any() else None
-    return {**found, "queries": len(queries), "queries_with_positive": int((positives > 0).sum())}
+        queries_counted[name] = int(counted.sum())
+    return {**found, "counted": queries_counted, "queries": len(queries), "queries_with_positive": int((positives > 0).sum())}
 
 
 def _expected(gold: Gold, ranking: pl.DataFrame | None, size_Q: np.ndarray, what: str, rerank: bool) -> np.ndarray:
     """[Q, 20] expected gain (or share of positives) at each place of the list."""
     worth = pl.col("gain") if what == "gain" else (pl.col("gain") > 0).cast(pl.Float64)
     total_Q = gold.queries["gain" if what == "gain" else "positives"].to_numpy().astype(np.float64)
-    gain_QP, ranked_Q = np.zeros((len(total_Q), PLACES)), np.zeros(len(total_Q), np.int64)
+    gain_QP, ranked_Q = np.zeros((len(total_Q), RANKING_LENGTH)), np.zeros(len(total_Q), np.int64)
     if ranking is not None:
         listed = (
             gold.queries.select(*QUERY)
@@ -108,12 +110,12 @@ def _expected(gold: Gold, ranking: pl.DataFrame | None, size_Q: np.ndarray, what
         )
         scored = gold.scored.select(*QUERY, pl.col("candidate").alias("ranking"), worth.alias("worth"))
         worths = listed.join(scored, on=[*QUERY, "ranking"], how="inner" if rerank else "left", maintain_order="left")
-        worths = worths.with_columns(pl.int_range(pl.len()).over("query").alias("place")).filter(pl.col("place") < PLACES)
+        worths = worths.with_columns(pl.int_range(pl.len()).over("query").alias("place")).filter(pl.col("place") < RANKING_LENGTH)
         query, place = worths["query"].to_numpy(), worths["place"].to_numpy()
         gain_QP[query, place] = worths["worth"].fill_null(0.0).to_numpy()
         ranked_Q = np.bincount(query, minlength=len(total_Q))
     left_Q = np.maximum(size_Q - ranked_Q, 1)
     rest_Q = (total_Q - gain_QP.sum(axis=1)) / left_Q
-    place_P = np.arange(PLACES)
+    place_P = np.arange(RANKING_LENGTH)
     unranked_QP = (place_P >= ranked_Q[:, None]) & (place_P < size_Q[:, None])
     return np.where(unranked_QP, rest_Q[:, None], gain_QP)

@@ -8,7 +8,7 @@ from typing import Any
 from reports.charts import Dot, dot_chart, figure
 from reports.formats import NOT_AVAILABLE, Number, count, finite, number, percent
 from reports.markup import Html, clipped, join, table, tag
-from reports.published import AVERAGE, RETRIEVERS, TABLE_3, name_of
+from reports.published import AVERAGE, RETRIEVERS, TABLE_3, name_of, names_of
 from reports.results import NAME, NOT_LOGGED, empty, measured, section
 
 Rows = Sequence[dict[str, Any]]
@@ -18,20 +18,28 @@ GROUPS = {"with_gold": "gold", "without_gold": "none", "all": "all"}
 
 
 def table_3(rows: Rows) -> Html:
-    """The paper's layout, in percent: this run and chance, then what was published."""
+    """The paper's layout, in percent: this run and chance, a row for each run of a system that has several, then what was published."""
     by_name = {row["retriever"]: row for row in rows}
 
     def percents(found: dict[str, Any], key: str) -> str:
         return number(100 * found[key], 1) if found and found[key] is not None and finite(found[key]) else NOT_LOGGED
 
     ours = ["this run", *(percents(by_name.get(name, {}), key) for key in METRICS for name in RETRIEVERS)]
+    seeds = [
+        [
+            clipped(row["retriever"], NAME),
+            *(percents(row if name == name_of(row["system"]) else {}, key) for key in METRICS for name in RETRIEVERS),
+        ]
+        for row in rows
+        if row["system"] and row["retriever"] != name_of(row["system"]) and name_of(row["system"]) in RETRIEVERS
+    ]
     chance = ["chance here", *(percents(by_name.get("random", {}), key) for key in METRICS for _ in RETRIEVERS)]
     published = [
         [f"{corpus}, published", *(number(value, 0 if corpus != AVERAGE else 1) for key in METRICS for value in figures[key])]
         for corpus, figures in TABLE_3.items()
     ]
     spans = [tag("td"), *(tag("th", f"{name}, %", colspan=len(RETRIEVERS), scope="colgroup") for name in METRICS.values())]
-    body = [ours, chance, *published]
+    body = [ours, *seeds, chance, *published]
     return tag("div", table(["", *RETRIEVERS * len(METRICS)], body, groups=tag("tr", *spans)), class_="systems gold")
 
 
@@ -42,20 +50,25 @@ def _against_chance(value: Number, chance: Number) -> str:
 
 
 def _table(rows: Rows) -> Html:
-    """Each figure beside its ratio to what a random order is expected to reach."""
+    """Each figure beside its ratio to what a random order is expected to reach and the number of queries that it counts."""
     random: dict[str, Any] = next((row for row in rows if row["retriever"] == "random"), {})
-    head = ["retriever", *(cell for name in METRICS.values() for cell in (name, f"{TIMES} chance")), "queries", "with a positive"]
+    head = ["retriever", *(cell for name in METRICS.values() for cell in (name, f"{TIMES} chance", "queries"))]
     body = []
     for row in rows:
-        cells = [cell for key in METRICS for cell in (number(row[key], 3), _against_chance(row[key], random.get(key)))]
+        cells = [
+            cell
+            for key in METRICS
+            for cell in (number(row[key], 3), _against_chance(row[key], random.get(key)), count(row["counted"][key]))
+        ]
         name = join([clipped(row["retriever"], NAME), *([tag("small", " (chance)")] if row is random else [])])
-        body.append([name, *cells, count(row["queries"]), count(row["queries_with_positive"])])
+        body.append([name, *cells])
     return table(head, body)
 
 
 def _without_positive(row: dict[str, Any]) -> str:
     queries, found = row["queries"], row["queries_with_positive"]
-    return percent(1 - found / queries if finite(queries) and finite(found) and queries else None)
+    share = percent(1 - found / queries if finite(queries) and finite(found) and queries else None)
+    return f"{share} of the {count(queries)} queries"
 
 
 def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows) -> Html:
@@ -69,15 +82,18 @@ def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows) -> Html:
     caption = (
         "How far up each retriever ranks the chunks that helped the reference language model predict what comes next. Gold: candidates "
         "with a positive label; everything eligible is ranked and what was not labelled counts as not relevant. "
-        f"1.00{TIMES} is what a random order is expected to reach, computed exactly. {_without_positive(rows[0])} of the queries have no "
-        "positive: recall and nDCG leave them out."
+        f"1.00{TIMES} is what a random order is expected to reach, computed exactly. {_without_positive(rows[0])} have no positive: "
+        "recall and nDCG leave them out."
     )
     among = (
         "Among the scored candidates alone, in the order of each ranking; those that a system did not rank among its first 20 follow in "
         "random order, as an expected value. Most of these figures is chance, so a figure at k counts only queries with at least 2 k "
-        "candidates, and reads n/a where there is none."
+        "candidates, and reads n/a where there is none. "
     )
-    second = [tag("h3", "Among the scored candidates alone"), _table(reranked), empty(among)] if reranked else []
+    second = list[Html]()
+    if reranked:
+        among += f"{_without_positive(reranked[0])} have no positive."
+        second = [tag("h3", "Among the scored candidates alone"), _table(reranked), empty(among)]
     tables = [table_3(rows), empty(layout), _table(rows), empty(caption), *second, *_exhaustive(exhaustive)]
     return section("retrieval", "Retrieval against gold", *tables)
 
@@ -88,7 +104,7 @@ def _exhaustive(rows: Rows) -> list[Html]:
     words = (
         "A sample of queries for which the reference LM scored every eligible chunk, as the paper says it did: gold is exact, and owes "
         "nothing to the candidates that BM25 proposed. Queries with more eligible chunks than exhaustive.most_eligible are not drawn. "
-        f"{_without_positive(rows[0])} of the sample have no positive."
+        f"{_without_positive(rows[0])} have no positive."
     )
     return [tag("h3", "Where everything was scored"), _table(rows), empty(words)]
 
@@ -126,10 +142,10 @@ def subgroups(rows: Rows, colours: dict[str, int]) -> list[Html]:
     """The paper's Figure 6."""
     if not rows:
         return []
-    dots, body = [], []
+    dots, body, names = [], [], names_of({row["run"]: row["system"] for row in rows})
     for row in rows:
         group = GROUPS[row["group"]] if row["group"] in GROUPS else clipped(row["group"], NAME)
-        name = f"{group}: {clipped(name_of(row['system']), NAME)}"
+        name = f"{group}: {clipped(names[row['run']], NAME)}"
         dots.append(Dot(name, row["value"], row["low"], row["high"], colours.get(row["run"], -1), 2))
         body.append([clipped(row["run"], NAME), group, measured(row, 2, signed=True), count(row["chunks"])])
     caption = (

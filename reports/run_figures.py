@@ -8,19 +8,17 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts.evaluations import OWN
-from reports.evaluation_rows import BASELINE, CONTROL, Evaluations
+from data_contracts.evaluations import BASELINE, BM25_READERS, OWN
+from reports.evaluation_rows import CONTROL, Evaluations
 from reports.gain_examples import gain_examples
 from reports.neighbours_at_test import oracle_all_figures, oracle_figures, settings_figures
 from reports.perplexity import difference, resampled, seed_figures, summarise, token_sums
 from reports.positions import position_figures, position_sums
-from reports.published import name_of, published_perplexity
+from reports.published import names_of, published_perplexity
 from reports.resampling import Sums
 from reports.retrieval import QUERY, Gold, bm25_ranking, gold_of, measure, recency_ranking
 from reports.subgroup_gain import subgroup_figures, subgroup_sums
 from reports.token_overlap import overlap_figures, overlap_sums
-
-BM25_READERS = {"retro"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,8 @@ class Evidence:
 
 
 def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, Any]:
-    """All sections of report.json that are about systems; their intervals are all of the same resamples."""
+    """All sections of report.json that are about systems. Intervals are of the same resamples, except those of other settings and of the
+    oracle, which may be of fewer documents: each of these two sections has a bootstrap of its own."""
     evaluations = evidence.evaluations
     gold, exact = (_gold(evidence, rows) for rows in (evidence.labels, evidence.exhaustive))
     by_block = {
@@ -76,7 +75,7 @@ def _system(evaluations: Evaluations, sums: Sums, run: str) -> dict[str, Any]:
     system = evaluations.systems[run]
     against = {name: evaluations.first_of(name) for name in (BASELINE, CONTROL)}
     gains = {
-        name: {"against": name, **difference(sums, (run, OWN), (other, OWN))} if other and other != run else None
+        name: {"against": other, **difference(sums, (run, OWN), (other, OWN))} if other and other != run else None
         for name, other in against.items()
     }
     found = summarise(evaluations, sums, (run, OWN))
@@ -91,17 +90,21 @@ def _gold(evidence: Evidence, scored: pl.DataFrame) -> Gold:
 
 
 def _measured(evidence: Evidence, gold: Gold, *, rerank: bool = False) -> list[dict[str, Any]]:
-    """Every retriever against the same gold."""
-    return [{"retriever": name, **measure(gold, ranking, rerank=rerank)} for name, ranking in _rankings(evidence, gold).items()]
+    """Every retriever against the same gold, with the system it belongs to if it is a run's own."""
+    systems = evidence.evaluations.systems
+    system_of = {name: systems[run] for run, name in names_of(systems).items()}
+    return [
+        {"retriever": name, "system": system_of.get(name), **measure(gold, ranking, rerank=rerank)}
+        for name, ranking in _rankings(evidence, gold).items()
+    ]
 
 
 def _rankings(evidence: Evidence, gold: Gold) -> dict[str, pl.DataFrame | None]:
     """Every retriever's ranking by its name; None is chance. RETRO reads BM25's, which stands there already."""
     found: dict[str, pl.DataFrame | None] = {"random": None, "recency": recency_ranking(gold), "BM25": bm25_ranking(evidence.candidates)}
-    evaluations = evidence.evaluations
+    evaluations, names = evidence.evaluations, names_of(evidence.evaluations.systems)
     for run, system in evaluations.systems.items():
         ranking = evaluations.frames[run, OWN]["ranking"]
         if system not in BM25_READERS and ranking.list.len().sum():
-            name = name_of(system)
-            found[run if name in found else name] = evaluations.chunks.select(*QUERY).with_columns(ranking)
+            found[names[run]] = evaluations.chunks.select(*QUERY).with_columns(ranking)
     return found

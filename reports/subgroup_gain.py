@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data_contracts.evaluations import OWN
-from reports.evaluation_rows import BASELINE, Evaluations
+from data_contracts.evaluations import BASELINE, OWN
+from reports.evaluation_rows import Evaluations
 from reports.resampling import Named, Sums
 from reports.retrieval import QUERY, Gold
 

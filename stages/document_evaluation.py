@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from data_contracts.eligibility import last_eligible
+from data_contracts.evaluations import RANKING_LENGTH
 from model.fused_decoder import FusedDecoder
 from model.language_model import LanguageModel
 from model.memory import Memory
 from model.rolling import Reader
-from stages.rankings import RANKING_LENGTH, Ranking, Rankings
+from stages.rankings import Ranking, Rankings
 from stages.settings import NEAR, computed, neighbours_of, ranking_of, slots_needed
 
 OracleChoice = dict[int, list[int]]

@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.documents import document_runs
-from data_contracts.evaluations import EVALUATIONS, OWN
+from data_contracts.evaluations import EVALUATIONS, OWN, RANKING_LENGTH
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from model.presets import SYSTEMS
 from stages.document_evaluation import DocumentReader, OracleChoice
 from stages.parameters import Evaluation, Geometry, Recipe
-from stages.rankings import RANKING_LENGTH, Rankings, bm25_rankings, random_rankings
+from stages.rankings import Rankings, bm25_rankings, random_rankings
 from stages.settings import settings_of
 from stages.stage import Context, Job
 from stages.systems import load_trained

@@ -1,4 +1,4 @@
-"""The oracle: a system of its own retriever, read with the neighbours that the labels say help most (an upper bound, never a result).
+"""The oracle: a system of its own retriever, read with the neighbours that the labels say help most (to compare with, never a result).
 
 `oracle` chooses among the scored candidates of every labelled query; `oracle_all` among all eligible chunks, as the paper does, for the
 queries of the exhaustive sample alone.
@@ -12,13 +12,12 @@ import polars as pl
 
 from data_contracts.candidates import EXHAUSTIVE, LABELS
 from data_contracts.contract import Contract, commit, open_artifact, write_shard
-from data_contracts.evaluations import EVALUATIONS
+from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL
 from data_contracts.tokens import CHUNKS
 from model.presets import SYSTEMS
 from stages.document_evaluation import OracleChoice
 from stages.evaluation import make_reader, write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe
-from stages.settings import ORACLE, ORACLE_ALL
 from stages.stage import Context, Job
 
 

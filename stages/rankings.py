@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from data_contracts.documents import document_runs
 from data_contracts.eligibility import last_eligible
-
-RANKING_LENGTH = 20
+from data_contracts.evaluations import RANKING_LENGTH
 
 
 class Ranking(NamedTuple):

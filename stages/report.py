@@ -14,13 +14,13 @@ from safetensors import safe_open
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
-from data_contracts.evaluations import EVALUATIONS, OWN
+from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL, OWN
 from data_contracts.tokens import CHUNKS
 from reports.corpus_figures import corpus_figures
 from reports.csv_tables import csv_tables
 from reports.evaluation_rows import Evaluations, aligned, frames_of, with_own
 from reports.headline import headline, metrics, warnings
-from reports.neighbours_at_test import ORACLE, ORACLE_ALL, OTHERS
+from reports.neighbours_at_test import OTHERS
 from reports.page import render
 from reports.run_figures import Evidence, run_figures
 from stages.parameters import Evaluation, Geometry, Report, Run
@@ -97,6 +97,13 @@ def label_section(directory: Path) -> dict:
     }
 
 
+def evaluation_section(evaluation: Evaluation, chunks: pl.DataFrame) -> dict:
+    """What was evaluated: the split, and at how many tokens how many of its documents were cut."""
+    limit = evaluation.max_tokens_per_document
+    tokens = chunks.group_by("doc_id").agg(pl.col("token_ids").list.len().sum())["token_ids"]
+    return {"split": evaluation.split, "max_tokens_per_document": limit, "documents_cut": int((tokens > limit).sum())}
+
+
 def data_section(context: Context, geometry: Geometry) -> dict:
     """What went in and what became of it."""
     chunks = open_artifact(CHUNKS, context.input("chunks"))
@@ -143,6 +150,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     result: dict[str, Any] = {
         "corpus": context.corpus,
         "small_scale": small,
+        "evaluation": evaluation_section(evaluation, chunks),
         "headline": headline(figures["systems"], of_labels, figures["retrieval"], small, split),
         "warnings": warnings(of_labels["gates"]["gates"], figures["systems"]),
         "data": data,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_contracts.evaluations import OWN
+from data_contracts.evaluations import ORACLE, ORACLE_ALL, OWN, WITHOUT
 from model.presets import System
 from stages.rankings import Ranking, Rankings
 
 FIRST = {f"first_{count}": count for count in range(1, 5)}
 NEAR = "training_length"
-ORACLE, ORACLE_ALL = "oracle", "oracle_all"
 
 
 def settings_of(system: System, asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -39,7 +38,7 @@ def ranking_of(setting: str, rankings: Rankings) -> Ranking:
 def neighbours_of(setting: str, rankings: Rankings, neighbours: int, slots: int) -> np.ndarray:
     """[C, N] what each chunk reads, in the order it reads them, -1 for none. What an oracle reads where it knows nothing is as `own`."""
     ids = ranking_of(setting, rankings).ids_CR
-    begin, end = (1, 2) if setting == "second" else (0, 0 if setting == "none" else FIRST.get(setting, neighbours))
+    begin, end = (1, 2) if setting == "second" else (0, 0 if setting == WITHOUT else FIRST.get(setting, neighbours))
     chosen = np.full((len(ids), slots), -1, np.int32)
     chosen[:, : end - begin] = ids[:, begin : min(end, begin + slots)]
     return chosen

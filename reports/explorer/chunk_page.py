@@ -49,7 +49,9 @@ def render(library: Library, key: str, chunk: int, look: Look) -> str:
     if chosen:
         content.append(neighbour_table.render(document, chunk, compared.show.run, found, chosen, look))
     elif rows:
-        content.append(tag("p", "Nothing could be retrieved for this chunk: too little lies before it.", class_="note"))
+        could = any(row["eligible"] for row in rows.values())
+        why = "Nothing was retrieved for this chunk." if could else "Nothing could be retrieved for this chunk: too little lies before it."
+        content.append(tag("p", why, class_="note"))
     source = document.place["source"] or document.place["doc_id"]
     return shell.page(site(library), f"{chunk} · {source}", *content, kind="query")
 

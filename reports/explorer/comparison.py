@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeVar
 
-from data_contracts.evaluations import OWN
+from data_contracts.evaluations import ORACLE, OWN, WITHOUT
 from reports.browser.address import refused
 from reports.explorer.address import Look
 from reports.explorer.library import Library
-from reports.explorer.run import WITHOUT, Reading
+from reports.explorer.run import Reading
 from reports.markup import Html, clipped, tag
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def _changes(library: Library, compared: Comparison) -> list[tuple[str, str, tup
     system = Reading(_after(list(library.runs), show.run))
     setting = _after(library.runs[show.run].readings, show)
     usual = [Reading(run.name) for run in library.runs.values()]
-    usual += [reading for reading in library.runs[show.run].readings if reading.setting in (WITHOUT, "oracle")]
+    usual += [reading for reading in library.runs[show.run].readings if reading.setting in (WITHOUT, ORACLE)]
     return [
         ("next system", "s", (system, against)),
         ("next setting", "e", (setting, against)),
@@ -77,7 +77,7 @@ def _changes(library: Library, compared: Comparison) -> list[tuple[str, str, tup
 
 
 def _after(known: list[T], one: T) -> T:
-    return known[(known.index(one) + 1) % len(known)] if one in known else known[0]
+    return known[(known.index(one) + 1) % len(known)] if one in known else next(iter(known), one)
 
 
 def _way(words: str, key: str, look: Look, path: str, show: Reading, against: Reading) -> Html:

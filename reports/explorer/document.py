@@ -8,12 +8,13 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from data_contracts.contract import Artifact, read_documents
-from data_contracts.evaluations import EVALUATIONS
+from data_contracts.candidates import CANDIDATES, LABELS
+from data_contracts.contract import Artifact, Contract, read_documents
+from data_contracts.evaluations import EVALUATIONS, RANKING_LENGTH
+from data_contracts.tokens import CHUNKS
 from reports.explorer.run import Reading, Run
 
 ROWS = ["setting", "chunk", "loss", "tokens"]
-BM25_LENGTH = 20
 
 
 class Document:
@@ -29,7 +30,7 @@ class Document:
     def __init__(self, place: dict, runs: Sequence[Run], chunks: Artifact, candidates: Artifact | None, labels: Artifact | None):
         self.place = place
         self._candidates, self._labels = candidates, labels
-        rows = self._read(chunks, ["chunk", "token_ids", "text"])
+        rows = self._read(CHUNKS, chunks, ["chunk", "token_ids", "text"])
         self.texts, self.token_ids = rows["text"], rows["token_ids"]
         self.losses: dict[Reading, np.ndarray] = {}
         self.tokens: dict[Reading, np.ndarray] = {}
@@ -61,21 +62,31 @@ class Document:
         Raises:
             Failure: (exit code 3) if they cannot be read.
         """
-        kept = (pl.col("query_form") == "q") & (pl.col("rank") < BM25_LENGTH)
-        return self._read(self._candidates, ["query_chunk", "candidate_chunk", "rank", "bm25"], lambda rows: rows.filter(kept))
+        kept = (pl.col("query_form") == "q") & (pl.col("rank") < RANKING_LENGTH)
+        columns = ["query_chunk", "candidate_chunk", "rank", "bm25"]
+        return self._with_continuation(self._read(CANDIDATES, self._candidates, columns, lambda rows: rows.filter(kept)))
 
     @cached_property
     def scores(self) -> pl.DataFrame:
         """What the reference LM says: query_chunk, candidate_chunk, target_score (s_t, nats); empty without labels. Raises like `bm25`."""
-        return self._read(self._labels, ["query_chunk", "candidate_chunk", "target_score"])
+        return self._with_continuation(self._read(LABELS, self._labels, ["query_chunk", "candidate_chunk", "target_score"]))
+
+    def _with_continuation(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those rows whose candidate and the chunk after it are there: a document may have been cut into fewer chunks since."""
+        return rows.filter(pl.col("candidate_chunk") + 1 < len(self.texts))
 
     def _read(
-        self, artifact: Artifact | None, columns: list[str], kept: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows
+        self,
+        contract: Contract,
+        artifact: Artifact | None,
+        columns: list[str],
+        kept: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows,
     ) -> pl.DataFrame:
         """Columns of its rows in the shard of its name; every stage keeps the documents of a shard together."""
         doc_id, shard = self.place["doc_id"], self.place["shard"]
+        nothing = pl.DataFrame(pl.from_arrow(contract.schema.empty_table())).select(columns)
         if artifact is None or shard not in artifact.shards:
-            return pl.DataFrame(schema=columns)
-        blocks = read_documents(artifact.contract, artifact.directory / shard, [doc_id])
+            return nothing
+        blocks = read_documents(contract, artifact.directory / shard, [doc_id])
         frames = [kept(pl.DataFrame(pl.from_arrow(block)).filter(pl.col("doc_id") == doc_id)).select(columns) for block in blocks]
-        return pl.concat(frames) if frames else pl.DataFrame(schema=columns)
+        return pl.concat([nothing, *frames])

@@ -12,7 +12,7 @@ import polars as pl
 from data_contracts.candidates import CANDIDATES, LABELS
 from data_contracts.contract import Artifact, Contract, open_artifact, read_columns
 from data_contracts.documents import DOCUMENTS
-from data_contracts.evaluations import OWN
+from data_contracts.evaluations import BASELINE, OWN, WITHOUT
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from reports.browser.address import Missing, key_of
@@ -20,7 +20,7 @@ from reports.browser.kept import Kept
 from reports.browser.shelf import in_source
 from reports.explorer.address import Look
 from reports.explorer.document import Document
-from reports.explorer.run import BASELINE, WITHOUT, Reading, Run, open_runs
+from reports.explorer.run import Reading, Run, open_runs
 from reports.label_index import Progress
 
 KEPT_CHUNKS = 32

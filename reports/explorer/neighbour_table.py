@@ -1,4 +1,4 @@
-"""The neighbours of a chunk as a table: who takes each, its score and gate, what BM25 and the reference LM say, and what it was worth."""
+"""The neighbours of a chunk as a table: who takes each, its score and gate, what BM25 and the reference LM say, and losses compared."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ HEADS = (
     ("rank", "place from 0 in the ranking of the run that is shown", "n"),
     ("score", "what its retriever gives it", "n"),
     ("gate", "how much it counted, 0.1 to 1", "n"),
-    ("alone", "nats gained over no neighbours when it is read alone", "n"),
-    ("left out", "nats lost when it is left out", "n"),
+    ("alone", "loss in the setting without neighbours minus that in one that reads this one alone here, nats", "n"),
+    ("left out", "loss in a setting that reads the others here minus that with all, nats", "n"),
     ("s_t", "what the reference LM says, nats", "n"),
     ("BM25 rank", "place from 0 for the chunk alone", "n"),
     ("distance", "chunks back", "n wide"),

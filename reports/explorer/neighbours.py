@@ -1,4 +1,4 @@
-"""What could be retrieved for a chunk: what each system took, what BM25 and the oracle would have, and what each was worth."""
+"""What could be retrieved for a chunk: what systems, BM25 and the oracle took, and how settings with and without each neighbour differ."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from data_contracts.evaluations import OWN
+from data_contracts.evaluations import ORACLE, OWN, WITHOUT
 from reports.explorer.document import Document
-from reports.explorer.run import WITHOUT, Reading
+from reports.explorer.run import Reading
 
 BM25_SHOWN = 5
 USUAL = 2  # neighbours a chunk, where no system says how many it reads
@@ -25,7 +25,9 @@ class Neighbour:
         place: its place from 0 in the order the shown run read it; gate: how much it counted there.
         rank: its place from 0 in that run's ranking; score: what its retriever gave it.
         bm25_rank, bm25: what BM25 says of the chunk alone; s_t: what the reference LM says, nats.
-        alone: nats gained over no neighbours when it is read alone; left_out: nats lost when it is left out. All None where not known.
+        alone: loss in the setting without neighbours minus that in one that reads this one alone here, nats; left_out: loss in a setting
+            that reads the others here minus that in `own`. Earlier chunks read other neighbours in those settings too.
+            All None where not known.
     """
 
     chunk: int
@@ -53,8 +55,7 @@ def neighbours(document: Document, chunk: int, rows: Mapping[Reading, dict], run
     bm25 = _of_query(document.bm25, chunk).sort("rank")
     found = {j: (rank, score) for j, rank, score in bm25.select("candidate_chunk", "rank", "bm25").iter_rows()}
     scores = dict(_of_query(document.scores, chunk).select("candidate_chunk", "target_score").iter_rows())
-    oracle = sorted((j for j, score in scores.items() if score > 0), key=lambda j: -scores[j])[:count]
-    takers = {**readers, "BM25": list(found)[:count], "oracle": oracle}
+    takers = {**readers, "BM25": list(found)[:count], ORACLE: _oracle(rows, run) if scores else []}
     worth = {setting.setting: row for setting, row in rows.items() if setting.run == run}
     shown = {*own["ranking"], *list(found)[:BM25_SHOWN], *(j for taken in takers.values() for j in taken)}
     made = [
@@ -91,21 +92,27 @@ def _of_query(frame: pl.DataFrame, chunk: int) -> pl.DataFrame:
     return frame.filter(pl.col("query_chunk") == chunk)
 
 
+def _oracle(rows: Mapping[Reading, dict], run: str) -> list[int]:
+    """What an oracle read, that of the shown run if it has one; of a chunk without labels that is what the run itself reads."""
+    read = {reading.run: row["retrieved"] for reading, row in rows.items() if reading.setting == ORACLE}
+    return read[run] if run in read else next(iter(read.values()), [])
+
+
 def _place(chunks: list[int], j: int) -> int | None:
     return chunks.index(j) if j in chunks else None
 
 
 def _alone(worth: Mapping[str, dict], j: int) -> float | None:
-    """Loss without neighbours minus that with this one alone."""
-    with_it = [row["loss"] for row in worth.values() if row["retrieved"] == [j]]
+    """Loss in the setting without neighbours minus that in one that reads this one alone here; the oracle's is none of them."""
+    with_it = [row["loss"] for setting, row in worth.items() if setting != ORACLE and row["retrieved"] == [j]]
     return worth[WITHOUT]["loss"] - with_it[0] if with_it and WITHOUT in worth else None
 
 
 def _left_out(worth: Mapping[str, dict], j: int) -> float | None:
-    """Loss with the others of those read minus the loss with all of them."""
+    """Loss in a setting that reads the others of those read here minus the loss with all of them; the oracle's is none of them."""
     read = worth.get(OWN, {"retrieved": []})["retrieved"]
     others = [one for one in read if one != j]
     if j not in read:
         return None
-    without_it = [row["loss"] for row in worth.values() if row["retrieved"] == others]
+    without_it = [row["loss"] for setting, row in worth.items() if setting != ORACLE and row["retrieved"] == others]
     return without_it[0] - worth[OWN]["loss"] if without_it else None

@@ -13,12 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_contracts.contract import open_artifact, read_rows
-from data_contracts.evaluations import EVALUATIONS, OWN, SETTINGS
+from data_contracts.evaluations import EVALUATIONS, ORACLE, OWN, SETTINGS
 from reports.explorer.run_index import run_index
 from reports.label_index import Progress
 
-BASELINE = "transformer_xl"
-WITHOUT = "none"
 HIGHEST = 700.0  # nats a token; what diverged further has no float to say so
 
 
@@ -38,14 +36,12 @@ class Run:
 
     Attributes:
         system: the name of its system.
-        index: what `run_index` gives, of its evaluation and of its oracle if there is one.
-        stride_chunks: w.
+        index: what `run_index` gives, of its evaluation and of its oracle if that has rows: a system without a retriever has none there.
     """
 
     name: str
     system: str
     index: pl.DataFrame
-    stride_chunks: int
 
     @property
     def readings(self) -> list[Reading]:
@@ -103,7 +99,7 @@ def _opened(directory: Path, cache: Path, progress: Progress) -> Run:
     parts = [run_index(artifact, cache, progress)]
     if OWN not in parts[0]["setting"]:
         raise EVALUATIONS.violated(str(directory), f"it has no row of setting {OWN!r}")
-    oracle = directory.parent.with_name("oracle") / directory.name
-    if (oracle / "manifest.json").exists():
-        parts.append(run_index(open_artifact(EVALUATIONS, oracle), cache, progress))
-    return Run(directory.name, parts[0]["system"][0], pl.concat(parts), artifact.fact("stride_chunks"))
+    oracle = directory.parent.with_name(ORACLE) / directory.name
+    if (oracle / "manifest.json").exists() and (chosen := open_artifact(EVALUATIONS, oracle)).rows:
+        parts.append(run_index(chosen, cache, progress))
+    return Run(directory.name, parts[0]["system"][0], pl.concat(parts))

@@ -27,17 +27,20 @@ KEYS = (
     ("/", "filter documents"),
     ("?", "this list"),
 )
+BETWEEN_SETTINGS = (
+    "A difference between settings, in which earlier chunks read other neighbours too, so it is not the effect of this neighbour alone."
+)
 TERMS = (
     (
         "chunk, target",
         "A chunk of a document asks for neighbours, and its target is the chunk that follows it: the loss beside a chunk is its target's.",
     ),
     ("neighbour", "An earlier chunk that the model reads, with its continuation, the chunk that follows it."),
-    ("reading", "A run in a setting, which says how its neighbours were chosen. All of them are compared on the same tokens."),
+    ("reading", "A run in a setting, which says how its neighbours were chosen. Gains are over the same tokens; perplexities not always."),
     ("loss", "Nats summed over the counted tokens of the target; lower is better."),
     ("gain", "Loss of what is compared with, minus loss of what is shown: blue where what is shown is better, orange where it is worse."),
-    ("alone", "Nats gained over no neighbours when this neighbour is read alone."),
-    ("left out", "Nats lost when this neighbour is left out and the others are read."),
+    ("alone", f"Loss in the setting without neighbours minus that in one that reads this neighbour alone here. {BETWEEN_SETTINGS}"),
+    ("left out", f"Loss in a setting that reads the others here minus that in the system's own. {BETWEEN_SETTINGS}"),
     ("gate", "How much a neighbour counted, from 0.1 to 1."),
     (
         "s_t",

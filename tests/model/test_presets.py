@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from data_contracts.evaluations import BASELINE, BM25_READERS
 from model.parameters import Architecture
 from model.presets import PAPER_SHAPE, SYSTEMS
 
@@ -14,3 +15,8 @@ from model.presets import PAPER_SHAPE, SYSTEMS
 def test_parameters_of_the_paper(name: str, layers: int, millions: float) -> None:
     sizes = Architecture.of(SYSTEMS[name].build, replace(PAPER_SHAPE, layers=layers)).parameter_sizes()
     assert round(sum(map(math.prod, sizes.values())) / 1e6, 1) == millions
+
+
+def test_the_names_that_reports_know_systems_by_are_those_of_presets() -> None:
+    assert SYSTEMS[BASELINE].retriever == "none"
+    assert {name for name, system in SYSTEMS.items() if system.retriever == "bm25"} == {*BM25_READERS}

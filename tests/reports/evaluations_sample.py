@@ -7,9 +7,9 @@ import polars as pl
 import pyarrow as pa
 
 from data_contracts.eligibility import last_eligible
-from data_contracts.evaluations import EVALUATIONS
+from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL
 from reports.evaluation_rows import Evaluations, Key, aligned, frames_of, with_own
-from reports.neighbours_at_test import ORACLE, ORACLE_ALL, OTHERS
+from reports.neighbours_at_test import OTHERS
 from reports.run_figures import Evidence
 
 CHUNK_TOKENS, STRIDE_CHUNKS = 8, 2

@@ -67,9 +67,9 @@ def test_every_figure_has_a_chart_of_each_width_words_and_numbers(sample, parse)
 
 
 def test_small_scale_is_said_only_where_it_holds(sample):
-    assert "say nothing about which system is better" in render(sample)
+    assert "says nothing about which system is better" in render(sample)
     sample["small_scale"] = False
-    assert "say nothing about which system is better" not in render(sample)
+    assert "says nothing about which system is better" not in render(sample)
 
 
 def test_gates_show_figures_limits_and_verdicts(shared_sample, parse):
@@ -103,6 +103,18 @@ def test_published_numbers_are_set_apart(sample, parse):
     assert next(row for row in rows if row.startswith("RPT-Sem, oracle")).startswith("RPT-Sem, oracle20.10[18.80, 21.70]1.42 M2.69")
 
 
+def test_the_evaluated_split_and_where_documents_were_cut_are_named(sample, parse):
+    page = parse(render(sample))
+    assert "this run, test split" in page.all_text("th")
+    assert "counted up to token 16,384, where 3 of them were cut, the same ones for all" in render(sample)
+    sample["evaluation"] = {"split": "validation", "max_tokens_per_document": 65_536, "documents_cut": 0}
+    html = render(sample)
+    assert "this run, validation split" in parse(html).all_text("th")
+    assert "Every token after the first of a document is counted, the same ones for all" in html
+    for words in ("test perplexity", "test tokens", "test split"):
+        assert words not in html.lower()
+
+
 def test_settings_of_few_documents_say_so(sample):
     words = "With fewer than 8 documents the intervals are not meaningful"
     assert words in render(sample)
@@ -124,6 +136,41 @@ def test_a_system_that_the_paper_lacks_and_a_second_seed_have_rows_of_their_own(
     rows = parse(render(sample)).all_text("tr")
     assert any(row.startswith("Random retrieval22.34") for row in rows)
     assert [row.split("21.93")[0] for row in rows if row.startswith("RPT-Sem (")] == ["RPT-Sem (demo-rpt_sem)", "RPT-Sem (second-seed)"]
+
+
+def test_two_seeds_are_told_apart_wherever_they_stand(sample, parse):
+    again = {"run": "again", "retriever": "again", "precision_at_2": 0.5}
+    for name in ("systems", "subgroups"):
+        sample[name] += [{**row, "run": "again"} for row in sample[name] if row["system"] == "rpt_sem"]
+    first = {**sample["retrieval"].pop(), "retriever": "demo-rpt_sem"}
+    sample["retrieval"] += [first, {**first, **again}]
+    page = parse(render(sample))
+    rows = page.all_text("tr")
+    dash = "\N{EN DASH}"
+    assert f"again{dash * 2}50.0{dash * 2}18.2{dash * 2}12.1" in rows
+    assert f"demo-rpt_sem{dash * 2}7.1{dash * 2}18.2{dash * 2}12.1" in rows
+    names = page.all_text("text", "name")
+    assert {"gold: demo-rpt_sem", "gold: again", "gold: RETRO"} <= {*names}
+    assert "gold: RPT-Sem" not in names
+
+
+def test_what_is_compared_with_one_of_two_runs_names_that(sample):
+    sample["systems"].append({**sample["systems"][0], "run": "other-seed"})
+    assert "Gain over demo-transformer_xl" in render(sample)
+
+
+def test_one_number_of_neighbours_is_a_table_and_no_chart(sample, parse):
+    charts = render(sample).count("Perplexity by neighbours read")
+    assert charts
+    sample["settings"] = [row for row in sample["settings"] if row["setting"] in ("own", "first_1")]
+    html = render(sample)
+    assert "Perplexity by neighbours read" not in html
+    assert any(row.startswith("demo-rpt_semfirst22.02") for row in parse(html).all_text("tr"))
+
+
+def test_the_share_of_resamples_that_were_left_out_is_said(sample):
+    assert "0.22 [0.13, 0.31]; 1.2 % left out" in render(sample)
+    assert "0.31 [0.23, 0.39]<" in render(sample)
 
 
 def test_systems_are_drawn_best_first_and_keep_their_colour(sample, parse):
@@ -148,10 +195,10 @@ def test_splits_are_in_their_usual_order(sample, parse):
 def test_retrieval_is_shown_beside_chance(sample, parse):
     page = parse(render(sample))
     row = next(text for text in page.all_text("tr") if text.startswith("RPT-Sem0.071"))
-    assert row.split("\N{MULTIPLICATION SIGN}") == ["RPT-Sem0.0712.09", "0.1822.25", "0.1212.05", "300251"]
+    assert row.split("\N{MULTIPLICATION SIGN}") == ["RPT-Sem0.0712.09", "3000.1822.25", "2510.1212.05", "251"]
     sample["retrieval"] = sample["retrieval"][1:]
     row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("RPT-Sem0.071"))
-    assert row == "RPT-Sem0.071n/a0.182n/a0.121n/a300251"
+    assert row == "RPT-Sem0.071n/a3000.182n/a2510.121n/a251"
 
 
 def test_inputs_are_accounted_for(sample):

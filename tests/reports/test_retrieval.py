@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reports.retrieval import PLACES, bm25_ranking, gold_of, measure, recency_ranking
+from data_contracts.evaluations import RANKING_LENGTH
+from reports.retrieval import bm25_ranking, gold_of, measure, recency_ranking
 
 TOKENS = 64
 SCHEMA = {"doc_id": pl.String, "query_chunk": pl.Int32, "candidate_chunk": pl.Int32, "target_score": pl.Float32}
@@ -56,7 +57,7 @@ def test_agreement_with_rax():
             continue
         scores = generator.random(chunks)
         labelled = {chunk: score(gain) if gain else -1.0 for chunk, gain in enumerate(gains)}
-        result = measure(gold({48: labelled}), ranked({48: np.argsort(-scores)[:PLACES].tolist()}))
+        result = measure(gold({48: labelled}), ranked({48: np.argsort(-scores)[:RANKING_LENGTH].tolist()}))
         relevant = (gains > 0).astype(float)
         assert result["precision_at_2"] == pytest.approx(float(rax.precision_metric(scores, relevant, topn=2)), abs=1e-6)
         assert result["recall_at_10"] == pytest.approx(float(rax.recall_metric(scores, relevant, topn=10)), abs=1e-6)

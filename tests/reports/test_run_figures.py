@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from reports.csv_tables import csv_tables
+from reports.headline import headline, metrics
 from reports.retrieval import gold_of, measure
 from reports.run_figures import run_figures
 
@@ -38,6 +39,7 @@ def test_gains_are_over_transformer_xl_and_over_random_retrieval(figures):
     assert systems["random"]["difference"]["nats"] == 0.0
     eligible = 64 * 8 + 4  # tokens of a document of 70 chunks, the last one of half length, that have a neighbour
     share = eligible / (70 * 8 - 4 - 1)
+    assert systems["rpt_sem"]["difference"]["against"] == "demo-transformer_xl"
     for against in ("difference", "over_random"):
         assert systems["rpt_sem"][against]["nats"] == pytest.approx(0.3 * share, abs=1e-4)
         assert systems["retro"][against]["nats"] == pytest.approx(0.1 * share, abs=1e-4)
@@ -67,6 +69,7 @@ def test_the_oracle_is_apart_and_its_gap_is_in_nats(figures):
         "value": pytest.approx(0.6, abs=1e-4),
         "low": pytest.approx(0.6, abs=1e-4),
         "high": pytest.approx(0.6, abs=1e-4),
+        "left_out": 0.0,
     }
     assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
     assert "oracle" not in {setting["setting"] for setting in figures["settings"]}
@@ -118,7 +121,43 @@ def test_an_oracle_worse_than_transformer_xl_closes_no_gap(evaluations_sample):
     worse = pc.multiply(table.column("loss"), pa.scalar(2.0, pa.float32()))
     made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), worse)
     (row,) = run_figures(made_up.evidence(), 20)["oracles"]
-    assert row["gap_closed"] == row["gap_closed_scored"] == {"value": None, "low": None, "high": None}
+    assert row["gap_closed"] == row["gap_closed_scored"] == {"value": None, "low": None, "high": None, "left_out": 1.0}
+
+
+def test_a_gap_that_some_resamples_do_not_have_has_no_interval(evaluations_sample):
+    """This oracle is better than Transformer-XL by what it gains in one document, and worse in the other two."""
+    made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
+    table, own = made_up.oracles["demo-rpt_sem"], made_up.evaluations["demo-transformer_xl"]
+    change = pc.if_else(pc.equal(table["doc_id"], "0" * 16), pa.scalar(0.5, pa.float32()), pa.scalar(1.1, pa.float32()))
+    loss = pc.multiply(own["loss"], change)
+    made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), loss)
+    (row,) = run_figures(made_up.evidence(), 200)["oracles"]
+    assert row["gap_closed"]["value"] > 0
+    assert row["gap_closed"]["left_out"] == pytest.approx((2 / 3) ** 3, abs=0.1)
+    assert (row["gap_closed"]["low"], row["gap_closed"]["high"]) == (None, None)
+
+
+def test_a_diverged_model_has_no_perplexity_and_the_others_have_theirs(evaluations_sample):
+    made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
+    table = made_up.evaluations["demo-rpt_sem"]
+    made_up.evaluations["again"] = table
+    for name in ("loss", "token_losses"):
+        values = table.column(name).combine_chunks()
+        if name == "loss":
+            values = pc.multiply(values, pa.scalar(1000.0, pa.float32()))
+        else:
+            values = pa.ListArray.from_arrays(values.offsets, pc.multiply(values.values, pa.scalar(1000.0, pa.float32())))
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
+    made_up.evaluations["demo-rpt_sem"] = table
+    evidence = made_up.evidence()
+    evidence.evaluations.systems["again"] = "rpt_sem"
+    found = run_figures(evidence, 20)
+    diverged = by(found["systems"], "run")["demo-rpt_sem"]
+    assert diverged["perplexity"] is diverged["macro_perplexity"] is None
+    assert found["seeds"] == []
+    labels = {"positive_rate": {}, "pairs": 1, "queries": 1, "best": {}}
+    assert set(metrics({**found, "labels": labels})["perplexity"]) == {"demo-transformer_xl", "again"}
+    assert "demo-rpt_sem n/a" in headline(found["systems"], labels, [], True, "test")[0]
 
 
 def test_a_query_that_was_not_evaluated_is_not_measured(made_up, figures):
@@ -143,7 +182,7 @@ def test_a_second_seed_of_a_system_is_named_by_its_run(evaluations_sample):
     evidence = made_up.evidence()
     evidence.evaluations.systems["again"] = "rpt_sem"
     found = run_figures(evidence, 20)
-    assert [row["retriever"] for row in found["retrieval"]][3:] == ["RPT-Sem", "again"]
+    assert [row["retriever"] for row in found["retrieval"]][3:] == ["demo-rpt_sem", "again"]
     perplexity = next(row["perplexity"] for row in found["systems"] if row["run"] == "again")
     assert found["seeds"] == [{"system": "rpt_sem", "runs": 2, "mean": perplexity, "deviation": 0.0}]
 

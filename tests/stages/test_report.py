@@ -98,6 +98,7 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert {row["parameters"] for row in report["systems"]} == {12}
     assert report["systems"][0]["curve"] == [[1, 3.0], [2, 2.0]]
     assert report["data"]["inputs"] == 3
+    assert report["evaluation"] == {"split": "test", "max_tokens_per_document": 10_000, "documents_cut": 0}
     assert report["data"]["quarantined"] == {"empty": 2}
     assert report["data"]["splits"]["test"] == {"documents": 4, "chunks": 120, "tokens": 4 * (29 * 8 + 4), "median_tokens": 236.0}
     assert [row["run"] for row in report["oracles"]] == ["demo-rpt_sem"]

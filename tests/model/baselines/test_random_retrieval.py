@@ -4,9 +4,10 @@ import jax
 import numpy as np
 
 from data_contracts.eligibility import last_eligible
+from data_contracts.evaluations import RANKING_LENGTH
 from model.parameters import Architecture
 from model.presets import PAPER_SHAPE, SYSTEMS
-from stages.rankings import RANKING_LENGTH, random_rankings
+from stages.rankings import random_rankings
 
 
 def test_it_has_the_parameters_of_retro():

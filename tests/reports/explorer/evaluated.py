@@ -77,7 +77,8 @@ def _labels(candidates: pa.Table) -> pa.Table:
 
 
 def evaluate(home: Path, run: str, system: str, settings: Sequence[str] = ("own",), skill: float = 0.0) -> Path:
-    """An evaluation of every document of `home`, whose losses fall with `skill`, and an oracle beside it if that is among `settings`."""
+    """An evaluation of every document of `home`, whose losses fall with `skill`, and an oracle beside it; unless that is among `settings`
+    it is empty, as the stage writes it for a system without a retriever."""
     chunks, labels = open_artifact(CHUNKS, home / "chunks"), open_artifact(LABELS, home / "labels").read_all()
     tables, gold = [chunks.read(shard) for shard in chunks.shards], dict[tuple[str, int], list[int]]()
     columns = (labels.column(name).to_pylist() for name in ("doc_id", "query_chunk", "target_score", "candidate_chunk"))
@@ -88,8 +89,8 @@ def evaluate(home: Path, run: str, system: str, settings: Sequence[str] = ("own"
         ("evaluations", [one for one in settings if one != "oracle"]),
         ("oracle", [one for one in settings if one == "oracle"]),
     ):
-        if wanted:
-            write(EVALUATIONS, home / name / run, *(_evaluation(table, run, system, sorted(wanted), skill, gold) for table in tables))
+        made = [_evaluation(table, run, system, sorted(wanted), skill, gold) for table in tables]
+        write(EVALUATIONS, home / name / run, *made)
     return home / "evaluations" / run
 
 

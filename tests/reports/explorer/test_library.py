@@ -5,11 +5,15 @@ import shutil
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from data_contracts.candidates import LABELS
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
+from data_contracts.tokens import CHUNKS
 from reports.explorer.address import Look
 from reports.explorer.library import Library
 from reports.explorer.run import Reading
@@ -146,6 +150,34 @@ def test_evaluations_of_other_chunks_are_refused(corpus, tmp_path):
     library = Library(tmp_path / "x", tmp_path, None)
     with pytest.raises(Failure, match="was cut into other chunks since"):
         library.document(library.documents["key"][0])
+
+
+def test_a_document_that_chunks_no_longer_hold_is_refused(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "x")
+    chunks = open_artifact(CHUNKS, tmp_path / "x" / "chunks")
+    table = chunks.read("part-00000.parquet")
+    write_shard(CHUNKS, table.filter(pc.not_equal(table["doc_id"], table["doc_id"][0])), chunks.directory / "part-00000.parquet")
+    commit(CHUNKS, chunks.directory)
+    library = Library(tmp_path / "x", tmp_path, None)
+    gone = library.documents.filter(pl.col("doc_id") == table["doc_id"][0].as_py())["key"][0]
+    with pytest.raises(Failure, match="was cut into other chunks since"):
+        library.document(gone)
+
+
+def test_candidates_behind_the_last_chunk_are_left_out(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "x")
+    labels = open_artifact(LABELS, tmp_path / "x" / "labels")
+    for shard in labels.shards:
+        table = labels.read(shard)
+        for name in ("query_chunk", "candidate_chunk"):
+            moved = pc.add(table[name], pa.scalar(1024, pa.int32()))
+            table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), moved)
+        write_shard(LABELS, table, labels.directory / shard)
+    commit(LABELS, labels.directory)
+    library = Library(tmp_path / "x", tmp_path, None)
+    document = library.document(library.documents["key"][0])
+    assert document.scores.is_empty()
+    assert not document.bm25.is_empty()
 
 
 def test_an_evaluation_without_its_headline_is_refused(corpus, tmp_path):

@@ -31,6 +31,7 @@ ROWS = {
     Reading(RUN, "none"): row(16.0, []),
     Reading(RUN, "first_1"): row(12.0, [4]),
     Reading(RUN, "second"): row(13.0, [2]),
+    Reading(RUN, "oracle"): row(9.0, [2, 5]),
     Reading("retro"): row(15.0, [5, 3], [5, 3], [1.0, 1.0]),
 }
 
@@ -52,6 +53,17 @@ def test_who_takes_what():
 def test_what_each_is_worth():
     worth = {chunk: (one.alone, one.left_out) for chunk, one in found().items()}
     assert worth == {4: (4.0, 3.0), 2: (3.0, 2.0), 7: (None, None), 5: (None, None), 3: (None, None)}
+
+
+def test_an_oracle_is_no_setting_that_others_are_compared_with():
+    rows = {reading: row for reading, row in ROWS.items() if reading.setting in ("own", "none")} | {Reading(RUN, "oracle"): row(9.0, [4])}
+    assert {(one.alone, one.left_out) for one in neighbours(Document(), CHUNK, rows, RUN, "")} == {(None, None)}
+
+
+def test_of_a_chunk_without_labels_no_oracle_takes_anything():
+    unlabelled = Document()
+    unlabelled.scores = Document.scores.clear()
+    assert not any("oracle" in one.taken for one in neighbours(unlabelled, CHUNK, ROWS, RUN, ""))
 
 
 def test_the_figures_are_those_of_the_shown_run():

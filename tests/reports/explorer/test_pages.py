@@ -1,6 +1,7 @@
 """Pages hold what the tables say, every colour what its figure says, and every way leads where its key does."""
 
 import re
+import shutil
 
 import numpy as np
 import polars as pl
@@ -192,6 +193,18 @@ def test_chunks_at_the_ends_of_a_document(client, parse, document, path):
     last = parse(client.get(f"{path}/{len(document.texts) - 1}").text)
     assert keyed(last, "j") is None
     assert any("nothing follows it" in text for text in last.all_text("p", "note"))
+
+
+def test_a_chunk_for_which_nothing_was_retrieved_does_not_say_that_nothing_could_be(corpus, tmp_path, parse):
+    from reports.explorer.library import Library
+    from tests.reports.explorer.conftest import client_of
+
+    for name in ("documents", "chunks", "evaluations/a-transformer_xl"):
+        shutil.copytree(corpus / name, tmp_path / "x" / name)
+    library = Library(tmp_path / "x", tmp_path, None)
+    client, path = client_of(library), f"/d/{library.documents['key'][0]}"
+    assert "Nothing was retrieved for this chunk." in parse(client.get(f"{path}/{CHUNK}").text).all_text("p", "note")
+    assert any("too little lies before it" in text for text in parse(client.get(f"{path}/0").text).all_text("p", "note"))
 
 
 def test_a_corpus_without_a_tokenizer_has_the_table_of_tokens(corpus, tmp_path, parse):
