@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -16,6 +17,8 @@ from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Mining
 
 ROOT = Path(__file__).resolve().parents[1]
+settings.register_profile("rpt", deadline=None)  # a busy machine is no failure
+settings.load_profile("rpt")
 CODE = ("flows", "infra", "stages", "reports", "model", "data_contracts", "benchmarks")
 FILES = ("rpt", "dvc.yaml", "params.yaml", "prefect.yaml", "requirements.txt", "requirements-dev.txt", ".dvcignore", ".gitignore")
 
