@@ -22,7 +22,7 @@ from model.initialisation import initial_parameters
 from model.memory import Memory
 from model.parameters import Architecture
 from model.presets import SYSTEMS
-from stages.document_evaluation import DocumentReader
+from stages.document_evaluation import DocumentReader, Request
 
 TOKENS = int(os.environ.get("TOKENS", 1_600_000))
 LENGTHS = {"100k": TOKENS // 16, "400k": TOKENS // 4, "1600k": TOKENS}
@@ -40,7 +40,7 @@ def make_reader(scratch: Path) -> DocumentReader:
     architecture = Architecture.of(SYSTEMS["rpt_sem"].build, SHAPE)
     model = architecture.model(initial_parameters(architecture, SHAPE, 0))
     reader = DocumentReader(model, ("own",), SHAPE.neighbours, TRAINING_CHUNKS, "exact", scratch)
-    reader.read(document(4 * SHAPE.stride_tokens))
+    list(reader.read([Request("warm-up", document(4 * SHAPE.stride_tokens))]))
     return reader
 
 
@@ -85,7 +85,7 @@ def main() -> None:
         reader = make_reader(scratch)
         for name, tokens in LENGTHS.items():
             began = time.perf_counter()
-            reader.read(document(tokens))
+            list(reader.read([Request(name, document(tokens))]))
             figures[f"tokens_per_s_{name}"] = tokens / (time.perf_counter() - began)
         figures["linearity"] = figures["tokens_per_s_1600k"] / figures["tokens_per_s_100k"]
         figures["peak_rss_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

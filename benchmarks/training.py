@@ -33,6 +33,7 @@ from model.presets import PAPER_SHAPE, SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, init_train_state, train_step
 from model.training_cost import step_flops
+from stages.data_order import independent
 from stages.devices import training_peak
 from stages.parameters import Geometry
 from stages.training_data import TrainingData
@@ -92,7 +93,7 @@ def _write(contract: Contract, directory: Path, columns: dict, **facts: int) -> 
 def step(run: Run, data: TrainingData, number: int) -> None:
     """One update, waited for."""
     began = time.monotonic()
-    batch = data.batch(data.rows(number, 1, seed=0))
+    batch = data.batch(independent(data.keys, number, 1, 0))
     ready = time.monotonic()
     schedule = TrainingSchedule(2.0, 1e-2, 0.1, 0.6).at(number, 100)
     run.state, metrics = train_step(run.state, batch, schedule, jax.random.key(number))
@@ -128,7 +129,7 @@ def traced_flops(shape: Shape, chunks: int, name: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(Path(folder), shape, chunks)
     state = jax.eval_shape(lambda: init_train_state(SYSTEMS[name], shape, 0, make_optimizer(1e-3)))
-    arguments = state, data.batch(np.array([0])), TrainingSchedule(2.0, 1e-2, 0.1, 0.6).at(0, 100), jax.random.key(0)
+    arguments = state, data.batch(independent(data.keys, 0, 1, 0)), TrainingSchedule(2.0, 1e-2, 0.1, 0.6).at(0, 100), jax.random.key(0)
     return matrix_flops(jax.make_jaxpr(train_step)(*arguments).jaxpr)
 
 

@@ -12,6 +12,7 @@ from data_contracts.failure import Exit, Failure
 from flows.workspace import ROOT
 from model.language_model import Batch
 from model.presets import RELEVANCE
+from stages.data_order import ORDERS, Segments
 from stages.parameters import Configuration
 from stages.systems import system_of
 from stages.token_texts import CUT
@@ -39,13 +40,14 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
     supervision = None if system.supervision == "none" else home / run.input
     data = TrainingData(home / "sequences", supervision, configuration.geometry, training.shortest_sequence)
     _check("sequence", sequence, len(data.keys), "the train split has so many")
-    rows = np.array([sequence]) if step is None else data.rows(step, training.batch, run.seed)
-    batch = data.batch(rows)
+    alone = Segments(np.array([sequence]), np.ones(1, bool))
+    segments = alone if step is None else ORDERS[system.carry](data.keys, step, training.batch, run.seed)
+    batch = data.batch(segments)
     relevance = np.asarray(RELEVANCE[run.system](batch, configuration.geometry.chunk_tokens)) if run.system in RELEVANCE else None
     tokenizer, size = load_tokenizer(home / "tokenizer"), configuration.geometry.chunk_tokens
     neighbours = configuration.recipes[run.system].neighbours
     sequences = []
-    for place, row in enumerate(rows.tolist()):
+    for place, row in enumerate(segments.rows_B.tolist()):
         doc_id, first = data.keys[row]
         texts = _texts(tokenizer, batch, place, size)
         learned = [_supervision(batch, relevance, place, chunk, neighbours) if supervision else {} for chunk in range(len(texts) - 1)]

@@ -1,30 +1,19 @@
-"""Multi-head attention with an optional learned null key and value, and its sliding-window form, linear in the sequence."""
+"""Multi-head attention with an optional learned null key and value."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from model.layers import Linear, dropout
-from model.masks import two_stride_mask
 from model.rotary import rotate
 
 HeadQueries = Float[Array, "X Q H K"]
 HeadKeys = Float[Array, "X T H K"]
 NullPair = tuple[Float[Array, "H K"], Float[Array, "H K"]]
-
-
-class Window(NamedTuple):
-    """Keys and values of the stride before a segment, not turned yet, and whether there is one: at the start of a document there is not."""
-
-    keys_BWHK: HeadKeys
-    values_BWHK: HeadKeys
-    exists: Bool[Array, ""]
 
 
 class Attention(nnx.Module):
@@ -100,30 +89,6 @@ def with_previous_block(
     if before is not None:
         previous = previous.at[:, 0].set(before)
     return jnp.concatenate((previous, blocks), axis=2)
-
-
-def sliding_window_attention(
-    queries: Float[Array, "B L H K"],
-    keys: Float[Array, "B L H K"],
-    values: Float[Array, "B L H K"],
-    stride: int,
-    rate: float = 0.0,
-    key: Array | None = None,
-    past: Window | None = None,
-) -> Float[Array, "B L H K"]:
-    """Causal attention over the own stride and the whole one before it (paper section 3.4); `past` is the one before the first.
-
-    Positions are counted inside the two strides, which leaves every difference as it is and keeps the angles small in documents of
-    any length.
-    """
-    batch, length, heads, size = queries.shape
-    strides = length // stride
-    q = rotate(queries.reshape(batch * strides, stride, heads, size), jnp.arange(stride, 2 * stride))
-    two_strides = (batch * strides, 2 * stride, heads, size)
-    k = rotate(with_previous_block(keys, stride, past and past.keys_BWHK).reshape(two_strides), jnp.arange(2 * stride))
-    v = with_previous_block(values, stride, past and past.values_BWHK).reshape(two_strides)
-    visible = jnp.tile(two_stride_mask(strides, stride, past.exists if past else False)[:, None], (batch, 1, 1, 1))
-    return attend(q, k, v, visible, rate=rate, key=key).reshape(queries.shape)
 
 
 def bidirectional_attention(attention: Attention, x: Array, rate: float = 0.0, key: Array | None = None) -> Array:

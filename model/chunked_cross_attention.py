@@ -11,7 +11,7 @@ from model.attention import Attention, attend
 from model.config import Shape
 from model.neighbour_fusion import FusedNeighbours
 from model.rotary import rotate
-from model.shapes import HiddenStates
+from model.shapes import HiddenStates, RowMask
 
 
 class ChunkedCrossAttention(nnx.Module):
@@ -27,10 +27,10 @@ class ChunkedCrossAttention(nnx.Module):
         self.chunk_tokens, self.rate = shape.chunk_tokens, shape.dropout
         self.attention = Attention(shape.width, shape.heads, null_key=True)
 
-    def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None, begun: Array | None = None) -> HiddenStates:
+    def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None, begun: RowMask | None = None) -> HiddenStates:
         """The update of the residual stream; exactly 0 for the first M - 1 positions of a document, which no neighbour may serve.
 
-        With `begun`, x is a segment and `fused` begins with the chunk before it, which exists if the document has begun.
+        With `begun`, x is a segment and `fused` begins with the chunk before it, which exists if the row's document has begun.
         """
         batch, length, width = x_BLD.shape
         size, shift = self.chunk_tokens, self.chunk_tokens - 1
@@ -51,7 +51,7 @@ class ChunkedCrossAttention(nnx.Module):
         )
         served = self.attention.merge(out).reshape(batch, chunks * size, width)[:, lead : lead + length - start]
         if begun is not None:
-            return jnp.where(begun | (jnp.arange(length) >= shift)[:, None], served, 0)
+            return jnp.where(begun[:, None, None] | (jnp.arange(length) >= shift)[:, None], served, 0)
         unserved = self._without_neighbours(batch, start - shift, x_BLD.dtype)
         return jnp.concatenate((jnp.zeros_like(x_BLD[:, :shift]), unserved, served), axis=1)
 

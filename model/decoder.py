@@ -2,73 +2,96 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from model.attention import Attention, Window, sliding_window_attention
 from model.chunked_cross_attention import ChunkedCrossAttention
 from model.config import Shape
 from model.layers import FeedForward, RMSNorm, subkeys
 from model.neighbour_fusion import FusedNeighbours
-from model.shapes import HiddenStates
+from model.shapes import HiddenStates, RowMask
+from model.sliding_window import SlidingWindowAttention
+
+State = Any
+"""What a layer keeps of its documents from segment to segment: a tree of arrays [B, ...]."""
+
+
+class Mixer(Protocol):
+    """What moves information between the tokens of a layer."""
+
+    def start(self, rows: int) -> State:
+        """The state at the start of `rows` documents."""
+
+    def __call__(self, x: HiddenStates, past: State | None = None, key: Array | None = None) -> tuple[HiddenStates, State]:
+        """The update of the residual stream of a segment that goes on from `past`, and the state after it. Without one, it is the start."""
 
 
 class Block(nnx.Module):
     """x += attention(norm x); x += cross-attention(norm x, neighbours); x += feed-forward(norm x) (paper Figure 2)."""
 
-    def __init__(self, shape: Shape, cross_attention: bool) -> None:
-        self.stride, self.rate = shape.stride_tokens, shape.dropout
+    def __init__(self, shape: Shape, attention: Mixer | None = None, cross_attention: bool = False) -> None:
+        self.rate = shape.dropout
         self.attention_norm = RMSNorm(shape.width)
-        self.attention = Attention(shape.width, shape.heads)
+        self.attention = SlidingWindowAttention(shape) if attention is None else attention
         self.cross_attention_norm = RMSNorm(shape.width) if cross_attention else None
         self.cross_attention = ChunkedCrossAttention(shape) if cross_attention else None
         self.feed_forward_norm = RMSNorm(shape.width)
         self.feed_forward = FeedForward(shape.width)
 
-    def __call__(self, x: HiddenStates, fused: FusedNeighbours | None = None, key: Array | None = None) -> HiddenStates:
-        return self.roll(x, None, fused, key)[0]
+    def start(self, rows: int) -> State:
+        """The state at the start of `rows` documents."""
+        return self.attention.start(rows)
 
-    def roll(
-        self, x: HiddenStates, past: Window | None, fused: FusedNeighbours | None = None, key: Array | None = None
-    ) -> tuple[HiddenStates, Window]:
-        """The same for a segment of a document that goes on from `past`; `fused` then holds one more chunk, that before the first.
+    def __call__(
+        self, x: HiddenStates, past: State | None = None, fused: FusedNeighbours | None = None, key: Array | None = None
+    ) -> tuple[HiddenStates, State]:
+        """The residual stream after the layer, and the state after the segment.
 
-        The window is what the next segment goes on from.
+        With a past, `fused` holds one more chunk, that before the segment.
         """
         attention_key, cross_key, feed_forward_key = subkeys(key, 3)
-        attended, window = self._self_attention(self.attention_norm(x), past, attention_key)
+        attended, following = self.attention(self.attention_norm(x), past, attention_key)
         x = x + attended
         if self.cross_attention is not None and self.cross_attention_norm is not None and fused is not None:
-            x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key, past and past.exists)
-        return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), window
+            x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key, past and past.exists_B)
+        return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), following
 
-    def _self_attention(self, x: HiddenStates, past: Window | None, key: Array | None) -> tuple[HiddenStates, Window]:
-        keys, values = self.attention.keys_and_values(x)
-        mixed = sliding_window_attention(self.attention.queries(x), keys, values, self.stride, self.rate, key, past)
-        window = Window(keys[:, -self.stride :], values[:, -self.stride :], jnp.ones((), bool))
-        return self.attention.merge(mixed), window
+
+BlockOf = Callable[[int], Block]
+"""Number of a layer, from 1 -> its block."""
 
 
 class Decoder(nnx.Module):
-    """A stack of blocks: layers `first` to `last` of the model, counted from 1, those in `cca_layers` with cross-attention."""
+    """A stack of blocks: layers `first` to `last` of the model."""
 
-    def __init__(self, shape: Shape, first: int, last: int, cca_layers: tuple[int, ...] = ()) -> None:
+    def __init__(self, shape: Shape, block: BlockOf, first: int, last: int) -> None:
         self.remat = shape.remat
-        self.layers = nnx.List([Block(shape, layer in cca_layers) for layer in range(first, last + 1)])
+        self.layers = nnx.List([block(layer) for layer in range(first, last + 1)])
 
-    def __call__(self, x: HiddenStates, fused: FusedNeighbours | None = None, key: Array | None = None) -> HiddenStates:
-        for block, block_key in zip(self.layers, subkeys(key, len(self.layers)), strict=True):
-            x = (jax.checkpoint(block) if self.remat else block)(x, fused, block_key)
-        return x
+    def start(self, rows: int) -> tuple[State, ...]:
+        """The states of all layers at the start of `rows` documents."""
+        return tuple(block.start(rows) for block in self.layers)
 
-    def roll(
-        self, x: HiddenStates, past: tuple[Window, ...], fused: FusedNeighbours | None = None
-    ) -> tuple[HiddenStates, tuple[Window, ...]]:
-        """The blocks over a segment that goes on from `past`, a window a layer; without dropout."""
-        windows = []
-        for block, window in zip(self.layers, past, strict=True):
-            x, following = block.roll(x, window, fused)
-            windows.append(following)
-        return x, tuple(windows)
+    def __call__(
+        self,
+        x: HiddenStates,
+        past: tuple[State, ...] | None = None,
+        fused: FusedNeighbours | None = None,
+        key: Array | None = None,
+    ) -> tuple[HiddenStates, tuple[State, ...]]:
+        """The blocks over a segment that goes on from `past`, a state a layer; without one, over the start of documents."""
+        states = []
+        for block, state, block_key in zip(self.layers, past or (None,) * len(self.layers), subkeys(key, len(self.layers)), strict=True):
+            x, following = (jax.checkpoint(block) if self.remat else block)(x, state, fused, block_key)
+            states.append(following)
+        return x, tuple(states)
+
+
+def restart(past: State, start: State, starts_B: RowMask) -> State:
+    """The states of a batch, those of the rows in which a document starts as at its start."""
+    return jax.tree.map(lambda old, new: jnp.where(starts_B.reshape(-1, *(1,) * (old.ndim - 1)), new, old), past, start)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array
 
 from data_contracts.eligibility import first_query
 from model.config import Shape
-from model.language_model import Encoded, Fetched, LanguageModel, UpperPast
+from model.decoder import Block, State
+from model.language_model import Decoded, Encoded, Fetched, LanguageModel
 from model.layers import subkeys
 from model.neighbour_fusion import FusedNeighbours, NeighbourFusion
-from model.neighbour_gating import Gates
+from model.neighbour_gating import EarlierNeighbours
 from model.shapes import HiddenStates, Neighbours
+
+
+class UpperPast(NamedTuple):
+    """What the upper decoder keeps of the segments before: the states of its layers, the gate's view of earlier neighbours, and the
+    neighbours of the last chunk, which serve the first tokens of the next segment."""
+
+    layers: tuple[State, ...]
+    earlier: EarlierNeighbours
+    last: FusedNeighbours
 
 
 class FusedDecoder(LanguageModel):
     """Lower decoder, fusion of the neighbours' states, upper decoder with chunked cross-attention."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__(shape, shape.cca_layers)
+        super().__init__(shape, lambda layer: Block(shape, cross_attention=layer in shape.cca_layers))
         self.fusion = NeighbourFusion(shape)
 
     def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
@@ -34,13 +46,19 @@ class FusedDecoder(LanguageModel):
         # The first two strides have nothing to retrieve, an eighth of the paper's sequences: nothing is computed for them.
         first = min(first_query(self.shape.stride_chunks), hidden_BCMD.shape[1] - 1)
         fused = self.fusion(encoded.chunks_BCMD, hidden_BCMD[:, first:], neighbours_BCN[:, first:], fusion_key)
-        return self.final_norm(self.upper(encoded.hidden_BLD, fused, upper_key))
+        return self.final_norm(self.upper(encoded.hidden_BLD, None, fused, upper_key)[0])
 
-    def decode_segment(self, encoded: Encoded, fetched: Fetched, past: UpperPast) -> tuple[HiddenStates, Gates, UpperPast]:
+    def start_decoding(self, rows: int, slots: int) -> UpperPast:
+        """Nothing was read, nothing retrieved."""
+        values = jnp.zeros((rows, 1, slots, 2 * self.shape.chunk_tokens, self.shape.width), self.shape.dtype)
+        last = FusedNeighbours(values, jnp.zeros((rows, 1, slots), bool))
+        return UpperPast(self.upper.start(rows), self.fusion.gate.start(rows, slots), last)
+
+    def decode_segment(self, encoded: Encoded, fetched: Fetched, past: UpperPast) -> Decoded:
         """Fusion, upper decoder and final norm over one stride; the neighbours of the chunk before it serve its first tokens."""
         hidden_BCMD = encoded.hidden_BLD.reshape(encoded.chunks_BCMD.shape)
-        own, gates, earlier = self.fusion.roll(fetched.pairs_CURD, hidden_BCMD, fetched.slots_SCN, past.earlier)
+        own, gates, earlier = self.fusion.roll(fetched.pairs_BCURD, hidden_BCMD, fetched.slots_BSCN, past.earlier)
         fused = FusedNeighbours(*(jnp.concatenate(parts, axis=1) for parts in zip(past.last, own, strict=True)))
-        hidden_SLD = jnp.broadcast_to(encoded.hidden_BLD, (len(fetched.slots_SCN), *encoded.hidden_BLD.shape[1:]))
-        final, windows = self.upper.roll(hidden_SLD, past.windows, fused)
-        return self.final_norm(final), gates, UpperPast(windows, earlier, FusedNeighbours(*(x[:, -1:] for x in own)))
+        hidden_XLD = jnp.repeat(encoded.hidden_BLD, fetched.slots_BSCN.shape[1], axis=0)
+        final, layers = self.upper(hidden_XLD, past.layers, fused)
+        return Decoded(self.final_norm(final), gates, UpperPast(layers, earlier, FusedNeighbours(*(x[:, -1:] for x in own))))

@@ -12,8 +12,9 @@ from model.config import Shape
 from model.parameters import Architecture, Parameters
 
 SCALE = 0.64
-RESIDUAL_OUTPUTS = ("attention.output.kernel", "feed_forward.contract.kernel")
-RANDOM = ("kernel", "table", "null_key", "null_value")
+RESIDUAL_OUTPUTS = ("attention.output.kernel", "recurrence.output.kernel", "feed_forward.contract.kernel")
+RANDOM = ("kernel", "table", "null_key", "null_value", "initial_state", "state_positions", "convolution")
+RADII = (0.9, 0.999)  # of Griffin's recurrence: uniform in the ring between them, as in its official code
 
 
 def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> Parameters:
@@ -31,8 +32,12 @@ def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Arr
     name = path.rpartition(".")[2]
     if name == "scale":
         return jnp.ones(size)
-    if name == "bias" or (shape.zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
+    key = jax.random.fold_in(root, zlib.crc32(path.encode()))
+    if name == "decay":
+        square = jax.random.uniform(key, size, minval=RADII[0] ** 2, maxval=RADII[1] ** 2)
+        return jnp.log(jnp.expm1(-0.5 * jnp.log(square)))
+    if name.endswith("bias") or (shape.zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
         return jnp.zeros(size)
     if name not in RANDOM:
-        raise ValueError(f"parameter {path} has no rule for its first value: known names are scale, bias, {', '.join(RANDOM)}")
-    return SCALE * shape.width**-0.5 * jax.random.normal(jax.random.fold_in(root, zlib.crc32(path.encode())), size)
+        raise ValueError(f"parameter {path} has no rule for its first value: known names are scale, *bias, decay, {', '.join(RANDOM)}")
+    return SCALE * shape.width**-0.5 * jax.random.normal(key, size)

@@ -8,14 +8,12 @@ from typing import NamedTuple
 import jax
 from flax import nnx
 from jax import Array
+from jaxtyping import Int
 
-from model.attention import Window
 from model.config import Shape
-from model.decoder import Decoder
+from model.decoder import Block, BlockOf, Decoder, State
 from model.layers import Embedding, RMSNorm, dropout, subkeys
 from model.lm_loss import mean_loss, token_losses
-from model.neighbour_fusion import FusedNeighbours
-from model.neighbour_gating import EarlierNeighbours, Gates
 from model.neighbours import PairStates
 from model.shapes import (
     CandidateIds,
@@ -25,6 +23,7 @@ from model.shapes import (
     ChunkVectors,
     HiddenStates,
     Neighbours,
+    RowMask,
     Scalar,
     TokenIds,
     TokenLosses,
@@ -41,7 +40,8 @@ class Batch(NamedTuple):
     Position p holds token x_p and predicts x_p+1. Padding lies at the end of a sequence, where `loss_mask_BL` is False.
     `candidates_BCS` are chunk numbers counted from the start of the sequence, -1 for none, in order of BM25 rank; `scores_BCS`
     are s_t in nats summed over the target chunk (rpt_sem) or BM25 values (retro, rpt_lex); `labelled_BC` says which chunks
-    were scored, for no candidate may be positive.
+    were scored, for no candidate may be positive. `starts_B` says which sequences begin a document, or are to be read as if they did: it
+    matters to what carries state from step to step.
     """
 
     tokens_BL: TokenIds
@@ -50,6 +50,7 @@ class Batch(NamedTuple):
     candidates_BCS: CandidateIds
     scores_BCS: CandidateScores
     labelled_BC: ChunkMask
+    starts_B: RowMask
 
 
 class Schedule(NamedTuple):
@@ -70,29 +71,39 @@ class Encoded(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """The neighbours of a segment: the states of the U pairs fetched for each chunk, and which of them each setting reads, -1 for none."""
+    """The neighbours of a segment: the states of the U pairs fetched for each chunk, and which of them each of S settings reads, -1 for
+    none."""
 
-    pairs_CURD: PairStates
-    slots_SCN: Neighbours
+    pairs_BCURD: PairStates
+    slots_BSCN: Int[Array, "B S C N"]
 
 
-class UpperPast(NamedTuple):
-    """What the upper decoder keeps of the segments before, for each setting: a window a layer, the gate's view of earlier neighbours, and
-    the neighbours of the last chunk, which serve the first tokens of the next segment."""
+class Decoded(NamedTuple):
+    """A segment as the upper decoder reads it, the settings of a document one after the other: final states [B * S, W, D], gates
+    [B * S, C, N] (of no use where there are no neighbours), and what the next segment goes on from."""
 
-    windows: tuple[Window, ...]
-    earlier: EarlierNeighbours
-    last: FusedNeighbours
+    final_XWD: HiddenStates
+    gates_XCN: Array
+    following: State
+
+
+class Trained(NamedTuple):
+    """What a batch teaches: the weighted losses, whose sum is minimised, what to report beside them, and the state after the batch."""
+
+    losses: Losses
+    metrics: Metrics
+    carried: State = None
 
 
 class LanguageModel(nnx.Module):
     """The parts all systems share, under the same parameter paths. Subclasses say what is encoded, retrieved and learned."""
 
-    def __init__(self, shape: Shape, cca_layers: tuple[int, ...] = ()) -> None:
+    def __init__(self, shape: Shape, block: BlockOf | None = None) -> None:
         self.shape = shape
         self.embedding = Embedding(shape.vocabulary_size, shape.width, shape.dtype)
-        self.lower = Decoder(shape, 1, shape.lower_layers)
-        self.upper = Decoder(shape, shape.lower_layers + 1, shape.layers, cca_layers)
+        block = block or (lambda _: Block(shape))
+        self.lower = Decoder(shape, block, 1, shape.lower_layers)
+        self.upper = Decoder(shape, block, shape.lower_layers + 1, shape.layers)
         self.final_norm = RMSNorm(shape.width)
 
     def encode(self, tokens_BL: TokenIds, key: Array | None = None) -> Encoded:
@@ -101,15 +112,15 @@ class LanguageModel(nnx.Module):
         Raises:
             ValueError: the length is not a multiple of the window stride.
         """
+        return self.encode_segment(tokens_BL, None, key)[0]
+
+    def encode_segment(self, tokens_BL: TokenIds, past: tuple[State, ...] | None, key: Array | None = None) -> tuple[Encoded, State]:
+        """`encode` over strides of documents that go on from `past`, and what the next go on from."""
         self.shape.chunks_of(tokens_BL.shape[1])
         embedding_key, lower_key = subkeys(key, 2)
         hidden = dropout(self.embedding(tokens_BL), self.shape.dropout, embedding_key)
-        return self._encoded(self.lower(hidden, key=lower_key), key)
-
-    def encode_segment(self, tokens_BW: TokenIds, past: tuple[Window, ...]) -> tuple[Encoded, tuple[Window, ...]]:
-        """`encode` over one stride of documents, which goes on from `past`, and what the next stride goes on from."""
-        hidden, windows = self.lower.roll(self.embedding(tokens_BW), past)
-        return self._encoded(hidden, None), windows
+        hidden, following = self.lower(hidden, past, key=lower_key)
+        return self._encoded(hidden, key), following
 
     def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
         return Encoded(hidden_BLD, hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.shape.chunk_tokens, hidden_BLD.shape[-1]), None, None)
@@ -119,19 +130,28 @@ class LanguageModel(nnx.Module):
         """Upper decoder and final norm. Any number of neighbours may be given, -1 for none; each must be an eligible chunk."""
 
     @abstractmethod
-    def decode_segment(self, encoded: Encoded, fetched: Fetched, past: UpperPast) -> tuple[HiddenStates, Gates, UpperPast]:
-        """`decode` over one stride of one document in several settings S, each going on from its own past.
+    def start_decoding(self, rows: int, slots: int) -> State:
+        """What `decode_segment` goes on from at the start of `rows` documents and settings, with `slots` neighbours a chunk."""
 
-        Returns the final states [S, W, D], the gates [S, C, N] and what the next stride goes on from.
-        """
+    @abstractmethod
+    def decode_segment(self, encoded: Encoded, fetched: Fetched, past: State) -> Decoded:
+        """`decode` over one stride of B documents in S settings each, every one going on from its own past."""
 
     def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
         """-log p(target) of every position, in nats."""
         return token_losses(final_BLD, self.embedding.table[...], targets_BL)
 
+    def start(self, rows: int) -> State:
+        """What training goes on from at the start of `rows` documents, where it carries state.
+
+        Raises:
+            TypeError: this model is trained on independent sequences only.
+        """
+        raise TypeError(f"{type(self).__name__} is trained on independent sequences, it carries no state: set carry to none")
+
     @abstractmethod
-    def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
-        """The weighted losses, whose sum is minimised, and what to report beside them."""
+    def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
+        """The losses of a batch, whose sequences go on from `carried`; without one, each is on its own."""
 
     def _lm_loss(self, final_BLD: HiddenStates, batch: Batch) -> Scalar:
         return mean_loss(self.token_losses(final_BLD, batch.targets_BL), batch.loss_mask_BL)

@@ -10,15 +10,15 @@ from data_contracts.eligibility import is_eligible
 from model.shapes import ChunkPairMask
 
 
-def two_stride_mask(strides: int, stride: int, begun: Array | bool = False) -> Bool[Array, "strides W 2*W"]:
+def two_stride_mask(strides: int, stride: int, begun: Bool[Array, "*X"] | bool = False) -> Bool[Array, "*X strides W 2*W"]:
     """Keys of the previous stride and of the own one, for every query of every stride.
 
     All of the previous stride is visible (paper section 3.4) and of the own stride what lies at or before the query; the first
     stride has a previous one only if the document has `begun` before it.
     """
     query, key = jnp.arange(stride, 2 * stride), jnp.arange(2 * stride)
-    exists = (jnp.arange(strides) > 0) | begun
-    return (key <= query[:, None]) & (exists[:, None] | (key >= stride))[:, None, :]
+    exists = (jnp.arange(strides) > 0) | jnp.asarray(begun)[..., None]
+    return (key <= query[:, None]) & (exists[..., None, None] | (key >= stride))
 
 
 def band_mask(before_chunks: int, own_chunks: int, window_chunks: int, per_chunk: int) -> Bool[Array, "A T+A"]:

@@ -34,7 +34,7 @@ class Memory:
         self.stride_chunks, self.scale = shape.stride_chunks, shape.width**-0.5
         sizes = (chunks, shape.chunk_tokens, shape.width)
         self._states_CMD = _array(sizes, np.dtype(dtype or HALVES[shape.dtype]), scratch)
-        self._held = 0
+        self._held, self.dtype = 0, self._states_CMD.dtype
         self._flat, self._index = _indexes(index, shape.width)
         self._waiting_CD = np.empty((0, shape.width), np.float32)
         self._searches = self._asked = self._found = 0

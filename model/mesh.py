@@ -36,10 +36,14 @@ def replicated(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda array: _placed(array, NamedSharding(mesh, PartitionSpec())), tree)
 
 
+def by_row(tree: Any, mesh: Mesh) -> Any:
+    """The arrays of a tree cut along their first axis, the rows of a batch."""
+    return jax.tree.map(lambda array: _placed(array, NamedSharding(mesh, PartitionSpec(AXES[0]))), tree)
+
+
 def sharded(batch: Batch, mesh: Mesh) -> Batch:
     """A batch cut along both axes of the mesh. In a run of several processes each must hold the whole batch."""
-    sharding = NamedSharding(mesh, PartitionSpec(*AXES))
-    return Batch(*(_placed(array, sharding) for array in batch))
+    return Batch(*(_placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: np.ndim(array)]))) for array in batch))
 
 
 def _placed(array: Any, sharding: NamedSharding) -> Array:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jaxtyping import Int
 
 from model.attention import Attention, attend, bidirectional_attention
 from model.config import Shape
@@ -52,18 +52,21 @@ class NeighbourFusion(nnx.Module):
         return FusedNeighbours(gates_BCN[..., None, None].astype(values_BCNRD.dtype) * values_BCNRD, valid_BCN)
 
     def roll(
-        self, pairs_CURD: PairStates, hidden_BCMD: ChunkStates, slots_SCN: Neighbours, past: EarlierNeighbours
+        self, pairs_BCURD: PairStates, hidden_BCMD: ChunkStates, slots_BSCN: Int[Array, "B S C N"], past: EarlierNeighbours
     ) -> tuple[FusedNeighbours, Gates, EarlierNeighbours]:
-        """The same for a segment of one document, for several settings S: U pairs were fetched for each chunk, and each setting reads
-        those that its slots name, -1 for none. What does not depend on the setting is computed once.
+        """The same for a segment of B documents, for S settings of each: U pairs were fetched for each chunk, and each setting reads
+        those that its slots name, -1 for none. What does not depend on the setting is computed once. Returns rows [B * S, ...].
         """
-        fetched = jnp.arange(pairs_CURD.shape[0] * pairs_CURD.shape[1]).reshape(1, *pairs_CURD.shape[:2])
-        pairs_BPRD = pairs_CURD.reshape(1, -1, *pairs_CURD.shape[2:]).astype(hidden_BCMD.dtype)
-        values_CURD = self._states(pairs_BPRD, hidden_BCMD, fetched)[0]
-        values_SCNRD = jax.vmap(lambda slots: jnp.take_along_axis(values_CURD, slots[..., None, None], axis=1, mode="clip"))(slots_SCN)
-        valid_SCN = slots_SCN >= 0
-        gates_SCN, following = self.gate.roll(jnp.mean(values_SCNRD, axis=3, dtype=jnp.float32), valid_SCN, past)
-        return FusedNeighbours(gates_SCN[..., None, None].astype(values_SCNRD.dtype) * values_SCNRD, valid_SCN), gates_SCN, following
+        batch, chunks, fetched = pairs_BCURD.shape[:3]
+        pairs_BPRD = pairs_BCURD.reshape(batch, chunks * fetched, *pairs_BCURD.shape[3:]).astype(hidden_BCMD.dtype)
+        every = jnp.broadcast_to(jnp.arange(chunks * fetched).reshape(chunks, fetched), (batch, chunks, fetched))
+        values_BCURD = self._states(pairs_BPRD, hidden_BCMD, every)
+        slots_XCN = slots_BSCN.reshape(-1, *slots_BSCN.shape[2:])
+        values_XCURD = jnp.repeat(values_BCURD, slots_BSCN.shape[1], axis=0)
+        values_XCNRD = jnp.take_along_axis(values_XCURD, slots_XCN[..., None, None], axis=2, mode="clip")
+        gates_XCN, following = self.gate.roll(jnp.mean(values_XCNRD, axis=3, dtype=jnp.float32), slots_XCN >= 0, past)
+        gated = gates_XCN[..., None, None].astype(values_XCNRD.dtype) * values_XCNRD
+        return FusedNeighbours(gated, slots_XCN >= 0), gates_XCN, following
 
     def _states(
         self,

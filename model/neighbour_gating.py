@@ -48,6 +48,11 @@ class NeighbourGate(nnx.Module):
     def __call__(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None = None) -> Gates:
         return self._gates(pooled_BCND + self._attend_to_earlier(self.attention_norm(pooled_BCND), valid_BCN, key))
 
+    def start(self, rows: int, per_chunk: int) -> EarlierNeighbours:
+        """No earlier neighbours, at the start of `rows` documents with `per_chunk` neighbour slots."""
+        heads = (rows, self.window * per_chunk, self.attention.heads, self.attention.query.kernel.shape[1] // self.attention.heads)
+        return EarlierNeighbours(jnp.zeros(heads), jnp.zeros(heads), jnp.zeros(heads[:2], bool))
+
     def roll(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, past: EarlierNeighbours) -> tuple[Gates, EarlierNeighbours]:
         """The gates of a segment that goes on from `past`, `gate_window` chunks of it, and what the next segment goes on from."""
         batch, chunks, per_chunk, width = pooled_BCND.shape

@@ -1,12 +1,12 @@
-"""A document of any length, read one stride after the other, with neighbours from all of its past (paper section 3.4).
+"""Documents of any length, read one stride after the other, with neighbours from all of their past (paper section 3.4).
 
-What passes from stride to stride is explicit: keys and values of one stride a layer, the gate's view of earlier neighbours, and the
-neighbours of the last chunk. Losses are those of the training forward over the whole document with the same neighbours.
+What passes from stride to stride is explicit: the state of each layer, the gate's view of earlier neighbours, and the neighbours of the
+last chunk. Losses are those of the training forward over the whole document with the same neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,16 +16,22 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from model.attention import Window
 from model.config import Shape
-from model.language_model import Encoded, Fetched, LanguageModel, UpperPast
+from model.decoder import State, restart
+from model.language_model import Encoded, Fetched, LanguageModel
 from model.memory import Memory
-from model.neighbour_fusion import FusedNeighbours
-from model.neighbour_gating import EarlierNeighbours, Gates
-from model.shapes import TokenLosses
+from model.shapes import RowMask, TokenLosses
 
 Choose = Callable[[int, np.ndarray | None], np.ndarray]
 """(number of the first chunk of a stride, queries [C, D] or None) -> neighbours [S, C, N] of each setting, -1 for none."""
+
+
+class Document(NamedTuple):
+    """What is to be read: tokens, the memory its chunks go into as they are read, and who chooses their neighbours."""
+
+    tokens_T: np.ndarray
+    memory: Memory
+    choose: Choose
 
 
 class Reading(NamedTuple):
@@ -35,43 +41,89 @@ class Reading(NamedTuple):
     gates_SCN: np.ndarray
 
 
-class Reader:
-    """Reads documents with one model in S settings of at most N neighbours, of which a chunk has at most U different ones.
+class _Place:
+    """One row of the batch and the document that is read in it."""
 
-    Its two steps are compiled once, whatever the documents' lengths.
+    def __init__(self, number: int, document: Document, shape: Shape) -> None:
+        self.number, self.document, self.stride = number, document, 0
+        tokens_T, size = document.tokens_T, shape.stride_tokens
+        self.strides = max(1, -(-(len(tokens_T) - 1) // size))
+        self.inputs, self.targets = np.zeros((self.strides, size), np.int32), np.zeros((self.strides, size), np.int32)
+        self.inputs.reshape(-1)[: len(tokens_T)] = tokens_T[: self.strides * size]
+        self.targets.reshape(-1)[: len(tokens_T) - 1] = tokens_T[1:]
+        self.losses: list[np.ndarray] = []
+        self.gates: list[np.ndarray] = []
+
+    def reading(self) -> Reading:
+        losses_ST = np.concatenate(self.losses, axis=1)[:, : len(self.document.tokens_T) - 1]
+        return Reading(losses_ST, np.concatenate(self.gates, axis=1))
+
+
+class Reader:
+    """Reads `rows` documents side by side with one model, in S settings of at most N neighbours, of which a chunk has at most U different.
+
+    Its two steps are compiled once, whatever the documents' lengths; a row whose document has ended takes the next.
     """
 
-    def __init__(self, model: LanguageModel, settings: int, slots: int, distinct: int) -> None:
-        self.shape, self.settings, self.slots, self.distinct = model.shape, settings, slots, distinct
+    def __init__(self, model: LanguageModel, settings: int, slots: int, distinct: int, rows: int = 1) -> None:
+        self.shape, self.rows, self.settings, self.slots, self.distinct = model.shape, rows, settings, slots, distinct
         graph, self._parameters = nnx.split(model)
         self._encode, self._decode = _steps(graph)
+        self._start = jax.jit(lambda: (model.lower.start(rows), model.start_decoding(rows * settings, slots)))()
 
-    def read(self, tokens_T: np.ndarray, memory: Memory, choose: Choose) -> Reading:
-        """The losses of a document whose chunks go into `memory` as they are read.
+    def read(self, documents: Iterator[Document]) -> Iterator[tuple[int, Reading]]:
+        """Number and reading of each document, as they end. A document is taken from the iterator when there is room for it.
 
         Raises:
             ValueError: a chunk was given more different neighbours than the reader can take.
         """
-        stride, chunks = self.shape.stride_tokens, self.shape.stride_chunks
-        count = max(1, -(-(len(tokens_T) - 1) // stride))
-        inputs, targets = np.zeros((count, stride), np.int32), np.zeros((count, stride), np.int32)
-        inputs.reshape(-1)[: len(tokens_T)] = tokens_T[: count * stride]
-        targets.reshape(-1)[: len(tokens_T) - 1] = tokens_T[1:]
-        lower, upper = lower_past(self.shape), upper_past(self.shape, self.settings, self.slots)
-        losses, gates = [], []
-        for number in range(count):
-            encoded, lower = self._encode(self._parameters, inputs[number][None], lower)
-            queries_CD, keys_CD = (None if x is None else np.asarray(x)[0] for x in (encoded.queries_BCD, encoded.keys_BCD))
-            memory.add(keys_CD, np.asarray(encoded.chunks_BCMD)[0])
-            fetched = self._fetch(memory, choose(number * chunks, queries_CD))
-            loss, gate, upper = self._decode(self._parameters, encoded, fetched, targets[number], upper)
-            losses.append(loss)
-            gates.append(gate)
-        return Reading(np.concatenate(losses, axis=1)[:, : len(tokens_T) - 1], np.concatenate(gates, axis=1))
+        lower, upper = self._start
+        numbered = enumerate(documents)
+        places: list[_Place | None] = [None] * self.rows
+        while True:
+            places = [place or self._next(numbered) for place in places]
+            if not any(places):
+                return
+            lower, upper = self._stride(places, lower, upper)
+            for row, place in enumerate(places):
+                if place and place.stride == place.strides:
+                    yield place.number, place.reading()
+                    places[row] = None
 
-    def _fetch(self, memory: Memory, neighbours_SCN: np.ndarray) -> Fetched:
-        ids_CU, slots_SCN = distinct_neighbours(neighbours_SCN, self.distinct)
-        return Fetched(jnp.asarray(memory.pairs(ids_CU)), jnp.asarray(slots_SCN))
+    def _next(self, numbered: Iterator[tuple[int, Document]]) -> _Place | None:
+        following = next(numbered, None)
+        return None if following is None else _Place(*following, self.shape)
+
+    def _stride(self, places: list[_Place | None], lower: State, upper: State) -> tuple[State, State]:
+        starts_B = np.array([place is not None and not place.stride for place in places])
+        idle = np.zeros(self.shape.stride_tokens, np.int32)
+        inputs_BW, targets_BW = (np.stack([getattr(p, name)[p.stride] if p else idle for p in places]) for name in ("inputs", "targets"))
+        encoded, lower = self._encode(self._parameters, inputs_BW, starts_B, lower)
+        fetched = self._fetch(places, encoded)
+        losses_BSW, gates_BSCN, upper = self._decode(self._parameters, encoded, fetched, targets_BW, starts_B, upper)
+        for place, losses, gates in zip(places, np.asarray(losses_BSW), np.asarray(gates_BSCN), strict=True):
+            if place:
+                place.losses.append(losses)
+                place.gates.append(gates)
+                place.stride += 1
+        return lower, upper
+
+    def _fetch(self, places: list[_Place | None], encoded: Encoded) -> Fetched:
+        """Let the memories take in what was encoded, and fetch the neighbours that are chosen then."""
+        states_BCMD = np.asarray(encoded.chunks_BCMD)
+        queries_BCD, keys_BCD = (None if x is None else np.asarray(x) for x in (encoded.queries_BCD, encoded.keys_BCD))
+        _, chunks, size, width = states_BCMD.shape
+        pairs_BCURD = [np.zeros((chunks, self.distinct, 2 * size, width), next(place for place in places if place).document.memory.dtype)]
+        pairs_BCURD *= self.rows
+        slots_BSCN = np.full((self.rows, self.settings, chunks, self.slots), -1, np.int32)
+        for row, place in enumerate(places):
+            if place:
+                memory = place.document.memory
+                memory.add(None if keys_BCD is None else keys_BCD[row], states_BCMD[row])
+                neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCD is None else queries_BCD[row])
+                ids_CU, slots_BSCN[row] = distinct_neighbours(neighbours_SCN, self.distinct)
+                pairs_BCURD[row] = memory.pairs(ids_CU)
+        return Fetched(jnp.asarray(np.stack(pairs_BCURD)), jnp.asarray(slots_BSCN))
 
 
 def distinct_neighbours(neighbours_SCN: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:
@@ -90,37 +142,22 @@ def distinct_neighbours(neighbours_SCN: np.ndarray, distinct: int) -> tuple[np.n
     return ids_CU, slots_SCN
 
 
-def lower_past(shape: Shape) -> tuple[Window, ...]:
-    """What the lower decoder goes on from at the start of a document."""
-    return _windows(shape, 1, shape.lower_layers)
-
-
-def upper_past(shape: Shape, settings: int, slots: int) -> UpperPast:
-    """What the upper decoder goes on from at the start of a document."""
-    heads = (settings, shape.gate_window * slots, shape.heads, shape.head_size)
-    earlier = EarlierNeighbours(jnp.zeros(heads), jnp.zeros(heads), jnp.zeros(heads[:2], bool))
-    states = jnp.zeros((settings, 1, slots, 2 * shape.chunk_tokens, shape.width), shape.dtype)
-    last = FusedNeighbours(states, jnp.zeros(states.shape[:3], bool))
-    return UpperPast(_windows(shape, settings, shape.layers - shape.lower_layers), earlier, last)
-
-
-def _windows(shape: Shape, rows: int, layers: int) -> tuple[Window, ...]:
-    empty = jnp.zeros((rows, shape.stride_tokens, shape.heads, shape.head_size), shape.dtype)
-    return (Window(empty, empty, jnp.zeros((), bool)),) * layers
-
-
 @cache
 def _steps(graph: nnx.GraphDef[LanguageModel]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Both compiled steps of an architecture, shared by all of its readers; bound to it, because its hash takes milliseconds."""
 
-    def encode(parameters: Any, tokens_BW: Array, past: tuple[Window, ...]) -> tuple[Encoded, tuple[Window, ...]]:
-        return nnx.merge(graph, parameters).encode_segment(tokens_BW, past)
+    def encode(parameters: Any, tokens_BW: Array, starts_B: RowMask, past: State) -> tuple[Encoded, State]:
+        model = nnx.merge(graph, parameters)
+        return model.encode_segment(tokens_BW, restart(past, model.lower.start(len(starts_B)), starts_B))
 
     def decode(
-        parameters: Any, encoded: Encoded, fetched: Fetched, targets_W: Array, past: UpperPast
-    ) -> tuple[TokenLosses, Gates, UpperPast]:
+        parameters: Any, encoded: Encoded, fetched: Fetched, targets_BW: Array, starts_B: RowMask, past: State
+    ) -> tuple[TokenLosses, Array, State]:
         model = nnx.merge(graph, parameters)
-        final_SWD, gates_SCN, following = model.decode_segment(encoded, fetched, past)
-        return model.token_losses(final_SWD, jnp.broadcast_to(targets_W, final_SWD.shape[:2])), gates_SCN, following
+        batch, settings, _, slots = fetched.slots_BSCN.shape
+        start = model.start_decoding(batch * settings, slots)
+        decoded = model.decode_segment(encoded, fetched, restart(past, start, jnp.repeat(starts_B, settings)))
+        losses = model.token_losses(decoded.final_XWD, jnp.repeat(targets_BW, settings, axis=0))
+        return losses.reshape(batch, settings, -1), decoded.gates_XCN.reshape(fetched.slots_BSCN.shape), decoded.following
 
     return jax.jit(encode), jax.jit(decode)

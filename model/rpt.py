@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from model.config import Shape
+from model.decoder import State
 from model.fused_decoder import FusedDecoder
-from model.language_model import Batch, Encoded, Losses, Metrics, Schedule
+from model.language_model import Batch, Encoded, Schedule, Trained
 from model.masks import eligible_pairs
 from model.neighbours import dense_relevance, gold_then_own, own_neighbours
 from model.ranking_loss import per_query, ranking_loss, recall_at
@@ -56,7 +57,7 @@ class RPT(FusedDecoder):
         scores, eligible = self._scores(encoded)
         return own_neighbours(scores, eligible, self.shape.neighbours)
 
-    def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
+    def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
         """L_LM with scheduled sampling of the neighbours, and alpha_ret L_ret (paper sections 3.3 and 3.4)."""
         encode_key, decode_key = self._dropout_keys(key)
         encoded = self.encode(batch.tokens_BL, encode_key)
@@ -75,7 +76,7 @@ class RPT(FusedDecoder):
         ranking = ranking_loss(scores, batch.candidates_BCS, relevance_BCC, eligible, labelled, schedule.tau)
         ranking = self.training.normalise(ranking, labelled)
         recalls = {f"recall_at_{k}": recall_at(k, scores, relevance_BCC, eligible) for k in (2, 10)}
-        return {"lm": lm, "ranking": schedule.alpha * ranking}, {"lm_loss": lm, "ranking_loss": ranking, **recalls}
+        return Trained({"lm": lm, "ranking": schedule.alpha * ranking}, {"lm_loss": lm, "ranking_loss": ranking, **recalls})
 
     def _scores(self, encoded: Encoded) -> tuple[ChunkScores, ChunkPairMask]:
         assert encoded.queries_BCD is not None

@@ -20,6 +20,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 Scalar = Float[Array, ""]
+RowMask = Bool[Array, " B"]
 TokenIds = Int[Array, "B L"]
 TokenMask = Bool[Array, "B L"]
 TokenLosses = Float[Array, "B L"]

@@ -8,14 +8,19 @@ arXiv 2204.02311, appendix B). d is the width, k the neighbours of a chunk.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from data_contracts.eligibility import first_query
+from model.baselines.memorizing import RETRIEVED
 from model.config import Shape
 from model.layers import FEED_FORWARD_FACTOR
 from model.neighbours import retrievable_pairs
 
 Macs = dict[str, float]
 """Part of a model -> multiply-accumulates of one forward pass over one sequence."""
+SEARCH, READ = "search of the memory", "memory"
+PASSES = {SEARCH: 1, READ: 2}
+"""How often an update makes the products of a part: a search has no gradient, what is read passes one on to the queries only; others 3."""
 
 
 def attention_macs(width: int, pairs: float, queries: float, keys: float, outputs: float) -> float:
@@ -68,8 +73,36 @@ def rpt_macs(shape: Shape, tokens: int) -> Macs:
     return {**fused_macs(shape, tokens), "retriever": encoder + scores}
 
 
+def memorizing_macs(shape: Shape, tokens: int, strides: int) -> Macs:
+    """Transformer-XL and, in one layer, the scores of all tokens in a memory of so many strides, and attention to those that are found."""
+    capacity = strides * shape.stride_tokens
+    read = 2 * tokens * min(RETRIEVED, capacity) * shape.width
+    return {**decoder_macs(shape, tokens), SEARCH: tokens * capacity * shape.width, READ: read}
+
+
+def block_recurrent_macs(shape: Shape, tokens: int) -> Macs:
+    """Transformer-XL and, in one layer, the tokens' attention to N states, and the states' to themselves and to two strides of tokens."""
+    blocks, states, width = tokens // shape.stride_tokens, max(1, shape.stride_tokens // 2), shape.width
+    vertical = tokens * (2 * width**2 + 2 * states * width)
+    horizontal = blocks * states * (6 * width**2 + 2 * (states + 2 * shape.stride_tokens) * width)
+    return {**decoder_macs(shape, tokens), "states": vertical + horizontal}
+
+
+def griffin_macs(shape: Shape, tokens: int) -> Macs:
+    """Transformer-XL and the recurrence of the layers that have it: three projections to or from 2 D, two gates of H blocks each."""
+    inner = 2 * shape.width
+    recurrence = tokens * (3 * shape.width * inner + 2 * inner**2 / shape.heads)
+    return {**decoder_macs(shape, tokens), "recurrence": len(shape.cca_layers) * recurrence}
+
+
 MACS: dict[str, Callable[[Shape, int], Macs]] = {
     "transformer_xl": decoder_macs,
+    "transformer_xl_carry": decoder_macs,
+    "memorizing_32k": partial(memorizing_macs, strides=32),
+    "memorizing_65k": partial(memorizing_macs, strides=64),
+    "memorizing_32k_bucketed": partial(memorizing_macs, strides=32),
+    "block_recurrent": block_recurrent_macs,
+    "griffin": griffin_macs,
     "retro": fused_macs,
     "random": fused_macs,
     "rpt_lex": rpt_macs,
@@ -84,12 +117,12 @@ def macs_per_token(system: str, shape: Shape, tokens: int) -> float:
 
 
 def step_flops(system: str, shape: Shape, tokens: int, sequences: int) -> float:
-    """Operations of one update: 2 a multiply-accumulate, forward once and backward twice.
+    """Operations of one update: 2 a multiply-accumulate, forward once and backward twice, or as `PASSES` says.
 
     What `Shape.remat` and the blocks of the LM loss compute again is not counted: these are the operations of the model, by which a
     utilisation is to be measured.
     """
-    return 2 * 3 * sequences * tokens * macs_per_token(system, shape, tokens)
+    return 2 * sequences * sum(PASSES.get(part, 3) * macs for part, macs in MACS[system](shape, tokens).items())
 
 
 def printed_cca_overhead(share: float, neighbours: int, block: int = 12) -> float:

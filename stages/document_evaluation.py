@@ -1,7 +1,8 @@
-"""One document of an evaluation: read stride by stride in every setting, with neighbours chosen as the strides come."""
+"""The documents of an evaluation: read stride by stride in every setting, with neighbours chosen as the strides come."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +14,22 @@ from data_contracts.evaluations import RANKING_LENGTH
 from model.fused_decoder import FusedDecoder
 from model.language_model import LanguageModel
 from model.memory import Memory
-from model.rolling import Reader
+from model.rolling import Document, Reader, Reading
 from stages.rankings import Ranking, Rankings
 from stages.settings import NEAR, computed, neighbours_of, ranking_of, slots_needed
 
 OracleChoice = dict[int, list[int]]
 """Query chunk -> at most K chunks that it reads in the setting of an oracle; a query that is not in it reads what it reads as `own`."""
+
+
+class Request(NamedTuple):
+    """A document to be read: its name, its tokens, the rankings of a system without a retriever, and what the settings of those names read
+    in place of their own."""
+
+    doc_id: str
+    tokens: np.ndarray
+    given: Rankings | None = None
+    oracles: dict[str, OracleChoice] = {}  # noqa: RUF012 - never written
 
 
 class DocumentReading(NamedTuple):
@@ -27,6 +38,7 @@ class DocumentReading(NamedTuple):
     `recall` is that of an approximate index, None for an exact one.
     """
 
+    doc_id: str
     losses: dict[str, np.ndarray]
     gates: dict[str, np.ndarray]
     neighbours: dict[str, np.ndarray]
@@ -37,56 +49,38 @@ class DocumentReading(NamedTuple):
 class DocumentReader:
     """Reads documents with one model in some settings, K neighbours as in training; its compiled steps serve every document.
 
-    `reach` is how many chunks before its query the setting `training_length` may look; `index` is that of the memory.
+    `reach` is how many chunks before its query the setting `training_length` may look; `index` and `dtype` are those of the memory, its
+    states in half precision if no `dtype` is given; so many `rows` of documents are read side by side.
     """
 
-    def __init__(self, model: LanguageModel, settings: tuple[str, ...], neighbours: int, reach: int, index: str, scratch: Path) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        settings: tuple[str, ...],
+        neighbours: int,
+        reach: int,
+        index: str,
+        scratch: Path,
+        rows: int = 1,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         self.shape, self.settings, self.neighbours = model.shape, settings, neighbours
-        self.reach, self.index, self.scratch = reach, index, scratch
+        self.reach, self.index, self.scratch, self.dtype = reach, index, scratch, dtype
         self.row_of, self.has_neighbours = computed(settings, neighbours), isinstance(model, FusedDecoder)
         self.slots, distinct = slots_needed(settings, neighbours) if self.has_neighbours else (0, 0)
-        self._reader = Reader(model, len({*self.row_of.values()}), self.slots, distinct)
+        self._reader = Reader(model, len({*self.row_of.values()}), self.slots, distinct, rows)
 
-    def read(
-        self,
-        tokens: np.ndarray,
-        given: Rankings | None = None,
-        oracles: dict[str, OracleChoice] | None = None,
-        dtype: DTypeLike | None = None,
-    ) -> DocumentReading:
-        """Read a document; `given` are the rankings of a system without a retriever, `oracles` what the settings of those names read.
+    def read(self, requests: Iterable[Request]) -> Iterator[DocumentReading]:
+        """Read documents, each given back when it ends: with several rows that need not be their order."""
+        begun: dict[int, _Choices] = {}
 
-        `dtype` is that of the memory's states, half precision if it is not given.
-        """
-        chunks, stride = -(-len(tokens) // self.shape.chunk_tokens), self.shape.stride_chunks
-        memory = Memory(self.shape, chunks if self.has_neighbours else 0, self.scratch, self.index, dtype)
-        rankings = Rankings.empty(-(-chunks // stride) * stride)
-        if given is not None:
-            rankings.put(0, given)
-        neighbours_SCN = np.full((len({*self.row_of.values()}), len(rankings.best.ids_CR), self.slots), -1, np.int32)
+        def documents() -> Iterator[Document]:
+            for number, request in enumerate(requests):
+                begun[number] = _Choices(self, request)
+                yield Document(request.tokens, begun[number].memory, begun[number].choose)
 
-        def choose(first: int, queries_CD: np.ndarray | None) -> np.ndarray:
-            strides = slice(first, first + stride)
-            if queries_CD is not None:
-                rankings.put(first, self._search(memory, first, queries_CD))
-            for setting, row in self.row_of.items():
-                neighbours_SCN[row, strides] = neighbours_of(setting, rankings.rows(strides), self.neighbours, self.slots)
-            for setting, known in (oracles or {}).items():
-                for query in set(range(first, first + stride)) & known.keys():
-                    neighbours_SCN[self.row_of[setting], query] = -1
-                    neighbours_SCN[self.row_of[setting], query, : len(known[query])] = known[query]
-            return neighbours_SCN[:, strides]
-
-        losses_ST, gates_SCN = self._reader.read(tokens, memory, choose)
-        losses, gates, neighbours = (
-            {setting: values[row] for setting, row in self.row_of.items()} for values in (losses_ST, gates_SCN, neighbours_SCN)
-        )
-        return DocumentReading(losses, gates, neighbours, rankings, memory.recall)
-
-    def _search(self, memory: Memory, first: int, queries_CD: np.ndarray) -> Rankings:
-        best = Ranking(*memory.search(first, queries_CD, RANKING_LENGTH))
-        near = memory.search_within(first, queries_CD, RANKING_LENGTH, self.reach) if NEAR in self.settings else best
-        return Rankings(best, Ranking(*near))
+        for number, reading in self._reader.read(documents()):
+            yield begun.pop(number).reading(reading)
 
     def rows(self, reading: DocumentReading, tokens: np.ndarray, bytes_V: np.ndarray) -> dict[str, list]:
         """Columns of EVALUATIONS for a document: the loss of chunk i + 1 stands beside what was retrieved for chunk i."""
@@ -106,6 +100,46 @@ class DocumentReader:
             for name, values in rows.items():
                 columns.setdefault(name, []).extend(values)
         return columns
+
+
+class _Choices:
+    """Which neighbours a document that is being read was given so far, in every setting."""
+
+    def __init__(self, reader: DocumentReader, request: Request) -> None:
+        chunks, stride = -(-len(request.tokens) // reader.shape.chunk_tokens), reader.shape.stride_chunks
+        self._reader, self._request = reader, request
+        self.memory = Memory(reader.shape, chunks if reader.has_neighbours else 0, reader.scratch, reader.index, reader.dtype)
+        self._rankings = Rankings.empty(-(-chunks // stride) * stride)
+        if request.given is not None:
+            self._rankings.put(0, request.given)
+        sizes = len({*reader.row_of.values()}), len(self._rankings.best.ids_CR), reader.slots
+        self._neighbours_SCN = np.full(sizes, -1, np.int32)
+
+    def choose(self, first: int, queries_CD: np.ndarray | None) -> np.ndarray:
+        """[S, C, N] neighbours of the stride that begins with chunk `first`."""
+        reader, strides = self._reader, slice(first, first + self._reader.shape.stride_chunks)
+        if queries_CD is not None:
+            self._rankings.put(first, self._search(first, queries_CD))
+        for setting, row in reader.row_of.items():
+            self._neighbours_SCN[row, strides] = neighbours_of(setting, self._rankings.rows(strides), reader.neighbours, reader.slots)
+        for setting, known in self._request.oracles.items():
+            row = reader.row_of[setting]
+            for query in set(range(first, strides.stop)) & known.keys():
+                self._neighbours_SCN[row, query] = -1
+                self._neighbours_SCN[row, query, : len(known[query])] = known[query]
+        return self._neighbours_SCN[:, strides]
+
+    def reading(self, reading: Reading) -> DocumentReading:
+        """What was read, by setting."""
+        arrays = (reading.losses_ST, reading.gates_SCN, self._neighbours_SCN)
+        losses, gates, neighbours = ({setting: values[row] for setting, row in self._reader.row_of.items()} for values in arrays)
+        return DocumentReading(self._request.doc_id, losses, gates, neighbours, self._rankings, self.memory.recall)
+
+    def _search(self, first: int, queries_CD: np.ndarray) -> Rankings:
+        best = Ranking(*self.memory.search(first, queries_CD, RANKING_LENGTH))
+        if NEAR not in self._reader.settings:
+            return Rankings(best, best)
+        return Rankings(best, Ranking(*self.memory.search_within(first, queries_CD, RANKING_LENGTH, self._reader.reach)))
 
 
 def losses_by_chunk(losses_T: np.ndarray, tokens: np.ndarray, bytes_V: np.ndarray, chunk_tokens: int) -> dict[str, list]:

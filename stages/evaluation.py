@@ -22,7 +22,7 @@ from data_contracts.evaluations import EVALUATIONS, OWN, RANKING_LENGTH
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from model.presets import SYSTEMS
-from stages.document_evaluation import DocumentReader, OracleChoice
+from stages.document_evaluation import DocumentReader, OracleChoice, Request
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.rankings import Rankings, bm25_rankings, random_rankings
 from stages.settings import settings_of
@@ -68,7 +68,8 @@ def make_reader(context: Context, geometry: Geometry, evaluation: Evaluation, re
     assert context.run_name
     directory = context.input("models") / context.run_name
     model = load_trained(directory, json.loads((directory / "config.json").read_text()))
-    return DocumentReader(model, settings, recipe.neighbours, geometry.sequence_chunks, evaluation.index, context.scratch)
+    rows = evaluation.documents_at_once
+    return DocumentReader(model, settings, recipe.neighbours, geometry.sequence_chunks, evaluation.index, context.scratch, rows)
 
 
 def write_evaluations(
@@ -96,17 +97,21 @@ def write_evaluations(
     context.say.progress(0, total, "tokens", "compiling")
     for shard, documents in shards.items():
         given = given_rankings(retriever, documents, partial(candidates.read, shard), geometry)
-        columns: dict[str, list] = {name: [] for name in EVALUATIONS.schema.names}
-        for doc_id, ids in documents.items():
-            reader = next(reader_of)
-            reading = reader.read(ids, given.get(doc_id), {setting: choices.get(doc_id, {}) for setting, choices in oracles.items()})
-            rows, recalls = reader.rows(reading, ids, bytes_V), [*recalls, reading.recall]
-            count = len(rows["chunk"])
-            rows |= {"system": [context.run.system] * count, "doc_id": [doc_id] * count, "split": [evaluation.split] * count}
-            for name, values in rows.items():
-                columns[name] += values
-            done += len(ids)
-            context.say.progress(done, total, "tokens")
+        by_document: dict[str, dict[str, list]] = {}
+        for reader, turns in itertools.groupby(zip(reader_of, documents.items(), strict=False), lambda turn: turn[0]):
+            requests = (
+                Request(doc_id, ids, given.get(doc_id), {setting: oracles[setting].get(doc_id, {}) for setting in oracles})
+                for _, (doc_id, ids) in turns
+            )
+            for reading in reader.read(requests):
+                ids = documents[reading.doc_id]
+                rows, recalls = reader.rows(reading, ids, bytes_V), [*recalls, reading.recall]
+                count = len(rows["chunk"])
+                named = {"system": [context.run.system] * count, "doc_id": [reading.doc_id] * count, "split": [evaluation.split] * count}
+                by_document[reading.doc_id] = rows | named
+                done += len(ids)
+                context.say.progress(done, total, "tokens")
+        columns = {name: [value for doc_id in documents for value in by_document[doc_id][name]] for name in EVALUATIONS.schema.names}
         write_shard(EVALUATIONS, EVALUATIONS.table(columns, stride_chunks=geometry.stride_chunks), context.out(output) / shard)
     commit(EVALUATIONS, context.out(output))
     if found := [recall for recall in recalls if recall is not None]:

@@ -253,6 +253,9 @@ class Evaluation(Params):
     settings_documents: int | None = Field(
         None, ge=0, description="only so many documents, the first, are read in the other settings than `own`; null: all"
     )
+    documents_at_once: int = Field(
+        1, ge=1, description="documents read side by side, for devices that one leaves idle; it can change the last bits of a loss"
+    )
     index: Literal["exact", "hnsw"] = Field(
         "exact", description="of the memory; hnsw is approximate, for documents of millions of tokens, and its recall is measured"
     )

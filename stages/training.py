@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from model.mesh import make_mesh, replicated
+from model.mesh import by_row, make_mesh, replicated
 from model.optimizer import make_optimizer
 from model.parameters_io import save_parameters
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
 from model.training_cost import step_flops
 from stages.checkpoints import Checkpoints, Restored, jsonl
+from stages.data_order import ORDERS
 from stages.devices import training_peak
 from stages.interruption import Interruption
 from stages.parameters import Geometry, Recipe, Training
@@ -41,13 +43,15 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     rate, seed = learning_rate(training.learning_rate, training.steps, training.warmup), context.run.seed
     mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
-    plan = Plan(context.run_name, data, schedule, np.asarray(rate(jnp.arange(training.steps))), training.batch, seed, mesh)
+    rates = np.asarray(rate(jnp.arange(training.steps)))
+    plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, mesh)
     flops = step_flops(system.name, shape, geometry.sequence_tokens, training.batch)
     work = Work(training.batch * geometry.sequence_tokens, flops, _peak(mesh, training.dtype))
     if idle := jax.device_count() - mesh.size:
         context.say.note(f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide its work evenly")
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
-        begin = _begin(checkpoints, replicated(init_train_state(system, shape, seed, make_optimizer(rate)), mesh))
+        fresh = init_train_state(system, shape, seed, make_optimizer(rate), training.batch)
+        begin = _begin(checkpoints, replace(replicated(fresh, mesh), carried=by_row(fresh.carried, mesh)))
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {training.steps}")
         with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:

@@ -1,4 +1,4 @@
-"""Batches of training sequences: which sequences a step reads is a pure function of the step and the seed."""
+"""Batches of training sequences, padded, with what their systems learn from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import list_rows
 from model.language_model import Batch
+from stages.data_order import Segments
 from stages.parameters import Geometry
 
 
@@ -62,15 +63,10 @@ class TrainingData:
         self._candidates, self._scores, self._labelled = self._candidates[kept], self._scores[kept], self._labelled[kept]
         return gone
 
-    def rows(self, step: int, batch: int, seed: int) -> np.ndarray:
-        """[B] sequences of one step: every epoch is a permutation of its own, of all sequences."""
-        positions = np.arange(step * batch, (step + 1) * batch)
-        epochs = positions // len(self.keys)
-        orders = {epoch: np.random.default_rng((seed, int(epoch))).permutation(len(self.keys)) for epoch in np.unique(epochs)}
-        return np.array([orders[epoch][position % len(self.keys)] for epoch, position in zip(epochs, positions, strict=True)])
-
-    def batch(self, rows: np.ndarray) -> Batch:
+    def batch(self, segments: Segments) -> Batch:
         """The batch of these sequences; padding is masked out of the loss."""
+        rows = segments.rows_B
         tokens = self._tokens[rows]
         mask = np.arange(tokens.shape[1] - 1) < self._lengths[rows][:, None]
-        return Batch(tokens[:, :-1], tokens[:, 1:], mask, self._candidates[rows], self._scores[rows], self._labelled[rows])
+        scores, labelled = self._scores[rows], self._labelled[rows]
+        return Batch(tokens[:, :-1], tokens[:, 1:], mask, self._candidates[rows], scores, labelled, segments.starts_B)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from model.mesh import sharded
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, train_step
 from stages.checkpoints import Checkpoints, Restored
+from stages.data_order import Order, Segments
 from stages.gradient_ratio import EVERY, gradient_ratio
 from stages.interruption import Interruption
 from stages.training_data import TrainingData
@@ -27,10 +28,12 @@ from stages.training_log import TrainingLog
 
 
 class Plan(NamedTuple):
-    """Everything that is known of run `name` before it begins; `rates` are the learning rates of all steps, `mesh` what it runs on."""
+    """Everything that is known of run `name` before it begins: `order` says which sequences a step reads, `rates` are the learning rates
+    of all steps, `mesh` is what it runs on."""
 
     name: str
     data: TrainingData
+    order: Order
     schedule: TrainingSchedule
     rates: np.ndarray
     batch: int
@@ -42,14 +45,14 @@ class Plan(NamedTuple):
         """How many there are."""
         return len(self.rates)
 
-    def rows(self, step: int) -> np.ndarray:
-        """[B] sequences of a step."""
-        return self.data.rows(step, self.batch, self.seed)
+    def segments(self, step: int) -> Segments:
+        """The sequences of a step."""
+        return self.order(self.data.keys, step, self.batch, self.seed)
 
     def inputs(self, step: int) -> tuple[Batch, Schedule, jax.Array]:
         """What a step is given beside the state."""
         key = jax.random.fold_in(jax.random.key(self.seed), step)
-        return sharded(self.data.batch(self.rows(step)), self.mesh), self.schedule.at(step, self.steps), key
+        return sharded(self.data.batch(self.segments(step)), self.mesh), self.schedule.at(step, self.steps), key
 
 
 class TrainingLoop:
@@ -104,7 +107,7 @@ class TrainingLoop:
         return dict(self._plan.schedule.at(step, self._plan.steps)._asdict()) if "ranking_loss" in values else {}
 
     def _failure(self, step: int, broken: list[str]) -> Failure:
-        sequences = [self._plan.data.keys[row] for row in self._plan.rows(step)]
+        sequences = [self._plan.data.keys[row] for row in self._plan.segments(step).rows_B]
         where = ", ".join(f"{doc_id} from chunk {first}" for doc_id, first in sequences)
         remedy = f"`./rpt batch {self._plan.name} --step {step}` shows it; lower training.learning_rate or the recipe's ranking_weight"
         return Failure(f"training broke at step {step}", f"{', '.join(broken)} on {where}", remedy)

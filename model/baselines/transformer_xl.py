@@ -5,26 +5,37 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from model.language_model import Batch, Encoded, Fetched, LanguageModel, Losses, Metrics, Schedule, UpperPast
-from model.neighbour_gating import Gates
+from model.decoder import State, restart
+from model.language_model import Batch, Decoded, Encoded, Fetched, LanguageModel, Schedule, Trained
 from model.shapes import HiddenStates, Neighbours
 
 
 class TransformerXL(LanguageModel):
-    """The two decoders, one after the other."""
+    """The two decoders, one after the other. With other blocks it is another of the paper's baselines without retrieval."""
 
     def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
         """Upper decoder and final norm; neighbours are ignored."""
-        return self.final_norm(self.upper(encoded.hidden_BLD, key=key))
+        return self.final_norm(self.upper(encoded.hidden_BLD, key=key)[0])
 
-    def decode_segment(self, encoded: Encoded, fetched: Fetched, past: UpperPast) -> tuple[HiddenStates, Gates, UpperPast]:
-        """Upper decoder and final norm over one stride, in one setting; there are no neighbours and no gates."""
-        final, windows = self.upper.roll(encoded.hidden_BLD, past.windows)
-        return self.final_norm(final), jnp.zeros(fetched.slots_SCN.shape), past._replace(windows=windows)
+    def start_decoding(self, rows: int, slots: int) -> State:
+        """The states of the upper layers."""
+        return self.upper.start(rows)
 
-    def train_losses(self, batch: Batch, schedule: Schedule, key: Array) -> tuple[Losses, Metrics]:
+    def decode_segment(self, encoded: Encoded, fetched: Fetched, past: State) -> Decoded:
+        """Upper decoder and final norm; every setting reads the same."""
+        batch, settings, chunks, slots = fetched.slots_BSCN.shape
+        final, following = self.upper(jnp.repeat(encoded.hidden_BLD, settings, axis=0), past)
+        return Decoded(self.final_norm(final), jnp.zeros((batch * settings, chunks, slots)), following)
+
+    def start(self, rows: int) -> State:
+        """The states of the lower and of the upper layers."""
+        return self.lower.start(rows), self.upper.start(rows)
+
+    def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
         """The language-model loss alone."""
         encode_key, decode_key = self._dropout_keys(key)
-        final = self.decode(self.encode(batch.tokens_BL, encode_key), None, decode_key)
-        loss = self._lm_loss(final, batch)
-        return {"lm": loss}, {"lm_loss": loss}
+        past = (None, None) if carried is None else restart(carried, self.start(len(batch.starts_B)), batch.starts_B)
+        encoded, lower = self.encode_segment(batch.tokens_BL, past[0], encode_key)
+        final, upper = self.upper(encoded.hidden_BLD, past[1], key=decode_key)
+        loss = self._lm_loss(self.final_norm(final), batch)
+        return Trained({"lm": loss}, {"lm_loss": loss}, None if carried is None else (lower, upper))

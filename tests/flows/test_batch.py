@@ -7,6 +7,7 @@ from data_contracts.contract import commit, write_shard
 from data_contracts.sequences import SEQUENCES
 from flows.batch import _texts
 from flows.batch_text import print_batch
+from stages.data_order import Segments
 from stages.parameters import Geometry
 from stages.tokenizer import END_OF_TEXT, train_tokenizer
 from stages.training_data import TrainingData
@@ -22,7 +23,7 @@ def test_every_character_is_in_one_chunk_and_whole(tmp_path, text):
     table = SEQUENCES.table({"doc_id": ["d"], "first_chunk": [0], "token_ids": [np.array(ids, np.uint32)]}, sequence_tokens=32)
     write_shard(SEQUENCES, table, tmp_path / "part-00000.parquet")
     commit(SEQUENCES, tmp_path)
-    parts = _texts(tokenizer, TrainingData(tmp_path, None, GEOMETRY).batch(np.array([0])), 0, 4)
+    parts = _texts(tokenizer, TrainingData(tmp_path, None, GEOMETRY).batch(Segments(np.array([0]), np.ones(1, bool))), 0, 4)
     assert "".join(parts) == tokenizer.decode(ids, skip_special_tokens=False)
     assert "".join(parts).removeprefix(END_OF_TEXT).rstrip("\ufffd") == text.encode()[:32].decode(errors="ignore")
     assert len(parts) == -(-(len(ids) - 1) // 4) + 1

@@ -93,6 +93,7 @@ def make_batch() -> Callable[..., Batch]:
             candidates,
             rng.normal(0.0, shape.chunk_tokens, candidates.shape).astype(np.float32),
             np.ones((rows, chunks), bool),
+            np.ones(rows, bool),
         )
 
     return make

@@ -48,7 +48,7 @@ def make_batch(rows: int) -> Batch:
     limit = np.maximum(2 * (np.arange(CHUNKS) // 2 - 1) - 1, 0)[None, :, None]
     candidates = np.where(limit > SLOTS, (rng.integers(0, 50, (rows, CHUNKS, 1)) + np.arange(SLOTS)) % np.maximum(limit, 1), -1)
     scores = rng.normal(0, SHAPE.chunk_tokens, candidates.shape).astype(np.float32)
-    return Batch(text[:, :-1], text[:, 1:], mask, candidates.astype(np.int32), scores, np.ones((rows, CHUNKS), bool))
+    return Batch(text[:, :-1], text[:, 1:], mask, candidates.astype(np.int32), scores, np.ones((rows, CHUNKS), bool), np.ones(rows, bool))
 
 
 def measured(mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
@@ -56,7 +56,7 @@ def measured(mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
     state = init_train_state(SYSTEMS["rpt_sem"], SHAPE, 0, make_optimizer(1e-3))
 
     def total(parameters: Parameters, batch: Batch, key: jax.Array):
-        losses, metrics = state.architecture.model(parameters).train_losses(batch, SCHEDULE, key)
+        losses, metrics, _ = state.architecture.model(parameters).train_losses(batch, SCHEDULE, key)
         return sum(losses.values()), metrics
 
     parameters = {path: value if path.endswith("scale") else 3 * value for path, value in state.parameters.items()}

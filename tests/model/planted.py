@@ -79,4 +79,5 @@ def planted_batch(planted: Planted, shape: Shape) -> Batch:
     candidates = np.where(is_eligible(chunk[:, None], headers, shape.stride_chunks), headers, -1).astype(np.int32)
     tokens, targets = planted.text_BL1[:, :-1], planted.text_BL1[:, 1:]
     labelled = np.ones(scores.shape[:2], bool)
-    return Batch(tokens, targets, np.ones(targets.shape, bool), np.broadcast_to(candidates, scores.shape), scores, labelled)
+    supervision = np.broadcast_to(candidates, scores.shape), scores, labelled
+    return Batch(tokens, targets, np.ones(targets.shape, bool), *supervision, np.ones(len(tokens), bool))

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.attention import attend, sliding_window_attention
+from model.attention import attend
 from model.rotary import rotate
+from model.sliding_window import sliding_window_attention
 
 
 def heads(seed: int, *shape: int) -> jax.Array:

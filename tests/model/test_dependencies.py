@@ -46,7 +46,20 @@ def test_transformer_xl_sees_one_stride_further_back_with_each_layer(seen, shape
     np.testing.assert_array_equal(seen["transformer_xl"], windows(shape, shape.layers))
 
 
-@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != "transformer_xl"])
+@pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if system.retriever == "none"])
+def test_without_neighbours_all_that_is_in_the_window_is_seen_and_nothing_of_the_future(seen, shape, name):
+    assert seen[name][windows(shape, shape.layers)].all()
+    assert not np.triu(seen[name], 1).any()
+
+
+@pytest.mark.parametrize("name", ["memorizing_32k", "block_recurrent", "griffin"])
+def test_what_carries_state_sees_beyond_the_window(seen, shape, name):
+    """A state forgets and a search chooses, so not every token of the past is seen; of the first strides the last one sees some."""
+    last, begin = seen[name][-1], (CHUNKS // shape.stride_chunks - 1 - shape.layers) * shape.stride_tokens
+    assert last[:begin].any()
+
+
+@pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if system.retriever != "none"])
 def test_the_others_see_their_neighbours_too_and_nothing_else(seen, shape, neighbours, name):
     """A neighbour brings what the lower decoder saw at its two chunks, to the predictions of the chunk after the query."""
     size, lower = shape.chunk_tokens, windows(shape, 1)

@@ -39,7 +39,7 @@ def step(make_model, two_layers):
 
     def run(batch: Batch):
         parameters = parameters_of(make_model("rpt_sem", two_layers, 2.0))
-        state = TrainState(parameters, KEEPS_GRADIENTS.init(parameters), np.zeros((), np.int32), architecture, KEEPS_GRADIENTS)
+        state = TrainState(parameters, KEEPS_GRADIENTS.init(parameters), np.zeros((), np.int32), None, architecture, KEEPS_GRADIENTS)
         state, metrics = train_step(state, batch, Schedule(4.0, 1.0, 0.5), KEY)
         return state.optimizer_state.trace, state.parameters, metrics
 

@@ -39,7 +39,7 @@ def loss_and_gradients(name: str, shape: Shape, batch: Batch, jit) -> tuple[floa
     architecture = Architecture.of(SYSTEMS[name].build, shape)
 
     def total(parameters):
-        losses, _ = architecture.model(parameters).train_losses(batch, SCHEDULE, jax.random.key(0))
+        losses = architecture.model(parameters).train_losses(batch, SCHEDULE, jax.random.key(0)).losses
         return sum(losses.values())
 
     return jit(jax.value_and_grad(total))(initial_parameters(architecture, shape, 0))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.memory import Memory
-from model.rolling import Reader, distinct_neighbours
+from model.rolling import Document, Reader, distinct_neighbours
 
 CHUNKS = 14
 
@@ -35,7 +35,8 @@ def rolled(model, tokens_T, neighbours_SCN, scratch, dtype=np.float32):
     reader = Reader(model, settings, slots, 8)
     stride = model.shape.stride_chunks
     memory = Memory(model.shape, CHUNKS, scratch, dtype=dtype)
-    return reader.read(tokens_T, memory, lambda first, _: neighbours_SCN[:, first : first + stride])
+    [(_, reading)] = reader.read(iter([Document(tokens_T, memory, lambda first, _: neighbours_SCN[:, first : first + stride])]))
+    return reading
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +127,21 @@ def test_different_neighbours_of_a_chunk_are_fetched_once():
     assert np.array_equal(named, neighbours_SCN)
     with pytest.raises(ValueError, match="3 different neighbours"):
         distinct_neighbours(neighbours_SCN, 2)
+
+
+def test_documents_side_by_side_are_read_as_if_alone(make_model, tokens, neighbours, tmp_path):
+    """Two rows take five documents of other lengths, begun anew in the middle of each other."""
+    model = make_model("rpt_sem", scale=2.0)
+    stride = model.shape.stride_chunks
+    lengths = (55, 9, 30, 2, 41)
+    texts = [np.roll(tokens, 7 * number)[:length] for number, length in enumerate(lengths)]
+
+    def document(text):
+        return Document(text, Memory(model.shape, CHUNKS, tmp_path), lambda first, _: neighbours[:, first : first + stride])
+
+    together = dict(Reader(model, 4, 4, 8, rows=2).read(map(document, texts)))
+    assert list(together) != sorted(together), "a short document ends before a long one that began earlier"
+    for number, text in enumerate(texts):
+        [(_, alone)] = Reader(model, 4, 4, 8).read(iter([document(text)]))
+        np.testing.assert_allclose(together[number].losses_ST, alone.losses_ST, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(together[number].gates_SCN, alone.gates_SCN, rtol=0, atol=1e-5)

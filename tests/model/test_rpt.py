@@ -89,7 +89,7 @@ def test_padding_does_not_matter(losses_of, make_batch, small) -> None:
 def test_the_ranking_loss_is_a_mean_over_labelled_queries(losses_of, make_batch) -> None:
     """Twice the same sequence is the same loss; without labels there is none."""
     batch, schedule = make_batch(), Schedule(4.0, 0.5, 1.0)
-    losses, metrics = losses_of(batch, schedule)
+    losses, metrics, _ = losses_of(batch, schedule)
     twice = losses_of(jax.tree.map(lambda x: np.concatenate((x, x)), batch), schedule)[0]
     assert float(twice["ranking"]) == pytest.approx(float(losses["ranking"]), rel=1e-5)
     assert float(losses["ranking"]) == pytest.approx(0.5 * float(metrics["ranking_loss"]))

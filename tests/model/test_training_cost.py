@@ -24,7 +24,7 @@ def traced(system: str, shape: Shape, chunks: int, make_batch) -> float:
     parameters = {path: jax.ShapeDtypeStruct(size, "float32") for path, size in architecture.parameter_sizes().items()}
 
     def loss(parameters: Parameters) -> jax.Array:
-        losses, _ = architecture.model(parameters).train_losses(batch, Schedule(2.0, 1.0, 0.5), jax.random.key(0))
+        losses = architecture.model(parameters).train_losses(batch, Schedule(2.0, 1.0, 0.5), jax.random.key(0)).losses
         return sum(losses.values())
 
     return matrix_flops(jax.make_jaxpr(jax.grad(loss))(parameters).jaxpr)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.language_model import Batch, Schedule
-from stages.document_evaluation import DocumentReader
+from stages.document_evaluation import DocumentReader, Request
 
 CHUNKS = 14
 KEY = jax.random.key(3)
@@ -42,8 +42,8 @@ def token_losses(model, batch, quick_jit) -> np.ndarray:
 @pytest.fixture(scope="module")
 def evaluate(model, tmp_path_factory):
     """Tokens of a document -> how the evaluation stage reads it, but for the half precision of its memory."""
-    reader = DocumentReader(model, ("own",), model.shape.neighbours, CHUNKS, "exact", tmp_path_factory.mktemp("scratch"))
-    return lambda tokens: reader.read(tokens, dtype=np.float32)
+    reader = DocumentReader(model, ("own",), model.shape.neighbours, CHUNKS, "exact", tmp_path_factory.mktemp("scratch"), dtype=np.float32)
+    return lambda tokens: next(reader.read([Request("d", tokens)]))
 
 
 def test_every_token_has_the_same_loss(token_losses, evaluate, document) -> None:

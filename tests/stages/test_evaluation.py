@@ -10,7 +10,7 @@ from data_contracts.evaluations import EVALUATIONS, SETTINGS
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
 from model.presets import SYSTEMS
-from stages.document_evaluation import DocumentReader, losses_by_chunk
+from stages.document_evaluation import DocumentReader, Request, losses_by_chunk
 from stages.evaluation import held_out
 from stages.mining import mine
 from stages.parameters import Evaluation, Geometry, Mining, Recipe, Training
@@ -72,7 +72,7 @@ def test_losses_are_grouped_by_the_chunk_of_their_target():
 @pytest.mark.parametrize("name", ["transformer_xl", "retro", "random", "rpt_sem"])
 def test_rows_of_every_setting_keep_the_contract(name, reader, make_chunks):
     evaluated = reader(name)
-    reading = evaluated.read(TOKENS, given(name, make_chunks))
+    reading = next(evaluated.read([Request("d", TOKENS, given(name, make_chunks))]))
     rows = evaluated.rows(reading, TOKENS, BYTES)
     count = len(rows["chunk"])
     table = EVALUATIONS.table({**rows, "system": [name] * count, "doc_id": ["d"] * count, "split": ["test"] * count}, stride_chunks=2)
@@ -109,7 +109,7 @@ def test_changed_neighbours_change_the_losses_of_the_next_chunk_first(reader):
     retro = reader("retro", ("own",))
     changed = Rankings.empty(20)
     changed.best.ids_CR[10, :2] = (0, 1)
-    before, after = (retro.read(TOKENS, rankings).losses["own"] for rankings in (Rankings.empty(20), changed))
+    before, after = (next(retro.read([Request("d", TOKENS, rankings)])).losses["own"] for rankings in (Rankings.empty(20), changed))
     places = np.flatnonzero(np.abs(before - after) > 1e-7) + 1
     assert places.min() == 11 * 8
     assert set(places) <= set(range(11 * 8, 12 * 8)), "one layer of cross-attention reaches chunk c_11 only"
@@ -117,7 +117,7 @@ def test_changed_neighbours_change_the_losses_of_the_next_chunk_first(reader):
 
 def test_the_oracle_reads_its_choice_where_it_has_one(reader):
     system = reader("rpt_sem", ("oracle",))
-    neighbours = system.read(TOKENS, oracles={"oracle": {10: [5], 20: [], 99: [3]}}).neighbours
+    neighbours = next(system.read([Request("d", TOKENS, oracles={"oracle": {10: [5], 20: [], 99: [3]}})])).neighbours
     assert neighbours["oracle"][10].tolist() == [5, -1]
     assert neighbours["oracle"][20].tolist() == [-1, -1]
     others = ~np.isin(np.arange(len(neighbours["own"])), (10, 20))
@@ -127,7 +127,8 @@ def test_the_oracle_reads_its_choice_where_it_has_one(reader):
 
 def test_two_oracles_choose_apart(reader):
     system = reader("rpt_sem", ("oracle", "oracle_all"))
-    neighbours = system.read(TOKENS, oracles={"oracle": {10: [5]}, "oracle_all": {10: [2, 0], 12: [7]}}).neighbours
+    oracles = {"oracle": {10: [5]}, "oracle_all": {10: [2, 0], 12: [7]}}
+    neighbours = next(system.read([Request("d", TOKENS, oracles=oracles)])).neighbours
     assert [neighbours[name][10].tolist() for name in ("oracle", "oracle_all")] == [[5, -1], [2, 0]]
     assert neighbours["oracle_all"][12].tolist() == [7, -1]
     assert np.array_equal(neighbours["oracle"][11], neighbours["oracle_all"][11])

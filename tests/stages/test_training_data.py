@@ -8,6 +8,7 @@ from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import commit, write_shard
 from data_contracts.failure import Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
+from stages.data_order import Segments
 from stages.parameters import Geometry
 from stages.supervision import supervise
 from stages.training_data import TrainingData
@@ -43,9 +44,13 @@ def artifacts(tmp_path):
     return tmp_path
 
 
+def segments(*rows: int) -> Segments:
+    return Segments(np.array(rows), np.ones(len(rows), bool))
+
+
 def test_candidates_are_counted_from_the_start_of_their_sequence(artifacts):
     data = TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY)
-    batch = data.batch(np.array([0, 1, 2]))
+    batch = data.batch(segments(0, 1, 2))
     assert batch.candidates_BCS[0, 4].tolist() == [0, -1]
     assert batch.candidates_BCS[0, 6].tolist() == [2, 1]
     assert batch.scores_BCS[0, 6].tolist() == [4.0, 3.0]
@@ -56,20 +61,10 @@ def test_candidates_are_counted_from_the_start_of_their_sequence(artifacts):
 
 def test_targets_are_the_next_tokens_and_padding_is_masked(artifacts):
     data = TrainingData(artifacts / "sequences", None, GEOMETRY)
-    batch = data.batch(np.array([1, 2]))
+    batch = data.batch(segments(1, 2))
     assert batch.targets_BL[0, :-1].tolist() == batch.tokens_BL[0, 1:].tolist()
     assert batch.targets_BL[0, -1] == 132
     assert batch.loss_mask_BL.sum(axis=1).tolist() == [32, 9]
-
-
-def test_every_epoch_reads_every_sequence_once_in_its_own_order(artifacts):
-    data = TrainingData(artifacts / "sequences", None, GEOMETRY)
-    order = [int(data.rows(step, 1, seed=0)[0]) for step in range(30)]
-    epochs = [order[begin : begin + 3] for begin in range(0, 30, 3)]
-    assert all(sorted(epoch) == [0, 1, 2] for epoch in epochs)
-    assert len({tuple(epoch) for epoch in epochs}) > 1
-    assert order == [int(data.rows(step, 1, seed=0)[0]) for step in range(30)]
-    assert [int(row) for step in range(15) for row in data.rows(step, 2, seed=0)] == order
 
 
 def test_supervision_of_other_sequences_is_refused(artifacts):
@@ -85,8 +80,7 @@ def test_short_sequences_can_be_left_out_and_are_counted(artifacts):
     data = TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY, shortest=0.9)
     assert (whole.left_out, data.left_out) == ((0, 0), (1, 9))
     assert data.keys == whole.keys[:2]
-    assert {*data.rows(0, 8, 3).tolist()} == {0, 1}
-    for one, other in zip(data.batch(np.array([0, 1])), whole.batch(np.array([0, 1])), strict=True):
+    for one, other in zip(data.batch(segments(0, 1)), whole.batch(segments(0, 1)), strict=True):
         np.testing.assert_array_equal(one, other)
     assert TrainingData(artifacts / "sequences", None, GEOMETRY, shortest=9 / 32).left_out == (0, 0)
 

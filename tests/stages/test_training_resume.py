@@ -19,6 +19,7 @@ from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
 from stages.checkpoints import Checkpoints, Restored
+from stages.data_order import ORDERS, independent
 from stages.interruption import Interruption
 from stages.messages import Messages
 from stages.parameters import Geometry
@@ -55,11 +56,11 @@ class StopsAt(TrainingData):
     steps: tuple[int, ...] = ()
     read = 0
 
-    def batch(self, rows):
+    def batch(self, segments):
         self.read += 1
         if self.read in self.steps:
             signal.raise_signal(signal.SIGTERM)
-        return super().batch(rows)
+        return super().batch(segments)
 
 
 @pytest.fixture
@@ -91,11 +92,13 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def session(place: Path, data: StopsAt, seconds: float = 1e9, steps: int = STEPS, optimizer=OPTIMIZER) -> tuple[TrainState, list[dict]]:
+def session(
+    place: Path, data: StopsAt, seconds: float = 1e9, steps: int = STEPS, optimizer=OPTIMIZER, name: str = "rpt_sem"
+) -> tuple[TrainState, list[dict]]:
     """One process's worth of training: from the newest checkpoint in `place` until it is stopped or done."""
-    mesh = make_mesh(2, 4)
-    plan = Plan("some-run", data, SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3, mesh)
-    fresh = replicated(init_train_state(SYSTEMS["rpt_sem"], SHAPE, 3, optimizer), mesh)
+    mesh, system = make_mesh(2, 4), SYSTEMS[name]
+    plan = Plan("some-run", data, ORDERS[system.carry], SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3, mesh)
+    fresh = replicated(init_train_state(system, SHAPE, 3, optimizer, 2), mesh)
     with Checkpoints(place / "checkpoints", print) as checkpoints, Interruption() as interruption:
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
         with TrainingLog("some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())) as log:
@@ -169,10 +172,25 @@ def test_checkpoints_by_the_clock_change_nothing(place, data):
     assert sorted(path.name for path in (place / "two/checkpoints").iterdir()) == [f"{step:08d}" for step in sorted({best, 11, 12})]
 
 
+def test_what_layers_carry_is_resumed_too(place, data):
+    """The five documents of one sequence each are read in two rows; the run is stopped in the middle of each of two epochs."""
+    state, history = session(place / "one", data, steps=8, name="memorizing_32k")
+    data.steps = (3,)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            session(place / "two", data, steps=8, name="memorizing_32k")
+        data.read = 0
+    data.steps = ()
+    resumed, said = session(place / "two", data, steps=8, name="memorizing_32k")
+    same_bits(resumed, state)
+    assert said == history
+    assert len(jax.tree.leaves(state.carried)) == 8
+
+
 def test_a_value_that_is_not_finite_stops_with_the_step_and_its_sequences(place, data):
     with pytest.raises(Failure, match="training broke at step 1") as failure:
         session(place, data, seconds=1e-9, optimizer=make_optimizer(1e30))
-    read = [data.keys[row] for row in data.rows(1, 2, 3)]
+    read = [data.keys[row] for row in independent(data.keys, 1, 2, 3).rows_B]
     assert all(f"{doc_id} from chunk {first}" in failure.value.cause for doc_id, first in read)
     assert "lm_loss is nan" in failure.value.cause
     assert "./rpt batch some-run --step 1" in failure.value.remedy
