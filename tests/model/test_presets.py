@@ -10,7 +10,16 @@ from model.presets import PAPER_SHAPE, SYSTEMS
 
 @pytest.mark.parametrize(
     ("name", "layers", "millions"),
-    [("transformer_xl", 12, 202.5), ("transformer_xl", 14, 227.7), ("retro", 12, 236.1), ("rpt_lex", 12, 242.4), ("rpt_sem", 12, 242.4)],
+    [
+        ("transformer_xl", 12, 202.5),
+        ("transformer_xl", 14, 227.7),
+        ("retro", 12, 236.1),
+        ("rpt_lex", 12, 242.4),
+        ("rpt_sem", 12, 242.4),
+        ("memorizing_32k", 12, 202.5),
+        ("block_recurrent", 12, 211.9),
+        ("griffin", 12, 239.3),
+    ],
 )
 def test_parameters_of_the_paper(name: str, layers: int, millions: float) -> None:
     sizes = Architecture.of(SYSTEMS[name].build, replace(PAPER_SHAPE, layers=layers)).parameter_sizes()
