@@ -107,12 +107,12 @@ def compilations() -> int:
     return train_step._cache_size()  # type: ignore[attr-defined]
 
 
-def measure(shape: Shape, chunks: int) -> tuple[dict[str, Run], int]:
-    """Both systems after `STEPS` steps in turn, and how often a step was compiled after its first."""
+def measure(shape: Shape, chunks: int, names: tuple[str, ...] = SYSTEM_NAMES) -> tuple[dict[str, Run], int]:
+    """The systems after `STEPS` steps in turn, and how often a step was compiled after its first."""
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(Path(folder), shape, chunks)
     optimizer, runs = make_optimizer(1e-3), {}
-    for name in SYSTEM_NAMES:
+    for name in names:
         runs[name] = Run(init_train_state(SYSTEMS[name], shape, 0, optimizer), [], [])
         step(runs[name], data, 0)
         runs[name].seconds.clear()
