@@ -1,6 +1,7 @@
 """Charts as inline SVG: lines with a band, dots with intervals, points in a plane, bars.
 
-Colours and type come from the classes of style.py. Coordinates are CSS pixels at `width`; a figure draws each chart twice, wide and narrow, so that its text keeps its size on a phone.
+Colours and type come from the classes of style.py. Coordinates are CSS pixels at `width`; a figure draws each chart twice, wide and narrow,
+so that its text keeps its size on a phone.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class Trained:
 
 @dataclass(frozen=True)
 class Measured:
-    """What there is of a corpus: `frames` of those of `runs` that were evaluated; `labels` and `candidates` of the evaluated split, None where
-    nothing was scored."""
+    """What there is of a corpus: `frames` of those of `runs` that were evaluated; `labels` and `candidates` of the evaluated split, None
+    where nothing was scored."""
 
     corpus: str
     split: str

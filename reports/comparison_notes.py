@@ -27,8 +27,8 @@ OF_TABLE_2 = (
     "timed. “Reckoned” is what counting multiply-accumulates at the paper's sizes gives for its time.",
     "The interval is of the documents, resampling them and blocks within them, and the systems share most of it. It says nothing of the "
     "seed, and settings with other neighbours at test may be of fewer documents, which the row then states.",
-    "Bold: the lowest perplexity over all documents, ablations included. An oracle sees the target and does not count; whether the order is "
-    "more than chance is said below.",
+    "Bold: the lowest perplexity over all documents, ablations included. An oracle sees the target and does not count; whether the order "
+    "is more than chance is said below.",
 )
 OF_TABLE_3 = (
     "Gold: scored candidates with a positive label; everything eligible is ranked, and what was not scored counts as not relevant. Chance "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -18,25 +19,21 @@ from stages.training_log import PLACE
 COMPILING = 2  # updates at the beginning of a session that may hold compilation
 
 
-def trained_run(name: str, configuration: Configuration, root: Path) -> Trained:
-    """What is known of a run of params.yaml, trained or not; `root` is the checkout."""
-    run = configuration.runs[name]
-    known = Trained(name, run.system, run.seed, SYSTEMS[run.system].retriever)
-    directory = root / "artifacts" / run.corpus / "models" / name
+def trained_run(name: str, corpus: str, system: str, seed: int, configuration: Configuration, root: Path) -> Trained:
+    """What is known of a run, trained or not; `root` is the checkout."""
+    untrained = Trained(name, system, seed, SYSTEMS[system].retriever)
+    directory = root / "artifacts" / corpus / "models" / name
     if not (directory / "model.safetensors").exists():
-        return known
+        return untrained
     sizes = json.loads((directory / "config.json").read_text())["shape"]
     shape = Shape(**{**sizes, "cca_layers": tuple(sizes["cca_layers"])})
     losses = _lines(directory / "losses.jsonl")
-    return Trained(
-        name,
-        run.system,
-        run.seed,
-        known.retriever,
+    return replace(
+        untrained,
         parameters=parameter_count(directory / "model.safetensors"),
         steps=len(losses) or None,
         step_seconds=seconds_per_step(_lines(root / PLACE / "training" / f"{name}.jsonl"), losses),
-        step_flops=step_flops(run.system, shape, configuration.geometry.sequence_tokens, configuration.training.batch),
+        step_flops=step_flops(system, shape, configuration.geometry.sequence_tokens, configuration.training.batch),
         sizes=sizes,
     )
 
