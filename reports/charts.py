@@ -199,7 +199,7 @@ def _touch(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _beside(x: float, y: float, wide: float, taken: Sequence[Box], right: float) -> tuple[float, float, str, Box]:
+def _beside(x: float, y: float, wide: float, taken: Sequence[Box], within: tuple[float, float]) -> tuple[float, float, str, Box]:
     """Where a name of `wide` pixels goes beside (x, y), its anchor and its box: where it touches nothing, or else to the right."""
     places: list[tuple[float, float, str]] = [(x + 8, y + 4, "start"), (x - 8, y + 4, "end")]
     places += [(x, y + shift, "middle") for shift in (-9, 18)]
@@ -208,7 +208,7 @@ def _beside(x: float, y: float, wide: float, taken: Sequence[Box], right: float)
     for left, base, anchor in places:
         begin = left - {"start": 0, "middle": wide / 2, "end": wide}[anchor]
         box = (begin, base - 11, begin + wide, base + 3)
-        if begin >= 0 and box[2] <= right:
+        if begin >= within[0] and box[2] <= within[1]:
             found.append((left, base, anchor, box))
             if not any(_touch(box, other) for other in taken):
                 return found[-1]
@@ -231,7 +231,7 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
         bar = [_rule(across, y.place(point.low), across, y.place(point.high), "interval")] if known else []  # type: ignore[arg-type]
         drawn.append(tag("g", *bar, tag("circle", cx=across, cy=down, r=4.5, class_="dot"), class_=_colour(point.colour)))
         name = clipped(visible(point.name), 30 if width > NARROW else 16)
-        at, base, anchor, box = _beside(across, down, CHARACTER * len(name), taken, width)
+        at, base, anchor, box = _beside(across, down, CHARACTER * len(name), taken, (left, width))
         taken.append(box)
         names.append(_text(at, base, name, anchor, "name"))
     axes = [*_y_axis(y, left, right, y_label), *ticks, _text(right, TALL - 2, x_label, "end", "axis")]

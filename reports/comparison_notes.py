@@ -26,7 +26,8 @@ OF_TABLE_2 = (
     "after another and the machine may have been busy: read it beside operations, which are counted (model/training_cost.py) and not "
     "timed. “Reckoned” is what counting multiply-accumulates at the paper's sizes gives for its time.",
     "The interval is of the documents, resampling them and blocks within them, and the systems share most of it. It says nothing of the "
-    "seed, and settings with other neighbours at test may be of fewer documents, which the row then states.",
+    "seed, and settings with other neighbours at test may be of fewer documents, "
+    "which the row then states (evaluation.settings_documents).",
     "Bold: the lowest perplexity over all documents, ablations included. An oracle sees the target and does not count; whether the order "
     "is more than chance is said below.",
 )

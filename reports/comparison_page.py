@@ -53,7 +53,7 @@ def parts(comparison: dict[str, Any]) -> list[Part]:
 
 def markdown(comparison: dict[str, Any]) -> str:
     """The comparison as Markdown, which a terminal can show too."""
-    lines = [f"# Comparison {markdown_text(comparison['name'])}", LEAD, *_evaluated(comparison["corpora"])]
+    lines = [f"# Comparison {markdown_text(comparison['name'])}", LEAD, *map(markdown_text, _evaluated(comparison["corpora"]))]
     lines += [f"**{markdown_text(warning)}**" for warning in notes.warnings(comparison["corpora"])]
     for part in parts(comparison):
         lines.append(f"## {part.title}")
@@ -66,7 +66,7 @@ def render(comparison: dict[str, Any]) -> str:
     """The comparison as a page; names of corpora and runs may be hostile."""
     corpora = comparison["corpora"]
     heading = tag("h1", "Comparison ", tag("bdi", clipped(comparison["name"], NAME)))
-    header = [heading, tag("p", LEAD, " ", *_evaluated(corpora), class_="lead"), *warning_list(notes.warnings(corpora))]
+    header = [heading, tag("p", " ".join([LEAD, *_evaluated(corpora)]), class_="lead"), *warning_list(notes.warnings(corpora))]
     sections = []
     for part in parts(comparison):
         content = [as_html(part.table)] if part.table and part.table.rows else []
@@ -81,7 +81,7 @@ def render(comparison: dict[str, Any]) -> str:
 def _evaluated(corpora: Corpora) -> list[str]:
     return [
         f"{clipped(corpus['corpus'], NAME)}: {count(corpus['documents'])} documents of the {clipped(corpus['split'], NAME)} split, "
-        f"{count(corpus['tokens'])} tokens, the same for all rows (SHA-256 {corpus['tokens_sha256'][:12]}). "
+        f"{count(corpus['tokens'])} tokens, the same for all rows (SHA-256 {corpus['tokens_sha256'][:12]})."
         for corpus in corpora
         if corpus["tokens_sha256"]
     ]
