@@ -52,7 +52,7 @@ def compare(
     failure = bring_up_to_date(configuration, chosen, verbose) if run else None
     result = compared(configuration, target.name, chosen)
     write(result, target)
-    out(json.dumps(result) if json_ else markdown(result))
+    out(json.dumps(result) if json_ else markdown(result).rstrip("\n"))
     sys.stderr.write(f"table  {target.relative_to(ROOT) / 'table.md'}\npage   {target.relative_to(ROOT) / 'index.html'}\n")
     if failure:
         raise failure

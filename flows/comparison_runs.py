@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from data_contracts.evaluations import ORACLE
 from data_contracts.failure import Exit, Failure
 from flows.display import Display
 from flows.execution import EventLog, execute, prepare
@@ -14,7 +15,6 @@ from flows.overrides import apply_overrides
 from flows.plan import Step
 from flows.workspace import ROOT, workspace_lock
 from model.presets import SYSTEMS
-from stages.oracle import ORACLE
 from stages.parameters import Configuration
 from stages.systems import INPUT_OF
 
@@ -88,7 +88,7 @@ def _wanted(configuration: Configuration, corpus: str, system: str, seed: int) -
 
 def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
     """Put what is missing into params.yaml; the changed lines as a diff, empty if there are none."""
-    missing = {f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs}
+    missing: dict[str, object] = {f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs}
     return apply_overrides(ROOT / "params.yaml", missing) if missing else ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,8 +102,8 @@ def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int,
 
 
 def _row(evaluations: Evaluations, sums: Sums, system: str, setting: str, keys: list[Key], reads: bool) -> dict[str, Any]:
-    mean = sums.combined(lambda at: np.exp(_nats(at, keys, each=True)).mean(axis=0))
-    by_seed = [sums.combined(lambda at, key=key: np.exp(nats(at, key))).value for key in keys]
+    mean = sums.combined(lambda at: np.mean([_perplexity(at, key) for key in keys], axis=0))
+    by_seed = [sums.combined(partial(_perplexity, key=key)).value for key in keys]
     known = [value for value in by_seed if value is not None]
     meaningful = sums.documents >= FEWEST_DOCUMENTS
     return {
@@ -120,10 +121,12 @@ def _row(evaluations: Evaluations, sums: Sums, system: str, setting: str, keys: 
     }
 
 
-def _nats(at: Named, keys: list[Key], *, each: bool = False) -> np.ndarray:
-    """Nats a token, the mean over runs or `each`."""
-    found = np.stack([nats(at, key) for key in keys])
-    return found if each else found.mean(axis=0)
+def _perplexity(at: Named, key: Key) -> np.ndarray:
+    return np.exp(nats(at, key))
+
+
+def _mean_nats(at: Named, keys: list[Key]) -> np.ndarray:
+    return np.mean([nats(at, key) for key in keys], axis=0)
 
 
 def _gain(evaluations: Evaluations, sums: Sums, keys: list[Key], against: str, system: str) -> dict[str, float | None] | None:
@@ -131,7 +134,7 @@ def _gain(evaluations: Evaluations, sums: Sums, keys: list[Key], against: str, s
     others = [(run, OWN) for run, name in evaluations.systems.items() if name == against]
     if not others or system == against:
         return None
-    found = sums.combined(lambda at: _nats(at, others) - _nats(at, keys))
+    found = sums.combined(lambda at: _mean_nats(at, others) - _mean_nats(at, keys))
     meaningful = sums.documents >= FEWEST_DOCUMENTS
     return {"nats": found.value, "low": found.low if meaningful else None, "high": found.high if meaningful else None}
 
@@ -155,8 +158,8 @@ def _costs(runs: Sequence[Trained]) -> dict[str, dict[str, Any]]:
     base = found.get(BASELINE, {})
     for cost in found.values():
         for name, over in (("time", "step_seconds"), ("operations", "step_flops")):
-            known = cost[over] is not None and base.get(over)
-            cost[name] = cost[over] / base[over] if known else None
+            mine, basis = cost[over], base.get(over)
+            cost[name] = mine / basis if mine is not None and basis else None
     return found
 
 
@@ -183,7 +186,11 @@ def _retrieval(measured: Measured, own: Evaluations) -> list[dict[str, Any]]:
     gold = gold_of(labels, measured.chunk_tokens, measured.stride_chunks)
     if not len(gold.queries):
         return []
-    rankings = {"chance": [None], "recency": [recency_ranking(gold)], "BM25": [bm25_ranking(measured.candidates)]}
+    rankings: dict[str, list[pl.DataFrame | None]] = {
+        "chance": [None],
+        "recency": [recency_ranking(gold)],
+        "BM25": [bm25_ranking(measured.candidates)],
+    }
     learned = [run for run in measured.runs if run.retriever == "own" and run.run in own.systems]
     for run in learned:
         ranking = own.chunks.select(*QUERY).with_columns(own.frames[run.run, OWN]["ranking"])

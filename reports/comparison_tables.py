@@ -44,8 +44,8 @@ def table_3(corpora: Corpora) -> PlainTable:
         name = clipped(corpus["corpus"], NAME)
         rows.append([name, *(_percent(found.get(one, {}).get(key)) for key in METRICS for one in RETRIEVERS)])
         rows.append([f"{name}, chance", *(_percent(found.get("chance", {}).get(key)) for key in METRICS for _ in RETRIEVERS)])
-    for corpus, figures in TABLE_3.items():
-        rows.append([f"{corpus}, published", *(number(value, 0 if corpus != AVERAGE else 1) for key in METRICS for value in figures[key])])
+    for place, figures in TABLE_3.items():
+        rows.append([f"{place}, published", *(number(value, 0 if place != AVERAGE else 1) for key in METRICS for value in figures[key])])
     return PlainTable(head, rows, [Group(f"{name}, %", len(RETRIEVERS), name) for name in METRICS.values()])
 
 
