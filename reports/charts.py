@@ -18,6 +18,7 @@ CHARACTER = 7.0  # px, the mean advance of a wide 12 px font
 NARROW = 340
 TALL = 250
 EARLY = 80  # px before the right edge
+NAMED, NAMED_NARROW = 12, 6  # most points of a plane that are named
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def _beside(x: float, y: float, wide: float, taken: Sequence[Box], within: tuple
 
 
 def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label: str, width: int) -> Html:
-    """Points named beside themselves."""
+    """Points named beside themselves, or by their numbers from 1 where there are too many for names."""
     if not points:
         return _svg(width, 40, title, _text(0, 24, "Nothing to draw.", kind="axis"))
     left, right = 46.0, width - 14.0
@@ -225,12 +226,13 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
     ticks = [_text(x.place(tick), TALL - 17, x.label(tick), "middle", "tick") for tick in x.ticks]
     drawn, names = list[Html](), list[Html]()
     taken: list[Box] = [(x.place(point.x) - 6, y.place(point.y) - 6, x.place(point.x) + 6, y.place(point.y) + 6) for point in points]
-    for point in sorted(points, key=lambda point: point.y):
+    longest, most = (30, NAMED) if width > NARROW else (16, NAMED_NARROW)
+    for place, point in sorted(enumerate(points, 1), key=lambda numbered: numbered[1].y):
         across, down = x.place(point.x), y.place(point.y)
         known = finite(point.low) and finite(point.high) and point.low is not None and point.high is not None
         bar = [_rule(across, y.place(point.low), across, y.place(point.high), "interval")] if known else []  # type: ignore[arg-type]
         drawn.append(tag("g", *bar, tag("circle", cx=across, cy=down, r=4.5, class_="dot"), class_=_colour(point.colour)))
-        name = clipped(visible(point.name), 30 if width > NARROW else 16)
+        name = clipped(visible(point.name), longest) if len(points) <= most else str(place)
         at, base, anchor, box = _beside(across, down, CHARACTER * len(name), taken, (left, width))
         taken.append(box)
         names.append(_text(at, base, name, anchor, "name"))

@@ -53,11 +53,17 @@ def orders(corpora: Corpora) -> list[str]:
 
 def _orders(corpus: dict[str, Any]) -> list[str]:
     name, found = clipped(corpus["corpus"], NAME), corpus["orders"]
-    claims = [f"{name}: {_names([one])} is better than {_names(others)}." for one, others in found["better_than"].items() if others]
-    if not claims:
-        claims = [f"{name}: no order is claimed."]
+    ranked = list(found["better_than"])
+    claims = [f"{name}: {_names([one])} is better than {_from(others, ranked)}." for one, others in found["better_than"].items() if others]
+    claims = [f"{name}, lowest first: {_names(ranked)}.", *(claims or [f"{name}: no order is claimed."])]
     few = found["too_few_seeds"]
     return claims + ([f"{name}: fewer than {FEWEST_SEEDS} seeds of {_names(few)}."] if few else [])
+
+
+def _from(systems: list[str], ranked: list[str]) -> str:
+    """The systems, by the first of them if they are the rest of the ranked ones."""
+    rest = len(systems) > 2 and systems == ranked[-len(systems) :]
+    return f"{_names(systems[:1])} and all after it" if rest else _names(systems)
 
 
 def fairness(corpora: Corpora) -> list[str]:

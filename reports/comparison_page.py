@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from data_contracts.evaluations import OWN
 from reports import comparison_notes as notes
 from reports import comparison_tables as tables
-from reports.charts import Point, figure, scatter_chart
+from reports.charts import NAMED_NARROW, Point, figure, scatter_chart
 from reports.comparison_tables import Corpora
 from reports.formats import count, finite, number
 from reports.frame import page, warning_list
@@ -105,10 +105,14 @@ def _picture(corpus: dict[str, Any]) -> Html:
         if costs[row["system"]][by] is not None
     ]
     name = clipped(corpus["corpus"], NAME)
-    body = [[point.name, number(point.x) if by != "parameters" else count(point.x), number(point.y)] for point in points]
+    body = [
+        [f"{place}: {point.name}", number(point.x) if by != "parameters" else count(point.x), number(point.y)]
+        for place, point in enumerate(points, 1)
+    ]
+    key = f" {'; '.join(row[0] for row in body)}." if len(points) > NAMED_NARROW else ""
     caption = (
         f"{name}: perplexity against the {X_LABELS[by]}. Lower and further left is better. An upright line is one standard deviation of "
-        "the seeds, where there are several; the interval of the documents is in the table, and all systems share most of it."
+        f"the seeds, where there are several; the interval of the documents is in the table, and all systems share most of it.{key}"
     )
 
     def draw(width: int) -> Html:

@@ -8,12 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from model.config import Shape
 from model.presets import SYSTEMS
 from model.training_cost import step_flops
 from reports.comparison import Trained
 from stages.parameters import Configuration
 from stages.report import parameter_count
+from stages.systems import described_shape
 from stages.training_log import PLACE
 
 COMPILING = 2  # updates at the beginning of a session that may hold compilation
@@ -25,16 +25,15 @@ def trained_run(name: str, corpus: str, system: str, seed: int, configuration: C
     directory = root / "artifacts" / corpus / "models" / name
     if not (directory / "model.safetensors").exists():
         return untrained
-    sizes = json.loads((directory / "config.json").read_text())["shape"]
-    shape = Shape(**{**sizes, "cca_layers": tuple(sizes["cca_layers"])})
+    config = json.loads((directory / "config.json").read_text())
     losses = _lines(directory / "losses.jsonl")
     return replace(
         untrained,
         parameters=parameter_count(directory / "model.safetensors"),
         steps=len(losses) or None,
         step_seconds=seconds_per_step(_lines(root / PLACE / "training" / f"{name}.jsonl"), losses),
-        step_flops=step_flops(system, shape, configuration.geometry.sequence_tokens, configuration.training.batch),
-        sizes=sizes,
+        step_flops=step_flops(system, described_shape(config), configuration.geometry.sequence_tokens, configuration.training.batch),
+        sizes=config["shape"],
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.charts import Dot, Line, Point, _spread, bar_chart, dot_chart, figure, line_chart, scatter_chart
+from reports.charts import NAMED, NAMED_NARROW, Dot, Line, Point, _spread, bar_chart, dot_chart, figure, line_chart, scatter_chart
 
 WIDTHS = [340, 550, 700]
 NUMBERS = st.one_of(st.none(), st.floats(), st.floats(-20, 20))
@@ -107,6 +107,14 @@ def test_names_of_close_points_stand_apart(width):
         boxes.append((left, y - 11, left + wide, y + 3))
     assert len(boxes) == 4
     assert not [(a, b) for a in boxes for b in boxes if a < b and a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]]
+
+
+@pytest.mark.parametrize(("width", "most"), [(340, NAMED_NARROW), (700, NAMED)])
+def test_points_are_named_by_numbers_where_they_are_many(width, most):
+    for count, expected in ((most, [f"p{number}" for number in range(most)]), (most + 1, [str(number + 1) for number in range(most + 1)])):
+        points = [Point(f"p{number}", number % 4, -number, number) for number in range(count)]
+        svg = ElementTree.fromstring(scatter_chart(points, title="t", x_label="x", y_label="y", width=width))
+        assert sorted(e.text or "" for e in svg.iter("text") if e.get("class") == "name") == sorted(expected)
 
 
 def test_a_line_is_broken_where_a_value_is_missing():

@@ -121,6 +121,16 @@ def test_more_neighbours_are_rows_of_systems_with_a_retriever_of_their_own(compa
     assert row_of(compared, "rpt_sem", "oracle_all") is None
 
 
+def test_a_swapped_retriever_is_a_row_of_any_system(ten, evaluations_sample):
+    measured = measured_of(ten, evaluations_sample)
+    assert row_of(corpus_comparison(measured, 10), "retro", "dpr") is None
+    swapped = measured.frames["demo-retro-s0", "own"].with_columns(setting=pl.lit("dpr"), loss=pl.col("loss") * 1.1)
+    found = corpus_comparison(replace(measured, frames={**measured.frames, ("demo-retro-s0", "dpr"): swapped}), 10)
+    own, dpr = row_of(found, "retro"), row_of(found, "retro", "dpr")
+    assert math.log(dpr["perplexity"]) == pytest.approx(1.1 * math.log(own["perplexity"]), rel=1e-4)
+    assert dpr["gain"]["nats"] < 0
+
+
 def test_settings_of_fewer_documents_say_so_and_are_never_the_lowest(ten, evaluations_sample):
     found = corpus_comparison(measured_of(ten, evaluations_sample, settings=3), 50)
     few = row_of(found, "rpt_sem", "first_3")

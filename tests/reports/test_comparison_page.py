@@ -141,6 +141,22 @@ def test_what_is_missing_for_a_claim_is_said(corpus, evaluations_sample):
     assert "210 updates: Transformer-XL, 1.5 times the steps" in " ".join(fairness([longer]))
 
 
+def test_claims_name_the_first_of_all_that_come_after(corpus):
+    better = {
+        "rpt_sem": ["rpt_lex", "random", "transformer_xl"],
+        "retro": ["transformer_xl"],
+        "rpt_lex": [],
+        "random": [],
+        "transformer_xl": [],
+    }
+    said = orders([{**corpus, "orders": {"better_than": better, "too_few_seeds": []}}])
+    assert said[1:] == [
+        "demo, lowest first: RPT-Sem; RETRO; RPT-Lex; Random retrieval; Transformer-XL.",
+        "demo: RPT-Sem is better than RPT-Lex and all after it.",
+        "demo: RETRO is better than Transformer-XL.",
+    ]
+
+
 def test_warnings_name_what_is_not_there_and_what_is_too_little(corpus, evaluations_sample):
     assert warnings([corpus]) == ["demo: not evaluated: demo-griffin."]
     assert warnings([{**corpus, "documents": 4, "runs": []}]) == ["demo: interval not meaningful: 4 documents, fewer than 8."]
