@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from data_contracts.failure import Exit, Failure
+from flows.comparison import compare
 from flows.label_commands import labels
 from flows.output import Json
 from flows.output import out as _out
@@ -239,6 +240,7 @@ def explore(
 ledger = App(name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice.")
 app.command(ledger)
 app.command(labels)
+app.command(compare)
 
 
 @ledger.command

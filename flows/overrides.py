@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from data_contracts.failure import Exit, Failure
 from stages.parameters import check
@@ -84,4 +85,11 @@ def _get(document: Any, dotted: str) -> object:
 
 def _set(document: Any, dotted: str, value: object) -> None:
     node, leaf = _parent(document, dotted)
-    node[leaf] = value
+    node[leaf] = _on_one_line(value) if isinstance(value, dict) else value
+
+
+def _on_one_line(entry: dict) -> CommentedMap:
+    """A mapping as `{key: value}`, the way `runs` are written."""
+    mapping = CommentedMap(entry)
+    mapping.fa.set_flow_style()
+    return mapping

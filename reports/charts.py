@@ -1,6 +1,7 @@
-"""Charts as inline SVG: lines with a band, dots with intervals, bars. Colours and type come from the classes of style.py.
+"""Charts as inline SVG: lines with a band, dots with intervals, points in a plane, bars.
 
-Coordinates are CSS pixels at `width`; a figure draws each chart twice, wide and narrow, so that its text keeps its size on a phone.
+Colours and type come from the classes of style.py. Coordinates are CSS pixels at `width`; a figure draws each chart twice, wide and narrow,
+so that its text keeps its size on a phone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ CHARACTER = 7.0  # px, the mean advance of a wide 12 px font
 NARROW = 340
 TALL = 250
 EARLY = 80  # px before the right edge
+NAMED, NAMED_NARROW = 12, 6  # most points of a plane that are named
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ class Dot:
     high: Number
     colour: int
     digits: int = 2
+
+
+@dataclass(frozen=True)
+class Point:
+    """A named point of a plane, with an upright line from `low` to `high` where these are known."""
+
+    name: str
+    x: float
+    y: float
+    colour: int
+    low: Number = None
+    high: Number = None
 
 
 def _colour(index: int) -> str:
@@ -176,6 +190,54 @@ def dot_chart(dots: Sequence[Dot], *, title: str, x_label: str, width: int, refe
             marks.append(tag("circle", cx=x.place(dot.value), cy=y, r=4.5, class_="dot"))
         drawn.append(tag("g", *marks, class_=_colour(dot.colour)))
     return _svg(width, foot + 36, title, *drawn, _text((left + right) / 2, foot + 33, x_label, "middle", "axis"))
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of something drawn."""
+
+
+def _touch(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _beside(x: float, y: float, wide: float, taken: Sequence[Box], within: tuple[float, float]) -> tuple[float, float, str, Box]:
+    """Where a name of `wide` pixels goes beside (x, y), its anchor and its box: where it touches nothing, or else to the right."""
+    places: list[tuple[float, float, str]] = [(x + 8, y + 4, "start"), (x - 8, y + 4, "end")]
+    places += [(x, y + shift, "middle") for shift in (-9, 18)]
+    places += [(x + side, y + shift, anchor) for shift in (-8, 16, -20, 28) for side, anchor in ((8, "start"), (-8, "end"))]
+    found = []
+    for left, base, anchor in places:
+        begin = left - {"start": 0, "middle": wide / 2, "end": wide}[anchor]
+        box = (begin, base - 11, begin + wide, base + 3)
+        if begin >= within[0] and box[2] <= within[1]:
+            found.append((left, base, anchor, box))
+            if not any(_touch(box, other) for other in taken):
+                return found[-1]
+    return found[0] if found else (*places[0], (x, y, x + wide, y))
+
+
+def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label: str, width: int) -> Html:
+    """Points named beside themselves, or by their numbers from 1 where there are too many for names."""
+    if not points:
+        return _svg(width, 40, title, _text(0, 24, "Nothing to draw.", kind="axis"))
+    left, right = 46.0, width - 14.0
+    x = make_axis([point.x for point in points], left + 14, right - 40, ticks=max(2, round((right - left) / 90)))
+    y = make_axis([value for point in points for value in (point.y, point.low, point.high)], TALL - 34, 26)
+    ticks = [_text(x.place(tick), TALL - 17, x.label(tick), "middle", "tick") for tick in x.ticks]
+    drawn, names = list[Html](), list[Html]()
+    taken: list[Box] = [(x.place(point.x) - 6, y.place(point.y) - 6, x.place(point.x) + 6, y.place(point.y) + 6) for point in points]
+    longest, most = (30, NAMED) if width > NARROW else (16, NAMED_NARROW)
+    for place, point in sorted(enumerate(points, 1), key=lambda numbered: numbered[1].y):
+        across, down = x.place(point.x), y.place(point.y)
+        known = finite(point.low) and finite(point.high) and point.low is not None and point.high is not None
+        bar = [_rule(across, y.place(point.low), across, y.place(point.high), "interval")] if known else []  # type: ignore[arg-type]
+        drawn.append(tag("g", *bar, tag("circle", cx=across, cy=down, r=4.5, class_="dot"), class_=_colour(point.colour)))
+        name = clipped(visible(point.name), longest) if len(points) <= most else str(place)
+        at, base, anchor, box = _beside(across, down, CHARACTER * len(name), taken, (left, width))
+        taken.append(box)
+        names.append(_text(at, base, name, anchor, "name"))
+    axes = [*_y_axis(y, left, right, y_label), *ticks, _text(right, TALL - 2, x_label, "end", "axis")]
+    return _svg(width, TALL, title, *axes, *drawn, *names)
 
 
 def bar_chart(bars: Sequence[tuple[str, Number]], *, title: str, x_label: str, y_label: str, width: int) -> Html:

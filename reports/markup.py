@@ -75,12 +75,20 @@ def tag(name: str, /, *children: str, **attributes: str | float | None) -> Html:
 
 
 def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric_from: int = 1, groups: Html | None = None, limit: int = 100
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numeric_from: int = 1,
+    groups: Html | None = None,
+    limit: int = 100,
+    foreign_from: int | None = None,
 ) -> Html:
-    """A table that scrolls sideways when narrow; columns from `numeric_from` on are right-aligned. At most `limit` rows."""
+    """A table that scrolls sideways when narrow; columns from `numeric_from` on are right-aligned, those from `foreign_from` on grey. At
+    most `limit` rows."""
 
     def kind(column: int) -> str | None:
-        return "n" if column >= numeric_from else None
+        kinds = (["n"] if column >= numeric_from else []) + (["foreign"] if foreign_from is not None and column >= foreign_from else [])
+        return " ".join(kinds) or None
 
     heading = tag("tr", *(tag("th", cell, scope="col", class_=kind(column)) for column, cell in enumerate(head)))
     body = [

@@ -81,7 +81,7 @@ thead th.n { white-space: normal; }
 .systems tbody th { min-width: 17ch; }
 .systems thead tr:first-child > * { border-bottom: 0; text-align: left; font-weight: 600; }
 .systems tbody th, .systems thead tr > :first-child { position: sticky; left: 0; background: var(--paper); }
-.published th:nth-child(n+5), .published td:nth-child(n+5), .published .foreign, .gold tbody tr:nth-child(n+3) > * {
+.published th:nth-child(n+5), .published td:nth-child(n+5), .foreign, .gold tbody tr:nth-child(n+3) > * {
   background: var(--panel); color: var(--soft); padding-left: 10px; }
 
 figcaption th, figcaption td, figcaption tbody th { padding-right: 8px; min-width: 0; font-size: .76rem; }

@@ -81,9 +81,14 @@ def describe(system: System, shape: Shape, recipe: Recipe) -> dict:
     return {"system": system.name, "shape": asdict(shape), **learned}
 
 
+def described_shape(config: dict) -> Shape:
+    """The shape in a config.json."""
+    return Shape(**{**config["shape"], "cca_layers": tuple(config["shape"]["cca_layers"])})
+
+
 def load_trained(directory: Path, config: dict) -> LanguageModel:
     """The trained model of an artifact whose config.json is `config`."""
-    shape = Shape(**{**config["shape"], "cca_layers": tuple(config["shape"]["cca_layers"])})
+    shape = described_shape(config)
     system = SYSTEMS[config["system"]]
     if "retriever_training" in config:
         system = trained_as(system, _training(**config["retriever_training"]))

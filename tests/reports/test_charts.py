@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.charts import Dot, Line, _spread, bar_chart, dot_chart, figure, line_chart
+from reports.charts import NAMED, NAMED_NARROW, Dot, Line, Point, _spread, bar_chart, dot_chart, figure, line_chart, scatter_chart
 
 WIDTHS = [340, 550, 700]
 NUMBERS = st.one_of(st.none(), st.floats(), st.floats(-20, 20))
@@ -84,6 +84,37 @@ def test_dot_chart(width, rows, reference):
 @given(bars=st.lists(st.tuples(NAMES, NUMBERS), max_size=30))
 def test_bar_chart(width, bars):
     assert_inside(bar_chart(bars, title="t", x_label="x", y_label="y", width=width))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@settings(max_examples=60)
+@given(rows=st.lists(st.tuples(NAMES, st.floats(-20, 20), st.floats(-20, 20), NUMBERS, NUMBERS), max_size=20))
+def test_scatter_chart(width, rows):
+    points = [Point(name, x, y, colour, low, high) for colour, (name, x, y, low, high) in enumerate(rows)]
+    assert_inside(scatter_chart(points, title="t", x_label="x", y_label="y", width=width))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_of_close_points_stand_apart(width):
+    points = [Point(f"name {number}", 1.0 + 0.01 * number, 3.0 - 0.01 * number, number) for number in range(3)]
+    points.append(Point("far", 2.0, 9.0, 3))
+    svg = scatter_chart(points, title="t", x_label="x", y_label="y", width=width)
+    found = [element for element in ElementTree.fromstring(svg).iter("text") if element.get("class") == "name"]
+    boxes = []
+    for element in found:
+        wide, x, y = 7.0 * len(element.text or ""), float(element.attrib["x"]), float(element.attrib["y"])
+        left = x - {"start": 0, "middle": wide / 2, "end": wide}[element.attrib["text-anchor"]]
+        boxes.append((left, y - 11, left + wide, y + 3))
+    assert len(boxes) == 4
+    assert not [(a, b) for a in boxes for b in boxes if a < b and a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]]
+
+
+@pytest.mark.parametrize(("width", "most"), [(340, NAMED_NARROW), (700, NAMED)])
+def test_points_are_named_by_numbers_where_they_are_many(width, most):
+    for count, expected in ((most, [f"p{number}" for number in range(most)]), (most + 1, [str(number + 1) for number in range(most + 1)])):
+        points = [Point(f"p{number}", number % 4, -number, number) for number in range(count)]
+        svg = ElementTree.fromstring(scatter_chart(points, title="t", x_label="x", y_label="y", width=width))
+        assert sorted(e.text or "" for e in svg.iter("text") if e.get("class") == "name") == sorted(expected)
 
 
 def test_a_line_is_broken_where_a_value_is_missing():

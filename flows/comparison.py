@@ -1,0 +1,59 @@
+"""The command `rpt compare`: more systems in `runs`, brought up to date like any other, and the paper's tables with them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from data_contracts.failure import Exit
+from flows.output import Json, out
+from flows.workspace import ROOT
+
+Systems = Annotated[
+    tuple[str, ...],
+    Parameter(consume_multiple=True, negative=(), help="systems of model/presets.py, or `all` that params.yaml has a recipe for"),
+]
+Corpora = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), help="corpora of params.yaml; none means all")]
+Seeds = Annotated[
+    tuple[int, ...], Parameter(consume_multiple=True, negative=(), help="train each system with each of these; an order takes three")
+]
+Name = Annotated[str | None, Parameter(help="of the directory in comparisons/; none means the corpora's names")]
+
+
+def compare(
+    *,
+    systems: Systems,
+    corpora: Corpora = (),
+    seeds: Seeds = (0,),
+    name: Name = None,
+    run: Annotated[bool, Parameter(help="train and evaluate what is missing or stale; without, show what is there")] = True,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")] = False,
+    json_: Json = False,
+) -> int:
+    """Train and evaluate systems and print the paper's Tables 2, 3 and 4 with them; only what is missing or stale is done.
+
+    Runs that params.yaml lacks are added to it. The tables are kept in comparisons/, as Markdown, JSON and a page, and not tracked: they
+    hold measured times. A system that fails leaves the others as they are; the same command goes on.
+
+    Examples: `./rpt compare --systems transformer_xl retro rpt_sem`; `./rpt compare --systems all --corpora math code --seeds 0 1 2`;
+    `./rpt compare --systems all --no-run --json`
+    """
+    from flows.comparison_results import compared, directory_of, write
+    from flows.comparison_runs import bring_up_to_date, choose
+    from reports.comparison_page import markdown
+    from stages.parameters import load
+
+    configuration = load(ROOT / "params.yaml")
+    chosen = choose(configuration, list(systems), list(corpora), list(seeds))
+    target = directory_of(name, chosen)
+    failure = bring_up_to_date(configuration, chosen, verbose) if run else None
+    result = compared(configuration, target.name, chosen)
+    write(result, target)
+    out(json.dumps(result) if json_ else markdown(result).rstrip("\n"))
+    sys.stderr.write(f"table  {target.relative_to(ROOT) / 'table.md'}\npage   {target.relative_to(ROOT) / 'index.html'}\n")
+    if failure:
+        raise failure
+    return Exit.DONE

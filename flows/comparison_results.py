@@ -1,0 +1,81 @@
+"""What there is of the runs of a comparison, read from artifacts, and where the comparison is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+
+from data_contracts.candidates import CANDIDATES, LABELS
+from data_contracts.contract import Contract, open_artifact
+from data_contracts.evaluations import EVALUATIONS, ORACLE
+from data_contracts.failure import Exit, Failure
+from flows.comparison_runs import Wanted
+from flows.workspace import ROOT
+from reports.comparison import Measured, Trained, corpus_comparison
+from reports.comparison_page import markdown, render
+from reports.evaluation_rows import Key, frames_of
+from stages.parameters import Configuration
+from stages.report import rows_of
+from stages.trained_runs import trained_run
+
+PLACE = ROOT / "comparisons"
+EVALUATED = ("evaluations", ORACLE, "dense")
+"""Where rows of evaluations may be, below artifacts/CORPUS: in settings of the system's own, the oracle's, a swapped retriever's."""
+COLUMNS = ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "eligible", "ranking"]
+
+
+def directory_of(name: str | None, chosen: list[Wanted]) -> Path:
+    """Where a comparison is kept.
+
+    Raises:
+        Failure: (exit code 2) for a name that is no plain name of a directory.
+    """
+    name = name or "-".join(dict.fromkeys(one.corpus for one in chosen))
+    if not re.fullmatch(r"[\w-][\w.-]{0,99}", name):
+        raise Failure(f"--name {name!r}", "it is no plain name", "use at most 100 letters, digits, '-', '_' and '.'", Exit.USAGE)
+    return PLACE / name
+
+
+def compared(configuration: Configuration, name: str, chosen: list[Wanted]) -> dict:
+    """The comparison as plain data.
+
+    Raises:
+        Failure: (exit code 3) if runs of a corpus were evaluated on different tokens, or an artifact is not as its contract says.
+    """
+    corpora: dict[str, list[Wanted]] = {}
+    for one in chosen:
+        corpora.setdefault(one.corpus, []).append(one)
+    measured = [_measured(configuration, corpus, runs) for corpus, runs in corpora.items()]
+    return {"name": name, "corpora": [corpus_comparison(one, configuration.report.bootstrap_samples) for one in measured]}
+
+
+def write(comparison: dict, target: Path) -> None:
+    """The comparison in all its forms."""
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "results.json").write_text(json.dumps(comparison, indent=1) + "\n", encoding="utf-8")
+    (target / "table.md").write_text(markdown(comparison), encoding="utf-8")
+    (target / "index.html").write_text(render(comparison), encoding="utf-8")
+
+
+def _measured(configuration: Configuration, corpus: str, chosen: list[Wanted]) -> Measured:
+    home, split = ROOT / "artifacts" / corpus, configuration.evaluation.split
+    geometry = configuration.geometry
+    labels, candidates = (_rows(contract, home / contract.name, split) for contract in (LABELS, CANDIDATES))
+    runs = [trained_run(one.name, one.corpus, one.system, one.seed, configuration, ROOT) for one in chosen]
+    return Measured(corpus, split, runs, _frames(home, runs), labels, candidates, geometry.chunk_tokens, geometry.stride_chunks)
+
+
+def _frames(home: Path, runs: list[Trained]) -> dict[Key, pl.DataFrame]:
+    places = [(run.run, home / kind / run.run) for run in runs for kind in EVALUATED]
+    return frames_of((run, open_artifact(EVALUATIONS, place).read_all(COLUMNS)) for run, place in places if _is_there(place))
+
+
+def _rows(contract: Contract, place: Path, split: str) -> pl.DataFrame | None:
+    return rows_of(contract, place, split) if _is_there(place) else None
+
+
+def _is_there(place: Path) -> bool:
+    return (place / "manifest.json").exists()

@@ -1,0 +1,135 @@
+"""The runs of a comparison: which they are, how they come into params.yaml, and how they are brought up to date."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from data_contracts.evaluations import ORACLE
+from data_contracts.failure import Exit, Failure
+from flows.display import Display
+from flows.execution import EventLog, execute, prepare
+from flows.overrides import apply_overrides
+from flows.plan import Step
+from flows.workspace import ROOT, workspace_lock
+from model.presets import SYSTEMS
+from stages.parameters import Configuration
+from stages.systems import INPUT_OF
+
+EVERY = "all"
+OF_A_RUN = ("training", "evaluation", ORACLE)
+STOPPING = (Exit.ENVIRONMENT, Exit.BUDGET, Exit.LOCKED, Exit.INTERRUPTED)
+"""Exit codes of a stage after which no other is tried."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run of a comparison; `name` is its key in `runs` of params.yaml, which may not have it yet."""
+
+    name: str
+    corpus: str
+    system: str
+    seed: int
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages that make its rows."""
+        oracle = [ORACLE] if SYSTEMS[self.system].retriever == "own" else []
+        return [f"{stage}@{self.name}" for stage in ("evaluation", *oracle)]
+
+    @property
+    def entry(self) -> dict[str, object]:
+        """Its value in `runs`."""
+        return {"corpus": self.corpus, "system": self.system, "input": INPUT_OF[SYSTEMS[self.system].supervision], "seed": self.seed}
+
+
+def choose(configuration: Configuration, systems: list[str], corpora: list[str], seeds: list[int]) -> list[Wanted]:
+    """Every system on every corpus with every seed, by corpus; a run that params.yaml has under another name keeps it.
+
+    Raises:
+        Failure: (exit code 2) for an unknown system or corpus, a system without a recipe, a seed below 0, or names that are taken.
+    """
+    known = [name for name in SYSTEMS if name in configuration.recipes]
+    asked = known if systems == [EVERY] else list(dict.fromkeys(systems))
+    for system in asked:
+        _known("system", system, [*SYSTEMS, EVERY], "model/presets.py has none of this name")
+        if system not in known:
+            remedy = f"add `{system}` to `recipes`; there are recipes for {', '.join(known)}"
+            raise Failure(f"system {system!r}", "params.yaml has no recipe for it", remedy, Exit.USAGE)
+    for corpus in corpora:
+        _known("corpus", corpus, list(configuration.corpora), "params.yaml does not name it")
+    if wrong := [seed for seed in seeds if seed < 0]:
+        raise Failure(f"seed {wrong[0]}", "seeds are 0 or greater", "choose another", Exit.USAGE)
+    places = [(corpus, system) for corpus in dict.fromkeys(corpora or configuration.corpora) for system in asked]
+    return [_wanted(configuration, corpus, system, seed) for corpus, system in places for seed in dict.fromkeys(seeds)]
+
+
+def _known(kind: str, name: str, known: list[str], cause: str) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+        raise Failure(f"{kind} {name!r}", cause, remedy, Exit.USAGE)
+
+
+def _wanted(configuration: Configuration, corpus: str, system: str, seed: int) -> Wanted:
+    wanted = (corpus, system, seed)
+    for name, run in configuration.runs.items():
+        if (run.corpus, run.system, run.seed) == wanted:
+            return Wanted(name, *wanted)
+    names = [*([f"{corpus}-{system}"] if seed == 0 else []), f"{corpus}-{system}-s{seed}"]
+    free = [name for name in names if name not in configuration.runs]
+    if not free:
+        cause = f"params.yaml has other runs of the names {', '.join(names)}"
+        raise Failure(f"{system} on {corpus} with seed {seed}", cause, "rename them in `runs`", Exit.USAGE)
+    return Wanted(free[0], *wanted)
+
+
+def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
+    """Put what is missing into params.yaml; the changed lines as a diff, empty if there are none."""
+    missing: dict[str, object] = {f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs}
+    return apply_overrides(ROOT / "params.yaml", missing) if missing else ""
+
+
+def bring_up_to_date(configuration: Configuration, chosen: list[Wanted], verbose: bool) -> Failure | None:
+    """Add the runs to params.yaml, say so, and do what is stale of their stages and what those need; the first failure of a run, whose
+    later stages are left out while those of other runs go on.
+
+    Raises:
+        Failure: of a stage that several runs need, or if nothing can go on.
+    """
+    display = Display(verbose, sys.stderr)
+    kept = Kept()
+    try:
+        with workspace_lock("rpt compare"):
+            sys.stderr.write(add_runs(configuration, chosen))
+            configuration, steps = prepare({}, [stage for one in chosen for stage in one.stages])
+            execute(steps, configuration, EventLog(display), kept)
+    finally:
+        display.close()
+    return kept.failure
+
+
+class Kept:
+    """What `execute` wraps around a step: a run that fails is kept from stopping the others."""
+
+    def __init__(self) -> None:
+        self.failure: Failure | None = None
+        self._failed: set[str] = set()
+
+    def __call__(self, step: Step, work: Callable[[], str]) -> str:
+        stage, _, run = step.stage.partition("@")
+        if stage not in OF_A_RUN:
+            return work()
+        if run in self._failed:
+            return "left out"
+        try:
+            return work()
+        except Failure as failure:
+            if failure.code in STOPPING:
+                raise
+            self._failed.add(run)
+            self.failure = self.failure or failure
+            sys.stderr.write(f"{step.stage} failed: {failure.cause}; the other runs go on\n")
+            return "failed"

@@ -1,0 +1,126 @@
+"""Which runs a comparison has, how they come into params.yaml, and that one that fails does not stop the others."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data_contracts.failure import Exit, Failure
+from flows import comparison_runs
+from flows.comparison_results import directory_of
+from flows.comparison_runs import Kept, Wanted, add_runs, choose
+from flows.plan import Step
+from model.presets import SYSTEMS
+from stages.parameters import load
+from stages.systems import system_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison_runs, "ROOT", tmp_path)
+    return Path(shutil.copy(ROOT / "profiles" / "demo.yaml", tmp_path / "params.yaml"))
+
+
+def test_runs_that_are_there_keep_their_names_and_new_ones_are_named_by_what_they_are(params):
+    params.write_text(params.read_text().replace("demo-retro:", "mine:"))
+    chosen = choose(load(params), ["transformer_xl", "retro"], [], [0, 2])
+    assert chosen == [
+        Wanted("demo-transformer_xl", "demo", "transformer_xl", 0),
+        Wanted("demo-transformer_xl-s2", "demo", "transformer_xl", 2),
+        Wanted("mine", "demo", "retro", 0),
+        Wanted("demo-retro-s2", "demo", "retro", 2),
+    ]
+
+
+def test_a_name_that_means_another_run_is_not_taken(params):
+    params.write_text(
+        params.read_text().replace("system: retro, input: supervision/bm25, seed: 0", "system: retro, input: supervision/bm25, seed: 5")
+    )
+    assert choose(load(params), ["retro"], ["demo"], [0]) == [Wanted("demo-retro-s0", "demo", "retro", 0)]
+    both = params.read_text().replace("demo-transformer_xl:", "demo-retro-s0:")
+    params.write_text(both)
+    with pytest.raises(Failure, match="other runs of the names") as failure:
+        choose(load(params), ["retro"], ["demo"], [0])
+    assert failure.value.code == Exit.USAGE
+
+
+def test_all_is_every_system_with_a_recipe(params):
+    configuration = load(params)
+    assert [one.system for one in choose(configuration, ["all"], [], [0])] == [name for name in SYSTEMS if name in configuration.recipes]
+
+
+@pytest.mark.parametrize(
+    ("systems", "corpora", "seeds", "words"),
+    [
+        (["transformer_lx"], [], [0], "did you mean 'transformer_xl'"),
+        (["zzz"], [], [0], "one of transformer_xl"),
+        (["random"], [], [0], "add `random` to `recipes`"),
+        (["retro"], ["dmeo"], [0], "did you mean 'demo'"),
+        (["retro"], [], [-1], "seeds are 0 or greater"),
+    ],
+)
+def test_what_is_not_there_is_a_usage_error_with_what_was_meant(params, systems, corpora, seeds, words):
+    text = "".join(line for line in params.read_text().splitlines(True) if "random" not in line)
+    params.write_text(text)
+    with pytest.raises(Failure) as failure:
+        choose(load(params), systems, corpora, seeds)
+    assert words in str(failure.value)
+    assert failure.value.code == Exit.USAGE
+
+
+def test_new_runs_are_lines_of_params_yaml_and_nothing_else_changes(params):
+    before = params.read_text()
+    chosen = choose(load(params), ["retro", "rpt_sem"], [], [0, 1])
+    change = add_runs(load(params), chosen)
+    added = ["+  demo-retro-s1: {corpus: demo, system: retro, input: supervision/bm25, seed: 1}"]
+    added += ["+  demo-rpt_sem-s1: {corpus: demo, system: rpt_sem, input: supervision/scored, seed: 1}"]
+    assert [line for line in change.splitlines() if line[0] in "+-" and line[:3] not in ("+++", "---")] == added
+    after = params.read_text()
+    assert [line for line in after.splitlines() if "-s1: {" not in line] == before.splitlines()
+    configuration = load(params)
+    assert {system_of(one.name, configuration.runs[one.name]).name for one in chosen} == {"retro", "rpt_sem"}
+    assert choose(configuration, ["retro", "rpt_sem"], [], [0, 1]) == chosen
+    assert add_runs(configuration, chosen) == ""
+    assert params.read_text() == after
+
+
+def test_a_row_needs_its_evaluation_and_an_oracle_if_it_retrieves_by_itself():
+    assert Wanted("a", "demo", "retro", 0).stages == ["evaluation@a"]
+    assert Wanted("a", "demo", "rpt_sem", 0).stages == ["evaluation@a", "oracle@a"]
+
+
+def broken(code):
+    def work():
+        raise Failure("it", "broke", "mend it", code)
+
+    return work
+
+
+def test_a_run_that_fails_is_left_and_the_others_go_on(capsys):
+    kept = Kept()
+    assert kept(Step("training@a", ()), broken(Exit.STAGE_FAILED)) == "failed"
+    assert kept(Step("evaluation@a", ()), lambda: "ran") == "left out"
+    assert kept(Step("training@b", ()), lambda: "ran") == "ran"
+    assert kept(Step("evaluation@b", ()), broken(Exit.CONTRACT)) == "failed"
+    assert kept.failure.code == Exit.STAGE_FAILED, "the first one"
+    assert "training@a failed: broke; the other runs go on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"), [("mining@demo", Exit.STAGE_FAILED), ("training@a", Exit.INTERRUPTED), ("oracle@a", Exit.ENVIRONMENT)]
+)
+def test_what_all_need_and_what_a_person_wants_stops_everything(stage, code):
+    with pytest.raises(Failure):
+        Kept()(Step(stage, ()), broken(code))
+
+
+def test_the_name_is_that_of_a_directory():
+    chosen = [Wanted("a", "math", "retro", 0), Wanted("b", "code", "retro", 0)]
+    assert directory_of(None, chosen).name == "math-code"
+    assert directory_of("try.2", chosen).name == "try.2"
+    for name in ("..", "a/b", "", ".hidden", "x" * 101):
+        if name:
+            with pytest.raises(Failure, match="plain name"):
+                directory_of(name, chosen)
