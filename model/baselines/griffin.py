@@ -81,7 +81,7 @@ class RecurrentBlock(nnx.Module):
         log_a = -RATE * rate * jax.nn.softplus(self.decay[...])
         first = (~past.begun_B[:, None] & (jnp.arange(u_BLE.shape[1]) == 0))[..., None]
         a = jnp.where(first, 0.0, jnp.exp(log_a))
-        scale = jnp.where(first, 1.0, _gentle_sqrt(1.0 - jnp.exp(2.0 * log_a)))
+        scale = jnp.where(first, 1.0, _gentle_sqrt(-jnp.expm1(2.0 * log_a)))
         b = scale * gate * u_BLE.astype(jnp.float32)
         b = b.at[:, 0].add(a[:, 0] * past.hidden_BE)
         return jax.lax.associative_scan(lambda x, y: (x[0] * y[0], y[0] * x[1] + y[1]), (a, b), axis=1)[1]

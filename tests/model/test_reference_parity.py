@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from model.baselines.griffin import RecurrentBlock
 from model.chunked_cross_attention import ChunkedCrossAttention
 from model.config import Shape
+from model.decoder import restart
 from model.neighbour_fusion import FusedNeighbours
 from tests.model.baselines.griffin_numpy import griffin_block, zero_recurrence
 from tests.model.baselines.numpy_attention import rms_normed
@@ -68,7 +70,7 @@ def test_chunked_cross_attention(retro: Arrays, cross_attention: ChunkedCrossAtt
 
 def test_chunked_cross_attention_of_a_later_segment(retro: Arrays, cross_attention: ChunkedCrossAttention, quick_jit: Callable) -> None:
     fused = FusedNeighbours(retro["neighbours_BCNRD"][:, 1:], retro["valid_BCN"][:, 1:])
-    out = quick_jit(lambda x: cross_attention(x, fused, begun=jnp.array(True)))(retro["x_BLD"][:, 2 * CHUNK :])
+    out = quick_jit(lambda x: cross_attention(x, fused, begun=jnp.ones(len(x), bool)))(retro["x_BLD"][:, 2 * CHUNK :])
     np.testing.assert_allclose(out, retro["out_BLD"][:, 2 * CHUNK :], rtol=0, atol=2e-6)
 
 
@@ -90,6 +92,28 @@ def test_griffin_restatement(griffin: Arrays, borders: tuple[int, ...]) -> None:
     np.testing.assert_allclose(out, griffin["stepped_out_BLD"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(hidden_BR, griffin["hidden_BR"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(inputs_BTR, griffin["inputs_BTR"], rtol=0, atol=1e-6)
+
+
+def test_griffin_block(griffin: Arrays, small: Shape, quick_jit: Callable) -> None:
+    """Ours in one call to the second document and one after it, and with a reset there."""
+    heads, width = len(griffin["input_gate_kernel"]), griffin["x_kernel"].shape[0]
+    block = RecurrentBlock(replace(small, width=width, heads=heads))
+
+    def given(name: str) -> nnx.Param:
+        value = griffin[name]
+        return nnx.Param(jnp.asarray(value.ravel() if name.endswith("gate_bias") else value, jnp.float32))
+
+    layers = {"y": block.branch, "x": block.input, "out": block.output}
+    for name, layer in (layers | {"input_gate": block.input_gate, "recurrence_gate": block.recurrence_gate}).items():
+        layer.kernel, layer.bias = given(f"{name}_kernel"), given(f"{name}_bias")
+    block.convolution, block.convolution_bias, block.decay = given("conv_kernel"), given("conv_bias"), given("decay")
+    x_BLD, start = griffin["x_BLD"].astype(np.float32), block.start(2)
+    run = quick_jit(lambda x, past: block(x, past))
+    first, state = run(x_BLD[:, :SECOND_DOCUMENT], start)
+    second, end = run(x_BLD[:, SECOND_DOCUMENT:], restart(state, start, jnp.array([False, True])))
+    np.testing.assert_allclose(jnp.concatenate((first, second), axis=1), griffin["out_BLD"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(end.hidden_BE, griffin["hidden_BR"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(end.inputs_BTE, griffin["inputs_BTR"], rtol=0, atol=1e-6)
 
 
 def test_griffin_restatement_as_a_residual_layer(griffin: Arrays) -> None:

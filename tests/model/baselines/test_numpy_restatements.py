@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.attention import Window, sliding_window_attention
+from model.sliding_window import Window, sliding_window_attention
 from tests.model.baselines.block_recurrent_numpy import block_recurrent_layer, fresh_recurrence
 from tests.model.baselines.griffin_numpy import griffin_block, zero_recurrence
 from tests.model.baselines.memorizing_numpy import empty_memory, memorizing_attention
