@@ -54,7 +54,11 @@ CANDIDATES = Contract(
         [
             DOC_ID,
             SPLIT,
-            field("query_form", pa.string(), "qt: the query is chunks i and i + 1 (labels); q: chunk i alone (RETRO at test)"),
+            field(
+                "query_form",
+                pa.string(),
+                "qt: the query is chunks i and i + 1 (labels); q: chunk i alone (RETRO at test)",
+            ),
             *PAIR,
         ]
     ),

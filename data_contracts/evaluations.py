@@ -31,7 +31,7 @@ SETTINGS = {
 RANKING_LENGTH = 20
 BASELINE = "transformer_xl"
 """The system that gains are over."""
-BM25_READERS = ("retro",)
+BM25_READERS = ("retro", "retro_q")
 """The systems whose ranking is BM25's."""
 
 

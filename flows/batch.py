@@ -11,10 +11,9 @@ from tokenizers import Tokenizer
 from data_contracts.failure import Exit, Failure
 from flows.workspace import ROOT
 from model.language_model import Batch
-from model.presets import RELEVANCE
 from stages.data_order import ORDERS, Segments
 from stages.parameters import Configuration
-from stages.systems import system_of
+from stages.systems import shape_of, steps_of, system_of
 from stages.token_texts import CUT
 from stages.tokenizer import load_tokenizer
 from stages.training_data import TrainingData
@@ -36,15 +35,16 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
         raise Failure(f"run {name!r}", "params.yaml does not name it", f"one of {', '.join(configuration.runs)}", Exit.USAGE)
     run, training = configuration.runs[name], configuration.training
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
-    _check("step", step, training.steps, "training.steps says how many there are")
+    tokenizer, geometry = load_tokenizer(home / "tokenizer"), configuration.geometry
+    shape = shape_of(geometry, training, configuration.recipes[run.system], tokenizer.get_vocab_size())
+    _check("step", step, steps_of(system, shape, training, geometry), "training.steps says how many there are")
     supervision = None if system.supervision == "none" else home / run.input
     data = TrainingData(home / "sequences", supervision, configuration.geometry, training.shortest_sequence)
     _check("sequence", sequence, len(data.keys), "the train split has so many")
     alone = Segments(np.array([sequence]), np.ones(1, bool))
     segments = alone if step is None else ORDERS[system.carry](data.keys, step, training.batch, run.seed)
     batch = data.batch(segments)
-    relevance = np.asarray(RELEVANCE[run.system](batch, configuration.geometry.chunk_tokens)) if run.system in RELEVANCE else None
-    tokenizer, size = load_tokenizer(home / "tokenizer"), configuration.geometry.chunk_tokens
+    relevance, size = np.asarray(system.relevance(batch, geometry.chunk_tokens)) if system.relevance else None, geometry.chunk_tokens
     neighbours = configuration.recipes[run.system].neighbours
     sequences = []
     for place, row in enumerate(segments.rows_B.tolist()):

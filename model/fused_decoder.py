@@ -13,7 +13,7 @@ from model.decoder import Block, State
 from model.language_model import Decoded, Encoded, Fetched, LanguageModel
 from model.layers import subkeys
 from model.neighbour_fusion import FusedNeighbours, NeighbourFusion
-from model.neighbour_gating import EarlierNeighbours
+from model.neighbour_gating import EarlierNeighbours, NeighbourGate, OpenGate
 from model.shapes import HiddenStates, Neighbours
 
 
@@ -22,16 +22,16 @@ class UpperPast(NamedTuple):
     neighbours of the last chunk, which serve the first tokens of the next segment."""
 
     layers: tuple[State, ...]
-    earlier: EarlierNeighbours
+    earlier: EarlierNeighbours | None
     last: FusedNeighbours
 
 
 class FusedDecoder(LanguageModel):
     """Lower decoder, fusion of the neighbours' states, upper decoder with chunked cross-attention."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, gate: OpenGate | None = None) -> None:
         super().__init__(shape, lambda layer: Block(shape, cross_attention=layer in shape.cca_layers))
-        self.fusion = NeighbourFusion(shape)
+        self.fusion = NeighbourFusion(shape, gate or NeighbourGate(shape))
 
     def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
         """Upper decoder and final norm.

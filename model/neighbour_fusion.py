@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
@@ -12,7 +12,7 @@ from jaxtyping import Int
 from model.attention import Attention, attend, bidirectional_attention
 from model.config import Shape
 from model.layers import RMSNorm, subkeys
-from model.neighbour_gating import EarlierNeighbours, Gates, NeighbourGate
+from model.neighbour_gating import Gates, NeighbourGate, OpenGate
 from model.neighbours import PairStates, chunk_pairs, gather_pairs, valid_neighbours
 from model.rotary import rotate
 from model.shapes import ChunkStates, NeighbourMask, Neighbours, NeighbourStates
@@ -32,14 +32,14 @@ class NeighbourFusion(nnx.Module):
     gathered. The query chunk's keys and values are computed once for all of its neighbours.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, gate: NeighbourGate | OpenGate) -> None:
         self.stride_chunks, self.rate = shape.stride_chunks, shape.dropout
         self.pair_norm = RMSNorm(shape.width)
         self.pair_attention = Attention(shape.width, shape.heads, null_key=True)
         self.neighbour_norm = RMSNorm(shape.width)
         self.query_chunk_norm = RMSNorm(shape.width)
         self.query_chunk_attention = Attention(shape.width, shape.heads, null_key=True)
-        self.gate = NeighbourGate(shape)
+        self.gate = gate
 
     def __call__(
         self, chunks_BCMD: ChunkStates, hidden_BCMD: ChunkStates, neighbours_BCN: Neighbours, key: Array | None = None
@@ -52,8 +52,8 @@ class NeighbourFusion(nnx.Module):
         return FusedNeighbours(gates_BCN[..., None, None].astype(values_BCNRD.dtype) * values_BCNRD, valid_BCN)
 
     def roll(
-        self, pairs_BCURD: PairStates, hidden_BCMD: ChunkStates, slots_BSCN: Int[Array, "B S C N"], past: EarlierNeighbours
-    ) -> tuple[FusedNeighbours, Gates, EarlierNeighbours]:
+        self, pairs_BCURD: PairStates, hidden_BCMD: ChunkStates, slots_BSCN: Int[Array, "B S C N"], past: Any
+    ) -> tuple[FusedNeighbours, Gates, Any]:
         """The same for a segment of B documents, for S settings of each: U pairs were fetched for each chunk, and each setting reads
         those that its slots name, -1 for none. What does not depend on the setting is computed once. Returns rows [B * S, ...].
         """

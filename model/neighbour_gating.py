@@ -92,6 +92,20 @@ class NeighbourGate(nnx.Module):
         return merged[:, : chunks * per_chunk].reshape(x_BCND.shape)
 
 
+class OpenGate(nnx.Module):
+    """No gating (Table 4): every neighbour counts in full."""
+
+    def start(self, rows: int, per_chunk: int) -> None:
+        """There is nothing to keep."""
+
+    def __call__(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None = None) -> Gates:
+        return jnp.ones(pooled_BCND.shape[:3])
+
+    def roll(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, past: None) -> tuple[Gates, None]:
+        """The same for a segment."""
+        return self(pooled_BCND, valid_BCN), None
+
+
 def _positions(valid_BT: Bool[Array, "B T"]) -> Int[Array, "B T"]:
     """Entries count only where there is a neighbour."""
     return jnp.maximum(jnp.cumsum(valid_BT, axis=1) - 1, 0)

@@ -14,6 +14,7 @@ from model.decoder import State
 from model.fused_decoder import FusedDecoder
 from model.language_model import Batch, Encoded, Schedule, Trained
 from model.masks import eligible_pairs
+from model.neighbour_gating import OpenGate
 from model.neighbours import dense_relevance, gold_then_own, own_neighbours
 from model.ranking_loss import per_query, ranking_loss, recall_at
 from model.retriever import Retriever, retrieval_scores
@@ -42,8 +43,10 @@ OUR_TRAINING = RetrieverTraining()
 class RPT(FusedDecoder):
     """Paper section 3. `relevance` turns a batch and the tokens of a chunk into t of every candidate; what is positive is gold."""
 
-    def __init__(self, shape: Shape, relevance: Relevance, training: RetrieverTraining = OUR_TRAINING) -> None:
-        super().__init__(shape)
+    def __init__(
+        self, shape: Shape, relevance: Relevance, training: RetrieverTraining = OUR_TRAINING, gate: OpenGate | None = None
+    ) -> None:
+        super().__init__(shape, gate)
         self.retriever = Retriever(shape)
         self.relevance, self.training = relevance, training
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from model.shapes import ChunkMask, Neighbours, Scalar
 
 Draws = Float[Array, "#B #C"]
-"""Uniform in [0, 1), of an axis of one where one draw serves all."""
+"""Uniform in [0, 1), of an axis of one where one draw serves all; 1 and -1 are never and always below a probability."""
 Sampling = Callable[[Array, int, int], Draws]
 
 
@@ -33,6 +33,16 @@ def draw_by_sequence(key: Array, rows: int, chunks: int) -> Draws:
 def draw_by_batch(key: Array, rows: int, chunks: int) -> Draws:
     """One draw for the whole batch, as in the official code."""
     return jax.random.uniform(key, (1, 1))
+
+
+def always_gold(key: Array, rows: int, chunks: int) -> Draws:
+    """Only teacher forcing (Table 4): no chunk with labels ever reads what the model retrieved."""
+    return jnp.ones((1, 1))
+
+
+def always_own(key: Array, rows: int, chunks: int) -> Draws:
+    """No teacher forcing (Table 4): every chunk reads what the model retrieved, from the first step on."""
+    return jnp.full((1, 1), -1.0)
 
 
 def mix(draws_BC: Draws, gold_BCN: Neighbours, own_BCN: Neighbours, own_probability: Scalar | float, labelled_BC: ChunkMask) -> Neighbours:

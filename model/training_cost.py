@@ -14,6 +14,7 @@ from data_contracts.eligibility import first_query
 from model.baselines.memorizing import RETRIEVED
 from model.config import Shape
 from model.layers import FEED_FORWARD_FACTOR
+from model.matching import as_many_parameters, deeper
 from model.neighbours import retrievable_pairs
 
 Macs = dict[str, float]
@@ -65,6 +66,13 @@ def fused_macs(shape: Shape, tokens: int) -> Macs:
     return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, **fusion}
 
 
+def ungated_macs(shape: Shape, tokens: int) -> Macs:
+    """What RPT computes but for the gate."""
+    macs = rpt_macs(shape, tokens)
+    del macs["gate"]
+    return macs
+
+
 def rpt_macs(shape: Shape, tokens: int) -> Macs:
     """What RETRO computes, and the retriever: attention in the chunk, W_Q and W_K once a chunk, and the scores of all pairs of chunks."""
     chunks = shape.chunks_of(tokens)
@@ -97,6 +105,10 @@ def griffin_macs(shape: Shape, tokens: int) -> Macs:
 
 MACS: dict[str, Callable[[Shape, int], Macs]] = {
     "transformer_xl": decoder_macs,
+    "transformer_xl_plus_2": lambda shape, tokens: decoder_macs(deeper(shape, 2), tokens),
+    "transformer_xl_longer": decoder_macs,
+    "transformer_xl_same_parameters": lambda shape, tokens: decoder_macs(as_many_parameters(shape), tokens),
+    "transformer_xl_same_time": decoder_macs,
     "transformer_xl_carry": decoder_macs,
     "memorizing_32k": partial(memorizing_macs, strides=32),
     "memorizing_65k": partial(memorizing_macs, strides=64),
@@ -104,9 +116,14 @@ MACS: dict[str, Callable[[Shape, int], Macs]] = {
     "block_recurrent": block_recurrent_macs,
     "griffin": griffin_macs,
     "retro": fused_macs,
+    "retro_q": fused_macs,
     "random": fused_macs,
+    "recency": fused_macs,
     "rpt_lex": rpt_macs,
     "rpt_sem": rpt_macs,
+    "rpt_sem_gold_only": rpt_macs,
+    "rpt_sem_own_only": rpt_macs,
+    "rpt_sem_ungated": ungated_macs,
 }
 """How each system of model/presets.py is counted."""
 

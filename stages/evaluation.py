@@ -24,7 +24,7 @@ from data_contracts.tokens import CHUNKS, list_rows
 from model.presets import SYSTEMS
 from stages.document_evaluation import DocumentReader, OracleChoice, Request
 from stages.parameters import Evaluation, Geometry, Recipe
-from stages.rankings import Rankings, bm25_rankings, random_rankings
+from stages.rankings import Rankings, bm25_rankings, random_rankings, recency_rankings
 from stages.settings import settings_of
 from stages.stage import Context, Job
 from stages.systems import load_trained
@@ -46,8 +46,10 @@ def given_rankings(
     """doc_id -> rankings, for systems whose retriever is not their own."""
     if retriever == "bm25" and documents:
         return bm25_rankings(candidates(), geometry.sequence_chunks)
+    size, stride = geometry.chunk_tokens, geometry.stride_chunks
+    if retriever == "recency":
+        return {doc: recency_rankings(len(ids) // size, stride, geometry.sequence_chunks) for doc, ids in documents.items()}
     if retriever == "random":
-        size, stride = geometry.chunk_tokens, geometry.stride_chunks
         return {doc: random_rankings(doc, len(ids) // size, stride, geometry.sequence_chunks) for doc, ids in documents.items()}
     return {}
 

@@ -1,7 +1,7 @@
 """Mining: for every chunk, the earlier chunks of its document that BM25 likes best (paper section 3.2).
 
-Two forms of query: `qt` = (c_i, c_i+1) finds candidates to score for labels, within the training sequence for the train split and within
-the document for the others; `q` = c_i alone is what a retriever without scores may use at test time.
+Two forms of query: `qt` = (c_i, c_i+1) finds candidates to score for labels, `q` = c_i alone is what a retriever without scores may use
+at test time, and RETRO-q in training. Both search the training sequence in the train split and the document in the others.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _found(chunks: pa.Table, geometry: Geometry, mining: Mining) -> Iterator[_Fo
     for doc_id, begin, end in document_runs(chunks.column("doc_id")):
         split = chunks.column("split")[begin].as_py()
         full_CM = _full_chunks(chunks.column("token_ids").slice(begin, end - begin), geometry.chunk_tokens)
-        for form in ("qt",) if split == "train" else ("q", "qt"):
+        for form in ("q", "qt"):
             for start, stop in _pools(len(full_CM), split, geometry.sequence_chunks):
                 for candidates in best_candidates(full_CM[start:stop], geometry.stride_chunks, mining, form == "qt"):
                     yield _Found(doc_id, split, form, start, candidates)

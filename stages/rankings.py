@@ -1,4 +1,4 @@
-"""Who ranks the earlier chunks of a document for an evaluation: the system's own retriever, BM25 for RETRO, chance for the control."""
+"""Who ranks the earlier chunks of a document for an evaluation: the system's own retriever, BM25 for RETRO, chance or place."""
 
 from __future__ import annotations
 
@@ -77,4 +77,14 @@ def random_rankings(doc_id: str, chunks: int, stride_chunks: int, reach: int) ->
         drawn = np.random.default_rng((zlib.crc32(doc_id.encode()), query)).permutation(eligible)
         for ranking, ids in ((rankings.best, drawn), (rankings.near, drawn[drawn >= query - reach])):
             ranking.ids_CR[query, : len(ids)] = ids[:RANKING_LENGTH]
+    return rankings
+
+
+def recency_rankings(chunks: int, stride_chunks: int, reach: int) -> Rankings:
+    """Rankings by place alone, the latest eligible chunk first; their scores are 0."""
+    rankings = Rankings.empty(chunks)
+    for query in range(chunks):
+        latest = np.arange(int(last_eligible(query, stride_chunks)), -1, -1)[:RANKING_LENGTH]
+        for ranking, ids in ((rankings.best, latest), (rankings.near, latest[latest >= query - reach])):
+            ranking.ids_CR[query, : len(ids)] = ids
     return rankings

@@ -16,7 +16,17 @@ from data_contracts.contract import Artifact, Contract
 from stages.messages import Messages
 from stages.parameters import Corpus, Run, Runtime
 
-RAY_STAGES = ("ingestion", "tokenization", "chunking", "mining", "scoring", "packing", "lexical_supervision", "semantic_supervision")
+RAY_STAGES = (
+    "ingestion",
+    "tokenization",
+    "chunking",
+    "mining",
+    "scoring",
+    "packing",
+    "lexical_supervision",
+    "query_supervision",
+    "semantic_supervision",
+)
 CORPUS_STAGES = (
     "ingestion",
     "tokenizer",
@@ -30,6 +40,7 @@ CORPUS_STAGES = (
     "label_report",
     "packing",
     "lexical_supervision",
+    "query_supervision",
     "semantic_supervision",
     "report",
 )

@@ -10,13 +10,13 @@ from model.config import Shape
 from model.language_model import LanguageModel
 from model.neighbours import gold_alone, gold_then_own
 from model.parameters_io import load_model
-from model.presets import RELEVANCE, SYSTEMS, System, trained_as
+from model.presets import SYSTEMS, System, trained_as
 from model.ranking_loss import as_sum, per_query
 from model.rpt import RetrieverTraining
 from model.scheduled_sampling import draw_by_batch, draw_by_chunk, draw_by_sequence
 from stages.parameters import Geometry, Recipe, Run, Training
 
-INPUT_OF = {"none": "sequences", "bm25": "supervision/bm25", "scored": "supervision/scored"}
+INPUT_OF = {"none": "sequences", "bm25": "supervision/bm25", "bm25_q": "supervision/bm25_q", "scored": "supervision/scored"}
 NORMALISE = {"query": per_query, "sum": as_sum}
 SAMPLING = {"chunk": draw_by_chunk, "sequence": draw_by_sequence, "batch": draw_by_batch}
 GOLD = {"own": gold_then_own, "mask": gold_alone}
@@ -62,6 +62,11 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
         raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error
 
 
+def steps_of(system: System, shape: Shape, training: Training, geometry: Geometry) -> int:
+    """How many updates a run of a system has."""
+    return max(1, round(training.steps * system.updates(shape, geometry.sequence_tokens)))
+
+
 def with_recipe(system: System, recipe: Recipe) -> System:
     """The system, its retriever trained as the recipe says."""
     return trained_as(system, _training(**_words(recipe)))
@@ -77,7 +82,7 @@ def _words(recipe: Recipe) -> dict[str, str]:
 
 def describe(system: System, shape: Shape, recipe: Recipe) -> dict:
     """What config.json beside the parameters says; `load_trained` reads it."""
-    learned = {"retriever_training": _words(recipe)} if system.name in RELEVANCE else {}
+    learned = {"retriever_training": _words(recipe)} if system.relevance else {}
     return {"system": system.name, "shape": asdict(shape), **learned}
 
 

@@ -22,7 +22,7 @@ from stages.devices import training_peak
 from stages.interruption import Interruption
 from stages.parameters import Geometry, Recipe, Training
 from stages.stage import Context, Job
-from stages.systems import describe, shape_of, system_of, with_recipe
+from stages.systems import describe, shape_of, steps_of, system_of, with_recipe
 from stages.tokenizer import load_tokenizer
 from stages.training_data import TrainingData
 from stages.training_log import TrainingLog, Work
@@ -41,9 +41,10 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     shape = shape_of(geometry, training, recipe, load_tokenizer(context.input("tokenizer")).get_vocab_size())
     data = _data(context, None if system.supervision == "none" else context.run.input, geometry, training)
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
-    rate, seed = learning_rate(training.learning_rate, training.steps, training.warmup), context.run.seed
+    steps, seed = steps_of(system, shape, training, geometry), context.run.seed
+    rate = learning_rate(training.learning_rate, steps, training.warmup)
     mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
-    rates = np.asarray(rate(jnp.arange(training.steps)))
+    rates = np.asarray(rate(jnp.arange(steps)))
     plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, mesh)
     flops = step_flops(system.name, shape, geometry.sequence_tokens, training.batch)
     work = Work(training.batch * geometry.sequence_tokens, flops, _peak(mesh, training.dtype))
@@ -53,7 +54,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
         fresh = init_train_state(system, shape, seed, make_optimizer(rate), training.batch)
         begin = _begin(checkpoints, replace(replicated(fresh, mesh), carried=by_row(fresh.carried, mesh)))
         if begin.step:
-            context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {training.steps}")
+            context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")
         with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
             loop = TrainingLoop(plan, begin, checkpoints, log)
             state = loop.run(context.runtime.checkpoint_seconds, interruption)

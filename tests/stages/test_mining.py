@@ -34,7 +34,7 @@ def chunks(make_chunks):
 
 def test_pools_and_forms(chunks, geometry, mining):
     rows = mined(chunks, geometry, mining)
-    assert set(rows.filter(pl.col("doc_id") == "train")["query_form"]) == {"qt"}
+    assert set(rows.filter(pl.col("doc_id") == "train")["query_form"]) == {"q", "qt"}
     assert set(rows.filter(pl.col("doc_id") == "test")["query_form"]) == {"q", "qt"}
     assert set(rows["doc_id"]) == {"train", "test", "whole"}
     assert set(rows.filter(pl.col("doc_id") == "whole")["split"]) == {"validation"}
