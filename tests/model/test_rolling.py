@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model.memory import Memory
+from model.presets import SYSTEMS
 from model.rolling import Document, Reader, distinct_neighbours
 
 CHUNKS = 14
@@ -53,10 +54,10 @@ def neighbours(random_candidates, small):
     return np.stack((drawn[:, :4], drawn[:, 4:], gaps, np.full((CHUNKS, 4), -1))).astype(np.int32)
 
 
-@pytest.mark.parametrize("name", ["transformer_xl", "retro", "random", "rpt_sem"])
+@pytest.mark.parametrize("name", ["transformer_xl", "griffin", "memorizing_32k", "block_recurrent", "retro", "rpt_sem", "rpt_sem_ungated"])
 def test_every_token_has_the_loss_of_the_training_forward(name, make_model, tokens, neighbours, quick_jit, tmp_path):
     model = make_model(name, scale=2.0)
-    given = neighbours[:1, :, :0] if name == "transformer_xl" else neighbours
+    given = neighbours[:1, :, :0] if SYSTEMS[name].retriever == "none" else neighbours
     losses = rolled(model, tokens, given, tmp_path).losses_ST
     np.testing.assert_allclose(losses, forward(model, quick_jit)(tokens, given), rtol=0, atol=1e-5)
     assert np.std(losses) > 0.1

@@ -141,3 +141,16 @@ def test_dropout_follows_the_key(make_model, make_batch, two_layers, quick_jit) 
 def test_neighbours_must_be_given(model, make_batch) -> None:
     with pytest.raises(ValueError, match="pass chunk numbers, -1 for none"):
         model.decode(jax.eval_shape(lambda t: model.encode(t), make_batch().tokens_BL), None)
+
+
+def test_teacher_forcing_alone_and_none_at_all(make_model, two_layers, make_batch, quick_jit) -> None:
+    """The draw does not matter: at any point of the schedule they are RPT-Sem before and after it."""
+    batch = make_batch(two_layers)
+    loss = {}
+    for name, probability in (("rpt_sem", 0.0), ("rpt_sem", 1.0), ("rpt_sem_gold_only", 0.7), ("rpt_sem_own_only", 0.3)):
+        model, schedule = make_model(name, two_layers, 2.0), Schedule(1.0, 0.0, probability)
+        outcome = quick_jit(lambda batch, model=model, schedule=schedule: model.train_losses(batch, schedule, KEY).losses["lm"])(batch)
+        loss[name, probability] = float(outcome)
+    assert loss["rpt_sem_gold_only", 0.7] == pytest.approx(loss["rpt_sem", 0.0], rel=1e-6)
+    assert loss["rpt_sem_own_only", 0.3] == pytest.approx(loss["rpt_sem", 1.0], rel=1e-6)
+    assert abs(loss["rpt_sem", 0.0] - loss["rpt_sem", 1.0]) > 1e-4
