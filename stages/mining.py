@@ -36,7 +36,7 @@ class _Found(NamedTuple):
 def mine(chunks: pa.Table, geometry: Geometry, mining: Mining) -> Iterator[pa.Table]:
     """Candidates of every query chunk of every document, in blocks of about `BLOCK_ROWS` rows that cut no query; at least one block.
 
-    A chunk without an eligible chunk has no row. The last chunk of a training sequence is no query: its target lies in the next
+    A chunk without an eligible chunk has no row. The last chunk of a training sequence is no query `qt`: its target lies in the next
     sequence, where its neighbours cannot help.
     """
     pending: list[_Found] = []

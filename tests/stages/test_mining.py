@@ -41,7 +41,8 @@ def test_pools_and_forms(chunks, geometry, mining):
 
     train = rows.filter(pl.col("doc_id") == "train")
     assert (train["query_chunk"] // 16 == train["candidate_chunk"] // 16).all()
-    assert set(train["query_chunk"] % 16) == set(range(4, 15))
+    for form, end in (("qt", 15), ("q", 16)):
+        assert set(train.filter(pl.col("query_form") == form)["query_chunk"] % 16) == set(range(4, end))
     test = rows.filter((pl.col("doc_id") == "test") & (pl.col("query_form") == "qt"))
     assert set(test["query_chunk"]) == set(range(4, 39)), "chunk 39 has no full target, chunk 40 is short"
     assert set(rows.filter((pl.col("doc_id") == "test") & (pl.col("query_form") == "q"))["query_chunk"]) == set(range(4, 40))
