@@ -15,6 +15,7 @@ from model.parameters import Architecture
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import init_train_state, train_step
+from tests.model.structures import STRUCTURES
 
 SCHEDULE = Schedule(1.5, 1e-2, 0.5)
 OPTIMIZER = make_optimizer(1e-2)
@@ -54,7 +55,7 @@ def arrays_in(jaxpr):
                 yield from arrays_in(inner)
 
 
-@pytest.mark.parametrize("name", list(SYSTEMS))
+@pytest.mark.parametrize("name", STRUCTURES)
 def test_recomputed_blocks_give_the_same_loss_and_gradients(name, make_batch, small, quick_jit):
     for dropout in (0.0, 0.2):
         shape, batch = replace(small, dropout=dropout), make_batch()
@@ -64,7 +65,7 @@ def test_recomputed_blocks_give_the_same_loss_and_gradients(name, make_batch, sm
             np.testing.assert_allclose(kept[1][path], recomputed[1][path], rtol=1e-4, atol=1e-6, err_msg=path)
 
 
-@pytest.mark.parametrize("name", list(SYSTEMS))
+@pytest.mark.parametrize("name", STRUCTURES)
 def test_bfloat16_is_near_float32_and_gradients_stay_float32(name, make_batch, small, quick_jit):
     batch = make_batch()
     full, half = (loss_and_gradients(name, replace(small, dtype=dtype), batch, quick_jit) for dtype in ("float32", "bfloat16"))

@@ -9,12 +9,13 @@ from model.optimizer import make_optimizer
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import init_train_state, train_step
+from tests.model.structures import STRUCTURES
 
 OPTIMIZER = make_optimizer(1e-2)
 STEPS = 40
 
 
-@pytest.mark.parametrize("name", list(SYSTEMS))
+@pytest.mark.parametrize("name", STRUCTURES)
 def test_a_repeated_batch_is_learned_by_one_compiled_step(name: str, make_batch, two_layers) -> None:
     batch, schedule = make_batch(), TrainingSchedule(2.0, 1e-2, 0.1, 0.6)
     state = init_train_state(SYSTEMS[name], replace(two_layers, zero_init_residuals=True), 0, OPTIMIZER)

@@ -1,0 +1,19 @@
+"""The systems that compute something of their own: for tests that compile a training step, which the others would only repeat."""
+
+from model.presets import SYSTEMS
+
+VARIANTS = {
+    "transformer_xl": ("transformer_xl_plus_2", "transformer_xl_longer", "transformer_xl_same_parameters", "transformer_xl_same_time"),
+    "transformer_xl_carry": (),
+    "memorizing_32k": ("memorizing_65k", "memorizing_32k_bucketed"),
+    "block_recurrent": (),
+    "griffin": (),
+    "retro": ("retro_q", "random", "recency"),
+    "rpt_lex": (),
+    "rpt_sem": ("rpt_sem_gold_only", "rpt_sem_own_only"),
+    "rpt_sem_ungated": (),
+}
+"""Each, and those that differ from it in depth, schedule, size of a memory, or in which neighbours they read."""
+STRUCTURES = [*VARIANTS]
+
+assert {*SYSTEMS} == {*STRUCTURES, *(name for variants in VARIANTS.values() for name in variants)}
