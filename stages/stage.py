@@ -31,6 +31,7 @@ CORPUS_STAGES = (
     "packing",
     "lexical_supervision",
     "semantic_supervision",
+    "retrieved",
     "report",
 )
 RUN_STAGES = ("training", "evaluation", "oracle")
