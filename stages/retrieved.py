@@ -1,8 +1,8 @@
 """The retrieved sample: evaluated queries for which the reference LM scores what each system read, so that Precision@2 is exact.
 
 Labels know the candidates of BM25 alone, and a neighbour that was not among them counts as not relevant. Here every neighbour of a sampled
-query has its s_t, whoever retrieved it. The sample is the same for all runs of a corpus, and is drawn in the order of the exhaustive one, so
-that the two share queries, whose pairs are then known and whose chance is exact.
+query has its s_t, whoever retrieved it. The sample is the same for all runs of a corpus, and is drawn in the order of the exhaustive one,
+so that the two share queries, whose pairs are then known and whose chance is exact.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def neighbours_read(evaluation: Artifact, shard: str, chunk_tokens: int) -> pl.D
 def sampled(evaluations: list[Artifact], chunk_tokens: int, retrieved: Retrieved) -> pl.DataFrame:
     """The pairs (shard, doc_id, query_chunk, candidate_chunk) that any of the runs asks for, each once."""
     parts = [
-        drawn(pl.concat([neighbours_read(evaluation, shard, chunk_tokens) for shard in evaluation.shards]), retrieved.queries, retrieved.seed)
+        drawn(
+            pl.concat([neighbours_read(evaluation, shard, chunk_tokens) for shard in evaluation.shards]), retrieved.queries, retrieved.seed
+        )
         for evaluation in evaluations
     ]
     pairs = pl.concat(parts).explode("retrieved").drop_nulls("retrieved").rename({"retrieved": "candidate_chunk"})
