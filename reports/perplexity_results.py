@@ -103,9 +103,8 @@ def _seeds(rows: Systems, orders: Systems) -> list[Html]:
         [*(clipped(name_of(row[key]), NAME) for key in ("better", "worse")), number(row["gap"]), number(row["pooled_deviation"], 3)]
         for row in orders
     ]
-    shown = (
-        table(["better", "worse", "gap in perplexity", "pooled standard deviation"], claimed) if orders else empty("None may be claimed.")
-    )
+    head = ["better", "worse", "gap in perplexity", "pooled standard deviation"]
+    shown = table(head, claimed, numeric_from=2) if orders else empty("None may be claimed.")
     heading = tag("h3", "What the seed does")
     return [heading, table(["system, over its seeds", "runs", "mean perplexity", "standard deviation"], body), empty(words), shown]
 

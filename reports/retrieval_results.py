@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.charts import Dot, dot_chart, figure
-from reports.formats import NOT_AVAILABLE, Number, count, finite, interval, number, percent
+from reports.formats import NOT_AVAILABLE, Number, count, finite, number, percent
 from reports.markup import Html, clipped, join, table, tag
 from reports.published import AVERAGE, RETRIEVERS, TABLE_3, name_of, names_of
 from reports.results import NAME, NOT_LOGGED, empty, few_documents, measured, section
 
 Rows = Sequence[dict[str, Any]]
 METRICS = {"precision_at_2": "precision@2", "recall_at_10": "recall@10", "ndcg_at_20": "nDCG@20"}
-COUNTED = ("queries", "documents")
+COUNTED = {"queries": "queries", "documents": "docs"}
 TIMES = "\N{MULTIPLICATION SIGN}"
 GROUPS = {"with_gold": "gold", "without_gold": "none", "all": "all"}
 
@@ -62,21 +62,15 @@ def _named(row: dict[str, Any]) -> Html:
 def _table(rows: Rows) -> Html:
     """Each figure beside its interval, its ratio to what a random order is expected to reach and the number of queries that it counts."""
     random: dict[str, Any] = next((row for row in rows if row["retriever"] == "random"), {})
-    head = ["retriever", *(cell for name in METRICS.values() for cell in (name, "95 %", f"{TIMES} chance", "queries"))]
+    head = ["retriever", *(cell for name in METRICS.values() for cell in (f"{name} [95 %]", f"{TIMES} chance", "queries"))]
     body = []
     for row in rows:
-        cells = [
-            cell
-            for key in METRICS
-            for cell in (
-                number(row[key], 3),
-                interval(row["intervals"][key]["low"], row["intervals"][key]["high"], 3),
-                _against_chance(row[key], random.get(key)),
-                count(row["counted"][key]),
-            )
-        ]
-        body.append([_named(row), *cells])
-    return tag("div", table(head, body), class_="systems")
+        cells: list[str] = [_named(row)]
+        for key in METRICS:
+            figure_of = {"value": row[key], **row["intervals"][key]}
+            cells += [measured(figure_of, 3), _against_chance(row[key], random.get(key)), count(row["counted"][key])]
+        body.append(cells)
+    return tag("div", table(head, body), class_="systems metrics")
 
 
 def _documents(rows: Rows) -> str:
@@ -119,18 +113,15 @@ def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Rows) -> 
 def _retrieved(rows: Rows) -> list[Html]:
     if not rows:
         return []
-    body = [
-        [_named(row), number(row["precision_at_2"], 3), interval(row["low"], row["high"], 3), *(count(row[key]) for key in COUNTED)]
-        for row in rows
-    ]
+    body = [[_named(row), measured(row, 3, "precision_at_2"), *(count(row[key]) for key in COUNTED)] for row in rows]
     words = (
         "A sample of queries, the same one for every system, for which the reference LM scored whatever a system read: the share of the "
         "first two neighbours with s_t > 0. No neighbour without a score counts as not relevant here, so precision is exact, where the "
         "labels know BM25's candidates alone; a query with one eligible chunk cannot reach more than a half. Chance is known for those "
         "queries of the sample of which all eligible chunks were scored." + few_documents([row["documents"] for row in rows])
     )
-    table_of = table(["what the system read", METRICS["precision_at_2"], "95 %", *COUNTED], body)
-    return [tag("h3", "Retrieved neighbours scored"), table_of, empty(words)]
+    table_of = table(["what was read", f"{METRICS['precision_at_2']} [95 %]", *COUNTED.values()], body)
+    return [tag("h3", "Retrieved neighbours scored"), tag("div", table_of, class_="systems"), empty(words)]
 
 
 def _reranked(rows: Rows) -> list[Html]:

@@ -68,7 +68,7 @@ def precision_figures(evaluations: Evaluations, sums: Sums, exact: dict[str, pl.
         {
             "retriever": name,
             "system": system_of.get(name),
-            FIGURE: float(figures[FIGURE].mean()),
+            FIGURE: float(figures[FIGURE].to_numpy().mean()),
             **mean_interval(sums, f"{name} in retrieved", FIGURE),
             "queries": len(figures),
             "documents": figures["doc_id"].n_unique(),

@@ -138,9 +138,11 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     """Write index.html, report.json, a CSV file for every figure, and the metrics that `dvc metrics show` reads."""
     split = evaluation.split
     evaluations = open_evaluations(context, {name: run for name, run in runs.items() if run.corpus == context.corpus})
-    contracts = (LABELS, EXHAUSTIVE, RETRIEVED, CANDIDATES, CHUNKS)
-    rows = {contract.name: rows_of(contract, context.input(contract.name), split) for contract in contracts}
-    evidence = Evidence(*evaluations, **rows, chunk_tokens=geometry.chunk_tokens, stride_chunks=geometry.stride_chunks)
+    labels, exhaustive, retrieved, candidates, chunks = (
+        rows_of(contract, context.input(contract.name), split) for contract in (LABELS, EXHAUSTIVE, RETRIEVED, CANDIDATES, CHUNKS)
+    )
+    sizes = (geometry.chunk_tokens, geometry.stride_chunks)
+    evidence = Evidence(*evaluations, labels, exhaustive, retrieved, candidates, chunks, *sizes)
     figures = run_figures(evidence, report.bootstrap_samples)
     for system in figures["systems"]:
         directory = context.input("models") / system["run"]
@@ -151,7 +153,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     result: dict[str, Any] = {
         "corpus": context.corpus,
         "small_scale": small,
-        "evaluation": evaluation_section(evaluation, rows["chunks"]),
+        "evaluation": evaluation_section(evaluation, chunks),
         "headline": headline(figures["systems"], of_labels, figures["retrieval"], figures["retrieved"], small, split),
         "warnings": warnings(of_labels["gates"]["gates"], figures["systems"]),
         "data": data,

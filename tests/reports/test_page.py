@@ -197,18 +197,18 @@ def test_retrieval_is_shown_beside_chance(sample, parse):
     page = parse(render(sample))
     row = next(text for text in page.all_text("tr") if text.startswith("RPT-Sem0.071"))
     parts = row.split("\N{MULTIPLICATION SIGN}")
-    assert parts == ["RPT-Sem0.071[0.051, 0.091]2.09", "3000.182[0.162, 0.202]2.25", "2510.121[0.101, 0.141]2.05", "251"]
+    assert parts == ["RPT-Sem0.071 [0.051, 0.091]2.09", "3000.182 [0.162, 0.202]2.25", "2510.121 [0.101, 0.141]2.05", "251"]
     sample["retrieval"] = sample["retrieval"][1:]
     row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("RPT-Sem0.071"))
-    assert row == "RPT-Sem0.071[0.051, 0.091]n/a3000.182[0.162, 0.202]n/a2510.121[0.101, 0.141]n/a251"
+    assert row == "RPT-Sem0.071 [0.051, 0.091]n/a3000.182 [0.162, 0.202]n/a2510.121 [0.101, 0.141]n/a251"
 
 
 def test_what_was_retrieved_and_scored_has_a_block_and_a_table_of_its_own(sample, parse):
     rows, dash = parse(render(sample)).all_text("tr"), "\N{EN DASH}"
     assert f"retrieved neighbours scored31.0{dash}27.0{dash * 6}" in rows
     assert f"retrieved neighbours scored, chance{'19.0' * 3}{dash * 6}" in rows
-    assert "RPT-Sem0.270[0.230, 0.310]15011" in rows
-    assert "random (chance)0.190[0.150, 0.230]176" in rows
+    assert "RPT-Sem0.270 [0.230, 0.310]15011" in rows
+    assert "random (chance)0.190 [0.150, 0.230]176" in rows
     sample["retrieved"] = []
     assert "retrieved neighbours scored" not in render(sample).lower()
 
