@@ -43,7 +43,8 @@ def as_lines(bill: dict) -> list[str]:
     whole = bill["with_samples"]
     if not whole["pairs"]:
         return lines
-    lines.append(f"  all of it   {whole['pairs']:,} pairs, {amount(whole['flops'])}FLOP, which is what follows")
+    bound = about or ("" if all(sample["exact"] for sample in bill["samples"].values()) else "at most ")
+    lines.append(f"  all of it   {bound}{whole['pairs']:,} pairs, {amount(whole['flops'])}FLOP, which is what follows")
     if pairs["new"]:
         lines.append(f"  here        {_here(bill['here'])}")
     for device, dtypes in bill["devices"].items():
