@@ -1,4 +1,5 @@
-"""Candidates and labels: which earlier chunks BM25 proposes for a query chunk, and what the scoring LM says of them, or of all of them."""
+"""Candidates and labels: which earlier chunks BM25 proposes for a query chunk, and what the scoring LM says of
+them, of all eligible chunks, or of those that systems retrieved."""
 
 from __future__ import annotations
 
@@ -68,16 +69,22 @@ CANDIDATES = Contract(
 )
 
 HALVES = pa.list_(pa.float32(), 2)
+CANDIDATE_LOGPROB = field("candidate_logprob", pa.float32(), "log P(c_i+1 | c_j, c_j+1, c_i), summed over the target tokens", "nats")
+LOCAL_LOGPROB = field("local_logprob", pa.float32(), "log P(c_i+1 | c_i-2, c_i-1, c_i), summed over the target tokens", "nats")
 TARGET_SCORE = field("target_score", pa.float32(), "s_t(c_j) = candidate_logprob - local_logprob (paper section 3.2)", "nats")
 
 
-def _check_labels(table: pa.Table) -> Iterator[str]:
-    yield from _check_pairs(table)
+def _check_logprobs(table: pa.Table) -> Iterator[str]:
     candidate, local = table.column("candidate_logprob").to_numpy(), table.column("local_logprob").to_numpy()
     if not (np.isfinite(candidate).all() and np.isfinite(local).all() and (candidate <= 0).all() and (local <= 0).all()):
         yield "log-probabilities must be finite and not positive"
     if not (table.column("target_score").to_numpy() == candidate - local).all():
         yield "target_score must be candidate_logprob - local_logprob"
+
+
+def _check_labels(table: pa.Table) -> Iterator[str]:
+    yield from _check_pairs(table)
+    yield from _check_logprobs(table)
 
 
 LABELS = Contract(
@@ -88,8 +95,8 @@ LABELS = Contract(
             DOC_ID,
             SPLIT,
             *PAIR,
-            field("candidate_logprob", pa.float32(), "log P(c_i+1 | c_j, c_j+1, c_i), summed over the target tokens", "nats"),
-            field("local_logprob", pa.float32(), "log P(c_i+1 | c_i-2, c_i-1, c_i), summed over the target tokens", "nats"),
+            CANDIDATE_LOGPROB,
+            LOCAL_LOGPROB,
             field("candidate_halves", HALVES, "candidate_logprob of the first and the second half of the target", "nats"),
             field("local_halves", HALVES, "local_logprob of the first and the second half of the target", "nats"),
             TARGET_SCORE,
@@ -121,3 +128,22 @@ EXHAUSTIVE = Contract(
     facts=("stride_chunks", "scorer"),
 )
 """A sample of queries with s_t of every eligible chunk; the other contracts hold what BM25 proposed."""
+
+
+def _check_retrieved(table: pa.Table) -> Iterator[str]:
+    yield from unknown_splits(table)
+    query, candidate = (table.column(name).to_numpy() for name in ("query_chunk", "candidate_chunk"))
+    if not is_eligible(query, candidate, fact(table, "stride_chunks")).all():
+        yield "a neighbour that its query can see"
+    yield from _check_logprobs(table)
+
+
+RETRIEVED = Contract(
+    "retrieved",
+    1,
+    pa.schema([DOC_ID, SPLIT, QUERY_CHUNK, CANDIDATE_CHUNK, CANDIDATE_LOGPROB, LOCAL_LOGPROB, TARGET_SCORE]),
+    ("doc_id", "query_chunk", "candidate_chunk"),
+    _check_retrieved,
+    facts=("stride_chunks", "scorer"),
+)
+"""A sample of queries with s_t of every chunk that any system retrieved for them, whoever it was."""

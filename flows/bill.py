@@ -1,5 +1,6 @@
 """The bill of scoring, before any of it is paid: pairs, tokens, operations, time and price, for every corpus of a plan.
 
+Beside the labels it has the samples that the reference LM scores for evaluations, and time and price are those of all of it.
 Pairs are counted where candidates exist and are up to date; before that they are estimated from what does exist, and the bill says so.
 """
 
@@ -27,7 +28,7 @@ from stages.engines.choice import make_engine
 from stages.ledger import Ledger
 from stages.parameters import Configuration
 from stages.reference_lm_hub import hub_config
-from stages.scoring_volume import counted, estimated
+from stages.scoring_volume import counted, estimated, exhaustive_sample, most_of_exhaustive, most_of_retrieved
 
 CHARACTERS_A_BIT = 0.27  # a token has about this times log2(V) characters: measured 2.75 at V = 1,024 and 3.2 at 4,096
 SOON = "exact once mining is done: `./rpt run mining`"
@@ -52,6 +53,9 @@ def _bill(stage: str, corpus: str, fresh: set[str], configuration: Configuration
     config = _reference_lm(corpus, trained, configuration)
     size = configuration.geometry.chunk_tokens
     flops = scoring_flops(config, size, volume.new_prefixes, volume.new_pairs)
+    samples = _samples(corpus, fresh, configuration, config)
+    pairs = volume.new_pairs + sum(sample["pairs"]["new"] for sample in samples.values())
+    all_flops = flops + sum(sample["flops"] for sample in samples.values())
     measured = _calibration(corpus) if calibrate and trained and f"mining@{corpus}" in fresh and volume.new_pairs else None
     return {
         "stage": stage,
@@ -59,15 +63,50 @@ def _bill(stage: str, corpus: str, fresh: set[str], configuration: Configuration
         "basis": basis,
         "reference_lm": "as it is" if trained else _described(configuration),
         "queries": volume.queries,
-        "pairs": {"all": volume.pairs, "known": volume.pairs - volume.new_pairs, "new": volume.new_pairs},
+        "pairs": _pairs(volume),
         "prefixes": volume.new_prefixes,
         "tokens": scoring_tokens(size, volume.new_prefixes, volume.new_pairs),
         "flops": flops,
         "label_rows": volume.rows,
         "label_bytes": volume.rows * LABEL_BYTES,
-        "here": measured and {"seconds": measured["start_seconds"] + flops / measured["flops_per_second"], "measured": measured},
-        "devices": _devices(flops, configuration),
+        "samples": samples,
+        "with_samples": {"pairs": pairs, "flops": all_flops},
+        "here": measured and _here(flops, all_flops, measured),
+        "devices": _devices(all_flops, configuration),
         "assumptions": _assumptions(configuration, exact),
+    }
+
+
+def _here(flops: float, all_flops: float, measured: dict) -> dict:
+    """Seconds on this machine for the labels, and with the samples, which are processes of their own."""
+    start, speed = measured["start_seconds"], measured["flops_per_second"]
+    return {"seconds": start + flops / speed, "seconds_with_samples": 3 * start + all_flops / speed, "measured": measured}
+
+
+def _pairs(volume: Volume) -> dict[str, int]:
+    return {"all": volume.pairs, "known": volume.pairs - volume.new_pairs, "new": volume.new_pairs}
+
+
+def _samples(corpus: str, fresh: set[str], configuration: Configuration, config: GPTNeoXConfig) -> dict[str, dict]:
+    """What the exhaustive and the retrieved sample ask for: counted (`exact`), or at most so much."""
+    recipes = [configuration.recipes[run.system] for run in configuration.runs.values() if run.corpus == corpus]
+    volumes = {"exhaustive": most_of_exhaustive(configuration.exhaustive), "retrieved": most_of_retrieved(configuration.retrieved, recipes)}
+    counts = f"chunking@{corpus}" in fresh
+    if counts:
+        chunks = open_artifact(CHUNKS, ROOT / "artifacts" / corpus / "chunks")
+        ledger = _ledger(corpus, configuration) if f"reference_lm@{corpus}" in fresh else None
+        volumes["exhaustive"] = exhaustive_sample(
+            chunks, configuration.geometry, configuration.evaluation, configuration.exhaustive, ledger
+        )
+    size = configuration.geometry.chunk_tokens
+    return {
+        name: {
+            "exact": counts and name == "exhaustive",
+            "queries": volume.queries,
+            "pairs": _pairs(volume),
+            "flops": scoring_flops(config, size, volume.new_prefixes, volume.new_pairs),
+        }
+        for name, volume in volumes.items()
     }
 
 

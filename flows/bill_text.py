@@ -33,18 +33,32 @@ def as_lines(bill: dict) -> list[str]:
         f"{bill['stage']}: {bill['basis']}; reference LM {bill['reference_lm']}",
         f"  pairs       {about}{pairs['new']:,} to score, {pairs['known']:,} scored before; {bill['queries']:,} queries",
     ]
-    if not pairs["new"]:
+    if pairs["new"]:
+        lines += [
+            f"  tokens      {about}{amount(bill['tokens'])}, each of {bill['prefixes']:,} prefixes computed once",
+            f"  operations  {about}{amount(bill['flops'])}FLOP, {amount(bill['flops'] / pairs['new'])}FLOP a pair",
+            f"  labels      {about}{amount(bill['label_bytes'])}B for {bill['label_rows']:,} candidates",
+        ]
+    lines += [_sample(name, sample) for name, sample in bill["samples"].items()]
+    whole = bill["with_samples"]
+    if not whole["pairs"]:
         return lines
-    lines += [
-        f"  tokens      {about}{amount(bill['tokens'])}, each of {bill['prefixes']:,} prefixes computed once",
-        f"  operations  {about}{amount(bill['flops'])}FLOP, {amount(bill['flops'] / pairs['new'])}FLOP a pair",
-        f"  labels      {about}{amount(bill['label_bytes'])}B for {bill['label_rows']:,} candidates",
-        f"  here        {_here(bill['here'])}",
-    ]
+    bound = about or ("" if all(sample["exact"] for sample in bill["samples"].values()) else "at most ")
+    lines.append(f"  all of it   {bound}{whole['pairs']:,} pairs, {amount(whole['flops'])}FLOP, which is what follows")
+    if pairs["new"]:
+        lines.append(f"  here        {_here(bill['here'])}")
     for device, dtypes in bill["devices"].items():
         costs = "; ".join(f"{dtype}: {duration(3600 * cost['hours'])}{dollars(cost['dollars'])}" for dtype, cost in dtypes.items())
         lines.append(f"  {device:<12}{costs}")
     return lines
+
+
+def _sample(name: str, sample: dict) -> str:
+    """What one of the samples that evaluations ask for adds."""
+    pairs, at_most = sample["pairs"], "" if sample["exact"] else "at most "
+    known = f", {pairs['known']:,} scored before" if sample["exact"] else ""
+    costs = f"{sample['queries']:,} evaluated queries, {amount(sample['flops'])}FLOP"
+    return f"  {name:<12}{at_most}{pairs['new']:,} pairs to score{known}; {costs}"
 
 
 def _here(here: dict | None) -> str:
@@ -53,7 +67,8 @@ def _here(here: dict | None) -> str:
     measured = here["measured"]
     machine = measured["machine"]
     return (
-        f"{duration(here['seconds'])} on {', '.join(machine['devices'])} with {machine['cores']} cores ({machine['processor']}), from "
+        f"{duration(here['seconds_with_samples'])}, of which {duration(here['seconds'])} for the labels, "
+        f"on {', '.join(machine['devices'])} with {machine['cores']} cores ({machine['processor']}), from "
         f"{measured['pairs_per_second']:.3g} pairs/s over {measured['seconds']:.0f} s, {measured['date']} at load "
         f"{measured['load_at_start']:.1f} (.run/calibration.json)"
     )

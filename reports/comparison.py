@@ -19,7 +19,7 @@ from reports.evaluation_rows import CONTROL, Evaluations, Key, aligned, token_di
 from reports.perplexity import nats, resampled, token_sums
 from reports.published import SWAPPED, name_of
 from reports.resampling import FEWEST_DOCUMENTS, Named, Sums
-from reports.retrieval import CUTS, QUERY, Gold, bm25_ranking, gold_of, measure, recency_ranking
+from reports.retrieval import CUTS, QUERY, Gold, bm25_ranking, gold_of, means, query_figures, recency_ranking
 from reports.seeds import FEWEST_SEEDS, ordered
 
 BESIDE_OWN = (("first_3", "first_4"), (ORACLE,), (SWAPPED,))
@@ -68,9 +68,11 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[s
         Failure: (exit code 3) unless all runs were evaluated on the identical tokens.
     """
     evaluated = {run.run: run.system for run in measured.runs if (run.run, OWN) in measured.frames}
-    own = aligned({(run, OWN): measured.frames[run, OWN] for run in evaluated}, evaluated) if evaluated else None
+    seeds = {run.run: run.seed for run in measured.runs}
+    own = aligned({(run, OWN): measured.frames[run, OWN] for run in evaluated}, evaluated, seeds) if evaluated else None
     beside = [
-        with_own({key: rows for key, rows in measured.frames.items() if key[0] in evaluated}, evaluated, names) for names in BESIDE_OWN
+        with_own({key: rows for key, rows in measured.frames.items() if key[0] in evaluated}, evaluated, seeds, names)
+        for names in BESIDE_OWN
     ]
     rows = [row for group in (own, *beside) if group for row in _rows(measured, group, samples, seed, own=group is own)]
     _mark_lowest(rows)
@@ -199,11 +201,11 @@ def _retrieval(measured: Measured, own: Evaluations) -> list[dict[str, Any]]:
 
 
 def _over_seeds(gold: Gold, rankings: Sequence[pl.DataFrame | None]) -> dict[str, Any]:
-    found = [measure(gold, ranking) for ranking in rankings]
+    found = [means(gold, query_figures(gold, ranking)) for ranking in rankings]
     values = {name: [one[name] for one in found if one[name] is not None] for name in CUTS}
     return {
         "runs": len(found),
-        "queries": found[0]["counted"],
+        "queries": found[0]["counted"]["precision_at_2"],
         **{name: float(np.mean(of)) if of else None for name, of in values.items()},
         "deviation": {name: float(np.std(of, ddof=1)) if len(of) > 1 else None for name, of in values.items()},
     }

@@ -37,7 +37,7 @@ def _interval(figure: Row | None, value: str = "value", *more: str) -> Row:
 
 
 def _systems(systems: list[Row]) -> list[Row]:
-    kept = ("run", "system", "parameters", "perplexity", "low", "high", "macro_perplexity", "perplexity_with_neighbours")
+    kept = ("run", "system", "seed", "parameters", "perplexity", "low", "high", "macro_perplexity", "perplexity_with_neighbours")
     counted = ("nats_per_token", "bits_per_token", "bits_per_byte", "tokens", "documents")
     gains = {"gain_over_transformer_xl": "difference", "gain_over_random": "over_random"}
     return [
@@ -72,6 +72,9 @@ def csv_tables(report: Row) -> dict[str, str]:
     tables = {
         "table_2_perplexity": _systems(report["systems"]),
         "table_3_retrieval": _retrieval(report),
+        "table_3_retrieved_scored": report["retrieved"],
+        "seeds": report["seeds"],
+        "orders": report["orders"],
         "figure_3_lengths": report["data"]["lengths"],
         "figure_4_overlap": [_flat(row) for row in report["overlap"]],
         "figure_6_gold": report["subgroups"],

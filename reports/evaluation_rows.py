@@ -24,10 +24,11 @@ CONTROL = "random"
 class Evaluations:
     """`chunks` names the rows R (doc_id, chunk, tokens, bytes, eligible), `frames` has the columns of each key in this order.
 
-    `systems` says which system a run is of. Blocks B are 64 chunks of a document.
+    `systems` says which system a run is of, `seeds` with which seed it was trained. Blocks B are 64 chunks of a document.
     """
 
     systems: dict[str, str]
+    seeds: dict[str, int]
     chunks: pl.DataFrame
     frames: dict[Key, pl.DataFrame]
     block_begin_B: np.ndarray
@@ -55,9 +56,10 @@ class Evaluations:
         rows = self.chunks.select("doc_id", "chunk").join(known, on=["doc_id", "chunk"], how="left", maintain_order="left")
         return rows["known"].fill_null(False).to_numpy()
 
-    def first_of(self, system: str) -> str | None:
-        """The first run of a system, if there is one."""
-        return next((run for run, name in self.systems.items() if name == system), None)
+    def counterpart(self, run: str, system: str) -> str | None:
+        """The run of `system` that `run` is to be compared with: that of its own seed, else the first, if there is one."""
+        runs = [other for other, name in self.systems.items() if name == system]
+        return next((other for other in runs if self.seeds[other] == self.seeds[run]), next(iter(runs), None))
 
     def readers(self) -> list[str]:
         """The runs that read neighbours."""
@@ -84,8 +86,8 @@ def frames_of(tables: Iterable[tuple[str, pa.Table]]) -> dict[Key, pl.DataFrame]
     return frames
 
 
-def aligned(frames: dict[Key, pl.DataFrame], systems: dict[str, str]) -> Evaluations:
-    """The frames side by side; `systems` says which system a run is of.
+def aligned(frames: dict[Key, pl.DataFrame], systems: dict[str, str], seeds: dict[str, int]) -> Evaluations:
+    """The frames side by side; `systems` says which system a run is of, `seeds` its seed.
 
     Raises:
         Failure: (exit code 3) unless every run has its own setting, and all of them are of the identical tokens.
@@ -102,10 +104,12 @@ def aligned(frames: dict[Key, pl.DataFrame], systems: dict[str, str]) -> Evaluat
     document_R = chunks["doc_id"].rle_id().to_numpy().astype(np.int64)
     block = document_R * (1 << 32) + np.maximum(chunks["chunk"].to_numpy(), 0) // BLOCK_CHUNKS
     begin_B = np.flatnonzero(np.diff(block, prepend=-1))
-    return Evaluations(systems, chunks, frames, begin_B, document_R[begin_B])
+    return Evaluations(systems, seeds, chunks, frames, begin_B, document_R[begin_B])
 
 
-def with_own(frames: dict[Key, pl.DataFrame], systems: dict[str, str], settings: Collection[str]) -> Evaluations | None:
+def with_own(
+    frames: dict[Key, pl.DataFrame], systems: dict[str, str], seeds: dict[str, int], settings: Collection[str]
+) -> Evaluations | None:
     """The frames of some settings, which may be of some documents only, beside `own` of every run on the same documents; None if there are
     none. Raises like `aligned`."""
     asked = {key: rows for key, rows in frames.items() if key[1] in settings}
@@ -117,4 +121,4 @@ def with_own(frames: dict[Key, pl.DataFrame], systems: dict[str, str], settings:
         for key, rows in frames.items()
         if key[1] == OWN
     }
-    return aligned(own | asked, systems)
+    return aligned(own | asked, systems, seeds)

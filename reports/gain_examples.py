@@ -20,10 +20,10 @@ def gain_examples(evaluations: Evaluations, labels: pl.DataFrame, texts: pl.Data
     `labels`: doc_id, query_chunk, candidate_chunk, target_score; `texts`: doc_id, chunk, text. A neighbour has its text and that of its
     continuation, its `gate`, and its `score` s_t in nats a target token, or None where it was not scored.
     """
-    baseline = evaluations.first_of(BASELINE)
-    if baseline is None:
-        return []
-    chosen = [_striking(evaluations, run, baseline, kind, chunk_tokens) for run in evaluations.readers() for kind in KINDS]
+    baselines = {run: evaluations.counterpart(run, BASELINE) for run in evaluations.readers()}
+    chosen = [
+        _striking(evaluations, run, baseline, kind, chunk_tokens) for run, baseline in baselines.items() if baseline for kind in KINDS
+    ]
     rows = [row for part in chosen for row in part.iter_rows(named=True)]
     documents = {row["doc_id"] for row in rows}
     text_of = {(doc, chunk): text for doc, chunk, text in texts.filter(pl.col("doc_id").is_in(documents)).iter_rows()}

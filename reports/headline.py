@@ -9,7 +9,13 @@ from reports.published import names_of
 from reports.resampling import FEWEST_DOCUMENTS
 
 
-def headline(systems: list[dict], labels: dict, measured: list[dict], small: bool, split: str) -> list[str]:
+def _precision(row: dict) -> str:
+    """A retriever's Precision@2 with its interval, if it has one."""
+    interval = "" if row["low"] is None else f" [{row['low']:.1%}, {row['high']:.1%}]"
+    return f"{row['retriever']} {row['precision_at_2']:.1%}{interval}"
+
+
+def headline(systems: list[dict], labels: dict, measured: list[dict], retrieved: list[dict], small: bool, split: str) -> list[str]:
     """The three figures to remember."""
     names = names_of({row["run"]: row["system"] for row in systems})
     values = ", ".join(f"{names[row['run']]} {number(row['perplexity'])} [{number(row['low'])}, {number(row['high'])}]" for row in systems)
@@ -18,12 +24,14 @@ def headline(systems: list[dict], labels: dict, measured: list[dict], small: boo
     best = labels["best"].get(split)
     gain = f"; the best of {best['k']} is worth {best['value']:.3f} nats a target token" if best else ""
     rates = ", ".join(f"{split} {rate:.1%}" for split, rate in labels["positive_rate"].items())
-    precision = ", ".join(f"{row['retriever']} {row['precision_at_2']:.1%}" for row in measured if row["precision_at_2"] is not None)
+    against = "where all that was retrieved is scored" if retrieved else "against the labels"
+    figures = retrieved or [{**row, **row["intervals"]["precision_at_2"]} for row in measured]
+    precision = ", ".join(_precision(row) for row in figures if row["precision_at_2"] is not None)
     return [
         f"Perplexity on {where}: {values}"
         + ("; a small-scale run: it shows that the chain works, not which system is better" if small else ""),
         f"Labels: {labels['pairs']:,} candidates of {labels['queries']:,} queries scored, of which help the reference LM: {rates}{gain}",
-        f"Retrieval, Precision@2 against the labels: {precision}",
+        f"Retrieval, Precision@2 {against}: {precision}",
     ]
 
 

@@ -11,8 +11,7 @@ from reports.charts import Line, figure, line_chart
 from reports.formats import Number, count, finite, interval, number, percent
 from reports.markup import Html, clipped, table, tag
 from reports.neighbours_at_test import MOST_LEFT_OUT
-from reports.resampling import FEWEST_DOCUMENTS
-from reports.results import NAME, NOT_LOGGED, empty, measured, section
+from reports.results import NAME, NOT_LOGGED, empty, few_documents, measured, section
 
 Rows = Sequence[dict[str, Any]]
 READ = {"none": 0, "first_1": 1, "first_2": 2, "first_3": 3, "first_4": 4}
@@ -65,12 +64,7 @@ def _settings_figure(rows: Rows, colours: dict[str, int]) -> Html:
         "paired. All of this, the own setting too, is over the documents that were read in every setting, which may be fewer than those "
         "of the perplexity above."
     )
-    known = [row["documents"] for row in rows if finite(row["documents"])]
-    few = (
-        f" With fewer than {FEWEST_DOCUMENTS} documents the intervals are not meaningful."
-        if min(known, default=0) < FEWEST_DOCUMENTS
-        else ""
-    )
+    few = few_documents([row["documents"] for row in rows])
     head = ["run", "neighbours", "perplexity", "95 % interval", "with neighbours", "bits a byte", "gain, nats a token", "docs"]
     body = []
     for row in rows:

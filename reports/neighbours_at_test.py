@@ -43,12 +43,11 @@ def oracle_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any]]
     oracle is not better than Transformer-XL, since then there is no way to go. `left_out` is the share of the resamples in which that is
     so; there is no interval where it is more than `MOST_LEFT_OUT`, since an end of it would be among them.
     """
-    baseline = evaluations.first_of(BASELINE)
     rows = []
     for run, system in evaluations.systems.items():
         if (run, ORACLE) not in evaluations.frames:
             continue
-        found = summarise(evaluations, sums, (run, ORACLE))
+        baseline, found = evaluations.counterpart(run, BASELINE), summarise(evaluations, sums, (run, ORACLE))
         row = {"run": run, "system": system, **{name: found[name] for name in KEPT}}
         gaps = {"gap_closed": ALL, "gap_closed_scored": SCORED}
         rows.append({**row, **{name: _gap_closed(sums, run, baseline, place) if baseline else None for name, place in gaps.items()}})

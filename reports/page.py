@@ -47,11 +47,13 @@ def render(report: dict[str, Any]) -> str:
     """
     colours = results.colours_of(report["systems"])
     sections = (
-        perplexity_results.perplexity(report["evaluation"], report["systems"], report["seeds"], report["settings"], report["oracles"]),
+        perplexity_results.perplexity(
+            report["evaluation"], report["systems"], report["seeds"], report["orders"], report["settings"], report["oracles"]
+        ),
         results.training_curves(report["systems"], report["evaluation"]["split"]),
         neighbour_results.neighbours(report["settings"], report["oracles"], report["oracles_all"], colours),
         neighbour_results.positions(report["positions"], colours),
-        retrieval_results.retrieval(report["retrieval"], report["rerank"], report["exhaustive"]),
+        retrieval_results.retrieval(report["retrieval"], report["rerank"], report["exhaustive"], report["retrieved"]),
         retrieval_results.analysis(report["overlap"], report["subgroups"], colours),
         example_results.gain_examples(report["gain_examples"]),
         evidence.labels(report["labels"]),

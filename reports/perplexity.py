@@ -76,20 +76,6 @@ def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> dict[str, Any]:
     }
 
 
-def seed_figures(systems: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation of perplexity over the runs of each system that was trained more than once; those that diverged have none
-    and do not count."""
-    by_system: dict[str, list[float]] = {}
-    for row in systems:
-        if row["perplexity"] is not None:
-            by_system.setdefault(row["system"], []).append(row["perplexity"])
-    return [
-        {"system": system, "runs": len(found), "mean": float(np.mean(found)), "deviation": float(np.std(found, ddof=1))}
-        for system, found in by_system.items()
-        if len(found) > 1
-    ]
-
-
 def difference(sums: Sums, key: Key, baseline: Key) -> dict[str, Any]:
     """Nats a token of `baseline` minus `key` (positive: better than the baseline), over all tokens."""
     found = sums.combined(lambda at: nats(at, baseline) - nats(at, key))

@@ -12,29 +12,40 @@ from reports.formats import count, finite, interval, number, size
 from reports.markup import Html, clipped, table, tag
 from reports.published import CORPORA, TABLE_2, name_of, names_of
 from reports.results import NAME, NOT_LOGGED, empty, measured, section
+from reports.seeds import DEVIATIONS, FEWEST_SEEDS
 
 Systems = Sequence[dict[str, Any]]
 
 
 def _against(systems: Systems, key: str) -> str:
     """The run that others are compared with, by its name."""
-    names = names_of({system["run"]: system["system"] for system in systems})
-    against = (system[key]["against"] for system in systems if system[key] is not None)
-    return ", ".join(dict.fromkeys(clipped(names.get(run, run), NAME) for run in against))
+    system_of = {system["run"]: system["system"] for system in systems}
+    against = dict.fromkeys(system[key]["against"] for system in systems if system[key] is not None)
+    if len(against) > 1:
+        return f"{clipped(name_of(system_of[next(iter(against))]), NAME)} of the same seed"
+    names = names_of(system_of)
+    return "".join(clipped(names.get(run, run), NAME) for run in against)
 
 
 def _own_cells(row: dict[str, Any], parameters: Any) -> list[str]:
     return [tag("b", number(row["perplexity"])), interval(row["low"], row["high"]), size(parameters)]
 
 
-def table_2(systems: Systems, other_settings: Systems, split: str) -> Html:
-    """The paper's rows in its order with this run's figures before its own, then the systems that the paper does not have.
+def _seed_row(name: str, seeds: dict[str, Any], parameters: Any) -> list[Html | str]:
+    """What the runs of a system reach together: mean and standard deviation over seeds."""
+    spread = f"{number(seeds['mean'])} \N{PLUS-MINUS SIGN} {number(seeds['deviation'], 3)}"
+    return [f"{name}, {count(seeds['runs'])} seeds", tag("b", spread), NOT_LOGGED, size(parameters)]
+
+
+def table_2(systems: Systems, other_settings: Systems, seeds: Systems, split: str) -> Html:
+    """The paper's rows in its order with this run's figures before its own, then the systems that the paper does not have; of one that was
+    trained with several seeds first their mean.
 
     `other_settings` are rows of a run with other neighbours at test, the oracle's among them; if they are of fewer documents, they say so.
     """
     parameters, documents = ({system["run"]: system[key] for system in systems} for key in ("parameters", "documents"))
-    left = list(systems)
-    rows = []
+    left, over_seeds = list(systems), {row["system"]: row for row in seeds}
+    rows = list[list[Html | str]]()
     for published in TABLE_2:
         known = systems if published.setting == OWN else other_settings
         ours = [row for row in known if (row["system"], row.get("setting", OWN)) == (published.system, published.setting)]
@@ -44,16 +55,19 @@ def table_2(systems: Systems, other_settings: Systems, split: str) -> Html:
             published.parameters,
             f"{number(published.time)}" if published.time else "",
         ]
+        if ours and published.setting == OWN and published.system in over_seeds:
+            rows.append([*_seed_row(published.name, over_seeds[published.system], parameters.get(ours[0]["run"])), *cells])
         for row in ours:
             few = f", {count(row['documents'])} docs" if row["documents"] != documents.get(row["run"]) else ""
             name = published.name + few + ("" if len(ours) == 1 else f" ({clipped(row['run'], NAME)})")
             rows.append([name, *_own_cells(row, parameters.get(row["run"])), *cells])
         if not ours:
             rows.append([published.name, *[NOT_LOGGED] * 3, *cells])
-    names = names_of({system["run"]: system["system"] for system in systems})
+    names, blank = names_of({system["run"]: system["system"] for system in systems}), [NOT_LOGGED] * (len(CORPORA) + 2)
     for system in left:
-        name = clipped(names[system["run"]], NAME)
-        rows.append([name, *_own_cells(system, system["parameters"]), *[NOT_LOGGED] * (len(CORPORA) + 2)])
+        if found := over_seeds.pop(system["system"], None):
+            rows.append([*_seed_row(clipped(name_of(system["system"]), NAME), found, system["parameters"]), *blank])
+        rows.append([clipped(names[system["run"]], NAME), *_own_cells(system, system["parameters"]), *blank])
     head = ["", "perplexity", "95 % interval", "parameters", *CORPORA, "parameters", "time"]
     spans = [tag("td"), tag("th", f"this run, {split} split", colspan=3, scope="colgroup")]
     spans.append(tag("th", "published: other corpora and scale", colspan=len(CORPORA) + 2, scope="colgroup", class_="foreign"))
@@ -63,11 +77,11 @@ def table_2(systems: Systems, other_settings: Systems, split: str) -> Html:
 def _every_way(systems: Systems) -> Html:
     """All figures of a run that the protocol asks for."""
     over, random = (_against(systems, key) for key in ("difference", "over_random"))
-    head = ["run", "perplexity", "macro mean", "with neighbours", "nats a token", "bits a token", "bits a byte"]
+    head = ["run", "seed", "perplexity", "macro mean", "with neighbours", "nats a token", "bits a token", "bits a byte"]
     head += [f"gain over {over}, nats a token" if over else "gain", *([f"gain over {random}"] if random else []), "tokens", "docs"]
     rows = []
     for system in systems:
-        row = [clipped(system["run"], NAME)]
+        row = [clipped(system["run"], NAME), count(system["seed"])]
         row += [number(system[key]) for key in ("perplexity", "macro_perplexity", "perplexity_with_neighbours")]
         row += [number(system[key], 3) for key in ("nats_per_token", "bits_per_token")]
         row += [measured(system["bits_per_byte"], 3), measured(system["difference"], 3, "nats", signed=True)]
@@ -76,15 +90,23 @@ def _every_way(systems: Systems) -> Html:
     return tag("div", table(head, rows), class_="systems")
 
 
-def _seeds(rows: Systems) -> list[Html]:
+def _seeds(rows: Systems, orders: Systems) -> list[Html]:
     if not rows:
         return []
     body = [[clipped(name_of(row["system"]), NAME), count(row["runs"]), number(row["mean"]), number(row["deviation"], 3)] for row in rows]
     words = (
-        "Training again with another seed gives another perplexity. One order of two systems is worth saying only with three seeds of each "
-        "and a gap of more than two standard deviations; the intervals above do not hold this."
+        "Training again with another seed gives another perplexity. An order of two systems is claimed only with "
+        f"{FEWEST_SEEDS} seeds of each and a gap of more than {DEVIATIONS:g} pooled standard deviations; the intervals above do not hold "
+        "this."
     )
-    return [table(["system, over its seeds", "runs", "mean perplexity", "standard deviation"], body), empty(words)]
+    claimed = [
+        [*(clipped(name_of(row[key]), NAME) for key in ("better", "worse")), number(row["gap"]), number(row["pooled_deviation"], 3)]
+        for row in orders
+    ]
+    head = ["better", "worse", "gap in perplexity", "pooled standard deviation"]
+    shown = table(head, claimed, numeric_from=2) if orders else empty("None may be claimed.")
+    heading = tag("h3", "What the seed does")
+    return [heading, table(["system, over its seeds", "runs", "mean perplexity", "standard deviation"], body), empty(words), shown]
 
 
 def _perplexity_figure(systems: Systems, split: str) -> Html:
@@ -134,8 +156,8 @@ def _counted(evaluation: dict[str, Any]) -> str:
     return f"Every token after the first of a document is counted{end}, the same ones for all, which a digest has shown. "
 
 
-def perplexity(evaluation: dict[str, Any], systems: Systems, seeds: Systems, settings: Systems, oracles: Systems) -> Html:
-    """Dots with intervals, paired gains, Table 2, the table of all figures, and what the seed does.
+def perplexity(evaluation: dict[str, Any], systems: Systems, seeds: Systems, orders: Systems, settings: Systems, oracles: Systems) -> Html:
+    """Dots with intervals, paired gains, Table 2, the table of all figures, what the seed does, and which orders may be claimed.
 
     `evaluation`: the `split` that was evaluated, `max_tokens_per_document`, and how many documents that cut (`documents_cut`).
     """
@@ -157,5 +179,5 @@ def perplexity(evaluation: dict[str, Any], systems: Systems, seeds: Systems, set
         "trained."
     )
     with_oracles = [*settings, *({**row, "setting": ORACLE} for row in oracles)]
-    tables = [table_2(systems, with_oracles, split), empty(published), _every_way(systems), empty(ways), *_seeds(seeds)]
+    tables = [table_2(systems, with_oracles, seeds, split), empty(published), _every_way(systems), empty(ways), *_seeds(seeds, orders)]
     return section("perplexity", "Perplexity", tag("div", *figures, class_="pair"), *tables)

@@ -47,10 +47,10 @@ def position_sums(evaluations: Evaluations, chunk_tokens: int) -> dict[str, np.n
 def position_figures(evaluations: Evaluations, sums: Sums) -> dict[str, Any]:
     """`bins` from token `from` to `to`, inclusive, and for each run its `nats` a token in each, with its `gain` over Transformer-XL."""
     tokens = sums.total(COUNT)
-    baseline = evaluations.first_of(BASELINE)
     used = np.flatnonzero(tokens)
     runs = []
     for run, system in evaluations.systems.items():
+        baseline = evaluations.counterpart(run, BASELINE)
         mine = [asdict(sums.ratio(position_of(run), COUNT, int(place))) for place in used]
         gains = [_gain(sums, run, baseline, int(place)) for place in used] if baseline and run != baseline else None
         runs.append({"run": run, "system": system, "nats": mine, "gain": gains})

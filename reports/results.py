@@ -9,6 +9,7 @@ from typing import Any
 from reports.charts import Line, figure, line_chart
 from reports.formats import NOT_AVAILABLE, Number, count, finite, interval, number
 from reports.markup import Html, clipped, tag
+from reports.resampling import FEWEST_DOCUMENTS
 
 CURVE_POINTS = 100
 CURVE_ROWS = 20
@@ -36,6 +37,13 @@ def empty(text: str) -> Html:
 def colours_of(systems: Sequence[dict[str, Any]]) -> dict[str, int]:
     """The colour of each run, the same in every chart."""
     return {system["run"]: colour for colour, system in enumerate(systems)}
+
+
+def few_documents(documents: Sequence[Number]) -> str:
+    """What is to be said of intervals over so many documents, with a blank before it; nothing where each is enough."""
+    known = [number for number in documents if number is not None and finite(number)]
+    few = min(known, default=0) < FEWEST_DOCUMENTS
+    return f" With fewer than {FEWEST_DOCUMENTS} documents the intervals are not meaningful." if few else ""
 
 
 def measured(figure: dict[str, Any] | None, digits: int, value: str = "value", *, signed: bool = False) -> str:

@@ -69,11 +69,11 @@ def recency_ranking(gold: Gold) -> pl.DataFrame:
     return gold.queries.select(*QUERY, nearest.alias("ranking"))
 
 
-def measure(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = False) -> dict[str, Any]:
-    """Mean figures over the queries that have gold, by a ranking (doc_id, chunk, ranking) or, if it is None, by chance.
+def query_figures(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = False) -> pl.DataFrame:
+    """doc_id, chunk and each of `CUTS` for every query that has gold, by a ranking (doc_id, chunk, ranking) or, if it is None, by chance.
 
-    Recall and nDCG leave out queries without a positive. In `rerank` a figure at k counts only queries with at least 2 k scored candidates:
-    among fewer, chance alone is near the best. `counted` says how many queries each figure is over.
+    A figure is null where it does not count. Recall and nDCG leave out queries without a positive. In `rerank` a figure at k counts only
+    queries with at least 2 k scored candidates: among fewer, chance alone is near the best.
     """
     queries = gold.queries
     size_Q = queries["scored" if rerank else "eligible"].to_numpy()
@@ -86,13 +86,23 @@ def measure(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = False) -
             "recall_at_10": positive_QP[:, :10].sum(axis=1) / positives,
             "ndcg_at_20": gain_QP @ DISCOUNT_P / ideal,
         }
-    found: dict[str, Any] = {}
-    queries_counted: dict[str, int] = {}
     for name, cut in CUTS.items():
         counted = (size_Q >= 2 * cut if rerank else size_Q > 0) & ((positives > 0) | (name == "precision_at_2"))
-        found[name] = float(figures[name][counted].mean()) if counted.any() else None
-        queries_counted[name] = int(counted.sum())
-    return {**found, "counted": queries_counted, "queries": len(queries), "queries_with_positive": int((positives > 0).sum())}
+        figures[name] = np.where(counted, figures[name], np.nan)
+    return queries.select(*QUERY).with_columns(pl.Series(name, values, nan_to_null=True) for name, values in figures.items())
+
+
+def means(gold: Gold, figures: pl.DataFrame) -> dict[str, Any]:
+    """Mean figures over the queries that count; `counted` says how many of them, in how many `documents`, each figure is over."""
+    found: dict[str, Any] = {name: figures[name].mean() for name in CUTS}
+    counted = {name: figures.filter(pl.col(name).is_not_null()) for name in CUTS}
+    return {
+        **found,
+        "counted": {name: len(rows) for name, rows in counted.items()},
+        "documents": counted["precision_at_2"]["doc_id"].n_unique(),
+        "queries": len(gold.queries),
+        "queries_with_positive": int((gold.queries["positives"] > 0).sum()),
+    }
 
 
 def _expected(gold: Gold, ranking: pl.DataFrame | None, size_Q: np.ndarray, what: str, rerank: bool) -> np.ndarray:

@@ -8,15 +8,18 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts.evaluations import BASELINE, BM25_READERS, OWN
+from data_contracts.evaluations import BASELINE, OWN
 from reports.evaluation_rows import CONTROL, Evaluations
 from reports.gain_examples import gain_examples
 from reports.neighbours_at_test import oracle_all_figures, oracle_figures, settings_figures
-from reports.perplexity import difference, resampled, seed_figures, summarise, token_sums
+from reports.perplexity import difference, resampled, summarise, token_sums
 from reports.positions import position_figures, position_sums
-from reports.published import names_of, published_perplexity
+from reports.published import published_perplexity
 from reports.resampling import Sums
-from reports.retrieval import QUERY, Gold, bm25_ranking, gold_of, measure, recency_ranking
+from reports.retrieval import QUERY, Gold, gold_of
+from reports.retrieval_rows import measured, retrieval_figures, retrieval_sums
+from reports.retrieved_sample import exact_precision, precision_figures, precision_sums
+from reports.seeds import orders, seed_figures
 from reports.subgroup_gain import subgroup_figures, subgroup_sums
 from reports.token_overlap import overlap_figures, overlap_sums
 
@@ -24,13 +27,14 @@ from reports.token_overlap import overlap_figures, overlap_sums
 @dataclass(frozen=True)
 class Evidence:
     """What the figures are made of: every run in its own setting, and beside it in others and with the oracles' neighbours, if it was;
-    `labels`, `exhaustive`, `candidates` and `chunks` are those of the evaluated split."""
+    `labels`, `exhaustive`, `retrieved`, `candidates` and `chunks` are those of the evaluated split."""
 
     evaluations: Evaluations
     in_settings: Evaluations | None
     with_oracle: Evaluations | None
     labels: pl.DataFrame
     exhaustive: pl.DataFrame
+    retrieved: pl.DataFrame
     candidates: pl.DataFrame
     chunks: pl.DataFrame
     chunk_tokens: int
@@ -41,12 +45,17 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
     """All sections of report.json that are about systems. Intervals are of the same resamples, except those of other settings and of the
     oracle, which may be of fewer documents: each of these two sections has a bootstrap of its own."""
     evaluations = evidence.evaluations
-    gold, exact = (_gold(evidence, rows) for rows in (evidence.labels, evidence.exhaustive))
+    gold, exact, read = (_gold(evidence, rows) for rows in (evidence.labels, evidence.exhaustive, evidence.retrieved))
+    lists = {"retrieval": gold, "rerank": gold, **({"exhaustive": exact} if len(exact.queries) else {})}
+    ranked = [row for of in lists for row in measured(evaluations, evidence.candidates, of, lists[of], rerank=of == "rerank")]
+    precision, worth = exact_precision(evaluations, read, exact), read if len(read.queries) else gold
     by_block = {
         **token_sums(evaluations, gold.queries),
         **position_sums(evaluations, evidence.chunk_tokens),
         **overlap_sums(evaluations, evidence.chunks.select(*QUERY, "token_ids"), evidence.chunk_tokens),
-        **subgroup_sums(evaluations, gold),
+        **subgroup_sums(evaluations, worth),
+        **retrieval_sums(evaluations, ranked),
+        **precision_sums(evaluations, precision),
     }
     sums = resampled(evaluations, by_block, samples, seed)
 
@@ -57,15 +66,15 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
     return {
         "systems": systems,
         "seeds": seed_figures(systems),
+        "orders": orders(systems),
         "settings": beside(evidence.in_settings, settings_figures),
         "oracles": beside(evidence.with_oracle, oracle_figures),
         "oracles_all": beside(evidence.with_oracle, oracle_all_figures, exact),
         "positions": position_figures(evaluations, sums),
-        "retrieval": _measured(evidence, gold),
-        "rerank": _measured(evidence, gold, rerank=True),
-        "exhaustive": _measured(evidence, exact) if len(exact.queries) else [],
+        **{of: retrieval_figures(sums, ranked, of) for of in ("retrieval", "rerank", "exhaustive")},
+        "retrieved": precision_figures(evaluations, sums, precision),
         "overlap": overlap_figures(evaluations, sums),
-        "subgroups": subgroup_figures(evaluations, sums),
+        "subgroups": [{**row, "scored": "labels" if worth is gold else "retrieved"} for row in subgroup_figures(evaluations, sums, worth)],
         "gain_examples": gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),
     }
 
@@ -73,38 +82,17 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
 def _system(evaluations: Evaluations, sums: Sums, run: str) -> dict[str, Any]:
     """One run: its perplexity, and what it gains over Transformer-XL and over random retrieval."""
     system = evaluations.systems[run]
-    against = {name: evaluations.first_of(name) for name in (BASELINE, CONTROL)}
+    against = {name: evaluations.counterpart(run, name) for name in (BASELINE, CONTROL)}
     gains = {
         name: {"against": other, **difference(sums, (run, OWN), (other, OWN))} if other and other != run else None
         for name, other in against.items()
     }
     found = summarise(evaluations, sums, (run, OWN))
     paired = {"difference": gains[BASELINE], "over_random": gains[CONTROL]}
-    return {"run": run, "system": system, **found, "published": published_perplexity(system), **paired}
+    return {"run": run, "system": system, "seed": evaluations.seeds[run], **found, "published": published_perplexity(system), **paired}
 
 
 def _gold(evidence: Evidence, scored: pl.DataFrame) -> Gold:
     """Gold of the scored queries that evaluation reached."""
     reached = evidence.evaluations.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
     return gold_of(scored.join(reached, on=["doc_id", "query_chunk"], how="semi"), evidence.chunk_tokens, evidence.stride_chunks)
-
-
-def _measured(evidence: Evidence, gold: Gold, *, rerank: bool = False) -> list[dict[str, Any]]:
-    """Every retriever against the same gold, with the system it belongs to if it is a run's own."""
-    systems = evidence.evaluations.systems
-    system_of = {name: systems[run] for run, name in names_of(systems).items()}
-    return [
-        {"retriever": name, "system": system_of.get(name), **measure(gold, ranking, rerank=rerank)}
-        for name, ranking in _rankings(evidence, gold).items()
-    ]
-
-
-def _rankings(evidence: Evidence, gold: Gold) -> dict[str, pl.DataFrame | None]:
-    """Every retriever's ranking by its name; None is chance. RETRO reads BM25's, which stands there already."""
-    found: dict[str, pl.DataFrame | None] = {"random": None, "recency": recency_ranking(gold), "BM25": bm25_ranking(evidence.candidates)}
-    evaluations, names = evidence.evaluations, names_of(evidence.evaluations.systems)
-    for run, system in evaluations.systems.items():
-        ranking = evaluations.frames[run, OWN]["ranking"]
-        if system not in BM25_READERS and ranking.list.len().sum():
-            found[names[run]] = evaluations.chunks.select(*QUERY).with_columns(ranking)
-    return found

@@ -79,9 +79,11 @@ th.n, td.n { text-align: right; white-space: nowrap; }
 thead th.n { white-space: normal; }
 .systems th, .systems td { padding-right: 9px; min-width: 0; font-size: .8rem; }
 .systems tbody th { min-width: 17ch; }
-.systems thead tr:first-child > * { border-bottom: 0; text-align: left; font-weight: 600; }
+.systems thead tr:first-child:not(:last-child) > * { border-bottom: 0; text-align: left; font-weight: 600; }
 .systems tbody th, .systems thead tr > :first-child { position: sticky; left: 0; background: var(--paper); }
-.published th:nth-child(n+5), .published td:nth-child(n+5), .foreign, .gold tbody tr:nth-child(n+3) > * {
+.systems table { border-collapse: separate; border-spacing: 0; }
+.metrics :is(th, td):nth-child(3n+5) { padding-left: 14px; }
+.published th:nth-child(n+5), .published td:nth-child(n+5), .foreign, .gold tbody tr:nth-last-child(-n+5) > * {
   background: var(--panel); color: var(--soft); padding-left: 10px; }
 
 figcaption th, figcaption td, figcaption tbody th { padding-right: 8px; min-width: 0; font-size: .76rem; }

@@ -27,6 +27,12 @@ def subgroup_of(run: str) -> str:
     return f"gain of {run} by gold"
 
 
+def _compared(evaluations: Evaluations) -> dict[str, str]:
+    """The runs that read neighbours, and which one of Transformer-XL each is compared with."""
+    found = {run: evaluations.counterpart(run, BASELINE) for run in evaluations.readers()}
+    return {run: baseline for run, baseline in found.items() if baseline}
+
+
 def gold_retrieved(evaluations: Evaluations, run: str, gold: Gold) -> tuple[np.ndarray, np.ndarray]:
     """[R] whether candidates of a chunk were scored, and whether one that it retrieved has s_t > 0."""
     rows = evaluations.chunks.select(*QUERY).with_columns(evaluations.frames[run, OWN]["retrieved"])
@@ -38,12 +44,9 @@ def gold_retrieved(evaluations: Evaluations, run: str, gold: Gold) -> tuple[np.n
 
 def subgroup_sums(evaluations: Evaluations, gold: Gold) -> dict[str, np.ndarray]:
     """[B, 6] by name for every run that reads neighbours: chunks, tokens and nats gained, with a gold neighbour, then without."""
-    baseline = evaluations.first_of(BASELINE)
-    if baseline is None:
-        return {}
     found = {}
     tokens_R = evaluations.chunks["tokens"].to_numpy()
-    for run in evaluations.readers():
+    for run, baseline in _compared(evaluations).items():
         scored_R, hit_R = gold_retrieved(evaluations, run, gold)
         gain_R = evaluations.loss((baseline, OWN)) - evaluations.loss((run, OWN))
         columns = [values * mask for mask in (scored_R & hit_R, scored_R & ~hit_R) for values in (np.ones_like(gain_R), tokens_R, gain_R)]
@@ -51,17 +54,15 @@ def subgroup_sums(evaluations: Evaluations, gold: Gold) -> dict[str, np.ndarray]
     return found
 
 
-def subgroup_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any]]:
-    """A row a run and group: `chunks`, and the improvement in percent with its interval."""
-    if evaluations.first_of(BASELINE) is None:
-        return []
-    rows = []
-    for run in evaluations.readers():
+def subgroup_figures(evaluations: Evaluations, sums: Sums, gold: Gold) -> list[dict[str, Any]]:
+    """A row a run and group: `chunks` in so many `documents`, and the improvement in percent with its interval."""
+    rows, documents = [], len(np.unique(evaluations.document_B[evaluations.block_of_rows()[evaluations.among(gold.queries)]]))
+    for run in _compared(evaluations):
         chunks = sums.total(subgroup_of(run)).reshape(2, 3)[:, 0]
         for group, parts in GROUPS.items():
             found = asdict(sums.combined(partial(_improvement, run, parts)))
             of = {"run": run, "system": evaluations.systems[run], "group": group}
-            rows.append({**of, "chunks": int(chunks[list(parts)].sum()), **found})
+            rows.append({**of, "chunks": int(chunks[list(parts)].sum()), "documents": documents, **found})
     return rows
 
 

@@ -178,6 +178,18 @@ class Exhaustive(Params):
     seed: int = Field(0, ge=0)
 
 
+class Retrieved(Params):
+    """The sample of queries for which the reference LM scores what each system retrieved, so that Precision@2 is exact."""
+
+    queries: int = Field(
+        ge=0,
+        le=1_000_000,
+        description="evaluated queries drawn by hash, the same ones for every run; 0: none. A query costs a pair for each distinct chunk "
+        "that a run of the corpus reads for it, and one more",
+    )
+    seed: int = Field(0, ge=0, description="where this and the exhaustive sample have the same, they share as many queries as they can")
+
+
 class LabelGates(Params):
     """When labels are fit to train on; the gates and their limits are in reports/gates.py."""
 
@@ -307,6 +319,7 @@ class Configuration(Params):
     scoring: Scoring
     label_gates: LabelGates
     exhaustive: Exhaustive
+    retrieved: Retrieved
     packing: Packing
     training: Training
     recipes: dict[str, Recipe]

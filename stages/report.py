@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow.compute as pc
 from safetensors import safe_open
 
-from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS
+from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS, RETRIEVED
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL, OWN
@@ -36,6 +36,7 @@ PLACES = {
     "candidates": "BM25 candidates",
     "labels": "what the reference LM says of each candidate (Parquet)",
     "exhaustive": "the same of every eligible chunk, for a sample of queries",
+    "retrieved": "the same of what the systems retrieved, for a sample of queries",
     "label_gates": "whether the labels are fit to train on",
     "label_report": "what the labels are worth: a page, the label card and their figures",
     "reference_lm": "the reference LM, a Hugging Face directory",
@@ -80,8 +81,9 @@ def open_evaluations(context: Context, runs: dict[str, Run]) -> tuple[Evaluation
     places += [(run, place) for run in runs if (place := context.input(ORACLE) / run).exists()]
     frames = frames_of((run, open_artifact(EVALUATIONS, place).read_all()) for run, place in places)
     systems = {run: entry.system for run, entry in runs.items()}
-    own = aligned({key: rows for key, rows in frames.items() if key[1] == OWN}, systems)
-    return own, with_own(frames, systems, OTHERS), with_own(frames, systems, (ORACLE, ORACLE_ALL))
+    seeds = {run: entry.seed for run, entry in runs.items()}
+    own = aligned({key: rows for key, rows in frames.items() if key[1] == OWN}, systems, seeds)
+    return own, with_own(frames, systems, seeds, OTHERS), with_own(frames, systems, seeds, (ORACLE, ORACLE_ALL))
 
 
 def label_section(directory: Path) -> dict:
@@ -136,10 +138,11 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     """Write index.html, report.json, a CSV file for every figure, and the metrics that `dvc metrics show` reads."""
     split = evaluation.split
     evaluations = open_evaluations(context, {name: run for name, run in runs.items() if run.corpus == context.corpus})
-    labels, exhaustive, candidates, chunks = (
-        rows_of(contract, context.input(contract.name), split) for contract in (LABELS, EXHAUSTIVE, CANDIDATES, CHUNKS)
+    labels, exhaustive, retrieved, candidates, chunks = (
+        rows_of(contract, context.input(contract.name), split) for contract in (LABELS, EXHAUSTIVE, RETRIEVED, CANDIDATES, CHUNKS)
     )
-    evidence = Evidence(*evaluations, labels, exhaustive, candidates, chunks, geometry.chunk_tokens, geometry.stride_chunks)
+    sizes = (geometry.chunk_tokens, geometry.stride_chunks)
+    evidence = Evidence(*evaluations, labels, exhaustive, retrieved, candidates, chunks, *sizes)
     figures = run_figures(evidence, report.bootstrap_samples)
     for system in figures["systems"]:
         directory = context.input("models") / system["run"]
@@ -151,7 +154,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
         "corpus": context.corpus,
         "small_scale": small,
         "evaluation": evaluation_section(evaluation, chunks),
-        "headline": headline(figures["systems"], of_labels, figures["retrieval"], small, split),
+        "headline": headline(figures["systems"], of_labels, figures["retrieval"], figures["retrieved"], small, split),
         "warnings": warnings(of_labels["gates"]["gates"], figures["systems"]),
         "data": data,
         "reference_lm": reference_lm_section(context.input("reference_lm")),

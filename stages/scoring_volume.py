@@ -1,4 +1,8 @@
-"""How many pairs scoring needs: counted in the candidates where there are some, else estimated from the lengths of the documents."""
+"""How many pairs scoring needs: counted in the candidates where there are some, else estimated from the lengths of the documents.
+
+So do the samples that are scored for evaluations: the exhaustive one is counted in the chunks; of what systems will retrieve only the most
+is known before they have.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,9 @@ from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import Artifact, read_columns
 from data_contracts.eligibility import last_eligible
 from stages.cost import Volume
+from stages.exhaustive import draw, pairs_of
 from stages.ledger import KEYS, Ledger
-from stages.parameters import Geometry, Scoring
+from stages.parameters import Evaluation, Exhaustive, Geometry, Recipe, Retrieved, Scoring
 from stages.scoring import chosen_rows
 from stages.scoring_pairs import wanted_pairs
 
@@ -45,6 +50,31 @@ def counted(candidates: Artifact, scoring: Scoring, ledger: Ledger | None = None
             break
     whole = read == candidates.rows
     return (total if whole or not read else total.scaled(candidates.rows / read)), whole
+
+
+def exhaustive_sample(
+    chunks: Artifact, geometry: Geometry, evaluation: Evaluation, exhaustive: Exhaustive, ledger: Ledger | None = None
+) -> Volume:
+    """What the exhaustive sample asks for; pairs that `ledger` has cost nothing, without one all are new."""
+    rows = pairs_of(draw(chunks, geometry, evaluation, exhaustive))
+    wanted = wanted_pairs(rows)
+    return volume_of(rows.num_rows, wanted, ledger.read(wanted["doc_id"]).select(KEYS) if ledger else wanted.clear())
+
+
+def most_of_exhaustive(exhaustive: Exhaustive) -> Volume:
+    """What the exhaustive sample asks for at most."""
+    return _at_most(exhaustive.queries, exhaustive.most_eligible)
+
+
+def most_of_retrieved(retrieved: Retrieved, recipes: Iterable[Recipe]) -> Volume:
+    """What the retrieved sample asks for at most: the neighbours of every run of a corpus, given their recipes, if no two agree and no pair
+    is known."""
+    return _at_most(retrieved.queries, sum(recipe.neighbours for recipe in recipes if recipe.cca_layers))
+
+
+def _at_most(queries: int, candidates: int) -> Volume:
+    pairs = queries * (candidates + 1) if candidates else 0
+    return Volume(queries if candidates else 0, queries * candidates, pairs, pairs, pairs)
 
 
 def _spread(names: list[str]) -> list[str]:

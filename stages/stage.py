@@ -42,6 +42,7 @@ CORPUS_STAGES = (
     "lexical_supervision",
     "query_supervision",
     "semantic_supervision",
+    "retrieved",
     "report",
 )
 RUN_STAGES = ("training", "evaluation", "oracle")

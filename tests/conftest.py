@@ -40,6 +40,7 @@ TINY = {
     "label_gates.queries": 10,
     "label_gates.bootstrap_samples": 50,
     "exhaustive.queries": 3,
+    "retrieved.queries": 5,
     "training.layers": 2,
     "training.width": 32,
     "training.heads": 2,

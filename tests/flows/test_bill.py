@@ -51,6 +51,12 @@ def test_before_anything_has_run_the_bill_is_an_estimate_and_says_so(first_bill)
     assert "source files" in first_bill["basis"]
     assert first_bill["pairs"]["new"] == first_bill["pairs"]["all"] > 0
     assert first_bill["here"] is None
+    # Three exhaustive queries, and five of two runs that read two neighbours each.
+    assert not any(sample["exact"] for sample in first_bill["samples"].values())
+    assert first_bill["samples"]["exhaustive"]["pairs"] == {"all": 3 * 257, "known": 0, "new": 3 * 257}
+    assert first_bill["samples"]["retrieved"]["pairs"] == {"all": 5 * 5, "known": 0, "new": 5 * 5}
+    assert first_bill["with_samples"]["pairs"] == first_bill["pairs"]["new"] + 3 * 257 + 5 * 5
+    assert first_bill["with_samples"]["flops"] > first_bill["flops"]
 
 
 def test_budget_stops_and_goes_on_and_the_bill_is_what_was_scored(mined, first_bill, rpt):
@@ -58,7 +64,7 @@ def test_budget_stops_and_goes_on_and_the_bill_is_what_was_scored(mined, first_b
     assert asked["exact"]
     assert asked["pairs"]["known"] == 0
     assert asked["pairs"]["all"] / 3 < first_bill["pairs"]["all"] < 3 * asked["pairs"]["all"]
-    assert asked["here"]["seconds"] > 0
+    assert 0 < asked["here"]["seconds"] < asked["here"]["seconds_with_samples"]
     assert 0 < asked["here"]["measured"]["pairs"] <= asked["pairs"]["new"]
     assert set(asked["devices"]) == {"A100", "H100", "H200", "TPUv4", "TPUv5e", "TPUv5p"}
 
@@ -77,6 +83,14 @@ def test_budget_stops_and_goes_on_and_the_bill_is_what_was_scored(mined, first_b
     assert asked["label_rows"] == len(labels)
     assert asked["pairs"]["new"] == len(labels) + labels.select("doc_id", "query_chunk").n_unique()
     assert f"from {len(labels):,} candidates" in notes(mined)[-1]
+    sample = asked["samples"]["exhaustive"]
+    assert sample["exact"]
+    assert sample["queries"] == 3
+    done = rpt(mined, "run", "exhaustive")
+    assert done.returncode == 0, done.stdout + done.stderr
+    exhaustive = pl.read_parquet(mined / "artifacts/demo/exhaustive/*.parquet")
+    assert sample["pairs"]["all"] == len(exhaustive) + 3
+    assert bill(mined, rpt)["samples"]["exhaustive"]["pairs"]["new"] == 0
     assert bill(mined, rpt)["pairs"] == {"all": asked["pairs"]["all"], "known": asked["pairs"]["all"], "new": 0}
 
 
@@ -85,6 +99,8 @@ def test_the_bill_for_a_person_names_its_assumptions(mined, rpt):
     assert shown.returncode == 0, shown.stderr
     assert "scoring@demo: counted in the candidates" in shown.stdout
     assert "40% of their peak" in shown.stdout
+    assert "  exhaustive  0 pairs to score, " in shown.stdout
+    assert "  retrieved   at most 25 pairs to score; 5 evaluated queries" in shown.stdout
     assert "scoring@demo" not in json.loads(rpt(mined, "plan", "--json").stdout).get("bills", [])
 
 

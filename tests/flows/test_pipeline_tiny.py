@@ -172,6 +172,7 @@ def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt
         "oracle@demo-rpt_sem",
         "oracle@demo-retro",
         "oracle@demo-transformer_xl",
+        "retrieved@demo",
         "report@demo",
     }
     assert active(finished) == rest

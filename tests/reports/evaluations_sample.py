@@ -26,6 +26,7 @@ class Sample:
     oracles: dict[str, pa.Table]
     labels: pl.DataFrame
     exhaustive: pl.DataFrame
+    retrieved: pl.DataFrame
     candidates: pl.DataFrame
     chunks: pl.DataFrame
 
@@ -34,18 +35,24 @@ class Sample:
         """System by run."""
         return {run: run.removeprefix("demo-") for run in self.evaluations}
 
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Seed by run."""
+        return dict.fromkeys(self.evaluations, 0)
+
     def frames(self) -> dict[Key, pl.DataFrame]:
         """All rows by run and setting."""
         return frames_of([*self.evaluations.items(), *self.oracles.items()])
 
     def aligned(self) -> Evaluations:
         """The own setting of all runs."""
-        return aligned({key: rows for key, rows in self.frames().items() if key[1] == "own"}, self.systems)
+        return aligned({key: rows for key, rows in self.frames().items() if key[1] == "own"}, self.systems, self.seeds)
 
     def evidence(self) -> Evidence:
         """What the figures are made of."""
-        others = [with_own(self.frames(), self.systems, settings) for settings in (OTHERS, (ORACLE, ORACLE_ALL))]
-        return Evidence(self.aligned(), *others, self.labels, self.exhaustive, self.candidates, self.chunks, CHUNK_TOKENS, STRIDE_CHUNKS)
+        others = [with_own(self.frames(), self.systems, self.seeds, settings) for settings in (OTHERS, (ORACLE, ORACLE_ALL))]
+        tables = (self.labels, self.exhaustive, self.retrieved, self.candidates, self.chunks)
+        return Evidence(self.aligned(), *others, *tables, CHUNK_TOKENS, STRIDE_CHUNKS)
 
 
 def made_up_chunks(documents: int, chunks: int, tokens_of_last: int, seed: int = 0) -> pl.DataFrame:
@@ -113,6 +120,20 @@ def _pairs(chunks: pl.DataFrame, per_query: int, seed: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(split=pl.lit("test"))
 
 
+def _read(tables: dict[str, pa.Table], exhaustive: pl.DataFrame) -> pl.DataFrame:
+    """s_t of what any system read for every sixth query, where the exhaustive sample has it the same."""
+    own = [
+        pl.DataFrame(pl.from_arrow(table)).filter((pl.col("setting") == "own") & (pl.col("chunk") % 6 == 0)) for table in tables.values()
+    ]
+    whole = pl.concat(own).filter((pl.col("chunk") >= 0) & (pl.col("tokens") == CHUNK_TOKENS))
+    pairs = whole.select("doc_id", query_chunk="chunk", candidate_chunk="retrieved").explode("candidate_chunk").drop_nulls()
+    pairs = pairs.unique().sort("doc_id", "query_chunk", "candidate_chunk")
+    fresh = pairs.with_columns(split=pl.lit("test"), fresh=np.random.default_rng(6).normal(-1, 3, len(pairs)).astype(np.float32))
+    known = exhaustive.select("doc_id", "query_chunk", "candidate_chunk", "target_score")
+    joined = fresh.join(known, on=["doc_id", "query_chunk", "candidate_chunk"], how="left", maintain_order="left")
+    return joined.with_columns(target_score=pl.coalesce("target_score", "fresh")).drop("fresh")
+
+
 def made_up(documents: int = 4, chunks: int = 70, systems: tuple[str, ...] = tuple(GAINS), candidates: int = 6) -> Sample:
     """Everything; chunk 64 and on are a second block of a document."""
     frame = made_up_chunks(documents, chunks, CHUNK_TOKENS // 2)
@@ -126,4 +147,4 @@ def made_up(documents: int = 4, chunks: int = 70, systems: tuple[str, ...] = tup
     every = _pairs(frame, chunks, 4).filter(pl.col("query_chunk") % 9 == 0).sort("doc_id", "query_chunk", "candidate_chunk")
     exhaustive = every.with_columns(target_score=np.random.default_rng(5).normal(-1, 3, len(every)).astype(np.float32))
     bm25 = _pairs(frame, 20, 3).with_columns(query_form=pl.lit("q"))
-    return Sample(tables, oracles, labels.with_columns(target_score=scores), exhaustive, bm25, frame)
+    return Sample(tables, oracles, labels.with_columns(target_score=scores), exhaustive, _read(tables, exhaustive), bm25, frame)

@@ -29,6 +29,7 @@ def _system(system: str, parameters: int, perplexity: float, difference: float |
     return {
         "run": f"demo-{system}",
         "system": system,
+        "seed": 0,
         "parameters": parameters,
         "perplexity": perplexity,
         "low": perplexity * 0.93,
@@ -99,10 +100,38 @@ def _retrievers() -> list[dict[str, Any]]:
         "counted": {"precision_at_2": 300, "recall_at_10": 251, "ndcg_at_20": 251},
         "queries": 300,
         "queries_with_positive": 251,
+        "documents": 11,
     }
     return [
-        {"retriever": name, "system": systems.get(name), "precision_at_2": p, "recall_at_10": r, "ndcg_at_20": n, **counts}
+        {
+            "retriever": name,
+            "system": systems.get(name),
+            "precision_at_2": p,
+            "recall_at_10": r,
+            "ndcg_at_20": n,
+            **counts,
+            "intervals": {
+                key: {"low": value - 0.02, "high": value + 0.02}
+                for key, value in (("precision_at_2", p), ("recall_at_10", r), ("ndcg_at_20", n))
+            },
+        }
         for name, p, r, n in figures
+    ]
+
+
+def _retrieved() -> list[dict[str, Any]]:
+    figures = (("random", None, 0.19, 17, 6), ("BM25", None, 0.31, 150, 11), ("RPT-Sem", "rpt_sem", 0.27, 150, 11))
+    return [
+        {
+            "retriever": name,
+            "system": system,
+            "precision_at_2": p,
+            "low": p - 0.04,
+            "high": p + 0.04,
+            "queries": queries,
+            "documents": documents,
+        }
+        for name, system, p, queries, documents in figures
     ]
 
 
@@ -180,6 +209,7 @@ def sample_report() -> dict[str, Any]:
             _system("rpt_sem", 1_421_568, 21.93, 0.039, 3),
         ],
         "seeds": [{"system": "rpt_sem", "runs": 3, "mean": 21.99, "deviation": 0.051}],
+        "orders": [{"better": "rpt_sem", "worse": "transformer_xl", "gap": 0.82, "pooled_deviation": 0.06}],
         "settings": _settings(),
         "oracles": [
             {
@@ -207,6 +237,7 @@ def sample_report() -> dict[str, Any]:
         "retrieval": _retrievers(),
         "rerank": _retrievers(),
         "exhaustive": _retrievers(),
+        "retrieved": _retrieved(),
         "overlap": [
             {
                 "run": f"demo-{system}",
@@ -219,7 +250,15 @@ def sample_report() -> dict[str, Any]:
             for system, query, target in (("retro", 21.4, 15.1), ("rpt_sem", 15.2, 15.9))
         ],
         "subgroups": [
-            {"run": f"demo-{system}", "system": system, "group": group, "chunks": chunks, **_estimate(value, 0.4)}
+            {
+                "run": f"demo-{system}",
+                "system": system,
+                "group": group,
+                "chunks": chunks,
+                "documents": 11,
+                **_estimate(value, 0.4),
+                "scored": "retrieved",
+            }
             for system, gains in (("retro", (3.1, 1.4, 2.1)), ("rpt_sem", (6.9, 2.8, 3.9)))
             for group, chunks, value in zip(("with_gold", "without_gold", "all"), (88, 212, 300), gains, strict=True)
         ],

@@ -35,7 +35,9 @@ def evaluation(losses: dict[str, list[float]], tokens: int = 10, setting: str = 
 
 
 def measured(tables: dict[str, pa.Table], samples: int = 200):
-    evaluations = aligned(frames_of(tables.items()), {run: "transformer_xl" if run == "xl" else "rpt_sem" for run in tables})
+    evaluations = aligned(
+        frames_of(tables.items()), {run: "transformer_xl" if run == "xl" else "rpt_sem" for run in tables}, dict.fromkeys(tables, 0)
+    )
     by_block = perplexity.token_sums(evaluations, evaluations.chunks.clear())
     return evaluations, perplexity.resampled(evaluations, by_block, samples, 0)
 
@@ -91,7 +93,7 @@ def test_systems_on_other_tokens_are_not_compared(change):
     if change == "setting":
         tables = {"a": one, "b": pa.concat_tables([one, evaluation({"d": [1.0]}, setting="none")])}
     with pytest.raises(Failure, match="same tokens") as caught:
-        aligned(frames_of(tables.items()), dict.fromkeys(tables, "retro"))
+        aligned(frames_of(tables.items()), dict.fromkeys(tables, "retro"), dict.fromkeys(tables, 0))
     assert caught.value.code is Exit.CONTRACT
     assert "b none: " in str(caught.value) or "b own: " in str(caught.value)
 
@@ -99,20 +101,20 @@ def test_systems_on_other_tokens_are_not_compared(change):
 def test_rows_stand_side_by_side_whatever_their_order():
     one = evaluation({"a": [1.0, 2.0], "b": [3.0]})
     other = evaluation({"b": [30.0], "a": [10.0, 20.0]})
-    evaluations = aligned(frames_of([("x", one), ("y", other)]), {"x": "retro", "y": "retro"})
+    evaluations = aligned(frames_of([("x", one), ("y", other)]), {"x": "retro", "y": "retro"}, {"x": 0, "y": 1})
     assert (evaluations.loss(("y", "own")) == 10 * evaluations.loss(("x", "own"))).all()
 
 
 def test_other_settings_may_be_of_some_documents_and_own_is_of_the_same_ones_then():
     own = evaluation({"a": [10.0, 20.0], "b": [40.0]})
     tables = {"xl": own, "ours": pa.concat_tables([own, evaluation({"b": [50.0]}, setting="none")])}
-    found = with_own(frames_of(tables.items()), {"xl": "transformer_xl", "ours": "retro"}, ["none"])
+    found = with_own(frames_of(tables.items()), {"xl": "transformer_xl", "ours": "retro"}, {"xl": 0, "ours": 0}, ["none"])
     assert found.chunks["doc_id"].to_list() == ["b"]
     assert {key: found.loss(key).tolist() for key in found.frames} == {XL: [40.0], OURS: [40.0], ("ours", "none"): [50.0]}
-    assert with_own(frames_of(tables.items()), {"xl": "transformer_xl", "ours": "retro"}, ["oracle"]) is None
+    assert with_own(frames_of(tables.items()), {"xl": "transformer_xl", "ours": "retro"}, {"xl": 0, "ours": 0}, ["oracle"]) is None
     tables["third"] = pa.concat_tables([own, evaluation({"a": [1.0, 1.0]}, setting="none")])
     with pytest.raises(Failure, match="same tokens"):
-        with_own(frames_of(tables.items()), dict.fromkeys(tables, "retro"), ["none"])
+        with_own(frames_of(tables.items()), dict.fromkeys(tables, "retro"), dict.fromkeys(tables, 0), ["none"])
 
 
 def frame(scores: dict[str, list[float]]) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from data_contracts.evaluations import RANKING_LENGTH
-from reports.retrieval import bm25_ranking, gold_of, measure, recency_ranking
+from reports.retrieval import bm25_ranking, gold_of, means, query_figures, recency_ranking
 
 TOKENS = 64
 SCHEMA = {"doc_id": pl.String, "query_chunk": pl.Int32, "candidate_chunk": pl.Int32, "target_score": pl.Float32}
@@ -28,6 +28,10 @@ def gold(scores: dict[int, dict[int, float]], stride: int = 2):
 def ranked(rankings: dict[int, list[int]]) -> pl.DataFrame:
     columns = {"doc_id": ["d"] * len(rankings), "chunk": list(rankings), "ranking": list(rankings.values())}
     return pl.DataFrame(columns, schema={"doc_id": pl.String, "chunk": pl.Int32, "ranking": pl.List(pl.Int32)})
+
+
+def measure(found, ranking, *, rerank=False):
+    return means(found, query_figures(found, ranking, rerank=rerank))
 
 
 def test_by_hand():

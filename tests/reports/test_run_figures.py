@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from data_contracts.failure import Exit, Failure
 from reports.csv_tables import csv_tables
 from reports.headline import headline, metrics
-from reports.retrieval import gold_of, measure
+from reports.retrieval import gold_of, means, query_figures
 from reports.run_figures import run_figures
 
 
@@ -104,7 +105,7 @@ def test_perfect_rankings_are_perfect_where_everything_was_scored(made_up):
         .agg(pl.col("candidate_chunk").head(20))
     )
     gold = gold_of(made_up.exhaustive, 8, 2)
-    found = measure(gold, best.select("doc_id", chunk="query_chunk", ranking="candidate_chunk"))
+    found = means(gold, query_figures(gold, best.select("doc_id", chunk="query_chunk", ranking="candidate_chunk")))
     assert found["ndcg_at_20"] == pytest.approx(1.0)
     assert found["precision_at_2"] == pytest.approx((gold.queries["positives"].clip(upper_bound=2) / 2).mean())
 
@@ -158,7 +159,7 @@ def test_a_diverged_model_has_no_perplexity_and_the_others_have_theirs(evaluatio
     assert found["seeds"] == []
     labels = {"positive_rate": {}, "pairs": 1, "queries": 1, "best": {}}
     assert set(metrics({**found, "labels": labels})["perplexity"]) == {"demo-transformer_xl", "again"}
-    assert "demo-rpt_sem n/a" in headline(found["systems"], labels, [], True, "test")[0]
+    assert "demo-rpt_sem n/a" in headline(found["systems"], labels, [], [], True, "test")[0]
 
 
 def test_a_query_that_was_not_evaluated_is_not_measured(made_up, figures):
@@ -209,6 +210,7 @@ def test_every_figure_is_a_csv_file_without_any_text(figures, sample):
     assert set(tables) == {
         "table_2_perplexity",
         "table_3_retrieval",
+        "table_3_retrieved_scored",
         "figure_3_lengths",
         "figure_4_overlap",
         "figure_6_gold",
@@ -245,3 +247,111 @@ def test_the_gap_among_scored_chunks_is_of_those_alone(evaluations_sample):
     (row,) = run_figures(replace(made_up.evidence(), labels=scored), 20)["oracles"]
     assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
     assert row["gap_closed"]["value"] > 0.65
+
+
+FIGURES = ("precision_at_2", "recall_at_10", "ndcg_at_20")
+
+
+@pytest.mark.parametrize("gold", ["retrieval", "exhaustive", "rerank"])
+def test_every_retrieval_figure_stands_within_its_interval(figures, gold):
+    for row in figures[gold]:
+        assert row["documents"] == 4
+        for name in FIGURES:
+            low, high = (row["intervals"][name][end] for end in ("low", "high"))
+            if row[name] is None:
+                assert (low, high) == (None, None)
+            else:
+                assert low <= row[name] <= high
+                assert high - low > 0.001
+
+
+def test_an_interval_of_precision_is_that_of_resampled_documents(evaluations_sample):
+    """In one of two documents all that is retrieved helps, in the other nothing; a resample has one of both, or one of them twice."""
+    made_up = evaluations_sample.made_up(2, 40, ("transformer_xl", "rpt_sem"))
+    first = pl.col("doc_id") == "0" * 16
+    labels = made_up.retrieved.with_columns(rank=pl.lit(0), target_score=pl.when(first).then(9.0).otherwise(-9.0).cast(pl.Float32))
+    found = run_figures(replace(made_up.evidence(), retrieved=labels), 400)
+    (row,) = found["retrieved"][1:]
+    assert row["retriever"] == "RPT-Sem"
+    assert row["precision_at_2"] == pytest.approx(0.5, abs=0.05)
+    assert (row["low"], row["high"]) == (0.0, pytest.approx(1.0, abs=0.1))
+
+
+def test_precision_is_exact_where_what_was_retrieved_is_scored(made_up, figures):
+    rows = by(figures["retrieved"], "retriever")
+    assert list(rows) == ["random", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"]
+    score = {tuple(key): value for *key, value in made_up.retrieved.drop("split").iter_rows()}
+    queries = {key[:2] for key in score}
+    own = pl.DataFrame(pl.from_arrow(made_up.evaluations["demo-rpt_sem"])).filter(pl.col("setting") == "own")
+    hits = [
+        sum(score[doc, chunk, neighbour] > 0 for neighbour in read[:2]) / 2
+        for doc, chunk, read in own.select("doc_id", "chunk", "retrieved").iter_rows()
+        if (doc, chunk) in queries
+    ]
+    assert rows["RPT-Sem"]["queries"] == len(hits) == len(queries)
+    assert rows["RPT-Sem"]["precision_at_2"] == pytest.approx(sum(hits) / len(hits))
+    assert rows["RPT-Sem"]["low"] < rows["RPT-Sem"]["precision_at_2"] < rows["RPT-Sem"]["high"]
+    assert rows["RPT-Sem"]["documents"] == 4
+
+
+def test_chance_of_the_sample_is_over_the_queries_of_which_everything_was_scored(made_up, figures):
+    both = made_up.exhaustive.join(made_up.retrieved.select("doc_id", "query_chunk").unique(), on=["doc_id", "query_chunk"], how="semi")
+    shares = both.group_by("doc_id", "query_chunk").agg((pl.col("target_score") > 0).mean(), eligible=pl.len())
+    expected = (shares["target_score"] * shares["eligible"].clip(upper_bound=2) / 2).mean()
+    chance = by(figures["retrieved"], "retriever")["random"]
+    assert chance["queries"] == len(shares) > 4
+    assert chance["precision_at_2"] == pytest.approx(expected)
+    without = run_figures(replace(made_up.evidence(), exhaustive=made_up.exhaustive.clear()), 20)
+    assert "random" not in by(without["retrieved"], "retriever")
+
+
+def test_what_gold_is_worth_goes_by_the_sample_if_there_is_one_and_by_labels_if_not(made_up, figures):
+    assert {row["scored"] for row in figures["subgroups"]} == {"retrieved"}
+    sampled = made_up.retrieved.select("doc_id", "query_chunk").n_unique()
+    assert {row["chunks"] for row in figures["subgroups"] if row["group"] == "all"} == {sampled}
+    found = run_figures(replace(made_up.evidence(), retrieved=made_up.retrieved.clear()), 20)
+    assert found["retrieved"] == []
+    assert {row["scored"] for row in found["subgroups"]} == {"labels"}
+    labelled = made_up.labels.select("doc_id", "query_chunk").n_unique()
+    assert {row["chunks"] for row in found["subgroups"] if row["group"] == "all"} == {labelled}
+
+
+def test_a_sample_that_lacks_a_neighbour_is_refused(made_up):
+    with pytest.raises(Failure, match="the retrieved sample is not of these evaluations") as failure:
+        run_figures(replace(made_up.evidence(), retrieved=made_up.retrieved[1:]), 20)
+    assert failure.value.code is Exit.CONTRACT
+
+
+def test_runs_are_compared_with_transformer_xl_of_their_own_seed(evaluations_sample):
+    made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
+    for run in ("demo-transformer_xl", "demo-rpt_sem"):
+        table = made_up.evaluations[run]
+        for name in ("loss", "token_losses"):
+            values = table.column(name).combine_chunks()
+            scaled = pc.multiply(values if name == "loss" else values.values, pa.scalar(1.5, pa.float32()))
+            values = scaled if name == "loss" else pa.ListArray.from_arrays(values.offsets, scaled)
+            table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
+        made_up.evaluations[f"{run}-1"] = table
+    made_up.evaluations["demo-rpt_sem-2"] = made_up.evaluations["demo-rpt_sem"]
+    evidence = made_up.evidence()
+    for run in made_up.evaluations:
+        evidence.evaluations.systems[run] = "rpt_sem" if "rpt_sem" in run else "transformer_xl"
+        evidence.evaluations.seeds[run] = int(run[-1]) if run[-1].isdigit() else 0
+    found = run_figures(evidence, 20)
+    systems = by(found["systems"], "run")
+    assert {row["seed"] for row in systems.values()} == {0, 1, 2}
+    against = {run: row["difference"] and row["difference"]["against"] for run, row in systems.items()}
+    assert against == {
+        "demo-transformer_xl": None,
+        "demo-transformer_xl-1": None,
+        "demo-rpt_sem": "demo-transformer_xl",
+        "demo-rpt_sem-1": "demo-transformer_xl-1",
+        "demo-rpt_sem-2": "demo-transformer_xl",
+    }
+    nats = {run: row["difference"]["nats"] for run, row in systems.items() if row["difference"]}
+    assert nats["demo-rpt_sem-1"] == pytest.approx(1.5 * nats["demo-rpt_sem"], abs=1e-5)
+    gains = by(found["positions"]["runs"], "run")
+    last = {run: row["gain"][-1]["value"] for run, row in gains.items() if row["gain"]}
+    assert last["demo-rpt_sem-1"] == pytest.approx(1.5 * last["demo-rpt_sem"], abs=1e-5)
+    assert [(row["system"], row["runs"]) for row in found["seeds"]] == [("transformer_xl", 2), ("rpt_sem", 3)]
+    assert found["orders"] == []

@@ -51,7 +51,7 @@ def test_chunks_are_grouped_by_whether_gold_was_among_their_neighbours(evaluatio
     assert (known.sum(), hit.sum(), (known & hit).sum()) == (14, 4, 4)
     figures = {
         (row["run"], row["group"]): row
-        for row in subgroup_figures(evaluations, resampled(evaluations, subgroup_sums(evaluations, gold), 30, 0))
+        for row in subgroup_figures(evaluations, resampled(evaluations, subgroup_sums(evaluations, gold), 30, 0), gold)
     }
     assert [figures["demo-rpt_sem", group]["chunks"] for group in ("with_gold", "without_gold", "all")] == [4, 10, 14]
     for group in ("with_gold", "without_gold", "all"):  # every chunk with a neighbour gains the same
@@ -64,7 +64,7 @@ def test_a_group_without_a_chunk_has_no_figure(evaluations_sample):
     made_up = evaluations_sample.made_up(3, 30, ("transformer_xl", "rpt_sem"))
     evaluations = made_up.aligned()
     gold = gold_of(scored(evaluations, "demo-rpt_sem", 0), 8, 2)
-    rows = subgroup_figures(evaluations, resampled(evaluations, subgroup_sums(evaluations, gold), 30, 0))
+    rows = subgroup_figures(evaluations, resampled(evaluations, subgroup_sums(evaluations, gold), 30, 0), gold)
     assert [(row["chunks"], row["value"] is None) for row in rows] == [(0, True), (10, False), (10, False)]
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 from safetensors.numpy import save_file
 
-from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS
+from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS, RETRIEVED
 from data_contracts.contract import Contract, commit, write_shard
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
@@ -54,6 +55,10 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
     )
     write(LABELS, scored, place / "labels")
     write(EXHAUSTIVE, sample.exhaustive, place / "exhaustive")
+    local = pl.lit(-20.0, pl.Float32)
+    logprob = (pl.col("target_score") + local).clip(upper_bound=0.0)
+    read = sample.retrieved.with_columns(local_logprob=local, candidate_logprob=logprob)
+    write(RETRIEVED, read.with_columns(target_score=pl.col("candidate_logprob") - local), place / "retrieved")
     write(CANDIDATES, sample.candidates.with_columns(bm25=-pl.col("rank").cast(pl.Float32)), place / "candidates")
     write(CHUNKS, with_train(sample.chunks), place / "chunks")
     documents = pl.DataFrame({"doc_id": ["0" * 16], "split": ["test"], "text": ["x"], "num_chars": [1]})
@@ -104,13 +109,13 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert [row["run"] for row in report["oracles"]] == ["demo-rpt_sem"]
     for row in report["systems"]:
         assert metrics["perplexity"][row["run"]] == round(row["perplexity"], 4)
-        assert f"{row['run']},{row['system']},12,{row['perplexity']}," in files["table_2_perplexity.csv"]
+        assert f"{row['run']},{row['system']},0,12,{row['perplexity']}," in files["table_2_perplexity.csv"]
         assert f"{row['perplexity']:.2f}" in files["index.html"]
     assert set(metrics["precision_at_2"]) == {"random", "recency", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"}
     assert "Interval not meaningful: 4 held-out documents" in files["index.html"]
     assert "It copies nothing." in context.say.stream.getvalue()
     assert "a secret of the training split" not in "".join(files.values())
-    assert len([name for name in files if name.endswith(".csv")]) == 10
+    assert len([name for name in files if name.endswith(".csv")]) == 11
     assert run(context, sample) == files
 
 
@@ -139,8 +144,12 @@ def test_without_a_label_nothing_is_measured_against_gold(tmp_path):
     files = run(make_context(tmp_path, sample, sample.labels.clear()), sample)
     report = json.loads(files["report.json"])
     assert {row["precision_at_2"] for row in report["retrieval"]} == {None}
-    assert {row["value"] for row in report["subgroups"]} == {None}
+    assert {row["scored"] for row in report["subgroups"]} == {"retrieved"}
     assert "n/a" in files["index.html"]
+    sample = replace(sample, retrieved=sample.retrieved.clear())
+    report = json.loads(run(make_context(tmp_path / "unscored", sample, sample.labels.clear()), sample)["report.json"])
+    assert report["retrieved"] == []
+    assert {(row["scored"], row["value"]) for row in report["subgroups"]} == {("labels", None)}
 
 
 def test_systems_on_other_tokens_end_the_stage(tmp_path):

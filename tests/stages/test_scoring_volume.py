@@ -6,10 +6,11 @@ import pytest
 
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import commit, open_artifact, write_shard
+from data_contracts.tokens import CHUNKS
 from stages import scoring_volume
 from stages.cost import Volume
 from stages.mining import mine
-from stages.parameters import Mining, Scoring
+from stages.parameters import Evaluation, Exhaustive, Mining, Recipe, Retrieved, Scoring
 from stages.scoring import chosen_rows
 from stages.scoring_pairs import ShardPrompts, wanted_pairs
 
@@ -94,3 +95,22 @@ def test_documents_too_short_for_any_query_ask_for_nothing(geometry, full):
     volume = scoring_volume.estimated([("train", full), ("test", min(full, 4))], geometry, SCORING)
     assert volume.pairs == volume.rows + volume.queries >= 0
     assert (volume.pairs == 0) == (full < 16)
+
+
+def test_the_exhaustive_sample_is_counted_in_the_chunks_and_bounded_before(shards, geometry, tmp_path):
+    for number, (table, _) in enumerate(shards):
+        write_shard(CHUNKS, table, tmp_path / f"part-{number:05d}.parquet")
+    commit(CHUNKS, tmp_path)
+    sample = Exhaustive(queries=20, most_eligible=30, seed=0)
+    evaluation = Evaluation(max_tokens_per_document=8 * 1000)
+    volume = scoring_volume.exhaustive_sample(open_artifact(CHUNKS, tmp_path), geometry, evaluation, sample)
+    most = scoring_volume.most_of_exhaustive(sample)
+    assert volume.queries == most.queries == 20
+    assert volume.new_pairs == volume.pairs == volume.rows + 20 < most.pairs == 20 * 31
+    assert volume.new_prefixes < most.new_prefixes
+
+
+def test_the_retrieved_sample_is_bounded_by_what_the_runs_read():
+    recipes = [Recipe(), Recipe(cca_layers=(1,), neighbours=2), Recipe(cca_layers=(1,), neighbours=3)]
+    assert scoring_volume.most_of_retrieved(Retrieved(queries=10), recipes) == Volume(10, 50, 60, 60, 60)
+    assert scoring_volume.most_of_retrieved(Retrieved(queries=10), recipes[:1]) == Volume()
