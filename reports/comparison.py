@@ -70,10 +70,8 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[s
     evaluated = {run.run: run.system for run in measured.runs if (run.run, OWN) in measured.frames}
     seeds = {run.run: run.seed for run in measured.runs}
     own = aligned({(run, OWN): measured.frames[run, OWN] for run in evaluated}, evaluated, seeds) if evaluated else None
-    beside = [
-        with_own({key: rows for key, rows in measured.frames.items() if key[0] in evaluated}, evaluated, seeds, names)
-        for names in BESIDE_OWN
-    ]
+    frames = {key: rows for key, rows in measured.frames.items() if key[0] in evaluated}
+    beside = [with_own(frames, evaluated, seeds, names) for names in BESIDE_OWN]
     rows = [row for group in (own, *beside) if group for row in _rows(measured, group, samples, seed, own=group is own)]
     _mark_lowest(rows)
     return {
@@ -205,7 +203,7 @@ def _over_seeds(gold: Gold, rankings: Sequence[pl.DataFrame | None]) -> dict[str
     values = {name: [one[name] for one in found if one[name] is not None] for name in CUTS}
     return {
         "runs": len(found),
-        "queries": found[0]["counted"]["precision_at_2"],
+        "queries": found[0]["counted"],
         **{name: float(np.mean(of)) if of else None for name, of in values.items()},
         "deviation": {name: float(np.std(of, ddof=1)) if len(of) > 1 else None for name, of in values.items()},
     }
