@@ -23,14 +23,16 @@ class Step:
 
 
 def chosen(names: list[str], states: list[StageState]) -> set[str]:
-    """The stages meant by `names`: `scoring` is scoring of every corpus, `scoring@demo` of one; no name means all.
+    """The stages meant by `names`: `scoring` is scoring of every corpus, `scoring@demo` of one; no name means all but the supervision that
+    no run learns from.
 
     Raises:
         Failure: (exit code 2) for a name that dvc.yaml does not have, with the nearest one.
     """
     known = [state.name for state in states]
     if not names:
-        return set(known)
+        needed = set[str]().union(*(state.needs for state in states))
+        return {name for name in known if name in needed or not name.split("@")[0].endswith("_supervision")}
     groups = {name.split("@")[0] for name in known}
     for name in names:
         if name not in groups and name not in known:

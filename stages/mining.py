@@ -1,12 +1,12 @@
 """Mining: for every chunk, the earlier chunks of its document that BM25 likes best (paper section 3.2).
 
-Two forms of query: `qt` = (c_i, c_i+1) finds candidates to score for labels, `q` = c_i alone is what a retriever without scores may use
-at test time, and RETRO-q in training. Both search the training sequence in the train split and the document in the others.
+Two forms of query: `qt` = (c_i, c_i+1) finds candidates to score for labels, within the training sequence for the train split and within
+the document for the others; `q` = c_i alone is what a retriever without scores may use at test time, and is not mined for the train split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,9 @@ from stages.stage import ShardStage
 BLOCK_ROWS = 2**18
 
 
+FORMS = {"train": ("qt",), "validation": ("q", "qt"), "test": ("q", "qt")}
+
+
 class _Found(NamedTuple):
     """Candidates of one pool, which begins at chunk `start` of its document."""
 
@@ -33,15 +36,15 @@ class _Found(NamedTuple):
     candidates: Candidates
 
 
-def mine(chunks: pa.Table, geometry: Geometry, mining: Mining) -> Iterator[pa.Table]:
+def mine(chunks: pa.Table, geometry: Geometry, mining: Mining, forms: Mapping[str, tuple[str, ...]] = FORMS) -> Iterator[pa.Table]:
     """Candidates of every query chunk of every document, in blocks of about `BLOCK_ROWS` rows that cut no query; at least one block.
 
-    A chunk without an eligible chunk has no row. The last chunk of a training sequence is no query `qt`: its target lies in the next
-    sequence, where its neighbours cannot help.
+    `forms` are the queries of each split. A chunk without an eligible chunk has no row. The last chunk of a training sequence is no
+    query `qt`: its target lies in the next sequence, where its neighbours cannot help.
     """
     pending: list[_Found] = []
     rows = blocks = 0
-    for found in _found(chunks, geometry, mining):
+    for found in _found(chunks, geometry, mining, forms):
         pending.append(found)
         rows += len(found.candidates.query_R)
         if rows >= BLOCK_ROWS:
@@ -51,11 +54,11 @@ def mine(chunks: pa.Table, geometry: Geometry, mining: Mining) -> Iterator[pa.Ta
         yield _table(pending, geometry)
 
 
-def _found(chunks: pa.Table, geometry: Geometry, mining: Mining) -> Iterator[_Found]:
+def _found(chunks: pa.Table, geometry: Geometry, mining: Mining, forms: Mapping[str, tuple[str, ...]]) -> Iterator[_Found]:
     for doc_id, begin, end in document_runs(chunks.column("doc_id")):
         split = chunks.column("split")[begin].as_py()
         full_CM = _full_chunks(chunks.column("token_ids").slice(begin, end - begin), geometry.chunk_tokens)
-        for form in ("q", "qt"):
+        for form in forms.get(split, ()):
             for start, stop in _pools(len(full_CM), split, geometry.sequence_chunks):
                 for candidates in best_candidates(full_CM[start:stop], geometry.stride_chunks, mining, form == "qt"):
                     yield _Found(doc_id, split, form, start, candidates)

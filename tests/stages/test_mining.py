@@ -34,15 +34,14 @@ def chunks(make_chunks):
 
 def test_pools_and_forms(chunks, geometry, mining):
     rows = mined(chunks, geometry, mining)
-    assert set(rows.filter(pl.col("doc_id") == "train")["query_form"]) == {"q", "qt"}
+    assert set(rows.filter(pl.col("doc_id") == "train")["query_form"]) == {"qt"}
     assert set(rows.filter(pl.col("doc_id") == "test")["query_form"]) == {"q", "qt"}
     assert set(rows["doc_id"]) == {"train", "test", "whole"}
     assert set(rows.filter(pl.col("doc_id") == "whole")["split"]) == {"validation"}
 
     train = rows.filter(pl.col("doc_id") == "train")
     assert (train["query_chunk"] // 16 == train["candidate_chunk"] // 16).all()
-    for form, end in (("qt", 15), ("q", 16)):
-        assert set(train.filter(pl.col("query_form") == form)["query_chunk"] % 16) == set(range(4, end))
+    assert set(train["query_chunk"] % 16) == set(range(4, 15))
     test = rows.filter((pl.col("doc_id") == "test") & (pl.col("query_form") == "qt"))
     assert set(test["query_chunk"]) == set(range(4, 39)), "chunk 39 has no full target, chunk 40 is short"
     assert set(rows.filter((pl.col("doc_id") == "test") & (pl.col("query_form") == "q"))["query_chunk"]) == set(range(4, 40))
