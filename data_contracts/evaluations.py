@@ -13,7 +13,7 @@ from data_contracts.documents import DOC_ID, SPLIT, unknown_splits
 from data_contracts.eligibility import is_eligible
 from data_contracts.tokens import list_rows
 
-OWN, WITHOUT, ORACLE, ORACLE_ALL = "own", "none", "oracle", "oracle_all"
+OWN, WITHOUT, ORACLE, ORACLE_ALL, DPR = "own", "none", "oracle", "oracle_all", "dpr"
 SETTINGS = {
     OWN: "the first K of the ranking, K as in training: the headline",
     WITHOUT: "no neighbours",
@@ -25,6 +25,7 @@ SETTINGS = {
     "second": "the second neighbour alone",
     ORACLE: "the K scored candidates of highest positive s_t",
     ORACLE_ALL: "the K eligible chunks of highest positive s_t, for the queries of the exhaustive sample; own for all others",
+    DPR: "the first K of the ranking of a DPR-style retriever, which then stands in `ranking` and `scores`",
 }
 """How the neighbours of a row were chosen. `own` is there for every system, the others for those that read neighbours."""
 

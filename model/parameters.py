@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 from flax import nnx
 from jax import Array
 
 from model.config import Shape
-from model.language_model import LanguageModel
 
+Model = TypeVar("Model", bound=nnx.Module)
 Parameters = dict[str, Array]
 Path = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(Generic[Model]):
     """Everything about a model but the values of its parameters; equal for equal systems and shapes, and hashable."""
 
-    graph: nnx.GraphDef[LanguageModel]
+    graph: nnx.GraphDef[Model]
     paths: tuple[Path, ...]
     sizes: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, build: Callable[[Shape], LanguageModel], shape: Shape) -> Architecture:
+    def of(cls, build: Callable[[Shape], Model], shape: Shape) -> Architecture[Model]:
         """Trace the construction of a model without computing anything."""
         graph, state = nnx.split(nnx.eval_shape(lambda: build(shape)))
         leaves = list(nnx.to_flat_state(state))
@@ -36,13 +36,13 @@ class Architecture:
         """Dotted path -> sizes of the array."""
         return {dotted(path): size for path, size in zip(self.paths, self.sizes, strict=True)}
 
-    def model(self, parameters: Mapping[str, Array]) -> LanguageModel:
+    def model(self, parameters: Mapping[str, Array]) -> Model:
         """The model with these parameters."""
         state: Any = nnx.from_flat_state([(path, parameters[dotted(path)]) for path in self.paths])
         return nnx.merge(self.graph, state)
 
 
-def parameters_of(model: LanguageModel) -> Parameters:
+def parameters_of(model: nnx.Module) -> Parameters:
     """All parameters of a model, by dotted path."""
     return {dotted(path): jax.numpy.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from model.config import Shape
 from model.language_model import LanguageModel
-from model.parameters import Architecture
+from model.parameters import Architecture, Parameters
 from model.presets import System
 
 
@@ -21,23 +21,25 @@ def save_parameters(parameters: dict[str, Array], path: Path) -> None:
 
 
 def load_model(path: Path, system: System, shape: Shape) -> LanguageModel:
-    """The system with the parameters of `path`.
+    """The system with the parameters of `path`; raises like `load_parameters`."""
+    architecture = Architecture.of(system.build, shape)
+    return architecture.model(load_parameters(path, system.name, architecture.parameter_sizes()))
+
+
+def load_parameters(path: Path, name: str, expected: dict[str, tuple[int, ...]]) -> Parameters:
+    """The parameters of `path`, which are those of `name`.
 
     Raises:
-        ValueError: the file lacks a parameter of the system, has one too many, or one of another size.
+        ValueError: the file lacks a parameter that is expected, has one too many, or one of another size.
     """
-    architecture = Architecture.of(system.build, shape)
     tensors = load_file(path)
-    expected = architecture.parameter_sizes()
     missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     wrong = [
-        f"{name} {tensors[name].shape} instead of {size}"
-        for name, size in expected.items()
-        if name in tensors and tensors[name].shape != size
+        f"{key} {tensors[key].shape} instead of {size}" for key, size in expected.items() if key in tensors and tensors[key].shape != size
     ]
     if missing or extra or wrong:
         raise ValueError(
-            f"{path} does not hold the parameters of {system.name}: missing {missing or 'none'}; not expected {extra or 'none'}; "
+            f"{path} does not hold the parameters of {name}: missing {missing or 'none'}; not expected {extra or 'none'}; "
             f"of another size {wrong or 'none'}: load it with the system and shape it was trained with"
         )
-    return architecture.model({name: jnp.asarray(value) for name, value in tensors.items()})
+    return {key: jnp.asarray(value) for key, value in tensors.items()}

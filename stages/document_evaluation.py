@@ -23,8 +23,8 @@ OracleChoice = dict[int, list[int]]
 
 
 class Request(NamedTuple):
-    """A document to be read: its name, its tokens, the rankings of a system without a retriever, and what the settings of those names read
-    in place of their own."""
+    """A document to be read: its name, its tokens, rankings that take the place of the system's own, and what the settings of those names
+    read in place of their own."""
 
     doc_id: str
     tokens: np.ndarray
@@ -118,7 +118,7 @@ class _Choices:
     def choose(self, first: int, queries_CD: np.ndarray | None) -> np.ndarray:
         """[S, C, N] neighbours of the stride that begins with chunk `first`."""
         reader, strides = self._reader, slice(first, first + self._reader.shape.stride_chunks)
-        if queries_CD is not None:
+        if queries_CD is not None and self._request.given is None:
             self._rankings.put(first, self._search(first, queries_CD))
         for setting, row in reader.row_of.items():
             self._neighbours_SCN[row, strides] = neighbours_of(setting, self._rankings.rows(strides), reader.neighbours, reader.slots)

@@ -81,10 +81,12 @@ def write_evaluations(
     reader_of: Iterator[DocumentReader],
     output: str,
     oracles: dict[str, dict[str, OracleChoice]],
+    ranker: Callable[[np.ndarray], Rankings] | None = None,
 ) -> None:
     """Read every held-out document with its reader and write its rows to `output`, shard by shard.
 
-    `oracles` are setting -> doc_id -> choice, for settings that the readers have.
+    `oracles` are setting -> doc_id -> choice, for settings that the readers have. A `ranker` ranks the chunks of a document of these tokens
+    in place of the system's own retriever.
 
     Raises:
         Failure: if the split holds no document.
@@ -98,7 +100,10 @@ def write_evaluations(
         raise Failure("there is nothing to evaluate", f"no document in split {evaluation.split!r}", "raise corpora.<name>.test", Exit.USAGE)
     context.say.progress(0, total, "tokens", "compiling")
     for shard, documents in shards.items():
-        given = given_rankings(retriever, documents, partial(candidates.read, shard), geometry)
+        if ranker:
+            given = {doc_id: ranker(ids) for doc_id, ids in documents.items()}
+        else:
+            given = given_rankings(retriever, documents, partial(candidates.read, shard), geometry)
         by_document: dict[str, dict[str, list]] = {}
         for reader, turns in itertools.groupby(zip(reader_of, documents.items(), strict=False), lambda turn: turn[0]):
             requests = (

@@ -201,6 +201,26 @@ class LabelGates(Params):
     seed: int = Field(0, ge=0)
 
 
+class DenseRetriever(Params):
+    """The DPR-style retriever of each of `dense_corpora`, trained from scratch (paper appendix C, Table 4)."""
+
+    layers: int = Field(ge=2, description="of each of its two encoders (DPR: 12, those of BERT-base)")
+    width: int = Positive
+    heads: int = Positive
+    queries: int = Field(gt=0, description="training queries at most (paper: 16 times the 58,880 of DPR)")
+    steps: int = Positive
+    batch: int = Field(gt=1, description="queries a step; each has the positives and hard negatives of all others as negatives (DPR: 128)")
+    learning_rate: float = Positive
+    seed: int = Field(0, ge=0)
+
+
+class Swap(Params):
+    """A run that is evaluated again with the neighbours of its corpus's dense retriever: what `runs` says of it."""
+
+    corpus: str
+    system: str
+
+
 class Packing(Params):
     """How supervision is laid out beside the training sequences."""
 
@@ -320,6 +340,9 @@ class Configuration(Params):
     label_gates: LabelGates
     exhaustive: Exhaustive
     retrieved: Retrieved
+    dense_corpora: tuple[str, ...] = Field(description="corpora for which a dense retriever is trained")
+    swaps: dict[str, Swap] = Field(description="runs, by name, that are also read with its neighbours")
+    dense_retriever: DenseRetriever
     packing: Packing
     training: Training
     recipes: dict[str, Recipe]
@@ -342,6 +365,20 @@ class Configuration(Params):
         for name, count in asked.items():
             if count > limit:
                 raise ValueError(f"{name} is {count}, mining.max_candidates only {limit}: raise mining.max_candidates")
+        return self
+
+    @model_validator(mode="after")
+    def _swaps_are_of_runs(self) -> Configuration:
+        for corpus in self.dense_corpora:
+            if corpus not in self.corpora:
+                raise ValueError(f"dense_corpora names {corpus!r}, known are {sorted(self.corpora)}")
+        for name, swap in self.swaps.items():
+            meant = self.runs.get(name)
+            if meant is None or (meant.corpus, meant.system) != (swap.corpus, swap.system):
+                found = f"says corpus {meant.corpus}, system {meant.system}" if meant else f"has only {sorted(self.runs)}"
+                raise ValueError(f"swaps.{name} says corpus {swap.corpus}, system {swap.system}; runs {found}")
+            if swap.corpus not in self.dense_corpora:
+                raise ValueError(f"swaps.{name} needs a dense retriever: add {swap.corpus!r} to dense_corpora {list(self.dense_corpora)}")
         return self
 
 

@@ -43,9 +43,10 @@ CORPUS_STAGES = (
     "query_supervision",
     "semantic_supervision",
     "retrieved",
+    "dense_retriever",
     "report",
 )
-RUN_STAGES = ("training", "evaluation", "oracle")
+RUN_STAGES = ("training", "evaluation", "oracle", "dense_evaluation")
 
 
 @dataclass(frozen=True)
