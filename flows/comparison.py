@@ -28,6 +28,7 @@ def compare(
     systems: Systems,
     corpora: Corpora = (),
     seeds: Seeds = (0,),
+    dense: Annotated[bool, Parameter(help="also read RETRO, RPT-Lex and RPT-Sem with a DPR-style retriever, as in Table 4")] = False,
     name: Name = None,
     run: Annotated[bool, Parameter(help="train and evaluate what is missing or stale; without, show what is there")] = True,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")] = False,
@@ -39,7 +40,7 @@ def compare(
     hold measured times. A system that fails leaves the others as they are; the same command goes on.
 
     Examples: `./rpt compare --systems transformer_xl retro rpt_sem`; `./rpt compare --systems all --corpora math code --seeds 0 1 2`;
-    `./rpt compare --systems all --no-run --json`
+    `./rpt compare --systems all --dense`; `./rpt compare --systems all --no-run --json`
     """
     from flows.comparison_results import compared, directory_of, write
     from flows.comparison_runs import bring_up_to_date, choose
@@ -47,7 +48,7 @@ def compare(
     from stages.parameters import load
 
     configuration = load(ROOT / "params.yaml")
-    chosen = choose(configuration, list(systems), list(corpora), list(seeds))
+    chosen = choose(configuration, list(systems), list(corpora), list(seeds), dense)
     target = directory_of(name, chosen)
     failure = bring_up_to_date(configuration, chosen, verbose) if run else None
     result = compared(configuration, target.name, chosen)

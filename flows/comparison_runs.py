@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from data_contracts.evaluations import ORACLE
+from data_contracts.evaluations import DPR, ORACLE
 from data_contracts.failure import Exit, Failure
 from flows.display import Display
 from flows.execution import EventLog, execute, prepare
@@ -15,29 +15,35 @@ from flows.overrides import apply_overrides
 from flows.plan import Step
 from flows.workspace import ROOT, workspace_lock
 from model.presets import SYSTEMS
+from reports.published import TABLE_4
 from stages.parameters import Configuration
 from stages.systems import INPUT_OF
 
 EVERY = "all"
-OF_A_RUN = ("training", "evaluation", ORACLE)
+OF_A_RUN = ("training", "evaluation", ORACLE, "dense_evaluation")
+SWAPPED = frozenset(row.system for row in TABLE_4 if row.setting == DPR)
+"""The systems that the paper also reads with the neighbours of a DPR-style retriever."""
 STOPPING = (Exit.ENVIRONMENT, Exit.BUDGET, Exit.LOCKED, Exit.INTERRUPTED)
 """Exit codes of a stage after which no other is tried."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run of a comparison; `name` is its key in `runs` of params.yaml, which may not have it yet."""
+    """A run of a comparison; `name` is its key in `runs` of params.yaml, which may not have it yet. With `dense` it is also read with the
+    neighbours of a DPR-style retriever."""
 
     name: str
     corpus: str
     system: str
     seed: int
+    dense: bool = False
 
     @property
     def stages(self) -> list[str]:
         """The stages that make its rows."""
         oracle = [ORACLE] if SYSTEMS[self.system].retriever == "own" else []
-        return [f"{stage}@{self.name}" for stage in ("evaluation", *oracle)]
+        dense = ["dense_evaluation"] if self.dense else []
+        return [f"{stage}@{self.name}" for stage in ("evaluation", *oracle, *dense)]
 
     @property
     def entry(self) -> dict[str, object]:
@@ -45,8 +51,10 @@ class Wanted:
         return {"corpus": self.corpus, "system": self.system, "input": INPUT_OF[SYSTEMS[self.system].supervision], "seed": self.seed}
 
 
-def choose(configuration: Configuration, systems: list[str], corpora: list[str], seeds: list[int]) -> list[Wanted]:
+def choose(configuration: Configuration, systems: list[str], corpora: list[str], seeds: list[int], dense: bool = False) -> list[Wanted]:
     """Every system on every corpus with every seed, by corpus; a run that params.yaml has under another name keeps it.
+
+    With `dense`, those of Table 4 are also read with a DPR-style retriever.
 
     Raises:
         Failure: (exit code 2) for an unknown system or corpus, a system without a recipe, a seed below 0, or names that are taken.
@@ -63,7 +71,8 @@ def choose(configuration: Configuration, systems: list[str], corpora: list[str],
     if wrong := [seed for seed in seeds if seed < 0]:
         raise Failure(f"seed {wrong[0]}", "seeds are 0 or greater", "choose another", Exit.USAGE)
     places = [(corpus, system) for corpus in dict.fromkeys(corpora or configuration.corpora) for system in asked]
-    return [_wanted(configuration, corpus, system, seed) for corpus, system in places for seed in dict.fromkeys(seeds)]
+    chosen = [_wanted(configuration, corpus, system, seed) for corpus, system in places for seed in dict.fromkeys(seeds)]
+    return [replace(one, dense=dense and one.system in SWAPPED) for one in chosen]
 
 
 def _known(kind: str, name: str, known: list[str], cause: str) -> None:
@@ -88,7 +97,12 @@ def _wanted(configuration: Configuration, corpus: str, system: str, seed: int) -
 
 def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
     """Put what is missing into params.yaml; the changed lines as a diff, empty if there are none."""
+    chosen = list(chosen)
     missing: dict[str, object] = {f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs}
+    swapped = [one for one in chosen if one.dense and one.name not in configuration.swaps]
+    if swapped:
+        missing["dense_corpora"] = list(dict.fromkeys([*configuration.dense_corpora, *(one.corpus for one in swapped)]))
+        missing |= {f"swaps.{one.name}": {"corpus": one.corpus, "system": one.system} for one in swapped}
     return apply_overrides(ROOT / "params.yaml", missing) if missing else ""
 
 

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data_contracts.evaluations import BASELINE, ORACLE, OWN
+from data_contracts.evaluations import BASELINE, DPR, ORACLE, OWN
 from reports.evaluation_rows import CONTROL, Evaluations, Key, aligned, token_digest, with_own
 from reports.perplexity import nats, resampled, token_sums
-from reports.published import SWAPPED, name_of
+from reports.published import name_of
 from reports.resampling import FEWEST_DOCUMENTS, Named, Sums
 from reports.retrieval import CUTS, QUERY, Gold, bm25_ranking, gold_of, means, query_figures, recency_ranking
 from reports.seeds import FEWEST_SEEDS, ordered
 
-BESIDE_OWN = (("first_3", "first_4"), (ORACLE,), (SWAPPED,))
+BESIDE_OWN = (("first_3", "first_4"), (ORACLE,), (DPR,))
 """Settings that give rows beside `own`, of systems with a retriever of their own, the swapped retriever of all that have it. Those of one
 group are evaluated on the same documents, which may be fewer than those of `own`."""
 
@@ -95,7 +95,7 @@ def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int,
     keys: dict[tuple[str, str], list[Key]] = {}
     for run in measured.runs:
         for setting in evaluations.settings(run.run):
-            if own or setting == SWAPPED or (setting != OWN and run.retriever == "own"):
+            if own or setting == DPR or (setting != OWN and run.retriever == "own"):
                 keys.setdefault((run.system, setting), []).append((run.run, setting))
     reading = {run.system for run in measured.runs if run.retriever != "none"}
     return [_row(evaluations, sums, system, setting, found, system in reading) for (system, setting), found in keys.items()]

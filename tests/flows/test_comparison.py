@@ -34,6 +34,17 @@ def test_runs_that_are_there_keep_their_names_and_new_ones_are_named_by_what_the
     ]
 
 
+def test_a_dense_retriever_is_trained_for_the_systems_of_table_4_alone(params):
+    chosen = choose(load(params), ["transformer_xl", "retro", "rpt_lex", "random"], [], [0], dense=True)
+    assert [one.system for one in chosen if one.dense] == ["retro", "rpt_lex"]
+    assert chosen[2].stages == ["evaluation@demo-rpt_lex", "oracle@demo-rpt_lex", "dense_evaluation@demo-rpt_lex"]
+    add_runs(load(params), chosen)
+    configuration = load(params)
+    assert configuration.dense_corpora == ("demo",)
+    assert {name: swap.system for name, swap in configuration.swaps.items()} == {"demo-retro": "retro", "demo-rpt_lex": "rpt_lex"}
+    assert add_runs(configuration, choose(configuration, ["retro", "rpt_lex"], [], [0], dense=True)) == ""
+
+
 def test_a_name_that_means_another_run_is_not_taken(params):
     params.write_text(
         params.read_text().replace("system: retro, input: supervision/bm25, seed: 0", "system: retro, input: supervision/bm25, seed: 5")
