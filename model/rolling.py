@@ -51,12 +51,11 @@ class _Place:
         self.inputs, self.targets = np.zeros((self.strides, size), np.int32), np.zeros((self.strides, size), np.int32)
         self.inputs.reshape(-1)[: len(tokens_T)] = tokens_T[: self.strides * size]
         self.targets.reshape(-1)[: len(tokens_T) - 1] = tokens_T[1:]
-        self.losses: list[np.ndarray] = []
-        self.gates: list[np.ndarray] = []
+        self.read: list[tuple[Array, Array]] = []
 
-    def reading(self) -> Reading:
-        losses_ST = np.concatenate(self.losses, axis=1)[:, : len(self.document.tokens_T) - 1]
-        return Reading(losses_ST, np.concatenate(self.gates, axis=1))
+    def reading(self, row: int) -> Reading:
+        losses_ST, gates_SCN = (np.concatenate([np.asarray(x)[row] for x in parts], axis=1) for parts in zip(*self.read, strict=True))
+        return Reading(losses_ST[:, : len(self.document.tokens_T) - 1], gates_SCN)
 
 
 class Reader:
@@ -87,7 +86,7 @@ class Reader:
             lower, upper = self._stride(places, lower, upper)
             for row, place in enumerate(places):
                 if place and place.stride == place.strides:
-                    yield place.number, place.reading()
+                    yield place.number, place.reading(row)
                     places[row] = None
 
     def _next(self, numbered: Iterator[tuple[int, Document]]) -> _Place | None:
@@ -101,10 +100,10 @@ class Reader:
         encoded, lower = self._encode(self._parameters, inputs_BW, starts_B, lower)
         fetched = self._fetch(places, encoded)
         losses_BSW, gates_BSCN, upper = self._decode(self._parameters, encoded, fetched, targets_BW, starts_B, upper)
-        for place, losses, gates in zip(places, np.asarray(losses_BSW), np.asarray(gates_BSCN), strict=True):
+        for place in places:
             if place:
-                place.losses.append(losses)
-                place.gates.append(gates)
+                # Left on the device, so that the next stride is begun while this one is computed.
+                place.read.append((losses_BSW, gates_BSCN))
                 place.stride += 1
         return lower, upper
 
