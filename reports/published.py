@@ -26,6 +26,7 @@ NAMES = {
     "rpt_sem_ungated": "RPT-Sem, no neighbour gating",
     "memorizing_32k": "Memorizing, 32K",
     "memorizing_65k": "Memorizing, 65K",
+    "memorizing_32k_bucketed": "Memorizing, 32K, approximate search",
     "block_recurrent": "Block-Recurrent",
     "griffin": "Griffin",
 }
