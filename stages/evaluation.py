@@ -22,7 +22,7 @@ from data_contracts.evaluations import EVALUATIONS, OWN, RANKING_LENGTH
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from model.presets import SYSTEMS
-from stages.document_evaluation import DocumentReader, OracleChoice, Request
+from stages.document_evaluation import DocumentReader, DocumentReading, OracleChoice, Request
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.rankings import Rankings, bm25_rankings, random_rankings, recency_rankings
 from stages.settings import settings_of
@@ -74,6 +74,22 @@ def make_reader(context: Context, geometry: Geometry, evaluation: Evaluation, re
     return DocumentReader(model, settings, recipe.neighbours, geometry.sequence_chunks, evaluation.index, context.scratch, rows)
 
 
+def read_all(
+    documents: dict[str, np.ndarray],
+    reader_of: Iterator[DocumentReader],
+    given: dict[str, Rankings],
+    oracles: dict[str, dict[str, OracleChoice]],
+) -> Iterator[tuple[DocumentReader, DocumentReading]]:
+    """Every document as the next of `reader_of` reads it; those that follow each other with one reader may be read side by side."""
+    for reader, turns in itertools.groupby(zip(documents.items(), reader_of, strict=False), lambda turn: turn[1]):
+        requests = (
+            Request(doc_id, ids, given.get(doc_id), {setting: choices.get(doc_id, {}) for setting, choices in oracles.items()})
+            for (doc_id, ids), _ in turns
+        )
+        for reading in reader.read(requests):
+            yield reader, reading
+
+
 def write_evaluations(
     context: Context,
     geometry: Geometry,
@@ -105,19 +121,13 @@ def write_evaluations(
         else:
             given = given_rankings(retriever, documents, partial(candidates.read, shard), geometry)
         by_document: dict[str, dict[str, list]] = {}
-        for reader, turns in itertools.groupby(zip(reader_of, documents.items(), strict=False), lambda turn: turn[0]):
-            requests = (
-                Request(doc_id, ids, given.get(doc_id), {setting: oracles[setting].get(doc_id, {}) for setting in oracles})
-                for _, (doc_id, ids) in turns
-            )
-            for reading in reader.read(requests):
-                ids = documents[reading.doc_id]
-                rows, recalls = reader.rows(reading, ids, bytes_V), [*recalls, reading.recall]
-                count = len(rows["chunk"])
-                named = {"system": [context.run.system] * count, "doc_id": [reading.doc_id] * count, "split": [evaluation.split] * count}
-                by_document[reading.doc_id] = rows | named
-                done += len(ids)
-                context.say.progress(done, total, "tokens")
+        for reader, reading in read_all(documents, reader_of, given, oracles):
+            rows, recalls = reader.rows(reading, documents[reading.doc_id], bytes_V), [*recalls, reading.recall]
+            count = len(rows["chunk"])
+            named = {"system": [context.run.system] * count, "doc_id": [reading.doc_id] * count, "split": [evaluation.split] * count}
+            by_document[reading.doc_id] = rows | named
+            done += len(documents[reading.doc_id])
+            context.say.progress(done, total, "tokens")
         columns = {name: [value for doc_id in documents for value in by_document[doc_id][name]] for name in EVALUATIONS.schema.names}
         write_shard(EVALUATIONS, EVALUATIONS.table(columns, stride_chunks=geometry.stride_chunks), context.out(output) / shard)
     commit(EVALUATIONS, context.out(output))

@@ -11,7 +11,7 @@ from model.initialisation import initial_parameters
 from model.parameters import Architecture
 from model.presets import SYSTEMS
 from stages.document_evaluation import DocumentReader, Request, losses_by_chunk
-from stages.evaluation import held_out
+from stages.evaluation import held_out, read_all
 from stages.mining import mine
 from stages.parameters import Evaluation, Geometry, Mining, Recipe, Training
 from stages.rankings import Rankings, bm25_rankings, random_rankings
@@ -148,3 +148,14 @@ def test_only_the_asked_split_and_length_are_evaluated(make_chunks):
     documents = held_out(chunks, Evaluation(split="validation", max_tokens_per_document=50))
     assert list(documents) == ["c"]
     assert np.array_equal(documents["c"], TOKENS[:50])
+
+
+def test_each_document_takes_one_reader_also_over_the_border_of_a_shard(reader):
+    """Two documents in all settings, then the others in one: no reader is lost where a shard ends."""
+    many, one = reader("retro", ("own", "none")), reader("retro", ("own",))
+    reader_of = itertools.chain([many, many], itertools.repeat(one))
+    shards = [{"a": TOKENS[:40]}, {"b": TOKENS[:60]}, {"c": TOKENS[:40], "d": TOKENS[:50]}]
+    rankings = Rankings.empty(20)
+    read = [turn for shard in shards for turn in read_all(shard, reader_of, dict.fromkeys(shard, rankings), {})]
+    assert [(reading.doc_id, used) for used, reading in read] == [("a", many), ("b", many), ("c", one), ("d", one)]
+    assert [len(reading.losses["own"]) for _, reading in read] == [39, 59, 39, 49]
