@@ -35,7 +35,7 @@ TRAINING = Training(
 RECIPE = Recipe(cca_layers=(2,), neighbours=2, gate_window=4)
 TOKENS = np.random.default_rng(0).integers(1, 50, 8 * 30 + 5)
 BYTES = np.arange(50, dtype=np.int32) % 5
-ALL = tuple(sorted({*SETTINGS} - {"oracle", "oracle_all"}))
+ALL = tuple(sorted({*SETTINGS} - {"oracle", "oracle_all", "dpr"}))
 
 
 @pytest.fixture
