@@ -124,8 +124,8 @@ def write_evaluations(
         for reader, reading in read_all(documents, reader_of, given, oracles):
             rows, recalls = reader.rows(reading, documents[reading.doc_id], bytes_V), [*recalls, reading.recall]
             count = len(rows["chunk"])
-            named = {"system": [context.run.system] * count, "doc_id": [reading.doc_id] * count, "split": [evaluation.split] * count}
-            by_document[reading.doc_id] = {**rows, **named}
+            rows |= {"system": [context.run.system] * count, "doc_id": [reading.doc_id] * count, "split": [evaluation.split] * count}
+            by_document[reading.doc_id] = rows
             done += len(documents[reading.doc_id])
             context.say.progress(done, total, "tokens")
         columns = {name: [value for doc_id in documents for value in by_document[doc_id][name]] for name in EVALUATIONS.schema.names}
