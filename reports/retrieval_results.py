@@ -34,8 +34,10 @@ def _block(words: str, rows: Rows) -> list[list[str]]:
         for row in rows
         if row["system"] and row["retriever"] != name_of(row["system"]) and name_of(row["system"]) in RETRIEVERS
     ]
-    chance = [f"{words}, chance", *(_percent(by_name.get("random", {}), key) for key in METRICS for _ in RETRIEVERS)]
-    return [ours, *seeds, *([chance] if "random" in by_name else [])]
+    if not (random := by_name.get("random")):
+        return [ours, *seeds]
+    few = f" ({count(random['queries'])} queries)" if len({row["queries"] for row in rows}) > 1 else ""
+    return [ours, *seeds, [f"{words}, chance{few}", *(_percent(random, key) for key in METRICS for _ in RETRIEVERS)]]
 
 
 def table_3(rows: Rows, retrieved: Rows) -> Html:
@@ -116,9 +118,10 @@ def _retrieved(rows: Rows) -> list[Html]:
     body = [[_named(row), measured(row, 3, "precision_at_2"), *(count(row[key]) for key in COUNTED)] for row in rows]
     words = (
         "A sample of queries, the same one for every system, for which the reference LM scored whatever a system read: the share of the "
-        "first two neighbours with s_t > 0. No neighbour without a score counts as not relevant here, so precision is exact, where the "
-        "labels know BM25's candidates alone; a query with one eligible chunk cannot reach more than a half. Chance is known for those "
-        "queries of the sample of which all eligible chunks were scored." + few_documents([row["documents"] for row in rows])
+        "first two neighbours with s_t > 0. Every neighbour has a score here, so precision is exact, where the labels know BM25's "
+        "candidates alone; a query with one eligible chunk cannot reach more than a half. Chance is known only for the queries of which "
+        "all eligible chunks were scored, which lie nearer to the start of their documents; the last table is of such alone."
+        + few_documents([row["documents"] for row in rows])
     )
     table_of = table(["what was read", f"{METRICS['precision_at_2']} [95 %]", *COUNTED.values()], body)
     return [tag("h3", "Retrieved neighbours scored"), tag("div", table_of, class_="systems"), empty(words)]

@@ -206,7 +206,7 @@ def test_retrieval_is_shown_beside_chance(sample, parse):
 def test_what_was_retrieved_and_scored_has_a_block_and_a_table_of_its_own(sample, parse):
     rows, dash = parse(render(sample)).all_text("tr"), "\N{EN DASH}"
     assert f"retrieved neighbours scored31.0{dash}27.0{dash * 6}" in rows
-    assert f"retrieved neighbours scored, chance{'19.0' * 3}{dash * 6}" in rows
+    assert f"retrieved neighbours scored, chance (17 queries){'19.0' * 3}{dash * 6}" in rows
     assert "RPT-Sem0.270 [0.230, 0.310]15011" in rows
     assert "random (chance)0.190 [0.150, 0.230]176" in rows
     sample["retrieved"] = []
