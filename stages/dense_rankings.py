@@ -52,7 +52,8 @@ class DenseRanker:
 
     def _encoded(self, encode: Encode, chunks_CM: np.ndarray) -> np.ndarray:
         """[C, D] the vector of each chunk, computed in blocks of one size, so that one compilation serves them all."""
-        padded = np.zeros((-(-len(chunks_CM) // ROWS) * ROWS, chunks_CM.shape[1]), np.int32)
+        blocks = max(1, -(-len(chunks_CM) // ROWS))
+        padded = np.zeros((blocks * ROWS, self.shape.chunk_tokens), np.int32)
         padded[: len(chunks_CM)] = chunks_CM
-        blocks = [np.asarray(encode(self._parameters, block_XM)) for block_XM in np.split(padded, max(1, len(padded) // ROWS))]
-        return np.concatenate(blocks)[: len(chunks_CM)]
+        encoded = [np.asarray(encode(self._parameters, block_XM)) for block_XM in np.split(padded, blocks)]
+        return np.concatenate(encoded)[: len(chunks_CM)]

@@ -1,0 +1,155 @@
+"""The dense retriever of a corpus: which examples it is trained on, that training finds planted pairs, and what the artifact holds."""
+
+import io
+import itertools
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data_contracts.candidates import CANDIDATES
+from data_contracts.contract import Contract, commit, open_artifact, write_shard
+from data_contracts.failure import Exit, Failure
+from data_contracts.tokens import CHUNKS
+from model.baselines.dpr import DualEncoder
+from model.parameters import Architecture
+from stages.dense_retriever import encoder_shape, make_dense_retriever, training_examples
+from stages.dense_retriever_training import Examples, _batches, train
+from stages.messages import Messages
+from stages.mining import mine
+from stages.parameters import Corpus, DenseRetriever, Runtime
+from stages.stage import Context
+from stages.tokenizer import train_tokenizer
+
+SIZES = DenseRetriever(layers=2, width=32, heads=2, queries=1000, steps=3, batch=4, learning_rate=1e-3)
+
+
+def write(contract: Contract, place, *tables: pa.Table) -> None:
+    for number, table in enumerate(tables):
+        write_shard(contract, table, place / contract.name / f"part-{number:05}.parquet")
+    commit(contract, place / contract.name)
+
+
+def candidates(rows: list[tuple], geometry) -> pa.Table:
+    """From (doc_id, split, form, query, chunks in order of rank)."""
+    columns: dict[str, list] = {name: [] for name in CANDIDATES.schema.names}
+    for doc_id, split, form, query, found in rows:
+        for rank, chunk in enumerate(found):
+            for name, value in zip(CANDIDATES.schema.names, (doc_id, split, form, query, chunk, rank, -float(rank)), strict=True):
+                columns[name].append(value)
+    return CANDIDATES.table(columns, stride_chunks=geometry.stride_chunks, sequence_chunks=geometry.sequence_chunks)
+
+
+@pytest.fixture
+def artifacts(tmp_path, make_chunks, geometry):
+    """Two shards, chunk c of document d filled with the token 20 d + c, but that chunk 3 of the second document says what 2 says."""
+    (tmp_path / "chunks").mkdir()
+    (tmp_path / "candidates").mkdir()
+    first, second, third = (np.repeat(20 * number + np.arange(16), 8) for number in range(3))
+    second[24:32] = second[16:24]
+    chunks = [make_chunks({"a": ("train", first), "b": ("train", second)}), make_chunks({"c": ("test", third)})]
+    train_rows = [
+        ("a", "train", "qt", 9, [4, 3, 2, 1, 0]),
+        ("a", "train", "qt", 10, [6, 4, 3, 2]),
+        ("a", "train", "qt", 12, [5, 4, 3, 2, 1, 0]),
+        ("b", "train", "qt", 11, [2, 5, 6, 4, 1]),
+        ("b", "train", "qt", 13, [3, 5, 6, 4, 0]),
+    ]
+    test_rows = [("c", "test", form, 13, [5, 4, 3, 2, 1]) for form in ("q", "qt")]
+    write(CHUNKS, tmp_path, *chunks)
+    write(CANDIDATES, tmp_path, candidates(train_rows, geometry), candidates(test_rows, geometry))
+    return tmp_path
+
+
+def test_the_first_of_bm25_is_positive_and_the_fifth_a_hard_negative(artifacts):
+    opened = open_artifact(CHUNKS, artifacts / "chunks"), open_artifact(CANDIDATES, artifacts / "candidates")
+    examples, short = training_examples(*opened, queries=1000, seed=0)
+    said = [values[:, 0].tolist() for values in examples[:3]]
+    assert said == [[9, 12, 31, 33], [4, 5, 22, 22], [0, 1, 21, 20]]
+    assert examples.queries_EM.shape == (4, 8)
+    assert short == 1
+    assert examples.names_E2[2, 0] == examples.names_E2[3, 0]
+    assert len(np.unique(examples.names_E2)) == 7
+    fewer, _ = training_examples(*opened, queries=2, seed=0)
+    assert len(fewer.queries_EM) == 2
+
+
+def planted(count: int, seed: int) -> Examples:
+    """Chunks of noise in which a query and its positive share 3 tokens, the query's in the first half and the positive's in the second."""
+    rng = np.random.default_rng(seed)
+    chunks_3EM = rng.integers(64, 80, (3, count, 8)).astype(np.int32)
+    shared = rng.permuted(np.tile(np.arange(64), (count, 1)), axis=1)[:, :3]
+    chunks_3EM[0, :, :3], chunks_3EM[1, :, 5:] = shared, shared
+    return Examples(*chunks_3EM, np.arange(2 * count, dtype=np.int32).reshape(count, 2))
+
+
+@pytest.mark.slow
+def test_training_finds_planted_pairs_that_it_has_not_seen(geometry):
+    shape = encoder_shape(geometry, SIZES, 80)
+    calls = []
+    parameters = train(shape, planted(2000, 0), 400, 32, 3e-3, 0, lambda *call: calls.append(call))
+    assert [step for step, _, _ in calls] == list(range(20, 401, 20))
+    assert calls[-1][1] < 0.5 < calls[0][1]
+    model = Architecture.of(DualEncoder, shape).model(parameters)
+    unseen = planted(200, 1)
+    scores = np.asarray(model.query(unseen.queries_EM) @ model.passage(unseen.positives_EM).T)
+    assert np.mean(scores.argmax(1) == np.arange(200)) > 0.5  # chance: 0.005
+
+
+def test_every_example_is_used_once_an_epoch():
+    rows = list(_batches(9, 4, 4, 0))
+    for epoch in (rows[:2], rows[2:]):
+        assert len(np.unique(np.concatenate(epoch))) == 8
+    assert not np.array_equal(rows[0], rows[2])
+
+
+def test_training_says_when_it_cannot_go_on(geometry):
+    shape = encoder_shape(geometry, SIZES, 80)
+    with pytest.raises(ValueError, match="batch of 9 cannot be drawn from 8"):
+        train(shape, planted(8, 0), 1, 9, 1e-3, 0)
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        train(shape, planted(8, 0), 2, 4, float("nan"), 0)
+
+
+@pytest.fixture
+def make_context(tmp_path, make_chunks, geometry, mining):
+    numbers = itertools.count()
+
+    def make(tokens: int) -> Context:
+        home = tmp_path / str(next(numbers))
+        for name in ("tokenizer", "chunks", "candidates", "scratch"):
+            (home / name).mkdir(parents=True)
+        tokenizer = train_tokenizer(iter(["some text"]), 300)
+        tokenizer.save(str(home / "tokenizer" / "tokenizer.json"))
+        text = np.random.default_rng(0).integers(1, tokenizer.get_vocab_size(), tokens)
+        chunks = make_chunks({"a": ("train", text)})
+        write(CHUNKS, home, chunks)
+        write(CANDIDATES, home, pa.concat_tables(mine(chunks, geometry, mining)))
+        return Context("demo", Corpus(source="x"), None, None, home, home / "scratch", Runtime(), Messages(io.StringIO()))
+
+    return make
+
+
+def test_the_stage_writes_the_same_bytes_each_time(make_context, geometry):
+    first, again = make_context(8 * 64), make_context(8 * 64)
+    for context in (first, again):
+        make_dense_retriever(context, geometry, SIZES)
+    names = {path.name for path in (first.scratch / "dense_retriever").iterdir()}
+    assert names == {"model.safetensors", "config.json", "losses.jsonl"}
+    for name in names:
+        assert (first.scratch / "dense_retriever" / name).read_bytes() == (again.scratch / "dense_retriever" / name).read_bytes()
+    rows = [json.loads(line) for line in (first.scratch / "dense_retriever" / "losses.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [3]
+    assert "fewer than 5 candidates were left out" in first.say.stream.getvalue()
+
+
+def test_a_corpus_without_hard_negatives_is_refused(make_context, geometry):
+    with pytest.raises(Failure, match="raise mining.max_candidates") as failure:
+        make_dense_retriever(make_context(8 * 8), geometry, SIZES)
+    assert failure.value.code == Exit.USAGE
+
+
+def test_sizes_that_do_not_fit_are_refused(geometry):
+    with pytest.raises(Failure, match="change `dense_retriever`"):
+        encoder_shape(geometry, SIZES.model_copy(update={"heads": 3}), 80)
