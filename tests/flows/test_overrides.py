@@ -43,6 +43,10 @@ def test_an_override_that_changes_nothing_leaves_the_file_alone(params):
         ("scoring.candidates", 1000, "raise mining.max_candidates"),
         ("geometry.sequence_chunks", 33, "multiple of stride_chunks"),
         ("runs.demo-retro.corpus", "nowhere", "known are"),
+        ("dense_corpora", ["nowhere"], "known are"),
+        ("swaps", {"demo-retro": {"corpus": "demo", "system": "retro"}}, "add 'demo' to dense_corpora"),
+        ("swaps", {"demo-retro": {"corpus": "demo", "system": "rpt_sem"}}, "runs says corpus demo, system retro"),
+        ("swaps", {"demo-rtro": {"corpus": "demo", "system": "retro"}}, "runs has only"),
     ],
 )
 def test_a_wrong_override_names_the_problem_and_writes_nothing(params, key, value, reason):
