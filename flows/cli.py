@@ -126,9 +126,10 @@ def plan(
         rows = [{"stage": step.stage, "stale": step.stale, "reasons": step.reasons} for step in steps]
         _out(json.dumps({"stages": rows, **({"bills": bills} if named else {})}))
         return Exit.DONE
+    width = max([30, *(len(step.stage) for step in steps)])
     for step in steps:
         reasons = "; ".join(step.reasons[:4]) + ("; ..." if len(step.reasons) > 4 else "")
-        _out(f"{'run      ' if step.stale else 'unchanged'}  {step.stage:<32}{reasons}")
+        _out(f"{'run      ' if step.stale else 'unchanged'}  {step.stage:<{width}}  {reasons}")
     if named:
         from flows.bill_text import as_text
 
