@@ -56,7 +56,9 @@ class Run(Params):
 
     corpus: str
     system: str
-    input: Literal["sequences", "supervision/bm25", "supervision/scored"] = Field(description="the narrowest artifact the system reads")
+    input: Literal["sequences", "supervision/bm25", "supervision/bm25_q", "supervision/scored"] = Field(
+        description="the narrowest artifact the system reads"
+    )
     seed: int = Field(0, ge=0)
 
 

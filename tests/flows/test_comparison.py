@@ -34,6 +34,14 @@ def test_runs_that_are_there_keep_their_names_and_new_ones_are_named_by_what_the
     ]
 
 
+def test_every_system_can_be_a_run(params):
+    chosen = choose(load(params), ["all"], [], [0], dense=True)
+    add_runs(load(params), chosen)
+    configuration = load(params)
+    assert {run.system for run in configuration.runs.values()} == set(SYSTEMS)
+    assert all(system_of(name, run).name == run.system for name, run in configuration.runs.items())
+
+
 def test_a_dense_retriever_is_trained_for_the_systems_of_table_4_alone(params):
     chosen = choose(load(params), ["transformer_xl", "retro", "rpt_lex", "random"], [], [0], dense=True)
     assert [one.system for one in chosen if one.dense] == ["retro", "rpt_lex"]

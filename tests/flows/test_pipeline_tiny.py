@@ -11,6 +11,7 @@ from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS
 from model.masks import eligible_pairs
 from model.neighbours import dense_relevance, gold_then_own
+from stages.data_order import independent
 from stages.parameters import load
 from stages.training_data import TrainingData
 
@@ -97,10 +98,10 @@ def test_a_step_is_shown_as_training_reads_it(finished, rpt):
     configuration, home = load(finished / "params.yaml"), finished / "artifacts" / "demo"
     size = configuration.geometry.chunk_tokens
     data = TrainingData(home / "sequences", home / "supervision" / "scored", configuration.geometry)
-    rows = data.rows(3, configuration.training.batch, 0)
-    batch = data.batch(rows)
+    segments = independent(data.keys, 3, configuration.training.batch, 0)
+    batch = data.batch(segments)
     shown = json.loads(rpt(finished, "batch", "demo-rpt_sem", "--step", "3", "--json").stdout)
-    assert [sequence["sequence"] for sequence in shown["sequences"]] == rows.tolist()
+    assert [sequence["sequence"] for sequence in shown["sequences"]] == segments.rows_B.tolist()
     chunks = shown["sequences"][0]["chunks"]
     eligible = eligible_pairs(len(chunks), configuration.geometry.stride_chunks)
     relevance = dense_relevance(batch.candidates_BCS, batch.scores_BCS / size, eligible)
