@@ -18,7 +18,7 @@ CHARACTER = 7.0  # px, the mean advance of a wide 12 px font
 NARROW = 340
 TALL = 250
 EARLY = 80  # px before the right edge
-NAMED, NAMED_NARROW = 12, 6  # most points of a plane that are named
+NAMED, NAMED_NARROW = 8, 6  # most points of a plane that are named
 
 
 @dataclass(frozen=True)
