@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from data_contracts.evaluations import ORACLE, OWN
+from data_contracts.evaluations import DPR, ORACLE, OWN
 from reports.formats import count, interval, number, size
 from reports.markup import clipped
 from reports.plain_table import Group, PlainTable, Strong
@@ -15,7 +15,7 @@ from reports.results import NAME, NOT_LOGGED
 from reports.retrieval_results import METRICS
 
 Corpora = Sequence[dict[str, Any]]
-SETTINGS = {OWN: "", "first_3": ", 3 neighbours", "first_4": ", 4 neighbours", ORACLE: ", oracle"}
+SETTINGS = {OWN: "", "first_3": ", 3 neighbours", "first_4": ", 4 neighbours", ORACLE: ", oracle", DPR: ", DPR-style retriever"}
 NOT_MEANINGFUL = "not meaningful"
 
 
