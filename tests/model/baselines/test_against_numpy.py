@@ -106,8 +106,8 @@ def test_griffin(make_model, small, x, quick_jit):
     np.testing.assert_allclose(state.hidden_BE, end.hidden_BR, rtol=0, atol=1e-5)
 
 
-def test_the_gradient_goes_through_the_blocks_of_a_segment_and_no_further(make_model, x, quick_jit):
-    """Block-Recurrent: the last stride of a segment teaches the first through the states, and what was carried is a constant."""
+def test_the_gradient_goes_through_the_blocks_of_a_segment(make_model, x, quick_jit):
+    """Block-Recurrent: the last stride of a segment teaches the first, which is out of its window, through the states."""
     layer = make_model("block_recurrent", scale=3.0).upper.layers[0].attention
     long = np.concatenate(x, axis=1)
 
