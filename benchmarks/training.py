@@ -28,7 +28,7 @@ from data_contracts.eligibility import last_eligible
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import list_column
 from model.config import Shape
-from model.optimizer import make_optimizer
+from model.optimizer import adabelief
 from model.presets import PAPER_SHAPE, SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, init_train_state, train_step
@@ -111,7 +111,7 @@ def measure(shape: Shape, chunks: int, names: tuple[str, ...] = SYSTEM_NAMES) ->
     """The systems after `STEPS` steps in turn, and how often a step was compiled after its first."""
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(Path(folder), shape, chunks)
-    optimizer, runs = make_optimizer(1e-3), {}
+    optimizer, runs = adabelief(1e-3), {}
     for name in names:
         runs[name] = Run(init_train_state(SYSTEMS[name], shape, 0, optimizer), [], [])
         step(runs[name], data, 0)
@@ -128,7 +128,7 @@ def traced_flops(shape: Shape, chunks: int, name: str) -> float:
     """Matrix operations of one update, counted from the traced step."""
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(Path(folder), shape, chunks)
-    state = jax.eval_shape(lambda: init_train_state(SYSTEMS[name], shape, 0, make_optimizer(1e-3)))
+    state = jax.eval_shape(lambda: init_train_state(SYSTEMS[name], shape, 0, adabelief(1e-3)))
     arguments = state, data.batch(independent(data.keys, 0, 1, 0)), TrainingSchedule(2.0, 1e-2, 0.1, 0.6).at(0, 100), jax.random.key(0)
     return matrix_flops(jax.make_jaxpr(train_step)(*arguments).jaxpr)
 

@@ -56,13 +56,16 @@ def attend(
     null: NullPair | None = None,
     rate: float = 0.0,
     key: Array | None = None,
+    bias: Float[Array, "H Q T"] | None = None,
 ) -> HeadQueries:
-    """softmax(q k / sqrt(K)) v in float32; `visible` broadcasts to [X, H, Q, T] and each query must see a key or the null key.
+    """softmax(q k / sqrt(K) + bias) v in float32; `visible` broadcasts to [X, H, Q, T] and each query must see a key or the null key.
 
     The null pair is kept out of the arrays of keys, so their sizes stay powers of two.
     """
     scaled = queries * queries.shape[-1] ** -0.5
     logits = jnp.einsum("xqhk,xthk->xhqt", scaled, keys, preferred_element_type=jnp.float32)
+    if bias is not None:
+        logits = logits + bias
     if visible is not None:
         logits = jnp.where(visible, logits, jnp.finfo(jnp.float32).min)
     highest = jnp.max(logits, axis=-1, keepdims=True)

@@ -30,7 +30,7 @@ def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> P
 
 def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Array:
     name = path.rpartition(".")[2]
-    if name == "scale":
+    if name.endswith("scale"):
         return jnp.ones(size)
     key = jax.random.fold_in(root, zlib.crc32(path.encode()))
     if name == "decay":
@@ -39,5 +39,5 @@ def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Arr
     if name.endswith("bias") or (shape.zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
         return jnp.zeros(size)
     if name not in RANDOM:
-        raise ValueError(f"parameter {path} has no rule for its first value: known names are scale, *bias, decay, {', '.join(RANDOM)}")
+        raise ValueError(f"parameter {path} has no rule for its first value: known names are *scale, *bias, decay, {', '.join(RANDOM)}")
     return SCALE * shape.width**-0.5 * jax.random.normal(key, size)

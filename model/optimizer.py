@@ -11,7 +11,7 @@ CLIP_NORM = 1.0
 RETRIEVER_PROJECTIONS = ("retriever.query_projection.", "retriever.key_projection.")
 
 
-def make_optimizer(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+def adabelief(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
     """Clip to norm 1, scale by belief (b1 0.9, b2 0.99, eps = eps_root = 1e-16), decay by 1e-8 (decoupled), step.
 
     W_Q and W_K of the retriever are clipped as a group of their own: only the ranking loss reaches them, on a scale of its own.

@@ -10,17 +10,24 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from model.baselines.block_recurrent import block_recurrent_block
+import optax
+
+from model.baselines.block_recurrent import block_recurrent_block, recurrent_layer
 from model.baselines.griffin import griffin_block
-from model.baselines.memorizing import bucketed, memorizing_block
+from model.baselines.meliad import Meliad, NormedBlockRecurrentAttention, NormedMemorizingAttention
+from model.baselines.meliad_training import PEAK_RATE, adafactor, meliad_parameters
+from model.baselines.memorizing import bucketed, memorizing_block, memory_layer
 from model.baselines.random_retrieval import RandomRetrieval
 from model.baselines.recency import Recency
 from model.baselines.retro import Retro
 from model.baselines.transformer_xl import TransformerXL
 from model.config import Shape
+from model.initialisation import initial_parameters
 from model.language_model import LanguageModel
 from model.matching import as_many_parameters, deeper
 from model.neighbour_gating import OpenGate
+from model.optimizer import adabelief
+from model.parameters import Architecture, Parameters
 from model.rpt import OUR_TRAINING, RPT, Relevance, RetrieverTraining, lexical_relevance, semantic_relevance
 from model.scheduled_sampling import always_gold, always_own
 from model.training_cost import step_flops
@@ -50,7 +57,8 @@ class System:
     With `carry` "document" a row of the batch reads documents sequence after sequence, its layers going on from what they keep; the others
     are trained on independent sequences. At test all go on from stride to stride. `updates` says how many updates a run has, relative to
     `training.steps`, from the shape and the tokens of a sequence. A system that learns to retrieve does so by `relevance`, and its
-    `build` takes a `RetrieverTraining` as its second argument.
+    `build` takes a `RetrieverTraining` as its second argument. `first_values`, `optimizer` and `learning_rate`, the highest, are those of
+    all systems (None: `training.learning_rate`) but for rows in the form of other code.
     """
 
     name: str
@@ -60,6 +68,9 @@ class System:
     carry: Literal["none", "document"] = "none"
     updates: Callable[[Shape, int], float] = lambda shape, tokens: 1.0
     relevance: Relevance | None = None
+    first_values: Callable[[Architecture, Shape, int], Parameters] = initial_parameters
+    optimizer: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = adabelief
+    learning_rate: float | None = None
 
 
 def transformer_xl(shape: Shape) -> LanguageModel:
@@ -104,6 +115,26 @@ def memorizing_32k_bucketed(shape: Shape) -> LanguageModel:
 def block_recurrent(shape: Shape) -> LanguageModel:
     """Block-Recurrent Transformer. Table 2: perplexity 2.89, 2.73, 10.95, 14.64; 212M parameters; time 1.56."""
     return TransformerXL(shape, partial(block_recurrent_block, shape))
+
+
+def transformer_xl_official(shape: Shape) -> LanguageModel:
+    """The decoder of the official code of the next three without memory or states: their control. Not in the paper."""
+    return Meliad(shape)
+
+
+def memorizing_32k_official(shape: Shape) -> LanguageModel:
+    """Memorizing Transformer in the form it was published in, which the paper's row is of: 202.5M parameters there too."""
+    return Meliad(shape, partial(NormedMemorizingAttention, strides=32), memory_layer(shape))
+
+
+def memorizing_65k_official(shape: Shape) -> LanguageModel:
+    """The same with 64 window strides."""
+    return Meliad(shape, partial(NormedMemorizingAttention, strides=64), memory_layer(shape))
+
+
+def block_recurrent_official(shape: Shape) -> LanguageModel:
+    """Block-Recurrent Transformer in the form it was published in, which the paper's row is of: 211.9M parameters."""
+    return Meliad(shape, NormedBlockRecurrentAttention, recurrent_layer(shape))
 
 
 def griffin(shape: Shape) -> LanguageModel:
@@ -175,6 +206,8 @@ def same_time(shape: Shape, tokens: int) -> float:
     return step_flops("rpt_sem", shape, tokens, 1) / step_flops("transformer_xl", shape, tokens, 1)
 
 
+_published = partial(System, carry="document", first_values=meliad_parameters, optimizer=adafactor, learning_rate=PEAK_RATE)
+
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
@@ -189,6 +222,10 @@ SYSTEMS: dict[str, System] = {
         System("memorizing_65k", memorizing_65k, carry="document"),
         System("memorizing_32k_bucketed", memorizing_32k_bucketed, carry="document"),
         System("block_recurrent", block_recurrent, carry="document"),
+        _published("transformer_xl_official", transformer_xl_official),
+        _published("memorizing_32k_official", memorizing_32k_official),
+        _published("memorizing_65k_official", memorizing_65k_official),
+        _published("block_recurrent_official", block_recurrent_official),
         System("griffin", griffin),
         System("retro", retro, "bm25", "bm25"),
         System("retro_q", retro_q, "bm25_q", "bm25"),

@@ -13,7 +13,6 @@ from jax import Array
 
 from model.config import Shape
 from model.decoder import State
-from model.initialisation import initial_parameters
 from model.language_model import Batch, LanguageModel, Metrics, Schedule
 from model.parameters import Architecture, Parameters
 from model.presets import System
@@ -49,7 +48,7 @@ def init_train_state(system: System, shape: Shape, seed: int, optimizer: optax.G
     Pass one optimizer object to all states that should share a compiled step.
     """
     architecture = Architecture.of(system.build, shape)
-    parameters = initial_parameters(architecture, shape, seed)
+    parameters = system.first_values(architecture, shape, seed)
     carried = jax.jit(lambda: architecture.model(parameters).start(rows))() if system.carry == "document" else None
     return TrainState(parameters, optimizer.init(parameters), jnp.zeros((), jnp.int32), carried, architecture, optimizer)
 

@@ -11,7 +11,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from model.mesh import by_row, make_mesh, replicated
-from model.optimizer import make_optimizer
 from model.parameters_io import save_parameters
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
@@ -42,7 +41,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     data = _data(context, None if system.supervision == "none" else context.run.input, geometry, training)
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     steps, seed = steps_of(system, shape, training, geometry), context.run.seed
-    rate = learning_rate(training.learning_rate, steps, training.warmup)
+    rate = learning_rate(system.learning_rate or training.learning_rate, steps, training.warmup)
     mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
     rates = np.asarray(rate(jnp.arange(steps)))
     plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, mesh)
@@ -51,7 +50,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     if idle := jax.device_count() - mesh.size:
         context.say.note(f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide its work evenly")
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
-        fresh = init_train_state(system, shape, seed, make_optimizer(rate), training.batch)
+        fresh = init_train_state(system, shape, seed, system.optimizer(rate), training.batch)
         begin = _begin(checkpoints, replace(replicated(fresh, mesh), carried=by_row(fresh.carried, mesh)))
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")

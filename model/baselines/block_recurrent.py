@@ -1,7 +1,8 @@
 """Block-Recurrent Transformer (Hutchins et al., arXiv 2203.07852): one layer passes a set of state vectors from block to block.
 
-In the matched form: rotary positions instead of T5 biases, no normalised queries and keys. A block is a window stride. The gate is the
-"fixed" one with "skip": S' = g S + (1 - g) y, without a feed-forward part, which their README recommends.
+In the matched form: positions, queries and keys are those of the decoder that all systems share; meliad.py has the published form. A
+block is a window stride. The gate is the "fixed" one with "skip": S' = g S + (1 - g) y, without a feed-forward part, which their README
+recommends.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class BlockRecurrentAttention(WindowAttention):
         past = self.start(len(x)) if past is None else past
         local = self.attend_locally(x, past.window, key)
         states_BND, before = self._advance(local, past)
-        read = self._read_states(self._split(self.state_query(x)), before)
+        read = self._read_states(self._queries_of_states(x), before)
         return self.merge(jnp.concatenate((local.mixed_BLHK, read), axis=-2)), Recurrent(local.window, states_BND)
 
     def _advance(self, local: Local, past: Recurrent) -> tuple[States, KeysAndValues]:
@@ -76,13 +77,26 @@ class BlockRecurrentAttention(WindowAttention):
         `keys` and `values` are those of the block before, if it exists, and of it.
         """
         normed = (self.state_norm(states_BND) + self.state_positions[...]).astype(keys.dtype)
-        own_keys, own_values = self._split(self.state_key(normed)), self._split(self.state_value(normed))
-        itself = attend(self._split(self.state_self_query(normed)), own_keys, own_values)
+        own_keys, own_values = self._keys_and_values_of_states(normed)
+        to_themselves, to_tokens = self._queries_by_states(normed)
+        itself = attend(to_themselves, own_keys, own_values)
         there = exists_B[:, None] | (jnp.arange(keys.shape[1]) >= self.stride)
-        tokens = attend(self._split(self.state_cross_query(normed)), keys, values, there[:, None, None])
+        tokens = attend(to_tokens, keys, values, there[:, None, None])
         update = self.state_output(jnp.concatenate((itself, tokens), axis=-2).reshape(*normed.shape[:-1], -1))
         gate = jax.nn.sigmoid(self.gate_bias[...])
         return gate * states_BND + (1.0 - gate) * update.astype(jnp.float32), (own_keys, own_values)
+
+    def _queries_of_states(self, x: Array) -> Array:
+        """With which tokens read states."""
+        return self._split(self.state_query(x))
+
+    def _queries_by_states(self, normed: Array) -> tuple[Array, Array]:
+        """With which states read themselves, and tokens."""
+        return self._split(self.state_self_query(normed)), self._split(self.state_cross_query(normed))
+
+    def _keys_and_values_of_states(self, normed: Array) -> tuple[Array, Array]:
+        """By which states are read, by tokens and by themselves."""
+        return self._split(self.state_key(normed)), self._split(self.state_value(normed))
 
     def _read_states(self, queries: HeadKeys, before: KeysAndValues) -> HeadKeys:
         """What tokens read of the states before their block (vertical direction)."""
@@ -91,8 +105,10 @@ class BlockRecurrentAttention(WindowAttention):
 
 
 def block_recurrent_block(shape: Shape, layer: int) -> Block:
-    """The blocks of a Block-Recurrent Transformer: five sixths up the stack, the 10th of 12, is the recurrent layer.
+    """The blocks of a Block-Recurrent Transformer. It has half as many states as a stride has tokens, 512 at the paper's size."""
+    return Block(shape, BlockRecurrentAttention(shape) if layer == recurrent_layer(shape) else None)
 
-    It has half as many states as a stride has tokens, 512 at the paper's size.
-    """
-    return Block(shape, BlockRecurrentAttention(shape) if layer == max(1, 5 * shape.layers // 6) else None)
+
+def recurrent_layer(shape: Shape) -> int:
+    """The layer with the states: five sixths up the stack, the 10th of 12."""
+    return max(1, 5 * shape.layers // 6)

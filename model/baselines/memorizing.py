@@ -1,7 +1,7 @@
 """Memorizing Transformer (Wu et al., arXiv 2203.08913): one layer also attends to the nearest of many thousand earlier tokens.
 
-In the matched form: the official code's own positions, normalised queries and keys, and segments of 512 tokens are those of this decoder
-instead. A segment is a window stride, in training as in evaluation: each reads the memory as it was before it.
+In the matched form: positions, queries and keys are those of the decoder that all systems share; meliad.py has the published form. A
+segment is a window stride, in training as in evaluation: each reads the memory as it was before it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class MemorizingAttention(WindowAttention):
     def __init__(self, shape: Shape, strides: int, search: Search) -> None:
         super().__init__(shape)
         self.capacity, self.remat, self.search = strides * self.stride, shape.remat, search
-        self.gate_bias = nnx.Param(jnp.zeros(shape.heads))
+        self.memory_bias = nnx.Param(jnp.zeros(shape.heads))
 
     def start(self, rows: int) -> Remembered:
         """Nothing is remembered of `rows` documents."""
@@ -61,7 +61,7 @@ class MemorizingAttention(WindowAttention):
         values_BTHK = jnp.concatenate((past.values_BTHK, jax.lax.stop_gradient(local.values_BLHK)), axis=1)
         there = jnp.arange(keys_BTHK.shape[1]) >= self.capacity - past.held_B[:, None]
         distant, found = self._attend_to_memory(local.queries_BLHK, keys_BTHK, values_BTHK, there)
-        gate = jnp.where(found, jax.nn.sigmoid(self.gate_bias[...]), 0.0)[..., None]
+        gate = self._gate(found)[..., None]
         mixed = (1.0 - gate) * local.mixed_BLHK + gate * distant
         held_B = jnp.minimum(past.held_B + x.shape[1], self.capacity)
         recent = keys_BTHK[:, -self.capacity :], values_BTHK[:, -self.capacity :]
@@ -91,7 +91,7 @@ class MemorizingAttention(WindowAttention):
             near_keys, near_values = (_gather(memory(number, x), places_BHWE) for x in (keys_BTHK, values_BTHK))
             logits = jnp.einsum("bwhk,bhwek->bhwe", queries_BWHK, near_keys, preferred_element_type=jnp.float32)
             held = jax.vmap(lambda row, places: row[places])(memory(number, there_BT), places_BHWE)
-            weights = jax.nn.softmax(jnp.where(held, logits, jnp.finfo(jnp.float32).min), axis=-1).astype(near_values.dtype)
+            weights = self._weights(logits, held).astype(near_values.dtype)
             return jnp.einsum("bhwe,bhwek->bwhk", weights, near_values, preferred_element_type=jnp.float32)
 
         numbers = jnp.arange(len(strides))
@@ -99,6 +99,14 @@ class MemorizingAttention(WindowAttention):
         distant = jax.lax.map(jax.checkpoint(read) if self.remat else read, (numbers, strides, places))
         found = jax.lax.map(lambda number: jnp.any(memory(number, there_BT), axis=1), numbers)
         return jnp.moveaxis(distant, 0, 1).reshape(queries.shape), jnp.repeat(found.T, self.stride, axis=1)[..., None]
+
+    def _weights(self, logits: Array, held: Array) -> Array:
+        """Softmax over the entries that were found, of which those that are not there have none."""
+        return jax.nn.softmax(jnp.where(held, logits, jnp.finfo(jnp.float32).min), axis=-1)
+
+    def _gate(self, found: Array) -> Array:
+        """g of each head, 0 where there is nothing to be found."""
+        return jnp.where(found, jax.nn.sigmoid(self.memory_bias[...]), 0.0)
 
 
 def exact(scores: Float[Array, "B H W T"], count: int) -> Int[Array, "B H W E"]:
@@ -113,8 +121,13 @@ def bucketed(scores: Float[Array, "B H W T"], count: int) -> Int[Array, "B H W E
 
 
 def memorizing_block(shape: Shape, layer: int, strides: int, search: Search = exact) -> Block:
-    """The blocks of a Memorizing Transformer: three quarters up the stack, the 9th of 12, is the layer with a memory of so many strides."""
-    return Block(shape, MemorizingAttention(shape, strides, search) if layer == 3 * shape.layers // 4 else None)
+    """The blocks of a Memorizing Transformer, one of which has a memory of so many strides."""
+    return Block(shape, MemorizingAttention(shape, strides, search) if layer == memory_layer(shape) else None)
+
+
+def memory_layer(shape: Shape) -> int:
+    """The layer with the memory: three quarters up the stack, the 9th of 12."""
+    return 3 * shape.layers // 4
 
 
 def _gather(x_BTHK: Array, places_BHWE: Array) -> Array:

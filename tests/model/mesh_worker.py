@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from model.config import Shape
 from model.language_model import Batch, Schedule
 from model.mesh import make_mesh, replicated, sharded
-from model.optimizer import make_optimizer
+from model.optimizer import adabelief
 from model.parameters import Parameters
 from model.presets import SYSTEMS
 from model.train_step import init_train_state
@@ -53,7 +53,7 @@ def make_batch(rows: int) -> Batch:
 
 def measured(mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
     """The total loss, every metric and every gradient; and what a device needs besides its arguments."""
-    state = init_train_state(SYSTEMS["rpt_sem"], SHAPE, 0, make_optimizer(1e-3))
+    state = init_train_state(SYSTEMS["rpt_sem"], SHAPE, 0, adabelief(1e-3))
 
     def total(parameters: Parameters, batch: Batch, key: jax.Array):
         losses, metrics, _ = state.architecture.model(parameters).train_losses(batch, SCHEDULE, key)

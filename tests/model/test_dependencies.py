@@ -42,17 +42,28 @@ def windows(shape, layers: int) -> np.ndarray:
     return (position <= position[:, None]) & (position >= begin[:, None])
 
 
+def bands(shape, layers: int) -> np.ndarray:
+    """[L, L]: the same where each token sees a stride's number of tokens before it."""
+    distance = np.subtract.outer(np.arange(CHUNKS * shape.chunk_tokens), np.arange(CHUNKS * shape.chunk_tokens))
+    return (distance >= 0) & (distance <= layers * shape.stride_tokens)
+
+
+def visible(name: str, shape) -> np.ndarray:
+    return (bands if name.endswith("_official") else windows)(shape, shape.layers)
+
+
 def test_transformer_xl_sees_one_stride_further_back_with_each_layer(seen, shape):
     np.testing.assert_array_equal(seen["transformer_xl"], windows(shape, shape.layers))
+    np.testing.assert_array_equal(seen["transformer_xl_official"], bands(shape, shape.layers))
 
 
 @pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if system.retriever == "none"])
 def test_without_neighbours_all_that_is_in_the_window_is_seen_and_nothing_of_the_future(seen, shape, name):
-    assert seen[name][windows(shape, shape.layers)].all()
+    assert seen[name][visible(name, shape)].all()
     assert not np.triu(seen[name], 1).any()
 
 
-@pytest.mark.parametrize("name", ["memorizing_32k", "block_recurrent", "griffin"])
+@pytest.mark.parametrize("name", ["memorizing_32k", "block_recurrent", "griffin", "memorizing_32k_official", "block_recurrent_official"])
 def test_what_carries_state_sees_beyond_the_window(seen, shape, name):
     """A state forgets and a search chooses, so not every token of the past is seen; of the first strides the last one sees some."""
     last, begin = seen[name][-1], (CHUNKS // shape.stride_chunks - 1 - shape.layers) * shape.stride_tokens

@@ -2,12 +2,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from model.optimizer import make_optimizer
+from model.optimizer import adabelief
 
 
 def test_two_steps_against_numpy() -> None:
     rate, b1, b2, eps, decay = 0.1, 0.9, 0.99, 1e-16, 1e-8
-    optimizer, x = make_optimizer(rate), {"lower.kernel": jnp.array([1.0, -2.0])}
+    optimizer, x = adabelief(rate), {"lower.kernel": jnp.array([1.0, -2.0])}
     state, gradients = optimizer.init(x), [np.array([0.3, -0.1]), np.array([0.1, 0.2])]
     expected, mean, belief = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
     for step, gradient in enumerate(gradients, start=1):
@@ -27,7 +27,7 @@ def test_the_retriever_projections_are_clipped_apart() -> None:
     clipped = {}
     for name, size in (("plain", 0.1), ("huge", 1e6)):
         gradients = {path: jnp.array([0.1, 0.2]) if path.startswith("lower") else jnp.array([size, 0.0]) for path in paths}
-        optimizer = make_optimizer(1.0)
+        optimizer = adabelief(1.0)
         _, state = optimizer.update(gradients, optimizer.init(x), x)
         clipped[name] = optax.tree.get(state, "mu")
     np.testing.assert_allclose(clipped["huge"][paths[0]], clipped["plain"][paths[0]])

@@ -15,7 +15,7 @@ from flax import nnx
 
 from model.config import Shape
 from model.language_model import LanguageModel, Schedule
-from model.optimizer import make_optimizer
+from model.optimizer import adabelief
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import init_train_state, train_step
@@ -42,7 +42,7 @@ SHAPE = Shape(
 )
 SEED, HELD_OUT_SEED = 0, 1
 STEPS, DOCUMENTS, PAIRS, HELD_OUT_DOCUMENTS = 800, 2, 32, 8
-OPTIMIZER = make_optimizer(learning_rate(1e-3, STEPS))
+OPTIMIZER = adabelief(learning_rate(1e-3, STEPS))
 SCHEDULE = TrainingSchedule(tau_max=2.0, alpha=1e-2, alpha_ramp=0.05, sampling_end=0.6)
 
 

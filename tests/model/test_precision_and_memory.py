@@ -10,7 +10,7 @@ import pytest
 from model.config import Shape
 from model.initialisation import initial_parameters
 from model.language_model import Batch, Schedule
-from model.optimizer import make_optimizer
+from model.optimizer import adabelief
 from model.parameters import Architecture
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule
@@ -18,7 +18,7 @@ from model.train_step import init_train_state, train_step
 from tests.model.structures import STRUCTURES
 
 SCHEDULE = Schedule(1.5, 1e-2, 0.5)
-OPTIMIZER = make_optimizer(1e-2)
+OPTIMIZER = adabelief(1e-2)
 BIG = Shape(
     vocabulary_size=4096,
     width=64,

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.optimizer import make_optimizer
+from model.optimizer import adabelief
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import init_train_state, train_step
 from tests.model.structures import STRUCTURES
 
-OPTIMIZER = make_optimizer(1e-2)
+OPTIMIZER = adabelief(1e-2)
 STEPS = 40
 
 

@@ -135,8 +135,12 @@ def test_what_is_missing_for_a_claim_is_said(corpus, evaluations_sample):
         "orders": {"better_than": {}, "too_few_seeds": []},
     }
     assert "is complete" in " ".join(fairness([every]))
-    carrying = {**every, "runs": [*every["runs"], {**corpus["runs"][0], "system": "memorizing_32k"}]}
-    assert "their control, Transformer-XL, state carried, is not here" in " ".join(fairness([carrying]))
+    for system, control in (
+        ("memorizing_32k", "Transformer-XL, state carried"),
+        ("block_recurrent_official", "in Memorizing's official form"),
+    ):
+        carrying = {**every, "runs": [*every["runs"], {**corpus["runs"][0], "system": system}]}
+        assert f"{control}, is not here" in " ".join(fairness([carrying]))
     longer = {**every, "runs": [*every["runs"], {**corpus["runs"][0], "system": "transformer_xl_longer", "steps": 210}]}
     assert "210 updates: Transformer-XL, 1.5 times the steps" in " ".join(fairness([longer]))
 

@@ -14,7 +14,7 @@ from data_contracts.failure import Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from model.config import Shape
 from model.mesh import make_mesh, replicated
-from model.optimizer import make_optimizer
+from model.optimizer import adabelief
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
@@ -47,7 +47,7 @@ SHAPE = Shape(
 )
 SCHEDULE = TrainingSchedule(2.0, 1e-2, 0.1, 0.6)
 RATE = learning_rate(1e-3, STEPS, 0.1)
-OPTIMIZER = make_optimizer(RATE)
+OPTIMIZER = adabelief(RATE)
 
 
 class StopsAt(TrainingData):
@@ -189,7 +189,7 @@ def test_what_layers_carry_is_resumed_too(place, data):
 
 def test_a_value_that_is_not_finite_stops_with_the_step_and_its_sequences(place, data):
     with pytest.raises(Failure, match="training broke at step 1") as failure:
-        session(place, data, seconds=1e-9, optimizer=make_optimizer(1e30))
+        session(place, data, seconds=1e-9, optimizer=adabelief(1e30))
     read = [data.keys[row] for row in independent(data.keys, 1, 2, 3).rows_B]
     assert all(f"{doc_id} from chunk {first}" in failure.value.cause for doc_id, first in read)
     assert "lm_loss is nan" in failure.value.cause

@@ -1,56 +1,23 @@
 """Layers that carry state against float64 restatements of their papers' equations: three segments, a document starts in between."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.decoder import restart
 from tests.model.baselines.block_recurrent_numpy import block_recurrent_layer, fresh_recurrence
 from tests.model.baselines.griffin_numpy import griffin_block, zero_recurrence
 from tests.model.baselines.memorizing_numpy import empty_memory, memorizing_attention
-
-SEGMENTS, STRIDES = 3, 2
-STARTS = np.array([[True, True], [False, True], [False, False]])
-
-
-@pytest.fixture(scope="module")
-def x(small) -> np.ndarray:
-    """[segments, B, L, D] of two rows."""
-    return np.random.default_rng(3).normal(size=(SEGMENTS, 2, STRIDES * small.stride_tokens, small.width)).astype(np.float32)
-
-
-def ours(layer: Any, x: np.ndarray, quick_jit) -> tuple[np.ndarray, Any]:
-    start = layer.start(2)
-    run, state, parts = quick_jit(lambda x, past, starts: layer(x, restart(past, start, starts))), start, []
-    for part, starts in zip(x, STARTS, strict=True):
-        out, state = run(part, state, starts)
-        parts.append(out)
-    return np.stack(parts), state
-
-
-def theirs(step, state, x: np.ndarray, stride: int) -> tuple[np.ndarray, Any]:
-    parts = np.empty(x.shape)
-    for number, starts in enumerate(STARTS):
-        for begin in range(0, x.shape[2], stride):
-            own = slice(begin, begin + stride)
-            parts[number, :, own], state = step(x[number, :, own].astype(np.float64), state, starts & (begin == 0))
-    return parts, state
-
-
-def wide(**arrays: Any) -> dict[str, np.ndarray]:
-    return {name: np.asarray(array[...], np.float64) for name, array in arrays.items()}
+from tests.model.baselines.segments import ours, theirs, wide
 
 
 @pytest.mark.parametrize("name", ["memorizing_32k", "memorizing_65k"])
 def test_memorizing(name, make_model, small, x, quick_jit):
     """The memory holds more than 128 tokens in neither case; that the search chooses is tested with a shorter one below."""
     layer = make_model(name, scale=3.0).upper.layers[0].attention
-    layer.gate_bias[...] = jnp.array([-1.0, 0.5])
+    layer.memory_bias[...] = jnp.array([-1.0, 0.5])
     out, state = ours(layer, x, quick_jit)
-    weights = wide(**{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")}, gate=layer.gate_bias)
+    weights = wide(**{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")}, gate=layer.memory_bias)
     memory = empty_memory(2, layer.capacity, layer.stride, small.heads, small.head_size)
     expected, end = theirs(lambda x, state, starts: memorizing_attention(weights, x, state, starts, 128), memory, x, layer.stride)
     np.testing.assert_allclose(out, expected, rtol=0, atol=2e-5)
@@ -63,7 +30,7 @@ def test_memorizing_when_the_search_has_to_choose(make_model, small, x, quick_ji
     layer = make_model("memorizing_32k", scale=3.0).upper.layers[0].attention
     layer.capacity = 3 * layer.stride
     out, state = ours(layer, x, quick_jit)
-    weights = wide(**{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")}, gate=layer.gate_bias)
+    weights = wide(**{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")}, gate=layer.memory_bias)
     memory = empty_memory(2, layer.capacity, layer.stride, small.heads, small.head_size)
     expected, end = theirs(lambda x, state, starts: memorizing_attention(weights, x, state, starts, 5), memory, x, layer.stride)
     np.testing.assert_allclose(out, expected, rtol=0, atol=2e-5)

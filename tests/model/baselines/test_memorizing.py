@@ -11,7 +11,7 @@ from model.baselines.memorizing import MemorizingAttention, bucketed, exact
 def attention(make_model, small) -> MemorizingAttention:
     """The layer with a memory of 32 strides of 8 tokens, its gates at 0.27 and 0.73."""
     layer = make_model("memorizing_32k", scale=3.0).upper.layers[0].attention
-    layer.gate_bias[...] = jnp.array([-1.0, 1.0])
+    layer.memory_bias[...] = jnp.array([-1.0, 1.0])
     return layer
 
 
@@ -25,7 +25,7 @@ def test_of_all_that_is_in_the_memory_it_is_attention_to_all_of_it(attention, x,
     """With fewer than 128 tokens before it, a stride reads every one of them."""
     out, _ = quick_jit(lambda x: attention(x))(x)
     local = attention.attend_locally(x, None, None)
-    gate = jax.nn.sigmoid(attention.gate_bias[...])[:, None]
+    gate = jax.nn.sigmoid(attention.memory_bias[...])[:, None]
     for begin in range(0, 48, 8):
         own = slice(begin, begin + 8)
         mixed = local.mixed_BLHK[:, own]
