@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from model.initialisation import initial_parameters
 from model.optimizer import adabelief
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule
@@ -26,7 +27,10 @@ def test_a_repeated_batch_is_learned_by_one_compiled_step(name: str, make_batch,
     assert train_step._cache_size() == compiled + 1
     assert int(state.step) == STEPS
     assert all(np.isfinite(value) for metrics in history for value in metrics.values())
-    assert history[0]["lm_loss"] == pytest.approx(np.log(two_layers.vocabulary_size), rel=0.2)
+    own_first_values = (
+        SYSTEMS[name].first_values is not initial_parameters
+    )  # with a large tied embedding, which first predicts what it reads
+    assert history[0]["lm_loss"] == pytest.approx(np.log(two_layers.vocabulary_size), rel=0.3 if own_first_values else 0.2)
     assert history[-1]["lm_loss"] < 0.5 * history[0]["lm_loss"]
     if "ranking_loss" in metrics:
         assert history[-1]["recall_at_2"] > history[0]["recall_at_2"]
