@@ -98,7 +98,7 @@ def gains(labels: LabelSet, view: dict[str, Any], rank: int | None) -> dict[str,
     if not (directory / "config.json").is_file():
         return {"missing": f"{directory} is not there, so no gain of a token can be measured"}
     os.environ.update({name: value for name, value in child_environment().items() if name.startswith("JAX_")})
-    from model.gpt_neox_files import digest
+    from model.hugging_face_files import digest
     from stages.token_gains import TokenGains
     from stages.token_texts import token_texts
     from stages.tokenizer import load_tokenizer

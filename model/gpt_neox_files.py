@@ -1,11 +1,10 @@
 """A GPT-NeoX model as a Hugging Face directory: `config.json`, `model.safetensors` (or its shards) and `tokenizer.json`.
 
-Weights are read from safetensors alone: a pickled checkpoint can run code, so one is never opened.
+Weights are read from safetensors alone (hugging_face_files.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from safetensors.numpy import save_file
 
 from model.gpt_neox import Params, shapes
 from model.gpt_neox_config import GPTNeoXConfig
+from model.hugging_face_files import safetensors_files
 
 # Path in the parameters -> (tensor name, whether it is stored transposed: kernels here are [in, out], there [out, in]).
 TENSORS = {
@@ -84,45 +84,6 @@ def read_config(directory: Path) -> GPTNeoXConfig:
     return GPTNeoXConfig.from_dict(json.loads(file.read_text()))
 
 
-def digest(directory: Path) -> str:
-    """SHA-256 over the names and bytes of config.json, the safetensors and tokenizer.json: what decides the scores of a reference LM.
-
-    Raises:
-        FileNotFoundError: if one of them is missing.
-    """
-    total = hashlib.sha256()
-    for file in (directory / "config.json", *_safetensors_files(directory), directory / "tokenizer.json"):
-        total.update(f"{file.name}\n{_file_digest(file)}\n".encode())
-    return total.hexdigest()
-
-
-def tokenizer_digest(directory: Path) -> str:
-    """SHA-256 of the bytes of tokenizer.json.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-    """
-    return _file_digest(directory / "tokenizer.json")
-
-
-def _file_digest(file: Path) -> str:
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; copy the {file.name} that belongs to these weights there")
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _safetensors_files(directory: Path) -> list[Path]:
-    files = sorted(directory.glob("*.safetensors"))
-    if not files:
-        pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in directory.glob(pattern))
-        raise FileNotFoundError(
-            f"{directory} holds no *.safetensors, only {pickled or 'no weights at all'}; pickled weights are never opened: "
-            "download a revision that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
-        )
-    return files
-
-
 def _names(path: tuple, shape: tuple[int, ...]) -> list[tuple[str, int | None]]:
     """Tensor names behind one stacked parameter, each with its layer (None outside the layers)."""
     name, _ = TENSORS[tuple(key.key for key in path)]
@@ -135,7 +96,7 @@ def _transposed(path: tuple) -> bool:
 
 def _read_tensors(directory: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
-    for file in _safetensors_files(directory):
+    for file in safetensors_files(directory):
         with safe_open(file, framework="numpy") as opened:
             for name in opened.offset_keys():
                 # transformers 5 calls the head lm_head in memory; a state dict dumped from there keeps that name

@@ -10,9 +10,8 @@ import jax
 from flax import nnx
 from jax import Array
 
-from model.config import Shape
-
 Model = TypeVar("Model", bound=nnx.Module)
+Sizes = TypeVar("Sizes")
 Parameters = dict[str, Array]
 Path = tuple[Any, ...]
 
@@ -26,9 +25,9 @@ class Architecture(Generic[Model]):
     sizes: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, build: Callable[[Shape], Model], shape: Shape) -> Architecture[Model]:
+    def of(cls, build: Callable[[Sizes], Model], sizes: Sizes) -> Architecture[Model]:
         """Trace the construction of a model without computing anything."""
-        graph, state = nnx.split(nnx.eval_shape(lambda: build(shape)))
+        graph, state = nnx.split(nnx.eval_shape(lambda: build(sizes)))
         leaves = list(nnx.to_flat_state(state))
         return cls(graph, tuple(path for path, _ in leaves), tuple(tuple(leaf.shape) for _, leaf in leaves))
 

@@ -21,7 +21,8 @@ from data_contracts.contract import open_artifact, write_atomically
 from data_contracts.failure import Failure
 from data_contracts.tokens import CHUNKS
 from model.gpt_neox_config import GPTNeoXConfig
-from model.gpt_neox_files import digest, read_config
+from model.gpt_neox_files import read_config
+from model.hugging_face_files import digest
 from stages.cost import scoring_flops
 from stages.engines.choice import make_engine
 from stages.engines.scoring_lm import Progress, ScoringLM

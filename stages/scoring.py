@@ -16,7 +16,7 @@ import pyarrow as pa
 from data_contracts.candidates import CANDIDATES, LABELS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from model.gpt_neox_files import tokenizer_digest
+from model.hugging_face_files import tokenizer_digest
 from stages.engines.choice import explained, make_engine
 from stages.engines.scoring_lm import ScoringLM
 from stages.ledger import Ledger

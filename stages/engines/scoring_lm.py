@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from model.gpt_neox_config import GPTNeoXConfig
-from model.gpt_neox_files import digest, tokenizer_digest
+from model.hugging_face_files import digest, tokenizer_digest
 
 Progress = Callable[[int, int], None]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from model import gpt_neox, gpt_neox_files
+from model import gpt_neox, gpt_neox_files, hugging_face_files
 from model.gpt_neox_config import GPTNeoXConfig
 
 CONFIG = GPTNeoXConfig(vocab_size=19, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24)
@@ -104,11 +104,11 @@ def test_a_model_with_code_of_its_own_is_refused(directory: Path) -> None:
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_digest_changes_with_every_file_and_needs_them_all(directory: Path, name: str) -> None:
-    before, tokenizer = gpt_neox_files.digest(directory), gpt_neox_files.tokenizer_digest(directory)
+    before, tokenizer = hugging_face_files.digest(directory), hugging_face_files.tokenizer_digest(directory)
     with (directory / name).open("ab") as stream:
         stream.write(b" ")
-    assert gpt_neox_files.digest(directory) != before
-    assert (gpt_neox_files.tokenizer_digest(directory) != tokenizer) == (name == "tokenizer.json")
+    assert hugging_face_files.digest(directory) != before
+    assert (hugging_face_files.tokenizer_digest(directory) != tokenizer) == (name == "tokenizer.json")
     (directory / name).unlink()
     with pytest.raises(FileNotFoundError, match="safetensors" if name == "model.safetensors" else name):
-        gpt_neox_files.digest(directory)
+        hugging_face_files.digest(directory)

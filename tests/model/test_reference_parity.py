@@ -1,4 +1,4 @@
-"""Against published packages that none of us wrote: RETRO-pytorch 0.3.9 and recurrentgemma 1.0.1, each at seed 0.
+"""Against published packages that none of us wrote: RETRO-pytorch 0.3.9 and recurrentgemma 1.0.1, each at seed 0; transformers 5.24.0.
 
 Their numbers are committed in goldens/; tests/parity/regenerate.py says how they were made and makes them again.
 """
@@ -14,6 +14,7 @@ import pytest
 from flax import nnx
 
 from model.baselines.griffin import RecurrentBlock
+from model.baselines.meliad import distance_bucket
 from model.chunked_cross_attention import ChunkedCrossAttention
 from model.config import Shape
 from model.decoder import restart
@@ -120,3 +121,8 @@ def test_griffin_restatement_as_a_residual_layer(griffin: Arrays) -> None:
     normed = rms_normed(griffin["x_BLD"], griffin["norm_scale"])
     out, _, _ = griffin_in_segments(griffin, (0, SECOND_DOCUMENT, 24), normed)
     np.testing.assert_allclose(griffin["x_BLD"] + out, griffin["residual_out_BLD"], rtol=0, atol=3e-6)
+
+
+def test_distance_buckets_of_t5() -> None:
+    known = golden("distance_buckets")
+    np.testing.assert_array_equal(distance_bucket(known["distances"]), known["buckets"])

@@ -15,12 +15,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import bert_reference
 import griffin_reference
 import numpy as np
 import retro_reference
+import t5_reference
 
 GOLDENS = Path(__file__).resolve().parents[1] / "model" / "goldens"
-REFERENCES = {"griffin": griffin_reference, "chunked_cross_attention": retro_reference}
+REFERENCES = {
+    "griffin": griffin_reference,
+    "chunked_cross_attention": retro_reference,
+    "bert": bert_reference,
+    "distance_buckets": t5_reference,
+}
 TOLERANCE = 1e-6
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from model import gpt_neox, gpt_neox_files
+from model import gpt_neox, gpt_neox_files, hugging_face_files
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.engines import jax_engine
 from stages.engines.jax_engine import JaxScoringLM
@@ -127,7 +127,7 @@ def test_identity_names_what_decides_the_scores(directory: Path, engine: JaxScor
     identity = engine.identity()
     assert set(identity) == {"engine", "version", "device", "weights", "tokenizer", "dtype", "layout", "batch"}
     assert (identity["engine"], identity["version"], identity["device"], identity["dtype"]) == ("jax", jax.__version__, "cpu", "float32")
-    assert identity["weights"] == gpt_neox_files.digest(directory)
+    assert identity["weights"] == hugging_face_files.digest(directory)
     for other in ({"dtype": "float16"}, {"batch_pairs": 5}, {"window_prefixes": 6}):
         assert JaxScoringLM(directory, **{"batch_pairs": 4, "window_prefixes": 5, **other}).identity() != identity
 
@@ -137,7 +137,7 @@ def test_identity_is_known_without_loading_weights(tmp_path: Path, params: gpt_n
     (tmp_path / "tokenizer.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     engine = JaxScoringLM(tmp_path)
-    assert engine.identity()["weights"] == gpt_neox_files.digest(tmp_path)
+    assert engine.identity()["weights"] == hugging_face_files.digest(tmp_path)
     with pytest.raises(SafetensorError):
         engine.score(np.zeros((1, 128), np.int32), np.zeros((1, 128), np.int32), np.zeros((1, 2), np.int32))
 

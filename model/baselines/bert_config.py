@@ -1,0 +1,59 @@
+"""The hyperparameters of a BERT, read from and written to a Hugging Face `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+FIXED = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """BERT (Devlin et al., arXiv 1810.04805); names as in `config.json`, values left out there are those of BERT-base.
+
+    Raises:
+        ValueError: if the heads do not divide the width.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}; choose one that is"
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BertConfig:
+        """Reads a parsed `config.json`.
+
+        Raises:
+            ValueError: if it asks for code of its own (`auto_map`), another architecture, or a setting that is not computed here.
+        """
+        if "auto_map" in values:
+            raise ValueError(f"config.json has auto_map {values['auto_map']!r}, which runs code from the model; use a plain BERT")
+        for name, value in FIXED.items():
+            if values.get(name, value) != value:
+                raise ValueError(f"config.json sets {name} = {values[name]!r}, only {value!r} is computed; choose one like BERT-base")
+        if missing := [name for name in REQUIRED if name not in values]:
+            raise ValueError(f"config.json lacks {', '.join(missing)}; take the one that came with the weights")
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `config.json` of this model."""
+        return {**FIXED, **asdict(self)}
+
+
+REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")

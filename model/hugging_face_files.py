@@ -1,0 +1,53 @@
+"""Model directories of Hugging Face: `config.json`, `tokenizer.json` and safetensors, of which alone weights are read.
+
+A pickled checkpoint can run code, so one is never opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+
+def digest(directory: Path) -> str:
+    """SHA-256 over the names and bytes of config.json, the safetensors and tokenizer.json: what decides what the model computes.
+
+    Raises:
+        FileNotFoundError: if one of them is missing.
+    """
+    total = hashlib.sha256()
+    for file in (directory / "config.json", *safetensors_files(directory), directory / "tokenizer.json"):
+        total.update(f"{file.name}\n{_file_digest(file)}\n".encode())
+    return total.hexdigest()
+
+
+def tokenizer_digest(directory: Path) -> str:
+    """SHA-256 of the bytes of tokenizer.json.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+    """
+    return _file_digest(directory / "tokenizer.json")
+
+
+def safetensors_files(directory: Path) -> list[Path]:
+    """The weights.
+
+    Raises:
+        FileNotFoundError: if there are none; it says which pickled ones are there.
+    """
+    files = sorted(directory.glob("*.safetensors"))
+    if not files:
+        pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in directory.glob(pattern))
+        raise FileNotFoundError(
+            f"{directory} holds no *.safetensors, only {pickled or 'no weights at all'}; pickled weights are never opened: "
+            "download a revision that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
+        )
+    return files
+
+
+def _file_digest(file: Path) -> str:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing; copy the {file.name} that belongs to these weights there")
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
