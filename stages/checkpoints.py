@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 import jax
 
 from data_contracts.failure import Exit, Failure
+from stages.interruption import Interruption
 
 KEEP = 2
 RECENT = 50  # steps whose mean loss says which checkpoint is best
@@ -115,6 +117,32 @@ class Checkpoints:
 
     def _numbered(self) -> list[Path]:
         return sorted(self._directory.glob(NUMBERED))
+
+
+class Saver:
+    """Saves every so many seconds, and when the work is asked to stop; for loops that ask after each step whether it is `due`."""
+
+    def __init__(self, checkpoints: Checkpoints, seconds: float, interruption: Interruption) -> None:
+        self._checkpoints, self._seconds, self._interruption = checkpoints, seconds, interruption
+        self._saved = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return self._interruption.asked or time.monotonic() - self._saved >= self._seconds
+
+    def save(self, step: int, state: Any, history: Sequence[Mapping]) -> None:
+        """Save in the background.
+
+        Raises:
+            Failure: as `Checkpoints.save` states.
+            KeyboardInterrupt: when the work is to stop, with the checkpoint written.
+        """
+        self._checkpoints.save(step, state, history)
+        self._saved = time.monotonic()
+        if self._interruption.asked:
+            self._checkpoints.wait()
+            raise KeyboardInterrupt
 
 
 def jsonl(rows: Sequence[Mapping]) -> str:

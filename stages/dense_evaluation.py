@@ -23,7 +23,9 @@ def evaluate_with_dense_retriever(context: Context, geometry: Geometry, evaluati
     if SYSTEMS[context.run.system].retriever == "none":
         cause = f"{context.run.system} reads no neighbours"
         raise Failure(f"swaps.{context.run_name}", cause, "remove it, or name a run of a system that does", Exit.USAGE)
-    ranker = DenseRanker(context.input("dense_retriever"), geometry.sequence_chunks, evaluation.index, context.scratch)
+    ranker = DenseRanker(
+        context.input("dense_retriever"), context.input("tokenizer"), geometry.sequence_chunks, evaluation.index, context.scratch
+    )
     reader = make_reader(context, geometry, evaluation, recipe, (DPR,))
     write_evaluations(context, geometry, evaluation, itertools.repeat(reader), "dense", {}, ranker)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +9,10 @@ import jax
 import numpy as np
 
 from data_contracts.evaluations import RANKING_LENGTH
-from model.baselines.dpr import DualEncoder
-from model.config import Shape
 from model.memory import Memory
-from model.parameters import Architecture, Parameters
+from model.parameters import Parameters
 from model.parameters_io import load_parameters
+from stages.dense_encoders import read_encoders
 from stages.rankings import Ranking, Rankings
 
 Encode = Callable[[Parameters, np.ndarray], jax.Array]
@@ -22,15 +20,14 @@ ROWS = 256
 
 
 class DenseRanker:
-    """A trained dense retriever; its two compiled encoders serve every document.
+    """A trained dense retriever for a corpus whose tokenizer lies in `corpus`; its two compiled encoders serve every document.
 
     `reach` is how many chunks before its query the near ranking may look; `index` is that of the memory.
     """
 
-    def __init__(self, directory: Path, reach: int, index: str, scratch: Path) -> None:
-        sizes = json.loads((directory / "config.json").read_text())["shape"]
-        self.shape, self.reach, self.index, self.scratch = Shape(**{**sizes, "cca_layers": ()}), reach, index, scratch
-        architecture = Architecture.of(DualEncoder, self.shape)
+    def __init__(self, directory: Path, corpus: Path, reach: int, index: str, scratch: Path) -> None:
+        self.shape, architecture, self._inputs, _ = read_encoders(directory, corpus)
+        self.reach, self.index, self.scratch = reach, index, scratch
         self._parameters = load_parameters(directory / "model.safetensors", "the dense retriever", architecture.parameter_sizes())
         self._query: Encode = jax.jit(lambda parameters, tokens_XM: architecture.model(parameters).query(tokens_XM))
         self._passage: Encode = jax.jit(lambda parameters, tokens_XM: architecture.model(parameters).passage(tokens_XM))
@@ -51,9 +48,10 @@ class DenseRanker:
         return rankings
 
     def _encoded(self, encode: Encode, chunks_CM: np.ndarray) -> np.ndarray:
-        """[C, D] the vector of each chunk, computed in blocks of one size, so that one compilation serves them all."""
+        """[C, D] the vector of each chunk, computed in blocks of one size, so that few compilations serve them all."""
+        inputs_CT, _ = self._inputs(chunks_CM)
         blocks = max(1, -(-len(chunks_CM) // ROWS))
-        padded = np.zeros((blocks * ROWS, self.shape.chunk_tokens), np.int32)
-        padded[: len(chunks_CM)] = chunks_CM
+        padded = np.zeros((blocks * ROWS, inputs_CT.shape[1]), np.int32)
+        padded[: len(chunks_CM)] = inputs_CT
         encoded = [np.asarray(encode(self._parameters, block_XM)) for block_XM in np.split(padded, blocks)]
         return np.concatenate(encoded)[: len(chunks_CM)]

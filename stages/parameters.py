@@ -204,8 +204,17 @@ class LabelGates(Params):
 
 
 class DenseRetriever(Params):
-    """The DPR-style retriever of each of `dense_corpora`, trained from scratch (paper appendix C, Table 4)."""
+    """The DPR-style retriever of each of `dense_corpora` (paper appendix C, Table 4); layers, width and heads are only for `scratch`."""
 
+    encoder: Literal["scratch", "bert"] = Field(
+        "scratch", description="what its two encoders begin as: nothing, reading the corpus's tokens, or a BERT, reading its word pieces"
+    )
+    name: str = Field("google-bert/bert-base-uncased", description="only for `bert`: a directory, or a name on the Hugging Face hub")
+    revision: str | None = Field(
+        None,
+        pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$",
+        description="only for `bert`: the commit, 40 hex digits, or of a directory the digest that is said if this is null",
+    )
     layers: int = Field(ge=2, description="of each of its two encoders (DPR: 12, those of BERT-base)")
     width: int = Positive
     heads: int = Positive

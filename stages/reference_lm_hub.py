@@ -11,12 +11,13 @@ from pathlib import Path
 from data_contracts.failure import Exit, Failure
 from model.gpt_neox_config import PYTHIA_1_4B, GPTNeoXConfig
 from model.gpt_neox_files import read_config
+from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
 from stages.parameters import ReferenceLM
 from stages.tokenizer import load_tokenizer
 
-SMALL_FILES = ["config.json", "tokenizer.json"]
 PAPERS_LM = "EleutherAI/pythia-1.4b-deduped"
-WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]
+SECTION = "reference_lm"
+WHY = "labels must say what scored them"
 
 
 def hub_config(reference_lm: ReferenceLM) -> GPTNeoXConfig:
@@ -29,8 +30,8 @@ def hub_config(reference_lm: ReferenceLM) -> GPTNeoXConfig:
     if name == PAPERS_LM:
         return PYTHIA_1_4B
     if revision is None:
-        raise _no_commit(name)
-    return _config(name, _download(name, revision, SMALL_FILES))
+        raise no_commit(name, SECTION, WHY)
+    return _config(name, snapshot(name, revision, SMALL_FILES, SECTION))
 
 
 def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, target: Path) -> str:
@@ -48,66 +49,45 @@ def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, 
     """
     name, revision = reference_lm.name, reference_lm.revision
     if revision is None:
-        raise _no_commit(name)
-    snapshot = _download(name, revision, SMALL_FILES)
-    _check_tokenizer(name, snapshot, tokenizer)
-    _check_config(name, snapshot, window, load_tokenizer(tokenizer).get_vocab_size())
-    snapshot = _download(name, revision, WEIGHTS)
-    if not list(snapshot.glob("*.safetensors")):
+        raise no_commit(name, SECTION, WHY)
+    directory = snapshot(name, revision, SMALL_FILES, SECTION)
+    _check_tokenizer(name, directory, tokenizer)
+    _check_config(name, directory, window, load_tokenizer(tokenizer).get_vocab_size())
+    directory = snapshot(name, revision, WEIGHTS, SECTION)
+    if not list(directory.glob("*.safetensors")):
         remedy = (
             "choose a commit that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
         )
         cause = "pickled weights (.bin) can run code and are never opened"
         raise Failure(f"{name} at {revision[:12]} has no .safetensors", cause, remedy, Exit.USAGE)
     # The hub's cache holds links into a store of its own, which may be cleared.
-    for file in (snapshot / "config.json", *(file for pattern in WEIGHTS for file in sorted(snapshot.glob(pattern)))):
+    for file in (directory / "config.json", *(file for pattern in WEIGHTS for file in sorted(directory.glob(pattern)))):
         shutil.copyfile(file, target / file.name)
     # Equal in what it does, but scoring compares bytes, and the hub's file may be laid out differently.
     shutil.copyfile(tokenizer / "tokenizer.json", target / "tokenizer.json")
     return f"{name} at commit {revision}"
 
 
-def _no_commit(name: str) -> Failure:
-    remedy = (
-        f'copy the commit from https://huggingface.co/{name}/commits/main, or ask: python -c "import huggingface_hub as h; '
-        f"print(h.model_info('{name}').sha)\"; then ./rpt run -o reference_lm.revision=COMMIT"
-    )
-    return Failure("reference_lm.revision is null", f"{name} may change on the hub; labels must say what scored them", remedy, Exit.USAGE)
-
-
-def _download(name: str, revision: str, patterns: list[str]) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except Exception as error:
-        cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        remedy = (
-            "check reference_lm.name and .revision and the network; without one, fill the hub's cache elsewhere and set HF_HUB_OFFLINE=1"
-        )
-        raise Failure(f"{name} at {revision[:12]} could not be downloaded", cause, remedy, Exit.ENVIRONMENT) from error
-
-
-def _check_tokenizer(name: str, snapshot: Path, tokenizer: Path) -> None:
-    if not (snapshot / "tokenizer.json").is_file():
+def _check_tokenizer(name: str, directory: Path, tokenizer: Path) -> None:
+    if not (directory / "tokenizer.json").is_file():
         raise Failure(
             f"{name} has no tokenizer.json", "its tokens cannot be compared with the corpus's", "choose another model", Exit.USAGE
         )
-    if load_tokenizer(snapshot).to_str() != load_tokenizer(tokenizer).to_str():
+    if load_tokenizer(directory).to_str() != load_tokenizer(tokenizer).to_str():
         cause = "its tokenizer differs from the corpus's, so it would score other text than the chunks"
         raise Failure(f"{name} does not fit the tokens", cause, f"set tokenization.tokenizer to {name}", Exit.CONTRACT)
 
 
-def _check_config(name: str, snapshot: Path, window: int, vocabulary: int) -> None:
-    config = _config(name, snapshot)
+def _check_config(name: str, directory: Path, window: int, vocabulary: int) -> None:
+    config = _config(name, directory)
     if config.max_position_embeddings < window or config.vocab_size < vocabulary:
         takes = f"it takes prompts of {config.max_position_embeddings} tokens from {config.vocab_size}"
         raise _unfit(name, f"{takes}, the corpus needs {window} from {vocabulary}")
 
 
-def _config(name: str, snapshot: Path) -> GPTNeoXConfig:
+def _config(name: str, directory: Path) -> GPTNeoXConfig:
     try:
-        return read_config(snapshot)
+        return read_config(directory)
     except (FileNotFoundError, ValueError) as error:
         raise _unfit(name, str(error)) from error
 

@@ -15,7 +15,7 @@ from model.parameters_io import save_parameters
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
 from model.training_cost import step_flops
-from stages.checkpoints import Checkpoints, Restored, jsonl
+from stages.checkpoints import Checkpoints, Restored, Saver, jsonl
 from stages.data_order import ORDERS
 from stages.devices import training_peak
 from stages.interruption import Interruption
@@ -55,8 +55,8 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")
         with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
-            loop = TrainingLoop(plan, begin, checkpoints, log)
-            state = loop.run(context.runtime.checkpoint_seconds, interruption)
+            loop = TrainingLoop(plan, begin, Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), log)
+            state = loop.run()
     target = context.out("model")
     save_parameters(state.parameters, target / "model.safetensors")
     (target / "config.json").write_text(json.dumps(describe(system, shape, recipe), indent=1, sort_keys=True) + "\n")

@@ -7,7 +7,6 @@ the same bits as one that was not.
 from __future__ import annotations
 
 import math
-import time
 from typing import NamedTuple
 
 import jax
@@ -19,10 +18,9 @@ from model.language_model import Batch, Metrics, Schedule
 from model.mesh import sharded
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, train_step
-from stages.checkpoints import Checkpoints, Restored
+from stages.checkpoints import Restored, Saver
 from stages.data_order import Order, Segments
 from stages.gradient_ratio import EVERY, gradient_ratio
-from stages.interruption import Interruption
 from stages.training_data import TrainingData
 from stages.training_log import TrainingLog
 
@@ -58,28 +56,23 @@ class Plan(NamedTuple):
 class TrainingLoop:
     """A run under way: `state` after `step` steps, and `history`, a row of values a step, which lags behind by one step."""
 
-    def __init__(self, plan: Plan, begin: Restored, checkpoints: Checkpoints, log: TrainingLog):
-        self._plan, self._checkpoints, self._log = plan, checkpoints, log
+    def __init__(self, plan: Plan, begin: Restored, saver: Saver, log: TrainingLog):
+        self._plan, self._saver, self._log = plan, saver, log
         self.step, self.state, self.history = begin
         self._unread: Metrics = {}
 
-    def run(self, checkpoint_seconds: float, interruption: Interruption) -> TrainState:
+    def run(self) -> TrainState:
         """The state after the last step.
 
         Raises:
-            Failure: if a value is not finite; it names the step and its sequences. Also as `Checkpoints.save` states.
-            KeyboardInterrupt: when `interruption` has asked for it, with a checkpoint written.
+            Failure: if a value is not finite; it names the step and its sequences. Also as `Saver.save` states.
+            KeyboardInterrupt: as `Saver.save` states.
         """
-        saved = time.monotonic()
         while self.step < self._plan.steps:
             self._advance()
-            if interruption.asked or time.monotonic() - saved >= checkpoint_seconds:
+            if self._saver.due:
                 self._read_values()
-                self._checkpoints.save(self.step, self.state, self.history)
-                saved = time.monotonic()
-            if interruption.asked:
-                self._checkpoints.wait()
-                raise KeyboardInterrupt
+                self._saver.save(self.step, self.state, self.history)
         self._read_values()
         return self.state
 

@@ -1,11 +1,14 @@
 """A dense passage retriever (Karpukhin et al., arXiv 2004.04906) over chunks: the ablation of Table 4 in which retrieval is learned apart.
 
 Two encoders, from which the score of a chunk for a query is an inner product. They are trained by contrast alone and never see a language
-model's loss. DPR takes BERT's [CLS] vector; ours starts from nothing and takes the mean over the chunk, as the paper's retriever does
-(section 3.1), which finds shared words from the first step on.
+model's loss. DPR takes BERT's [CLS] vector (bert.py). The encoder of this file starts from nothing and takes the mean over the chunk, as
+the paper's retriever does (section 3.1), which finds shared words from the first step on.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,14 +43,14 @@ class EncoderBlock(nnx.Module):
 
 
 class ChunkEncoder(nnx.Module):
-    """A chunk's tokens -> its vector: the mean over the last block's states, normed. Chunks do not see each other."""
+    """A chunk's tokens -> its vector: the mean over the last block's states, normed. Chunks do not see each other; nothing is dropped."""
 
     def __init__(self, shape: Shape) -> None:
         self.embedding = Embedding(shape.vocabulary_size, shape.width, shape.dtype)
         self.layers = nnx.List([EncoderBlock(shape) for _ in range(shape.layers)])
         self.norm = RMSNorm(shape.width)
 
-    def __call__(self, tokens_XM: Chunks) -> Vectors:
+    def __call__(self, tokens_XM: Chunks, key: Array | None = None) -> Vectors:
         x_XMD = self.embedding(tokens_XM)
         for layer in self.layers:
             x_XMD = layer(x_XMD)
@@ -55,17 +58,20 @@ class ChunkEncoder(nnx.Module):
 
 
 class DualEncoder(nnx.Module):
-    """One encoder of query chunks c_q, another of the chunks c_j that may be retrieved."""
+    """One encoder of query chunks c_q, another of the chunks c_j that may be retrieved; `encoder` makes either from its `sizes`."""
 
-    def __init__(self, shape: Shape) -> None:
-        self.query = ChunkEncoder(shape)
-        self.passage = ChunkEncoder(shape)
+    def __init__(self, encoder: Callable[[Any], Any], sizes: Any) -> None:
+        self.query, self.passage = encoder(sizes), encoder(sizes)
+
+
+def both_from(encoder: Parameters) -> Parameters:
+    """Two encoders that begin with the same values, as DPR's begin as the same BERT; each has arrays of its own, which may be donated."""
+    return {f"{side}.{path}": jnp.array(value) for side in ("query", "passage") for path, value in encoder.items()}
 
 
 def first_parameters(shape: Shape, seed: int) -> Parameters:
-    """Both encoders begin with the same values, as DPR's two begin as the same BERT; each has arrays of its own, which may be donated."""
-    encoder = initial_parameters(Architecture.of(ChunkEncoder, shape), shape, seed)
-    return {f"{side}.{path}": jnp.array(value) for side in ("query", "passage") for path, value in encoder.items()}
+    """The first values of two encoders of chunks."""
+    return both_from(initial_parameters(Architecture.of(ChunkEncoder, shape), shape, seed))
 
 
 def in_batch_scores(queries_BD: Vectors, passages_PD: Vectors, names_P: Int[Array, " P"]) -> Scores:

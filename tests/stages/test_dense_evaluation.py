@@ -18,6 +18,7 @@ from model.initialisation import initial_parameters
 from model.parameters import Architecture
 from model.parameters_io import save_parameters
 from model.presets import SYSTEMS
+from stages.dense_encoders import from_scratch
 from stages.dense_evaluation import evaluate_with_dense_retriever
 from stages.dense_rankings import DenseRanker
 from stages.dense_retriever import encoder_shape
@@ -51,7 +52,7 @@ def retriever(tmp_path, geometry):
     place.mkdir()
     save_parameters(parameters, place / "model.safetensors")
     (place / "config.json").write_text(json.dumps({"shape": vars(shape)}))
-    return Architecture.of(DualEncoder, shape).model(parameters)
+    return from_scratch(shape).architecture.model(parameters)
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_a_system_reads_what_the_dense_retriever_ranks_first(system, make_contex
 
 
 def test_a_ranking_knows_nothing_of_what_comes_later(tmp_path, retriever, geometry):
-    ranker = DenseRanker(tmp_path / "dense_retriever", 8, "exact", tmp_path)
+    ranker = DenseRanker(tmp_path / "dense_retriever", tmp_path / "tokenizer", 8, "exact", tmp_path)
     tokens = DOCUMENTS["d" * 16]
     changed = tokens.copy()
     changed[8 * 20 :] = (changed[8 * 20 :] + 7) % 256

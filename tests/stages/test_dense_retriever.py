@@ -3,24 +3,33 @@
 import io
 import itertools
 import json
+import shutil
+import signal
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from safetensors.numpy import load_file
 
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import Contract, commit, open_artifact, write_shard
+from data_contracts.eligibility import last_eligible
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from model.baselines.dpr import DualEncoder
-from model.parameters import Architecture
-from stages.dense_retriever import encoder_shape, make_dense_retriever, training_examples
-from stages.dense_retriever_training import Examples, _batches, train
+from model.baselines.dpr import first_parameters
+from model.hugging_face_files import digest
+from stages.dense_encoders import from_scratch
+from stages.dense_examples import training_examples
+from stages.dense_rankings import DenseRanker
+from stages.dense_retriever import encoder_shape, make_dense_retriever
+from stages.dense_retriever_training import Examples, Plan, _batches, fresh, train
 from stages.messages import Messages
 from stages.mining import mine
 from stages.parameters import Corpus, DenseRetriever, Runtime
 from stages.stage import Context
 from stages.tokenizer import train_tokenizer
+from tests.stages.tiny_bert import write_bert
 
 SIZES = DenseRetriever(layers=2, width=32, heads=2, queries=1000, steps=3, batch=4, learning_rate=1e-3)
 
@@ -86,19 +95,22 @@ def planted(count: int, seed: int) -> Examples:
 
 @pytest.mark.slow
 def test_training_finds_planted_pairs_that_it_has_not_seen(geometry):
-    shape = encoder_shape(geometry, SIZES, 80)
-    calls = []
-    parameters = train(shape, planted(2000, 0), 400, 32, 3e-3, 0, lambda *call: calls.append(call))
-    assert [step for step, _, _ in calls] == list(range(20, 401, 20))
-    assert calls[-1][1] < 0.5 < calls[0][1]
-    model = Architecture.of(DualEncoder, shape).model(parameters)
+    shape, plan = encoder_shape(geometry, SIZES, 80), Plan(400, 32, 3e-3, 0)
+    encoders, steps = from_scratch(shape), []
+    trained = train(
+        encoders.architecture, fresh(first_parameters(shape, 0), plan), planted(2000, 0), plan, lambda now: steps.append(now.step)
+    )
+    assert steps == list(range(1, 401))
+    assert [row["step"] for row in trained.history] == list(range(20, 401, 20))
+    assert trained.history[-1]["loss"] < 0.5 < trained.history[0]["loss"]
+    model = encoders.architecture.model(trained.state[0])
     unseen = planted(200, 1)
     scores = np.asarray(model.query(unseen.queries_EM) @ model.passage(unseen.positives_EM).T)
     assert np.mean(scores.argmax(1) == np.arange(200)) > 0.5  # chance: 0.005
 
 
 def test_every_example_is_used_once_an_epoch():
-    rows = list(_batches(9, 4, 4, 0))
+    rows = list(_batches(9, Plan(4, 4, 1e-3, 0)))
     for epoch in (rows[:2], rows[2:]):
         assert len(np.unique(np.concatenate(epoch))) == 8
     assert not np.array_equal(rows[0], rows[2])
@@ -106,10 +118,11 @@ def test_every_example_is_used_once_an_epoch():
 
 def test_training_says_when_it_cannot_go_on(geometry):
     shape = encoder_shape(geometry, SIZES, 80)
+    architecture, parameters = from_scratch(shape).architecture, first_parameters(shape, 0)
     with pytest.raises(ValueError, match="batch of 9 cannot be drawn from 8"):
-        train(shape, planted(8, 0), 1, 9, 1e-3, 0)
+        train(architecture, fresh(parameters, Plan(1, 9, 1e-3, 0)), planted(8, 0), Plan(1, 9, 1e-3, 0))
     with pytest.raises(FloatingPointError, match="lower the learning rate"):
-        train(shape, planted(8, 0), 2, 4, float("nan"), 0)
+        train(architecture, fresh(parameters, Plan(2, 4, float("nan"), 0)), planted(8, 0), Plan(2, 4, float("nan"), 0))
 
 
 @pytest.fixture
@@ -142,6 +155,83 @@ def test_the_stage_writes_the_same_bytes_each_time(make_context, geometry):
     rows = [json.loads(line) for line in (first.scratch / "dense_retriever" / "losses.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [3]
     assert "fewer than 5 candidates were left out" in first.say.stream.getvalue()
+
+
+class Stopped(Messages):
+    """Messages that interrupt the work at some step, as Ctrl-C does."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(io.StringIO())
+        self.step = step
+
+    def progress(self, done, *rest) -> None:
+        super().progress(done, *rest)
+        if done == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["scratch", "bert"])
+def test_a_run_that_was_interrupted_ends_with_the_same_bytes(encoder, make_context, geometry, tmp_path):
+    write_bert(tmp_path / "bert", ["some text of a few words"])
+    longer = SIZES.model_copy(
+        update={"steps": 45, "encoder": encoder, "name": str(tmp_path / "bert"), "revision": digest(tmp_path / "bert")}
+    )
+    whole, stopped = make_context(8 * 64), make_context(8 * 64)
+    make_dense_retriever(whole, geometry, longer)
+    with pytest.raises(KeyboardInterrupt):
+        make_dense_retriever(replace(stopped, say=Stopped(20)), geometry, longer)
+    assert [place.name for place in (stopped.scratch / "checkpoints").iterdir()] == ["00000020"]
+    make_dense_retriever(stopped, geometry, longer)
+    assert "20/45" not in stopped.say.stream.getvalue()
+    for path in (whole.scratch / "dense_retriever").iterdir():
+        assert (stopped.scratch / "dense_retriever" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.fixture
+def bert(tmp_path) -> DenseRetriever:
+    write_bert(tmp_path / "bert", ["some text of a few words"])
+    return SIZES.model_copy(update={"encoder": "bert", "name": str(tmp_path / "bert"), "revision": digest(tmp_path / "bert"), "steps": 25})
+
+
+def test_it_may_begin_as_a_bert(bert, make_context, geometry, tmp_path):
+    """The artifact serves a ranker alone: the directory of the BERT may be gone by then."""
+    context = make_context(8 * 64)
+    make_dense_retriever(context, geometry, bert)
+    artifact = context.scratch / "dense_retriever"
+    assert {path.name for path in artifact.iterdir()} == {"model.safetensors", "config.json", "losses.jsonl", "tokenizer.json"}
+    assert json.loads((artifact / "config.json").read_text())["bert"]["hidden_size"] == 16
+    began, trained = load_file(tmp_path / "bert" / "model.safetensors"), load_file(artifact / "model.safetensors")
+    for side in ("query", "passage"):
+        words = trained[f"{side}.words.table"]
+        assert 0 < np.abs(words - began["bert.embeddings.word_embeddings.weight"]).max() < 0.1
+    assert np.abs(trained["query.words.table"] - trained["passage.words.table"]).max() > 0
+    shutil.rmtree(tmp_path / "bert")
+    tokens = np.random.default_rng(1).integers(1, 256, 8 * 40)
+    best = DenseRanker(artifact, context.input("tokenizer"), 8, "exact", tmp_path)(tokens).best
+    last = np.maximum(last_eligible(np.arange(40), geometry.stride_chunks), -1)
+    assert (best.ids_CR.max(axis=1) <= last).all()
+    assert (best.ids_CR[20] >= 0).sum() == min(20, last[20] + 1)
+
+
+@pytest.mark.parametrize("revision", [None, "0" * 64])
+def test_a_directory_that_is_not_pinned_is_refused_with_what_to_write(revision, bert, make_context, geometry, tmp_path):
+    with pytest.raises(Failure, match=f"-o dense_retriever.revision={digest(tmp_path / 'bert')}") as failure:
+        make_dense_retriever(make_context(8 * 64), geometry, bert.model_copy(update={"revision": revision}))
+    assert failure.value.code == Exit.USAGE
+
+
+def test_a_model_of_the_hub_needs_a_commit(bert, make_context, geometry):
+    with pytest.raises(Failure, match="google-bert/bert-base-uncased/commits/main"):
+        make_dense_retriever(
+            make_context(8 * 64), geometry, bert.model_copy(update={"name": "google-bert/bert-base-uncased", "revision": None})
+        )
+
+
+def test_a_directory_that_is_no_bert_is_refused(bert, make_context, geometry, tmp_path):
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "gpt_neox"}')
+    with pytest.raises(Failure, match="model_type = 'gpt_neox'"):
+        make_dense_retriever(make_context(8 * 64), geometry, bert.model_copy(update={"revision": digest(tmp_path / "bert")}))
 
 
 def test_a_corpus_without_hard_negatives_is_refused(make_context, geometry):

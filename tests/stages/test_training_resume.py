@@ -18,7 +18,7 @@ from model.optimizer import adabelief
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
-from stages.checkpoints import Checkpoints, Restored
+from stages.checkpoints import Checkpoints, Restored, Saver
 from stages.data_order import ORDERS, independent
 from stages.interruption import Interruption
 from stages.messages import Messages
@@ -102,8 +102,8 @@ def session(
     with Checkpoints(place / "checkpoints", print) as checkpoints, Interruption() as interruption:
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
         with TrainingLog("some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())) as log:
-            loop = TrainingLoop(plan, begin, checkpoints, log)
-            return loop.run(seconds, interruption), loop.history
+            loop = TrainingLoop(plan, begin, Saver(checkpoints, seconds, interruption), log)
+            return loop.run(), loop.history
 
 
 def same_bits(state: TrainState, other: TrainState) -> None:

@@ -1,6 +1,7 @@
 """The dense retriever: its loss against one written with NumPy in float64, who sees whom inside an encoder, and how both begin."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +63,7 @@ def test_accuracy_counts_positives_that_come_first():
 
 @pytest.fixture
 def encoder() -> ChunkEncoder:
-    architecture = Architecture.of(DualEncoder, SHAPE)
+    architecture = Architecture.of(partial(DualEncoder, ChunkEncoder), SHAPE)
     parameters = first_parameters(SHAPE, 0)
     assert parameters.keys() == architecture.parameter_sizes().keys()
     return architecture.model(parameters).query

@@ -1,0 +1,63 @@
+"""The BERT that a dense retriever begins from: a local directory or a model of the hub, pinned to what it holds.
+
+Only config.json, tokenizer.json and safetensors are read, none of which can run code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from data_contracts.failure import Exit, Failure
+from model.baselines.bert_config import BertConfig
+from model.baselines.bert_files import load, read_config
+from model.hugging_face_files import digest
+from model.parameters import Parameters
+from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
+from stages.parameters import DenseRetriever
+
+SECTION = "dense_retriever"
+
+
+class BertModel(NamedTuple):
+    """Where it lies, its sizes and the parameters of its encoder."""
+
+    directory: Path
+    config: BertConfig
+    parameters: Parameters
+
+
+def find_bert(dense_retriever: DenseRetriever) -> BertModel:
+    """The model that `name` and `revision` say.
+
+    Raises:
+        Failure: (exit code 2) if `revision` is null or not that of the directory, or it is no BERT that is computed here; (5) if the hub
+            cannot be reached.
+    """
+    name, revision = dense_retriever.name, dense_retriever.revision
+    local = Path(name).expanduser()
+    try:
+        directory = _checked_directory(local, revision) if local.is_dir() else _of_hub(name, revision)
+        config = read_config(directory)
+        if not (directory / "tokenizer.json").is_file():
+            raise FileNotFoundError(f"{directory} has no tokenizer.json; copy that of these weights there")
+        return BertModel(directory, config, load(directory, config))
+    except (FileNotFoundError, ValueError) as error:
+        remedy = f"set {SECTION}.name to a BERT such as google-bert/bert-base-uncased"
+        raise Failure(f"{name} cannot be the encoder", str(error), remedy, Exit.USAGE) from error
+
+
+def _checked_directory(directory: Path, revision: str | None) -> Path:
+    """The directory, if it holds what was pinned: nothing else says that another model lies there now."""
+    found = digest(directory)
+    if found != revision:
+        cause = f"{directory} holds {found[:12]}..., {SECTION}.revision is {'null' if revision is None else f'{revision[:12]}...'}"
+        raise Failure("the directory is not pinned", cause, f"if it is the right one: ./rpt run -o {SECTION}.revision={found}", Exit.USAGE)
+    return directory
+
+
+def _of_hub(name: str, revision: str | None) -> Path:
+    if revision is None:
+        raise no_commit(name, SECTION, "what is trained from it must be known")
+    read_config(snapshot(name, revision, SMALL_FILES, SECTION))
+    return snapshot(name, revision, [*SMALL_FILES, *WEIGHTS], SECTION)
