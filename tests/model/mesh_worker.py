@@ -1,6 +1,7 @@
 """One process of a run on several devices, for test_mesh.py: losses and gradients of one batch, on one mesh after the other.
 
-Arguments: what to write, then meshes as DATAxSEQUENCE; with JAX_PROCESS and JAX_PORT in the environment it is one of two processes.
+Arguments: what to write, a system, then meshes as ROWS-DATAxSEQUENCE; with JAX_PROCESS and JAX_PORT in the environment it is one of two
+processes. A system that carries state is measured on a batch whose first row goes on from another; in the others a document starts.
 """
 
 import os
@@ -12,8 +13,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from model.config import Shape
+from model.decoder import State
 from model.language_model import Batch, Schedule
-from model.mesh import make_mesh, replicated, sharded
+from model.mesh import by_row, make_mesh, replicated, sharded
 from model.optimizer import adabelief
 from model.parameters import Parameters
 from model.presets import SYSTEMS
@@ -51,24 +53,28 @@ def make_batch(rows: int) -> Batch:
     return Batch(text[:, :-1], text[:, 1:], mask, candidates.astype(np.int32), scores, np.ones((rows, CHUNKS), bool), np.ones(rows, bool))
 
 
-def measured(mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
+def measured(system: str, mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
     """The total loss, every metric and every gradient; and what a device needs besides its arguments."""
-    state = init_train_state(SYSTEMS["rpt_sem"], SHAPE, 0, adabelief(1e-3))
+    state = init_train_state(SYSTEMS[system], SHAPE, 0, adabelief(1e-3), len(batch.starts_B))
 
-    def total(parameters: Parameters, batch: Batch, key: jax.Array):
-        losses, metrics, _ = state.architecture.model(parameters).train_losses(batch, SCHEDULE, key)
-        return sum(losses.values()), metrics
+    def total(parameters: Parameters, batch: Batch, key: jax.Array, carried: State):
+        losses, metrics, following = state.architecture.model(parameters).train_losses(batch, SCHEDULE, key, carried)
+        return sum(losses.values()), (metrics, following)
 
-    parameters = {path: value if path.endswith("scale") else 3 * value for path, value in state.parameters.items()}
-    arguments = replicated(parameters, mesh), sharded(batch, mesh), jax.random.key(1)
-    compiled = jax.jit(jax.value_and_grad(total, has_aux=True)).lower(*arguments).compile()
-    (loss, metrics), gradients = compiled(*arguments)
+    run, key, carried = jax.jit(jax.value_and_grad(total, has_aux=True)), jax.random.key(1), by_row(state.carried, mesh)
+    parameters = replicated({path: value if path.endswith("scale") else 3 * value for path, value in state.parameters.items()}, mesh)
+    if carried is not None:
+        (_, (_, carried)), _ = run(parameters, sharded(batch, mesh), key, carried)
+        batch = batch._replace(starts_B=np.arange(len(batch.starts_B)) > 0)
+    arguments = parameters, sharded(batch, mesh), key, carried
+    compiled = run.lower(*arguments).compile()
+    (loss, (metrics, _)), gradients = compiled(*arguments)
     found = {"loss": loss, **metrics, **{f"gradient.{path}": value for path, value in gradients.items()}}
     memory = compiled.memory_analysis().temp_size_in_bytes
     return {name: np.asarray(value) for name, value in found.items()} | {"memory": np.asarray(memory)}
 
 
-def main(target: Path, meshes: list[str]) -> None:
+def main(target: Path, system: str, meshes: list[str]) -> None:
     """Write an .npz a mesh, `target`/ROWS-DATAxSEQUENCE.npz."""
     for name in meshes:
         rows, data, sequence = map(int, name.replace("-", "x").split("x"))
@@ -76,7 +82,7 @@ def main(target: Path, meshes: list[str]) -> None:
         mesh = make_mesh(rows, CHUNKS // SHAPE.stride_chunks, devices.tolist())
         if mesh.devices.shape != (data, sequence):
             raise SystemExit(f"{len(devices)} devices and {rows} sequences make the mesh {mesh.devices.shape}")
-        found = measured(mesh, make_batch(rows))
+        found = measured(system, mesh, make_batch(rows))
         if jax.process_index() == 0:
             np.savez(target / f"{name}.npz", **found)
 
@@ -84,4 +90,4 @@ def main(target: Path, meshes: list[str]) -> None:
 if __name__ == "__main__":
     if "JAX_PORT" in os.environ:
         jax.distributed.initialize(f"127.0.0.1:{os.environ['JAX_PORT']}", 2, int(os.environ["JAX_PROCESS"]))
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
