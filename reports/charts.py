@@ -17,6 +17,7 @@ COLOURS = 6
 CHARACTER = 7.0  # px, the mean advance of a wide 12 px font
 NARROW = 340
 TALL = 250
+NAME = 14  # px, the height of a name at the end of a line
 EARLY = 80  # px before the right edge
 NAMED, NAMED_NARROW = 8, 6  # most points of a plane that are named
 
@@ -133,7 +134,7 @@ def line_chart(
 ) -> Html:
     """Lines named at their ends. `zero` makes y include 0, `whole` keeps the ticks of x on whole numbers, `reference` draws an upright line
     at that x, `x_words` writes the ticks of x."""
-    longest = 22 if width > NARROW else 14
+    longest, tall = 22 if width > NARROW else 14, max(TALL, 60 + NAME * len(lines))
     names = [clipped(visible(line.name), longest) for line in lines]
     left, right = 46, width - 14 - CHARACTER * max((len(name) for name in names), default=0) - 8
     points = [point for line in lines for run in _runs(line.points) for point in run]
@@ -144,14 +145,14 @@ def line_chart(
     seen = [a for a, _ in points] + banded + ([] if reference is None else [reference])
     room = 40 if x_words else 60  # words are short
     x = make_axis(seen, left, right, ticks=max(2, round((right - left) / room)), whole=whole, snap=False)
-    y = make_axis([b for _, b in points] + bands + ([0.0] if zero else []), TALL - 34, 26)
-    below = [_text(x.place(tick), TALL - 17, (x_words or x.label)(tick), "middle", "tick") for tick in x.ticks]
+    y = make_axis([b for _, b in points] + bands + ([0.0] if zero else []), tall - 34, 26)
+    below = [_text(x.place(tick), tall - 17, (x_words or x.label)(tick), "middle", "tick") for tick in x.ticks]
     if reference is not None:
-        below.append(_rule(x.place(reference), 20, x.place(reference), TALL - 34, "zero"))
+        below.append(_rule(x.place(reference), 20, x.place(reference), tall - 34, "zero"))
     ended = [(name, line, _runs(line.points)[-1][-1]) for name, line in zip(names, lines, strict=True) if _runs(line.points)]
     early = [end for end in ended if x.place(end[2][0]) < right - EARLY]  # named where they end, or their leaders would look like data
     late = [end for end in ended if end not in early]
-    heights = _spread([y.place(last[1]) for _, _, last in late], 14, 26, TALL - 34)
+    heights = _spread([y.place(last[1]) for _, _, last in late], NAME, 26, tall - 34)
     ends = [
         tag("g", _text(x.place(last[0]) + 5, y.place(last[1]) + 4, name, kind="end"), class_=_colour(line.colour))
         for name, line, last in early
@@ -161,7 +162,7 @@ def line_chart(
         ends.append(tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour)))
     drawn = [_line(line, x, y) for line in lines]
     return _svg(
-        width, TALL, title, *_y_axis(y, left, right, y_label), *below, _text(right, TALL - 2, x_label, "end", "axis"), *drawn, *ends
+        width, tall, title, *_y_axis(y, left, right, y_label), *below, _text(right, tall - 2, x_label, "end", "axis"), *drawn, *ends
     )
 
 

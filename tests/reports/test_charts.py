@@ -169,3 +169,18 @@ def test_a_figure_has_both_widths_and_its_numbers(parse):
         "summary",
         "table",
     ]
+
+
+def test_many_lines_make_a_taller_chart():
+    """So that each name at the right has a line of its own."""
+    few, many = (
+        line_chart(
+            [Line(f"system {n}", [(0, 1.0), (9, 1.0 + n / 100)], n) for n in range(count)], title="t", x_label="x", y_label="y", width=720
+        )
+        for count in (3, 24)
+    )
+    heights = [float(re.search(r'viewBox="0 0 720 ([0-9.]+)"', str(chart)).group(1)) for chart in (few, many)]
+    assert heights == [250, 60 + 14 * 24]
+    places = sorted(float(y) for y in re.findall(r'y="([0-9.]+)"[^>]*class="end"', str(many)))
+    assert len(places) == 24
+    assert min(low - high for high, low in pairwise(places)) >= 13.9
