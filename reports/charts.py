@@ -153,9 +153,10 @@ def line_chart(
     early = [end for end in ended if x.place(end[2][0]) < right - EARLY]  # named where they end, or their leaders would look like data
     late = [end for end in ended if end not in early]
     heights = _spread([y.place(last[1]) for _, _, last in late], NAME, 26, tall - 34)
+    beside = _spread([y.place(last[1]) for _, _, last in early], NAME, 26, tall - 34)
     ends = [
-        tag("g", _text(x.place(last[0]) + 5, y.place(last[1]) + 4, name, kind="end"), class_=_colour(line.colour))
-        for name, line, last in early
+        tag("g", _text(x.place(last[0]) + 5, height + 4, name, kind="end"), class_=_colour(line.colour))
+        for (name, line, last), height in zip(early, beside, strict=True)
     ]
     for (name, line, last), height in zip(late, heights, strict=True):
         leader = _rule(x.place(last[0]), y.place(last[1]), right + 9, height, "leader")

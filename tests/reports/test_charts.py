@@ -184,3 +184,14 @@ def test_many_lines_make_a_taller_chart():
     places = sorted(float(y) for y in re.findall(r'y="([0-9.]+)"[^>]*class="end"', str(many)))
     assert len(places) == 24
     assert min(low - high for high, low in pairwise(places)) >= 13.9
+
+
+def test_names_of_lines_that_end_early_stand_apart_too():
+    lines = [Line(f"system {n}", [(0, 1.0), (4 if n else 9, 2.0)], n) for n in range(12)]
+    early = line_chart(lines, title="t", x_label="x", y_label="y", width=720)
+    ends = [(float(x), float(y)) for x, y in re.findall(r'<text x="([0-9.]+)" y="([0-9.]+)"[^>]*class="end"', str(early))]
+    by_place: dict[float, list[float]] = {}
+    for x, y in ends:
+        by_place.setdefault(x, []).append(y)
+    assert sorted(map(len, by_place.values())) == [1, 11]
+    assert all(min((b - a for a, b in pairwise(sorted(ys))), default=14) >= 13.9 for ys in by_place.values())
