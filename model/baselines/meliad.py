@@ -41,7 +41,7 @@ class DistanceBiases(nnx.Module):
         return self.table[...][:, distance_bucket(distances_QT)]
 
 
-def distance_bucket(distances: np.ndarray) -> Int[np.ndarray, ...]:
+def distance_bucket(distances: Int[np.ndarray, " *X"]) -> Int[np.ndarray, " *X"]:
     """Half of the buckets are for one distance each, from 0; the others grow evenly in its logarithm, the last from 128 on."""
     exact = BUCKETS // 2
     far = np.log(np.maximum(distances, exact) / exact + np.finfo(np.float32).eps) / np.log(FARTHEST / exact)
