@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,3 +76,12 @@ def test_a_model_trained_as_the_paper_does(context, tmp_path):
     assert lines[3]["flops_per_second"] == pytest.approx(lines[3]["tokens_per_second"] * flops / 64)
     assert "mfu" not in lines[3], "of a CPU no peak is known"
     assert all("flops_per_second" not in line for line in map(json.loads, (model / "losses.jsonl").read_text().splitlines()))
+
+
+@pytest.mark.slow
+def test_a_row_in_the_form_of_other_code_has_its_learning_rate(context, tmp_path):
+    run = Run(corpus="c", system="transformer_xl_official", input="sequences", seed=0)
+    train(replace(context, run=run), GEOMETRY, TRAINING.model_copy(update={"shortest_sequence": 0.0, "warmup": 0.25}), Recipe())
+    losses = [json.loads(line) for line in (tmp_path / "scratch" / "model" / "losses.jsonl").read_text().splitlines()]
+    assert [round(row["learning_rate"], 5) for row in losses] == [0.01, 0.01, 0.00775, 0.00325]
+    assert all(np.isfinite(row["lm_loss"]) for row in losses)
