@@ -57,10 +57,12 @@ def attend(
     rate: float = 0.0,
     key: Array | None = None,
     bias: Float[Array, "H Q T"] | None = None,
+    shared_axes: tuple[int, ...] = (0, 1),
 ) -> HeadQueries:
     """softmax(q k / sqrt(K) + bias) v in float32; `visible` broadcasts to [X, H, Q, T] and each query must see a key or the null key.
 
-    The null pair is kept out of the arrays of keys, so their sizes stay powers of two.
+    The null pair is kept out of the arrays of keys, so their sizes stay powers of two. What is dropped is shared along `shared_axes` of
+    [X, H, Q, T].
     """
     scaled = queries * queries.shape[-1] ** -0.5
     logits = jnp.einsum("xqhk,xthk->xhqt", scaled, keys, preferred_element_type=jnp.float32)
@@ -78,7 +80,7 @@ def attend(
         weights, null_weights = jnp.exp(logits - highest), jnp.exp(null_logits - highest)[..., 0]
         total = jnp.sum(weights, axis=-1) + null_weights
         null_part = jnp.moveaxis(null_weights, 1, 2)[..., None] * null[1]
-    weights = dropout(weights, rate, key, shared_axes=(0, 1)).astype(values.dtype)
+    weights = dropout(weights, rate, key, shared_axes).astype(values.dtype)
     mixed = jnp.einsum("xhqt,xthk->xqhk", weights, values, preferred_element_type=jnp.float32) + null_part
     return (mixed / jnp.moveaxis(total, 1, 2)[..., None]).astype(values.dtype)
 

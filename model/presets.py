@@ -108,7 +108,7 @@ def memorizing_65k(shape: Shape) -> LanguageModel:
 
 
 def memorizing_32k_bucketed(shape: Shape) -> LanguageModel:
-    """Memorizing Transformer with the official code's approximate search: what the paper's row was trained with."""
+    """Memorizing Transformer with the approximate search of the code it was published with, and nothing else of it."""
     return TransformerXL(shape, partial(memorizing_block, shape, strides=32, search=bucketed))
 
 
@@ -123,18 +123,18 @@ def transformer_xl_official(shape: Shape) -> LanguageModel:
 
 
 def memorizing_32k_official(shape: Shape) -> LanguageModel:
-    """Memorizing Transformer in the form it was published in, which the paper's row is of: 202.5M parameters there too."""
-    return Meliad(shape, partial(NormedMemorizingAttention, strides=32), memory_layer(shape))
+    """Memorizing Transformer in the form it was published in, as the paper's row is likely to be: 202.5M parameters there too."""
+    return Meliad(shape, {memory_layer(shape): NormedMemorizingAttention(shape, 32)})
 
 
 def memorizing_65k_official(shape: Shape) -> LanguageModel:
     """The same with 64 window strides."""
-    return Meliad(shape, partial(NormedMemorizingAttention, strides=64), memory_layer(shape))
+    return Meliad(shape, {memory_layer(shape): NormedMemorizingAttention(shape, 64)})
 
 
 def block_recurrent_official(shape: Shape) -> LanguageModel:
-    """Block-Recurrent Transformer in the form it was published in, which the paper's row is of: 211.9M parameters."""
-    return Meliad(shape, NormedBlockRecurrentAttention, recurrent_layer(shape))
+    """Block-Recurrent Transformer in the form it was published in, as the paper's row is likely to be: 211.9M parameters."""
+    return Meliad(shape, {recurrent_layer(shape): NormedBlockRecurrentAttention(shape)})
 
 
 def griffin(shape: Shape) -> LanguageModel:

@@ -33,8 +33,8 @@ OF_TABLE_2 = (
     "seed, and settings with other neighbours at test may be of fewer documents, "
     "which the row then states (evaluation.settings_documents).",
     "Matched: in the decoder and with the first values, optimizer and learning rate of all other rows. Official: with those of the code "
-    "that a system was published with (T5 biases, normed queries and keys, ReLU, Adafactor), of which the paper's figures are. Griffin is "
-    "matched in the paper too.",
+    "that a system was published with (T5 biases, normed queries and keys, ReLU, Adafactor), and the paper's figures are likely to be of "
+    "that code. Griffin is matched in the paper too.",
     "Bold: the lowest perplexity over all documents, ablations included. An oracle sees the target and does not count; whether the order "
     "is more than chance is said below.",
 )
@@ -97,7 +97,9 @@ def _fairness(corpus: dict[str, Any]) -> list[str]:
     said.append(f"{name}: the least set for a claim ({_names(MINIMUM)}, {FEWEST_SEEDS} seeds each) {state}.")
     for control, carrying in CARRY_CONTROLS.items():
         if control not in systems and (alone := [system for system in carrying if system in systems]):
-            said.append(f"{name}: {_names(alone)} carry state from sequence to sequence; their control, {_names([control])}, is not here.")
+            said.append(
+                f"{name}: state is carried from sequence to sequence by {_names(alone)}; the control, {_names([control])}, is not here."
+            )
     if "retro" in systems:
         said.append(
             f"{name}: RETRO is trained on neighbours chosen with sight of the target and tested on others; {_names(['retro_q'])}, is not."

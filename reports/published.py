@@ -54,7 +54,8 @@ class Row:
     of ours it is to be compared with, if it is here.
 
     `reckoned` is not printed in the paper: what counting dense multiply-accumulates at its sizes gives for `time`, all projections of a
-    neighbour once a neighbour (12 d^2 a layer, V / d = 49 d^2 of the output; pairs and sorts of the ranking loss left out).
+    neighbour once a neighbour (12 d^2 a layer, V / d = 49 d^2 of the output; pairs and sorts of the ranking loss left out), and three
+    products of Memorizing with its whole memory, of which ours makes one.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Row:
 
 
 def _both_forms(name: str, perplexity: tuple[float, ...], time: float, system: str, reckoned: float) -> tuple[Row, Row]:
-    """A row of the paper, whose figures are of the official form, beside each of our two."""
+    """A row of the paper, whose figures are likely to be of the official form, beside each of our two."""
     forms = (("official", f"{system}_official"), ("matched", system))
     official, matched = (Row(f"{name}, {form}", perplexity, "212 M", time, ours, reckoned=reckoned) for form, ours in forms)
     return official, matched

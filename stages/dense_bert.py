@@ -5,6 +5,7 @@ Only config.json, tokenizer.json and safetensors are read, none of which can run
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
 from stages.parameters import DenseRetriever
 
 SECTION = "dense_retriever"
+ON_HUB = r"\w[\w.-]*(/\w[\w.-]*)?"
+COMMIT_DIGITS = 40
 
 
 class BertModel(NamedTuple):
@@ -57,6 +60,10 @@ def _checked_directory(directory: Path, revision: str | None) -> Path:
 
 
 def _of_hub(name: str, revision: str | None) -> Path:
+    if not re.fullmatch(ON_HUB, name):
+        raise FileNotFoundError(f"there is no directory {name}, and no model of the hub has such a name")
+    if revision is not None and len(revision) != COMMIT_DIGITS:
+        raise FileNotFoundError(f"there is no directory {name}, which {SECTION}.revision pins: a commit has {COMMIT_DIGITS} digits")
     if revision is None:
         raise no_commit(name, SECTION, "what is trained from it must be known")
     read_config(snapshot(name, revision, SMALL_FILES, SECTION))

@@ -39,22 +39,24 @@ def from_scratch(shape: Shape) -> Encoders:
     return Encoders(shape, Architecture.of(partial(DualEncoder, ChunkEncoder), shape), lambda chunks: (chunks, 0), {"shape": asdict(shape)})
 
 
-def from_bert(shape: Shape, config: BertConfig, corpus: Path, bert: Path) -> Encoders:
+def from_bert(shape: Shape, config: BertConfig, corpus: Path, bert: Path, length: int | None = None) -> Encoders:
     """Encoders that are a BERT of that configuration, whose tokenizer lies in `bert`; that of the corpus in `corpus`.
+
+    They read `length` word pieces, by default as many as the longest chunk has, and no more than 256.
 
     Raises:
         Failure: as `WordPieces` states.
     """
-    longest = min(LONGEST * shape.chunk_tokens, config.max_position_embeddings)
-    pieces = WordPieces(corpus, bert, config.vocab_size, config.pad_token_id, longest)
+    longest = length or min(LONGEST * shape.chunk_tokens, config.max_position_embeddings)
+    pieces = WordPieces(corpus, bert, config.vocab_size, config.pad_token_id, length or 1, longest)
     described = {"shape": asdict(shape), "bert": config.to_dict()}
     return Encoders(shape, Architecture.of(partial(DualEncoder, BertEncoder), config), pieces, described)
 
 
 def read_encoders(directory: Path, corpus: Path) -> Encoders:
-    """Those of the artifact `dense_retriever`, for a corpus whose tokenizer lies in `corpus`."""
+    """Those of the artifact `dense_retriever`, for a corpus whose tokenizer lies in `corpus`; they read as much as in training."""
     described = json.loads((directory / "config.json").read_text())
     shape = Shape(**{**described["shape"], "cca_layers": ()})
     if "bert" not in described:
         return from_scratch(shape)
-    return from_bert(shape, BertConfig.from_dict(described["bert"]), corpus, directory)
+    return from_bert(shape, BertConfig.from_dict(described["bert"]), corpus, directory, described["length"])

@@ -28,6 +28,8 @@ def evaluate_with_dense_retriever(context: Context, geometry: Geometry, evaluati
     )
     reader = make_reader(context, geometry, evaluation, recipe, (DPR,))
     write_evaluations(context, geometry, evaluation, itertools.repeat(reader), "dense", {}, ranker)
+    if ranker.cut:
+        context.say.note(f"**{context.run_name}**: {ranker.cut:,} chunks were cut, for they have more word pieces than the encoders read")
 
 
 STAGE = Job(

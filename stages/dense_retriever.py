@@ -70,10 +70,10 @@ def begin_from_bert(context: Context, geometry: Geometry, dense_retriever: Dense
     """
     bert, target = find_bert(dense_retriever), context.out("dense_retriever")
     shutil.copyfile(bert.directory / "tokenizer.json", target / "tokenizer.json")
-    config = bert.config
-    names = {"layers": config.num_hidden_layers, "width": config.hidden_size, "heads": config.num_attention_heads}
-    shape = encoder_shape(geometry, dense_retriever.model_copy(update=names), config.vocab_size)
-    return from_bert(shape, config, context.input("tokenizer"), target), both_from(bert.parameters)
+    # Of the shape only width and chunks matter: BERT has a configuration of its own.
+    sizes = dense_retriever.model_copy(update={"layers": 2, "width": bert.config.hidden_size, "heads": 1})
+    shape = encoder_shape(geometry, sizes, bert.config.vocab_size)
+    return from_bert(shape, bert.config, context.input("tokenizer"), target), both_from(bert.parameters)
 
 
 BEGIN = {"scratch": begin_from_scratch, "bert": begin_from_bert}
@@ -106,13 +106,14 @@ def make_dense_retriever(context: Context, geometry: Geometry, dense_retriever: 
     trained = _train(context, encoders, first, examples, plan)
     target = context.out("dense_retriever")
     save_parameters(trained.state[0], target / "model.safetensors")
-    (target / "config.json").write_text(json.dumps(encoders.described, indent=1) + "\n")
+    described = {**encoders.described, "length": examples.queries_EM.shape[1]}
+    (target / "config.json").write_text(json.dumps(described, indent=1) + "\n")
     (target / "losses.jsonl").write_text(jsonl(trained.history))
     share = trained.history[-1]["accuracy"]
     context.say.note(
         f"**{context.corpus}**: dense retriever trained on {count:,} queries, {steps * batch / count:.1f} times each; {short:,} with fewer "
         f"than {HARD_NEGATIVE + 1} candidates were left out; of the last batch it puts {share:.1%} of the positives first"
-        + (f"; {cut:,} chunks were cut, for they have more word pieces than an encoder reads" if cut else "")
+        + (f"; of {3 * count:,} chunks read {cut:,} were cut, for they have more word pieces than an encoder reads" if cut else "")
     )
 
 

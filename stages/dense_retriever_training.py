@@ -18,7 +18,7 @@ from model.parameters import Architecture, Parameters
 from stages.checkpoints import Restored
 
 After = Callable[[Restored], None]
-WARM_UP = 0.067  # official code: 1,237 steps of about 18,400
+WARM_UP = 0.067  # official code: 1,237 steps of about 18,400; a share here, which longer runs make longer
 CLIP_NORM = 2.0
 REPORT_EVERY = 20
 

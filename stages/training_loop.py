@@ -102,5 +102,6 @@ class TrainingLoop:
     def _failure(self, step: int, broken: list[str]) -> Failure:
         sequences = [self._plan.data.keys[row] for row in self._plan.segments(step).rows_B]
         where = ", ".join(f"{doc_id} from chunk {first}" for doc_id, first in sequences)
-        remedy = f"`./rpt batch {self._plan.name} --step {step}` shows it; lower training.learning_rate or the recipe's ranking_weight"
+        lower = "lower training.learning_rate (official forms have their own) or the recipe's ranking_weight"
+        remedy = f"`./rpt batch {self._plan.name} --step {step}` shows it; {lower}"
         return Failure(f"training broke at step {step}", f"{', '.join(broken)} on {where}", remedy)

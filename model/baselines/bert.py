@@ -47,7 +47,8 @@ class BertLayer(nnx.Module):
     def __call__(self, x_XTD: TokenStates, visible_XT: Bool[Array, "X T"], key: Array | None = None) -> TokenStates:
         attention_key, output_key, feed_forward_key = subkeys(key, 3)
         queries, keys, values = (layer(x_XTD).reshape(*x_XTD.shape[:2], self.heads, -1) for layer in (self.query, self.key, self.value))
-        mixed = attend(queries, keys, values, visible_XT[:, None, None], rate=self.attention_rate, key=attention_key)
+        visible = visible_XT[:, None, None]
+        mixed = attend(queries, keys, values, visible, rate=self.attention_rate, key=attention_key, shared_axes=())
         x_XTD = self.attention_norm(x_XTD + dropout(self.output(mixed.reshape(x_XTD.shape)), self.rate, output_key))
         inner = jax.nn.gelu(self.expand(x_XTD), approximate=False)
         return self.norm(x_XTD + dropout(self.contract(inner), self.rate, feed_forward_key))

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-FIXED = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
+FIXED = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+}
 
 
 @dataclass(frozen=True)
@@ -14,7 +20,7 @@ class BertConfig:
     """BERT (Devlin et al., arXiv 1810.04805); names as in `config.json`, values left out there are those of BERT-base.
 
     Raises:
-        ValueError: if the heads do not divide the width.
+        ValueError: if a value is not a number or out of range, or the heads do not divide the width.
     """
 
     vocab_size: int
@@ -30,18 +36,29 @@ class BertConfig:
     attention_probs_dropout_prob: float = 0.1
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, least = getattr(self, field.name), 0 if field.name in MAY_BE_ZERO else 1
+            if field.type == "int" and (not isinstance(value, int) or value < least):
+                raise ValueError(
+                    f"{field.name} is {value!r}, must be a whole number of at least {least}; take the config.json of the weights"
+                )
+            if field.type == "float" and (not isinstance(value, float | int) or not 0 <= value < 1):
+                raise ValueError(f"{field.name} is {value!r}, must be a number in [0, 1); take the config.json that came with the weights")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}; choose one that is"
             )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BertConfig:
+    def from_dict(cls, values: Any) -> BertConfig:
         """Reads a parsed `config.json`.
 
         Raises:
-            ValueError: if it asks for code of its own (`auto_map`), another architecture, or a setting that is not computed here.
+            ValueError: if it is no mapping, asks for code of its own (`auto_map`), another architecture, or a setting that is not computed
+                here.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"config.json holds a {type(values).__name__}, not names and values; take the one that came with the weights")
         if "auto_map" in values:
             raise ValueError(f"config.json has auto_map {values['auto_map']!r}, which runs code from the model; use a plain BERT")
         for name, value in FIXED.items():
@@ -56,4 +73,5 @@ class BertConfig:
         return {**FIXED, **asdict(self)}
 
 
+MAY_BE_ZERO = ("pad_token_id",)
 REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax.numpy as jnp
-from safetensors import safe_open
+import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from model.baselines.bert import BertEncoder
 from model.baselines.bert_config import BertConfig
@@ -47,30 +49,38 @@ def load(directory: Path, config: BertConfig) -> Parameters:
 
     Raises:
         FileNotFoundError: if there are no safetensors.
-        ValueError: if a tensor is missing, unknown or of another shape than `config` implies (it is named).
+        ValueError: if a tensor is missing, unknown or of another shape than `config` implies (it is named), or a file is damaged.
     """
     sizes = Architecture.of(BertEncoder, config).parameter_sizes()
-    wanted = {_tensor_name(path): path for path in sizes}
+    wanted = {tensor_name(path): path for path in sizes}
     parameters: Parameters = {}
     for file in safetensors_files(directory):
-        with safe_open(file, framework="numpy") as opened:
-            for stored in opened.offset_keys():
-                name = _current(stored)
-                if name.startswith(LEFT):
-                    continue
-                if name not in wanted:
-                    raise ValueError(f"{file} has a tensor {stored}, not of a BERT of this config.json; they do not belong together")
-                path, value = wanted[name], opened.get_tensor(stored)
-                value = value.T if path.endswith("kernel") else value
-                if value.shape != sizes[path]:
-                    raise ValueError(f"tensor {stored} has shape {value.shape}, config.json implies {sizes[path]}; they do not fit")
-                parameters[path] = jnp.asarray(value, jnp.float32)
+        for stored, value in _tensors(file):
+            if (name := _current(stored)) not in wanted:
+                raise ValueError(f"{file} has a tensor {stored}, not of a BERT of this config.json; they do not belong together")
+            path = wanted[name]
+            value = value.T if path.endswith("kernel") else value
+            if value.shape != sizes[path]:
+                raise ValueError(f"tensor {stored} has shape {value.shape}, config.json implies {sizes[path]}; they do not fit")
+            parameters[path] = jnp.asarray(value, jnp.float32)
     if missing := sorted(name for name, path in wanted.items() if path not in parameters):
         raise ValueError(f"{directory} lacks {len(missing)} of {len(wanted)} tensors, the first is {missing[0]}; download it again")
     return parameters
 
 
-def _tensor_name(path: str) -> str:
+def _tensors(file: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """The tensors of the encoder, as they are named there."""
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            for stored in opened.offset_keys():
+                if not _current(stored).startswith(LEFT):
+                    yield stored, opened.get_tensor(stored)
+    except SafetensorError as error:
+        raise ValueError(f"{file} cannot be read: {error}; download it again") from error
+
+
+def tensor_name(path: str) -> str:
+    """Under which name a parameter is stored."""
     *parts, leaf = path.split(".")
     if parts[0] == "layers":
         return f"encoder.layer.{parts[1]}.{LAYER[parts[2]]}.{LEAVES[leaf]}"

@@ -1,13 +1,15 @@
 """The decoder that Memorizing and Block-Recurrent Transformer were published with, for their rows in that form.
 
 From google-research/meliad at commit cc1aef5 (transformer/memory, base_memory.gin): queries and keys of length 1 with a learned scale, T5
-biases by distance, ReLU; meliad_training.py has the optimizer. As there, a token sees the W before it and not itself, W a window stride,
-and what is before a document is zeros that are attended to. Dropout is on the embedding, as in all our systems, and not before the output.
+biases by distance, ReLU; meliad_training.py has the optimizer. As there, a token sees the W before it and not itself, and what is before a
+document is zeros that are attended to. W is a window stride here, 512 there; dropout is on the embedding, as in all our systems, and not
+before the output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +85,8 @@ class NormedAttention(WindowAttention):
         visible = jnp.asarray((distances > 0) & (distances <= self.stride))
         bias = None if self.distances is None else jnp.abs(self.scale[...])[:, None, None] * self.distances(distances)
         in_blocks = queries.reshape(blocks, self.stride, heads, size)
-        mixed = attend(in_blocks, both_keys, both_values, visible, rate=self.rate, key=key, bias=bias).reshape(queries.shape)
+        mixed = attend(in_blocks, both_keys, both_values, visible, rate=self.rate, key=key, bias=bias, shared_axes=(0,))
+        mixed = mixed.reshape(queries.shape)
         return Local(queries, keys, values, mixed, Window(keys[:, -self.stride :], values[:, -self.stride :], past.exists_B))
 
 
@@ -171,10 +174,13 @@ class MeliadBlock(Block):
 
 
 class Meliad(TransformerXL):
-    """A stack of such blocks, of which one may be another. Its embedding begins with deviation 1, so logits are over sqrt(D)."""
+    """A stack of such blocks; `others` are the attentions of layers that have another than to the window.
 
-    def __init__(self, shape: Shape, special: Callable[[Shape], Mixer] = NormedWindowAttention, layer: int = 1) -> None:
-        super().__init__(shape, lambda number: MeliadBlock(shape, (special if number == layer else NormedWindowAttention)(shape)))
+    Its embedding begins with deviation 1, so logits are over sqrt(D).
+    """
+
+    def __init__(self, shape: Shape, others: Mapping[int, Mixer] = MappingProxyType({})) -> None:
+        super().__init__(shape, lambda layer: MeliadBlock(shape, others.get(layer) or NormedWindowAttention(shape)))
 
     def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
         """-log p(target) of every position, in nats."""

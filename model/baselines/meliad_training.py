@@ -1,4 +1,7 @@
-"""How google-research/meliad trains its decoder (meliad.py): first values and Adafactor. Its rate falls by a cosine to a tenth, as ours."""
+"""How google-research/meliad trains its decoder (meliad.py): first values and Adafactor.
+
+Its rate falls by a cosine to a tenth, as ours; its warm-up, 1,000 of 100,000 steps, is `training.warmup` here.
+"""
 
 from __future__ import annotations
 

@@ -115,8 +115,12 @@ def exact(scores: Float[Array, "B H W T"], count: int) -> Int[Array, "B H W E"]:
 
 
 def bucketed(scores: Float[Array, "B H W T"], count: int) -> Int[Array, "B H W E"]:
-    """The highest of each of `count` interleaved buckets, as in the official code: the very highest is among them, others may not be."""
-    best = jnp.argmax(scores.reshape(*scores.shape[:-1], -1, count), axis=-2)
+    """The highest of each of `count` interleaved buckets, as in the official code: the very highest is among them, others may not be.
+
+    Ties go to the earlier one, where that code takes their mean.
+    """
+    full = jnp.pad(scores, (*((0, 0),) * (scores.ndim - 1), (0, -scores.shape[-1] % count)), constant_values=-jnp.inf)
+    best = jnp.argmax(full.reshape(*scores.shape[:-1], -1, count), axis=-2)
     return best * count + jnp.arange(count)
 
 

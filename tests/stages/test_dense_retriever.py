@@ -207,8 +207,12 @@ def test_it_may_begin_as_a_bert(bert, make_context, geometry, tmp_path):
         assert 0 < np.abs(words - began["bert.embeddings.word_embeddings.weight"]).max() < 0.1
     assert np.abs(trained["query.words.table"] - trained["passage.words.table"]).max() > 0
     shutil.rmtree(tmp_path / "bert")
+    length = json.loads((artifact / "config.json").read_text())["length"]
+    assert length % 32 == 0
     tokens = np.random.default_rng(1).integers(1, 256, 8 * 40)
-    best = DenseRanker(artifact, context.input("tokenizer"), 8, "exact", tmp_path)(tokens).best
+    ranker = DenseRanker(artifact, context.input("tokenizer"), 8, "exact", tmp_path)
+    best, later = ranker(tokens).best, np.concatenate((tokens[: 8 * 30], np.full(80, 65)))
+    assert np.array_equal(best.scores_CR[:30], ranker(later).best.scores_CR[:30]), "what comes later changes no bit"
     last = np.maximum(last_eligible(np.arange(40), geometry.stride_chunks), -1)
     assert (best.ids_CR.max(axis=1) <= last).all()
     assert (best.ids_CR[20] >= 0).sum() == min(20, last[20] + 1)
@@ -226,6 +230,16 @@ def test_a_model_of_the_hub_needs_a_commit(bert, make_context, geometry):
         make_dense_retriever(
             make_context(8 * 64), geometry, bert.model_copy(update={"name": "google-bert/bert-base-uncased", "revision": None})
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "said"),
+    [("/no/such/directory", None, "no directory /no/such/directory"), ("org/lm", "0" * 64, "a commit has 40 digits")],
+)
+def test_a_mistyped_directory_is_not_looked_for_on_the_hub(name, revision, said, bert, make_context, geometry):
+    with pytest.raises(Failure, match=said) as failure:
+        make_dense_retriever(make_context(8 * 64), geometry, bert.model_copy(update={"name": name, "revision": revision}))
+    assert failure.value.code == Exit.USAGE
 
 
 def test_a_directory_that_is_no_bert_is_refused(bert, make_context, geometry, tmp_path):

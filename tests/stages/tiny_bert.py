@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from model.baselines.bert import BertEncoder
 from model.baselines.bert_config import BertConfig
-from model.baselines.bert_files import _tensor_name
+from model.baselines.bert_files import tensor_name
 from model.parameters import Architecture
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -36,6 +36,6 @@ def write_bert(directory: Path, texts: list[str], longest: int = 40, seed: int =
     tensors, key = {}, jax.random.key(seed)
     for number, (path, size) in enumerate(sorted(Architecture.of(BertEncoder, config).parameter_sizes().items())):
         value = np.asarray(jax.random.normal(jax.random.fold_in(key, number), size)) * 0.3 + path.endswith("scale")
-        tensors["bert." + _tensor_name(path)] = np.ascontiguousarray(value.T if path.endswith("kernel") else value)
+        tensors["bert." + tensor_name(path)] = np.ascontiguousarray(value.T if path.endswith("kernel") else value)
     save_file(tensors, directory / "model.safetensors")
     return config

@@ -1,4 +1,4 @@
-"""The layers of google-research/meliad (commit cc1aef5, transformer/memory) in float64, a window at a time, from its configuration.
+"""The layers of google-research/meliad (commit cc1aef5, transformer/memory) in float64, a window at a time, from reading its code.
 
 Queries and keys have length 1; logits are |scale| (q k + bias by distance). A token sees the W tokens before it and not itself; a document
 begins with a window, and a memory, of zeros, which are attended to like anything else.

@@ -93,6 +93,11 @@ def test_a_configuration_is_what_was_written():
         ({"hidden_act": "relu"}, "hidden_act = 'relu'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
         ({"model_type": "roberta"}, "model_type = 'roberta'"),
+        ({"is_decoder": True}, "is_decoder = True"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0"),
+        ({"hidden_size": "24"}, "hidden_size is '24'"),
+        ({"pad_token_id": None}, "pad_token_id is None"),
+        ({"layer_norm_eps": None}, "layer_norm_eps is None"),
     ],
 )
 def test_what_is_not_computed_here_is_refused(change, said, directory):
@@ -105,6 +110,9 @@ def test_what_is_not_computed_here_is_refused(change, said, directory):
 def test_a_configuration_that_lacks_sizes_is_refused(directory):
     (directory / "config.json").write_text('{"model_type": "bert", "vocab_size": 5}')
     with pytest.raises(ValueError, match="lacks hidden_size"):
+        read_config(directory)
+    (directory / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match="holds a list"):
         read_config(directory)
     (directory / "config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"config.json is missing"):
@@ -125,6 +133,21 @@ def test_tensors_that_do_not_fit_are_named(name, value, said, directory):
     save_file(tensors if value is None else tensors | {name: value}, directory / "model.safetensors")
     with pytest.raises(ValueError, match=said):
         load(directory, read_config(directory))
+
+
+def test_damaged_weights_are_named(directory):
+    file = directory / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(ValueError, match=r"model\.safetensors cannot be read"):
+        load(directory, read_config(directory))
+
+
+def test_each_text_and_head_drops_what_it_draws(directory, bert, quick_jit):
+    """Attention dropout alone: copies of a text come out different."""
+    config = replace(read_config(directory), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.5)
+    model = Architecture.of(BertEncoder, config).model(load(directory, config))
+    copies = quick_jit(lambda pieces: model(pieces, jax.random.key(0)))(np.repeat(bert["pieces_XT"][:1], 8, axis=0))
+    assert len(np.unique(np.asarray(copies).round(4), axis=0)) == 8
 
 
 def test_pickled_weights_are_never_opened(directory):

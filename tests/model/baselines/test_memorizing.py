@@ -68,3 +68,10 @@ def test_buckets_keep_the_best_and_find_two_thirds_of_the_rest():
     kept = (best[..., :, None] == found[..., None, :]).any(axis=-1)
     assert kept[..., 0].all()
     assert kept.mean() == pytest.approx(1 - np.exp(-1), abs=0.02)
+
+
+def test_buckets_need_not_divide_the_memory():
+    scores = np.random.default_rng(1).normal(size=(1, 1, 3, 30)).astype(np.float32)
+    found = np.asarray(bucketed(scores, 8))
+    expected = [[max(range(first, 30, 8), key=lambda place, row=row: row[place]) for first in range(8)] for row in scores[0, 0]]
+    assert found[0, 0].tolist() == expected
