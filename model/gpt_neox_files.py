@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from model.gpt_neox import Params, shapes
 from model.gpt_neox_config import GPTNeoXConfig
-from model.hugging_face_files import safetensors_files
+from model.hugging_face_files import read_values, safetensors_files
 
 # Path in the parameters -> (tensor name, whether it is stored transposed: kernels here are [in, out], there [out, in]).
 TENSORS = {
@@ -78,10 +78,7 @@ def read_config(directory: Path) -> GPTNeoXConfig:
         FileNotFoundError: if it is missing.
         ValueError: if it describes a model that is not supported.
     """
-    file = directory / "config.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; a reference LM is a directory with config.json, model.safetensors and tokenizer.json")
-    return GPTNeoXConfig.from_dict(json.loads(file.read_text()))
+    return GPTNeoXConfig.from_dict(read_values(directory, "reference LM"))
 
 
 def _names(path: tuple, shape: tuple[int, ...]) -> list[tuple[str, int | None]]:

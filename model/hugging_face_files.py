@@ -6,7 +6,21 @@ A pickled checkpoint can run code, so one is never opened.
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
+
+
+def read_values(directory: Path, model: str) -> Any:
+    """What `config.json` of the directory of a `model` holds.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+    """
+    file = directory / "config.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing; a {model} is a directory with config.json, model.safetensors and tokenizer.json")
+    return json.loads(file.read_text())
 
 
 def digest(directory: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from model.baselines.bert import BertEncoder
 from model.baselines.bert_config import BertConfig
-from model.hugging_face_files import safetensors_files
+from model.hugging_face_files import read_values, safetensors_files
 from model.parameters import Architecture, Parameters
 
 LAYER = {
@@ -38,10 +37,7 @@ def read_config(directory: Path) -> BertConfig:
         FileNotFoundError: if it is missing.
         ValueError: if it describes a model that is not supported.
     """
-    file = directory / "config.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; a BERT is a directory with config.json, model.safetensors and tokenizer.json")
-    return BertConfig.from_dict(json.loads(file.read_text()))
+    return BertConfig.from_dict(read_values(directory, "BERT"))
 
 
 def load(directory: Path, config: BertConfig) -> Parameters:
