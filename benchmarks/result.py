@@ -39,7 +39,8 @@ def show(name: str, figures: dict[str, float], bars: list[Bar], load: float) -> 
     if "--json" in sys.argv:
         sys.stdout.write(json.dumps(result) + "\n")
         return
+    widest = max(map(len, figures))
     for figure, value in figures.items():
-        sys.stdout.write(f"{figure:<40}{value:.3f}\n")
+        sys.stdout.write(f"{figure:<{widest}}  {value:.3f}\n")
     for row in rows:
         sys.stdout.write(f"bar {row['figure']} {row['bar']}: {row['holds']}\n")
