@@ -151,10 +151,10 @@ def jsonl(rows: Sequence[Mapping]) -> str:
 
 
 def _recent_loss(place: Path) -> float:
-    """Mean LM loss of the last steps before a checkpoint; infinite if that cannot be read."""
+    """Mean LM loss, or where there is none mean loss, of the last rows before a checkpoint; infinite if that cannot be read."""
     try:
         rows = [json.loads(line) for line in (place / LOSSES).read_text().splitlines()[-RECENT:]]
-        return statistics.fmean(row["lm_loss"] for row in rows)
+        return statistics.fmean(row["lm_loss"] if "lm_loss" in row else row["loss"] for row in rows)
     except (OSError, ValueError, KeyError):
         return math.inf
 

@@ -71,7 +71,7 @@ def train(
             raise FloatingPointError(
                 f"loss is {row[0]['loss']} at update {step} of {plan.steps}; lower the learning rate {plan.learning_rate}"
             )
-        now = Restored(step, (parameters, state), [*now.history, *row])
+        now = Restored(step, (parameters, state), now.history + row if row else now.history)
         after(now)
     return now
 

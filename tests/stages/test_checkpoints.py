@@ -82,13 +82,15 @@ def test_every_file_truncated_flipped_or_missing_is_noticed(directory, said):
     assert len(said) == 3 * len(files)
 
 
-def test_the_best_is_kept_beside_the_newest_two(tmp_path, said):
-    history = [{"step": step, "lm_loss": 1.0 if step < 60 else 2.0 + step / 100} for step in range(180)]
+@pytest.mark.parametrize("loss", ["lm_loss", "loss"])
+def test_the_best_is_kept_beside_the_newest_two(loss, tmp_path, said):
+    """Of a system by its LM loss; of a dense retriever, which has none, by its loss."""
+    history = [{"step": step, loss: 1.0 if 20 <= step < 60 else 2.0 + step / 100} for step in range(180)]
     with Checkpoints(tmp_path, said.append) as checkpoints:
         for step in (20, 60, 120, 150, 180):
             checkpoints.save(step, state(step), history[:step])
         checkpoints.wait()
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["00000020", "00000150", "00000180"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["00000060", "00000150", "00000180"]
         assert checkpoints.restore(state(0)).step == 180
 
 
