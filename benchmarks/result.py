@@ -27,14 +27,15 @@ class Bar:
         return value <= self.limit if self.at_most else value >= self.limit
 
 
-def show(name: str, figures: dict[str, float], bars: list[Bar], load: float) -> None:
-    """Print one JSON object with --json, else a line a figure. `load` is the machine's at the start."""
+def show(name: str, figures: dict[str, float], bars: list[Bar], load: float, **details: object) -> None:
+    """Print one JSON object with --json, which has the details too, else a line a figure. `load` is the machine's at the start."""
     rows = [{"figure": bar.figure, "bar": bar.limit, "holds": bar.holds(figures[bar.figure], load)} for bar in bars]
     result = {
         "bench": name,
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "architecture": platform.machine(), "load_at_start": load},
         "figures": figures,
         "bars": rows,
+        **details,
     }
     if "--json" in sys.argv:
         sys.stdout.write(json.dumps(result) + "\n")

@@ -68,6 +68,17 @@ def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> in
 
 
 @app.command
+def lint() -> int:
+    """Check style, types and layers of the code: ruff, mypy and import-linter.
+
+    Example: `./rpt lint`
+    """
+    from flows.testing import run_lint
+
+    return run_lint()
+
+
+@app.command
 def run(
     *stages: Stages,
     profile: Annotated[str | None, Parameter(help="a whole configuration of profiles/, copied to params.yaml first")] = None,
@@ -335,8 +346,8 @@ def inventory() -> int:
 
 
 @app.command
-def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *, json_: Json = False) -> int:
-    """Run one benchmark and print its figures and bars.
+def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *arguments: str, json_: Json = False) -> int:
+    """Run one benchmark and print its figures and bars. Some take arguments, which their files describe.
 
     Example: `./rpt bench pipeline --json`
     """
@@ -347,7 +358,7 @@ def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *, jso
     known = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py") if path.stem != "result")
     if name not in known:
         raise Failure(f"benchmark {name!r}", "there is none of this name", f"one of {', '.join(known)}", Exit.USAGE)
-    command = [sys.executable, "-m", f"benchmarks.{name}", *(["--json"] if json_ else [])]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, *(["--json"] if json_ else [])]
     return subprocess.call(command, cwd=ROOT, env=child_environment())
 
 

@@ -1,11 +1,16 @@
-"""`rpt test`: two tiers. The quick one needs this environment alone; `--all` adds slow tests, and vLLM's in an environment of its own."""
+"""`rpt test`: two tiers. The quick one needs this environment alone; `--all` adds slow tests, and vLLM's in an environment of its own.
+
+`rpt lint` is what reads the code without running it: ruff, mypy and import-linter.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from flows.workspace import ROOT, child_environment
@@ -14,12 +19,35 @@ VLLM_LOCK = ROOT / "requirements-vllm-cpu.txt"
 VLLM_ENVIRONMENT = ROOT / ".venv-vllm"
 
 
+MOST_WORKERS = 4  # each may start a Ray and compile
+LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"])
+
+
 def run_tests(arguments: list[str]) -> int:
-    """Run pytest with `arguments`; returns the first exit code that is not 0."""
+    """Run pytest with `arguments`; returns the first exit code that is not 0. Files go to several processes unless some are named."""
+    began = time.monotonic()
+    code = _run_tiers(arguments)
+    minutes, seconds = divmod(round(time.monotonic() - began), 60)
+    sys.stdout.write(f"Total: {minutes} min {seconds} s\n")
+    return code
+
+
+def run_lint() -> int:
+    """Run every linter; returns the first exit code that is not 0."""
+    codes = []
+    for command in LINTERS:
+        sys.stdout.write(f"{' '.join(command)}\n")
+        sys.stdout.flush()
+        codes.append(subprocess.call([Path(sys.executable).parent / command[0], *command[1:]], cwd=ROOT))
+    return next(filter(None, codes), 0)
+
+
+def _run_tiers(arguments: list[str]) -> int:
     everything = "--all" in arguments
     rest = [argument for argument in arguments if argument != "--all"]
     selection = ["-m", "not vllm"] if everything else ["-m", "not slow and not vllm"]
-    code = subprocess.call([sys.executable, "-m", "pytest", *selection, *rest], cwd=ROOT, env=child_environment())
+    command = [sys.executable, "-m", "pytest", *selection, *_workers(rest), *rest]
+    code = subprocess.call(command, cwd=ROOT, env=child_environment())
     if code or not everything:
         return code
     if sys.version_info[:2] != (3, 11) or sys.platform != "linux" or platform.machine() != "x86_64":
@@ -29,6 +57,13 @@ def run_tests(arguments: list[str]) -> int:
     return subprocess.call(
         [python, "-m", "pytest", "-m", "vllm", "tests/vllm", "-p", "no:cacheprovider"], cwd=ROOT, env=child_environment()
     )
+
+
+def _workers(arguments: list[str]) -> list[str]:
+    """A file's tests stay in one process, which keeps what their fixtures made; conftest.py orders the files."""
+    if any((ROOT / argument.split("::")[0]).exists() for argument in arguments):
+        return []
+    return ["-n", str(min(MOST_WORKERS, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def vllm_python() -> Path:

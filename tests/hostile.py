@@ -1,12 +1,17 @@
 """Texts that try to be more than text, by what they try. `LEAK` stands for an address that nothing may ever ask for.
 
-Tests put them wherever text of a corpus, a document's id or a source can stand. `STORABLE` are those that a Parquet file can hold.
+Tests put them wherever text of a corpus, a document's id or a source can stand, one after the other with `check_each`. `STORABLE` are
+those that a Parquet file can hold, and `DISTINCT` those once each, in their order.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+Case = TypeVar("Case")
 
 LEAK = "http://127.0.0.1:1/leak"
 SCRIPT = "document.documentElement.setAttribute('owned','1')"
@@ -275,7 +280,25 @@ LONE_SURROGATES = ["\ud800lone\udfff\udbff\udc00", "\udcff\udc80 bytes of a file
 STORABLE: list[str] = [
     *HTML, *ATTRIBUTES, *LINKS, *DIRECTION, *INVISIBLE, *CONTROLS, *TERMINAL.values(), *MARKUP, *FORMULAS, *SIZES,
 ]  # fmt: skip
+DISTINCT: list[str] = list(dict.fromkeys(STORABLE))
 HOSTILE: list[str] = [*STORABLE, *LONE_SURROGATES]
+
+
+def check_each(cases: Iterable[Case], check: Callable[[Case], object]) -> None:
+    """Check every case, whatever the others come to.
+
+    Raises:
+        AssertionError: that names all cases that failed, each with what was said of it; also if there is no case.
+    """
+    every, failed = list(cases), list[tuple[Case, Exception]]()
+    for case in every:
+        try:
+            check(case)
+        except Exception as error:
+            failed.append((case, error))
+    if failed or not every:
+        said = [f"{case!a}: {type(error).__name__}: {error}" for case, error in failed]
+        raise AssertionError("\n\n".join([f"{len(failed)} of {len(every)} cases failed", *said])) from (failed[0][1] if failed else None)
 
 
 def read_back(shown: str) -> str:
@@ -286,6 +309,5 @@ def read_back(shown: str) -> str:
 
 def acting(output: str) -> set[str]:
     """The characters of some output that are neither seen nor a newline."""
-    return {
-        character for character in output if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn")
-    }
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn")
+    return {character for character in set(output) if character != "\n" and unicodedata.category(character) in hidden}

@@ -1,24 +1,11 @@
-"""Lint, format, types and layers are tests like any other, so that one command says whether a change may land."""
+"""What no linter knows of this code: each engine is imported in one file, and locks name no host. `./rpt lint` is the rest."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = Path(sys.executable).parent
-
-
-@pytest.mark.parametrize(
-    "command",
-    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"]],
-    ids=lambda command: " ".join(command),
-)
-def test_tool_finds_nothing(command):
-    done = subprocess.run([TOOLS / command[0], *command[1:]], cwd=ROOT, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from stages.data_order import Segments
 from stages.parameters import Geometry
 from stages.tokenizer import END_OF_TEXT, train_tokenizer
 from stages.training_data import TrainingData
-from tests.hostile import HOSTILE, acting, read_back
+from tests.hostile import HOSTILE, acting, check_each, read_back
 
 GEOMETRY = Geometry(chunk_tokens=4, sequence_chunks=8, stride_chunks=2)
 
@@ -30,15 +30,17 @@ def test_every_character_is_in_one_chunk_and_whole(tmp_path, text):
     assert not any("\ufffd" in part for part in parts[:-1])
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_of_a_batch_acts_on_a_terminal(capsys, text):
-    learned = {"labelled": True, "candidates": [{"chunk": 0, "score": 3.2, "t": 0.05}], "gold": [0]}
-    sequence = {"sequence": 0, "doc_id": text, "first_chunk": 8, "tokens": 4, "last_target": text}
-    chunks = [{"chunk": 0, "text": text}, {"chunk": 1, "text": text, **learned}]
-    print_batch({"run": "r", "system": "rpt_sem", "step": 3, "sequences": [{**sequence, "chunks": chunks}]})
-    output = capsys.readouterr().out
-    assert not acting(output)
-    first = output.split("chunk 0\n│ ")[1].split("\nchunk 1\n")[0].removesuffix("\n").replace("\n│ ", "\n")
-    assert read_back(first) == text
-    assert "0: +0.0500" in output
-    assert "gold neighbours  0" in output
+def test_nothing_of_a_batch_acts_on_a_terminal(capsys):
+    def check(text):
+        learned = {"labelled": True, "candidates": [{"chunk": 0, "score": 3.2, "t": 0.05}], "gold": [0]}
+        sequence = {"sequence": 0, "doc_id": text, "first_chunk": 8, "tokens": 4, "last_target": text}
+        chunks = [{"chunk": 0, "text": text}, {"chunk": 1, "text": text, **learned}]
+        print_batch({"run": "r", "system": "rpt_sem", "step": 3, "sequences": [{**sequence, "chunks": chunks}]})
+        output = capsys.readouterr().out
+        assert not acting(output)
+        first = output.split("chunk 0\n│ ")[1].split("\nchunk 1\n")[0].removesuffix("\n").replace("\n│ ", "\n")
+        assert read_back(first) == text
+        assert "0: +0.0500" in output
+        assert "gold neighbours  0" in output
+
+    check_each(HOSTILE, check)

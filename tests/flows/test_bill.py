@@ -9,28 +9,22 @@ import pytest
 
 from model.gpt_neox_config import PYTHIA_1_4B
 from stages.cost import scoring_flops
+from tests.pipelines import forget, private
 
 
 @pytest.fixture(scope="module")
-def fresh(project, tmp_path_factory) -> Path:
-    """A copy of the project in which nothing has been run."""
-    root = tmp_path_factory.mktemp("bill") / "project"
-    shutil.copytree(
-        project, root, ignore=shutil.ignore_patterns("artifacts", "ledger", ".work", ".run", "dvc.lock", "cache", "tmp", "metrics")
-    )
+def first_bill(project, tmp_path_factory, rpt) -> dict:
+    return bill(private(project, tmp_path_factory.mktemp("fresh") / "project"), rpt, "--no-calibrate")
+
+
+@pytest.fixture
+def mined(finished, tmp_path) -> Path:
+    """A copy of the finished pipeline as if it had ended before scoring: no labels, no scores kept, nothing to restore them from."""
+    root = private(finished, tmp_path / "project", without=("ledger",))
+    for name in ("labels", "exhaustive", "retrieved"):
+        shutil.rmtree(root / "artifacts" / "demo" / name)
+    forget(root, lambda stage: stage in ("scoring@demo", "exhaustive@demo", "retrieved@demo"))
     return root
-
-
-@pytest.fixture(scope="module")
-def first_bill(fresh, rpt) -> dict:
-    return bill(fresh, rpt, "--no-calibrate")
-
-
-@pytest.fixture(scope="module")
-def mined(fresh, first_bill, rpt) -> Path:
-    done = rpt(fresh, "run", "reference_lm")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return fresh
 
 
 def bill(root: Path, rpt, *options: str) -> dict:
@@ -94,21 +88,20 @@ def test_budget_stops_and_goes_on_and_the_bill_is_what_was_scored(mined, first_b
     assert bill(mined, rpt)["pairs"] == {"all": asked["pairs"]["all"], "known": asked["pairs"]["all"], "new": 0}
 
 
-def test_the_bill_for_a_person_names_its_assumptions(mined, rpt):
-    shown = rpt(mined, "plan", "scoring", "--no-calibrate")
+def test_the_bill_for_a_person_names_its_assumptions(finished, tmp_path, rpt):
+    scored = private(finished, tmp_path / "project")
+    shutil.rmtree(scored / "artifacts" / "demo" / "evaluations")
+    shown = rpt(scored, "plan", "scoring", "--no-calibrate")
     assert shown.returncode == 0, shown.stderr
     assert "scoring@demo: counted in the candidates" in shown.stdout
     assert "40% of their peak" in shown.stdout
     assert "  exhaustive  0 pairs to score, " in shown.stdout
     assert "  retrieved   at most 25 pairs to score; 5 evaluated queries" in shown.stdout
-    assert "scoring@demo" not in json.loads(rpt(mined, "plan", "--json").stdout).get("bills", [])
+    assert "scoring@demo" not in json.loads(rpt(scored, "plan", "--json").stdout).get("bills", [])
 
 
 def test_the_bill_of_a_model_of_the_hub_is_for_its_own_sizes(project, rpt, tmp_path):
-    root = tmp_path / "project"
-    shutil.copytree(
-        project, root, ignore=shutil.ignore_patterns("artifacts", "ledger", ".work", ".run", "dvc.lock", "cache", "tmp", "metrics")
-    )
+    root = private(project, tmp_path / "project")
     edited = rpt(root, "config", "-o", "reference_lm.source=hub", "-o", "geometry.chunk_tokens=64")
     assert edited.returncode == 0, edited.stderr
     papers = bill(root, rpt, "--no-calibrate")

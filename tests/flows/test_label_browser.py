@@ -1,8 +1,6 @@
 """`rpt labels browse` as a process: it says where it is, listens on loopback alone, and ends with Ctrl-C."""
 
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +13,11 @@ import psutil
 import pytest
 
 from benchmarks._label_sets import make_label_set
-from data_contracts.failure import Exit
+from data_contracts.failure import Exit, Failure
+from flows import label_versions
+from flows.label_browser import browse
+from flows.label_commands import labels as command
+from tests.pipelines import environment, private
 
 pytestmark = pytest.mark.slow
 
@@ -23,9 +25,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def workspace(project, tmp_path_factory):
     """A copy of the project that other tests do not see."""
-    root = tmp_path_factory.mktemp("browsing") / "project"
-    shutil.copytree(project, root)
-    return root
+    return private(project, tmp_path_factory.mktemp("browsing") / "project")
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def labels(workspace):
 @contextmanager
 def browsing(workspace, *arguments):
     """A running browser and its address."""
-    command = [sys.executable, "-m", "flows.cli", "labels", "browse", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(workspace)}
-    process = subprocess.Popen(command, cwd=workspace, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    called = [sys.executable, "-m", "flows.cli", "labels", "browse", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(called, cwd=workspace, env=environment(workspace), text=True, **pipes)
     try:
         yield process, process.stdout.readline().strip()
     finally:
@@ -99,13 +99,24 @@ def said(place, request):
             return b"HTTP/1.1 400 (reset)"
 
 
-def test_a_taken_port_and_wrong_names_are_explained(workspace, labels, rpt):
+def test_a_taken_port_is_explained(workspace, labels, rpt):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = rpt(workspace, "labels", "browse", "--port", str(taken.getsockname()[1]))
     assert (done.returncode, "another with --port" in done.stderr) == (Exit.ENVIRONMENT, True)
-    assert rpt(workspace, "labels", "browse", "--port", "99999").returncode == Exit.ENVIRONMENT
-    assert rpt(workspace, "labels", "browse", "nothing").returncode == Exit.USAGE
-    assert rpt(workspace, "labels", "browse", "a", "b", "c").returncode == Exit.USAGE
+
+
+def test_a_port_that_is_none_is_explained(labels, tmp_path):
+    with pytest.raises(Failure) as failure:
+        browse([str(labels)], 99999, False, tmp_path)
+    assert failure.value.code == Exit.ENVIRONMENT
+
+
+@pytest.mark.parametrize("versions", [["nothing"], ["a", "b", "c"]])
+def test_wrong_versions_are_explained(workspace, labels, monkeypatch, versions):
+    monkeypatch.setattr(label_versions, "ROOT", workspace)
+    with pytest.raises(Failure) as failure:
+        command(["browse", *versions], result_action="return_value")
+    assert failure.value.code == Exit.USAGE
 
 
 def test_stopping_does_not_wait_for_requests(workspace, labels):

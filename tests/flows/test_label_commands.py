@@ -1,7 +1,6 @@
 """`rpt labels stats`, `show` and `diff` on label sets whose every text, id and source is hostile, in a pipe and on a terminal."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,8 +13,8 @@ from benchmarks._label_sets import alter_label_set, make_label_set
 from data_contracts.failure import Failure
 from flows import label_versions
 from flows.label_commands import labels
-from tests.conftest import ROOT
 from tests.hostile import STORABLE, acting, read_back
+from tests.pipelines import environment, private
 
 CHUNKS = len(STORABLE)
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -187,23 +186,21 @@ def test_a_place_that_is_none_is_explained(home, run, place, said):
     assert failure.value.code == 2
 
 
-def test_the_command_line_as_a_person_calls_it(home):
+def test_the_command_line_as_a_person_calls_it(home, project, rpt, tmp_path, monkeypatch):
     """One process each: exit codes, errors on standard error with nothing that acts, a pipe that is closed early."""
-
-    def rpt(*arguments: object, **options) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "flows.cli", "labels", *map(str, arguments)]
-        environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")}
-        return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False, **options)
-
-    done = rpt("stats", home / "ids")
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    root = private(project, tmp_path / "project")
+    done = rpt(root, "labels", "stats", str(home / "ids"))
     assert (done.returncode, done.stderr) == (0, "")
     assert not acting(done.stdout)
-    refused = rpt("show", "\x1b]0;title\x07\u202e:7", home / "texts")
+    refused = rpt(root, "labels", "show", "\x1b]0;title\x07\u202e:7", str(home / "texts"))
     assert (refused.returncode, refused.stdout) == (2, "")
     assert not acting(refused.stderr)
     assert "remedy:" in refused.stderr
     closed = f"{sys.executable} -m flows.cli labels stats '{home / 'ids'}' --documents 1000 | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", closed], cwd=ROOT, text=True, capture_output=True, check=False)
+    bash = ["bash", "-o", "pipefail", "-c", closed]
+    done = subprocess.run(bash, cwd=root, env=environment(root), text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 
 

@@ -26,7 +26,7 @@ from stages.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
 from stages.scoring import score
 from stages.tokenizer import train_tokenizer
-from tests.conftest import synthetic_document
+from tests.pipelines import synthetic_document
 
 GEOMETRY = Geometry(chunk_tokens=16, sequence_chunks=64, stride_chunks=2)
 DOC_ID = "c0ffee" + "0" * 10

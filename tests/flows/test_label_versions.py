@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import polars as pl
 import pytest
@@ -13,12 +14,29 @@ import pytest
 from benchmarks._label_sets import alter_label_set, make_label_set
 from data_contracts.failure import Exit, Failure
 from flows import dvc_task, label_versions
+from flows.label_commands import labels
+from tests.pipelines import private
 
 STAGES = """
 stages:
   made:
     cmd: "true"
     outs: [artifacts/demo/documents, artifacts/demo/chunks, artifacts/demo/labels]
+"""
+CONFIG = """
+[core]
+    analytics = false
+[cache]
+    type = copy
+"""
+REMOTE = """
+[core]
+    analytics = false
+    remote = shared
+[cache]
+    type = copy
+['remote "shared"']
+    url = {}
 """
 
 
@@ -40,11 +58,9 @@ def keep(root, message: str) -> str:
 @pytest.fixture(scope="module")
 def workspace(project, tmp_path_factory):
     """A copy of the project whose first commit has four candidates a query, and the second, HEAD, two."""
-    root = tmp_path_factory.mktemp("versions") / "project"
-    shutil.copytree(project, root)
-    shutil.rmtree(root / "artifacts", ignore_errors=True)
+    root = private(project, tmp_path_factory.mktemp("versions") / "project")
     (root / "dvc.yaml").write_text(STAGES)
-    call(root, sys.executable, "-m", "dvc", "config", "cache.type", "copy")
+    (root / ".dvc" / "config").write_text(CONFIG)
     make_label_set(root / "artifacts" / "demo", documents=3, chunks=20, candidates=4)
     first = keep(root, "four candidates")
     call(root, "git", "tag", "four")
@@ -57,16 +73,29 @@ def workspace(project, tmp_path_factory):
 
 
 @pytest.fixture
-def candidates(monkeypatch):
-    """The most candidates of a query in a version, as a process whose checkout is `root` finds it."""
+def checkout(monkeypatch):
+    """`with checkout(root):` this process works in the checkout `root`."""
 
-    def candidates(root, version: str | None = None) -> int:
+    @contextmanager
+    def checkout(root):
         with monkeypatch.context() as patch:
             patch.chdir(root)
+            patch.setenv("DVC_SITE_CACHE_DIR", str(root / ".run" / "dvc"))
             patch.setattr(dvc_task, "ROOT", root)
             patch.setattr(label_versions, "ROOT", root)
             patch.setattr(label_versions, "FETCHED", root / ".run" / "label_versions")
             patch.setattr(label_versions, "INDEX", root / ".run" / "label_index")
+            yield
+
+    return checkout
+
+
+@pytest.fixture
+def candidates(checkout):
+    """The most candidates of a query in a version, as the checkout `root` has it."""
+
+    def candidates(root, version: str | None = None) -> int:
+        with checkout(root):
             opened = label_versions.open_version(version)
         return max(opened.labels(doc_id)["rank"].max() for doc_id in opened.documents["doc_id"]) + 1
 
@@ -87,9 +116,10 @@ def test_every_name_of_a_version_gives_its_labels(workspace, candidates):
     assert candidates(root) == 2
 
 
-def test_versions_are_compared(workspace, rpt):
-    root, _, _ = workspace
-    result = json.loads(rpt(root, "labels", "diff", "four:demo", "demo", "--json").stdout)
+def test_versions_are_compared(workspace, checkout, capsys):
+    with checkout(workspace[0]):
+        assert labels(["diff", "four:demo", "demo", "--json"], result_action="return_value") == 0
+    result = json.loads(capsys.readouterr().out)
     assert (result["a"]["candidates"], result["b"]["candidates"]) == (4, 2)
     figures = result["splits"]["all"]
     assert (figures["score_change"]["mean_absolute"], figures["rank_correlation"]["spearman"]) == (0, 1)
@@ -101,7 +131,7 @@ def test_without_its_data_a_version_is_refused_and_comes_back_from_a_remote(work
     root, first = tmp_path / "project", workspace[1]
     shutil.copytree(workspace[0], root)
     shutil.rmtree(root / ".run", ignore_errors=True)
-    call(root, sys.executable, "-m", "dvc", "remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    (root / ".dvc" / "config").write_text(REMOTE.format(tmp_path / "remote"))
     shutil.copytree(root / ".dvc" / "cache" / "files", tmp_path / "away" / "files")
     assert candidates(root, "HEAD:demo") == 2, "the cache alone is enough"
     shutil.rmtree(root / ".dvc" / "cache")
@@ -139,13 +169,13 @@ def test_what_is_no_version_is_explained(workspace, candidates, version, said):
     assert not (root / "x").exists()
 
 
-def test_of_several_corpora_one_has_to_be_named_and_of_none_none_can(workspace, rpt, candidates, tmp_path):
+def test_of_several_corpora_one_has_to_be_named_and_of_none_none_can(workspace, checkout, candidates, tmp_path):
     root = tmp_path / "project"
     shutil.copytree(workspace[0], root)
     make_label_set(root / "artifacts" / "books", documents=2, chunks=20, candidates=3)
-    refused = rpt(root, "labels", "stats")
-    assert refused.returncode == 2
-    assert "books, demo" in refused.stderr
+    with checkout(root), pytest.raises(Failure, match="books, demo") as refused:
+        labels(["stats"], result_action="return_value")
+    assert refused.value.code == Exit.USAGE
     assert candidates(root, "books") == 3
     shutil.rmtree(root / "artifacts")
     with pytest.raises(Failure, match="no corpus under artifacts/"):

@@ -1,16 +1,13 @@
 """Inputs that must not break anything, through the command line from files to candidates."""
 
-import shutil
-
 import polars as pl
 
 from tests.nasty import NASTY, write_nasty
+from tests.pipelines import private
 
 
 def test_nasty_inputs_go_from_files_to_candidates(project, rpt, tmp_path):
-    root = tmp_path / "copy"
-    kept_out = shutil.ignore_patterns("artifacts", ".work", ".run", "cache", "tmp", "dvc.lock", "sources", "metrics", "__pycache__")
-    shutil.copytree(project, root, ignore=kept_out)
+    root = private(project, tmp_path / "project")
     write_nasty(root / "in put")
     refused = rpt(root, "run", "mining", "-o", "corpora.demo.source=in put", "-o", "ingestion.max_quarantine_fraction=0.05")
     assert refused.returncode == 4, refused.stderr

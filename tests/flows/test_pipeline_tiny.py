@@ -1,4 +1,7 @@
-"""The whole pipeline on six tiny documents, for real: DVC, Ray, training and all. One copy of the project serves every test here."""
+"""The whole pipeline on six tiny documents, for real: DVC, Ray, training and all.
+
+`ran` is a copy of the finished pipeline for tests that read; one that runs or edits something has a copy to itself, `own`.
+"""
 
 import json
 import shutil
@@ -9,11 +12,15 @@ import pytest
 
 from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS
+from data_contracts.failure import Failure
+from flows import batch as batch_module
+from flows import cli
 from model.masks import eligible_pairs
 from model.neighbours import dense_relevance, gold_then_own
 from stages.data_order import independent
 from stages.parameters import load
 from stages.training_data import TrainingData
+from tests.pipelines import forget, private
 
 
 def results(root: Path) -> dict[str, str]:
@@ -26,17 +33,20 @@ def active(root: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(project, rpt) -> Path:
-    done = rpt(project, "run")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return project
+def ran(finished, tmp_path_factory) -> Path:
+    return private(finished, tmp_path_factory.mktemp("ran") / "project")
+
+
+@pytest.fixture
+def own(finished, tmp_path) -> Path:
+    return private(finished, tmp_path / "project")
 
 
 def digests(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / "artifacts").rglob("*")) if path.is_file()}
 
 
-def test_everything_ran_once_and_the_report_is_there(finished, rpt):
+def test_everything_ran_once_and_the_report_is_there(finished):
     assert set(results(finished).values()) == {"ran"}
     report = json.loads((finished / "artifacts/demo/report/report.json").read_text())
     assert {row["system"] for row in report["systems"]} == {"transformer_xl", "retro", "rpt_sem"}
@@ -46,65 +56,76 @@ def test_everything_ran_once_and_the_report_is_there(finished, rpt):
     assert json.loads((finished / "metrics/demo.json").read_text())["perplexity"]
 
 
-def test_the_report_of_the_run_by_its_command(finished, rpt):
-    asked = rpt(finished, "report")
+def test_the_report_of_the_run_by_its_command(ran, rpt):
+    asked = rpt(ran, "report")
     assert asked.returncode == 0, asked.stderr
-    page, figures = (finished / line.split()[1] for line in asked.stdout.splitlines())
+    page, figures = (ran / line.split()[1] for line in asked.stdout.splitlines())
     assert page.read_text().startswith("<!doctype html>")
-    assert json.loads(rpt(finished, "report", "demo", "--json").stdout)["demo"] == json.loads(figures.read_text())
+    assert json.loads(rpt(ran, "report", "demo", "--json").stdout)["demo"] == json.loads(figures.read_text())
     assert list(page.parent.glob("*.csv"))
 
 
-def test_the_report_of_the_labels_is_found_from_everywhere(finished, rpt):
-    page = finished / "artifacts/demo/report" / "../label_report/index.html"
-    assert 'href="../label_report/index.html"' in (finished / "artifacts/demo/report/index.html").read_text()
+def test_the_report_of_the_labels_is_found_from_everywhere(ran, rpt):
+    page = ran / "artifacts/demo/report" / "../label_report/index.html"
+    assert 'href="../label_report/index.html"' in (ran / "artifacts/demo/report/index.html").read_text()
     assert page.read_text().startswith("<!doctype html>")
-    asked = rpt(finished, "labels", "report")
+    asked = rpt(ran, "labels", "report")
     assert asked.returncode == 0, asked.stderr
     assert [line.split()[1] for line in asked.stdout.splitlines()] == [
         "artifacts/demo/label_report/index.html",
         "artifacts/demo/label_report/README.md",
     ]
-    statistics = json.loads(rpt(finished, "labels", "report", "demo", "--json").stdout)["demo"]
-    assert statistics == json.loads((finished / "artifacts/demo/label_report/statistics.json").read_text())
-    report = json.loads((finished / "artifacts/demo/report/report.json").read_text())
+    statistics = json.loads(rpt(ran, "labels", "report", "demo", "--json").stdout)["demo"]
+    assert statistics == json.loads((ran / "artifacts/demo/label_report/statistics.json").read_text())
+    report = json.loads((ran / "artifacts/demo/report/report.json").read_text())
     assert report["labels"]["pairs"] == sum(split["pairs"] for split in statistics["splits"].values())
-    unknown = rpt(finished, "labels", "report", "nothing")
+    unknown = rpt(ran, "labels", "report", "nothing")
     assert unknown.returncode == 2
     assert "params.yaml does not name it" in unknown.stderr
 
 
-def test_nothing_to_do_is_nothing_done(finished, rpt):
-    again = rpt(finished, "run")
+def test_nothing_to_do_is_nothing_done(own, rpt):
+    again = rpt(own, "run")
     assert again.returncode == 0
-    assert set(results(finished).values()) == {"unchanged"}
+    assert set(results(own).values()) == {"unchanged"}
     assert "nothing to do" in again.stdout
 
 
-def test_every_artifact_is_intact_and_a_flipped_bit_is_found(finished, rpt):
-    assert rpt(finished, "verify").returncode == 0
-    victim = finished / "artifacts/demo/labels/part-00000.parquet"
+def test_every_artifact_is_intact_and_a_flipped_bit_is_found(own, rpt):
+    assert rpt(own, "verify").returncode == 0
+    victim = own / "artifacts/demo/labels/part-00000.parquet"
     good = victim.read_bytes()
     victim.unlink()
     victim.write_bytes(good[:200] + bytes([good[200] ^ 1]) + good[201:])
-    found = rpt(finished, "verify", "--json")
-    victim.unlink()
-    victim.write_bytes(good)
+    found = rpt(own, "verify", "--json")
     assert found.returncode == 3
     assert "part-00000.parquet" in json.loads(found.stdout)["problems"][0]
 
 
-def test_a_step_is_shown_as_training_reads_it(finished, rpt):
-    configuration, home = load(finished / "params.yaml"), finished / "artifacts" / "demo"
+@pytest.fixture
+def batch(ran, monkeypatch, capsys):
+    """`rpt batch` in this process: what it prints as JSON."""
+    monkeypatch.setattr(cli, "ROOT", ran)
+    monkeypatch.setattr(batch_module, "ROOT", ran)
+
+    def batch(*arguments: str) -> dict:
+        assert cli.app(["batch", *arguments, "--json"], result_action="return_value") == 0
+        return json.loads(capsys.readouterr().out)
+
+    return batch
+
+
+def test_a_step_is_shown_as_training_reads_it(ran, batch):
+    configuration, home = load(ran / "params.yaml"), ran / "artifacts" / "demo"
     size = configuration.geometry.chunk_tokens
     data = TrainingData(home / "sequences", home / "supervision" / "scored", configuration.geometry)
     segments = independent(data.keys, 3, configuration.training.batch, 0)
-    batch = data.batch(segments)
-    shown = json.loads(rpt(finished, "batch", "demo-rpt_sem", "--step", "3", "--json").stdout)
+    read = data.batch(segments)
+    shown = batch("demo-rpt_sem", "--step", "3")
     assert [sequence["sequence"] for sequence in shown["sequences"]] == segments.rows_B.tolist()
     chunks = shown["sequences"][0]["chunks"]
     eligible = eligible_pairs(len(chunks), configuration.geometry.stride_chunks)
-    relevance = dense_relevance(batch.candidates_BCS, batch.scores_BCS / size, eligible)
+    relevance = dense_relevance(read.candidates_BCS, read.scores_BCS / size, eligible)
     gold = np.asarray(gold_then_own(np.zeros_like(relevance), relevance, eligible, 2))
     for chunk in chunks:
         expected = [j for j in gold[0, chunk["chunk"]].tolist() if j >= 0 and relevance[0, chunk["chunk"], j] > 0]
@@ -114,12 +135,11 @@ def test_a_step_is_shown_as_training_reads_it(finished, rpt):
     assert any(chunk["gold"] for chunk in chunks)
 
 
-def test_sequences_are_the_text_of_their_document(finished, rpt):
-    documents = open_artifact(DOCUMENTS, finished / "artifacts/demo/documents").read_all().to_pylist()
+def test_sequences_are_the_text_of_their_document(ran, batch):
+    documents = open_artifact(DOCUMENTS, ran / "artifacts/demo/documents").read_all().to_pylist()
     text, doc_ids = "", set()
     for number in (0, 1):
-        shown = rpt(finished, "batch", "demo-transformer_xl", "--sequence", str(number), "--json")
-        (sequence,) = json.loads(shown.stdout)["sequences"]
+        (sequence,) = batch("demo-transformer_xl", "--sequence", str(number))["sequences"]
         assert sequence["sequence"] == number
         text += "".join(chunk["text"] for chunk in sequence["chunks"])
         doc_ids.add(sequence["doc_id"])
@@ -131,39 +151,53 @@ def test_sequences_are_the_text_of_their_document(finished, rpt):
 @pytest.mark.parametrize(
     "arguments", [["demo-retro", "--step", "4"], ["demo-retro", "--sequence", "9999"], ["demo-retro"], ["unknown", "--step", "0"]]
 )
-def test_a_step_that_does_not_exist_is_a_usage_error(finished, rpt, arguments):
-    refused = rpt(finished, "batch", *arguments)
+def test_a_step_that_does_not_exist_is_a_usage_error(batch, arguments):
+    with pytest.raises(Failure) as refused:
+        batch(*arguments)
+    assert refused.value.code == 2
+    assert refused.value.remedy
+
+
+def test_a_step_is_shown_and_refused_by_a_process_too(ran, rpt):
+    shown = rpt(ran, "batch", "demo-rpt_sem", "--step", "3")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "gold neighbours" in shown.stdout
+    refused = rpt(ran, "batch", "demo-retro", "--step", "4")
     assert refused.returncode == 2
     assert "remedy:" in refused.stderr
 
 
-def test_runtime_parameters_make_nothing_stale(finished, rpt):
-    assert rpt(finished, "config", "-o", "runtime.workers=1", "-o", "runtime.retries=3").returncode == 0
-    plan = json.loads(rpt(finished, "plan", "--json").stdout)
+def test_runtime_parameters_make_nothing_stale(own, rpt):
+    assert rpt(own, "config", "-o", "runtime.workers=1", "-o", "runtime.retries=3").returncode == 0
+    plan = json.loads(rpt(own, "plan", "--json").stdout)
     assert not [row for row in plan["stages"] if row["stale"]]
 
 
-def test_running_again_from_nothing_gives_the_same_bytes(finished, rpt):
-    before = digests(finished)
-    for name in ("artifacts", ".work", "dvc.lock", ".dvc/cache"):
-        path = finished / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    shutil.rmtree(finished / ".dvc" / "tmp", ignore_errors=True)
-    done = rpt(finished, "run")
+def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
+    """With one worker in place of two, and nothing to restore from. What reads only the same bytes again is not run again."""
+    before = digests(own)
+    kept = ("demo-retro", "demo-transformer_xl")
+    for path in sorted((own / "artifacts" / "demo").rglob("*")):
+        if path.is_file() and path.parent.name not in kept:
+            path.unlink()
+    shutil.rmtree(own / ".work", ignore_errors=True)
+    forget(own, lambda stage: not stage.endswith(kept))
+    done = rpt(own, "run", "-o", "runtime.workers=1")
     assert done.returncode == 0, done.stdout + done.stderr
-    after = digests(finished)
+    assert {stage for stage, result in results(own).items() if result != "ran"} == {
+        f"{stage}@{run}" for stage in ("training", "evaluation", "oracle") for run in kept
+    }
+    after = digests(own)
     assert before.keys() == after.keys()
     assert [name for name in before if before[name] != after[name]] == []
 
 
-def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt):
-    asked = rpt(finished, "run", "scoring", "-o", "scoring.candidates=4")
+def test_more_candidates_make_stale_what_reads_scores_alone_and_going_back_restores(own, rpt):
+    asked = rpt(own, "run", "scoring", "-o", "scoring.candidates=4")
     assert asked.returncode == 0, asked.stdout + asked.stderr
-    assert active(finished) == {"scoring@demo"}
-    again = rpt(finished, "run")
-    assert again.returncode == 0
-    assert "Labels: artifacts/demo/label_report/index.html" in again.stdout
-    rest = {
+    assert active(own) == {"scoring@demo"}
+    plan = json.loads(rpt(own, "plan", "--json").stdout)
+    assert {row["stage"] for row in plan["stages"] if row["stale"]} == {
         "label_gates@demo",
         "exhaustive@demo",
         "label_report@demo",
@@ -176,31 +210,32 @@ def test_more_candidates_rerun_scoring_and_what_reads_scores_alone(finished, rpt
         "retrieved@demo",
         "report@demo",
     }
-    assert active(finished) == rest
+    again = rpt(own, "run", "label_report")
+    assert again.returncode == 0
+    assert "Labels: artifacts/demo/label_report/index.html" in again.stdout
+    assert active(own) == {"label_gates@demo", "label_report@demo"}
 
-
-def test_going_back_restores_from_the_cache(finished, rpt):
-    assert rpt(finished, "run", "-o", "scoring.candidates=3").returncode == 0
-    touched = results(finished)
+    assert rpt(own, "run", "-o", "scoring.candidates=3").returncode == 0
+    touched = results(own)
     assert touched["scoring@demo"] == "restored"
     assert "ran" not in set(touched.values())
 
 
-def test_nothing_trains_on_weak_labels_unasked(finished, rpt):
-    page = (finished / "artifacts/demo/report/index.html").read_text()
+def test_nothing_trains_on_weak_labels_unasked(own, rpt):
+    page = (own / "artifacts/demo/report/index.html").read_text()
     assert "Weak labels: A query and its target" in page
-    gates = finished / "artifacts/demo/label_gates/gates.json"
+    gates = own / "artifacts/demo/label_gates/gates.json"
     before = gates.read_bytes()
-    refused = rpt(finished, "run", "-o", "label_gates.enforce=true")
+    refused = rpt(own, "run", "-o", "label_gates.enforce=true")
     assert refused.returncode == 3, refused.stdout + refused.stderr
     assert "label_gates@demo: the labels of demo are too weak to train on: planted copy" in refused.stderr
     assert "--allow-weak-labels" in refused.stderr
     assert not gates.exists()
-    allowed = rpt(finished, "run", "--allow-weak-labels")
+    allowed = rpt(own, "run", "--allow-weak-labels")
     assert allowed.returncode == 0, allowed.stdout + allowed.stderr
     assert gates.read_bytes() == before
-    assert "ran" not in set(results(finished).values())
-    assert "enforce: false" in (finished / "params.yaml").read_text()
+    assert "ran" not in set(results(own).values())
+    assert "enforce: false" in (own / "params.yaml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -213,24 +248,21 @@ def test_nothing_trains_on_weak_labels_unasked(finished, rpt):
         (["nothing"], 2, "no such stage"),
     ],
 )
-def test_bad_input_says_what_why_and_what_to_do(finished, rpt, arguments, code, words):
-    params = finished / "params.yaml"
-    good = params.read_text()
-    failed = rpt(finished, "run", *arguments)
-    params.write_text(good)
+def test_bad_input_says_what_why_and_what_to_do(own, rpt, arguments, code, words):
+    failed = rpt(own, "run", *arguments)
     assert failed.returncode == code, failed.stdout + failed.stderr
     assert words in failed.stderr
     assert "remedy:" in failed.stderr
 
 
-def test_a_second_run_is_told_who_holds_the_workspace(finished, rpt):
+def test_a_second_run_is_told_who_holds_the_workspace(own, rpt):
     import fcntl
 
-    with open(finished / ".run" / "lock", "a+") as file:
+    with open(own / ".run" / "lock", "a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(json.dumps({"purpose": "a test", "pid": 1, "since": "12:00:00"}))
         file.flush()
-        refused = rpt(finished, "run")
+        refused = rpt(own, "run")
     assert refused.returncode == 7
     assert "a test" in refused.stderr

@@ -2,18 +2,24 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.pipelines import private
+
 ARTIFACTS = Path("artifacts/demo")
 
 
-@pytest.fixture(scope="module")
-def chunked(project, rpt) -> Path:
-    done = rpt(project, "run", "chunking")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return project
+@pytest.fixture
+def chunked(finished, tmp_path) -> Path:
+    """A copy of the finished pipeline that has nothing but documents to chunks, linked to the cache or not."""
+    root = private(finished, tmp_path / "project")
+    for place in (root / ARTIFACTS).iterdir():
+        if place.name not in ("documents", "quarantine", "tokenizer", "tokens", "chunks"):
+            shutil.rmtree(place)
+    return root
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -11,7 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.pipelines import private
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def own(finished, tmp_path) -> Path:
+    return private(finished, tmp_path / "project")
 
 
 def start(root: Path, *arguments: str) -> subprocess.Popen:
@@ -60,47 +67,47 @@ def begun(root: Path, stage: str) -> bool:
     return any(event["event"] == "begin" and event["stage"] == stage for event in events(root))
 
 
-def test_interrupted_and_killed_demos_leave_nothing_behind_and_go_on(project):
+def test_interrupted_and_killed_demos_leave_nothing_behind_and_go_on(own):
     """Ctrl-C in one stage, kill -9 in a later one, then to the end: what was done is never done again."""
-    (project / ".run" / "events.jsonl").unlink(missing_ok=True)
-    child = start(project, "demo", "-o", "reference_lm.seed=7")
-    wait_until(lambda: begun(project, "reference_lm@demo"), child, project)
+    (own / ".run" / "events.jsonl").unlink(missing_ok=True)
+    child = start(own, "demo", "-o", "reference_lm.seed=7")
+    wait_until(lambda: begun(own, "reference_lm@demo"), child, own)
     child.send_signal(signal.SIGINT)
-    assert child.wait(90) == 75, output(project)
-    assert_all_gone(project)
+    assert child.wait(90) == 75, output(own)
+    assert_all_gone(own)
 
-    child = start(project, "demo")
-    wait_until(lambda: begun(project, "training@demo-rpt_sem"), child, project)
+    child = start(own, "demo")
+    wait_until(lambda: begun(own, "training@demo-rpt_sem"), child, own)
     child.kill()
     child.wait()
-    assert_all_gone(project)
+    assert_all_gone(own)
 
-    child = start(project, "demo")
-    assert child.wait(240) == 0, output(project)
-    ran = {event["stage"]: event["result"] for event in events(project) if event["event"] == "end"}
+    child = start(own, "demo")
+    assert child.wait(240) == 0, output(own)
+    ran = {event["stage"]: event["result"] for event in events(own) if event["event"] == "end"}
     assert ran["ingestion@demo"] == ran["scoring@demo"] == "unchanged"
     assert ran["training@demo-rpt_sem"] == "ran"
-    assert "Perplexity on" in output(project)
-    assert_all_gone(project)
+    assert "Perplexity on" in output(own)
+    assert_all_gone(own)
 
 
-def test_a_failing_demo_says_why_and_returns_the_stage_s_code(project):
-    params = (project / "params.yaml").read_text()
-    child = start(project, "demo", "-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=0.0")
+def test_a_failing_demo_says_why_and_returns_the_stage_s_code(own):
+    params = (own / "params.yaml").read_text()
+    child = start(own, "demo", "-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=0.0")
     code = child.wait(240)
-    (project / "params.yaml").write_text(params)
-    assert code == 4, output(project)
-    assert "too many inputs were quarantined" in output(project)
-    assert_all_gone(project)
+    (own / "params.yaml").write_text(params)
+    assert code == 4, output(own)
+    assert "too many inputs were quarantined" in output(own)
+    assert_all_gone(own)
 
 
-def test_up_serves_prefect_deployment_run_from_any_directory(project, tmp_path):
-    child = start(project, "up")
+def test_up_serves_prefect_deployment_run_from_any_directory(own, tmp_path):
+    child = start(own, "up")
     try:
-        wait_until(lambda: "in another shell" in output(project), child, project)
-        refused = subprocess.run([sys.executable, "-m", "flows.cli", "up"], cwd=project, text=True, capture_output=True, check=False)
+        wait_until(lambda: "in another shell" in output(own), child, own)
+        refused = subprocess.run([sys.executable, "-m", "flows.cli", "up"], cwd=own, text=True, capture_output=True, check=False)
         assert refused.returncode == 7
-        lines = subprocess.run([sys.executable, "-m", "flows.cli", "env"], cwd=project, text=True, capture_output=True, check=True).stdout
+        lines = subprocess.run([sys.executable, "-m", "flows.cli", "env"], cwd=own, text=True, capture_output=True, check=True).stdout
         (tmp_path / "env.sh").write_text(lines)
         script = (
             f'. "{tmp_path}/env.sh" && "{sys.executable}" -m prefect deployment run rpt/full-pipeline --watch '
@@ -109,7 +116,7 @@ def test_up_serves_prefect_deployment_run_from_any_directory(project, tmp_path):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT")}
         done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        ran = {event["stage"] for event in events(project) if event["event"] == "end" and event["result"] != "unchanged"}
+        ran = {event["stage"] for event in events(own) if event["event"] == "end" and event["result"] != "unchanged"}
         assert {"scoring@demo", "semantic_supervision@demo", "training@demo-rpt_sem", "report@demo"} <= ran
         assert not ran & {
             "mining@demo",
@@ -118,9 +125,9 @@ def test_up_serves_prefect_deployment_run_from_any_directory(project, tmp_path):
             "training@demo-retro",
             "lexical_supervision@demo",
         }
-        api = json.loads((project / ".run" / "up.json").read_text())["api_url"]
+        api = json.loads((own / ".run" / "up.json").read_text())["api_url"]
         assert api.startswith("http://127.0.0.1:")
     finally:
-        subprocess.run([sys.executable, "-m", "flows.cli", "down"], cwd=project, check=True, timeout=90)
+        subprocess.run([sys.executable, "-m", "flows.cli", "down"], cwd=own, check=True, timeout=90)
     assert child.wait(60) == 0
-    assert_all_gone(project)
+    assert_all_gone(own)

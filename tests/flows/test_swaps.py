@@ -1,23 +1,22 @@
 """A dense retriever is trained and swapped in for what `dense_corpora` and `swaps` name, and for nothing else."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from data_contracts.contract import open_artifact
 from data_contracts.evaluations import EVALUATIONS
+from tests.pipelines import private
 
 SWAPS = ("dense_corpora=[demo]", "swaps={demo-rpt_sem: {corpus: demo, system: rpt_sem}, demo-retro: {corpus: demo, system: retro}}")
 DENSE = {"dense_retriever@demo", "dense_evaluation@demo-rpt_sem", "dense_evaluation@demo-retro"}
 
 
 @pytest.fixture
-def swapped(project, rpt, tmp_path) -> Path:
-    """A copy of the project whose params.yaml names two swaps."""
-    root = tmp_path / "project"
-    shutil.copytree(project, root, ignore=shutil.ignore_patterns("artifacts", "ledger", ".work", ".run", "dvc.lock", "cache", "tmp"))
+def swapped(finished, rpt, tmp_path) -> Path:
+    """A copy of the finished pipeline whose params.yaml names two swaps."""
+    root = private(finished, tmp_path / "project")
     done = rpt(root, "config", *(part for swap in SWAPS for part in ("-o", swap)))
     assert done.returncode == 0, done.stderr
     return root
@@ -27,8 +26,8 @@ def planned(root: Path, rpt, *stages: str) -> set[str]:
     return {row["stage"] for row in json.loads(rpt(root, "plan", *stages, "--json").stdout)["stages"]}
 
 
-def test_stages_are_planned_for_what_is_named_alone(project, swapped, rpt):
-    assert not planned(project, rpt) & DENSE
+def test_stages_are_planned_for_what_is_named_alone(project, swapped, tmp_path, rpt):
+    assert not planned(private(project, tmp_path / "without"), rpt) & DENSE
     needed = planned(swapped, rpt, "dense_evaluation@demo-retro")
     assert needed & DENSE == {"dense_retriever@demo", "dense_evaluation@demo-retro"}
     assert "training@demo-retro" in needed

@@ -1,7 +1,6 @@
 """The training stage in a process of its own, killed and stopped in the middle: what it ends with is what it would have ended with."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipelines import environment, private
+
 pytestmark = pytest.mark.slow
 STEPS = 300
 RUN = "demo-transformer_xl"
@@ -20,18 +21,32 @@ EDITS = (f"training.steps={STEPS}", "runtime.checkpoint_seconds=0.2")
 
 
 @pytest.fixture(scope="module")
-def packed(project, rpt, tmp_path_factory) -> Path:
-    """A copy of the small project that has everything training reads."""
-    root = tmp_path_factory.mktemp("stopped") / "project"
-    shutil.copytree(project, root)
-    done = rpt(root, "run", "packing", *(part for edit in EDITS for part in ("-o", edit)))
-    assert done.returncode == 0, done.stdout + done.stderr
+def packed(finished, rpt, tmp_path_factory) -> Path:
+    """A copy of the finished pipeline that is to train longer."""
+    root = private(finished, tmp_path_factory.mktemp("stopped") / "project")
+    edited = rpt(root, "config", *(part for edit in EDITS for part in ("-o", edit)))
+    assert edited.returncode == 0, edited.stdout + edited.stderr
+    shutil.rmtree(root / MODEL)
+    return root
+
+
+@pytest.fixture(scope="module")
+def expected(packed) -> dict[str, bytes]:
+    """What training ends with when nothing stops it."""
+    assert train(packed)[0] == 0
+    return results(packed)
+
+
+@pytest.fixture
+def own(packed, expected, tmp_path) -> Path:
+    """A copy that has not begun."""
+    root = private(packed, tmp_path / "project")
+    shutil.rmtree(root / MODEL)
     return root
 
 
 def start(root: Path, *command: str) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(root), "JAX_COMPILATION_CACHE_DIR": str(root / ".run" / "jax-cache")}
-    return subprocess.Popen([sys.executable, "-m", *command], cwd=root, env=environment, text=True, stdout=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-m", *command], cwd=root, env=environment(root), text=True, stdout=subprocess.PIPE)
 
 
 def messages(child: subprocess.Popen) -> Iterator[dict]:
@@ -68,64 +83,58 @@ def results(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (root / MODEL).iterdir()}
 
 
-def test_killed_and_stopped_it_ends_with_the_same_bytes(packed):
-    assert train(packed)[0] == 0
-    expected = results(packed)
+def test_killed_and_stopped_it_ends_with_the_same_bytes(own, expected):
     assert expected["losses.jsonl"].count(b"\n") == STEPS
-    shutil.rmtree(packed / MODEL)
-    work = packed / ".work" / "training" / RUN
+    work = own / ".work" / "training" / RUN
 
-    code, said = stop_after(packed, 60, signal.SIGKILL)
+    code, said = stop_after(own, 60, signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert said[-1]["event"] != "outcome"
-    assert not (packed / MODEL).exists()
+    assert not (own / MODEL).exists()
 
-    code, said = stop_after(packed, 120, signal.SIGTERM)
+    code, said = stop_after(own, 120, signal.SIGTERM)
     assert code == 75
     assert said[-1] == {"event": "outcome", "code": 75, "reason": "interrupted; run again to go on where it stopped", "retry": False}
     assert 0 < resumed_after(said) <= 121
     (newest, *_) = sorted(work.glob("*/checkpoints/*"), reverse=True)
     assert int(newest.name) > 120
 
-    code, said = stop_after(packed, 180, signal.SIGINT)
+    code, said = stop_after(own, 180, signal.SIGINT)
     assert code == 75
     assert resumed_after(said) == int(newest.name)
 
     (newest, *_) = sorted(work.glob("*/checkpoints/*"), reverse=True)
     next(newest.rglob("losses.jsonl")).write_text("")
-    code, said = train(packed)
+    code, said = train(own)
     assert code == 0
     assert any("is set aside: losses.jsonl" in message.get("markdown", "") for message in said)
-    assert results(packed) == expected
+    assert results(own) == expected
     assert list(work.iterdir()) == []
 
 
-def test_rpt_run_goes_on_too_and_other_work_does_not(packed, rpt):
-    expected = results(packed)
-    shutil.rmtree(packed / MODEL)
-    code, _ = stop_after(packed, 60, signal.SIGTERM)
+def test_rpt_run_goes_on_too_and_other_work_does_not(own, expected, rpt):
+    code, _ = stop_after(own, 60, signal.SIGTERM)
     assert code == 75
-    done = rpt(packed, "run", f"training@{RUN}")
+    done = rpt(own, "run", f"training@{RUN}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{RUN} goes on after step" in done.stdout
-    assert results(packed) == expected
+    assert results(own) == expected
 
-    shutil.rmtree(packed / MODEL)
-    assert stop_after(packed, 60, signal.SIGTERM)[0] == 75
-    assert rpt(packed, "config", "-o", f"runs.{RUN}.seed=1").returncode == 0
-    code, said = train(packed)
+    shutil.rmtree(own / MODEL)
+    assert stop_after(own, 60, signal.SIGTERM)[0] == 75
+    assert rpt(own, "config", "-o", f"runs.{RUN}.seed=1").returncode == 0
+    code, said = train(own)
     assert code == 0
     assert not [message for message in said if message["event"] == "note"]
-    assert results(packed)["model.safetensors"] != expected["model.safetensors"]
+    assert results(own)["model.safetensors"] != expected["model.safetensors"]
 
 
-def test_ctrl_c_in_rpt_run_writes_a_checkpoint(packed, rpt):
+def test_ctrl_c_in_rpt_run_writes_a_checkpoint(own, rpt):
     """Through the leash and DVC. The only checkpoint is the one that the signal asked for."""
-    shutil.rmtree(packed / MODEL, ignore_errors=True)
-    log = packed / ".run" / "training" / f"{RUN}.jsonl"
+    log = own / ".run" / "training" / f"{RUN}.jsonl"
     log.unlink(missing_ok=True)
-    assert rpt(packed, "config", "-o", "runtime.checkpoint_seconds=300", "-o", "training.steps=3000").returncode == 0
-    child = start(packed, "flows.cli", "run", f"training@{RUN}")
+    assert rpt(own, "config", "-o", "runtime.checkpoint_seconds=300", "-o", "training.steps=3000").returncode == 0
+    child = start(own, "flows.cli", "run", f"training@{RUN}")
     deadline = time.monotonic() + 120
     while not (log.exists() and log.read_bytes().count(b"\n") > 30):
         assert child.poll() is None
@@ -134,6 +143,6 @@ def test_ctrl_c_in_rpt_run_writes_a_checkpoint(packed, rpt):
     child.send_signal(signal.SIGINT)
     child.communicate(timeout=60)
     assert child.returncode == 75
-    (checkpoint,) = (packed / ".work" / "training" / RUN).glob("*/checkpoints/*")
+    (checkpoint,) = (own / ".work" / "training" / RUN).glob("*/checkpoints/*")
     assert (checkpoint / "manifest.json").exists()
     assert (checkpoint / "losses.jsonl").read_bytes().count(b"\n") == int(checkpoint.name) > 30

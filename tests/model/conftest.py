@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -17,30 +16,12 @@ from model.initialisation import initial_parameters
 from model.language_model import Batch, LanguageModel
 from model.parameters import Architecture, Parameters
 from model.presets import SYSTEMS
+from tests import quick_compilation  # noqa: F401
+from tests.tiny import tiny_shape
 
-SMALL = Shape(
-    vocabulary_size=40,
-    width=16,
-    layers=4,
-    heads=2,
-    chunk_tokens=4,
-    stride_chunks=2,
-    cca_layers=(3, 4),
-    neighbours=2,
-    gate_window=3,
-    dropout=0.0,
-    zero_init_residuals=False,
-    dtype="float32",
-    remat=False,
-)
+SMALL = tiny_shape(layers=4, cca_layers=(3, 4))
 CHUNKS = 12
 SLOTS = 4
-
-
-@pytest.fixture(scope="session")
-def quick_jit() -> Callable[..., Callable]:
-    """jax.jit with half the compile time and slower code, which is the better bargain for a test."""
-    return partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @pytest.fixture(scope="session")
@@ -48,19 +29,32 @@ def small() -> Shape:
     return SMALL
 
 
+@cache
+def _architecture(name: str, shape: Shape) -> Architecture[LanguageModel]:
+    return Architecture.of(SYSTEMS[name].build, shape)
+
+
+@cache
+def _first_values(name: str, shape: Shape) -> Parameters:
+    """Nobody may donate them."""
+    return initial_parameters(_architecture(name, shape), shape, 0)
+
+
 def _model(name: str, shape: Shape = SMALL, scale: float = 10.0) -> LanguageModel:
-    architecture = Architecture.of(SYSTEMS[name].build, shape)
-    return architecture.model({path: _enlarged(path, x, scale) for path, x in initial_parameters(architecture, shape, 0).items()})
-
-
-def _enlarged(path: str, x: jax.Array, scale: float) -> jax.Array:
-    return x if path.endswith("scale") else x * scale
+    parameters = {path: x * (1.0 if path.endswith("scale") else scale) for path, x in _first_values(name, shape).items()}
+    return _architecture(name, shape).model(parameters)
 
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., LanguageModel]:
-    """(system name, shape) -> model; kernels are ten times their first values, so that what matters shows in float32."""
+    """(system name, shape) -> a new model; kernels are ten times their first values, so that what matters shows in float32."""
     return _model
+
+
+@pytest.fixture(scope="session")
+def architecture_of() -> Callable[[str, Shape], Architecture[LanguageModel]]:
+    """(system name, shape) -> its architecture."""
+    return _architecture
 
 
 def _random_candidates(rng: np.random.Generator, chunks: int, slots: int, stride_chunks: int) -> np.ndarray:
@@ -100,9 +94,9 @@ def make_batch() -> Callable[..., Batch]:
 
 
 @pytest.fixture(scope="session")
-def two_layers(small: Shape) -> Shape:
+def two_layers() -> Shape:
     """The smallest shape that has everything, for tests that compile a training step."""
-    return replace(small, layers=2, cca_layers=(2,))
+    return tiny_shape()
 
 
 @pytest.fixture(scope="session")
@@ -131,10 +125,11 @@ def official_model(official: dict[str, np.ndarray]) -> LanguageModel:
 
     Strides are of one chunk, so that it holds every pair that the official rule allows. The official gate is sigmoid((w p + b) / D).
     """
-    shape = Shape(512, 64, 4, 4, 16, 1, (3, 4), 2, 16, 0.0, False, "float32", False)
+    sizes = {"vocabulary_size": 512, "width": 64, "layers": 4, "heads": 4, "cca_layers": (3, 4)}
+    shape = tiny_shape(**sizes, chunk_tokens=16, stride_chunks=1, gate_window=16)
     architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
-    parameters: Parameters = dict(initial_parameters(architecture, shape, 0))
-    parameters |= {path: jax.numpy.asarray(official[path]) for path in parameters if path in official}
+    sizes = architecture.parameter_sizes()
+    parameters: Parameters = {path: jax.numpy.asarray(official.get(path, np.zeros(size, np.float32))) for path, size in sizes.items()}
     parameters["fusion.gate.weight.kernel"] /= shape.width**0.5
     parameters["fusion.gate.weight.bias"] /= shape.width
     return architecture.model(parameters)

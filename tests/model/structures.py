@@ -18,5 +18,7 @@ VARIANTS = {
 }
 """Each, and those that differ from it in depth, schedule, size of a memory, or in which neighbours they read."""
 STRUCTURES = [*VARIANTS]
+BLOCKS = ["rpt_sem", "memorizing_32k", "block_recurrent", "griffin", "block_recurrent_official"]
+"""Systems that have between them every kind of block, norm and residual branch: for what is decided there."""
 
 assert {*SYSTEMS} == {*STRUCTURES, *(name for variants in VARIANTS.values() for name in variants)}

@@ -1,24 +1,24 @@
 """What each system can see, measured, is what its masks promise and what docs/dependencies.md shows."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from data_contracts.eligibility import last_eligible
 from model.dependencies import dependencies, picture
 from model.presets import SYSTEMS
+from tests.model.programs import compiled
+from tests.tiny import tiny_shape
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "dependencies.md"
 CHUNKS = 16
 
 
 @pytest.fixture(scope="module")
-def shape(small):
+def shape():
     """One layer in each decoder, cross-attention in the upper one, one neighbour."""
-    return replace(small, layers=2, cca_layers=(2,), neighbours=1)
+    return tiny_shape(neighbours=1)
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,10 @@ def neighbours(shape) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def seen(make_model, shape, neighbours, quick_jit) -> dict[str, np.ndarray]:
-    tokens = jnp.asarray(np.random.default_rng(0).integers(0, shape.vocabulary_size, (1, CHUNKS * shape.chunk_tokens)))
-    run = {name: make_model(name, shape, 3.0) for name in SYSTEMS}
-    return {name: np.asarray(quick_jit(lambda t, model=model: dependencies(model, t, neighbours))(tokens)) for name, model in run.items()}
+def seen(make_model, shape, neighbours) -> dict[str, np.ndarray]:
+    tokens = np.random.default_rng(0).integers(0, shape.vocabulary_size, (1, CHUNKS * shape.chunk_tokens))
+    measured = compiled(lambda model, tokens: dependencies(model, tokens, neighbours))
+    return {name: np.asarray(measured(make_model(name, shape, 3.0), tokens)) for name in SYSTEMS}
 
 
 def windows(shape, layers: int) -> np.ndarray:

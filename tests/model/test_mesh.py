@@ -14,11 +14,11 @@ from model.mesh import make_mesh
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-5
 ALONE = ["1-1x1", "2-1x1"]
-MESHES = ["1-1x2", "1-1x4", "1-1x8", "2-2x1", "2-2x4"]
+MESHES = ["1-1x2", "1-1x4", "2-2x4"]
 
 
 def start(target: Path, meshes: list[str], devices: int, system: str = "rpt_sem", **environment: str) -> subprocess.Popen:
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     variables = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT), **environment}
     command = [sys.executable, "-m", "tests.model.mesh_worker", str(target), system, *meshes]
     return subprocess.Popen(command, cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -64,9 +64,8 @@ def test_losses_and_gradients_are_those_of_one_device(results, mesh):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("system", ["memorizing_32k", "block_recurrent_official"])
 def test_state_that_is_carried_is_that_of_one_device(system, tmp_path):
-    finish(start(tmp_path, [*ALONE, "1-1x4", "2-2x4"], 8, system))
-    for mesh in ("1-1x4", "2-2x4"):
-        assert_same(load(tmp_path, mesh), load(tmp_path, f"{mesh[0]}-1x1"))
+    finish(start(tmp_path, ["2-1x1", "2-2x4"], 8, system))
+    assert_same(load(tmp_path, "2-2x4"), load(tmp_path, "2-1x1"))
 
 
 @pytest.mark.slow

@@ -5,9 +5,9 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def gate(make_model, quick_jit):
+def gate(make_model):
     gate = make_model("rpt_sem").fusion.gate
-    return quick_jit(lambda pooled, valid: gate(pooled, valid))
+    return jax.jit(lambda pooled, valid: gate(pooled, valid))
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,7 @@ What is compared stops where the paper and the official code differ on purpose (
 divisor are put in, its rows, over whose border nothing carries, are cut.
 """
 
-from collections.abc import Callable
-
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -35,7 +34,7 @@ def with_open_gate(model: LanguageModel) -> LanguageModel:
 
 
 @pytest.fixture(scope="module")
-def retrieved(official: Arrays, official_model: LanguageModel, official_eligible: np.ndarray, quick_jit: Callable) -> Arrays:
+def retrieved(official: Arrays, official_model: LanguageModel, official_eligible: np.ndarray) -> Arrays:
     """e, queries, keys, scores, neighbours, and the states of the neighbours before and after the bidirectional step."""
 
     def forward(hidden_BCMD):
@@ -48,11 +47,11 @@ def retrieved(official: Arrays, official_model: LanguageModel, official_eligible
         states = {"neighbour_states": gather_pairs(pairs, neighbours), "mixed": gather_pairs(mixed, neighbours)}
         return {"e": e, "queries": queries, "keys": keys, "scores": scores, "neighbours": neighbours, **states}
 
-    return {name: np.asarray(value[0]) for name, value in quick_jit(forward)(official["hidden_CMD"][None]).items()}
+    return {name: np.asarray(value[0]) for name, value in jax.jit(forward)(official["hidden_CMD"][None]).items()}
 
 
 @pytest.fixture(scope="module")
-def fused(official: Arrays, official_model: LanguageModel, retrieved: Arrays, quick_jit: Callable) -> Arrays:
+def fused(official: Arrays, official_model: LanguageModel, retrieved: Arrays) -> Arrays:
     """The states of the neighbours augmented and gated, the attention of the gate in rows as the official one, and its logits."""
     arguments = retrieved["e"][None], official["hidden_CMD"][None], retrieved["neighbours"][None]
     opened, fusion = with_open_gate(official_model).fusion, official_model.fusion
@@ -66,7 +65,7 @@ def fused(official: Arrays, official_model: LanguageModel, retrieved: Arrays, qu
         per_chunk = {"attended": attended.reshape(CHUNKS, 2, 64), "logits": logits.reshape(CHUNKS, 2), "valid": valid.reshape(CHUNKS, 2)}
         return {"augmented": augmented[0], "gated": gated[0], **per_chunk}
 
-    return {name: np.asarray(value) for name, value in quick_jit(forward)(*arguments).items()}
+    return {name: np.asarray(value) for name, value in jax.jit(forward)(*arguments).items()}
 
 
 def test_retriever_encoding_of_every_chunk(official: Arrays, retrieved: Arrays) -> None:
@@ -106,19 +105,19 @@ def test_gated_states(official: Arrays, fused: Arrays) -> None:
     close(fused["gated"][official["fusion.shown_K"]], official["fusion.gated_KNRD"])
 
 
-def test_chunked_cross_attention(official: Arrays, official_model: LanguageModel, fused: Arrays, quick_jit: Callable) -> None:
+def test_chunked_cross_attention(official: Arrays, official_model: LanguageModel, fused: Arrays) -> None:
     """The whole first row: positions that no neighbour may serve, chunks without neighbours, chunks with them."""
     cross_attention = official_model.upper.layers[0].cross_attention
     neighbours = FusedNeighbours(fused["gated"][None, :16], fused["valid"][None, :16])
-    out = quick_jit(lambda x: cross_attention(x, neighbours))(official["cross_attention.normed_LD"][None])[0]
+    out = jax.jit(lambda x: cross_attention(x, neighbours))(official["cross_attention.normed_LD"][None])[0]
     close(out, official["cross_attention.out_LD"])
     np.testing.assert_array_equal(out[:15], 0.0)
 
 
-def test_chunked_cross_attention_of_given_neighbours(official: Arrays, official_model: LanguageModel, quick_jit: Callable) -> None:
+def test_chunked_cross_attention_of_given_neighbours(official: Arrays, official_model: LanguageModel) -> None:
     """Chunk 6 with the official states: its last token and all but the last of chunk 7."""
     cross_attention = official_model.upper.layers[0].cross_attention
     given = official["fusion.gated_KNRD"][list(official["fusion.shown_K"]).index(6)]
     neighbours = FusedNeighbours(jnp.stack((given, np.zeros_like(given)))[None], jnp.array([[[True, True], [False, False]]]))
-    out = quick_jit(lambda x: cross_attention(x, neighbours))(official["cross_attention.normed_LD"][None, 6 * 16 : 8 * 16])[0]
+    out = jax.jit(lambda x: cross_attention(x, neighbours))(official["cross_attention.normed_LD"][None, 6 * 16 : 8 * 16])[0]
     close(out[15:31], official["cross_attention.out_LD"][6 * 16 + 15 : 7 * 16 + 15])

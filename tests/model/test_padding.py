@@ -7,8 +7,7 @@ import pytest
 
 from data_contracts.eligibility import last_eligible
 from model.language_model import Batch, Schedule
-from model.parameters import Architecture, parameters_of
-from model.presets import SYSTEMS
+from model.parameters import parameters_of
 from model.train_step import TrainState, train_step
 
 KEY = jax.random.key(11)
@@ -33,17 +32,23 @@ def batch(make_batch, two_layers) -> Batch:
 
 
 @pytest.fixture(scope="module")
-def step(make_model, two_layers):
+def step(make_model, architecture_of, two_layers):
     """batch -> the gradient of every parameter, the updated parameters and the metrics of one training step."""
-    architecture = Architecture.of(SYSTEMS["rpt_sem"].build, two_layers)
+    architecture = architecture_of("rpt_sem", two_layers)
 
     def run(batch: Batch):
         parameters = parameters_of(make_model("rpt_sem", two_layers, 2.0))
         state = TrainState(parameters, KEEPS_GRADIENTS.init(parameters), np.zeros((), np.int32), None, architecture, KEEPS_GRADIENTS)
         state, metrics = train_step(state, batch, Schedule(4.0, 1.0, 0.5), KEY)
-        return state.optimizer_state.trace, state.parameters, metrics
+        return jax.tree.map(np.asarray, (state.optimizer_state.trace, state.parameters, metrics))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def stepped(step, batch):
+    """What the batch as it is teaches."""
+    return step(batch)
 
 
 def with_other_padding(batch: Batch, vocabulary_size: int) -> Batch:
@@ -59,8 +64,8 @@ def with_other_padding(batch: Batch, vocabulary_size: int) -> Batch:
     return Batch(**arrays)
 
 
-def test_gradients_parameters_and_metrics_are_finite(step, batch) -> None:
-    gradients, parameters, metrics = step(batch)
+def test_gradients_parameters_and_metrics_are_finite(stepped) -> None:
+    gradients, parameters, metrics = stepped
     for value in jax.tree.leaves((gradients, parameters, metrics)):
         assert np.isfinite(value).all()
     assert metrics["ranking_loss"] > 0
@@ -68,10 +73,10 @@ def test_gradients_parameters_and_metrics_are_finite(step, batch) -> None:
     assert still == {"retriever.key_projection.bias"}, "the one parameter that moves no loss"
 
 
-def test_gradients_do_not_depend_on_what_stands_in_the_padding(step, batch, two_layers) -> None:
+def test_gradients_do_not_depend_on_what_stands_in_the_padding(step, stepped, batch, two_layers) -> None:
     other = with_other_padding(batch, two_layers.vocabulary_size)
     assert (other.tokens_BL != batch.tokens_BL).any()
-    gradients, _, metrics = step(batch)
+    gradients, _, metrics = stepped
     others, _, other_metrics = step(other)
     for path, gradient in gradients.items():
         np.testing.assert_allclose(others[path], gradient, rtol=0, atol=1e-6 * max(1.0, np.abs(gradient).max()), err_msg=path)
@@ -79,18 +84,18 @@ def test_gradients_do_not_depend_on_what_stands_in_the_padding(step, batch, two_
         np.testing.assert_allclose(other_metrics[name], metrics[name], rtol=1e-6, err_msg=name)
 
 
-def test_a_change_of_the_last_real_token_is_seen(step, batch, two_layers) -> None:
+def test_a_change_of_the_last_real_token_is_seen(step, stepped, batch, two_layers) -> None:
     """So the comparison above is not blind."""
     tokens = batch.tokens_BL.copy()
     tokens[1, LENGTH - 1] = (tokens[1, LENGTH - 1] + 1) % two_layers.vocabulary_size
-    change = step(batch._replace(tokens_BL=tokens))[0]["embedding.table"] - step(batch)[0]["embedding.table"]
+    change = step(batch._replace(tokens_BL=tokens))[0]["embedding.table"] - stepped[0]["embedding.table"]
     assert np.abs(change).max() > 1e-3
 
 
-def test_a_chunk_without_positive_teaches_nothing(step, batch) -> None:
+def test_a_chunk_without_positive_teaches_nothing(step, stepped, batch) -> None:
     """Unlabelled, it changes the ranking loss by its share of the mean alone."""
     labelled = batch.labelled_BC.copy()
     labelled[0, WITHOUT_POSITIVE] = False
-    before, after = step(batch)[2]["ranking_loss"], step(batch._replace(labelled_BC=labelled))[2]["ranking_loss"]
+    before, after = stepped[2]["ranking_loss"], step(batch._replace(labelled_BC=labelled))[2]["ranking_loss"]
     count = batch.labelled_BC.sum()
     np.testing.assert_allclose(before * count, after * (count - 1), rtol=1e-6)

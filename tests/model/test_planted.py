@@ -1,20 +1,19 @@
 """The planted documents are what they say: repeats lie beyond the window, and nothing else tells anything about a record."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from data_contracts.eligibility import is_eligible
 from model.config import Shape
 from tests.model.planted import MARK, PAIR, Planted, planted_batch, planted_documents, wrong_neighbours
+from tests.tiny import tiny_shape
 
 PAIRS = 24
 
 
 @pytest.fixture(params=[2, 4])
-def shape(small, request) -> Shape:
-    return replace(small, vocabulary_size=256, chunk_tokens=8, stride_chunks=request.param)
+def shape(request) -> Shape:
+    return tiny_shape(vocabulary_size=256, chunk_tokens=8, stride_chunks=request.param)
 
 
 @pytest.fixture

@@ -13,33 +13,20 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from model.config import Shape
-from model.language_model import LanguageModel, Schedule
+from model.language_model import Batch, LanguageModel, Schedule
 from model.optimizer import adabelief
 from model.presets import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import init_train_state, train_step
 from tests.model.planted import Planted, planted_batch, planted_documents, wrong_neighbours
+from tests.quick_compilation import OPTIMISED
+from tests.tiny import tiny_shape
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 # Chunks of 8 tokens instead of 64: the work of a token is the same, and a head has to single out one of 32 positions, not of 256.
 # Residual branches do not begin at zero: copying would begin some hundred steps later, and with some seeds not at all (docs/log.md).
-SHAPE = Shape(
-    vocabulary_size=256,
-    width=64,
-    layers=2,
-    heads=2,
-    chunk_tokens=8,
-    stride_chunks=2,
-    cca_layers=(2,),
-    neighbours=2,
-    gate_window=16,
-    dropout=0.0,
-    zero_init_residuals=False,
-    dtype="float32",
-    remat=False,
-)
+SHAPE = tiny_shape(vocabulary_size=256, width=64, chunk_tokens=8, gate_window=16)
 SEED, HELD_OUT_SEED = 0, 1
 STEPS, DOCUMENTS, PAIRS, HELD_OUT_DOCUMENTS = 800, 2, 32, 8
 OPTIMIZER = adabelief(learning_rate(1e-3, STEPS))
@@ -48,10 +35,15 @@ SCHEDULE = TrainingSchedule(tau_max=2.0, alpha=1e-2, alpha_ramp=0.05, sampling_e
 
 def trained(system: str, schedule: Callable[[int], Schedule]) -> LanguageModel:
     """The model after `STEPS` steps, none of which sees a document twice."""
-    state = init_train_state(SYSTEMS[system], SHAPE, SEED, OPTIMIZER)
-    for step in range(STEPS):
+
+    def arguments(step: int) -> tuple[Batch, Schedule, jax.Array]:
         planted = planted_documents(np.random.default_rng((SEED, step)), SHAPE, DOCUMENTS, PAIRS)
-        state, _ = train_step(state, planted_batch(planted, SHAPE), schedule(step), jax.random.key(step))
+        return planted_batch(planted, SHAPE), schedule(step), jax.random.key(step)
+
+    state = init_train_state(SYSTEMS[system], SHAPE, SEED, OPTIMIZER)
+    update = train_step.lower(state, *arguments(0)).compile(OPTIMISED)
+    for step in range(STEPS):
+        state, _ = update(state, *arguments(step))
     return state.model()
 
 

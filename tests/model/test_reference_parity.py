@@ -3,11 +3,11 @@
 Their numbers are committed in goldens/; tests/parity/regenerate.py says how they were made and makes them again.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -60,18 +60,18 @@ def cross_attention(retro: Arrays, small: Shape) -> ChunkedCrossAttention:
     return module
 
 
-def test_chunked_cross_attention(retro: Arrays, cross_attention: ChunkedCrossAttention, quick_jit: Callable) -> None:
+def test_chunked_cross_attention(retro: Arrays, cross_attention: ChunkedCrossAttention) -> None:
     """Missing neighbours and chunks without any included; both leave out the first M - 1 tokens."""
     fused = FusedNeighbours(retro["neighbours_BCNRD"], retro["valid_BCN"])
     assert not retro["valid_BCN"][0, 1].any()
-    out = quick_jit(lambda x: cross_attention(x, fused))(retro["x_BLD"])
+    out = jax.jit(lambda x: cross_attention(x, fused))(retro["x_BLD"])
     np.testing.assert_allclose(out, retro["out_BLD"], rtol=0, atol=2e-6)
     np.testing.assert_array_equal(out[:, : CHUNK - 1], retro["out_BLD"][:, : CHUNK - 1])
 
 
-def test_chunked_cross_attention_of_a_later_segment(retro: Arrays, cross_attention: ChunkedCrossAttention, quick_jit: Callable) -> None:
+def test_chunked_cross_attention_of_a_later_segment(retro: Arrays, cross_attention: ChunkedCrossAttention) -> None:
     fused = FusedNeighbours(retro["neighbours_BCNRD"][:, 1:], retro["valid_BCN"][:, 1:])
-    out = quick_jit(lambda x: cross_attention(x, fused, begun=jnp.ones(len(x), bool)))(retro["x_BLD"][:, 2 * CHUNK :])
+    out = jax.jit(lambda x: cross_attention(x, fused, begun=jnp.ones(len(x), bool)))(retro["x_BLD"][:, 2 * CHUNK :])
     np.testing.assert_allclose(out, retro["out_BLD"][:, 2 * CHUNK :], rtol=0, atol=2e-6)
 
 
@@ -95,7 +95,7 @@ def test_griffin_restatement(griffin: Arrays, borders: tuple[int, ...]) -> None:
     np.testing.assert_allclose(inputs_BTR, griffin["inputs_BTR"], rtol=0, atol=1e-6)
 
 
-def test_griffin_block(griffin: Arrays, small: Shape, quick_jit: Callable) -> None:
+def test_griffin_block(griffin: Arrays, small: Shape) -> None:
     """Ours in one call to the second document and one after it, and with a reset there."""
     heads, width = len(griffin["input_gate_kernel"]), griffin["x_kernel"].shape[0]
     block = RecurrentBlock(replace(small, width=width, heads=heads))
@@ -109,7 +109,7 @@ def test_griffin_block(griffin: Arrays, small: Shape, quick_jit: Callable) -> No
         layer.kernel, layer.bias = given(f"{name}_kernel"), given(f"{name}_bias")
     block.convolution, block.convolution_bias, block.decay = given("conv_kernel"), given("conv_bias"), given("decay")
     x_BLD, start = griffin["x_BLD"].astype(np.float32), block.start(2)
-    run = quick_jit(lambda x, past: block(x, past))
+    run = jax.jit(lambda x, past: block(x, past))
     first, state = run(x_BLD[:, :SECOND_DOCUMENT], start)
     second, end = run(x_BLD[:, SECOND_DOCUMENT:], restart(state, start, jnp.array([False, True])))
     np.testing.assert_allclose(jnp.concatenate((first, second), axis=1), griffin["out_BLD"], rtol=0, atol=1e-6)

@@ -6,6 +6,7 @@ import pytest
 
 from model.language_model import Batch, Schedule
 from stages.document_evaluation import DocumentReader, Request
+from tests.model.programs import compiled, losses_of_tokens, own_neighbours
 
 CHUNKS = 14
 KEY = jax.random.key(3)
@@ -28,15 +29,18 @@ def document(batch) -> np.ndarray:
     return np.append(batch.tokens_BL[0], batch.targets_BL[0, -1])
 
 
+@compiled
+def losses_alone(model, batch: Batch, masks_LBL):
+    """The training loss with all tokens masked but those of each mask, without teacher forcing."""
+    return jax.lax.map(
+        lambda mask_BL: model.train_losses(batch._replace(loss_mask_BL=mask_BL), Schedule(1.0, 1.0, 1.0), KEY)[0]["lm"], masks_LBL
+    )
+
+
 @pytest.fixture(scope="module")
-def token_losses(model, batch, quick_jit) -> np.ndarray:
-    """[L] loss of each token in training: the training loss with all other tokens masked, without teacher forcing."""
-
-    def alone(mask_BL):
-        return model.train_losses(batch._replace(loss_mask_BL=mask_BL), Schedule(1.0, 1.0, 1.0), KEY)[0]["lm"]
-
-    length = batch.tokens_BL.shape[1]
-    return np.asarray(quick_jit(lambda masks: jax.lax.map(alone, masks))(np.eye(length, dtype=bool)[:, None]))
+def token_losses(model, batch) -> np.ndarray:
+    """[L] loss of each token in training."""
+    return np.asarray(losses_alone(model, batch, np.eye(batch.tokens_BL.shape[1], dtype=bool)[:, None]))
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +62,14 @@ def test_a_partial_last_chunk_has_the_same_losses(token_losses, evaluate, docume
     np.testing.assert_allclose(losses, token_losses[:-missing], rtol=0, atol=1e-5)
 
 
-def test_training_retrieves_what_the_memory_finds(model, evaluate, batch, document, quick_jit) -> None:
-    encoded = quick_jit(lambda tokens: model.encode(tokens))(batch.tokens_BL)
-    own = np.asarray(model.retrieve(encoded)[0])
+def test_training_retrieves_what_the_memory_finds(model, evaluate, batch, document) -> None:
+    own = np.asarray(own_neighbours(model, batch.tokens_BL)[0])
     np.testing.assert_array_equal(own, evaluate(document).neighbours["own"][:CHUNKS])
     assert (own >= 0).all(axis=1).any()
 
 
-def test_the_losses_depend_on_the_neighbours(model, token_losses, batch, quick_jit) -> None:
+def test_the_losses_depend_on_the_neighbours(model, token_losses, batch) -> None:
     """Otherwise equal losses would say nothing about equal retrieval."""
-
-    def without_neighbours(tokens_BL, targets_BL):
-        final = model.decode(model.encode(tokens_BL), np.full((1, CHUNKS, model.shape.neighbours), -1))
-        return model.token_losses(final, targets_BL)[0]
-
-    losses = quick_jit(without_neighbours)(batch.tokens_BL, batch.targets_BL)
+    none = np.full((1, CHUNKS, model.shape.neighbours), -1)
+    losses = losses_of_tokens(model, batch.tokens_BL, batch.targets_BL, none)[0]
     assert np.abs(losses - token_losses).max() > 1e-2

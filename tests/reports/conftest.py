@@ -1,11 +1,11 @@
-"""The sample report, loaded by path because tests are not a package, and a parser that sees a page as a browser's parser would."""
+"""Made-up reports, label sets and corpora that tests do not change, a parser that sees a page as a browser's would, and a Chromium."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +13,18 @@ from typing import Any
 
 import pytest
 
+from benchmarks import _chromium
+from benchmarks._label_sets import make_label_set
+from benchmarks._served import served, serving
+from flows.explorer import _pieces, explore
+from reports.explorer.library import Library
+from reports.label_set import LabelSet, open_label_set
+from tests.reports import evaluations_sample as evaluations
+from tests.reports import label_sample as labels
+from tests.reports.explorer.evaluated import evaluated_modules
+from tests.reports.sample import sample_report
+
+pytest.register_assert_rewrite("tests.reports.served_pages")
 VOID = {"meta", "br", "link", "input"}
 
 
@@ -22,83 +34,100 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
         self.open: list[int] = []
         self.unbalanced: list[str] = []
+        self._pieces: list[str] = []
+        self._bounds: list[tuple[int, int | None]] = []  # of the pieces in each element
         self.feed(html)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.texts.append("")
+        at = len(self._pieces)
         if tag not in VOID:
-            self.open.append(len(self.elements) - 1)
+            self.open.append(len(self.elements))
+        self._bounds.append((at, at if tag in VOID else None))
+        self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.elements[self.open.pop()][0] != tag:
+        element = self.open.pop() if self.open else None
+        if element is not None:
+            self._bounds[element] = (self._bounds[element][0], len(self._pieces))
+        if element is None or self.elements[element][0] != tag:
             self.unbalanced.append(tag)
 
     def handle_data(self, data: str) -> None:
         if self.open and self.elements[self.open[-1]][0] == "mark" and (code := re.fullmatch(r"\\(?:u(....)|U(.{8}))", data)):
             data = chr(int(code[1] or code[2], 16))
-        for index in self.open:
-            self.texts[index] += data
+        self._pieces.append(data)
+
+    def updatepos(self, i: int, j: int) -> int:
+        """Nobody asks for the line of an element, and counting lines takes a tenth of the time."""
+        return j
+
+    def _text(self, element: int) -> str:
+        begin, end = self._bounds[element]
+        return "".join(self._pieces[begin:end])
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The text of every element, in order."""
+        return [self._text(element) for element in range(len(self.elements))]
 
     def all_text(self, tag: str, css_class: str | None = None) -> list[str]:
         """The texts of the elements with this name and class, in order."""
-        found = zip(self.elements, self.texts, strict=True)
-        return [text for (name, attributes), text in found if name == tag and css_class in (None, attributes.get("class"))]
+        return [
+            self._text(element)
+            for element, (name, attributes) in enumerate(self.elements)
+            if name == tag and css_class in (None, attributes.get("class"))
+        ]
 
 
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"reports_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="session")
+def parse() -> Callable[[str], Page]:
+    """Turns HTML into a `Page`."""
+    return Page
 
 
 @pytest.fixture
 def sample() -> dict[str, Any]:
     """A fresh made-up report."""
-    return _load("sample").sample_report()
+    return sample_report()
 
 
 @pytest.fixture(scope="session")
 def shared_sample() -> dict[str, Any]:
     """A made-up report that tests do not change."""
-    return _load("sample").sample_report()
+    return sample_report()
 
 
 @pytest.fixture(scope="session")
 def evaluations_sample() -> ModuleType:
     """The module that makes evaluations with their labels, candidates and chunks."""
-    return _load("evaluations_sample")
+    return evaluations
 
 
 @pytest.fixture(scope="session")
-def made_up(evaluations_sample) -> Any:
+def made_up() -> evaluations.Sample:
     """Evaluations of five systems that tests do not change."""
-    return evaluations_sample.made_up()
+    return evaluations.made_up()
 
 
 @pytest.fixture(scope="session")
 def label_sample() -> ModuleType:
     """The module that makes label sets and supervision reports."""
-    return _load("label_sample")
+    return labels
 
 
 @pytest.fixture(scope="session")
-def label_set(label_sample, tmp_path_factory) -> Any:
+def label_set(tmp_path_factory) -> Any:
     """A made-up label set that tests do not change."""
-    return label_sample.made_up_set(tmp_path_factory.mktemp("labels"))
+    return labels.made_up_set(tmp_path_factory.mktemp("labels"))
 
 
 @pytest.fixture(scope="session")
-def shared_label_report(label_sample, label_set) -> dict[str, Any]:
+def shared_label_report(label_set) -> dict[str, Any]:
     """A made-up supervision report that tests do not change."""
-    return label_sample.label_report(label_set)
+    return labels.label_report(label_set)
 
 
 @pytest.fixture
@@ -108,24 +137,56 @@ def label_report(shared_label_report) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def with_every_text() -> Callable[[dict[str, Any], str], dict[str, Any]]:
-    """The function of that name in hostile.py."""
-    return _load("hostile").with_every_text
+def browsed(tmp_path_factory) -> Path:
+    """Labels of 7 documents of 60 chunks in 3 shards."""
+    home = tmp_path_factory.mktemp("browsed")
+    make_label_set(home, documents=7, chunks=60, candidates=12, shards=3)
+    return home
 
 
 @pytest.fixture(scope="session")
-def hostile_texts() -> list[str]:
-    """All of them."""
-    return _load("hostile").HOSTILE
+def browsed_set(browsed) -> LabelSet:
+    """Those labels, opened."""
+    return open_label_set(browsed / "labels", browsed / "cache")
 
 
 @pytest.fixture(scope="session")
-def parse() -> Callable[[str], Page]:
-    """Turns HTML into a `Page`."""
-    return Page
+def explored(tmp_path_factory) -> Path:
+    """An evaluated corpus of four documents: Transformer-XL, RETRO and RPT-Sem, which has an oracle."""
+    return evaluated_modules(tmp_path_factory.mktemp("explored") / "stdlib")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `hostile_text` runs once for each of them."""
-    if "hostile_text" in metafunc.fixturenames:
-        metafunc.parametrize("hostile_text", _load("hostile").HOSTILE)
+@pytest.fixture(scope="session")
+def explored_library(explored) -> Library:
+    """That corpus, opened."""
+    return Library(explored, explored / "index", _pieces(explored / "tokenizer" / "tokenizer.json"))
+
+
+@pytest.fixture(scope="session")
+def browsed_address(browsed) -> Iterator[str]:
+    """Where a process serves the pages of the label browser."""
+    with served([browsed / "labels"], browsed / "cache") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def explored_address(explored) -> Iterator[str]:
+    """Where a process serves the pages of the retrieval explorer."""
+    with serving(explore, str(explored), explored / "index") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def tab() -> Iterator[_chromium.Page]:
+    """The tab of a Chromium."""
+    with _chromium.chromium() as tab:
+        yield tab
+
+
+@pytest.fixture
+def page(tab) -> _chromium.Page:
+    """The tab as it is at first, with nothing noted of earlier tests."""
+    tab.look(1280, 800)
+    for noted in (tab.requests, tab.dialogs, tab.problems):
+        noted.clear()
+    return tab

@@ -1,12 +1,19 @@
-"""The hostile texts of all tests, and a report that consists of one of them."""
+"""Reports that consist of one text, with as much of everything as it takes to show it in every place."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.hostile import HOSTILE, LEAK, SCRIPT
+OPEN = {"quarantined", "splits", "positive_rate", "scorer", "published"}
+"""Dictionaries whose keys come from the run and not from this program."""
+MOST = 3
 
-__all__ = ["HOSTILE", "LEAK", "SCRIPT", "with_every_text"]
+
+def shortened(value: Any) -> Any:
+    """A report with the first and the last of what a list of more than MOST holds: pages show all of a list in the same way."""
+    if isinstance(value, list):
+        return [shortened(item) for item in (value if len(value) <= MOST else (value[0], value[-1]))]
+    return {key: shortened(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _renamed(value: Any, text: str, *, keys: bool) -> Any:
@@ -19,10 +26,6 @@ def _renamed(value: Any, text: str, *, keys: bool) -> Any:
             f"{text}{place}" if keys else key: _renamed(item, text, keys=key in OPEN) for place, (key, item) in enumerate(value.items())
         }
     return value
-
-
-OPEN = {"quarantined", "splits", "positive_rate", "scorer", "published"}
-"""Dictionaries whose keys come from the run and not from this program."""
 
 
 def with_every_text(report: dict[str, Any], text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from reports.evaluation_rows import frames_of
 from reports.plain_table import PlainTable, Strong, as_markdown, markdown_text
 from reports.published import CORPORA, TABLE_2, TABLE_4
 from reports.results import NOT_LOGGED
+from tests.hostile import HOSTILE, check_each
 
 SIZES = {"layers": 4, "width": 128, "heads": 4, "neighbours": 2, "cca_layers": [3, 4], "gate_window": 32}
 
@@ -186,17 +187,29 @@ def test_nothing_to_show_is_a_page_still(comparison, parse):
     assert not parse(render(bare)).unbalanced
 
 
-def test_hostile_names_are_text(comparison, parse, hostile_text):
-    corpus = comparison["corpora"][0]
-    runs = [{**run, "run": hostile_text} for run in corpus["runs"]]
-    rows = [{**row, "runs": [hostile_text]} for row in corpus["rows"]]
-    hostile = {"name": "a", "corpora": [{**corpus, "corpus": hostile_text, "split": hostile_text, "runs": runs, "rows": rows}]}
-    page, clean = parse(render(hostile)), parse(render(comparison))
-    assert not page.unbalanced
-    kinds = ({name for name, _ in one.elements} for one in (page, clean))
-    assert next(kinds) - {"mark"} <= next(kinds)
-    tables = [line for line in markdown(hostile).splitlines() if line.startswith("|")]
-    assert len(tables) == len([line for line in markdown(comparison).splitlines() if line.startswith("|")])
+def kinds(page):
+    """Those of its elements."""
+    return {name for name, _ in page.elements}
+
+
+def table_lines(text):
+    """Those of Markdown."""
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+def test_hostile_names_are_text(comparison, parse):
+    corpus, clean, lines = comparison["corpora"][0], parse(render(comparison)), table_lines(markdown(comparison))
+
+    def check(text):
+        runs = [{**run, "run": text} for run in corpus["runs"]]
+        rows = [{**row, "runs": [text]} for row in corpus["rows"]]
+        hostile = {"name": "a", "corpora": [{**corpus, "corpus": text, "split": text, "runs": runs, "rows": rows}]}
+        page = parse(render(hostile))
+        assert not page.unbalanced
+        assert kinds(page) - {"mark"} <= kinds(clean)
+        assert len(table_lines(markdown(hostile))) == len(lines)
+
+    check_each(HOSTILE, check)
 
 
 @pytest.mark.parametrize(

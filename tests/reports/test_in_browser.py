@@ -17,6 +17,7 @@ from reports.markup import clipped
 from reports.page import render
 from reports.provenance import PATH
 from reports.results import NAME
+from tests.hostile import HOSTILE, LEAK
 
 FLAGS = ("--headless", *QUIET, "--enable-logging=stderr")
 
@@ -68,8 +69,8 @@ def browse(tmp_path):
 
 
 @pytest.mark.slow
-def test_hostile_text_arrives_and_does_nothing(browse, listener, parse, sample, hostile_texts):
-    texts = [text.replace("http://127.0.0.1:1/leak", listener.address) for text in hostile_texts]
+def test_hostile_text_arrives_and_does_nothing(browse, listener, parse, sample):
+    texts = [text.replace(LEAK, listener.address) for text in HOSTILE]
     for begin in range(0, len(texts), 40):
         part = texts[begin : begin + 40]
         sample["headline"], sample["warnings"] = part[:3], part
@@ -91,10 +92,8 @@ def test_hostile_text_arrives_and_does_nothing(browse, listener, parse, sample, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(6))
-def test_hostile_documents_do_nothing_on_the_page_of_the_labels(browse, listener, parse, label_sample, hostile_texts, tmp_path, part):
-    texts = [
-        text.replace("http://127.0.0.1:1/leak", listener.address).encode("utf-8", "replace").decode() for text in hostile_texts[part::6]
-    ]
+def test_hostile_documents_do_nothing_on_the_page_of_the_labels(browse, listener, parse, label_sample, tmp_path, part):
+    texts = [text.replace(LEAK, listener.address).encode("utf-8", "replace").decode() for text in HOSTILE[part::6]]
     turn = iter(range(10**6))
     label_set = label_sample.made_up_set(
         tmp_path, text=lambda rng: texts[next(turn) % len(texts)], source=lambda number: texts[number % len(texts)]

@@ -99,16 +99,19 @@ def test_of_equal_candidates_the_best_is_the_first_of_bm25():
     assert best_candidates(rows).row(0, named=True) == {"doc_id": "a", "query_chunk": 1, "best": 2.0, "best_rank": 1, "first": 1.0}
 
 
-def test_a_damaged_index_is_made_again_and_damaged_queries_are_an_error(home, label_set):
-    for path in (label_set.index, label_set.index.with_name(f"{label_set.index.stem}.queries.parquet")):
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) // 3])
-        if path == label_set.index:
-            assert open_label_set(home / "labels", home / "cache").documents.equals(label_set.documents)
-            continue
-        with pytest.raises(Failure, match="delete"):
-            label_set.queries(0)
-        path.write_bytes(whole)
+def test_a_damaged_index_is_made_again_and_damaged_queries_are_an_error(home, tmp_path):
+    opened = open_label_set(home / "labels", tmp_path)
+    cut(opened.index)
+    assert open_label_set(home / "labels", tmp_path).documents.equals(opened.documents)
+    cut(opened.index.with_name(f"{opened.index.stem}.queries.parquet"))
+    with pytest.raises(Failure, match="delete"):
+        opened.queries(0)
+
+
+def cut(path):
+    """Leave a third of a file."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 3])
 
 
 def test_making_an_index_tells_how_far_it_is(home, tmp_path):

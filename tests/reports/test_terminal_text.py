@@ -1,11 +1,10 @@
 """Hostile text for a terminal: nothing acts, and what was there can be read back."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.terminal_text import COMBINING, shown
-from tests.hostile import HOSTILE, acting, read_back
+from tests.hostile import HOSTILE, acting, check_each, read_back
 
 ANY = st.text(st.one_of(st.characters(categories=None), st.sampled_from("\\uU0123456789abcdef\t\n\u21e5\u23ce\u0301\x1b")), max_size=60)
 
@@ -14,21 +13,22 @@ def test_there_are_enough_hostile_texts_and_each_is_another():
     assert len(HOSTILE) == len(set(HOSTILE)) >= 150
 
 
-@pytest.mark.parametrize("one_line", [False, True])
-@pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_acts_and_the_text_can_be_read_back(text, one_line):
-    output = shown(text, one_line=one_line)
-    assert not acting(output)
-    assert read_back(output) == text
-    assert not (one_line and "\n" in output)
-
-
-@given(ANY)
-def test_any_text_can_be_read_back(text):
+def check(text):
+    """Nothing acts, and the text can be read back."""
     for one_line in (False, True):
         output = shown(text, one_line=one_line)
         assert not acting(output)
         assert read_back(output) == text
+        assert not (one_line and "\n" in output)
+
+
+def test_hostile_text_can_be_read_back():
+    check_each(HOSTILE, check)
+
+
+@given(ANY)
+def test_any_text_can_be_read_back(text):
+    check(text)
 
 
 def test_ordinary_text_is_left_alone():

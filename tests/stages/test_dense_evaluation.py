@@ -1,6 +1,5 @@
 """A dense retriever swapped into real untrained models: whose neighbours they read, and that the ranking is that of its inner products."""
 
-import io
 import json
 
 import numpy as np
@@ -8,45 +7,33 @@ import polars as pl
 import pytest
 
 from data_contracts.candidates import CANDIDATES
-from data_contracts.contract import Contract, commit, open_artifact, write_shard
+from data_contracts.contract import open_artifact
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model.baselines.dpr import DualEncoder, first_parameters
-from model.initialisation import initial_parameters
-from model.parameters import Architecture
 from model.parameters_io import save_parameters
 from model.presets import SYSTEMS
 from stages.dense_encoders import from_scratch
 from stages.dense_evaluation import evaluate_with_dense_retriever
 from stages.dense_rankings import DenseRanker
 from stages.dense_retriever import encoder_shape
-from stages.messages import Messages
-from stages.parameters import Corpus, DenseRetriever, Evaluation, Recipe, Run, Runtime, Training
+from stages.parameters import Evaluation, Run
 from stages.stage import Context
-from stages.systems import describe, shape_of
-from stages.tokenizer import train_tokenizer
+from stages.systems import INPUT_OF, shape_of
+from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
+from tests.tiny import tiny_context, tiny_dense_retriever, tiny_recipe, tiny_training
 
-RECIPE = Recipe(cca_layers=(2,), neighbours=2, gate_window=4)
-SIZES = {"layers": 2, "width": 16, "heads": 2, "dropout": 0.0, "zero_init_residuals": False, "dtype": "float32", "remat": False}
-TRAINING = Training(**SIZES, steps=1, batch=1, learning_rate=1e-3, warmup=0.0)
-ENCODERS = DenseRetriever(layers=2, width=8, heads=2, queries=1, steps=1, batch=2, learning_rate=1e-3)
+RECIPE = tiny_recipe()
 EVALUATION = Evaluation(max_tokens_per_document=8 * 30 + 3)
-INPUT = {"none": "sequences", "bm25": "supervision/bm25", "scored": "supervision/scored"}
 DOCUMENTS = {letter * 16: np.random.default_rng(seed).integers(1, 256, 8 * 33 + seed) for seed, letter in enumerate("de")}
-
-
-def write(contract: Contract, place, table) -> None:
-    (place / contract.name).mkdir()
-    write_shard(contract, table, place / contract.name / "part-00000.parquet")
-    commit(contract, place / contract.name)
 
 
 @pytest.fixture
 def retriever(tmp_path, geometry):
     """A dense retriever whose two encoders differ, as if it had been trained."""
-    shape = encoder_shape(geometry, ENCODERS, 300)
+    shape = encoder_shape(geometry, tiny_dense_retriever(), 300)
     parameters = {path: value * (1.5 if path.startswith("query") else 1.0) for path, value in first_parameters(shape, 0).items()}
     place = tmp_path / "dense_retriever"
     place.mkdir()
@@ -58,20 +45,14 @@ def retriever(tmp_path, geometry):
 @pytest.fixture
 def make_context(tmp_path, make_chunks, geometry):
     def make(system: str) -> Context:
-        (tmp_path / "tokenizer").mkdir()
-        tokenizer = train_tokenizer(iter(["some text"]), 300)
-        tokenizer.save(str(tmp_path / "tokenizer" / "tokenizer.json"))
-        write(CHUNKS, tmp_path, make_chunks({doc_id: ("test", tokens) for doc_id, tokens in DOCUMENTS.items()}))
+        vocabulary = write_tokenizer(tmp_path).get_vocab_size()
+        write_artifact(CHUNKS, tmp_path / "chunks", make_chunks({doc_id: ("test", tokens) for doc_id, tokens in DOCUMENTS.items()}))
         facts = {"stride_chunks": geometry.stride_chunks, "sequence_chunks": geometry.sequence_chunks}
-        write(CANDIDATES, tmp_path, CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts))
-        shape = shape_of(geometry, TRAINING, RECIPE, tokenizer.get_vocab_size())
-        place = tmp_path / "models" / "it"
-        place.mkdir(parents=True)
-        save_parameters(initial_parameters(Architecture.of(SYSTEMS[system].build, shape), shape, 0), place / "model.safetensors")
-        (place / "config.json").write_text(json.dumps(describe(SYSTEMS[system], shape, RECIPE)))
-        run = Run(corpus="demo", system=system, input=INPUT[SYSTEMS[system].supervision])
+        write_artifact(CANDIDATES, tmp_path / "candidates", CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts))
+        write_model(tmp_path / "models" / "it", system, shape_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
+        run = Run(corpus="demo", system=system, input=INPUT_OF[SYSTEMS[system].supervision])
         (tmp_path / "scratch").mkdir()
-        return Context("demo", Corpus(source="x"), "it", run, tmp_path, tmp_path / "scratch", Runtime(), Messages(io.StringIO()))
+        return tiny_context(tmp_path, run_name="it", run=run)
 
     return make
 

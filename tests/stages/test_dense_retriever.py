@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from data_contracts.candidates import CANDIDATES
-from data_contracts.contract import Contract, commit, open_artifact, write_shard
+from data_contracts.contract import open_artifact
 from data_contracts.eligibility import last_eligible
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
@@ -26,18 +26,13 @@ from stages.dense_retriever import encoder_shape, make_dense_retriever
 from stages.dense_retriever_training import Examples, Plan, _batches, fresh, train
 from stages.messages import Messages
 from stages.mining import mine
-from stages.parameters import Corpus, DenseRetriever, Runtime
+from stages.parameters import DenseRetriever
 from stages.stage import Context
-from stages.tokenizer import train_tokenizer
+from tests.stages.artifacts import write_artifact, write_tokenizer
 from tests.stages.tiny_bert import write_bert
+from tests.tiny import tiny_context, tiny_dense_retriever
 
-SIZES = DenseRetriever(layers=2, width=32, heads=2, queries=1000, steps=3, batch=4, learning_rate=1e-3)
-
-
-def write(contract: Contract, place, *tables: pa.Table) -> None:
-    for number, table in enumerate(tables):
-        write_shard(contract, table, place / contract.name / f"part-{number:05}.parquet")
-    commit(contract, place / contract.name)
+SIZES = tiny_dense_retriever(width=32, queries=1000, steps=3, batch=4)
 
 
 def candidates(rows: list[tuple], geometry) -> pa.Table:
@@ -53,8 +48,6 @@ def candidates(rows: list[tuple], geometry) -> pa.Table:
 @pytest.fixture
 def artifacts(tmp_path, make_chunks, geometry):
     """Two shards, chunk c of document d filled with the token 20 d + c, but that chunk 3 of the second document says what 2 says."""
-    (tmp_path / "chunks").mkdir()
-    (tmp_path / "candidates").mkdir()
     first, second, third = (np.repeat(20 * number + np.arange(16), 8) for number in range(3))
     second[24:32] = second[16:24]
     chunks = [make_chunks({"a": ("train", first), "b": ("train", second)}), make_chunks({"c": ("test", third)})]
@@ -66,8 +59,8 @@ def artifacts(tmp_path, make_chunks, geometry):
         ("b", "train", "qt", 13, [3, 5, 6, 4, 0]),
     ]
     test_rows = [("c", "test", form, 13, [5, 4, 3, 2, 1]) for form in ("q", "qt")]
-    write(CHUNKS, tmp_path, *chunks)
-    write(CANDIDATES, tmp_path, candidates(train_rows, geometry), candidates(test_rows, geometry))
+    write_artifact(CHUNKS, tmp_path / "chunks", *chunks)
+    write_artifact(CANDIDATES, tmp_path / "candidates", candidates(train_rows, geometry), candidates(test_rows, geometry))
     return tmp_path
 
 
@@ -131,15 +124,12 @@ def make_context(tmp_path, make_chunks, geometry, mining):
 
     def make(tokens: int) -> Context:
         home = tmp_path / str(next(numbers))
-        for name in ("tokenizer", "chunks", "candidates", "scratch"):
-            (home / name).mkdir(parents=True)
-        tokenizer = train_tokenizer(iter(["some text"]), 300)
-        tokenizer.save(str(home / "tokenizer" / "tokenizer.json"))
-        text = np.random.default_rng(0).integers(1, tokenizer.get_vocab_size(), tokens)
+        text = np.random.default_rng(0).integers(1, write_tokenizer(home).get_vocab_size(), tokens)
         chunks = make_chunks({"a": ("train", text)})
-        write(CHUNKS, home, chunks)
-        write(CANDIDATES, home, pa.concat_tables(mine(chunks, geometry, mining)))
-        return Context("demo", Corpus(source="x"), None, None, home, home / "scratch", Runtime(), Messages(io.StringIO()))
+        write_artifact(CHUNKS, home / "chunks", chunks)
+        write_artifact(CANDIDATES, home / "candidates", pa.concat_tables(mine(chunks, geometry, mining)))
+        (home / "scratch").mkdir()
+        return tiny_context(home)
 
     return make
 

@@ -13,26 +13,13 @@ from model.presets import SYSTEMS
 from stages.document_evaluation import DocumentReader, Request, losses_by_chunk
 from stages.evaluation import held_out, read_all
 from stages.mining import mine
-from stages.parameters import Evaluation, Geometry, Mining, Recipe, Training
+from stages.parameters import Evaluation, Mining
 from stages.rankings import Rankings, bm25_rankings, random_rankings
 from stages.settings import computed, settings_of, slots_needed
 from stages.systems import shape_of
+from tests.tiny import tiny_geometry, tiny_recipe, tiny_training
 
-GEOMETRY = Geometry(chunk_tokens=8, sequence_chunks=16, stride_chunks=2)
-TRAINING = Training(
-    layers=2,
-    width=16,
-    heads=2,
-    dropout=0.0,
-    zero_init_residuals=False,
-    dtype="float32",
-    remat=False,
-    steps=1,
-    batch=1,
-    learning_rate=1e-3,
-    warmup=0.0,
-)
-RECIPE = Recipe(cca_layers=(2,), neighbours=2, gate_window=4)
+GEOMETRY = tiny_geometry()
 TOKENS = np.random.default_rng(0).integers(1, 50, 8 * 30 + 5)
 BYTES = np.arange(50, dtype=np.int32) % 5
 ALL = tuple(sorted({*SETTINGS} - {"oracle", "oracle_all", "dpr"}))
@@ -41,7 +28,7 @@ ALL = tuple(sorted({*SETTINGS} - {"oracle", "oracle_all", "dpr"}))
 @pytest.fixture
 def reader(tmp_path):
     def make(name: str, settings: tuple[str, ...] = ALL) -> DocumentReader:
-        shape = shape_of(GEOMETRY, TRAINING, RECIPE, 50)
+        shape = shape_of(GEOMETRY, tiny_training(), tiny_recipe(), 50)
         architecture = Architecture.of(SYSTEMS[name].build, shape)
         model = architecture.model({path: 3 * x for path, x in initial_parameters(architecture, shape, 0).items()})
         return DocumentReader(model, settings_of(SYSTEMS[name], settings), 2, GEOMETRY.sequence_chunks, "exact", tmp_path)

@@ -1,9 +1,7 @@
 """The exhaustive sample: which queries, which pairs; and the stage as a whole with a real small LM, whose scores are those of scoring."""
 
-import io
 from pathlib import Path
 
-import jax
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -11,19 +9,17 @@ import pyarrow.compute as pc
 import pytest
 
 from data_contracts.candidates import EXHAUSTIVE
-from data_contracts.contract import commit, open_artifact, write_shard
+from data_contracts.contract import open_artifact
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from model import gpt_neox, gpt_neox_files
-from model.gpt_neox_config import GPTNeoXConfig
 from stages.exhaustive import exact_queries, score_all
-from stages.messages import Messages
 from stages.mining import mine
-from stages.parameters import Corpus, Evaluation, Exhaustive, Mining, Runtime, Scoring
+from stages.parameters import Evaluation, Exhaustive, Mining, Runtime, Scoring
 from stages.scoring import score
 from stages.stage import Context
+from tests.stages.artifacts import write_artifact, write_reference_lm
+from tests.tiny import tiny_context, tiny_gpt_neox
 
-CONFIG = GPTNeoXConfig(60, 16, 1, 2, 32, max_position_embeddings=32, rotary_pct=0.5)
 EVALUATION = Evaluation(max_tokens_per_document=8 * 20)
 SCORING = Scoring(candidates=3, evaluation_candidates=5)
 
@@ -39,16 +35,9 @@ def chunks(make_chunks) -> pa.Table:
 @pytest.fixture
 def context(tmp_path, chunks) -> Context:
     """A corpus in two shards, the second of which has document c alone of the test split."""
-    gpt_neox_files.save(tmp_path / "reference_lm", CONFIG, jax.tree.map(np.asarray, gpt_neox.init(CONFIG, 0)))
-    (tmp_path / "tokenizer").mkdir()
-    for name in ("reference_lm", "tokenizer"):
-        (tmp_path / name / "tokenizer.json").write_text("{}")
-    (tmp_path / "chunks").mkdir()
-    for number, part in enumerate((chunks.slice(0, 48), chunks.slice(48))):
-        write_shard(CHUNKS, part, tmp_path / "chunks" / f"part-{number:05d}.parquet")
-    commit(CHUNKS, tmp_path / "chunks")
-    runtime = Runtime(ledger=str(tmp_path / "ledger"))
-    return Context("demo", Corpus(source="x"), None, None, tmp_path, tmp_path / "scratch", runtime, Messages(io.StringIO()))
+    write_reference_lm(tmp_path, tiny_gpt_neox(rotary_pct=0.5))
+    write_artifact(CHUNKS, tmp_path / "chunks", chunks.slice(0, 48), chunks.slice(48))
+    return tiny_context(tmp_path, runtime=Runtime(ledger=str(tmp_path / "ledger")))
 
 
 def run(context: Context, geometry, queries: int, most_eligible: int = 100, seed: int = 0) -> pl.DataFrame:

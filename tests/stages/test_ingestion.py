@@ -16,8 +16,8 @@ from stages.ingestion_plan import MAX_SHARD_BYTES, assign_splits, judge, plan_sh
 from stages.messages import Messages
 from stages.parameters import Corpus, Ingestion, Runtime
 from stages.ray_map import stop_ray
-from stages.stage import Context
 from tests.nasty import NASTY, prose, write_nasty
+from tests.tiny import tiny_context
 
 LIMITS = Ingestion(min_document_chars=20, max_quarantine_fraction=0.9, shards=4)
 
@@ -31,8 +31,8 @@ def ray():
 def ingest(tmp_path, corpus: Corpus, limits: Ingestion = LIMITS) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(documents, quarantine) of a corpus, through the whole job."""
     with open(tmp_path / "said", "w") as stream:
-        context = Context("c", corpus, None, None, tmp_path / "artifacts", tmp_path / "scratch", Runtime(workers=2), Messages(stream))
-        STAGE.function(context, limits)
+        changes = {"corpus": "c", "source": corpus, "inputs": tmp_path / "artifacts", "runtime": Runtime(workers=2)}
+        STAGE.function(tiny_context(tmp_path, **changes, say=Messages(stream)), limits)
     documents = open_artifact(DOCUMENTS, tmp_path / "scratch" / "documents").read_all()
     quarantine = open_artifact(QUARANTINE, tmp_path / "scratch" / "quarantine").read_all()
     return pl.DataFrame(documents), pl.DataFrame(quarantine)

@@ -53,6 +53,12 @@ def prompts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return prefixes, suffixes, rng.permutation(pairs)
 
 
+@pytest.fixture(scope="module")
+def everything(engine: JaxScoringLM, prompts: tuple) -> np.ndarray:
+    """The scores of all pairs."""
+    return engine.score(*prompts)
+
+
 def whole_prompt_sums(params: gpt_neox.Params, prompts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
     """Sums over target halves from full 256-token forward passes, float64 [n, 2]."""
     prefixes, suffixes, pairs = prompts
@@ -62,16 +68,14 @@ def whole_prompt_sums(params: gpt_neox.Params, prompts: tuple[np.ndarray, np.nda
     return scored.reshape(-1, 2, 32).sum(axis=-1)
 
 
-def test_scores_are_the_sums_over_target_halves_of_whole_prompts(engine: JaxScoringLM, params: gpt_neox.Params, prompts: tuple) -> None:
-    got = engine.score(*prompts)
-    assert (got.shape, got.dtype) == ((PREFIXES * SUFFIXES, 2), np.float32)
-    np.testing.assert_allclose(got, whole_prompt_sums(params, prompts), atol=32 * 1e-5)
+def test_scores_are_the_sums_over_target_halves_of_whole_prompts(everything: np.ndarray, params: gpt_neox.Params, prompts: tuple) -> None:
+    assert (everything.shape, everything.dtype) == ((PREFIXES * SUFFIXES, 2), np.float32)
+    np.testing.assert_allclose(everything, whole_prompt_sums(params, prompts), atol=32 * 1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 6, PREFIXES * SUFFIXES])
-def test_a_pair_scores_the_same_bits_in_any_company(engine: JaxScoringLM, prompts: tuple, count: int) -> None:
+def test_a_pair_scores_the_same_bits_in_any_company(engine: JaxScoringLM, prompts: tuple, everything: np.ndarray, count: int) -> None:
     prefixes, suffixes, pairs = prompts
-    everything = engine.score(prefixes, suffixes, pairs)
     chosen = np.random.default_rng(count).permutation(len(pairs))[:count]
     assert np.array_equal(engine.score(prefixes, suffixes, pairs[chosen]), everything[chosen])
 
@@ -84,9 +88,9 @@ def test_equal_prompts_score_equal_and_a_shared_query_chunk_is_no_obstacle(engin
     assert not np.array_equal(scores[1], scores[3])
 
 
-def test_batch_and_window_sizes_change_rounding_only(directory: Path, engine: JaxScoringLM, prompts: tuple) -> None:
+def test_batch_and_window_sizes_change_rounding_only(directory: Path, prompts: tuple, everything: np.ndarray) -> None:
     other = JaxScoringLM(directory, batch_pairs=7, window_prefixes=64)
-    np.testing.assert_allclose(other.score(*prompts), engine.score(*prompts), atol=1e-3)
+    np.testing.assert_allclose(other.score(*prompts), everything, atol=1e-3)
 
 
 def test_each_prefix_is_computed_once(engine: JaxScoringLM, prompts: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,9 +122,9 @@ def test_no_pairs_give_no_scores(engine: JaxScoringLM, prompts: tuple) -> None:
     assert engine.score(prompts[0], prompts[1], np.empty((0, 2), np.int32)).shape == (0, 2)
 
 
-def test_half_precision_stays_near_single(directory: Path, engine: JaxScoringLM, prompts: tuple) -> None:
+def test_half_precision_stays_near_single(directory: Path, prompts: tuple, everything: np.ndarray) -> None:
     half = JaxScoringLM(directory, batch_pairs=4, window_prefixes=5, dtype="float16")
-    np.testing.assert_allclose(half.score(*prompts), engine.score(*prompts), atol=0.2)
+    np.testing.assert_allclose(half.score(*prompts), everything, atol=0.2)
 
 
 def test_identity_names_what_decides_the_scores(directory: Path, engine: JaxScoringLM) -> None:

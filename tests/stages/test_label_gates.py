@@ -1,10 +1,8 @@
 """The gates' sample: which queries, which random chunks, gains by hand with a toy LM; and the stage as a whole with a real small one."""
 
-import io
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -16,15 +14,16 @@ from data_contracts.contract import commit, write_shard
 from data_contracts.eligibility import last_eligible
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from model import gpt_neox, gpt_neox_files
-from model.gpt_neox_config import GPTNeoXConfig
+from model import gpt_neox
 from stages.label_gates import comparable_queries, make_label_gates, score_queries
-from stages.messages import Messages
 from stages.mining import mine
-from stages.parameters import Corpus, Geometry, LabelGates, Mining, Runtime, Scoring
+from stages.parameters import LabelGates, Mining, Scoring
 from stages.reference_lm_training import train
 from stages.scoring import score
 from stages.stage import Context
+from tests.conftest import chunk_table
+from tests.stages.artifacts import write_reference_lm
+from tests.tiny import tiny_context, tiny_geometry, tiny_gpt_neox
 
 VOCABULARY = 60
 
@@ -42,11 +41,12 @@ class OverlapLM:
         return np.stack([np.array(missing, np.float32), np.zeros(len(missing), np.float32)], axis=1)
 
 
-@pytest.fixture
-def chunks(make_chunks) -> pa.Table:
+@pytest.fixture(scope="module")
+def chunks() -> pa.Table:
     rng = np.random.default_rng(1)
     lengths = {"a": ("validation", 40), "b": ("train", 40), "c": ("validation", 30), "d": ("test", 40)}
-    return make_chunks({name: (split, rng.integers(1, VOCABULARY, 8 * length)) for name, (split, length) in lengths.items()})
+    tokens = {name: (split, rng.integers(1, VOCABULARY, 8 * length)) for name, (split, length) in lengths.items()}
+    return chunk_table(tokens, tiny_geometry())
 
 
 def made_up_labels(query: dict[tuple[str, str, int], int]) -> pl.DataFrame:
@@ -91,16 +91,13 @@ def test_gains_are_what_a_person_computes(chunks, geometry):
         assert row["lead_of_bm25"] == pytest.approx((-3.0 - best) / 8)
 
 
-CONFIG = GPTNeoXConfig(VOCABULARY, 32, 2, 2, 64, max_position_embeddings=32, rotary_pct=0.5)
+CONFIG = tiny_gpt_neox(hidden_size=32, num_hidden_layers=2, intermediate_size=64, rotary_pct=0.5)
 
 
-def make_context(place: Path, chunks: pa.Table, geometry: Geometry, params: gpt_neox.Params) -> Context:
-    """A corpus in two shards with labels of the LM with these parameters."""
-    gpt_neox_files.save(place / "reference_lm", CONFIG, params)
-    (place / "tokenizer").mkdir()
-    for name in ("reference_lm", "tokenizer"):
-        (place / name / "tokenizer.json").write_text("{}")
-    scoring = Scoring(candidates=3, evaluation_candidates=5)
+def make_context(place: Path, chunks: pa.Table, params: gpt_neox.Params | None) -> Context:
+    """A corpus in two shards with labels of the LM with these parameters, or of one that has learnt nothing."""
+    write_reference_lm(place, CONFIG, params)
+    geometry, scoring = tiny_geometry(), Scoring(candidates=3, evaluation_candidates=5)
     chunks = chunks.set_column(0, chunks.schema.field("doc_id"), pc.binary_repeat(chunks.column("doc_id"), 16))
     documents = chunks.column("doc_id").to_pylist()
     for number, (first, last) in enumerate([(0, documents.index("c" * 16)), (documents.index("c" * 16), len(documents))]):
@@ -112,13 +109,18 @@ def make_context(place: Path, chunks: pa.Table, geometry: Geometry, params: gpt_
             write_shard(contract, table, place / contract.name / f"part-{number:05d}.parquet")
     for contract in (CHUNKS, CANDIDATES, LABELS):
         commit(contract, place / contract.name)
-    return Context("demo", Corpus(source="x"), None, None, place, place / "scratch", Runtime(), Messages(io.StringIO()))
+    return tiny_context(place)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory, chunks) -> Context:
+    return make_context(tmp_path_factory.mktemp("labelled"), chunks, None)
 
 
 @pytest.fixture
-def context(tmp_path, chunks, geometry) -> Context:
-    """Labels of an LM that has learnt nothing."""
-    return make_context(tmp_path, chunks, geometry, jax.tree.map(np.asarray, gpt_neox.init(CONFIG, 0)))
+def context(labelled, tmp_path) -> Context:
+    """Labels of an LM that has learnt nothing; whatever is written goes elsewhere."""
+    return tiny_context(labelled.inputs, scratch=tmp_path)
 
 
 def run(context, geometry, enforce: bool, queries: int = 12) -> dict:
@@ -142,7 +144,7 @@ def test_a_random_lm_fails_and_the_run_may_go_on(context, geometry):
 def test_an_lm_that_copies_passes_the_planted_copy(tmp_path, chunks, geometry):
     first_half = np.random.default_rng(0).integers(1, VOCABULARY, (240 * 64, 16)).astype(np.int32)
     params = train(CONFIG, np.concatenate([first_half, first_half], axis=1), 240, 64, 1e-2, 0)
-    gate = run(make_context(tmp_path, chunks, geometry, params), geometry, enforce=False)["gates"][0]
+    gate = run(make_context(tmp_path, chunks, params), geometry, enforce=False)["gates"][0]
     assert gate["name"] == "planted copy"
     assert gate["passed"]
     assert gate["value"] > 2

@@ -1,6 +1,5 @@
 """The stage as a whole on made-up labels: its three files agree, are the same when made again, and stand even where there is no label."""
 
-import io
 import json
 
 import pytest
@@ -12,9 +11,9 @@ from data_contracts.failure import Exit, Failure
 from model.gpt_neox_config import GPTNeoXConfig
 from stages import cost
 from stages.label_report import make_label_report
-from stages.messages import Messages
-from stages.parameters import Corpus, Geometry, Mining, ReferenceLM, Report, Runtime, Scoring
+from stages.parameters import Geometry, Mining, ReferenceLM, Report, Scoring
 from stages.stage import Context
+from tests.tiny import tiny_context
 
 CONFIG = GPTNeoXConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128)
 GATE = {"name": "planted copy", "unit": "nats", "value": 0.1, "low": 0.0, "high": 0.2, "least": 0.5, "most": None, "passed": False}
@@ -27,7 +26,7 @@ def make_context(place, chunks=24) -> Context:
     (place / "label_gates").mkdir()
     gates = {"split": "validation", "documents": 1, "queries": 5, "gates": [{**GATE, "sentence": "It copies nothing."}]}
     (place / "label_gates" / "gates.json").write_text(json.dumps(gates))
-    return Context("demo", Corpus(source="x"), None, None, place, place / "scratch", Runtime(), Messages(io.StringIO()))
+    return tiny_context(place)
 
 
 def run(context, **reference_lm):

@@ -1,31 +1,21 @@
 """The oracles' choices, from labels written by hand; and the stage as a whole with a real untrained model."""
 
-import io
-import json
-
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS
-from data_contracts.contract import Contract, commit, open_artifact, write_shard
+from data_contracts.contract import open_artifact
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.tokens import CHUNKS
-from model.initialisation import initial_parameters
-from model.parameters import Architecture
-from model.parameters_io import save_parameters
-from model.presets import SYSTEMS
-from stages.messages import Messages
 from stages.oracle import evaluate_with_oracle, oracle_choices
-from stages.parameters import Corpus, Evaluation, Recipe, Run, Runtime, Training
+from stages.parameters import Evaluation, Run
 from stages.stage import Context
-from stages.systems import describe, shape_of
-from stages.tokenizer import train_tokenizer
+from stages.systems import shape_of
+from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
+from tests.tiny import tiny_context, tiny_recipe, tiny_training
 
-RECIPE = Recipe(cca_layers=(2,), neighbours=2, gate_window=4)
-SIZES = {"layers": 2, "width": 16, "heads": 2, "dropout": 0.0, "zero_init_residuals": False, "dtype": "float32", "remat": False}
-TRAINING = Training(**SIZES, steps=1, batch=1, learning_rate=1e-3, warmup=0.0)
+RECIPE = tiny_recipe()
 DOC = "d" * 16
 
 
@@ -42,13 +32,6 @@ def test_the_best_positive_candidates_are_chosen_and_a_scored_query_may_have_non
     labels = pl.DataFrame(rows, ["doc_id", "split", "query_chunk", "candidate_chunk", "rank", "target_score"], orient="row")
     assert oracle_choices(labels, "test", 2) == {"d": {9: [5, 3], 12: []}, "f": {8: [3]}}
     assert oracle_choices(labels, "test", 5)["d"][9] == [5, 3, 2]
-
-
-def write(contract: Contract, place, columns: dict | pa.Table, **facts: object) -> None:
-    (place / contract.name).mkdir()
-    table = columns if isinstance(columns, pa.Table) else contract.table(columns, **facts)
-    write_shard(contract, table, place / contract.name / "part-00000.parquet")
-    commit(contract, place / contract.name)
 
 
 def labelled(rank: list[int], chunk: list[int], scores: list[float]) -> dict[str, list]:
@@ -74,24 +57,17 @@ def make_context(tmp_path, make_chunks, geometry):
     def make(sample: dict[int, list[float]]) -> Context:
         facts = {"stride_chunks": geometry.stride_chunks, "scorer": {}}
         more = {"sequence_chunks": geometry.sequence_chunks}
-        (tmp_path / "tokenizer").mkdir()
-        tokenizer = train_tokenizer(iter(["some text"]), 300)
-        tokenizer.save(str(tmp_path / "tokenizer" / "tokenizer.json"))
-        vocabulary = tokenizer.get_vocab_size()
+        vocabulary = write_tokenizer(tmp_path).get_vocab_size()
         tokens = np.random.default_rng(0).integers(1, vocabulary, 8 * 14)
-        write(CHUNKS, tmp_path, make_chunks({DOC: ("test", tokens)}))
-        write(CANDIDATES, tmp_path, {name: [] for name in CANDIDATES.schema.names}, stride_chunks=2, **more)
-        write(LABELS, tmp_path, labelled([0, 1, 2], [4, 0, 2], [1.0, -1.0, 3.0]), **facts, **more)
-        write(EXHAUSTIVE, tmp_path, scored(sample), **facts)
-        shape = shape_of(geometry, TRAINING, RECIPE, vocabulary)
-        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
-        (tmp_path / "models" / "sem").mkdir(parents=True)
-        save_parameters(initial_parameters(architecture, shape, 0), tmp_path / "models" / "sem" / "model.safetensors")
-        config = describe(SYSTEMS["rpt_sem"], shape, RECIPE)
-        (tmp_path / "models" / "sem" / "config.json").write_text(json.dumps(config))
+        no_candidates = {name: [] for name in CANDIDATES.schema.names}
+        write_artifact(CHUNKS, tmp_path / "chunks", make_chunks({DOC: ("test", tokens)}))
+        write_artifact(CANDIDATES, tmp_path / "candidates", CANDIDATES.table(no_candidates, stride_chunks=2, **more))
+        write_artifact(LABELS, tmp_path / "labels", LABELS.table(labelled([0, 1, 2], [4, 0, 2], [1.0, -1.0, 3.0]), **facts, **more))
+        write_artifact(EXHAUSTIVE, tmp_path / "exhaustive", EXHAUSTIVE.table(scored(sample), **facts))
+        shape = shape_of(geometry, tiny_training(), RECIPE, vocabulary)
+        write_model(tmp_path / "models" / "sem", "rpt_sem", shape, RECIPE)
         run = Run(corpus="demo", system="rpt_sem", input="supervision/scored")
-        scratch = tmp_path / "scratch"
-        return Context("demo", Corpus(source="x"), "sem", run, tmp_path, scratch, Runtime(), Messages(io.StringIO()))
+        return tiny_context(tmp_path, run_name="sem", run=run)
 
     return make
 

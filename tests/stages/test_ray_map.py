@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,18 +52,35 @@ def own_ray():
 
 
 @pytest.fixture(scope="module")
-def shared(tasks):
-    """A Ray of two workers that stays for all tests that do not mind."""
-
+def kept_ray(tasks):
+    """(what it is, how it starts): a Ray that stays until a test wants another, so that those that do not mind share one."""
     import ray
 
-    def workers() -> Runtime:
-        if not ray.is_initialized():
-            start_ray(Runtime(workers=2))
-        return Runtime(workers=2)
+    kept = None
 
-    yield workers
+    def wanted(name: str, start: Callable[[], object]) -> None:
+        nonlocal kept
+        if kept != name or not ray.is_initialized():
+            stop_ray()
+            start()
+            kept = name
+
+    yield wanted
     stop_ray()
+
+
+@pytest.fixture
+def two_workers(kept_ray) -> Runtime:
+    kept_ray("two workers", lambda: start_ray(Runtime(workers=2)))
+    return Runtime(workers=2)
+
+
+@pytest.fixture
+def two_gpus(kept_ray) -> None:
+    """A Ray that believes in two GPUs."""
+    import ray
+
+    kept_ray("two GPUs", lambda: ray.init(address="local", num_cpus=5, num_gpus=2, include_dashboard=False, log_to_driver=False))
 
 
 @pytest.fixture
@@ -147,14 +165,6 @@ def test_work_that_wants_a_whole_machine_gets_one_process_on_each(tasks, own_ray
         cluster.shutdown()
 
 
-@pytest.fixture
-def two_gpus(tasks, own_ray):
-    """A Ray that believes in two GPUs."""
-    import ray
-
-    ray.init(address="local", num_cpus=5, num_gpus=2, include_dashboard=False, log_to_driver=False)
-
-
 def test_each_gpu_has_one_process_that_pulls_shards_until_none_is_left(tasks, two_gpus, place):
     scratch, journal = place
     slow = {shard: {"seconds": 3.0 if shard == SHARDS[0] else 0.0} for shard in SHARDS}
@@ -181,41 +191,39 @@ def test_a_shard_that_kills_its_actor_every_time_is_given_up_and_named(tasks, tw
     assert tasks.attempts(journal, VICTIM) == 1 + LOST_WORKER_RETRIES
 
 
-def test_finished_shards_are_kept_and_broken_ones_named(shared, tokens, tmp_path):
+def test_finished_shards_are_kept_and_broken_ones_named(two_workers, tokens, tmp_path):
     victim = tokens / VICTIM
     good = victim.read_bytes()
     victim.write_bytes(good[:-1] + b"x")
     with pytest.raises(Failure, match=VICTIM) as failure:
-        pack(tokens, tmp_path / "out", shared())
+        pack(tokens, tmp_path / "out", two_workers)
     assert failure.value.code == Exit.CONTRACT
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("part-*")}
     assert kept
     assert victim.name not in kept
     victim.write_bytes(good)
-    assert list(pack(tokens, tmp_path / "out", shared())) == SHARDS
+    assert list(pack(tokens, tmp_path / "out", two_workers)) == SHARDS
     assert all((tmp_path / "out" / name).stat().st_mtime_ns == time_ for name, time_ in kept.items()), (
         "a finished shard is not written again"
     )
 
 
-def test_the_driver_never_fetches_what_a_task_returns(tasks, shared, place):
+def test_the_driver_never_fetches_what_a_task_returns(tasks, two_workers, place):
     scratch, journal = place
-    ray_map(tasks.write_and_return, SHARDS, scratch, {"journal": journal}, shared(), silent(), "a test")
+    ray_map(tasks.write_and_return, SHARDS, scratch, {"journal": journal}, two_workers, silent(), "a test")
     assert list(contents(scratch)) == SHARDS
 
 
-def test_at_most_twice_as_many_shards_as_workers_are_in_flight(tasks, shared, place):
-    runtime = shared()
+def test_at_most_twice_as_many_shards_as_workers_are_in_flight(tasks, two_workers, place):
     scratch, journal = place
     shards = [f"part-{number:05d}.parquet" for number in range(20)]
-    ray_map(tasks.write_what_was_sent, shards, scratch, {"sent": tasks.Sent(journal)}, runtime, silent(), "a test")
+    ray_map(tasks.write_what_was_sent, shards, scratch, {"sent": tasks.Sent(journal)}, two_workers, silent(), "a test")
     events = [event for event, _, _ in tasks.notes(journal)]
     assert events.count("submit") == events.count("end") == len(shards)
     assert max(itertools.accumulate({"submit": 1, "begin": 0, "end": -1}[event] for event in events)) == 2 * 2
 
 
-def test_a_killed_worker_costs_its_shard_alone(tasks, shared, place, tmp_path):
-    runtime = shared()
+def test_a_killed_worker_costs_its_shard_alone(tasks, two_workers, place, tmp_path):
     scratch, journal = place
     killed = []
 
@@ -230,7 +238,7 @@ def test_a_killed_worker_costs_its_shard_alone(tasks, shared, place, tmp_path):
 
     killer = threading.Thread(target=kill_the_stalled)
     killer.start()
-    ray_map(tasks.write_and_stall_once, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, runtime, silent(), "a test")
+    ray_map(tasks.write_and_stall_once, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, two_workers, silent(), "a test")
     killer.join()
     assert killed
     assert killed[0].startswith("ray::")
@@ -238,15 +246,15 @@ def test_a_killed_worker_costs_its_shard_alone(tasks, shared, place, tmp_path):
     assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {shard: 1 + (shard == VICTIM) for shard in SHARDS}
 
 
-def test_a_shard_that_kills_its_worker_every_time_is_given_up_and_named(tasks, shared, place):
+def test_a_shard_that_kills_its_worker_every_time_is_given_up_and_named(tasks, two_workers, place):
     scratch, journal = place
     with pytest.raises(Failure, match=rf"could not write {VICTIM} ") as failure:
-        ray_map(tasks.write_or_die, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, shared(), silent(), "a test")
+        ray_map(tasks.write_or_die, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, two_workers, silent(), "a test")
     assert failure.value.code == Exit.INTERRUPTED
     assert tasks.attempts(journal, VICTIM) == 1 + LOST_WORKER_RETRIES
 
 
-def test_a_killed_driver_leaves_whole_shards_that_are_not_written_again(tasks, shared, place, tmp_path):
+def test_a_killed_driver_leaves_whole_shards_that_are_not_written_again(tasks, two_workers, place, tmp_path):
     scratch, journal = place
     code = "import sys; from pathlib import Path; import ray_tasks; ray_tasks.drive(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])"
     child = subprocess.Popen([sys.executable, "-c", code, str(scratch), str(journal), *SHARDS], stdout=subprocess.DEVNULL)
@@ -266,7 +274,7 @@ def test_a_killed_driver_leaves_whole_shards_that_are_not_written_again(tasks, s
     finished = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in scratch.glob("part-*")}
     assert 3 <= len(finished) < len(SHARDS)
     begun = sum(tasks.attempts(journal, shard) for shard in SHARDS)
-    ray_map(tasks.write, SHARDS, scratch, {"journal": journal}, shared(), silent(), "a test")
+    ray_map(tasks.write, SHARDS, scratch, {"journal": journal}, two_workers, silent(), "a test")
     assert contents(scratch) == expected(tasks, tmp_path / "without a kill")
     assert {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name in finished for path in [scratch / name]} == finished
     assert all(tasks.attempts(journal, name) == 1 for name in finished)

@@ -1,19 +1,17 @@
 """What the reference LM is trained on: documents with their top-1 candidates, in bounded number."""
 
-import io
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from data_contracts.candidates import CANDIDATES
-from data_contracts.contract import commit, write_shard
 from data_contracts.tokens import CHUNKS
-from stages.messages import Messages
 from stages.mining import mine
-from stages.parameters import Corpus, Mining, Runtime
+from stages.parameters import Mining
 from stages.reference_lm import train_documents
 from stages.stage import Context
+from tests.stages.artifacts import write_artifact
+from tests.tiny import tiny_context
 
 SHARDS, LENGTH = 12, 8 * 20
 
@@ -26,15 +24,11 @@ def tokens() -> list[np.ndarray]:
 
 @pytest.fixture
 def context(tmp_path, make_chunks, geometry, tokens) -> Context:
-    for number, ids in enumerate(tokens):
-        chunks = make_chunks({f"train{number}": ("train", ids), f"test{number}": ("test", ids)})
-        candidates = pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=2)))
-        for contract, table in ((CHUNKS, chunks), (CANDIDATES, candidates)):
-            (tmp_path / contract.name).mkdir(exist_ok=True)
-            write_shard(contract, table, tmp_path / contract.name / f"part-{number:05d}.parquet")
-    for contract in (CHUNKS, CANDIDATES):
-        commit(contract, tmp_path / contract.name)
-    return Context("demo", Corpus(source="x"), None, None, tmp_path, tmp_path / "scratch", Runtime(), Messages(io.StringIO()))
+    chunks = [make_chunks({f"train{number}": ("train", ids), f"test{number}": ("test", ids)}) for number, ids in enumerate(tokens)]
+    write_artifact(CHUNKS, tmp_path / "chunks", *chunks)
+    mined = (pa.concat_tables(mine(table, geometry, Mining(max_candidates=2))) for table in chunks)
+    write_artifact(CANDIDATES, tmp_path / "candidates", *mined)
+    return tiny_context(tmp_path)
 
 
 def places(documents: list[np.ndarray], tokens: list[np.ndarray]) -> list[int]:

@@ -1,6 +1,5 @@
 """The stage as a whole on made-up evaluations: page, JSON, CSV and metrics agree, and are the same when made again."""
 
-import io
 import json
 from dataclasses import replace
 
@@ -17,11 +16,11 @@ from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from stages.messages import Messages
-from stages.parameters import Corpus, Evaluation, Geometry, Report, Run, Runtime
+from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.report import make_report
 from stages.stage import Context
 from tests.reports.evaluations_sample import CHUNK_TOKENS, STRIDE_CHUNKS, Sample, made_up
+from tests.tiny import tiny_context
 
 GEOMETRY = Geometry(chunk_tokens=CHUNK_TOKENS, sequence_chunks=8, stride_chunks=STRIDE_CHUNKS)
 FACTS = {"chunk_tokens": CHUNK_TOKENS, "sequence_chunks": 8, "stride_chunks": STRIDE_CHUNKS, "scorer": {"engine": "made-up"}}
@@ -82,7 +81,7 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
     split = {"queries": 5, "pairs": 9, "positive_rate": {"value": 0.4}, "best_by_k": [{"k": 6, "value": 0.2}]}
     gates = {"split": "validation", "documents": 1, "queries": 5, "gates": [{**GATE, "sentence": "It copies nothing."}]}
     (place / "label_report" / "statistics.json").write_text(json.dumps({"splits": {"test": split}, "scorer": {}, "gates": gates}))
-    return Context("demo", Corpus(source="x"), None, None, place, place / "scratch", Runtime(), Messages(io.StringIO()))
+    return tiny_context(place)
 
 
 def run(context: Context, sample: Sample) -> dict[str, str]:

@@ -1,28 +1,23 @@
 """The retrieved sample: which queries, which pairs; and the stage as a whole with a real small LM, whose scores are those of scoring."""
 
-import io
-
-import jax
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from data_contracts.candidates import EXHAUSTIVE, RETRIEVED
-from data_contracts.contract import commit, open_artifact, write_shard
+from data_contracts.contract import open_artifact
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from model import gpt_neox, gpt_neox_files
-from model.gpt_neox_config import GPTNeoXConfig
 from stages.exhaustive import score_all
-from stages.messages import Messages
-from stages.parameters import Corpus, Evaluation, Exhaustive, Retrieved, Run, Runtime, Scoring
+from stages.parameters import Evaluation, Exhaustive, Retrieved, Run, Runtime, Scoring
 from stages.retrieved import score_retrieved
 from stages.stage import Context
+from tests.stages.artifacts import write_artifact, write_reference_lm
+from tests.tiny import tiny_context, tiny_gpt_neox
 
-CONFIG = GPTNeoXConfig(60, 16, 1, 2, 32, max_position_embeddings=32, rotary_pct=0.5)
 EVALUATION = Evaluation(max_tokens_per_document=8 * 20)
 SCORING = Scoring(candidates=3, evaluation_candidates=5)
 DOCUMENTS = {"a" * 16: 24, "c" * 16: 10}
@@ -58,23 +53,14 @@ def evaluation(run: str, doc_id: str, chunks: int) -> pa.Table:
 @pytest.fixture
 def context(tmp_path, make_chunks) -> Context:
     """A document a shard, read by three runs of the corpus."""
-    gpt_neox_files.save(tmp_path / "reference_lm", CONFIG, jax.tree.map(np.asarray, gpt_neox.init(CONFIG, 0)))
-    (tmp_path / "tokenizer").mkdir()
-    for name in ("reference_lm", "tokenizer"):
-        (tmp_path / name / "tokenizer.json").write_text("{}")
-    (tmp_path / "chunks").mkdir()
+    write_reference_lm(tmp_path, tiny_gpt_neox(rotary_pct=0.5))
     rng = np.random.default_rng(1)
-    for number, (doc_id, chunks) in enumerate(DOCUMENTS.items()):
-        shard = f"part-{number:05d}.parquet"
-        write_shard(CHUNKS, make_chunks({doc_id: ("test", rng.integers(1, 60, 8 * chunks))}), tmp_path / "chunks" / shard)
-        for run in ("xl", "near", "far"):
-            place = tmp_path / "evaluations" / run
-            place.mkdir(parents=True, exist_ok=True)
-            write_shard(EVALUATIONS, evaluation(run, doc_id, chunks), place / shard)
-            commit(EVALUATIONS, place)
-    commit(CHUNKS, tmp_path / "chunks")
-    runtime = Runtime(ledger=str(tmp_path / "ledger"))
-    return Context("demo", Corpus(source="x"), None, None, tmp_path, tmp_path / "scratch", runtime, Messages(io.StringIO()))
+    tokens = {doc_id: rng.integers(1, 60, 8 * chunks) for doc_id, chunks in DOCUMENTS.items()}
+    write_artifact(CHUNKS, tmp_path / "chunks", *(make_chunks({doc_id: ("test", ids)}) for doc_id, ids in tokens.items()))
+    for name in ("xl", "near", "far"):
+        tables = [evaluation(name, doc_id, chunks) for doc_id, chunks in DOCUMENTS.items()]
+        write_artifact(EVALUATIONS, tmp_path / "evaluations" / name, *tables)
+    return tiny_context(tmp_path, runtime=Runtime(ledger=str(tmp_path / "ledger")))
 
 
 def run(context: Context, geometry, queries: int, seed: int = 0) -> pl.DataFrame:

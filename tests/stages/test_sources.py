@@ -15,8 +15,8 @@ from stages.messages import Messages
 from stages.parameters import Corpus, Ingestion, Runtime
 from stages.ray_map import stop_ray
 from stages.sources import open_binary, source_files
-from stages.stage import Context
 from tests.nasty import prose
+from tests.tiny import tiny_context
 
 
 def names(source: object, **options) -> list[str]:
@@ -107,7 +107,7 @@ def test_a_bucket_is_a_source(bucket, tmp_path):
     type(bucket).clear_instance_cache()
     assert content_identity(source_files(corpus)[0], {}, {}) != before
     with open(tmp_path / "said", "w") as stream:
-        context = Context("c", corpus, None, None, tmp_path, tmp_path / "scratch", Runtime(workers=1), Messages(stream))
+        context = tiny_context(tmp_path, corpus="c", source=corpus, runtime=Runtime(workers=1), say=Messages(stream))
         STAGE.function(context, Ingestion(min_document_chars=20, max_quarantine_fraction=0, shards=4))
     stop_ray()
     assert "5 documents" in (tmp_path / "said").read_text()

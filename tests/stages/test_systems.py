@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from model.config import Shape
 from model.initialisation import initial_parameters
 from model.neighbours import gold_alone
 from model.parameters import Architecture
@@ -15,8 +14,9 @@ from model.rpt import RPT, RetrieverTraining
 from model.scheduled_sampling import draw_by_sequence
 from stages.parameters import Recipe
 from stages.systems import describe, load_trained, with_recipe
+from tests.tiny import tiny_shape
 
-SHAPE = Shape(30, 16, 2, 2, 4, 2, (2,), 2, 3, 0.0, False, "float32", False)
+SHAPE = tiny_shape(vocabulary_size=30)
 
 
 def restored(directory, name: str, recipe: Recipe):

@@ -14,11 +14,11 @@ from stages import tokenization
 from stages.chunking import BLOCK_TOKENS, chunk
 from stages.messages import Messages
 from stages.packing import pack
-from stages.parameters import Corpus, Geometry, Runtime, Tokenization
-from stages.stage import Context
+from stages.parameters import Geometry, Tokenization
 from stages.text_pieces import PIECE_CHARS
 from stages.tokenization import tokenize
 from stages.tokenizer import END_OF_TEXT, TrainText, load_tokenizer, make_tokenizer, train_tokenizer
+from tests.tiny import tiny_context
 
 TEXTS = [
     "plain text " * 40,
@@ -143,7 +143,7 @@ def test_training_reads_the_first_characters_of_the_train_split(corpus, limit, l
 @pytest.mark.parametrize(("limit", "said"), [(500, True), (100_000, False)])
 def test_a_limited_training_is_said(corpus, tmp_path, limit, said):
     stream = io.StringIO()
-    context = Context("c", Corpus(source="s"), None, None, tmp_path / "artifacts", tmp_path / "scratch", Runtime(), Messages(stream))
+    context = tiny_context(tmp_path, inputs=tmp_path / "artifacts", say=Messages(stream))
     make_tokenizer(context, Tokenization(tokenizer="train", vocabulary_size=300, train_characters=limit))
     load_tokenizer(tmp_path / "scratch" / "tokenizer")
     assert ("trained on the first 500 characters of the train split" in stream.getvalue()) is said

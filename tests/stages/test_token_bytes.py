@@ -10,7 +10,7 @@ from stages.tokenizer import END_OF_TEXT, train_tokenizer
 TEXTS = ["def f(x):\n\treturn x + 1  # naïve", "漢字 and 🙂🙂 and Ünïcödé", "", " \n\n  ", "<|endoftext|> spelt out", "\u0000\u007f\ufeff"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tokenizer():
     tokenizer = train_tokenizer(iter(TEXTS * 20), 300)
     tokenizer.encode_special_tokens = True

@@ -1,38 +1,24 @@
 """The training stage with the paper's way of training a retriever, from artifacts to a model, its description and its log."""
 
-import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from data_contracts.contract import commit, write_shard
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from model.presets import SYSTEMS
 from model.training_cost import step_flops
-from stages.messages import Messages
-from stages.parameters import Corpus, Geometry, Recipe, Run, Runtime, Training
+from stages.parameters import Recipe, Run
 from stages.stage import Context
 from stages.systems import load_trained, shape_of
 from stages.tokenizer import train_tokenizer
 from stages.training import train
+from tests.stages.artifacts import write_artifact
+from tests.tiny import tiny_context, tiny_geometry, tiny_training
 
-GEOMETRY = Geometry(chunk_tokens=4, sequence_chunks=8, stride_chunks=2)
-TRAINING = Training(
-    layers=2,
-    width=16,
-    heads=2,
-    dropout=0.0,
-    zero_init_residuals=False,
-    dtype="float32",
-    remat=False,
-    steps=4,
-    batch=2,
-    shortest_sequence=0.9,
-    learning_rate=1e-3,
-    warmup=0.1,
-)
+GEOMETRY = tiny_geometry(chunk_tokens=4, sequence_chunks=8)
+TRAINING = tiny_training(steps=4, batch=2, shortest_sequence=0.9, warmup=0.1)
 RECIPE = Recipe(cca_layers=(2,), neighbours=2, ranking_weight=1e-9, normalise="sum", sampling="batch", missing_gold="mask")
 
 
@@ -49,17 +35,13 @@ def context(tmp_path, monkeypatch) -> Context:
         "scores": [rng.normal(0, 8, row.size).astype(np.float32) for row in candidates],
         "labelled": [(row >= 0).any(axis=1) for row in candidates],
     }
-    for place, contract, table in (
-        ("sequences", SEQUENCES, SEQUENCES.table(keys | {"token_ids": tokens}, sequence_tokens=32)),
-        ("supervision/scored", SUPERVISION, SUPERVISION.table(keys | supervision, sequence_chunks=8, slots=2)),
-    ):
-        (tmp_path / place).mkdir(parents=True)
-        write_shard(contract, table, tmp_path / place / "part-00000.parquet")
-        commit(contract, tmp_path / place)
+    write_artifact(SEQUENCES, tmp_path / "sequences", SEQUENCES.table(keys | {"token_ids": tokens}, sequence_tokens=32))
+    scored = SUPERVISION.table(keys | supervision, sequence_chunks=8, slots=2)
+    write_artifact(SUPERVISION, tmp_path / "supervision" / "scored", scored)
     (tmp_path / "tokenizer").mkdir()
     train_tokenizer(iter([]), 257).save(str(tmp_path / "tokenizer" / "tokenizer.json"))
     run = Run(corpus="c", system="rpt_sem", input="supervision/scored", seed=0)
-    return Context("c", Corpus(source="s"), "a-run", run, tmp_path, tmp_path / "scratch", Runtime(), Messages(io.StringIO()))
+    return tiny_context(tmp_path, corpus="c", run_name="a-run", run=run)
 
 
 @pytest.mark.slow

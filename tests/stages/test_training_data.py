@@ -5,15 +5,15 @@ import pyarrow as pa
 import pytest
 
 from data_contracts.candidates import CANDIDATES
-from data_contracts.contract import commit, write_shard
 from data_contracts.failure import Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from stages.data_order import Segments
-from stages.parameters import Geometry
 from stages.supervision import supervise
 from stages.training_data import TrainingData
+from tests.stages.artifacts import write_artifact
+from tests.tiny import tiny_geometry
 
-GEOMETRY = Geometry(chunk_tokens=4, sequence_chunks=8, stride_chunks=2)
+GEOMETRY = tiny_geometry(chunk_tokens=4, sequence_chunks=8)
 
 
 def sequences(count: int = 3) -> pa.Table:
@@ -36,11 +36,8 @@ def pairs() -> pa.Table:
 
 @pytest.fixture
 def artifacts(tmp_path):
-    tables = {"sequences": (SEQUENCES, sequences()), "supervision": (SUPERVISION, supervise(sequences(), pairs(), "bm25", 2, GEOMETRY))}
-    for name, (contract, table) in tables.items():
-        (tmp_path / name).mkdir()
-        write_shard(contract, table, tmp_path / name / "part-00000.parquet")
-        commit(contract, tmp_path / name)
+    write_artifact(SEQUENCES, tmp_path / "sequences", sequences())
+    write_artifact(SUPERVISION, tmp_path / "supervision", supervise(sequences(), pairs(), "bm25", 2, GEOMETRY))
     return tmp_path
 
 
@@ -68,9 +65,7 @@ def test_targets_are_the_next_tokens_and_padding_is_masked(artifacts):
 
 
 def test_supervision_of_other_sequences_is_refused(artifacts):
-    table = supervise(sequences(2), pairs(), "bm25", 2, GEOMETRY)
-    write_shard(SUPERVISION, table, artifacts / "supervision" / "part-00000.parquet")
-    commit(SUPERVISION, artifacts / "supervision")
+    write_artifact(SUPERVISION, artifacts / "supervision", supervise(sequences(2), pairs(), "bm25", 2, GEOMETRY))
     with pytest.raises(Failure, match="does not fit the sequences"):
         TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY)
 
@@ -87,7 +82,6 @@ def test_short_sequences_can_be_left_out_and_are_counted(artifacts):
 
 def test_no_sequence_is_long_enough(tmp_path):
     table = SEQUENCES.table({"doc_id": ["d"], "first_chunk": [0], "token_ids": [np.arange(10, dtype=np.uint32)]}, sequence_tokens=32)
-    write_shard(SEQUENCES, table, tmp_path / "part-00000.parquet")
-    commit(SEQUENCES, tmp_path)
+    write_artifact(SEQUENCES, tmp_path, table)
     with pytest.raises(Failure, match="none of 1 sequences has 29 tokens or more"):
         TrainingData(tmp_path, None, GEOMETRY, shortest=0.9)

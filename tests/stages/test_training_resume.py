@@ -9,10 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from data_contracts.contract import commit, write_shard
 from data_contracts.failure import Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
-from model.config import Shape
 from model.mesh import make_mesh, replicated
 from model.optimizer import adabelief
 from model.presets import SYSTEMS
@@ -22,29 +20,16 @@ from stages.checkpoints import Checkpoints, Restored, Saver
 from stages.data_order import ORDERS, independent
 from stages.interruption import Interruption
 from stages.messages import Messages
-from stages.parameters import Geometry
 from stages.training_data import TrainingData
 from stages.training_log import TrainingLog, Work
 from stages.training_loop import Plan, TrainingLoop
+from tests.stages.artifacts import write_artifact
 from tests.stages.event_files import read_events
+from tests.tiny import tiny_geometry, tiny_shape
 
 STEPS = 200
-GEOMETRY = Geometry(chunk_tokens=4, sequence_chunks=8, stride_chunks=2)
-SHAPE = Shape(
-    vocabulary_size=30,
-    width=16,
-    layers=2,
-    heads=2,
-    chunk_tokens=4,
-    stride_chunks=2,
-    cca_layers=(2,),
-    neighbours=2,
-    gate_window=3,
-    dropout=0.1,
-    zero_init_residuals=False,
-    dtype="float32",
-    remat=False,
-)
+GEOMETRY = tiny_geometry(chunk_tokens=4, sequence_chunks=8)
+SHAPE = tiny_shape(vocabulary_size=30, dropout=0.1)
 SCHEDULE = TrainingSchedule(2.0, 1e-2, 0.1, 0.6)
 RATE = learning_rate(1e-3, STEPS, 0.1)
 OPTIMIZER = adabelief(RATE)
@@ -76,13 +61,8 @@ def data(tmp_path) -> StopsAt:
         "scores": [row.ravel() for row in scores],
         "labelled": [(row >= 0).any(axis=1) for row in candidates],
     }
-    for contract, table in (
-        (SEQUENCES, SEQUENCES.table(keys | {"token_ids": tokens}, sequence_tokens=32)),
-        (SUPERVISION, SUPERVISION.table(keys | supervision, sequence_chunks=8, slots=2)),
-    ):
-        (tmp_path / contract.name).mkdir()
-        write_shard(contract, table, tmp_path / contract.name / "part-00000.parquet")
-        commit(contract, tmp_path / contract.name)
+    write_artifact(SEQUENCES, tmp_path / "sequences", SEQUENCES.table(keys | {"token_ids": tokens}, sequence_tokens=32))
+    write_artifact(SUPERVISION, tmp_path / "supervision", SUPERVISION.table(keys | supervision, sequence_chunks=8, slots=2))
     return StopsAt(tmp_path / "sequences", tmp_path / "supervision", GEOMETRY)
 
 

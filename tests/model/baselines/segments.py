@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from model.decoder import restart
@@ -12,9 +13,9 @@ SEGMENTS, STRIDES = 3, 2
 STARTS = np.array([[True, True], [False, True], [False, False]])
 
 
-def ours(layer: Any, x: np.ndarray, quick_jit) -> tuple[np.ndarray, Any]:
+def ours(layer: Any, x: np.ndarray) -> tuple[np.ndarray, Any]:
     start = layer.start(2)
-    run, state, parts = quick_jit(lambda x, past, starts: layer(x, restart(past, start, starts))), start, []
+    run, state, parts = jax.jit(lambda x, past, starts: layer(x, restart(past, start, starts))), start, []
     for part, starts in zip(x, STARTS, strict=True):
         out, state = run(part, state, starts)
         parts.append(out)

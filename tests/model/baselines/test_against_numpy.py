@@ -12,11 +12,11 @@ from tests.model.baselines.segments import ours, theirs, wide
 
 
 @pytest.mark.parametrize("name", ["memorizing_32k", "memorizing_65k"])
-def test_memorizing(name, make_model, small, x, quick_jit):
+def test_memorizing(name, make_model, small, x):
     """The memory holds more than 128 tokens in neither case; that the search chooses is tested with a shorter one below."""
     layer = make_model(name, scale=3.0).upper.layers[0].attention
     layer.memory_bias[...] = jnp.array([-1.0, 0.5])
-    out, state = ours(layer, x, quick_jit)
+    out, state = ours(layer, x)
     weights = wide(**{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")}, gate=layer.memory_bias)
     memory = empty_memory(2, layer.capacity, layer.stride, small.heads, small.head_size)
     expected, end = theirs(lambda x, state, starts: memorizing_attention(weights, x, state, starts, 128), memory, x, layer.stride)
@@ -25,11 +25,11 @@ def test_memorizing(name, make_model, small, x, quick_jit):
     assert state.held_B.tolist() == end.filled_BM.sum(axis=1).tolist() == [48, 32]
 
 
-def test_memorizing_when_the_search_has_to_choose(make_model, small, x, quick_jit, monkeypatch):
+def test_memorizing_when_the_search_has_to_choose(make_model, small, x, monkeypatch):
     monkeypatch.setattr("model.baselines.memorizing.RETRIEVED", 5)
     layer = make_model("memorizing_32k", scale=3.0).upper.layers[0].attention
     layer.capacity = 3 * layer.stride
-    out, state = ours(layer, x, quick_jit)
+    out, state = ours(layer, x)
     weights = wide(**{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")}, gate=layer.memory_bias)
     memory = empty_memory(2, layer.capacity, layer.stride, small.heads, small.head_size)
     expected, end = theirs(lambda x, state, starts: memorizing_attention(weights, x, state, starts, 5), memory, x, layer.stride)
@@ -37,10 +37,10 @@ def test_memorizing_when_the_search_has_to_choose(make_model, small, x, quick_ji
     assert state.held_B.tolist() == end.filled_BM.sum(axis=1).tolist() == [24, 24]
 
 
-def test_block_recurrent(make_model, small, x, quick_jit):
+def test_block_recurrent(make_model, small, x):
     layer = make_model("block_recurrent", scale=3.0).upper.layers[0].attention
     layer.gate_bias[...] = jnp.linspace(-2, 2, small.width)
-    out, state = ours(layer, x, quick_jit)
+    out, state = ours(layer, x)
     names = ("query", "key", "value", "output", "state_key", "state_value", "state_self_query", "state_cross_query", "state_output")
     weights = wide(
         **{name: getattr(layer, name).kernel for name in names},
@@ -56,10 +56,10 @@ def test_block_recurrent(make_model, small, x, quick_jit):
     np.testing.assert_allclose(state.states_BND, end.states_BND, rtol=0, atol=2e-5)
 
 
-def test_griffin(make_model, small, x, quick_jit):
+def test_griffin(make_model, small, x):
     """Also against the published package: tests/model/test_reference_parity.py."""
     block = make_model("griffin", scale=3.0).upper.layers[0].recurrence
-    out, state = ours(block, x, quick_jit)
+    out, state = ours(block, x)
     layers = {"y": block.branch, "x": block.input, "out": block.output, "input_gate": block.input_gate}
     layers["recurrence_gate"] = block.recurrence_gate
     weights = wide(
@@ -73,7 +73,7 @@ def test_griffin(make_model, small, x, quick_jit):
     np.testing.assert_allclose(state.hidden_BE, end.hidden_BR, rtol=0, atol=1e-5)
 
 
-def test_the_gradient_goes_through_the_blocks_of_a_segment(make_model, x, quick_jit):
+def test_the_gradient_goes_through_the_blocks_of_a_segment(make_model, x):
     """Block-Recurrent: the last stride of a segment teaches the first, which is out of its window, through the states."""
     layer = make_model("block_recurrent", scale=3.0).upper.layers[0].attention
     long = np.concatenate(x, axis=1)
@@ -81,5 +81,5 @@ def test_the_gradient_goes_through_the_blocks_of_a_segment(make_model, x, quick_
     def last(x):
         return jnp.sum(layer(x)[0][:, -8:] ** 2)
 
-    gradient = quick_jit(jax.grad(last))(long)
+    gradient = jax.jit(jax.grad(last))(long)
     assert np.abs(gradient[:, :8]).max() > 1e-6

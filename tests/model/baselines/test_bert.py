@@ -12,6 +12,7 @@ from model.baselines.bert import Bert, BertEncoder
 from model.baselines.bert_config import BertConfig
 from model.baselines.bert_files import load, read_config
 from model.parameters import Architecture
+from tests.model.programs import compiled
 from tests.model.test_reference_parity import golden
 
 
@@ -37,14 +38,18 @@ def directory(bert, tmp_path):
     return tmp_path
 
 
-def states(directory, pieces_XT, quick_jit, key=None) -> np.ndarray:
+@compiled
+def represented(model, pieces_XT, key=None):
+    return model(pieces_XT, key)
+
+
+def states(directory, pieces_XT, key=None) -> np.ndarray:
     config = read_config(directory)
-    model = Architecture.of(Bert, config).model(load(directory, config))
-    return np.asarray(quick_jit(lambda pieces: model(pieces, key))(pieces_XT))
+    return np.asarray(represented(Architecture.of(Bert, config).model(load(directory, config)), pieces_XT, key))
 
 
 @pytest.mark.parametrize("style", ["as written", "older names", "without a head", "in two files"])
-def test_states_are_those_of_transformers(style, bert, directory, quick_jit):
+def test_states_are_those_of_transformers(style, bert, directory):
     file = directory / "model.safetensors"
     tensors = load_file(file)
     if style == "older names":
@@ -56,23 +61,22 @@ def test_states_are_those_of_transformers(style, bert, directory, quick_jit):
         save_file({name: tensors[name] for name in names[:9]}, directory / "model-00001-of-00002.safetensors")
         save_file({name: tensors[name] for name in names[9:]}, directory / "model-00002-of-00002.safetensors")
         file.unlink()
-    found = states(directory, bert["pieces_XT"], quick_jit)
+    found = states(directory, bert["pieces_XT"])
     np.testing.assert_allclose(np.where(bert["pieces_XT"][..., None] != 0, found, 0.0), bert["states_XTD"], rtol=0, atol=2e-6)
 
 
-def test_a_text_is_represented_by_its_first_piece_and_padding_does_not_matter(bert, directory, quick_jit):
+def test_a_text_is_represented_by_its_first_piece_and_padding_does_not_matter(bert, directory):
     config = read_config(directory)
     model = Architecture.of(BertEncoder, config).model(load(directory, config))
-    encode = quick_jit(lambda pieces: model(pieces))
-    short = encode(bert["pieces_XT"][1:2, :7])
+    short = represented(model, bert["pieces_XT"][1:2, :7])
     assert short.shape == (1, 24)
     np.testing.assert_allclose(short[0], bert["states_XTD"][1, 0], rtol=0, atol=2e-6)
-    np.testing.assert_allclose(encode(np.pad(bert["pieces_XT"], ((0, 0), (0, 4)))), bert["states_XTD"][:, 0], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(represented(model, np.pad(bert["pieces_XT"], ((0, 0), (0, 4)))), bert["states_XTD"][:, 0], rtol=0, atol=2e-6)
 
 
-def test_dropout_only_with_a_key(bert, directory, quick_jit):
-    kept, dropped = (states(directory, bert["pieces_XT"], quick_jit, key) for key in (None, jax.random.key(0)))
-    again = states(directory, bert["pieces_XT"], quick_jit, jax.random.key(0))
+def test_dropout_only_with_a_key(bert, directory):
+    kept, dropped = (states(directory, bert["pieces_XT"], key) for key in (None, jax.random.key(0)))
+    again = states(directory, bert["pieces_XT"], jax.random.key(0))
     assert np.abs(kept - dropped).max() > 0.1
     np.testing.assert_array_equal(dropped, again)
 
@@ -142,11 +146,11 @@ def test_damaged_weights_are_named(directory):
         load(directory, read_config(directory))
 
 
-def test_each_text_and_head_drops_what_it_draws(directory, bert, quick_jit):
+def test_each_text_and_head_drops_what_it_draws(directory, bert):
     """Attention dropout alone: copies of a text come out different."""
     config = replace(read_config(directory), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.5)
     model = Architecture.of(BertEncoder, config).model(load(directory, config))
-    copies = quick_jit(lambda pieces: model(pieces, jax.random.key(0)))(np.repeat(bert["pieces_XT"][:1], 8, axis=0))
+    copies = represented(model, np.repeat(bert["pieces_XT"][:1], 8, axis=0), jax.random.key(0))
     assert len(np.unique(np.asarray(copies).round(4), axis=0)) == 8
 
 

@@ -1,6 +1,5 @@
 """The dense retriever: its loss against one written with NumPy in float64, who sees whom inside an encoder, and how both begin."""
 
-import dataclasses
 from functools import partial
 
 import jax
@@ -10,10 +9,10 @@ import pytest
 
 from model.baselines.dpr import ChunkEncoder, DualEncoder, accuracy, dpr_loss, first_parameters, in_batch_scores
 from model.parameters import Architecture
-from model.presets import PAPER_SHAPE
+from tests.model.programs import compiled
+from tests.tiny import tiny_shape
 
-SIZES = {"vocabulary_size": 50, "width": 16, "layers": 2, "heads": 2, "chunk_tokens": 8, "stride_chunks": 2}
-SHAPE = dataclasses.replace(PAPER_SHAPE, **SIZES, cca_layers=(), dropout=0.0, dtype="float32", remat=False)
+SHAPE = tiny_shape(vocabulary_size=50, chunk_tokens=8, cca_layers=())
 RNG = np.random.default_rng(0)
 QUERIES, PASSAGES = RNG.normal(size=(4, 6)), RNG.normal(size=(8, 6))
 DIFFERENT = np.arange(8)
@@ -31,15 +30,16 @@ def by_hand(queries: np.ndarray, passages: np.ndarray, names: np.ndarray) -> flo
     return float(np.mean(losses))
 
 
+@jax.jit
 def loss(queries, passages, names):
-    return dpr_loss(in_batch_scores(jnp.asarray(queries), jnp.asarray(passages), jnp.asarray(names)))
+    return dpr_loss(in_batch_scores(queries, passages, names))
 
 
 @pytest.mark.parametrize("names", [DIFFERENT, TWICE])
 def test_the_loss_and_its_gradient_are_those_by_hand(names):
     with jax.enable_x64(True):
         assert float(loss(QUERIES, PASSAGES, names)) == pytest.approx(by_hand(QUERIES, PASSAGES, names), rel=1e-12)
-        gradients = jax.grad(loss, argnums=(0, 1))(QUERIES, PASSAGES, names)
+        gradients = jax.tree.map(np.asarray, jax.jit(jax.grad(loss, argnums=(0, 1)))(QUERIES, PASSAGES, names))
     for number, (array, gradient) in enumerate(zip((QUERIES, PASSAGES), gradients, strict=True)):
         for place in np.ndindex(array.shape):
             ends = []
@@ -52,16 +52,16 @@ def test_the_loss_and_its_gradient_are_those_by_hand(names):
 
 def test_a_repeated_positive_is_no_negative():
     assert float(loss(QUERIES, PASSAGES, TWICE)) < float(loss(QUERIES, PASSAGES, DIFFERENT))
-    equal = jnp.ones((2, 3))
-    assert float(loss(equal, jnp.ones((4, 3)), jnp.array([0, 0, 1, 1]))) == pytest.approx(np.log(3))
-    assert float(loss(equal, jnp.ones((4, 3)), jnp.zeros(4, int))) == 0.0
+    queries, passages = np.ones((2, 3)), np.ones((4, 3))
+    assert float(loss(queries, passages, np.array([0, 0, 1, 1]))) == pytest.approx(np.log(3))
+    assert float(loss(queries, passages, np.zeros(4, int))) == 0.0
 
 
 def test_accuracy_counts_positives_that_come_first():
     assert float(accuracy(jnp.array([[2.0, 1.0, 0.0], [0.0, 1.0, 3.0]]))) == 0.5
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def encoder() -> ChunkEncoder:
     architecture = Architecture.of(partial(DualEncoder, ChunkEncoder), SHAPE)
     parameters = first_parameters(SHAPE, 0)
@@ -69,15 +69,20 @@ def encoder() -> ChunkEncoder:
     return architecture.model(parameters).query
 
 
-def states(encoder: ChunkEncoder, embedded_XMD: jax.Array) -> jax.Array:
-    for layer in encoder.layers:
-        embedded_XMD = layer(embedded_XMD)
-    return embedded_XMD
+@compiled
+def jacobian(encoder: ChunkEncoder, tokens_XM: jax.Array) -> jax.Array:
+    """Of the sums of states with respect to embedded tokens."""
+
+    def sums(embedded_XMD: jax.Array) -> jax.Array:
+        for layer in encoder.layers:
+            embedded_XMD = layer(embedded_XMD)
+        return embedded_XMD.sum(-1)
+
+    return jax.jacobian(sums)(encoder.embedding(tokens_XM))
 
 
 def test_a_token_sees_its_whole_chunk_and_no_other(encoder):
-    embedded = encoder.embedding(jnp.asarray(RNG.integers(0, 50, (2, 8))))
-    seen = np.abs(jax.jacobian(lambda x: states(encoder, x).sum(-1))(embedded)).max(-1)
+    seen = np.abs(jacobian(encoder, RNG.integers(0, 50, (2, 8)))).max(-1)
     assert (seen[0, :, 0] > 0).all()
     assert (seen[1, :, 1] > 0).all()
     assert not seen[0, :, 1].any()
@@ -89,6 +94,6 @@ def test_both_encoders_begin_alike_and_order_counts(encoder):
     for path, value in parameters.items():
         side, _, rest = path.partition(".")
         assert jnp.array_equal(value, parameters[f"{'passage' if side == 'query' else 'query'}.{rest}"])
-    chunk = jnp.asarray(RNG.permutation(50)[:8])
-    there, back = encoder(jnp.stack((chunk, chunk[::-1])))
-    assert jnp.abs(there - back).max() > 1e-3
+    chunk = RNG.permutation(50)[:8]
+    there, back = np.asarray(compiled(lambda encoder, chunks: encoder(chunks))(encoder, np.stack((chunk, chunk[::-1]))))
+    assert np.abs(there - back).max() > 1e-3

@@ -15,10 +15,10 @@ def x() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(2, 24, 16)).astype(np.float32)
 
 
-def test_one_shot_is_segment_by_segment_is_token_by_token(block, x, quick_jit):
-    whole, end = quick_jit(lambda x: block(x, block.start(2)))(x)
+def test_one_shot_is_segment_by_segment_is_token_by_token(block, x):
+    whole, end = jax.jit(lambda x: block(x, block.start(2)))(x)
     for size in (8, 1):
-        run, state, parts = quick_jit(lambda x, past: block(x, past)), block.start(2), []
+        run, state, parts = jax.jit(lambda x, past: block(x, past)), block.start(2), []
         for begin in range(0, 24, size):
             part, state = run(x[:, begin : begin + size], state)
             parts.append(part)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from model.parameters import Architecture
 from model.presets import PAPER_SHAPE, SYSTEMS
 from tests.model.baselines.meliad_numpy import Kept, block_recurrent, bucket, local, memorizing
 from tests.model.baselines.segments import ours, theirs, wide
+from tests.model.programs import compiled
+from tests.tiny import tiny_shape
 
 NO_STATES = np.zeros((1, 1))
 
@@ -29,11 +32,11 @@ def test_distances_share_buckets_as_in_t5():
     assert distance_bucket(np.array([-5, 0, 15, 16, 17, 18, 20, 127, 128, 5000])).tolist() == [0, 0, 15, 16, 16, 16, 17, 31, 31, 31]
 
 
-def test_local_attention(make_model, small, x, quick_jit):
+def test_local_attention(make_model, small, x):
     """Two segments, of which the second goes on from the first."""
     layer = make_model("transformer_xl_official", scale=3.0).lower.layers[0].attention
     layer.scale[...] = jnp.array([3.0, -2.0])
-    out, _ = ours(layer, x, quick_jit)
+    out, _ = ours(layer, x)
     names = ("query", "key", "value", "output")
     weights = wide(**{name: getattr(layer, name).kernel for name in names}, scale=layer.scale, table=layer.distances.table)
 
@@ -49,13 +52,13 @@ def test_local_attention(make_model, small, x, quick_jit):
 
 
 @pytest.mark.parametrize(("name", "slots", "buckets"), [("memorizing_32k_official", 256, 128), ("memorizing_65k_official", 24, 6)])
-def test_memorizing(name, slots, buckets, make_model, small, x, quick_jit, monkeypatch):
+def test_memorizing(name, slots, buckets, make_model, small, x, monkeypatch):
     """Once with room for all, where most buckets hold nothing, and once so small that the oldest is written over."""
     monkeypatch.setattr("model.baselines.memorizing.RETRIEVED", buckets)
     layer = make_model(name, scale=3.0).upper.layers[0].attention
     layer.capacity = slots
     layer.memory_bias[...], layer.scale[...] = jnp.array([-1.0, 0.5]), jnp.array([3.0, -2.0])
-    out, _ = ours(layer, x, quick_jit)
+    out, _ = ours(layer, x)
     weights = wide(**{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")}, gate=layer.memory_bias)
     weights |= wide(scale=layer.scale)
     start = kept(layer, small, slots)
@@ -63,13 +66,13 @@ def test_memorizing(name, slots, buckets, make_model, small, x, quick_jit, monke
     np.testing.assert_allclose(out, expected, rtol=0, atol=2e-5)
 
 
-def test_block_recurrent(make_model, small, x, quick_jit):
+def test_block_recurrent(make_model, small, x):
     layer = make_model("block_recurrent_official", scale=3.0).upper.layers[0].attention
     layer.gate_bias[...] = jnp.linspace(-2, 2, small.width)
     scales = ("scale", "state_scale", "state_self_scale", "state_cross_scale")
     for number, name in enumerate(scales):
         getattr(layer, name)[...] = jnp.array([1.0 + number, -3.0 + number / 2])
-    out, state = ours(layer, x, quick_jit)
+    out, state = ours(layer, x)
     kernels = ("query", "key", "value", "output", "state_key", "state_value", "state_self_query", "state_cross_query", "state_output")
     weights = wide(
         **{name: getattr(layer, name).kernel for name in (*kernels, "state_query")},
@@ -95,9 +98,9 @@ def test_parameters_with_the_vocabulary_that_they_are_published_with(name, count
 
 
 @pytest.fixture(scope="module")
-def first_values(small):
-    system, shape = SYSTEMS["block_recurrent_official"], replace(small, width=64)
-    return system.first_values(Architecture.of(system.build, shape), shape, 0)
+def first_values(architecture_of):
+    system, shape = SYSTEMS["block_recurrent_official"], tiny_shape(layers=4, width=64, cca_layers=(3, 4))
+    return jax.jit(lambda: system.first_values(architecture_of(system.name, shape), shape, 0))()
 
 
 @pytest.mark.parametrize(
@@ -126,12 +129,16 @@ def test_logits_are_over_the_root_of_the_width(make_model, small):
     final, targets = rng.normal(size=(1, 5, small.width)).astype(np.float32), np.array([[3, 1, 4, 1, 5]])
     logits = final[0].astype(np.float64) @ np.asarray(model.embedding.table[...], np.float64).T / math.sqrt(small.width)
     expected = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(5), targets[0]]
-    np.testing.assert_allclose(model.token_losses(final, targets)[0], expected, rtol=0, atol=1e-5)
+    losses = compiled(lambda model, final, targets: model.token_losses(final, targets))(model, final, targets)
+    np.testing.assert_allclose(losses[0], expected, rtol=0, atol=1e-5)
 
 
 def test_steps_are_relative_to_the_parameter():
     """With one gradient everywhere, the first step is the rate times a tenth (momentum) times the root mean square, at least 0.001."""
     optimizer, parameters = adafactor(0.01), {"large": jnp.full(4, 5.0), "zero": jnp.zeros(4)}
-    updates, _ = optimizer.update({name: jnp.full(4, 0.3) for name in parameters}, optimizer.init(parameters), parameters)
+    gradients = {name: jnp.full(4, 0.3) for name in parameters}
+    updates, _ = jax.jit(lambda gradients, parameters: optimizer.update(gradients, optimizer.init(parameters), parameters))(
+        gradients, parameters
+    )
     np.testing.assert_allclose(updates["large"], -0.01 * 0.1 * 5.0, rtol=1e-5)
     np.testing.assert_allclose(updates["zero"], -0.01 * 0.1 * 1e-3, rtol=1e-5)

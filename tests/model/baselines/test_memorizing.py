@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,41 +23,47 @@ def x() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(2, 48, 16)).astype(np.float32)
 
 
-def test_of_all_that_is_in_the_memory_it_is_attention_to_all_of_it(attention, x, quick_jit):
-    """With fewer than 128 tokens before it, a stride reads every one of them."""
-    out, _ = quick_jit(lambda x: attention(x))(x)
-    local = attention.attend_locally(x, None, None)
+def attention_to_all(attention: MemorizingAttention, x: jax.Array) -> jax.Array:
+    """The layer's output where every stride reads all of the tokens before it."""
+    local, strides = attention.attend_locally(x, None, None), []
     gate = jax.nn.sigmoid(attention.memory_bias[...])[:, None]
-    for begin in range(0, 48, 8):
+    for begin in range(0, x.shape[1], 8):
         own = slice(begin, begin + 8)
         mixed = local.mixed_BLHK[:, own]
         if begin:
             dense = attend(local.queries_BLHK[:, own], local.keys_BLHK[:, :begin], local.values_BLHK[:, :begin])
             mixed = (1 - gate) * mixed + gate * dense
-        np.testing.assert_allclose(out[:, own], attention.merge(mixed), rtol=0, atol=1e-5)
+        strides.append(mixed)
+    return attention.merge(jnp.concatenate(strides, axis=1))
 
 
-def test_what_is_remembered_is_the_last_tokens_of_each_document(attention, x, quick_jit):
-    run, state = quick_jit(lambda x, past: attention(x, past)), attention.start(2)
+def test_of_all_that_is_in_the_memory_it_is_attention_to_all_of_it(attention, x):
+    """With fewer than 128 tokens before it, a stride reads every one of them."""
+    out, _ = jax.jit(lambda x: attention(x))(x)
+    np.testing.assert_allclose(out, jax.jit(partial(attention_to_all, attention))(x), rtol=0, atol=1e-5)
+
+
+def test_what_is_remembered_is_the_last_tokens_of_each_document(attention, x):
+    run, state = jax.jit(lambda x, past: attention(x, past)), attention.start(2)
     for _ in range(6):
         _, state = run(x, state)
     assert state.held_B.tolist() == [256, 256], "288 were read, 256 fit"
-    keys, _ = attention.keys_and_values(np.tile(x, (1, 6, 1)))
+    keys, _ = jax.jit(lambda x: attention.keys_and_values(x))(np.tile(x, (1, 6, 1)))
     np.testing.assert_allclose(state.keys_BTHK, keys[:, -256:], rtol=0, atol=1e-5)
     _, anew = run(x, attention.start(2))
     assert anew.held_B.tolist() == [48, 48]
 
 
-def test_no_gradient_reaches_the_memory(attention, x, quick_jit):
+def test_no_gradient_reaches_the_memory(attention, x):
     """The first two strides are out of the last one's window: it reads them, and teaches them nothing."""
 
     def last(x):
         return jnp.sum(attention(x)[0][:, 40:] ** 2)
 
-    changed = x.copy()
+    changed, run = x.copy(), jax.jit(jax.value_and_grad(last))
     changed[:, :8] += 1.0
-    assert abs(last(changed) - last(x)) > 1e-2
-    gradient = quick_jit(jax.grad(last))(x)
+    (before, gradient), (after, _) = run(x), run(changed)
+    assert abs(after - before) > 1e-2
     assert not gradient[:, :32].any()
     assert np.abs(gradient[:, 32:]).min(axis=(0, 2)).max() > 0
 

@@ -1,5 +1,6 @@
 """The float64 restatements, which the models are compared with, against what must hold whatever the code."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -87,9 +88,10 @@ def one_run(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
 def test_local_attention_is_that_of_the_model() -> None:
     rng = np.random.default_rng(0)
     q, k, v, before_k, before_v = (rng.normal(size=(ROWS, STRIDE, HEADS, SIZE)) for _ in range(5))
+    attention = jax.jit(lambda q, k, v, past: sliding_window_attention(q, k, v, STRIDE, past=past))
     for exists in (False, True):
         past = Window(jnp.float32(before_k), jnp.float32(before_v), jnp.array(exists))
-        ours = sliding_window_attention(jnp.float32(q), jnp.float32(k), jnp.float32(v), STRIDE, past=past)
+        ours = attention(jnp.float32(q), jnp.float32(k), jnp.float32(v), past)
         np.testing.assert_allclose(ours, local_attention(q, k, v, Past(before_k, before_v, np.full(ROWS, exists))), atol=2e-6)
 
 

@@ -8,6 +8,7 @@ from data_contracts.evaluations import RANKING_LENGTH
 from model.parameters import Architecture
 from model.presets import PAPER_SHAPE, SYSTEMS
 from stages.rankings import random_rankings
+from tests.model.programs import compiled
 
 
 def test_it_has_the_parameters_of_retro():
@@ -15,9 +16,14 @@ def test_it_has_the_parameters_of_retro():
     assert sizes["random"] == sizes["retro"]
 
 
+@compiled
+def training_neighbours(model, batch, key):
+    return model.training_neighbours(batch, key)
+
+
 def test_training_draws_distinct_eligible_chunks_anew_with_every_key(make_model, make_batch, two_layers):
     model, batch = make_model("random", two_layers), make_batch()
-    first, again, other = (np.asarray(model.training_neighbours(batch, jax.random.key(seed))) for seed in (0, 0, 1))
+    first, again, other = (np.asarray(training_neighbours(model, batch, jax.random.key(seed))) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     for chunk in range(first.shape[1]):
@@ -32,8 +38,9 @@ def test_every_eligible_chunk_is_drawn_equally_often(make_model, make_batch, two
     model, batch = make_model("random", two_layers), make_batch()
     chunk = batch.labelled_BC.shape[1] - 1
     eligible = last_eligible(chunk, two_layers.stride_chunks) + 1
-    drawn = [np.asarray(model.training_neighbours(batch, jax.random.key(seed)))[:, chunk] for seed in range(300)]
-    counts = np.bincount(np.concatenate(drawn).ravel(), minlength=eligible)
+    keys = jax.vmap(jax.random.key)(np.arange(300))
+    drawn = compiled(lambda model, batch, keys: jax.lax.map(lambda key: model.training_neighbours(batch, key), keys))(model, batch, keys)
+    counts = np.bincount(np.asarray(drawn)[:, :, chunk].ravel(), minlength=eligible)
     expected = counts.sum() / eligible
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
 

@@ -2,12 +2,14 @@ import jax
 import numpy as np
 
 from stages.rankings import recency_rankings
+from tests.model.programs import compiled
 
 
 def test_the_latest_eligible_chunks_in_training_as_at_test(make_model, make_batch, small):
     """Strides of 2 chunks: chunk 11 stands in the sixth, sees the fifth, and may read pairs that end before it."""
     batch = make_batch(rows=2, chunks=12)
-    neighbours = np.asarray(make_model("recency").training_neighbours(batch, jax.random.key(0)))
+    model, chosen = make_model("recency"), compiled(lambda model, batch, key: model.training_neighbours(batch, key))
+    neighbours = np.asarray(chosen(model, batch, jax.random.key(0)))
     assert neighbours[1, 11].tolist() == [6, 5]
     assert neighbours[0, 4].tolist() == [0, -1]
     assert (neighbours[:, :4] == -1).all()

@@ -1,21 +1,31 @@
 import jax
 import numpy as np
+import pytest
 
 from model.language_model import Schedule
+from tests.model.programs import losses_of_tokens, train_losses
 
 
-def test_training_uses_the_first_candidates(make_model, make_batch, two_layers, quick_jit) -> None:
-    model, batch = make_model("retro", two_layers), make_batch()
-    losses = quick_jit(lambda batch: model.train_losses(batch, Schedule(1.0, 0.0, 1.0), jax.random.key(0))[0]["lm"])
-    given = quick_jit(lambda n: model.token_losses(model.decode(model.encode(batch.tokens_BL), n), batch.targets_BL).mean())
-    np.testing.assert_allclose(losses(batch), given(batch.candidates_BCS[..., : two_layers.neighbours]), rtol=1e-6)
+@pytest.fixture(scope="module")
+def model(make_model, two_layers):
+    return make_model("retro", two_layers)
+
+
+@pytest.fixture(scope="module")
+def loss_of(model):
+    return lambda batch: train_losses(model, batch, Schedule(1.0, 0.0, 1.0), jax.random.key(0))[0]["lm"]
+
+
+def test_training_uses_the_first_candidates(model, loss_of, make_batch, two_layers) -> None:
+    batch = make_batch()
+    given = losses_of_tokens(model, batch.tokens_BL, batch.targets_BL, batch.candidates_BCS[..., : two_layers.neighbours]).mean()
+    np.testing.assert_allclose(loss_of(batch), given, rtol=1e-6)
     reordered = batch._replace(candidates_BCS=batch.candidates_BCS[..., ::-1])
-    assert abs(losses(reordered) - losses(batch)) > 1e-6
+    assert abs(loss_of(reordered) - loss_of(batch)) > 1e-6
 
 
-def test_a_candidate_that_is_not_eligible_is_not_read(make_model, make_batch, two_layers, quick_jit) -> None:
-    model, batch = make_model("retro", two_layers), make_batch()
-    losses = quick_jit(lambda batch: model.train_losses(batch, Schedule(1.0, 0.0, 1.0), jax.random.key(0))[0]["lm"])
+def test_a_candidate_that_is_not_eligible_is_not_read(loss_of, make_batch) -> None:
+    batch = make_batch()
     none, future = batch.candidates_BCS.copy(), batch.candidates_BCS.copy()
     none[0, 8, 0], future[0, 8, 0] = -1, 9
-    assert losses(batch._replace(candidates_BCS=future)) == losses(batch._replace(candidates_BCS=none))
+    assert loss_of(batch._replace(candidates_BCS=future)) == loss_of(batch._replace(candidates_BCS=none))

@@ -18,43 +18,34 @@ from data_contracts.documents import DOCUMENTS
 from data_contracts.tokens import CHUNKS, TOKENS, list_column
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
-from reports.browser.server import browser
-from reports.browser.shelf import Shelf
 from reports.label_set import LabelSet, open_label_set
 from stages.chunking import chunk
 from stages.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
 from stages.scoring import score
 from stages.tokenizer import train_tokenizer
-from tests.hostile import STORABLE
+from tests.hostile import DISTINCT
+from tests.reports.served_pages import browser_client
 
-PORT = 8000
 KEY = "00112233445566ff"  # the document that the real stages scored
 
 
 @pytest.fixture(scope="session")
 def client_of() -> Callable[..., TestClient]:
     """A client of the browser of some label sets."""
-
-    def client_of(*sets: LabelSet, scorers: tuple = (), comparison=None) -> TestClient:
-        names = [f"version {number}" for number in range(len(sets))]
-        shelf = Shelf(sets, names, scorers or (None,) * len(sets))
-        return TestClient(browser(shelf, PORT, comparison), base_url=f"http://127.0.0.1:{PORT}")
-
-    return client_of
+    return browser_client
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory) -> Path:
+def home(browsed) -> Path:
     """7 documents of 60 chunks in 3 shards."""
-    home = tmp_path_factory.mktemp("browsed")
-    make_label_set(home, documents=7, chunks=60, candidates=12, shards=3)
-    return home
+    return browsed
 
 
 @pytest.fixture(scope="session")
-def label_set(home) -> LabelSet:
-    return open_label_set(home / "labels", home / "cache")
+def label_set(browsed_set) -> LabelSet:
+    """Those, opened."""
+    return browsed_set
 
 
 @pytest.fixture(scope="session")
@@ -66,16 +57,15 @@ def client(label_set, client_of) -> TestClient:
 def hostile_set(tmp_path_factory) -> LabelSet:
     """A document for every hostile text, which is its id and its source, and the chunks of which are hostile texts in turn."""
     home = tmp_path_factory.mktemp("hostile")
-    distinct = list(dict.fromkeys(STORABLE))
-    texts = itertools.cycle(distinct)
+    texts = itertools.cycle(DISTINCT)
     labels = make_label_set(
         home,
-        documents=len(distinct),
+        documents=len(DISTINCT),
         chunks=9,
         candidates=3,
         text=lambda rng: next(texts),
-        source=distinct.__getitem__,
-        doc_id=distinct.__getitem__,
+        source=DISTINCT.__getitem__,
+        doc_id=DISTINCT.__getitem__,
     )
     return open_label_set(labels, home / "cache")
 

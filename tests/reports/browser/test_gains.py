@@ -1,5 +1,6 @@
 """Gains of tokens come from the reference LM that lies beside labels made by the real stages, and add up to them."""
 
+import os
 import re
 import threading
 import time
@@ -20,6 +21,16 @@ from stages.token_gains import TokenGains
 
 KEY = "00112233445566ff"
 QUERY = 41
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment():
+    """As it was afterwards: a reference LM that is asked for its first gain adds to it."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from benchmarks._chromium import chromium
 from benchmarks._served import served
 from reports.browser.address import key_of
 from reports.markup import clipped
-from tests.hostile import STORABLE
+from tests.hostile import DISTINCT
+from tests.reports.served_pages import where
 
 KEY, QUERY = "00112233445566ff", 41
 TEXT = """(() => {
@@ -26,23 +26,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def page():
-    with chromium() as page:
-        yield page
-
-
-@pytest.fixture(autouse=True)
-def fresh(page):
-    """The window as it is at first, and nothing noted of earlier tests."""
-    page.look(1280, 800)
-    for noted in (page.requests, page.dialogs, page.problems):
-        noted.clear()
-
-
-@pytest.fixture(scope="module")
-def address(home):
-    with served([home / "labels"], home / "cache") as address:
-        yield address
+def address(browsed_address):
+    return browsed_address
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +38,6 @@ def scored_address(scored):
 
 def texts(page, selector):
     return page.evaluate(TEXT.replace("SELECTOR", repr(selector)))
-
-
-def where(page):
-    return page.evaluate("location.pathname + location.search")
 
 
 def test_the_keyboard_reaches_everything(page, address, label_set):
@@ -180,31 +161,6 @@ def test_without_scripts_every_page_works(page, address, label_set):
         assert not [request for request in page.requests if "script" in request]
 
 
-PAGES = (
-    "/",
-    "/?find=x",
-    "/d/{key}",
-    "/d/{key}/41",
-    "/d/{key}/41?full=1&by=bm25",
-    "/d/{key}/0",
-    "/search",
-    "/search?q=the",
-    "/search?order=worst",
-    "/help",
-    "/none",
-)
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True])
-def test_pages_fit_the_window(page, address, label_set, width, dark):
-    for path in PAGES:
-        page.look(width, 800, dark=dark)
-        page.open(address + path.format(key=label_set.documents["doc_id"][1]))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-    assert [problem for problem in page.problems if "404" not in problem] == []
-
-
 CONTRAST = """(() => {
   const channel = (value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   const light = (colour) => {
@@ -232,15 +188,14 @@ def test_text_can_be_read_on_every_colour(page, address, dark):
 
 def test_hostile_text_arrives_and_does_nothing(page, hostile_set):
     own = {doc_id: hostile_set.chunks(doc_id)["text"].to_list() for doc_id in hostile_set.documents["doc_id"]}
-    distinct = list(dict.fromkeys(STORABLE))
-    assert len(distinct) >= 150
+    assert len(DISTINCT) >= 150
     with served([hostile_set.directory], hostile_set.index.parent) as address:
-        for number in range(-(-len(distinct) // 50)):
+        for number in range(-(-len(DISTINCT) // 50)):
             page.open(f"{address}/?page={number + 1}")
-            expected = [clipped(text, 300) for text in distinct[50 * number : 50 * (number + 1)]]
+            expected = [clipped(text, 300) for text in DISTINCT[50 * number : 50 * (number + 1)]]
             assert texts(page, "main bdi") == expected
             assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-        for doc_id in distinct:
+        for doc_id in DISTINCT:
             page.open(f"{address}/d/{key_of(doc_id)}/7?full=1")
             assert texts(page, "h1 bdi") == [clipped(doc_id, 300)]
             assert texts(page, ".panel .chunk")[:2] == own[doc_id][7:9]
@@ -253,7 +208,7 @@ def test_hostile_text_arrives_and_does_nothing(page, hostile_set):
             assert not page.evaluate("document.documentElement.hasAttribute('owned')")
             assert not page.evaluate("document.querySelectorAll('img, iframe, object, embed, base, marquee, style, main script').length")
         page.press("d")
-        assert texts(page, "h1 bdi") == [clipped(distinct[-1], 300)]
+        assert texts(page, "h1 bdi") == [clipped(DISTINCT[-1], 300)]
         assert {request for request in page.requests if not request.startswith(f"{address}/")} <= {"data:,"}
     assert page.dialogs == []
     assert page.problems == []

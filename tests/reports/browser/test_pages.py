@@ -200,3 +200,13 @@ def test_controls_have_names_and_pages_a_language(client, parse, label_set):
             if name == "a":
                 assert text or attributes.get("aria-label") or attributes.get("title") or attributes.get("tabindex") == "-1"
         assert labelled
+
+
+def test_labels_that_change_under_the_browser_are_not_shown(tmp_path, client_of):
+    make_label_set(tmp_path, documents=3, chunks=30, candidates=4)
+    labels = open_label_set(tmp_path / "labels", tmp_path / "cache")
+    make_label_set(tmp_path / "new", documents=2, chunks=45, candidates=2)
+    (tmp_path / "new" / "labels" / "part-00000.parquet").replace(tmp_path / "labels" / "part-00000.parquet")
+    answer = client_of(labels).get(f"/d/{labels.documents['doc_id'][1]}/20")
+    assert answer.status_code == 500
+    assert "It changed while it was looked at" in answer.text

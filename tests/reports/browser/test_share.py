@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from benchmarks._chromium import chromium
 from data_contracts.failure import Exit, Failure
+from flows import label_browser
 from flows.label_browser import share
 from reports.browser import share_page
 from reports.browser.address import key_of
@@ -71,23 +71,23 @@ def test_hostile_text_is_text(hostile_page, hostile_set, parse):
 
 
 @pytest.mark.slow
-def test_a_browser_asks_for_nothing_else(hostile_page, hostile_set, tmp_path):
+def test_a_browser_asks_for_nothing_else(page, hostile_page, hostile_set, tmp_path):
     place = tmp_path / "shared.html"
     place.write_text(hostile_page, encoding="utf-8", newline="")
     key = key_of(hostile_set.documents["doc_id"][9])
-    with chromium() as page:
-        for width in (390, 1280):
-            page.look(width, 800)
-            page.open(f"{place.as_uri()}?{width}#{key}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert abs(page.evaluate(f"document.getElementById('{key}').getBoundingClientRect().top")) < 2
-        assert {request.split("?")[0] for request in page.requests} == {place.as_uri()}
-        assert page.dialogs == []
-        assert page.problems == []
-        assert not page.evaluate("document.documentElement.hasAttribute('owned')")
+    for width in (390, 1280):
+        page.look(width, 800)
+        page.open(f"{place.as_uri()}?{width}#{key}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert abs(page.evaluate(f"document.getElementById('{key}').getBoundingClientRect().top")) < 2
+    assert {request.split("?")[0] for request in page.requests} == {place.as_uri()}
+    assert page.dialogs == []
+    assert page.problems == []
+    assert not page.evaluate("document.documentElement.hasAttribute('owned')")
 
 
-def test_a_file_is_not_overwritten_unless_it_is_said(home, tmp_path):
+def test_a_file_is_not_overwritten_unless_it_is_said(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(label_browser, "INDEX", home / "cache")
     place = tmp_path / "labels.html"
     assert share(str(home / "labels"), place, 2, False) == 2
     first = place.read_bytes()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import heapq
+import random
+import textwrap
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +29,16 @@ STRIDE = 2
 GEOMETRY = Geometry(chunk_tokens=64, sequence_chunks=512, stride_chunks=STRIDE)
 RETRIEVING = ("own", "none", "first_1", "first_2", "second")
 HELP = {"own": 1.0, "none": 0.0, "first_1": 0.7, "first_2": 1.0, "second": 0.5, "oracle": 1.3, "training_length": 0.4}
+
+
+def evaluated_modules(home: Path) -> Path:
+    """Four modules of Python's library below `home`, evaluated with Transformer-XL, RETRO and RPT-Sem, which has an oracle."""
+    modules = (heapq, textwrap, random, argparse)
+    make_corpus(home, {f"Lib/{module.__name__}.py": Path(str(module.__file__)).read_text()[:16_000] for module in modules})
+    evaluate(home, "a-transformer_xl", "transformer_xl")
+    evaluate(home, "a-retro", "retro", RETRIEVING, skill=0.35)
+    evaluate(home, "a-rpt_sem", "rpt_sem", (*RETRIEVING, "oracle"), skill=0.6)
+    return home
 
 
 def write(contract: Contract, directory: Path, *tables: pa.Table) -> None:

@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks._chromium import chromium
 from benchmarks._served import serving
 from flows.explorer import explore
 from reports.browser.address import key_of
 from reports.explorer.run import Reading
 from reports.markup import clipped
-from tests.hostile import STORABLE
+from tests.hostile import DISTINCT
+from tests.reports.served_pages import where
 
 OURS, THEIRS = Reading("a-rpt_sem"), Reading("a-transformer_xl")
 
@@ -21,27 +21,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def page():
-    with chromium() as page:
-        yield page
-
-
-@pytest.fixture(autouse=True)
-def fresh(page):
-    """The window as it is at first, and nothing noted of earlier tests."""
-    page.look(1280, 800)
-    for noted in (page.requests, page.dialogs, page.problems):
-        noted.clear()
-
-
-@pytest.fixture(scope="module")
-def address(corpus):
-    with serving(explore, str(corpus), corpus / "index") as address:
-        yield address
-
-
-def where(page):
-    return page.evaluate("location.pathname + location.search")
+def address(explored_address):
+    return explored_address
 
 
 def test_the_keyboard_reaches_everything(page, address, library):
@@ -117,21 +98,9 @@ def test_the_form_compares_without_a_script(page, address, library):
     assert page.evaluate("document.querySelector('.losses .chosen th').textContent") == "a-retro second"
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True])
-def test_pages_fit_the_window(page, address, library, width, dark):
-    key = library.documents["key"][1]
-    for path in ("/", "/?find=x", f"/d/{key}", f"/d/{key}?colour=loss", f"/d/{key}/41", f"/d/{key}/41?full=1&by=bm25", "/help", "/none"):
-        page.look(width, 800, dark=dark)
-        page.open(address + path)
-        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-    assert [problem for problem in page.problems if "404" not in problem] == []
-
-
 def test_hostile_text_arrives_and_does_nothing(page, hostile_corpus):
     with serving(explore, str(hostile_corpus), hostile_corpus / "index") as address:
-        for doc_id in list(dict.fromkeys(STORABLE))[::4]:
+        for doc_id in DISTINCT[::4]:
             for path in ("", "/7?full=1"):
                 page.open(f"{address}/d/{key_of(doc_id)}{path}")
                 title = page.evaluate("""(() => {

@@ -10,8 +10,10 @@ import pytest
 from reports.browser import drawing
 from reports.browser.candidate_table import NONE
 from reports.explorer.document_page import LOSS_STEPS
+from reports.explorer.library import Library
 from reports.explorer.run import Reading
 from reports.formats import number
+from tests.reports.served_pages import explorer_client
 
 OURS, THEIRS = Reading("a-rpt_sem"), Reading("a-transformer_xl")
 CHUNK = 40
@@ -196,23 +198,17 @@ def test_chunks_at_the_ends_of_a_document(client, parse, document, path):
 
 
 def test_a_chunk_for_which_nothing_was_retrieved_does_not_say_that_nothing_could_be(corpus, tmp_path, parse):
-    from reports.explorer.library import Library
-    from tests.reports.explorer.conftest import client_of
-
     for name in ("documents", "chunks", "evaluations/a-transformer_xl"):
         shutil.copytree(corpus / name, tmp_path / "x" / name)
     library = Library(tmp_path / "x", tmp_path, None)
-    client, path = client_of(library), f"/d/{library.documents['key'][0]}"
+    client, path = explorer_client(library), f"/d/{library.documents['key'][0]}"
     assert "Nothing was retrieved for this chunk." in parse(client.get(f"{path}/{CHUNK}").text).all_text("p", "note")
     assert any("too little lies before it" in text for text in parse(client.get(f"{path}/0").text).all_text("p", "note"))
 
 
 def test_a_corpus_without_a_tokenizer_has_the_table_of_tokens(corpus, tmp_path, parse):
-    from reports.explorer.library import Library
-    from tests.reports.explorer.conftest import client_of
-
     library = Library(corpus, corpus / "index", None)
-    html = client_of(library).get(f"/d/{library.documents['key'][0]}/{CHUNK}").text
+    html = explorer_client(library).get(f"/d/{library.documents['key'][0]}/{CHUNK}").text
     assert "Colours need the corpus&#x27;s tokenizer" in html
     assert html.count('<td class="n">') > 3 * 60
 
@@ -224,3 +220,8 @@ def test_the_help_names_every_key_of_the_pages(client, library):
     listed = set(re.findall(r"<dt><kbd>(.*?)</kbd>", client.get("/help").text))
     assert used <= listed
     assert listed - used == {"1 … 9", "/"}
+
+
+def test_an_unknown_reading_names_the_known_ones(client):
+    said = client.get("/?show=nothing").text
+    assert "a-rpt_sem:oracle" in said

@@ -1,0 +1,69 @@
+"""What tests have models compute, compiled once a process for all models that differ in the values of their parameters alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import jax
+from flax import nnx
+from jax import Array
+
+from model.decoder import State
+from model.language_model import Batch, LanguageModel, Schedule, Trained
+from model.parameters import Architecture, Parameters
+from model.rpt import RPT
+from model.shapes import HiddenStates, Neighbours, TokenIds, TokenLosses
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(model, *arguments)` with the parameters as arguments of the program, no constants of it."""
+
+    @partial(jax.jit, static_argnums=0)
+    def run(graph: nnx.GraphDef[Any], state: nnx.State, *arguments: Any) -> Any:
+        return function(nnx.merge(graph, state), *arguments)
+
+    @wraps(function)
+    def call(model: nnx.Module, *arguments: Any) -> Any:
+        return run(*nnx.split(model), *arguments)
+
+    return call
+
+
+@compiled
+def final_states(model: LanguageModel, tokens_BL: TokenIds, neighbours_BCN: Neighbours) -> HiddenStates:
+    """What predictions are made from, with these neighbours."""
+    return model.decode(model.encode(tokens_BL), neighbours_BCN)
+
+
+@compiled
+def own_neighbours(model: RPT, tokens_BL: TokenIds) -> Neighbours:
+    """What the model itself retrieves."""
+    return model.retrieve(model.encode(tokens_BL))
+
+
+@compiled
+def losses_of_tokens(model: LanguageModel, tokens_BL: TokenIds, targets_BL: TokenIds, neighbours_BCN: Neighbours) -> TokenLosses:
+    """The training forward with these neighbours."""
+    return model.token_losses(model.decode(model.encode(tokens_BL), neighbours_BCN), targets_BL)
+
+
+@compiled
+def train_losses(model: LanguageModel, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
+    """What a batch teaches."""
+    return model.train_losses(batch, schedule, key, carried)
+
+
+@partial(jax.jit, static_argnums=0)
+def loss_and_gradients(
+    architecture: Architecture[LanguageModel], parameters: Parameters, batch: Batch, schedule: Schedule, key: Array, carried: State = None
+) -> tuple[Array, Parameters, State]:
+    """The sum of the losses, its gradient with respect to every parameter, and the state after the batch."""
+
+    def total(parameters: Parameters) -> tuple[Array, State]:
+        outcome = architecture.model(parameters).train_losses(batch, schedule, key, carried)
+        return sum(outcome.losses.values()), outcome.carried
+
+    (loss, following), gradients = jax.value_and_grad(total, has_aux=True)(parameters)
+    return loss, gradients, following

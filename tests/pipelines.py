@@ -1,0 +1,159 @@
+"""Private copies of the project to run whole pipelines in, and one finished pipeline that the others start from.
+
+`shared()` makes two directories once, under `.run/test-pipeline/<digest of all code and settings>/`, and keeps them for the next test run:
+`project` is a copy of the checkout with six short documents and parameters of a few seconds, `finished` is the same after `rpt run`.
+Both are read only: a test works in its `private` copy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+
+yaml = YAML(typ="safe")
+ROOT = Path(__file__).resolve().parents[1]
+HOME = ROOT / ".run" / "test-pipeline"
+KEPT = 2  # of different code: a tree and its last state, say
+CODE = ("flows", "infra", "stages", "reports", "model", "data_contracts", "benchmarks")
+FILES = ("rpt", "dvc.yaml", "params.yaml", "prefect.yaml", "requirements.txt", "requirements-dev.txt", ".dvcignore", ".gitignore")
+
+TINY = {
+    "corpora.demo.source": "texts/*.txt",
+    "corpora.demo.max_characters": None,
+    "geometry.chunk_tokens": 16,
+    "geometry.sequence_chunks": 16,
+    "ingestion.shards": 4,
+    "tokenization.vocabulary_size": 300,
+    "mining.max_candidates": 20,
+    "reference_lm.layers": 1,
+    "reference_lm.width": 32,
+    "reference_lm.heads": 2,
+    "reference_lm.tokens": 4000,
+    "reference_lm.batch": 8,
+    "scoring.candidates": 3,
+    "scoring.evaluation_candidates": 6,
+    "label_gates.queries": 10,
+    "label_gates.bootstrap_samples": 50,
+    "exhaustive.queries": 3,
+    "retrieved.queries": 5,
+    "dense_retriever.layers": 2,
+    "dense_retriever.width": 32,
+    "dense_retriever.heads": 2,
+    "dense_retriever.steps": 4,
+    "dense_retriever.batch": 4,
+    "training.layers": 2,
+    "training.width": 32,
+    "training.heads": 2,
+    "training.steps": 4,
+    "recipes.retro.cca_layers": [2],
+    "recipes.rpt_sem.cca_layers": [2],
+    "evaluation.max_tokens_per_document": 2048,
+    "report.bootstrap_samples": 50,
+}
+
+
+def synthetic_document(seed: int, paragraphs: int = 250) -> str:
+    """Text with repeated paragraphs, so that retrieval has something to find."""
+    generator = np.random.default_rng(seed)
+    words = [f"word{number}" for number in range(200)]
+    stock = [" ".join(generator.choice(words, 12)) for _ in range(paragraphs // 3)]
+    return "\n".join(f"{number}: {stock[generator.integers(len(stock))]}" for number in range(paragraphs))
+
+
+def environment(root: Path) -> dict[str, str]:
+    """For a process that runs the code in `root`; what it compiles is kept where all tests look for it."""
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".run" / "jax-cache"))
+    return {**os.environ, "PYTHONPATH": str(root), "JAX_COMPILATION_CACHE_DIR": cache}
+
+
+def run_rpt(root: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """The command line of the copy in `root`, with this interpreter."""
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    return subprocess.run(command, cwd=root, env=environment(root), text=True, capture_output=True, timeout=280, check=False)
+
+
+def private(shared_copy: Path, place: Path, without: tuple[str, ...] = ()) -> Path:
+    """A copy in `place` of one of the two shared directories, for one test or module to change; `without` names files to leave out."""
+    return Path(shutil.copytree(shared_copy, place, symlinks=True, ignore=shutil.ignore_patterns(*without)))
+
+
+def forget(root: Path, forgotten: Callable[[str], bool]) -> None:
+    """Have DVC know nothing of the stages that `forgotten` says, so that they run again and are not restored."""
+    lock = root / "dvc.lock"
+    known = yaml.load(lock.read_text())
+    known["stages"] = {name: entry for name, entry in known["stages"].items() if not forgotten(name)}
+    with open(lock, "w") as file:
+        yaml.dump(known, file)
+    shutil.rmtree(root / ".dvc" / "cache" / "runs", ignore_errors=True)
+
+
+def shared(name: str) -> Path:
+    """The directory `project` or `finished`, made now unless an earlier test run of this very code has left it."""
+    with _lock():
+        home = HOME / _digest()
+        if not (home / name).exists():
+            making = home / f"{name}.making"
+            shutil.rmtree(making, ignore_errors=True)
+            {"project": _make_project, "finished": _make_finished}[name](home, making)
+            making.rename(home / name)
+        os.utime(home)
+        for old in sorted(HOME.glob("*/"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old)
+        return home / name
+
+
+def state(root: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of every file, by which a change of a shared copy shows."""
+    files = {path: path.stat() for path in root.rglob("*") if path.is_file()}
+    return {str(path.relative_to(root)): (stat.st_size, stat.st_mtime_ns) for path, stat in files.items()}
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    HOME.mkdir(parents=True, exist_ok=True)
+    with open(HOME / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _digest() -> str:
+    digest = hashlib.sha256(sys.version.encode() + Path(__file__).read_bytes())
+    for path in [*(ROOT / name for name in FILES), *(path for name in CODE for path in sorted((ROOT / name).rglob("*")))]:
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _make_project(home: Path, root: Path) -> None:
+    for name in CODE:
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy2(ROOT / name, root / name)
+    (root / ".dvc").mkdir()
+    shutil.copy2(ROOT / ".dvc" / "config", root / ".dvc" / "config")
+    (root / "texts").mkdir()
+    for number in range(6):
+        (root / "texts" / f"{number}.txt").write_text(synthetic_document(number))
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    overrides = [part for key, value in TINY.items() for part in ("-o", f"{key}={'null' if value is None else value}")]
+    done = run_rpt(root, "config", *overrides)
+    assert done.returncode == 0, done.stderr
+
+
+def _make_finished(home: Path, root: Path) -> None:
+    if not (home / "project").exists():
+        _make_project(home, home / "project.making")
+        (home / "project.making").rename(home / "project")
+    done = run_rpt(private(home / "project", root), "run")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,69 @@
+"""Sizes small enough for a test, and what a stage is given; `changes` are values of fields, by name."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from model.config import Shape
+from model.gpt_neox_config import GPTNeoXConfig
+from stages.messages import Messages
+from stages.parameters import Corpus, DenseRetriever, Geometry, Recipe, Runtime, Training
+from stages.stage import Context
+
+SHAPE = Shape(
+    vocabulary_size=40,
+    width=16,
+    layers=2,
+    heads=2,
+    chunk_tokens=4,
+    stride_chunks=2,
+    cca_layers=(2,),
+    neighbours=2,
+    gate_window=3,
+    dropout=0.0,
+    zero_init_residuals=False,
+    dtype="float32",
+    remat=False,
+)
+MODEL = {name: getattr(SHAPE, name) for name in ("layers", "width", "heads", "dropout", "zero_init_residuals", "dtype", "remat")}
+
+
+def tiny_shape(**changes: Any) -> Shape:
+    """The smallest shape that has everything: a layer in each decoder, cross-attention in the upper one."""
+    return replace(SHAPE, **changes)
+
+
+def tiny_geometry(**changes: Any) -> Geometry:
+    """Chunks of 8 tokens, 16 to a sequence, 2 to a stride."""
+    return Geometry(**{"chunk_tokens": 8, "sequence_chunks": 16, "stride_chunks": 2, **changes})
+
+
+def tiny_training(**changes: Any) -> Training:
+    """One step with the sizes of `tiny_shape`."""
+    return Training(**{**MODEL, "steps": 1, "batch": 1, "learning_rate": 1e-3, "warmup": 0.0, **changes})
+
+
+def tiny_recipe(**changes: Any) -> Recipe:
+    """Cross-attention in the upper layer, 2 neighbours, a gate that looks at 4 chunks."""
+    return Recipe(**{"cca_layers": (2,), "neighbours": 2, "gate_window": 4, **changes})
+
+
+def tiny_dense_retriever(**changes: Any) -> DenseRetriever:
+    """Two encoders of 2 layers of 8, trained for one step."""
+    sizes = {"layers": 2, "width": 8, "heads": 2, "queries": 1, "steps": 1, "batch": 2, "learning_rate": 1e-3}
+    return DenseRetriever(**{**sizes, **changes})
+
+
+def tiny_gpt_neox(**changes: Any) -> GPTNeoXConfig:
+    """One layer of 16 that reads prompts of 4 chunks of 8 tokens."""
+    sizes = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    return GPTNeoXConfig(**{**sizes, "max_position_embeddings": 32, **changes})
+
+
+def tiny_context(place: Path, **changes: Any) -> Context:
+    """A stage of the corpus `demo` that reads in `place`, writes in `place / "scratch"` and speaks to `say.stream`."""
+    context = Context("demo", Corpus(source="x"), None, None, place, place / "scratch", Runtime(), Messages(io.StringIO()))
+    return replace(context, **changes)
