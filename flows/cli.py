@@ -57,7 +57,7 @@ def demo(*, override: Overrides = (), verbose: Verbose = False) -> int:
 
 
 @app.command
-def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True, help="given to pytest")]) -> int:
     """Run the tests: the quick tier; `--all` adds browsers, kills, long learning tests and vLLM. Other arguments go to pytest.
 
     Examples: `./rpt test`; `./rpt test --all`; `./rpt test tests/stages -k bm25`
@@ -360,6 +360,19 @@ def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *argum
         raise Failure(f"benchmark {name!r}", "there is none of this name", f"one of {', '.join(known)}", Exit.USAGE)
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, *(["--json"] if json_ else [])]
     return subprocess.call(command, cwd=ROOT, env=child_environment())
+
+
+@app.command
+def docs() -> int:
+    """Write docs/files.md and docs/commands.md again, from docstrings and from the command line itself.
+
+    Example: `./rpt docs`
+    """
+    from flows.documentation import write_pages
+
+    changed = write_pages(app)
+    _out("\n".join(changed) or "nothing to change")
+    return Exit.DONE
 
 
 def main() -> None:
