@@ -79,7 +79,7 @@ def environment(root: Path) -> dict[str, str]:
 def run_rpt(root: Path, *arguments: str) -> subprocess.CompletedProcess:
     """The command line of the copy in `root`, with this interpreter."""
     command = [sys.executable, "-m", "flows.cli", *arguments]
-    return subprocess.run(command, cwd=root, env=environment(root), text=True, capture_output=True, timeout=280, check=False)
+    return subprocess.run(command, cwd=root, env=environment(root), text=True, capture_output=True, timeout=840, check=False)
 
 
 def private(shared_copy: Path, place: Path, without: tuple[str, ...] = ()) -> Path:

@@ -2,13 +2,14 @@
 
 import json
 import math
+import shutil
 import subprocess
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.pipelines import private
+from tests.pipelines import forget, private
 
 pytestmark = pytest.mark.slow
 ASKED = ("compare", "--systems", "transformer_xl", "random", "--seeds", "0", "1")
@@ -20,9 +21,12 @@ def results(root: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def compared(project, rpt, tmp_path_factory):
-    """A copy of the project with two systems compared, and what was printed."""
-    root = private(project, tmp_path_factory.mktemp("compare") / "project")
+def compared(finished, rpt, tmp_path_factory):
+    """A copy of the finished pipeline, but for its runs, with two systems compared, and what was printed."""
+    root = private(finished, tmp_path_factory.mktemp("compare") / "project")
+    for name in ("models", "evaluations", "oracle"):
+        shutil.rmtree(root / "artifacts" / "demo" / name)
+    forget(root, lambda stage: "@demo-" in stage)
     recipe = "recipes.random={cca_layers: [2], neighbours: 2, gate_window: 8}"
     assert rpt(root, "config", "-o", recipe, "-o", "recipes.retro.cca_layers=[2]").returncode == 0
     done = rpt(root, *ASKED)
