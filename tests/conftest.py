@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+from tests import quick_compilation  # noqa: F401, I001 - before anything computes
 
 from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Mining

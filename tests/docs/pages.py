@@ -11,8 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 GENERATED = ("docs/files.md", "docs/commands.md")
 DATED = ("docs/log.md",)
 """Pages that say what was run on a day, with the commands of that day."""
-ARRIVING = {"./rpt lint", "docs/testing.md"}
-"""What the README names and another change brings; a test fails once it is here and still named so."""
 NEEDS = re.compile(r"\*Needs: (.+)\.\*")
 STAND_INS = {"COMMAND": "status", "N": "37"}
 """Words in capitals of commands in a sentence that must be something to be understood. Other capitals are names to be filled in."""

@@ -19,7 +19,7 @@ from flows.cli import KEEP, app
 from flows.overrides import parse_override
 from flows.profiles import names as profiles
 from stages.parameters import check
-from tests.docs.pages import ARRIVING, DATED, GENERATED, ROOT, Command, inline_commands, names, shell_commands, split
+from tests.docs.pages import DATED, GENERATED, ROOT, Command, inline_commands, names, shell_commands, split
 
 PAGES = [page for page in names() if page not in DATED]
 SHELL = [command for page in PAGES for command in shell_commands(page)]
@@ -92,8 +92,6 @@ def edited(overrides: dict[str, object]) -> None:
 
 def fits(command: Command) -> None:
     """Raises if the command is none of the command line. Names in capitals, and of what a guide adds, are to be filled in."""
-    if " ".join(command.words[:2]) in ARRIVING:
-        return
     function, arguments = parsed(command.words[1:])
     if not command.needs.startswith("the new ") and not any(re.fullmatch("[A-Z]+", word) for word in command.words):
         values_fit(function, arguments)
@@ -168,7 +166,7 @@ def looking() -> list[tuple[str, ...]]:
     found = {}
     for command in SHELL:
         if command.words[0] == "./rpt" and not command.needs and command.page not in (*TESTED_ELSEWHERE, *GENERATED):
-            function, arguments = parsed(command.words[1:]) if " ".join(command.words[:2]) not in ARRIVING else ("", {})
+            function, arguments = parsed(command.words[1:])
             if function in LOOKING and (function != "explore" or arguments.get("json_")):
                 found[command.words[1:]] = None
     return list(found)
@@ -184,10 +182,3 @@ def test_the_commands_that_only_look_do_so(workspace, capsys):
         given = [place if word == "DOC:CHUNK" else word for word in words]
         assert app(given, result_action="return_value") == 0, words
         assert capsys.readouterr().out.strip(), words
-
-
-def test_what_is_named_as_arriving_is_not_here_yet():
-    """When this fails, take it out of ARRIVING."""
-    commands = {line.split()[1] for line in ARRIVING if line.startswith("./rpt ")}
-    assert not commands & set(app)
-    assert not [name for name in ARRIVING if (ROOT / name).is_file()]

@@ -16,7 +16,6 @@ from model.initialisation import initial_parameters
 from model.language_model import Batch, LanguageModel
 from model.parameters import Architecture, Parameters
 from model.presets import SYSTEMS
-from tests import quick_compilation  # noqa: F401
 from tests.tiny import tiny_shape
 
 SMALL = tiny_shape(layers=4, cca_layers=(3, 4))
