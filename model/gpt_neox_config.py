@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from model.rope import rope_settings
+
 ARCHITECTURE = "GPTNeoXForCausalLM"
 FIXED = {"hidden_act": "gelu", "tie_word_embeddings": False, "attention_bias": True, "rope_scaling": None}
+ROPE = ("rope_type", "rope_theta", "partial_rotary_factor")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class GPTNeoXConfig:
             ValueError: if the file asks for code of its own (`auto_map`), another architecture, or a setting not computed here.
         """
         _refuse_unsupported(values)
-        rope = values.get("rope_parameters") or {}
+        rope = rope_settings(values, "rope_parameters")
         rotary = {
             "rotary_pct": rope.get("partial_rotary_factor", values.get("rotary_pct", cls.rotary_pct)),
             "rotary_emb_base": float(rope.get("rope_theta", values.get("rotary_emb_base", cls.rotary_emb_base))),
@@ -92,11 +95,13 @@ def _refuse_unsupported(values: Mapping[str, Any]) -> None:
         raise ValueError(
             f"config.json names {architectures}, model_type {values.get('model_type')!r}; the reference LM must be a {ARCHITECTURE}"
         )
-    rope_type = (values.get("rope_parameters") or {}).get("rope_type", "default")
-    found = {**FIXED, **{name: values[name] for name in FIXED if name in values}, "rope_type": rope_type}
+    rope = rope_settings(values, "rope_parameters")
+    found = {**FIXED, **{name: values[name] for name in FIXED if name in values}, "rope_type": rope.get("rope_type", "default")}
     for name, value in {**FIXED, "rope_type": "default"}.items():
         if found[name] != value:
             raise ValueError(f"config.json sets {name} = {found[name]!r}, only {value!r} is supported; choose a model trained with that")
+    if unknown := sorted(rope.keys() - set(ROPE)):
+        raise ValueError(f"config.json has rope settings {unknown}, which are not supported; choose a model trained without them")
 
 
 # The paper's reference LM: config.json of EleutherAI/pythia-1.4b-deduped (Biderman et al. 2023, arXiv 2304.01373, table 1).

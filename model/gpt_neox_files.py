@@ -8,18 +8,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from model.causal_lm_files import read_tensors, to_parameters, to_tensors, wanted_tensors
 from model.gpt_neox import Params, shapes
 from model.gpt_neox_config import GPTNeoXConfig
-from model.hugging_face_files import read_values, safetensors_files
+from model.hugging_face_files import read_values
 
-# Path in the parameters -> (tensor name, whether it is stored transposed: kernels here are [in, out], there [out, in]).
-TENSORS = {
+TENSORS: dict[tuple[str, ...], tuple[str, bool]] = {
     ("embed_in",): ("gpt_neox.embed_in.weight", False),
     ("final_layer_norm", "scale"): ("gpt_neox.final_layer_norm.weight", False),
     ("final_layer_norm", "bias"): ("gpt_neox.final_layer_norm.bias", False),
@@ -40,14 +36,9 @@ def save(directory: Path, config: GPTNeoXConfig, params: Params) -> None:
 
     The rows of `query_key_value` run over [heads, 3, head size].
     """
-    tensors = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        for name, layer in _names(path, leaf.shape):
-            value = np.asarray(leaf if layer is None else leaf[layer], np.float32)
-            tensors[name] = np.ascontiguousarray(value.T if _transposed(path) else value)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps({**config.to_dict(), "dtype": "float32"}, indent=2, sort_keys=True) + "\n")
-    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    save_file(to_tensors(TENSORS, params), directory / "model.safetensors", metadata={"format": "pt"})
 
 
 def load(directory: Path, dtype: str = "float32") -> tuple[GPTNeoXConfig, Params]:
@@ -55,20 +46,12 @@ def load(directory: Path, dtype: str = "float32") -> tuple[GPTNeoXConfig, Params
 
     Raises:
         FileNotFoundError: if `config.json` or the safetensors are missing.
-        ValueError: if the configuration is not supported, or a tensor is missing, unknown or of another shape (it is named).
+        ValueError: if the configuration is not supported, or a tensor is missing, unknown, doubled or of another shape (it is named).
     """
     config = read_config(directory)
     abstract = shapes(config)
-    wanted = {name for path, leaf in jax.tree_util.tree_leaves_with_path(abstract) for name, _ in _names(path, leaf.shape)}
-    tensors = _read_tensors(directory, wanted)
-
-    def assemble(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        names = _names(path, leaf.shape)
-        shape = leaf.shape[1:] if names[0][1] is not None else leaf.shape
-        parts = [_checked(name, tensors[name].T if _transposed(path) else tensors[name], shape) for name, _ in names]
-        return jnp.asarray(np.stack(parts).reshape(leaf.shape), dtype)
-
-    return config, jax.tree_util.tree_map_with_path(assemble, abstract)
+    tensors = read_tensors(directory, wanted_tensors(TENSORS, abstract), _current)
+    return config, to_parameters(TENSORS, abstract, tensors, dtype)
 
 
 def read_config(directory: Path) -> GPTNeoXConfig:
@@ -81,34 +64,6 @@ def read_config(directory: Path) -> GPTNeoXConfig:
     return GPTNeoXConfig.from_dict(read_values(directory, "reference LM"))
 
 
-def _names(path: tuple, shape: tuple[int, ...]) -> list[tuple[str, int | None]]:
-    """Tensor names behind one stacked parameter, each with its layer (None outside the layers)."""
-    name, _ = TENSORS[tuple(key.key for key in path)]
-    return [(name.format(layer=layer), layer) for layer in range(shape[0])] if "{layer}" in name else [(name, None)]
-
-
-def _transposed(path: tuple) -> bool:
-    return TENSORS[tuple(key.key for key in path)][1]
-
-
-def _read_tensors(directory: Path, wanted: set[str]) -> dict[str, np.ndarray]:
-    tensors: dict[str, np.ndarray] = {}
-    for file in safetensors_files(directory):
-        with safe_open(file, framework="numpy") as opened:
-            for name in opened.offset_keys():
-                # transformers 5 calls the head lm_head in memory; a state dict dumped from there keeps that name
-                known = "embed_out.weight" if name == "lm_head.weight" else name
-                if known in wanted:
-                    tensors[known] = opened.get_tensor(name)
-                elif not known.endswith(CONSTANT_SUFFIXES):
-                    raise ValueError(f"{file} has a tensor {name} that this config.json does not use; the two do not belong together")
-    missing = sorted(wanted - tensors.keys())
-    if missing:
-        raise ValueError(f"{directory} lacks {len(missing)} of {len(wanted)} tensors, the first is {missing[0]}; download it again")
-    return tensors
-
-
-def _checked(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    if value.shape != shape:
-        raise ValueError(f"tensor {name} has shape {value.shape} as [in, out], config.json implies {shape}; the two do not belong together")
-    return value
+def _current(stored: str) -> str | None:
+    # transformers 5 calls the head lm_head in memory; a state dict dumped from there keeps that name
+    return None if stored.endswith(CONSTANT_SUFFIXES) else "embed_out.weight" if stored == "lm_head.weight" else stored

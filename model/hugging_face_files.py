@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
 
 def read_values(directory: Path, model: str) -> Any:
     """What `config.json` of the directory of a `model` holds.
@@ -45,10 +47,11 @@ def tokenizer_digest(directory: Path) -> str:
 
 
 def safetensors_files(directory: Path) -> list[Path]:
-    """The weights.
+    """The weights: `model.safetensors`, or the files that `model.safetensors.index.json` names, or shards where neither is there.
 
     Raises:
-        FileNotFoundError: if there are none; it says which pickled ones are there.
+        FileNotFoundError: if there are none, or one is missing; it says which pickled ones are there.
+        ValueError: if other safetensors lie beside them, which may be of another model or another step.
     """
     files = sorted(directory.glob("*.safetensors"))
     if not files:
@@ -57,7 +60,30 @@ def safetensors_files(directory: Path) -> list[Path]:
             f"{directory} holds no *.safetensors, only {pickled or 'no weights at all'}; pickled weights are never opened: "
             "download a revision that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
         )
+    named, there = named_weights(directory), {file.name for file in files}
+    if named and (missing := sorted(named - there)):
+        raise FileNotFoundError(f"{directory} lacks {', '.join(missing)}, which {INDEX} names; download it again")
+    if named and (strays := sorted(there - named)):
+        raise ValueError(f"{directory} has {', '.join(strays)} beside {', '.join(sorted(named))}; remove what is not of this model")
     return files
+
+
+def named_weights(directory: Path) -> set[str]:
+    """Names of the files that hold the weights, by the index or by convention; none if neither says so.
+
+    Raises:
+        ValueError: if the index cannot be read.
+    """
+    index = directory / INDEX
+    if not index.is_file():
+        return {SINGLE} if (directory / SINGLE).is_file() else set()
+    try:
+        named = set(json.loads(index.read_text())["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{index} is no index of weights ({type(error).__name__}: {error}); download it again") from error
+    if not named or not all(isinstance(name, str) and name == Path(name).name for name in named):
+        raise ValueError(f"{index} names no files of its own directory; download it again")
+    return named
 
 
 def _file_digest(file: Path) -> str:

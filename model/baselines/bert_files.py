@@ -55,6 +55,8 @@ def load(directory: Path, config: BertConfig) -> Parameters:
             if (name := _current(stored)) not in wanted:
                 raise ValueError(f"{file} has a tensor {stored}, not of a BERT of this config.json; they do not belong together")
             path = wanted[name]
+            if path in parameters:
+                raise ValueError(f"the tensor {stored} stands in {file} and in a file before it; remove what does not belong there")
             value = value.T if path.endswith("kernel") else value
             if value.shape != sizes[path]:
                 raise ValueError(f"tensor {stored} has shape {value.shape}, config.json implies {sizes[path]}; they do not fit")

@@ -151,6 +151,8 @@ def test_config_reads_old_and_new_rotary_settings() -> None:
         ({"attention_bias": False}, "attention_bias"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling"),
         ({"rope_parameters": {"rope_type": "yarn"}}, "yarn"),
+        ({"rope_parameters": {"type": "linear", "factor": 2.0}}, "linear"),
+        ({"rope_parameters": {"rope_type": "default", "factor": 2.0}}, "factor"),
         ({"num_attention_heads": 3}, "num_attention_heads 3"),
         ({"rotary_pct": 0.25, "rope_parameters": None}, "rotary_pct 0.25"),
     ],

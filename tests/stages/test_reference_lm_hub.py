@@ -31,9 +31,11 @@ def model(tmp_path_factory) -> dict[str, bytes]:
     gpt_neox_files.save(directory, CONFIG, jax.tree.map(np.asarray, gpt_neox.init(CONFIG, 0)))
     tensors = load_file(directory / "model.safetensors")
     (directory / "model.safetensors").unlink()
+    holders = dict[str, str]()
     for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), 1):
+        holders |= dict.fromkeys(names, f"model-{number:05d}-of-00002.safetensors")
         save_file({name: tensors[name] for name in names}, directory / f"model-{number:05d}-of-00002.safetensors")
-    (directory / "model.safetensors.index.json").write_text("{}")
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": holders}))
     tokenizer = train_tokenizer(iter(["a text to train on, twice over: a text to train on"]), 300)
     (directory / "tokenizer.json").write_text(tokenizer.to_str(pretty=False))
     for name in ("pytorch_model.bin", "modeling_evil.py", "README.md"):

@@ -1,0 +1,135 @@
+"""What decoder-only LMs have in common in JAX: pure functions over parameters stacked by layer, and the scoring of shared prefixes.
+
+Families (gpt_neox.py, llama.py) give their `Blocks`, parameters with `embed_in` and `layers`, and a configuration. Dimensions: B
+sequences, L tokens, P prefixes, n pairs, T tokens of a prefix, S tokens of a suffix, D width, H heads, G heads of keys and values, K head
+size, V vocabulary. Softmax and the accumulation of every matrix product are in float32 whatever the parameters' dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Params = dict[str, Any]
+Projected = tuple[jax.Array, jax.Array, jax.Array]
+MASKED = -1e30
+
+
+class KeysValues(NamedTuple):
+    """Rotated keys and values of prefixes, each [layers, P, G, T, K]."""
+
+    keys: jax.Array
+    values: jax.Array
+
+
+class Blocks(NamedTuple):
+    """What a family computes in its own way.
+
+    Attributes:
+        queries_keys_values: (layer, config, x_BLD, start) -> rotated queries [B, H, L, K], rotated keys and values [B, G, L, K] of
+            tokens at positions start, start + 1, ...
+        finish_layer: (layer, config, x_BLD, mixed [B, L, H * K]) -> x_BLD after the layer.
+        head: (params, config, x_BLD) -> logits, float32 [B, L, V].
+    """
+
+    queries_keys_values: Callable[[Params, Any, jax.Array, int], Projected]
+    finish_layer: Callable[[Params, Any, jax.Array, jax.Array], jax.Array]
+    head: Callable[[Params, Any, jax.Array], jax.Array]
+
+
+def logits(blocks: Blocks, params: Params, config: Any, tokens_BL: jax.Array) -> jax.Array:
+    """Next-token logits, float32 [B, L, V], of whole sequences."""
+
+    def step(x_BLD: jax.Array, layer: Params) -> tuple[jax.Array, None]:
+        queries, keys, values = blocks.queries_keys_values(layer, config, x_BLD, 0)
+        return blocks.finish_layer(layer, config, x_BLD, attend(queries, keys, values)), None
+
+    x_BLD, _ = lax.scan(step, params["embed_in"][tokens_BL], params["layers"])
+    return blocks.head(params, config, x_BLD)
+
+
+def prefix_keys_values(blocks: Blocks, params: Params, config: Any, prefixes_PT: jax.Array) -> KeysValues:
+    """Keys and values of every layer for prefixes that start at position 0; the last layer goes no further than these."""
+    last = config.num_hidden_layers - 1
+
+    def step(x_PTD: jax.Array, index: jax.Array) -> tuple[jax.Array, KeysValues]:
+        layer = _layer(params, index)
+        queries, keys, values = blocks.queries_keys_values(layer, config, x_PTD, 0)
+        return blocks.finish_layer(layer, config, x_PTD, attend(queries, keys, values)), KeysValues(keys, values)
+
+    x_PTD, lower = lax.scan(step, params["embed_in"][prefixes_PT], jnp.arange(last))
+    _, keys, values = blocks.queries_keys_values(_layer(params, last), config, x_PTD, 0)
+    return KeysValues(jnp.concatenate([lower.keys, keys[None]]), jnp.concatenate([lower.values, values[None]]))
+
+
+def suffix_logprobs(
+    blocks: Blocks, params: Params, config: Any, kv: KeysValues, prefix_index_n: jax.Array, suffix_nS: jax.Array
+) -> jax.Array:
+    """Log-probabilities in nats, float32 [n, S/2], of the second half of each suffix after its prefix and its first half.
+
+    A suffix is (c_q, c_t), the query chunk and the target chunk; `prefix_index_n` names the row of `kv` that precedes it. Only the
+    hidden states that predict c_t pass the upper part of the last layer and the vocabulary head.
+    """
+    targets = suffix_nS.shape[1] // 2
+    last = config.num_hidden_layers - 1
+
+    def step(x_nSD: jax.Array, index: jax.Array | int, rows: int) -> tuple[jax.Array, None]:
+        layer = _layer(params, index)
+        queries, keys, values = blocks.queries_keys_values(layer, config, x_nSD, kv.keys.shape[3])
+        keys = jnp.concatenate([kv.keys[index, prefix_index_n], keys], axis=2)
+        values = jnp.concatenate([kv.values[index, prefix_index_n], values], axis=2)
+        return blocks.finish_layer(layer, config, x_nSD[:, -rows:], attend(queries[:, :, -rows:], keys, values)), None
+
+    inputs = suffix_nS[:, :-1]
+    x_nSD, _ = lax.scan(partial(step, rows=inputs.shape[1]), params["embed_in"][inputs], jnp.arange(last))
+    x_nSD, _ = step(x_nSD, last, rows=targets)
+    return log_probs_of(blocks.head(params, config, x_nSD), suffix_nS[:, targets:])
+
+
+def attend(queries_BHQK: jax.Array, keys_BGTK: jax.Array, values_BGTK: jax.Array) -> jax.Array:
+    """Causal attention of the last Q of T positions, heads joined: [B, Q, H * K]. Head h reads the keys and values of group h // (H / G).
+
+    The division comes last, on Q x K numbers, not Q x T.
+    """
+    batch, heads, rows, size = queries_BHQK.shape
+    groups, length = keys_BGTK.shape[1:3]
+    # heads of a group as further rows of one product, so that no key is written out once a head
+    queries = queries_BHQK.reshape(batch, groups, heads // groups * rows, size)
+    causal = jnp.tile(jnp.tril(jnp.ones((rows, length), bool), k=length - rows), (heads // groups, 1))
+    scores = jnp.einsum("bhqk,bhtk->bhqt", queries, keys_BGTK, preferred_element_type=jnp.float32)
+    scores = jnp.where(causal, scores * size**-0.5, MASKED)
+    weights = jnp.exp(scores - lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
+    mixed = jnp.einsum("bhqt,bhtk->bhqk", weights.astype(values_BGTK.dtype), values_BGTK, preferred_element_type=jnp.float32)
+    mixed = (mixed / jnp.sum(weights, axis=-1, keepdims=True)).reshape(batch, heads, rows, size)
+    return mixed.swapaxes(1, 2).reshape(batch, rows, -1).astype(values_BGTK.dtype)
+
+
+def rotate(x_BHLK: jax.Array, frequencies: jax.Array, start: int) -> jax.Array:
+    """Rotary position embedding in half-split layout, of as many leading dimensions of a head as there are pairs of `frequencies`."""
+    size = 2 * len(frequencies)
+    angles = (start + jnp.arange(x_BHLK.shape[2], dtype=jnp.float32))[:, None] * frequencies
+    cos, sin = jnp.cos(angles), jnp.sin(angles)
+    first, second = x_BHLK[..., : size // 2].astype(jnp.float32), x_BHLK[..., size // 2 : size].astype(jnp.float32)
+    rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    return jnp.concatenate([rotated.astype(x_BHLK.dtype), x_BHLK[..., size:]], axis=-1)
+
+
+def dense(x: jax.Array, layer: Params) -> jax.Array:
+    """x `kernel`, plus `bias` where the layer has one, in the dtype of x."""
+    product = jnp.matmul(x, layer["kernel"], preferred_element_type=jnp.float32)
+    return (product + layer["bias"] if "bias" in layer else product).astype(x.dtype)
+
+
+def log_probs_of(logits_BLV: jax.Array, tokens_BL: jax.Array) -> jax.Array:
+    """Log-probabilities in nats, [B, L], that logits give to tokens."""
+    chosen = jnp.take_along_axis(logits_BLV, tokens_BL[..., None], axis=-1)[..., 0]
+    return chosen - jax.nn.logsumexp(logits_BLV, axis=-1)
+
+
+def _layer(params: Params, index: jax.Array | int) -> Params:
+    return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, keepdims=False), params["layers"])
