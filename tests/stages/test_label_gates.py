@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 import pytest
 
 from data_contracts.candidates import CANDIDATES, LABELS
-from data_contracts.contract import commit, write_shard
+from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.eligibility import last_eligible
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model import gpt_neox
 from model.gpt_neox_copying import copying_init
-from stages.label_gates import comparable_queries, make_label_gates, score_queries
+from stages.label_gates import comparable_queries, make_label_gates, read_labels, score_queries
 from stages.mining import mine
 from stages.parameters import LabelGates, Mining, Scoring
 from stages.scoring import score
@@ -70,7 +70,7 @@ def test_only_validation_queries_with_other_chunks_to_choose_are_compared():
 
 
 def test_gains_are_what_a_person_computes(chunks, geometry):
-    queries = comparable_queries(made_up_labels({("validation", "a", 38): 6, ("validation", "a", 20): 3, ("validation", "c", 25): 6}), 2)
+    queries = comparable_queries(made_up_labels({("validation", "a", 38): 6, ("validation", "a", 20): 16, ("validation", "c", 25): 6}), 2)
     engine = OverlapLM()
     scored = score_queries(engine, chunks, queries, geometry.chunk_tokens, np.random.default_rng(0))
     tokens = pl.from_arrow(chunks).select("doc_id", "chunk", "token_ids").rows()
@@ -161,3 +161,12 @@ def test_the_seed_decides_the_sample_and_its_limit_its_size(context, geometry):
     first, again, larger = (run(context, geometry, False, queries) for queries in (12, 12, 10_000))
     assert first == again
     assert 12 < larger["queries"] < 10_000
+
+
+def test_the_sample_is_of_all_shards(context, geometry):
+    labels, scoring = open_artifact(LABELS, context.input("labels")), Scoring(candidates=3, evaluation_candidates=5)
+    _, _, chosen = read_labels(labels, geometry, scoring, 12, np.random.default_rng(0))
+    _, _, everything = read_labels(labels, geometry, scoring, 10_000, np.random.default_rng(0))
+    assert len(chosen) == 12
+    assert chosen["shard"].unique(maintain_order=True).to_list() == list(labels.shards)
+    assert chosen.equals(everything.bottom_k(12, by="draw").sort("shard", "doc_id", "query_chunk"))
