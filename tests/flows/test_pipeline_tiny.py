@@ -182,7 +182,7 @@ def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
             path.unlink()
     shutil.rmtree(own / ".work", ignore_errors=True)
     forget(own, lambda stage: not stage.endswith(kept))
-    done = rpt(own, "run", "-o", "runtime.workers=1")
+    done = rpt(own, "run", "-o", "runtime.workers=1", own_ray=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {stage for stage, result in results(own).items() if result != "ran"} == {
         f"{stage}@{run}" for stage in ("training", "evaluation", "oracle") for run in kept
