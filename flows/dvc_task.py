@@ -12,14 +12,13 @@ import json
 import os
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_contracts.failure import Exit, Failure
-from flows.workspace import ROOT, child_environment
+from flows.workspace import EVENTS, ROOT, child_environment
 from infra.leash import leashed, release
 
 
@@ -34,11 +33,10 @@ class StageState:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage ended: ran, restored (from DVC's run cache) or unchanged; `code` is the stage's own exit code."""
+    """How a stage ended: ran, restored (from DVC's run cache), unchanged or failed; `retry` if trying again may help."""
 
     result: str
-    code: int = 0
-    reason: str = ""
+    failure: Failure | None = None
     retry: bool = False
 
 
@@ -97,27 +95,19 @@ class Dvc:
         assert child.stdin
         with contextlib.suppress(BrokenPipeError):  # it has just died, so there are no lines either
             child.stdin.write(json.dumps({"stage": stage, "environment": environment}) + "\n")
-        result, said, last, code = "unchanged", dict[str, Any](), deque[str](maxlen=3), Exit.STAGE_FAILED
+        said: dict[str, Any] | None = None
         for line in self._lines():
-            if line.startswith('{"event"'):
-                message = json.loads(line)
-                if message["event"] == "reproduced":
-                    code = message["code"]
-                    break
-                if message["event"] == "outcome":
-                    said = message
-                else:
-                    on_message(message)
-            elif line:
-                last.append(line)
+            if not line.startswith('{"event"'):
                 on_line(line)
-            if line.startswith("Running stage"):
-                result = "ran"
-            elif "is cached - skipping run" in line:
-                result = "restored"
-        if not code:
-            return Outcome(result)
-        return Outcome("failed", said.get("code") or Exit.STAGE_FAILED, said.get("reason") or " / ".join(last), bool(said.get("retry")))
+                continue
+            message = json.loads(line)
+            if message["event"] == "reproduced":
+                return _outcome(said, message["changed"], message["error"])
+            if message["event"] == "outcome":
+                said = message
+            else:
+                on_message(message)
+        return _outcome(said, True, "its process is gone")
 
     def _started(self) -> subprocess.Popen:
         if self._child is None or self._child.poll() is not None:
@@ -130,7 +120,16 @@ class Dvc:
     def _lines(self) -> Iterator[str]:
         assert self._child
         assert self._child.stdout
-        return map(str.rstrip, self._child.stdout)
+        return filter(None, map(str.rstrip, self._child.stdout))
+
+
+def _outcome(said: dict[str, Any] | None, changed: bool, error: str | None) -> Outcome:
+    """From what the stage said at its end, if it ran, and what DVC did: whether it put outputs in place, and what went wrong."""
+    if said and said["code"]:
+        return Outcome("failed", Failure(said["what"], said["cause"], said["remedy"], Exit(said["code"])), said["retry"])
+    if error:
+        return Outcome("failed", Failure("DVC gave up", error, f"see {EVENTS.relative_to(ROOT)} for its whole log", Exit.STAGE_FAILED))
+    return Outcome("ran" if said else "restored" if changed else "unchanged")
 
 
 def distrust(path: Path) -> None:
@@ -206,16 +205,29 @@ def _get(commit: str, target: str, places: list[str]) -> None:
 
 
 def _serve() -> None:
-    """Reproduce the stages that standard input names, and say with which exit code of DVC. The stages themselves have no input."""
-    from dvc.cli import main
+    """Reproduce the stages that standard input names, and say what DVC did. The stages themselves have no input."""
+    import dvc.logger
 
+    dvc.logger.setup()
     with os.fdopen(os.dup(0)) as requests, open(os.devnull) as nothing, contextlib.suppress(KeyboardInterrupt):
         os.dup2(nothing.fileno(), 0)
         for request in map(json.loads, requests):
             os.environ.update(request["environment"])
-            code = main(["repro", "--single-item", request["stage"]])
-            sys.stdout.write(json.dumps({"event": "reproduced", "code": code}) + "\n")
+            changed, error = _reproduce(request["stage"])
+            sys.stdout.write(json.dumps({"event": "reproduced", "changed": changed, "error": error}) + "\n")
             sys.stdout.flush()
+
+
+def _reproduce(stage: str) -> tuple[bool, str | None]:
+    """(whether DVC ran or restored it, what went wrong)."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(ROOT)) as repo:
+            return bool(repo.reproduce(stage, single_item=True)), None
+    except DvcException as error:
+        return True, str(error.__cause__ or error)
 
 
 if __name__ == "__main__":

@@ -15,19 +15,17 @@ from functools import partial
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
-from flows.dvc_task import Dvc, Outcome, read_state
+from flows.dvc_task import Dvc, read_state
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
 from flows.profiles import use_profile
 from flows.status import verify_all
-from flows.workspace import ROOT, STATE, child_environment
+from flows.workspace import EVENTS, ROOT, STATE, child_environment
 from infra.leash import release
 from stages.engines.choice import automatic_engine
 from stages.inventory import write_inventories
 from stages.parameters import Configuration, load
 from stages.stage import RAY_STAGES
-
-EVENTS = STATE / "events.jsonl"
 
 Around = Callable[[Step, Callable[[], str]], str]
 
@@ -110,22 +108,16 @@ def _bring_up_to_date(step: Step, number: int, of: int, dvc: Dvc, ray: LocalRay,
             lambda line: log("line", stage=step.stage, text=line),
         )
         # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
-        if not (outcome.code and outcome.retry):
+        # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
+        if not outcome.retry:
             break
-        log("line", stage=step.stage, text=f"attempt {attempt + 1} failed: {outcome.reason}")
+        log("line", stage=step.stage, text=f"attempt {attempt + 1} failed: {outcome.failure}")
     log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(time.monotonic() - began, 1))
-    if outcome.code == Exit.CONTRACT:
-        verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
-    if outcome.code:
-        raise _failure(step.stage, outcome)
+    if failure := outcome.failure:
+        if failure.code == Exit.CONTRACT:
+            verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
+        raise Failure(f"{step.stage}: {failure.what}", failure.cause, failure.remedy, failure.code)
     return outcome.result
-
-
-def _failure(stage: str, outcome: Outcome) -> Failure:
-    parts = outcome.reason.split(" | ")
-    if len(parts) == 3:
-        return Failure(f"{stage}: {parts[0]}", parts[1], parts[2], Exit(outcome.code))
-    return Failure(f"{stage} failed", outcome.reason, f"see {EVENTS.relative_to(ROOT)} for its whole log", Exit(outcome.code))
 
 
 class LocalRay:

@@ -15,6 +15,7 @@ from data_contracts.failure import Exit, Failure
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".run"
+EVENTS = STATE / "events.jsonl"
 
 QUIET = {
     "DVC_NO_ANALYTICS": "1",

@@ -1,4 +1,4 @@
-"""`python -m infra.leash COMMAND ...`: a command in its own process group that ends when our standard input closes, and reads it until then.
+"""`python -m infra.leash COMMAND ...`: a command in its own process group, which reads our standard input and ends when that closes.
 
 Whoever starts it holds the other end of that pipe, so the command ends with its starter even if that is killed. DVC needs this: it
 ignores a SIGINT sent to it alone and on SIGTERM leaves its command running; only a signal to the whole group stops both.

@@ -108,23 +108,20 @@ def main(arguments: list[str]) -> int:
     """Run one stage; the last line on standard output is its outcome."""
     signal.signal(signal.SIGTERM, _terminated)
     say = Messages()
-    if len(arguments) != 2:
-        say.outcome(Exit.USAGE, "usage: python -m stages STAGE CORPUS_OR_RUN")
-        return Exit.USAGE
+    failure, retry = None, False
     try:
+        if len(arguments) != 2:
+            raise Failure("python -m stages", f"it was given {len(arguments)} words", "name a STAGE and a CORPUS or RUN", Exit.USAGE)
         run_stage(arguments[0], arguments[1], say)
-    except Failure as failure:
-        say.outcome(failure.code, str(failure), retry=failure.code == Exit.INTERRUPTED)
-        return failure.code
+    except Failure as error:
+        failure, retry = error, error.code == Exit.INTERRUPTED
     except KeyboardInterrupt:
-        say.outcome(Exit.INTERRUPTED, "interrupted; run again to go on where it stopped")
-        return Exit.INTERRUPTED
+        failure = Failure("the stage", "it was interrupted", "run again to go on where it stopped", Exit.INTERRUPTED)
     except Exception as error:
         traceback.print_exc()
-        say.outcome(Exit.STAGE_FAILED, f"{' '.join(arguments)} failed | {type(error).__name__}: {error} | see the traceback above")
-        return Exit.STAGE_FAILED
-    say.outcome(Exit.DONE)
-    return Exit.DONE
+        failure = Failure(" ".join(arguments), f"{type(error).__name__}: {error}", "see the traceback above", Exit.STAGE_FAILED)
+    say.outcome(failure, retry)
+    return failure.code if failure else Exit.DONE
 
 
 if __name__ == "__main__":
