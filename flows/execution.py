@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
 from flows.dvc_task import Dvc, read_state
 from flows.overrides import apply_overrides
@@ -53,15 +54,28 @@ def prepare(
     """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring the inventories up to date, and plan.
 
     Raises:
-        Failure: for a wrong profile, parameter or stage, or a corpus without input.
+        Failure: for a wrong profile, parameter or stage, or a corpus without input; params.yaml is then as it was.
     """
-    if profile:
-        use_profile(ROOT / "params.yaml", profile, force)
-    apply_overrides(ROOT / "params.yaml", overrides)
-    configuration = _with_an_engine(load(ROOT / "params.yaml"))
-    with contextlib.chdir(ROOT):
-        write_inventories(configuration)
-    return configuration, make_plan(read_state(), stages)
+    with _unless_refused(ROOT / "params.yaml") as params:
+        if profile:
+            use_profile(params, profile, force)
+        apply_overrides(params, overrides)
+        configuration = _with_an_engine(load(params))
+        with contextlib.chdir(ROOT):
+            write_inventories(configuration)
+        return configuration, make_plan(read_state(), stages)
+
+
+@contextlib.contextmanager
+def _unless_refused(path: Path) -> Iterator[Path]:
+    """Put the file back as it was if what is planned with it is refused."""
+    before = path.read_bytes()
+    try:
+        yield path
+    except Failure:
+        if path.read_bytes() != before:
+            write_atomically(path, before)
+        raise
 
 
 def _with_an_engine(configuration: Configuration) -> Configuration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import sys
@@ -41,11 +42,30 @@ def scratch_for(stage: ShardStage | Job, place: str, parts: list) -> Path:
 
 
 def publish(scratch: Path, target: Path) -> None:
-    """Rename a finished directory or file onto an output; DVC has removed it already, a call by hand has not."""
+    """Rename a finished directory or file onto an output; DVC has removed it already, a call by hand has not.
+
+    What lies on another file system is copied beside the output first, so that it appears there whole or not at all.
+    """
     if target.is_dir():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch.replace(target)
+    try:
+        scratch.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.arriving")
+        _remove(beside)
+        (shutil.copytree if scratch.is_dir() else shutil.copy2)(scratch, beside)
+        beside.replace(target)
+        _remove(scratch)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configuration, say: Messages) -> None:

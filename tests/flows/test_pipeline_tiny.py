@@ -263,10 +263,13 @@ def test_nothing_trains_on_weak_labels_unasked(own, rpt):
     ],
 )
 def test_bad_input_says_what_why_and_what_to_do(own, rpt, arguments, code, words):
+    """An override that was refused before a stage began leaves no trace; one that a stage failed with stays, to go on with it."""
+    before = (own / "params.yaml").read_text()
     failed = rpt(own, "run", *arguments)
     assert failed.returncode == code, failed.stdout + failed.stderr
     assert words in failed.stderr
     assert "remedy:" in failed.stderr
+    assert ((own / "params.yaml").read_text() == before) == (words not in {"too small to split", "too many inputs"})
 
 
 def test_a_second_run_is_told_who_holds_the_workspace(own, rpt):
