@@ -1,6 +1,7 @@
 """The only caller of DVC: what the DAG is, what is stale and why, and one stage at a time brought up to date.
 
-`python -m flows.dvc_task` prints the state as JSON, `python -m flows.dvc_task get COMMIT TARGET PLACE...` fetches what a commit tracked.
+`python -m flows.dvc_task` prints the state as JSON, `... get COMMIT TARGET PLACE...` fetches what a commit tracked, and `... serve` brings
+stages up to date, one after the other.
 DVC is imported in those children only; it touches signals and holds locks.
 """
 
@@ -11,14 +12,13 @@ import json
 import os
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_contracts.failure import Exit, Failure
-from flows.workspace import ROOT, child_environment
+from flows.workspace import EVENTS, ROOT, child_environment
 from infra.leash import leashed, release
 
 
@@ -33,11 +33,10 @@ class StageState:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage ended: ran, restored (from DVC's run cache) or unchanged; `code` is the stage's own exit code."""
+    """How a stage ended: ran, restored (from DVC's run cache), unchanged or failed; `retry` if trying again may help."""
 
     result: str
-    code: int = 0
-    reason: str = ""
+    failure: Failure | None = None
     retry: bool = False
 
 
@@ -72,35 +71,65 @@ def get_version(commit: str, places: Sequence[str], target: Path) -> None:
         raise Failure(f"commit {commit[:12]}", f"it tracks no {', no '.join(missing)}", remedy, Exit.USAGE)
 
 
-def reproduce(stage: str, environment: dict[str, str], on_message: Callable[[dict], None], on_line: Callable[[str], None]) -> Outcome:
-    """`dvc repro --single-item STAGE` in a process group of its own that ends with us; messages and log lines as they come."""
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
-    child = leashed(
-        command, cwd=ROOT, env=child_environment(**environment), text=True, bufsize=1, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    result, said, last = "unchanged", dict[str, Any](), deque[str](maxlen=3)
-    try:
-        assert child.stdout
-        for line in map(str.rstrip, child.stdout):
-            if line.startswith('{"event"'):
-                message = json.loads(line)
-                if message["event"] == "outcome":
-                    said = message
-                else:
-                    on_message(message)
-            elif line:
-                last.append(line)
+class Dvc:
+    """One DVC for a whole run, in a child that ends with us; it is started by the first stage, since its import takes most of a second.
+
+    For every stage the child does what `dvc repro --single-item STAGE` does. It lives in a process group of its own.
+    """
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen | None = None
+
+    def __enter__(self) -> Dvc:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child:
+            release(self._child)
+
+    def reproduce(
+        self, stage: str, environment: dict[str, str], on_message: Callable[[dict], None], on_line: Callable[[str], None]
+    ) -> Outcome:
+        """Bring one stage up to date; what it says arrives as messages and lines as they come. `environment` is added to DVC's."""
+        child = self._started()
+        assert child.stdin
+        with contextlib.suppress(BrokenPipeError):  # it has just died, so there are no lines either
+            child.stdin.write(json.dumps({"stage": stage, "environment": environment}) + "\n")
+        said: dict[str, Any] | None = None
+        for line in self._lines():
+            if not line.startswith('{"event"'):
                 on_line(line)
-            if line.startswith("Running stage"):
-                result = "ran"
-            elif "is cached - skipping run" in line:
-                result = "restored"
-        code = child.wait()
-    finally:
-        release(child)
-    if not code:
-        return Outcome(result)
-    return Outcome("failed", said.get("code") or Exit.STAGE_FAILED, said.get("reason") or " / ".join(last), bool(said.get("retry")))
+                continue
+            message = json.loads(line)
+            if message["event"] == "reproduced":
+                return _outcome(said, message["changed"], message["error"])
+            if message["event"] == "outcome":
+                said = message
+            else:
+                on_message(message)
+        return _outcome(said, True, "its process is gone")
+
+    def _started(self) -> subprocess.Popen:
+        if self._child is None or self._child.poll() is not None:
+            command = [sys.executable, "-m", "flows.dvc_task", "serve"]
+            self._child = leashed(
+                command, cwd=ROOT, env=child_environment(), text=True, bufsize=1, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        return self._child
+
+    def _lines(self) -> Iterator[str]:
+        assert self._child
+        assert self._child.stdout
+        return filter(None, map(str.rstrip, self._child.stdout))
+
+
+def _outcome(said: dict[str, Any] | None, changed: bool, error: str | None) -> Outcome:
+    """From what the stage said at its end, if it ran, and what DVC did: whether it put outputs in place, and what went wrong."""
+    if said and said["code"]:
+        return Outcome("failed", Failure(said["what"], said["cause"], said["remedy"], Exit(said["code"])), said["retry"])
+    if error:
+        return Outcome("failed", Failure("DVC gave up", error, f"see {EVENTS.relative_to(ROOT)} for its whole log", Exit.STAGE_FAILED))
+    return Outcome("ran" if said else "restored" if changed else "unchanged")
 
 
 def distrust(path: Path) -> None:
@@ -175,8 +204,36 @@ def _get(commit: str, target: str, places: list[str]) -> None:
     sys.stdout.write(json.dumps({"missing": missing}))
 
 
+def _serve() -> None:
+    """Reproduce the stages that standard input names, and say what DVC did. The stages themselves have no input."""
+    import dvc.logger
+
+    dvc.logger.setup()
+    with os.fdopen(os.dup(0)) as requests, open(os.devnull) as nothing, contextlib.suppress(KeyboardInterrupt):
+        os.dup2(nothing.fileno(), 0)
+        for request in map(json.loads, requests):
+            os.environ.update(request["environment"])
+            changed, error = _reproduce(request["stage"])
+            sys.stdout.write(json.dumps({"event": "reproduced", "changed": changed, "error": error}) + "\n")
+            sys.stdout.flush()
+
+
+def _reproduce(stage: str) -> tuple[bool, str | None]:
+    """(whether DVC ran or restored it, what went wrong)."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(ROOT)) as repo:
+            return bool(repo.reproduce(stage, single_item=True)), None
+    except DvcException as error:
+        return True, str(error.__cause__ or error)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["get"]:
+    if sys.argv[1:] == ["serve"]:
+        _serve()
+    elif sys.argv[1:2] == ["get"]:
         _get(sys.argv[2], sys.argv[3], sys.argv[4:])
     else:
         _print_state()

@@ -14,20 +14,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
-from flows.dvc_task import Outcome, read_state, reproduce
+from flows.dvc_task import Dvc, read_state
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
 from flows.profiles import use_profile
 from flows.status import verify_all
-from flows.workspace import ROOT, STATE, child_environment
+from flows.workspace import EVENTS, ROOT, STATE, child_environment
 from infra.leash import release
 from stages.engines.choice import automatic_engine
 from stages.inventory import write_inventories
 from stages.parameters import Configuration, load
 from stages.stage import RAY_STAGES
-
-EVENTS = STATE / "events.jsonl"
 
 Around = Callable[[Step, Callable[[], str]], str]
 
@@ -55,15 +54,28 @@ def prepare(
     """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring the inventories up to date, and plan.
 
     Raises:
-        Failure: for a wrong profile, parameter or stage, or a corpus without input.
+        Failure: for a wrong profile, parameter or stage, or a corpus without input; params.yaml is then as it was.
     """
-    if profile:
-        use_profile(ROOT / "params.yaml", profile, force)
-    apply_overrides(ROOT / "params.yaml", overrides)
-    configuration = _with_an_engine(load(ROOT / "params.yaml"))
-    with contextlib.chdir(ROOT):
-        write_inventories(configuration)
-    return configuration, make_plan(read_state(), stages)
+    with _unless_refused(ROOT / "params.yaml") as params:
+        if profile:
+            use_profile(params, profile, force)
+        apply_overrides(params, overrides)
+        configuration = _with_an_engine(load(params))
+        with contextlib.chdir(ROOT):
+            write_inventories(configuration)
+        return configuration, make_plan(read_state(), stages)
+
+
+@contextlib.contextmanager
+def _unless_refused(path: Path) -> Iterator[Path]:
+    """Put the file back as it was if what is planned with it is refused."""
+    before = path.read_bytes()
+    try:
+        yield path
+    except Failure:
+        if path.read_bytes() != before:
+            write_atomically(path, before)
+        raise
 
 
 def _with_an_engine(configuration: Configuration) -> Configuration:
@@ -85,9 +97,9 @@ def execute(steps: list[Step], configuration: Configuration, log: EventLog, arou
     log("plan", stages=[{"stage": step.stage, "reasons": list(step.reasons)} for step in steps])
     results: dict[str, str] = {}
     try:
-        with LocalRay() as ray:
+        with Dvc() as dvc, LocalRay() as ray:
             for number, step in enumerate(steps, 1):
-                results[step.stage] = around(step, partial(_bring_up_to_date, step, number, len(steps), ray, configuration, log))
+                results[step.stage] = around(step, partial(_bring_up_to_date, step, number, len(steps), dvc, ray, configuration, log))
     except Failure as failure:
         log("failure", code=int(failure.code), what=failure.what, cause=failure.cause, remedy=failure.remedy)
         raise
@@ -95,7 +107,7 @@ def execute(steps: list[Step], configuration: Configuration, log: EventLog, arou
     return results
 
 
-def _bring_up_to_date(step: Step, number: int, of: int, ray: LocalRay, configuration: Configuration, log: EventLog) -> str:
+def _bring_up_to_date(step: Step, number: int, of: int, dvc: Dvc, ray: LocalRay, configuration: Configuration, log: EventLog) -> str:
     if not step.stale:
         log("end", stage=step.stage, number=number, result="unchanged", seconds=0.0)
         return "unchanged"
@@ -103,29 +115,23 @@ def _bring_up_to_date(step: Step, number: int, of: int, ray: LocalRay, configura
     began = time.monotonic()
     environment = ray.environment() if step.stage.split("@")[0] in RAY_STAGES else {}
     for attempt in range(configuration.runtime.retries + 1):
-        outcome = reproduce(
+        outcome = dvc.reproduce(
             step.stage,
             environment,
             lambda message: log(message.pop("event"), stage=step.stage, **message),
             lambda line: log("line", stage=step.stage, text=line),
         )
         # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
-        if not (outcome.code and outcome.retry):
+        # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
+        if not outcome.retry:
             break
-        log("line", stage=step.stage, text=f"attempt {attempt + 1} failed: {outcome.reason}")
+        log("line", stage=step.stage, text=f"attempt {attempt + 1} failed: {outcome.failure}")
     log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(time.monotonic() - began, 1))
-    if outcome.code == Exit.CONTRACT:
-        verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
-    if outcome.code:
-        raise _failure(step.stage, outcome)
+    if failure := outcome.failure:
+        if failure.code == Exit.CONTRACT:
+            verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
+        raise Failure(f"{step.stage}: {failure.what}", failure.cause, failure.remedy, failure.code)
     return outcome.result
-
-
-def _failure(stage: str, outcome: Outcome) -> Failure:
-    parts = outcome.reason.split(" | ")
-    if len(parts) == 3:
-        return Failure(f"{stage}: {parts[0]}", parts[1], parts[2], Exit(outcome.code))
-    return Failure(f"{stage} failed", outcome.reason, f"see {EVENTS.relative_to(ROOT)} for its whole log", Exit(outcome.code))
 
 
 class LocalRay:

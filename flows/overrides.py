@@ -10,6 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 
 from data_contracts.failure import Exit, Failure
 from stages.parameters import check
@@ -29,12 +30,16 @@ def parse_override(text: str) -> tuple[str, object]:
     """`scoring.candidates=12` -> ("scoring.candidates", 12); the value is read as YAML.
 
     Raises:
-        Failure: (exit code 2) without an equals sign.
+        Failure: (exit code 2) without an equals sign, or if the value is no YAML.
     """
     key, separator, value = text.partition("=")
     if not separator:
         raise Failure(f"override {text!r}", "it has no '='", "write it as scoring.candidates=12", Exit.USAGE)
-    return key.strip(), YAML(typ="safe").load(value)
+    try:
+        return key.strip(), YAML(typ="safe").load(value)
+    except YAMLError as error:
+        remedy = f"""quote what has a meaning in YAML, as in -o '{key.strip()}=["*.tex"]'"""
+        raise Failure(f"override {text!r}", f"its value is no YAML: {' '.join(str(error).split())[:200]}", remedy, Exit.USAGE) from error
 
 
 def apply_overrides(path: Path, overrides: dict[str, object]) -> str:

@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from data_contracts.failure import Exit, Failure
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".run"
+EVENTS = STATE / "events.jsonl"
 
 QUIET = {
     "DVC_NO_ANALYTICS": "1",
@@ -35,15 +37,23 @@ def child_environment(**extra: str) -> dict[str, str]:
     return {**cache, **QUIET, **os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **extra}
 
 
+def _lock_file() -> TextIO:
+    try:
+        STATE.mkdir(mode=0o700, exist_ok=True)
+        return open(STATE / "lock", "a+", encoding="utf-8")
+    except OSError as error:
+        remedy = "make the checkout writable, or clone it to where it is"
+        raise Failure("this checkout cannot be written", f"{STATE.name}/lock: {error.strerror}", remedy, Exit.ENVIRONMENT) from error
+
+
 @contextlib.contextmanager
 def workspace_lock(purpose: str) -> Iterator[None]:
     """Hold the workspace: one run at a time, however it was started.
 
     Raises:
-        Failure: (exit code 7) naming who holds it.
+        Failure: (exit code 7) naming who holds it; (5) if nothing can be written there.
     """
-    STATE.mkdir(mode=0o700, exist_ok=True)
-    with open(STATE / "lock", "a+", encoding="utf-8") as file:
+    with _lock_file() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

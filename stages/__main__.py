@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import sys
@@ -41,11 +42,30 @@ def scratch_for(stage: ShardStage | Job, place: str, parts: list) -> Path:
 
 
 def publish(scratch: Path, target: Path) -> None:
-    """Rename a finished directory or file onto an output; DVC has removed it already, a call by hand has not."""
+    """Rename a finished directory or file onto an output; DVC has removed it already, a call by hand has not.
+
+    What lies on another file system is copied beside the output first, so that it appears there whole or not at all.
+    """
     if target.is_dir():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch.replace(target)
+    try:
+        scratch.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.arriving")
+        _remove(beside)
+        (shutil.copytree if scratch.is_dir() else shutil.copy2)(scratch, beside)
+        beside.replace(target)
+        _remove(scratch)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configuration, say: Messages) -> None:
@@ -108,23 +128,20 @@ def main(arguments: list[str]) -> int:
     """Run one stage; the last line on standard output is its outcome."""
     signal.signal(signal.SIGTERM, _terminated)
     say = Messages()
-    if len(arguments) != 2:
-        say.outcome(Exit.USAGE, "usage: python -m stages STAGE CORPUS_OR_RUN")
-        return Exit.USAGE
+    failure, retry = None, False
     try:
+        if len(arguments) != 2:
+            raise Failure("python -m stages", f"it was given {len(arguments)} words", "name a STAGE and a CORPUS or RUN", Exit.USAGE)
         run_stage(arguments[0], arguments[1], say)
-    except Failure as failure:
-        say.outcome(failure.code, str(failure), retry=failure.code == Exit.INTERRUPTED)
-        return failure.code
+    except Failure as error:
+        failure, retry = error, error.code == Exit.INTERRUPTED
     except KeyboardInterrupt:
-        say.outcome(Exit.INTERRUPTED, "interrupted; run again to go on where it stopped")
-        return Exit.INTERRUPTED
+        failure = Failure("the stage", "it was interrupted", "run again to go on where it stopped", Exit.INTERRUPTED)
     except Exception as error:
         traceback.print_exc()
-        say.outcome(Exit.STAGE_FAILED, f"{' '.join(arguments)} failed | {type(error).__name__}: {error} | see the traceback above")
-        return Exit.STAGE_FAILED
-    say.outcome(Exit.DONE)
-    return Exit.DONE
+        failure = Failure(" ".join(arguments), f"{type(error).__name__}: {error}", "see the traceback above", Exit.STAGE_FAILED)
+    say.outcome(failure, retry)
+    return failure.code if failure else Exit.DONE
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 {"event": "progress", "done": 3, "total": 24, "unit": "shards", "rate": 1.7, "seconds_left": 12}
 {"event": "note", "markdown": "..."}
-{"event": "outcome", "code": 0, "reason": "", "retry": false}
+{"event": "outcome", "code": 3, "what": "...", "cause": "...", "remedy": "...", "retry": false}, or with code 0 alone
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 from typing import TextIO
+
+from data_contracts.failure import Exit, Failure
 
 
 @dataclass
@@ -42,6 +44,10 @@ class Messages:
         """Something a person should read, as Markdown."""
         self._write(event="note", markdown=markdown)
 
-    def outcome(self, code: int, reason: str = "", retry: bool = False) -> None:
-        """The last message: the exit code that the stage meant, whatever its parent returns."""
-        self._write(event="outcome", code=int(code), reason=reason, retry=retry)
+    def outcome(self, failure: Failure | None = None, retry: bool = False) -> None:
+        """The last message: how the stage ended, whatever its parent returns; `retry` if trying again may help."""
+        if failure:
+            said = {"what": failure.what, "cause": failure.cause, "remedy": failure.remedy}
+            self._write(event="outcome", code=int(failure.code), **said, retry=retry)
+        else:
+            self._write(event="outcome", code=int(Exit.DONE))

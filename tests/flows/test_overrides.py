@@ -60,3 +60,10 @@ def test_a_wrong_override_names_the_problem_and_writes_nothing(params, key, valu
 def test_an_override_without_a_value_is_refused():
     with pytest.raises(Failure, match="no '='"):
         parse_override("scoring.candidates")
+
+
+def test_a_value_that_is_no_yaml_is_refused_with_how_to_quote_it():
+    with pytest.raises(Failure, match="no YAML") as failure:
+        parse_override("corpora.demo.include=*.tex")
+    assert failure.value.code == Exit.USAGE
+    assert "-o 'corpora.demo.include=[" in failure.value.remedy

@@ -57,3 +57,12 @@ def test_a_killed_holder_takes_the_command_with_it():
     process.kill()
     process.wait()
     assert gone(grandchild)
+
+
+def test_the_command_reads_what_its_holder_writes():
+    echo = "import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)"
+    child = leashed([sys.executable, "-c", echo], stdout=subprocess.PIPE, text=True, bufsize=1)
+    for word in ("one", "two"):
+        child.stdin.write(f"{word}\n")
+        assert child.stdout.readline() == f"{word.upper()}\n"
+    release(child)
