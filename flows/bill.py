@@ -21,6 +21,7 @@ from data_contracts.tokens import CHUNKS
 from flows.plan import Step
 from flows.workspace import ROOT, child_environment
 from infra.leash import leashed, release
+from model.decoder_config import DecoderConfig, decoder_config
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.cost import LABEL_BYTES, UTILISATION, Volume, device_hours, scoring_flops, scoring_tokens
 from stages.devices import PEAK_FLOPS
@@ -87,7 +88,7 @@ def _pairs(volume: Volume) -> dict[str, int]:
     return {"all": volume.pairs, "known": volume.pairs - volume.new_pairs, "new": volume.new_pairs}
 
 
-def _samples(corpus: str, fresh: set[str], configuration: Configuration, config: GPTNeoXConfig) -> dict[str, dict]:
+def _samples(corpus: str, fresh: set[str], configuration: Configuration, config: DecoderConfig) -> dict[str, dict]:
     """What the exhaustive and the retrieved sample ask for: counted (`exact`), or at most so much."""
     recipes = [configuration.recipes[run.system] for run in configuration.runs.values() if run.corpus == corpus]
     volumes = {"exhaustive": most_of_exhaustive(configuration.exhaustive), "retrieved": most_of_retrieved(configuration.retrieved, recipes)}
@@ -166,10 +167,10 @@ def _characters_of_sources(corpus: str, configuration: Configuration) -> Iterato
         yield split, taken * (1 - sum(shares.values()) if split == "train" else shares.get(split, 0.0))
 
 
-def _reference_lm(corpus: str, trained: bool, configuration: Configuration) -> GPTNeoXConfig:
+def _reference_lm(corpus: str, trained: bool, configuration: Configuration) -> DecoderConfig:
     try:
         if trained:
-            return GPTNeoXConfig.from_dict(json.loads((ROOT / "artifacts" / corpus / "reference_lm" / "config.json").read_text()))
+            return decoder_config(json.loads((ROOT / "artifacts" / corpus / "reference_lm" / "config.json").read_text()))
         if configuration.reference_lm.source == "hub":
             return hub_config(configuration.reference_lm)
         sizes, vocabulary = configuration.reference_lm, configuration.tokenization.vocabulary_size

@@ -54,6 +54,28 @@ class GPTNeoXConfig:
         """How many leading dimensions of a head are rotated."""
         return int(self.head_size * self.rotary_pct)
 
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens that it reads at once."""
+        return self.max_position_embeddings
+
+    @property
+    def attention_width(self) -> int:
+        """Width of the queries of all heads."""
+        return self.hidden_size
+
+    @property
+    def layer_matrices(self) -> int:
+        """Parameters of one layer's matrices: queries, keys, values, output; feed-forward."""
+        return 4 * self.hidden_size**2 + 2 * self.hidden_size * self.intermediate_size
+
+    @property
+    def parameters(self) -> int:
+        """All parameters: embedding and head, matrices and biases of the layers, scale and bias of the norms."""
+        width = self.hidden_size
+        layer = self.layer_matrices + 4 * width + self.intermediate_size + width + 4 * width
+        return 2 * self.vocab_size * width + self.num_hidden_layers * layer + 2 * width
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GPTNeoXConfig:
         """Reads a parsed `config.json`, with rotary settings in the old (`rotary_pct`) or the new (`rope_parameters`) form.

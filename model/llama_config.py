@@ -91,6 +91,31 @@ class LlamaConfig:
         if self.head_dim % 2:
             raise ValueError(f"head_dim {self.head_dim} is odd, but rotary positions turn pairs; take the config.json of the weights")
 
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens that it reads at once, and of which attention sees all."""
+        return min(self.max_position_embeddings, self.sliding_window or self.max_position_embeddings)
+
+    @property
+    def attention_width(self) -> int:
+        """Width of the queries of all heads."""
+        return self.num_attention_heads * self.head_dim
+
+    @property
+    def layer_matrices(self) -> int:
+        """Parameters of one layer's matrices: queries, keys, values, output; gate, up and down of the feed-forward network."""
+        heads = 2 * self.attention_width + 2 * self.num_key_value_heads * self.head_dim
+        return self.hidden_size * (heads + 3 * self.intermediate_size)
+
+    @property
+    def parameters(self) -> int:
+        """All parameters; a tied head counts once."""
+        width, keys = self.hidden_size, self.num_key_value_heads * self.head_dim
+        layer = self.layer_matrices + 2 * width + (2 * self.head_dim if self.qk_norm else 0)
+        layer += (self.attention_width + 2 * keys if self.query_key_value_bias else 0) + (width if self.output_bias else 0)
+        layer += 2 * self.intermediate_size + width if self.mlp_bias else 0
+        return (2 - self.tie_word_embeddings) * self.vocab_size * width + self.num_hidden_layers * layer + width
+
     def check_length(self, tokens: int) -> None:
         """Refuses prompts of which attention would not see all.
 

@@ -20,8 +20,7 @@ from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import open_artifact, write_atomically
 from data_contracts.failure import Failure
 from data_contracts.tokens import CHUNKS
-from model.gpt_neox_config import GPTNeoXConfig
-from model.gpt_neox_files import read_config
+from model.decoder_config import DecoderConfig, read_config
 from model.hugging_face_files import digest
 from stages.cost import scoring_flops
 from stages.engines.choice import make_engine
@@ -45,7 +44,7 @@ class TimedLM:
     It adds up `pairs`, `flops` and `spent` seconds once it is `ready`, which means compiled (a time of `time.monotonic()`).
     """
 
-    def __init__(self, engine: ScoringLM, config: GPTNeoXConfig, seconds: float):
+    def __init__(self, engine: ScoringLM, config: DecoderConfig, seconds: float):
         self._engine, self._config, self._seconds = engine, config, seconds
         self.ready: float | None = None
         self.pairs, self.flops, self.spent = 0, 0.0, 0.0

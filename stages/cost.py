@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
-from model.gpt_neox_config import GPTNeoXConfig
+from model.decoder_config import DecoderConfig
 from stages.devices import PEAK_FLOPS
 from stages.parameters import Device
 
@@ -37,46 +37,37 @@ class Volume:
         return Volume(*(round(factor * value) for value in astuple(self)))
 
 
-def parameter_count(config: GPTNeoXConfig) -> int:
-    """All parameters of the model: embedding and head, matrices and biases of the layers, scale and bias of the norms."""
-    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    layer = 4 * width**2 + 2 * width * inner + 4 * width + inner + width + 4 * width
-    return 2 * config.vocab_size * width + layers * layer + 2 * width
-
-
-def layers_flops(config: GPTNeoXConfig, tokens: int, before: int = 0) -> float:
+def layers_flops(config: DecoderConfig, tokens: int, before: int = 0) -> float:
     """Operations of all layers for `tokens` consecutive tokens that see each other causally and `before` earlier ones.
 
-    A layer's matrices hold 4 D^2 + 2 D F parameters (queries, keys, values, output; feed-forward), each used in one multiply-add a
-    token; attention does two products of width D with every position seen (Kaplan et al. 2020, arXiv 2001.08361, table 1, but causal).
+    Each parameter of a layer's matrices is used in one multiply-add a token; attention does two products of the width of all heads with
+    every position seen (Kaplan et al. 2020, arXiv 2001.08361, table 1, but causal).
     """
-    width, inner = config.hidden_size, config.intermediate_size
-    matrices = 2 * (4 * width**2 + 2 * width * inner)
-    attention = 4 * width * (before + (tokens + 1) / 2)
+    matrices, attention = 2 * config.layer_matrices, 4 * config.attention_width * (before + (tokens + 1) / 2)
     return config.num_hidden_layers * tokens * (matrices + attention)
 
 
-def head_flops(config: GPTNeoXConfig, positions: int) -> float:
+def head_flops(config: DecoderConfig, positions: int) -> float:
     """Operations of the vocabulary head, D x V parameters, on some positions."""
     return 2.0 * positions * config.hidden_size * config.vocab_size
 
 
-def prefix_flops(config: GPTNeoXConfig, chunk_tokens: int) -> float:
+def prefix_flops(config: DecoderConfig, chunk_tokens: int) -> float:
     """Operations of one prefix of two chunks; its predictions are not needed."""
     return layers_flops(config, 2 * chunk_tokens)
 
 
-def suffix_flops(config: GPTNeoXConfig, chunk_tokens: int) -> float:
+def suffix_flops(config: DecoderConfig, chunk_tokens: int) -> float:
     """Operations of one suffix of two chunks after a prefix, the head on one chunk."""
     return layers_flops(config, 2 * chunk_tokens, 2 * chunk_tokens) + head_flops(config, chunk_tokens)
 
 
-def whole_prompt_flops(config: GPTNeoXConfig, chunk_tokens: int) -> float:
+def whole_prompt_flops(config: DecoderConfig, chunk_tokens: int) -> float:
     """Operations of a pair that shares nothing, as prompt log-probabilities usually cost: the head on all positions but the last."""
     return layers_flops(config, 4 * chunk_tokens) + head_flops(config, 4 * chunk_tokens - 1)
 
 
-def scoring_flops(config: GPTNeoXConfig, chunk_tokens: int, prefixes: float, pairs: float) -> float:
+def scoring_flops(config: DecoderConfig, chunk_tokens: int, prefixes: float, pairs: float) -> float:
     """Operations for `pairs` pairs over `prefixes` distinct prefixes."""
     return prefixes * prefix_flops(config, chunk_tokens) + pairs * suffix_flops(config, chunk_tokens)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from data_contracts.failure import Exit, Failure
 from model.baselines.bert_config import BertConfig
 from model.baselines.bert_files import load, read_config
-from model.hugging_face_files import digest
+from model.hugging_face_files import INDEX, digest
 from model.parameters import Parameters
 from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
 from stages.parameters import DenseRetriever
@@ -67,4 +67,4 @@ def _of_hub(name: str, revision: str | None) -> Path:
     if revision is None:
         raise no_commit(name, SECTION, "what is trained from it must be known")
     read_config(snapshot(name, revision, SMALL_FILES, SECTION))
-    return snapshot(name, revision, [*SMALL_FILES, *WEIGHTS], SECTION)
+    return snapshot(name, revision, [*SMALL_FILES, INDEX, *WEIGHTS], SECTION)

@@ -7,7 +7,7 @@ from pathlib import Path
 from data_contracts.failure import Exit, Failure
 
 SMALL_FILES = ["config.json", "tokenizer.json"]
-WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]
+WEIGHTS = ["*.safetensors"]
 
 
 def snapshot(name: str, revision: str, patterns: list[str], section: str) -> Path:

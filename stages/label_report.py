@@ -10,22 +10,22 @@ import polars as pl
 from data_contracts.candidates import LABELS
 from data_contracts.contract import open_artifact, read_columns
 from data_contracts.documents import DOCUMENTS
-from model.gpt_neox_config import GPTNeoXConfig
+from model.decoder_config import DecoderConfig, read_config
 from reports import label_card, supervision_page
 from reports.label_examples import KINDS, with_texts
 from reports.label_findings import findings
 from reports.label_set import LabelSet, open_label_set
 from reports.label_statistics import label_statistics, no_statistics
-from stages.cost import parameter_count, prefix_flops, scoring_flops, scoring_tokens
+from stages.cost import prefix_flops, scoring_flops, scoring_tokens
 from stages.parameters import Geometry, Mining, ReferenceLM, Report, Scoring
 from stages.stage import Context, Job
 
 
-def cost_of(sharing: dict[str, Any], config: GPTNeoXConfig, chunk_tokens: int) -> dict[str, Any]:
+def cost_of(sharing: dict[str, Any], config: DecoderConfig, chunk_tokens: int) -> dict[str, Any]:
     """Tokens and operations of the pairs, with each prefix computed once, and operations with one computed for every pair."""
     flops = scoring_flops(config, chunk_tokens, sharing["prefixes"], sharing["pairs"])
     return {
-        "parameters": parameter_count(config),
+        "parameters": config.parameters,
         "tokens": scoring_tokens(chunk_tokens, sharing["prefixes"], sharing["pairs"]),
         "flops": flops,
         "flops_unshared": flops + (sharing["pairs"] - sharing["prefixes"]) * prefix_flops(config, chunk_tokens),
@@ -52,7 +52,7 @@ def make_label_report(
         label_set = open_label_set(labels.directory, context.scratch / "index")
         statistics, chosen = label_statistics(label_set, report.bootstrap_samples)
         texts, licenses = with_texts(label_set, chosen), licenses_of(context, label_set)
-    config = GPTNeoXConfig.from_dict(json.loads((context.input("reference_lm") / "config.json").read_text()))
+    config = read_config(context.input("reference_lm"))
     hub = {"name", "revision"}
     trained = reference_lm.model_dump(exclude=hub) if reference_lm.source == "train" else reference_lm.model_dump(include={"source", *hub})
     result = {

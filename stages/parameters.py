@@ -127,7 +127,8 @@ class ReferenceLM(Params):
     """The language model whose log-probabilities become labels; all sizes are only for `train`."""
 
     source: Literal["train", "hub"] = Field(
-        "train", description="`train` from scratch on the train split, or a GPT-NeoX of the Hugging Face hub"
+        "train",
+        description="`train` from scratch on the train split, or a GPT-NeoX, Llama, Mistral, Qwen2 or Qwen3 of the Hugging Face hub",
     )
     name: str = Field("EleutherAI/pythia-1.4b-deduped", description="only for `hub`; the paper's, whose tokenizer must be the corpus's")
     revision: str | None = Field(None, description="only for `hub`: the commit, 40 hex digits; null is refused when the model is fetched")

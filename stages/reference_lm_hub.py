@@ -9,8 +9,9 @@ import shutil
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
-from model.gpt_neox_config import PYTHIA_1_4B, GPTNeoXConfig
-from model.gpt_neox_files import read_config
+from model.decoder_config import ARCHITECTURES, DecoderConfig, read_config
+from model.gpt_neox_config import PYTHIA_1_4B
+from model.hugging_face_files import INDEX, SINGLE, named_weights
 from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
 from stages.parameters import ReferenceLM
 from stages.tokenizer import load_tokenizer
@@ -20,11 +21,11 @@ SECTION = "reference_lm"
 WHY = "labels must say what scored them"
 
 
-def hub_config(reference_lm: ReferenceLM) -> GPTNeoXConfig:
+def hub_config(reference_lm: ReferenceLM) -> DecoderConfig:
     """The sizes of a model of the hub: of the paper's they are known, of others the hub is asked for config.json.
 
     Raises:
-        Failure: (exit code 5) if the hub cannot be reached; (2) if there is no commit to ask for, or the model is no GPT-NeoX.
+        Failure: (exit code 5) if the hub cannot be reached; (2) if there is no commit to ask for, or it is of no known family.
     """
     name, revision = reference_lm.name, reference_lm.revision
     if name == PAPERS_LM:
@@ -50,22 +51,31 @@ def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, 
     name, revision = reference_lm.name, reference_lm.revision
     if revision is None:
         raise no_commit(name, SECTION, WHY)
-    directory = snapshot(name, revision, SMALL_FILES, SECTION)
+    directory = snapshot(name, revision, [*SMALL_FILES, INDEX], SECTION)
     _check_tokenizer(name, directory, tokenizer)
     _check_config(name, directory, window, load_tokenizer(tokenizer).get_vocab_size())
-    directory = snapshot(name, revision, WEIGHTS, SECTION)
-    if not list(directory.glob("*.safetensors")):
-        remedy = (
-            "choose a commit that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
-        )
-        cause = "pickled weights (.bin) can run code and are never opened"
-        raise Failure(f"{name} at {revision[:12]} has no .safetensors", cause, remedy, Exit.USAGE)
+    index = [directory / INDEX] if (directory / INDEX).is_file() else []
     # The hub's cache holds links into a store of its own, which may be cleared.
-    for file in (directory / "config.json", *(file for pattern in WEIGHTS for file in sorted(directory.glob(pattern)))):
+    for file in (directory / "config.json", *index, *_weights(name, revision, directory)):
         shutil.copyfile(file, target / file.name)
     # Equal in what it does, but scoring compares bytes, and the hub's file may be laid out differently.
     shutil.copyfile(tokenizer / "tokenizer.json", target / "tokenizer.json")
     return f"{name} at commit {revision}"
+
+
+def _weights(name: str, revision: str, directory: Path) -> list[Path]:
+    """The files that the index names, or `model.safetensors`, or shards without an index; some repositories hold the weights twice."""
+    try:
+        named = sorted(named_weights(directory))
+    except ValueError as error:
+        raise _unfit(name, str(error)) from error
+    for patterns in (named or [SINGLE], WEIGHTS):
+        place = snapshot(name, revision, patterns, SECTION)
+        if files := sorted(file for pattern in patterns for file in place.glob(pattern)):
+            return files
+    remedy = "choose a commit that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
+    cause = "pickled weights (.bin) can run code and are never opened"
+    raise Failure(f"{name} at {revision[:12]} has no .safetensors", cause, remedy, Exit.USAGE)
 
 
 def _check_tokenizer(name: str, directory: Path, tokenizer: Path) -> None:
@@ -80,12 +90,12 @@ def _check_tokenizer(name: str, directory: Path, tokenizer: Path) -> None:
 
 def _check_config(name: str, directory: Path, window: int, vocabulary: int) -> None:
     config = _config(name, directory)
-    if config.max_position_embeddings < window or config.vocab_size < vocabulary:
-        takes = f"it takes prompts of {config.max_position_embeddings} tokens from {config.vocab_size}"
+    if config.longest_prompt < window or config.vocab_size < vocabulary:
+        takes = f"it takes prompts of {config.longest_prompt} tokens from {config.vocab_size}"
         raise _unfit(name, f"{takes}, the corpus needs {window} from {vocabulary}")
 
 
-def _config(name: str, directory: Path) -> GPTNeoXConfig:
+def _config(name: str, directory: Path) -> DecoderConfig:
     try:
         return read_config(directory)
     except (FileNotFoundError, ValueError) as error:
@@ -93,4 +103,6 @@ def _config(name: str, directory: Path) -> GPTNeoXConfig:
 
 
 def _unfit(name: str, cause: str) -> Failure:
-    return Failure(f"{name} cannot be the reference LM", cause, f"choose a GPT-NeoX such as {PAPERS_LM}", Exit.USAGE)
+    return Failure(
+        f"{name} cannot be the reference LM", cause, f"choose one of {', '.join(ARCHITECTURES)}, such as {PAPERS_LM}", Exit.USAGE
+    )

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_contracts.failure import Exit, Failure
-from model.gpt_neox import Params, prefix_keys_values, suffix_logprobs
-from model.gpt_neox_config import GPTNeoXConfig
-from model.gpt_neox_files import load, read_config
+from model.causal_lm import Params
+from model.decoder_config import DecoderConfig, read_config
+from model.decoders import load, prefix_keys_values, suffix_logprobs
 from stages.engines.choice import explained
 
 PREFIXES = 8  # a call of fixed shape: one compilation, whatever the number of candidates
@@ -26,7 +26,7 @@ class TokenGains:
         self._directory = directory
 
     @cached_property
-    def _model(self) -> tuple[GPTNeoXConfig, Params]:
+    def _model(self) -> tuple[DecoderConfig, Params]:
         with explained("jax", self._directory):
             return read_config(self._directory), load(self._directory, "float32")[1]
 
@@ -64,6 +64,6 @@ class TokenGains:
 
 
 @partial(jax.jit, static_argnums=1)
-def _logprobs(params: Params, config: GPTNeoXConfig, prefixes: jax.Array, suffixes: jax.Array) -> jax.Array:
+def _logprobs(params: Params, config: DecoderConfig, prefixes: jax.Array, suffixes: jax.Array) -> jax.Array:
     kv = prefix_keys_values(params, config, prefixes)
     return suffix_logprobs(params, config, kv, jnp.arange(len(prefixes)), suffixes)

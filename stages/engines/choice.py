@@ -55,7 +55,7 @@ def explained(name: str, directory: Path) -> Iterator[None]:
         raise Failure(f"the scoring engine {name} cannot be imported", str(error), remedy, Exit.ENVIRONMENT) from error
     except (FileNotFoundError, ValueError, SafetensorError) as error:
         said, _, remedy = str(error).rpartition("; ")
-        cause, remedy = (said, remedy) if said else (str(error), "put a whole GPT-NeoX directory there, or re-run reference_lm")
+        cause, remedy = (said, remedy) if said else (str(error), "put a whole model directory there, or re-run reference_lm")
         raise Failure(f"the reference LM in {directory} cannot score", cause, remedy, Exit.CONTRACT) from error
     except RuntimeError as error:
         remedy = f"free memory and run again (scored pairs are kept), or set scoring.engine to {'vllm' if name == 'jax' else 'jax'}"

@@ -1,4 +1,4 @@
-"""Scores with the JAX GPT-NeoX, on CPU, GPU or TPU: each distinct prefix is computed once, and no shape ever changes."""
+"""Scores with the decoders in JAX, on CPU, GPU or TPU: each distinct prefix is computed once, and no shape ever changes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from model.gpt_neox import KeysValues, Params, prefix_keys_values, suffix_logprobs
-from model.gpt_neox_config import GPTNeoXConfig
-from model.gpt_neox_files import load, read_config
+from model.causal_lm import KeysValues, Params
+from model.decoder_config import DecoderConfig, read_config
+from model.decoders import load, prefix_keys_values, suffix_logprobs
 from stages.engines.scoring_lm import Progress, candidate_major, check_pairs, identity_of
 
 # On a CPU 8 to 32 pairs a step cost the same; an accelerator is expected to want some 16k tokens a step (not measured).
@@ -23,7 +23,7 @@ Batch = tuple[int, int, jax.Array]  # first and last + 1 of the sorted pairs, th
 
 
 class JaxScoringLM:
-    """A GPT-NeoX directory as a `ScoringLM`; weights are loaded once, with the first pair.
+    """A model directory as a `ScoringLM`; weights are loaded once, with the first pair.
 
     On one machine's CPU a pair's scores have the same bits whatever is scored beside it: shapes are static, padding repeats rows, and
     every sum has a fixed order. Between processors, and on GPUs and TPUs, the last bits may differ; there the ledger's first row stands.
@@ -35,7 +35,7 @@ class JaxScoringLM:
         dtype: float32, bfloat16 or float16, of weights and activations.
 
     Raises:
-        FileNotFoundError, ValueError: if the directory is incomplete or not supported (see model/gpt_neox_files.py).
+        FileNotFoundError, ValueError: if the directory is incomplete or not supported (see model/decoder_config.py).
     """
 
     def __init__(self, directory: Path, batch_pairs: int | None = None, window_prefixes: int = 64, dtype: str = "float32"):
@@ -100,7 +100,7 @@ _compiled_prefixes = jax.jit(prefix_keys_values, static_argnums=1)
 
 
 @partial(jax.jit, static_argnums=1)
-def _compiled_half_sums(params: Params, config: GPTNeoXConfig, kv: KeysValues, prefix_rows: jax.Array, suffixes: jax.Array) -> jax.Array:
+def _compiled_half_sums(params: Params, config: DecoderConfig, kv: KeysValues, prefix_rows: jax.Array, suffixes: jax.Array) -> jax.Array:
     logprobs = suffix_logprobs(params, config, kv, prefix_rows, suffixes)
     return jnp.sum(logprobs.reshape(len(logprobs), 2, -1), axis=-1)
 

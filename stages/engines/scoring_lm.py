@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from model.gpt_neox_config import GPTNeoXConfig
+from model.decoder_config import DecoderConfig
 from model.hugging_face_files import digest, tokenizer_digest
 
 Progress = Callable[[int, int], None]
@@ -46,7 +46,7 @@ class ScoringLM(Protocol):
         ...
 
 
-def check_pairs(config: GPTNeoXConfig, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray) -> None:
+def check_pairs(config: DecoderConfig, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray) -> None:
     """Refuses input that would be scored as something else: engines clip or wrap indices in silence.
 
     Raises:
@@ -58,9 +58,9 @@ def check_pairs(config: GPTNeoXConfig, prefixes_PT: np.ndarray, suffixes_ST: np.
             "a suffix being two chunks of even length"
         )
     length = prefixes_PT.shape[1] + suffixes_ST.shape[1]
-    if length > config.max_position_embeddings:
+    if length > config.longest_prompt:
         raise ValueError(
-            f"a prompt has {length} tokens, the reference LM takes {config.max_position_embeddings}; use a smaller chunk or another model"
+            f"a prompt has {length} tokens, the reference LM takes {config.longest_prompt}; use a smaller chunk or another model"
         )
     for name, values, limit in (
         ("prefixes", prefixes_PT, config.vocab_size),

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from model.gpt_neox_files import read_config
+from model.decoder_config import read_config
 from stages.engines.scoring_lm import Progress, candidate_major, check_pairs, identity_of
 
 PREFIX_TOKENS, SUFFIX_TOKENS, TARGET_TOKENS = 128, 128, 64
@@ -30,7 +30,7 @@ CPU_CACHE_BYTES = 1 << 30
 
 
 class VllmScoringLM:
-    """A GPT-NeoX directory as a `ScoringLM` in a vLLM engine of its own, which starts with the first pair and lives to `close`.
+    """A model directory as a `ScoringLM` in a vLLM engine of its own, which starts with the first pair and lives to `close`.
 
     vLLM promises no bits: it puts together whatever prompts are waiting, and on GPUs another batch is summed in another order. A pair's
     first score, as the ledger keeps it, is the one that counts.
@@ -41,7 +41,7 @@ class VllmScoringLM:
         window_pairs: prompts handed to vLLM at once; progress is reported after each window.
 
     Raises:
-        FileNotFoundError, ValueError: if the directory is incomplete or not supported (see model/gpt_neox_files.py).
+        FileNotFoundError, ValueError: if the directory is incomplete or not supported (see model/decoder_config.py).
     """
 
     def __init__(self, directory: Path, dtype: str = "float32", window_pairs: int = 4096):

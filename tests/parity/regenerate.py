@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import bert_reference
+import decoder_reference
 import griffin_reference
 import numpy as np
 import retro_reference
@@ -26,6 +27,7 @@ REFERENCES = {
     "griffin": griffin_reference,
     "chunked_cross_attention": retro_reference,
     "bert": bert_reference,
+    "decoders": decoder_reference,
     "distance_buckets": t5_reference,
 }
 TOLERANCE = 1e-6

@@ -5,6 +5,7 @@ import pytest
 
 from model.gpt_neox import shapes
 from model.gpt_neox_config import GPTNeoXConfig
+from model.llama_config import LlamaConfig
 from stages import cost
 from stages.cost import Volume
 
@@ -22,7 +23,7 @@ def test_a_shared_pair_of_pythia_costs_a_third_of_a_teraflop_and_a_whole_prompt_
 
 @pytest.mark.parametrize("config", [PYTHIA, GPTNeoXConfig(300, 32, 2, 2, 80)], ids=["pythia", "tiny"])
 def test_parameters_are_those_of_the_model(config):
-    assert cost.parameter_count(config) == sum(leaf.size for leaf in jax.tree.leaves(shapes(config)))
+    assert config.parameters == sum(leaf.size for leaf in jax.tree.leaves(shapes(config)))
 
 
 def test_the_parts_of_a_pair():
@@ -30,6 +31,15 @@ def test_the_parts_of_a_pair():
     assert cost.layers_flops(PYTHIA, 1) == 24 * (2 * 12 * 2048**2 + 4 * 2048), "one token: the matrices, and attention to itself"
     halves = cost.layers_flops(PYTHIA, 128) + cost.layers_flops(PYTHIA, 128, before=128)
     assert halves == cost.layers_flops(PYTHIA, 256), "a prompt in two parts costs what it costs whole"
+
+
+def test_grouped_heads_cost_less_than_as_many_keys():
+    """SmolLM2-135M: 30 layers, 9 heads of 64, 3 of keys and values, a gated feed-forward network of 1536, a tied head."""
+    smol = LlamaConfig(49152, 576, 30, 9, 3, 1536, 64, 8192, 1e-5, tie_word_embeddings=True)
+    assert smol.parameters == 134_515_008
+    one_token = 2 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536) + 4 * 576
+    assert cost.layers_flops(smol, 1) == 30 * one_token
+    assert cost.head_flops(smol, 1) == 2 * 576 * 49152
 
 
 def test_the_papers_corpus_of_three_billion_tokens_takes_days():

@@ -6,19 +6,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from data_contracts.failure import Exit, Failure
 from flows.overrides import apply_overrides
-from model import gpt_neox, gpt_neox_files
+from model import gpt_neox, gpt_neox_files, llama, llama_files
+from model.causal_lm_files import to_tensors
 from model.gpt_neox_config import GPTNeoXConfig
+from model.llama_config import LlamaConfig
 from stages.__main__ import run_stage
+from stages.engines.jax_engine import JaxScoringLM
 from stages.messages import Messages
 from stages.report import reference_lm_section
 from stages.tokenizer import train_tokenizer
@@ -42,7 +46,7 @@ def model(tmp_path_factory) -> dict[str, bytes]:
     (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": holders}))
     tokenizer = train_tokenizer(iter(["a text to train on, twice over: a text to train on"]), 300)
     (directory / "tokenizer.json").write_text(tokenizer.to_str(pretty=False))
-    for name in ("pytorch_model.bin", "modeling_evil.py", "README.md"):
+    for name in ("pytorch_model.bin", "consolidated.safetensors", "modeling_evil.py", "README.md"):
         (directory / name).write_text("not to be fetched")
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
@@ -100,13 +104,13 @@ def run(place, hub, monkeypatch) -> Callable[..., tuple[int, str]]:
 
 
 def weights_asked(hub: Hub) -> list[str]:
-    return [name for name in hub.asked if "safetensors" in name]
+    return [name for name in hub.asked if name.endswith(".safetensors")]
 
 
 def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
     assert run_process(place, hub) == 0
     artifact = place / "artifacts" / "demo" / "reference_lm"
-    wanted = {name for name in model if "safetensors" in name} | {"config.json", "tokenizer.json"}
+    wanted = {name for name in model if name.startswith("model") and "safetensors" in name} | {"config.json", "tokenizer.json"}
     assert {path.name for path in artifact.iterdir()} == wanted == set(hub.asked)
     assert not any(path.is_symlink() for path in artifact.iterdir())
     assert (artifact / "tokenizer.json").read_bytes() == (artifact.parent / "tokenizer" / "tokenizer.json").read_bytes()
@@ -120,6 +124,24 @@ def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
     assert run_process(place, hub, HF_HUB_OFFLINE="1") == 0
     assert not hub.asked
     assert {path.name for path in artifact.iterdir()} == wanted
+
+
+def test_a_llama_is_fetched_and_scores(run, hub, place):
+    config = LlamaConfig(300, 16, 2, 2, 1, 24, 8, 256, 1e-5)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32), llama.shapes(config))
+    sizes = {**asdict(config), "rope": None, "architectures": ["LlamaForCausalLM"]}
+    hub.files = {name: body for name, body in hub.files.items() if "safetensors" not in name}
+    hub.files |= {"config.json": json.dumps(sizes).encode(), "model.safetensors": save(to_tensors(llama_files.TENSORS, params))}
+    hub.files["consolidated.safetensors"] = b"the same in another layout"
+    assert run() == (0, "")
+    engine = JaxScoringLM(place / "artifacts" / "demo" / "reference_lm", batch_pairs=2, window_prefixes=2)
+    prefixes, suffixes = rng.integers(0, 300, (2, 128)), rng.integers(0, 300, (2, 128))
+    scores = engine.score(prefixes, suffixes, np.array([[0, 0], [0, 1], [1, 0]]))
+    prompts = np.concatenate([prefixes[[0, 0, 1]], suffixes[[0, 1, 0]]], axis=1)
+    logprobs = np.asarray(jax.nn.log_softmax(llama.logits(params, config, jax.numpy.asarray(prompts))))
+    whole = np.take_along_axis(logprobs[:, 191:255], prompts[:, 192:, None], axis=-1)[..., 0].reshape(3, 2, 32).sum(axis=-1)
+    np.testing.assert_allclose(scores, whole, rtol=1e-5)
 
 
 def test_another_tokenizer_is_refused_before_the_weights_are_downloaded(run, hub):

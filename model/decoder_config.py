@@ -1,0 +1,41 @@
+"""Configurations of the decoders that can be a reference LM, told apart by the architecture that `config.json` names.
+
+Both have `vocab_size`, `hidden_size`, `num_hidden_layers`, and the sizes that costs are counted from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model import gpt_neox_config, llama_config
+from model.gpt_neox_config import GPTNeoXConfig
+from model.hugging_face_files import read_values
+from model.llama_config import LlamaConfig
+
+DecoderConfig = GPTNeoXConfig | LlamaConfig
+ARCHITECTURES = (gpt_neox_config.ARCHITECTURE, *llama_config.FAMILIES)
+
+
+def decoder_config(values: Mapping[str, Any]) -> DecoderConfig:
+    """Reads a parsed `config.json`; one that names no architecture is a GPT-NeoX.
+
+    Raises:
+        ValueError: if it is of another architecture, or has a setting that is not computed here.
+    """
+    architectures = values.get("architectures") or [gpt_neox_config.ARCHITECTURE]
+    known = [name for name in ARCHITECTURES if name in architectures]
+    if not known:
+        raise ValueError(f"config.json names {architectures}; the reference LM must be one of {', '.join(ARCHITECTURES)}")
+    return LlamaConfig.from_dict(values) if known[0] in llama_config.FAMILIES else GPTNeoXConfig.from_dict(values)
+
+
+def read_config(directory: Path) -> DecoderConfig:
+    """Reads and checks `config.json`.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it describes a model that is not supported.
+    """
+    return decoder_config(read_values(directory, "reference LM"))
