@@ -66,6 +66,13 @@ def test_the_readme_is_short_and_leads_to_every_guide():
     assert {f"docs/guides/{name}.md" for name in there} <= set(links("README.md"))
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_a_title_and_something_below_it(page):
+    first, *rest = text_of(page).strip().splitlines()
+    assert first.startswith("# ")
+    assert any(rest)
+
+
 def test_every_page_is_linked_from_another():
     linked = {((ROOT / page).parent / target).resolve() for page in PAGES for target in links(page)}
     assert {page for page in PAGES if page != "README.md" and (ROOT / page) not in linked} == set()
