@@ -14,7 +14,7 @@ from typing import Any
 from data_contracts.candidates import LABELS
 from reports.card_header import header, kind_name
 from reports.formats import count, interval, number, percent, size
-from reports.label_findings import VERDICTS, findings, warnings
+from reports.label_findings import COPYING, VERDICTS, findings, warnings
 from reports.markup import clipped, visible
 
 TEXT, SENTENCE = 200, 600
@@ -80,8 +80,10 @@ def _made(report: dict[str, Any]) -> str:
     ]
     scorer = [[markdown(key), markdown(str(value))] for key, value in sorted(report["scorer"].items())]
     cost = report["cost"]
+    origin = f"{COPYING}\n\n" if report["parameters"]["reference_lm"]["source"] == "train" else ""
     return (
-        f"{_table(['scorer', ''], scorer)}\n\nA model of {size(cost['parameters'])} parameters read {size(cost['tokens'])} tokens for "
+        f"{_table(['scorer', ''], scorer)}\n\n{origin}"
+        f"A model of {size(cost['parameters'])} parameters read {size(cost['tokens'])} tokens for "
         f"{count(report['sharing']['pairs'])} pairs, {size(cost['flops'])}FLOP.\n\n{_table(['parameter', 'value'], rows)}"
     )
 

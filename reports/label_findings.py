@@ -11,6 +11,13 @@ from reports.resampling import FEWEST_DOCUMENTS
 
 MOST_COPIES = 0.2  # share of the positive labels that may copy their target before it is a warning
 
+# Said wherever labels of a scorer trained here are shown, because a reader may take its copying for something it has learnt.
+COPYING = (
+    "The scorer was trained here, for minutes. So small a model does not learn in that time to look up what stands before it, so its first "
+    "values already did: one attention head looked one token back, others matched what it found with the token at hand and copied what "
+    "followed it. Training went on from there."
+)
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -9,6 +9,7 @@ from typing import Any
 from reports.charts import Line, bar_chart, figure, line_chart
 from reports.evidence import facts
 from reports.formats import Number, count, finite, number, size
+from reports.label_findings import COPYING
 from reports.markup import Html, clipped, table, tag
 from reports.results import NAME, averaged, curve_table, empty, in_split_order, section
 
@@ -79,7 +80,7 @@ def reference_lm(model: dict[str, Any]) -> Html:
     if not model["curve"]:
         return section("reference", "Reference language model", facts(known), empty("No losses were recorded."))
     caption = (
-        "Loss of the model that scored the candidates. A model that has not learned to use text placed before it gives labels that are "
+        f"Loss of the model that scored the candidates. {COPYING} A model that does not use text placed before it gives labels that are "
         "noise, however low its loss: the section on labels is the check."
     )
     head, rows = curve_table(["loss"], [model["curve"]])

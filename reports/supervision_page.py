@@ -7,7 +7,7 @@ from typing import Any
 from reports.evidence import examples, gates
 from reports.formats import count
 from reports.frame import SENTENCE, contents, page, warning_list
-from reports.label_findings import findings, warnings
+from reports.label_findings import COPYING, findings, warnings
 from reports.markup import Html, clipped, table, tag
 from reports.results import NAME, section
 from reports.supervision_sections import copies, cost, enough, scores, where
@@ -101,7 +101,8 @@ def render(report: dict[str, Any]) -> str:
         report: what statistics.json holds, with `examples` by kind, texts and all (see reports/label_examples.py). Any text in it may be
             hostile.
     """
-    gate = section("gates", "Are they fit to train on?", *gates(report["gates"]))
+    origin = [tag("p", COPYING, class_="note")] if report["parameters"]["reference_lm"]["source"] == "train" else []
+    gate = section("gates", "Are they fit to train on?", *gates(report["gates"]), *origin)
     sections = (
         [part(report) for part in (enough, where, scores, copies, _examples, cost, _next)]
         if report["splits"]

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from model.gpt_neox import Params, init, loss
+from model.gpt_neox import Params, loss
 from model.gpt_neox_config import GPTNeoXConfig
+from model.gpt_neox_copying import copying_init
 
 Progress = Callable[[int, int, float], None]
 WARM_UP = 0.05
@@ -31,7 +32,7 @@ def train(
         steps: updates; the rate rises linearly for 5 % of them, then falls as a cosine to 5 % of its peak.
         batch: windows an update, at most n.
         learning_rate: peak rate.
-        seed: decides the initial parameters and the order of the windows, which is shuffled anew in each epoch.
+        seed: decides the first values (see `copying_init`) and the order of the windows, which is shuffled anew in each epoch.
         progress: called with (updates done, updates in all, loss in nats per token) after every 20th update and the last.
 
     Returns:
@@ -43,7 +44,7 @@ def train(
     """
     if not 0 < batch <= len(windows_nL):
         raise ValueError(f"a batch of {batch} windows cannot be drawn from {len(windows_nL)}; lower the batch or give more windows")
-    params = init(config, seed)
+    params = copying_init(config, seed)
     optimizer = _optimizer(steps, learning_rate)
     state = optimizer.init(params)
     update = _compiled_update(config, optimizer)

@@ -116,3 +116,14 @@ def test_blocks_state_the_same_facts(tmp_path):
     other = tokens(3, "b").replace_schema_metadata({"rpt.tokenizer": '"y"'})
     with pytest.raises(Failure, match="other facts"):
         write_shard(TOKENS, iter([tokens(3), other]), tmp_path / "part-00000.parquet")
+
+
+def test_a_later_column_of_the_key_does_not_make_up_for_an_earlier_one():
+    schema = pa.schema([pa.field(name, pa.int32(), nullable=False) for name in ("query", "rank", "part")])
+    contract = Contract("made_up", 1, schema, ("query", "rank", "part"), lambda table: [])
+    rising = [(0, 2, 5), (0, 3, 1), (1, 0, 0), (1, 0, 4)]
+    contract.validate(pa.table(dict(zip(schema.names, zip(*rising, strict=True), strict=True)), schema=schema), "a table")
+    for falling in ([(1, 0, 0), (0, 1, 0)], [(1, 0, 0), (0, 0, 1)], [(0, 1, 0), (0, 0, 1)], [(0, 0, 0), (0, 0, 0)]):
+        table = pa.table(dict(zip(schema.names, zip(*falling, strict=True), strict=True)), schema=schema)
+        with pytest.raises(Failure, match="not sorted and unique"):
+            contract.validate(table, "a table")

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
@@ -28,13 +29,20 @@ def home(tmp_path_factory):
     in_turn = iter(STORABLE * 2)
     make_label_set(home / "texts", documents=2, chunks=CHUNKS, candidates=5, text=lambda rng: next(in_turn), source=lambda n: STORABLE[n])
 
-    def noisier(rows: pl.DataFrame) -> pl.DataFrame:
-        noise = np.random.default_rng(0).normal(0, 3, len(rows)).astype(np.float32)
-        return rows.with_columns(candidate_logprob=pl.col("candidate_logprob") - pl.Series(noise).abs())
-
-    for name in ("ids", "texts"):
-        alter_label_set(home / name / "labels", home / f"{name} noisier", noisier)
+    for name, moved in (("ids", pl.col("query_chunk") == 7), ("texts", pl.col("doc_id") == pl.col("doc_id").first())):
+        alter_label_set(home / name / "labels", home / f"{name} noisier", noisier(moved))
     return home
+
+
+def noisier(moved: pl.Expr) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Lets every pair score worse, those that are `moved` by far, and most of all the first of each query."""
+
+    def change(rows: pl.DataFrame) -> pl.DataFrame:
+        noise = np.abs(np.random.default_rng(0).normal(0, 3, len(rows)).astype(np.float32))
+        worse = pl.Series(noise) + 100 * moved.cast(pl.Float32) * (1 + (pl.col("rank") == 0).cast(pl.Float32))
+        return rows.with_columns(candidate_logprob=pl.col("candidate_logprob") - worse)
+
+    return change
 
 
 @pytest.fixture
@@ -125,18 +133,20 @@ def test_json_is_ascii_and_exact(home, run):
     assert [document["source"] for document in documents] == STORABLE[::-1]
 
 
-@pytest.mark.parametrize("name", ["ids", "texts"])
-def test_diff_shows_movers_and_nothing_acts(home, run, name):
+@pytest.mark.parametrize(("name", "moved"), [("ids", CHUNKS), ("texts", CHUNKS - 5)])
+def test_diff_shows_movers_and_nothing_acts(home, run, name, moved):
     versions = home / name, home / f"{name} noisier"
-    result = json.loads(run("diff", *versions, "--movers", 400, "--json"))
-    assert len(result["movers"]) == 400
-    output = run("diff", *versions, "--movers", 400)
+    result = json.loads(run("diff", *versions, "--movers", moved, "--json"))
+    output = run("diff", *versions, "--movers", moved)
     assert not acting(output)
     chunks = pl.read_parquet(home / name / "chunks" / "*.parquet")
     text = {(doc_id, chunk): text for doc_id, chunk, text in chunks.select("doc_id", "chunk", "text").iter_rows()}
     targets = [line[21:] for line in output.split("\n") if line.startswith("          target     ")]
     expected = [text[row["doc_id"], row["query_chunk"] + 1] for row in [*result["movers"], *result["best_movers"]]]
     assert list(map(read_back, targets)) == expected
+    for rows in (result["movers"], result["best_movers"]):
+        shown = {row["doc_id"] if name == "ids" else text[row["doc_id"], row["query_chunk"] + 1] for row in rows}
+        assert shown == set(STORABLE[CHUNKS - moved :])
     for width in (60, 140):
         assert not acting(SGR.sub("", run("diff", *versions, "--movers", 40, width=width)))
 

@@ -1,6 +1,7 @@
 """Nothing that is predicted may depend on what comes after, and neighbours serve exactly the chunk they were fetched for."""
 
-import jax.numpy as jnp
+import itertools
+
 import numpy as np
 import pytest
 
@@ -12,43 +13,41 @@ CHUNKS = 12
 SAME = 1e-6
 FIRST_CHANGED = [0, 1, 3, 4, 15, 16, 23, 30, 47]
 LENGTHS = [37, 41, 42, 43, 44, 47]
-ROWS = 1 + 2 * len(LENGTHS)  # of every program here, so that each is compiled once
 
 
 @pytest.fixture(scope="module")
 def tokens(two_layers) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, two_layers.vocabulary_size, CHUNKS * two_layers.chunk_tokens).astype(np.int32)
+    return np.random.default_rng(0).integers(0, two_layers.vocabulary_size, (1, CHUNKS * two_layers.chunk_tokens)).astype(np.int32)
 
 
 @pytest.fixture(scope="module")
 def neighbours(two_layers, random_candidates) -> np.ndarray:
-    return random_candidates(np.random.default_rng(1), CHUNKS, 2, two_layers.stride_chunks)
+    return random_candidates(np.random.default_rng(1), CHUNKS, 2, two_layers.stride_chunks)[None]
 
 
-def differences(final, texts: list[np.ndarray]) -> np.ndarray:
-    """[X - 1, L]: how far the states of each text but the first are from those of the first."""
-    rows = np.stack([*texts, *[texts[0]] * (ROWS - len(texts))])
-    states_BLD = np.asarray(final(rows))[: len(texts)]
-    return np.abs(states_BLD[1:] - states_BLD[0]).max(axis=2)
+def distances(states_BLD, others_BLD) -> np.ndarray:
+    """[L]: how far apart the states of each position are. Texts are read one by one: rows of a batch are not rounded alike."""
+    return np.abs(np.asarray(states_BLD) - np.asarray(others_BLD)).max(axis=(0, 2))
 
 
 def with_another_token(tokens: np.ndarray, position: int, vocabulary_size: int) -> np.ndarray:
     changed = tokens.copy()
-    changed[position] = (changed[position] + 1) % vocabulary_size
+    changed[0, position] = (changed[0, position] + 1) % vocabulary_size
     return changed
 
 
 def assert_causal(final, tokens: np.ndarray, vocabulary_size: int) -> None:
-    changed = [with_another_token(tokens, position, vocabulary_size) for position in FIRST_CHANGED]
-    for position, difference in zip(FIRST_CHANGED, differences(final, [tokens, *changed]), strict=True):
+    before = final(tokens)
+    for position in FIRST_CHANGED:
+        difference = distances(final(with_another_token(tokens, position, vocabulary_size)), before)
         assert difference[:position].max(initial=0.0) < SAME, f"token {position} changes an earlier prediction"
         assert difference[position] > 1e-3, f"token {position} changes nothing"
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_with_given_neighbours(name, make_model, tokens, neighbours, two_layers) -> None:
-    model, given = make_model(name, two_layers), np.repeat(neighbours[None], ROWS, axis=0)
-    assert_causal(lambda rows: final_states(model, rows, given), tokens, two_layers.vocabulary_size)
+    model = make_model(name, two_layers)
+    assert_causal(lambda text: final_states(model, text, neighbours), tokens, two_layers.vocabulary_size)
 
 
 @compiled
@@ -64,9 +63,9 @@ def with_own_neighbours(request, make_model, tokens):
     """tokens -> final states of a system that retrieves so many neighbours itself."""
     name, count = request.param
     model = make_model(name, tiny_shape(neighbours=count))
-    most = np.asarray(with_own(model, np.zeros((ROWS, len(tokens)), np.int32))[1] >= 0).sum(axis=-1).max()
+    most = np.asarray(with_own(model, np.zeros_like(tokens))[1] >= 0).sum(axis=-1).max()
     assert most == count, "no chunk has all of its neighbours"
-    return lambda rows: with_own(model, rows)[0]
+    return lambda text: with_own(model, text)[0]
 
 
 def test_with_its_own_neighbours(with_own_neighbours, tokens, two_layers) -> None:
@@ -75,34 +74,36 @@ def test_with_its_own_neighbours(with_own_neighbours, tokens, two_layers) -> Non
 
 def test_a_document_may_end_inside_a_chunk_or_with_it(with_own_neighbours, tokens, two_layers) -> None:
     """What is predicted up to its last token is what was predicted when the text went on, and does not depend on the padding."""
-    ends = [(length, padding) for length in LENGTHS for padding in (0, two_layers.vocabulary_size - 1)]
-    cut = [np.where(np.arange(len(tokens)) < length, tokens, np.int32(padding)) for length, padding in ends]
-    for (length, padding), difference in zip(ends, differences(with_own_neighbours, [tokens, *cut]), strict=True):
+    whole = with_own_neighbours(tokens)
+    for length, padding in itertools.product(LENGTHS, (0, two_layers.vocabulary_size - 1)):
+        cut = tokens.copy()
+        cut[:, length:] = padding
+        difference = distances(with_own_neighbours(cut), whole)
         assert difference[:length].max() < SAME, f"{length} tokens and then {padding}"
         assert difference[length:].max() > 1e-3, f"{length} tokens and then {padding}"
 
 
 def test_every_token_of_a_partial_last_chunk_counts(with_own_neighbours, tokens, two_layers) -> None:
     """Each changes what is predicted from itself on, up to the end of a document of 42 tokens, and nothing before."""
-    document, last = tokens.copy(), (39, 40, 41)
-    document[42:] = 0
-    changed = [with_another_token(document, position, two_layers.vocabulary_size) for position in last]
-    for position, difference in zip(last, differences(with_own_neighbours, [document, *changed]), strict=True):
+    document = tokens.copy()
+    document[:, 42:] = 0
+    before = with_own_neighbours(document)
+    for position in (39, 40, 41):
+        difference = distances(with_own_neighbours(with_another_token(document, position, two_layers.vocabulary_size)), before)
         assert difference[:position].max() < SAME, position
         assert difference[position:42].min() > 1e-4, position
 
 
 @pytest.mark.parametrize("name", ["retro", "rpt_sem"])
 def test_neighbours_of_a_chunk_change_the_predictions_of_the_next_chunk_only(name: str, make_model, tokens, neighbours) -> None:
-    model, changes = make_model(name, tiny_shape(gate_window=1)), ((4, [-1, -1]), (9, [1, 3]), (11, [6, -1]))
-    given = np.repeat(neighbours[None], 1 + len(changes), axis=0)
-    for row, (chunk, others) in enumerate(changes, start=1):
-        assert list(given[row, chunk]) != others
-        given[row, chunk] = others
-    final, size = final_states(model, np.repeat(tokens[None], len(given), axis=0), given), len(tokens) // CHUNKS
-    for states, (chunk, _) in zip(final[1:], changes, strict=True):
+    model = make_model(name, tiny_shape(gate_window=1))
+    before, size = final_states(model, tokens, neighbours), tokens.shape[1] // CHUNKS
+    for chunk, others in ((4, [-1, -1]), (9, [1, 3]), (11, [6, -1])):
+        changed = neighbours.copy()
+        assert list(changed[0, chunk]) != others
+        changed[0, chunk] = others
         # Position p predicts token p + 1: these are the positions whose target lies in chunk + 1.
         served = (np.arange(CHUNKS * size) + 1) // size == chunk + 1
-        difference = np.asarray(jnp.abs(states - final[0]).max(axis=1))
+        difference = distances(final_states(model, tokens, changed), before)
         assert difference[served].min() > 1e-4
         assert difference[~served].max() < SAME

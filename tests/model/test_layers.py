@@ -1,8 +1,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from model.layers import FeedForward, Linear, RMSNorm
+from model.layers import FeedForward, Linear, RMSNorm, dropout
 
 
 def test_rms_norm() -> None:
@@ -28,3 +29,9 @@ def test_feed_forward_is_two_matrices_around_a_tanh_gelu() -> None:
     inner = x @ np.asarray(layer.expand.kernel[...])
     gelu = 0.5 * inner * (1 + np.tanh(np.sqrt(2 / np.pi) * (inner + 0.044715 * inner**3)))
     np.testing.assert_allclose(layer(jnp.asarray(x)), gelu @ np.asarray(layer.contract.kernel[...]), rtol=1e-5)
+
+
+def test_dropout_drops_the_rate_and_scales_up_the_rest() -> None:
+    dropped = np.asarray(dropout(jnp.ones(10_000), 0.05, jax.random.key(0)))
+    assert (dropped == 0).mean() == pytest.approx(0.05, abs=0.01)
+    np.testing.assert_allclose(dropped[dropped != 0], 1 / 0.95, rtol=1e-6)

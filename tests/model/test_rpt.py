@@ -7,7 +7,7 @@ from model.neighbours import gold_alone
 from model.parameters import Architecture, parameters_of
 from model.presets import SYSTEMS, trained_as
 from model.ranking_loss import as_sum
-from model.rpt import RetrieverTraining
+from model.rpt import RetrieverTraining, lexical_relevance
 from model.scheduled_sampling import draw_by_batch
 from tests.model.programs import losses_of_tokens, own_neighbours, train_losses
 from tests.tiny import tiny_shape
@@ -126,6 +126,13 @@ def test_lexical_relevance_ignores_the_bm25_value(make_model, make_batch, two_la
     assert float(plain["ranking"]) > 0
     none = losses(batch._replace(candidates_BCS=np.full_like(batch.candidates_BCS, -1)))
     assert float(none["ranking"]) == 0
+
+
+def test_lexical_relevance_falls_with_the_rank(make_batch) -> None:
+    batch = make_batch()
+    relevance = np.asarray(lexical_relevance(batch, 4))
+    assert relevance.shape == batch.candidates_BCS.shape
+    assert np.unique(relevance.reshape(-1, 4), axis=0).tolist() == [[1.0, 0.75, 0.5, 0.25]]
 
 
 def test_dropout_follows_the_key(make_model, make_batch) -> None:

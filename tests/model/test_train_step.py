@@ -20,7 +20,7 @@ STEPS = 40
 def test_a_repeated_batch_is_learned_by_one_compiled_step(name: str, make_batch, two_layers) -> None:
     batch, schedule = make_batch(), TrainingSchedule(2.0, 1e-2, 0.1, 0.6)
     state = init_train_state(SYSTEMS[name], replace(two_layers, zero_init_residuals=True), 0, OPTIMIZER)
-    compiled, history = train_step._cache_size(), []
+    empty, compiled, history = jax.device_get(jax.tree.leaves(state.carried)), train_step._cache_size(), []
     for step in range(STEPS):
         state, metrics = train_step(state, batch, schedule.at(step, STEPS), jax.random.key(step))
         history.append(metrics)
@@ -35,6 +35,8 @@ def test_a_repeated_batch_is_learned_by_one_compiled_step(name: str, make_batch,
     if "ranking_loss" in metrics:
         assert history[-1]["recall_at_2"] > history[0]["recall_at_2"]
     assert all(jnp.all(jnp.isfinite(value)) for value in state.parameters.values())
+    kept = jax.device_get(jax.tree.leaves(state.carried))
+    assert bool(empty) == (SYSTEMS[name].carry == "document") == any(not np.array_equal(*pair) for pair in zip(empty, kept, strict=True))
 
 
 def test_a_state_gives_its_model(two_layers) -> None:

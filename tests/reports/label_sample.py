@@ -64,7 +64,7 @@ def label_report(label_set: LabelSet, samples: int = 50) -> dict[str, Any]:
         "geometry": {"chunk_tokens": label_set.chunk_tokens, "sequence_chunks": 24, "stride_chunks": 2},
         "scorer": label_set.scorer,
         "licenses": ["MIT"],
-        "parameters": {"scoring": {"candidates": 8, "engine": "jax"}},
+        "parameters": {"reference_lm": {"source": "train"}, "scoring": {"candidates": 8, "engine": "jax"}},
         "gates": {"split": "validation", "documents": 2, "queries": 10, "gates": gates},
         "cost": {"parameters": 420_000, "tokens": 6_730_000, "flops": 4.4e12, "flops_unshared": 6.9e12},
         **statistics,

@@ -56,8 +56,9 @@ def test_sums_by_block_are_those_of_the_split_and_of_the_first_ranks():
 
 def test_the_correlation_of_halves_is_within_queries():
     rng = np.random.default_rng(3)
-    # Far apart between queries, so that a correlation over all pairs would be near 1.
-    scores = {("validation", f"{query % 5}", query): rng.normal(40 * query, 1, (6, 2)) * [1.0, 2.0] for query in (0, 5, 70, 1, 200, 2)}
+    # Far apart between queries, of one document and of the same number in another, so that a correlation over all pairs would be near 1.
+    queries = [("validation", doc_id, query) for doc_id in "ab" for query in (0, 70, 200)]
+    scores = {key: rng.normal(40 * number, 1, (6, 2)) * [1.0, 2.0] for number, key in enumerate(queries)}
     sums = label_sums(labels({key: list(map(tuple, pairs)) for key, pairs in scores.items()}), "validation", 2)
     centred = np.concatenate([pairs - pairs.mean(axis=0) for pairs in scores.values()])
     assert measured("split-half correlation", sums)["value"] == pytest.approx(np.corrcoef(centred.T)[0, 1], abs=1e-4)

@@ -45,3 +45,7 @@ def test_the_same_seed_gives_the_same_resamples():
 def test_what_was_not_measured_is_none():
     assert estimate(np.nan, np.ones(5)) == estimate(1.0, np.full(5, np.nan)) == estimate(1.0, np.zeros(0)) == Estimate(None, None, None)
     assert estimate(1.0, np.array([np.nan, 2.0, np.inf])) == Estimate(1.0, 2.0, 2.0)
+
+
+def test_an_interval_holds_95_percent():
+    assert estimate(500.0, np.random.default_rng(0).permutation(1001).astype(float)) == Estimate(500.0, 25.0, 975.0)

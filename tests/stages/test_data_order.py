@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from stages.data_order import by_document, independent
 
@@ -41,3 +42,9 @@ def test_a_document_whose_first_sequence_was_left_out_still_begins():
     keys = [("a", 8), ("a", 16), ("b", 0)]
     starts = {keys[int(rows[0])]: bool(begins[0]) for rows, begins in (by_document(keys, step, 1, 0) for step in range(1, 4))}
     assert starts == {("a", 8): True, ("a", 16): False, ("b", 0): True}
+
+
+@pytest.mark.parametrize("order", [independent, by_document])
+def test_every_seed_has_its_own_order(order):
+    orders = {tuple(int(order(KEYS, step, 1, seed).rows_B[0]) for step in range(14)) for seed in range(5)}
+    assert len(orders) == 5

@@ -109,6 +109,17 @@ def test_every_example_is_used_once_an_epoch():
     assert not np.array_equal(rows[0], rows[2])
 
 
+def test_a_positive_that_two_queries_share_is_no_negative_of_either(geometry):
+    shape, plan, (query, positive, negative, _) = encoder_shape(geometry, SIZES, 80), Plan(1, 2, 1e-3, 0), planted(2, 0)
+    positive[1] = positive[0]
+    examples, encoders = Examples(query, positive, negative, np.array([[0, 1], [0, 2]], np.int32)), from_scratch(shape)
+    model = encoders.architecture.model(first_parameters(shape, 0))
+    scores = np.asarray(model.query(query) @ model.passage(np.concatenate([positive[:1], negative])).T)
+    expected = np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[:, 0])
+    trained = train(encoders.architecture, fresh(first_parameters(shape, 0), plan), examples, plan)
+    assert trained.history[0]["loss"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_training_says_when_it_cannot_go_on(geometry):
     shape = encoder_shape(geometry, SIZES, 80)
     architecture, parameters = from_scratch(shape).architecture, first_parameters(shape, 0)

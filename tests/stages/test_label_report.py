@@ -9,6 +9,7 @@ from data_contracts.candidates import LABELS
 from data_contracts.contract import open_artifact
 from data_contracts.failure import Exit, Failure
 from model.gpt_neox_config import GPTNeoXConfig
+from reports.label_findings import COPYING
 from stages import cost
 from stages.label_report import make_label_report
 from stages.parameters import Geometry, Mining, ReferenceLM, Report, Scoring
@@ -64,10 +65,14 @@ def test_the_cost_is_that_of_the_pairs_with_and_without_sharing(tmp_path):
 
 def test_the_card_names_what_made_the_reference_lm_and_nothing_else(tmp_path):
     context = make_context(tmp_path)
-    assert "pythia" not in run(context)["README.md"]
-    hub = run(context, source="hub")["README.md"]
-    assert "pythia" in hub
-    assert "reference_lm.layers" not in hub
+    trained = run(context)
+    assert "pythia" not in trained["README.md"]
+    hub = run(context, source="hub")
+    assert "pythia" in hub["README.md"]
+    assert "reference_lm.layers" not in hub["README.md"]
+    for page in ("README.md", "index.html"):
+        assert COPYING in trained[page]
+        assert COPYING not in hub[page]
 
 
 def test_labels_without_a_row(tmp_path):

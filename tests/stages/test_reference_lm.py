@@ -18,13 +18,14 @@ SHARDS, LENGTH = 12, 8 * 20
 
 @pytest.fixture
 def tokens() -> list[np.ndarray]:
-    """One train document a shard."""
+    """One train document a shard; those of the other splits, which nobody may learn, hold the same."""
     return [np.random.default_rng(number).integers(1, 60, LENGTH).astype(np.uint32) for number in range(SHARDS)]
 
 
 @pytest.fixture
 def context(tmp_path, make_chunks, geometry, tokens) -> Context:
-    chunks = [make_chunks({f"train{number}": ("train", ids), f"test{number}": ("test", ids)}) for number, ids in enumerate(tokens)]
+    splits = ("train", "validation", "test")
+    chunks = [make_chunks({f"{split}{number}": (split, ids) for split in splits}) for number, ids in enumerate(tokens)]
     write_artifact(CHUNKS, tmp_path / "chunks", *chunks)
     mined = (pa.concat_tables(mine(table, geometry, Mining(max_candidates=2))) for table in chunks)
     write_artifact(CANDIDATES, tmp_path / "candidates", *mined)

@@ -9,7 +9,7 @@ import pytest
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.reference_lm_training import _batches, train
 
-CONFIG = GPTNeoXConfig(vocab_size=16, hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=32)
+CONFIG = GPTNeoXConfig(vocab_size=16, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
 
 
 @pytest.fixture

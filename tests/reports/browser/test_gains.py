@@ -168,3 +168,10 @@ def test_a_slow_reference_lm_holds_up_nothing_but_the_last_questions(scored):
         slow.let.set()
         assert [len(future.result(30)) for future in (asked[0], *asked[-WAITING:])] == [16] * (1 + WAITING)
     assert sorted(slow.scored) == [30, *range(60 - WAITING, 60)]
+
+
+def test_the_colours_are_those_of_tokens(scored, monkeypatch):
+    shelf = Shelf([open_label_set(scored / "labels", scored / "cache")], ["x"], [None])
+    gains, document = Gains(shelf), shelf.document(KEY)
+    monkeypatch.setattr(gains, "of", lambda *_: np.array([0.01, 0.06, 0.3, 1.5, -0.06, -0.3, -1.5], np.float32))
+    assert gains.painted(document, QUERY, document.candidates(QUERY)[0], 0)["steps"] == ["z", "p1", "p2", "p3", "n1", "n2", "n3"]

@@ -33,6 +33,14 @@ def test_every_link_leads_to_a_place_of_the_page(shelf, parse):
     assert {link.removeprefix("#") for link in links} == set(ids)
 
 
+def test_the_policy_of_the_page_runs_nothing_and_fetches_nothing(shelf, parse):
+    page = parse(share_page.render(shelf, 1)[0])
+    policies = [attributes["content"] for name, attributes in page.elements if attributes.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [{kind: set(sources) for kind, *sources in map(str.split, said.split(";"))} for said in policies]
+    for kind in ("script-src", "img-src", "connect-src", "font-src", "frame-src", "media-src", "object-src", "worker-src"):
+        assert policy.get(kind, policy["default-src"]) <= {"'none'", "data:"}, kind
+
+
 def test_documents_are_spread_evenly_and_have_their_extremes(shelf, label_set, parse):
     html, documents = share_page.render(shelf, 3)
     page, ids = parse(html), label_set.documents["doc_id"]

@@ -18,19 +18,23 @@ def client(hostile_library):
 
 
 def test_pages_of_hostile_documents(client, parse, hostile_library):
+    seen = []
+
     def check(doc_id):
-        key = key_of(doc_id)
-        own = hostile_library.document(key).texts
-        page = parse(client.get(f"/d/{key}").text)
+        page = parse(client.get(f"/d/{key_of(doc_id)}").text)
         check_page(page)
         assert clipped(doc_id, 300) in page.all_text("bdi")
-        for query in (5, 7):
-            check_chunk(parse, doc_id, own, query, client.get(f"/d/{key}/{query}?full=1").text)
+        seen.append(check_chunk(client, parse, hostile_library, doc_id, 5))
 
     check_each(DISTINCT, check)
+    check_each(DISTINCT[::10], lambda doc_id: check_chunk(client, parse, hostile_library, doc_id, 7))
+    assert [set(place) for place in zip(*seen, strict=True)] == [set(DISTINCT)] * 6, "every place has held every text"
 
 
-def check_chunk(parse, doc_id, own, query, raw):
+def check_chunk(client, parse, library, doc_id, query):
+    """The page of a chunk holds all that it should, exactly; the texts in the order of their places."""
+    key = key_of(doc_id)
+    raw, own = client.get(f"/d/{key}/{query}?full=1").text, library.document(key).texts
     page = parse(raw)
     check_page(page)
     assert clipped(doc_id, 300) in page.all_text("bdi")
@@ -40,6 +44,7 @@ def check_chunk(parse, doc_id, own, query, raw):
     assert shown[:3] == [own[query], own[found[0]], own[found[0] + 1]]
     assert shown[3:] == [own[chunk] for j in found for chunk in (j, j + 1)]
     assert not acting(raw) - {"\t"}
+    return [own[query + 1], *shown]
 
 
 def test_lists_and_help_of_hostile_names(client, parse):
