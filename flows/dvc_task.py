@@ -1,6 +1,7 @@
 """The only caller of DVC: what the DAG is, what is stale and why, and one stage at a time brought up to date.
 
-`python -m flows.dvc_task` prints the state as JSON, `python -m flows.dvc_task get COMMIT TARGET PLACE...` fetches what a commit tracked.
+`python -m flows.dvc_task` prints the state as JSON, `... get COMMIT TARGET PLACE...` fetches what a commit tracked, and `... serve` brings
+stages up to date, one after the other.
 DVC is imported in those children only; it touches signals and holds locks.
 """
 
@@ -72,18 +73,37 @@ def get_version(commit: str, places: Sequence[str], target: Path) -> None:
         raise Failure(f"commit {commit[:12]}", f"it tracks no {', no '.join(missing)}", remedy, Exit.USAGE)
 
 
-def reproduce(stage: str, environment: dict[str, str], on_message: Callable[[dict], None], on_line: Callable[[str], None]) -> Outcome:
-    """`dvc repro --single-item STAGE` in a process group of its own that ends with us; messages and log lines as they come."""
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
-    child = leashed(
-        command, cwd=ROOT, env=child_environment(**environment), text=True, bufsize=1, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    result, said, last = "unchanged", dict[str, Any](), deque[str](maxlen=3)
-    try:
-        assert child.stdout
-        for line in map(str.rstrip, child.stdout):
+class Dvc:
+    """One DVC for a whole run, in a child that ends with us; it is started by the first stage, since its import takes most of a second.
+
+    For every stage the child does what `dvc repro --single-item STAGE` does. It lives in a process group of its own.
+    """
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen | None = None
+
+    def __enter__(self) -> Dvc:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child:
+            release(self._child)
+
+    def reproduce(
+        self, stage: str, environment: dict[str, str], on_message: Callable[[dict], None], on_line: Callable[[str], None]
+    ) -> Outcome:
+        """Bring one stage up to date; what it says arrives as messages and lines as they come. `environment` is added to DVC's."""
+        child = self._started()
+        assert child.stdin
+        with contextlib.suppress(BrokenPipeError):  # it has just died, so there are no lines either
+            child.stdin.write(json.dumps({"stage": stage, "environment": environment}) + "\n")
+        result, said, last, code = "unchanged", dict[str, Any](), deque[str](maxlen=3), Exit.STAGE_FAILED
+        for line in self._lines():
             if line.startswith('{"event"'):
                 message = json.loads(line)
+                if message["event"] == "reproduced":
+                    code = message["code"]
+                    break
                 if message["event"] == "outcome":
                     said = message
                 else:
@@ -95,12 +115,22 @@ def reproduce(stage: str, environment: dict[str, str], on_message: Callable[[dic
                 result = "ran"
             elif "is cached - skipping run" in line:
                 result = "restored"
-        code = child.wait()
-    finally:
-        release(child)
-    if not code:
-        return Outcome(result)
-    return Outcome("failed", said.get("code") or Exit.STAGE_FAILED, said.get("reason") or " / ".join(last), bool(said.get("retry")))
+        if not code:
+            return Outcome(result)
+        return Outcome("failed", said.get("code") or Exit.STAGE_FAILED, said.get("reason") or " / ".join(last), bool(said.get("retry")))
+
+    def _started(self) -> subprocess.Popen:
+        if self._child is None or self._child.poll() is not None:
+            command = [sys.executable, "-m", "flows.dvc_task", "serve"]
+            self._child = leashed(
+                command, cwd=ROOT, env=child_environment(), text=True, bufsize=1, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        return self._child
+
+    def _lines(self) -> Iterator[str]:
+        assert self._child
+        assert self._child.stdout
+        return map(str.rstrip, self._child.stdout)
 
 
 def distrust(path: Path) -> None:
@@ -175,8 +205,23 @@ def _get(commit: str, target: str, places: list[str]) -> None:
     sys.stdout.write(json.dumps({"missing": missing}))
 
 
+def _serve() -> None:
+    """Reproduce the stages that standard input names, and say with which exit code of DVC. The stages themselves have no input."""
+    from dvc.cli import main
+
+    with os.fdopen(os.dup(0)) as requests, open(os.devnull) as nothing, contextlib.suppress(KeyboardInterrupt):
+        os.dup2(nothing.fileno(), 0)
+        for request in map(json.loads, requests):
+            os.environ.update(request["environment"])
+            code = main(["repro", "--single-item", request["stage"]])
+            sys.stdout.write(json.dumps({"event": "reproduced", "code": code}) + "\n")
+            sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["get"]:
+    if sys.argv[1:] == ["serve"]:
+        _serve()
+    elif sys.argv[1:2] == ["get"]:
         _get(sys.argv[2], sys.argv[3], sys.argv[4:])
     else:
         _print_state()

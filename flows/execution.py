@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
-from flows.dvc_task import Outcome, read_state, reproduce
+from flows.dvc_task import Dvc, Outcome, read_state
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
 from flows.profiles import use_profile
@@ -85,9 +85,9 @@ def execute(steps: list[Step], configuration: Configuration, log: EventLog, arou
     log("plan", stages=[{"stage": step.stage, "reasons": list(step.reasons)} for step in steps])
     results: dict[str, str] = {}
     try:
-        with LocalRay() as ray:
+        with Dvc() as dvc, LocalRay() as ray:
             for number, step in enumerate(steps, 1):
-                results[step.stage] = around(step, partial(_bring_up_to_date, step, number, len(steps), ray, configuration, log))
+                results[step.stage] = around(step, partial(_bring_up_to_date, step, number, len(steps), dvc, ray, configuration, log))
     except Failure as failure:
         log("failure", code=int(failure.code), what=failure.what, cause=failure.cause, remedy=failure.remedy)
         raise
@@ -95,7 +95,7 @@ def execute(steps: list[Step], configuration: Configuration, log: EventLog, arou
     return results
 
 
-def _bring_up_to_date(step: Step, number: int, of: int, ray: LocalRay, configuration: Configuration, log: EventLog) -> str:
+def _bring_up_to_date(step: Step, number: int, of: int, dvc: Dvc, ray: LocalRay, configuration: Configuration, log: EventLog) -> str:
     if not step.stale:
         log("end", stage=step.stage, number=number, result="unchanged", seconds=0.0)
         return "unchanged"
@@ -103,7 +103,7 @@ def _bring_up_to_date(step: Step, number: int, of: int, ray: LocalRay, configura
     began = time.monotonic()
     environment = ray.environment() if step.stage.split("@")[0] in RAY_STAGES else {}
     for attempt in range(configuration.runtime.retries + 1):
-        outcome = reproduce(
+        outcome = dvc.reproduce(
             step.stage,
             environment,
             lambda message: log(message.pop("event"), stage=step.stage, **message),

@@ -1,4 +1,4 @@
-"""`python -m infra.leash COMMAND ...`: a command in its own process group that ends when our standard input closes.
+"""`python -m infra.leash COMMAND ...`: a command in its own process group that ends when our standard input closes, and reads it until then.
 
 Whoever starts it holds the other end of that pipe, so the command ends with its starter even if that is killed. DVC needs this: it
 ignores a SIGINT sent to it alone and on SIGTERM leaves its command running; only a signal to the whole group stops both.
@@ -61,12 +61,15 @@ def main() -> int:
     """Run the command given as arguments; returns its exit code."""
     # Jobs started in the background inherit an ignored SIGINT, and their children would never stop on it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
     end = _once(lambda: _end(child))
 
     def watch() -> None:
-        while os.read(0, 1024):
-            pass
+        assert child.stdin
+        while text := os.read(0, 65536):
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(text)
+        child.stdin.close()
         end()
 
     threading.Thread(target=watch, daemon=True).start()

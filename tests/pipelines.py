@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,14 @@ HOME = ROOT / ".run" / "test-pipeline"
 KEPT = 2  # of different code: a tree and its last state, say
 CODE = ("flows", "infra", "stages", "reports", "model", "data_contracts", "benchmarks")
 FILES = ("rpt", "dvc.yaml", "params.yaml", "prefect.yaml", "requirements.txt", "requirements-dev.txt", ".dvcignore", ".gitignore")
+
+RAY = """
+import sys
+from stages.parameters import Runtime
+from stages.ray_map import start_ray
+print(start_ray(Runtime(workers=1)), flush=True)
+sys.stdin.read()
+"""
 
 TINY = {
     "corpora.demo.source": "texts/*.txt",
@@ -77,10 +86,27 @@ def environment(root: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(root), "JAX_COMPILATION_CACHE_DIR": cache}
 
 
-def run_rpt(root: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """The command line of the copy in `root`, with this interpreter."""
+def run_rpt(root: Path, *arguments: str, own_ray: bool = False) -> subprocess.CompletedProcess:
+    """The command line of the copy in `root`, with this interpreter; `rpt run` joins `joined_ray` unless it is to start `own_ray`."""
+    joined = {} if own_ray or arguments[0] != "run" else joined_ray()[0]
     command = [sys.executable, "-m", "flows.cli", *arguments]
-    return subprocess.run(command, cwd=root, env=environment(root), text=True, capture_output=True, timeout=840, check=False)
+    return subprocess.run(command, cwd=root, env=environment(root) | joined, text=True, capture_output=True, timeout=840, check=False)
+
+
+@cache
+def joined_ray() -> tuple[dict[str, str], subprocess.Popen]:
+    """(where a Ray is, its process) of this test process, with which it ends: starting one takes 8 seconds of a core."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", RAY],
+        env=environment(ROOT),
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert child.stdout
+    return {"RAY_ADDRESS": child.stdout.readline().strip(), "RAY_AUTH_MODE": "token"}, child
 
 
 def private(shared_copy: Path, place: Path, without: tuple[str, ...] = ()) -> Path:
@@ -156,5 +182,5 @@ def _make_finished(home: Path, root: Path) -> None:
     if not (home / "project").exists():
         _make_project(home, home / "project.making")
         (home / "project.making").rename(home / "project")
-    done = run_rpt(private(home / "project", root), "run")
+    done = run_rpt(private(home / "project", root), "run", own_ray=True)
     assert done.returncode == 0, done.stdout + done.stderr

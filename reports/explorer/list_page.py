@@ -83,7 +83,7 @@ def _system(run: Run, settings: list[str], look: Look, compared: Comparison) -> 
         "tr",
         tag("th", tag("bdi", clipped(run.name, shell.NAME)), scope="row"),
         tag("td", tag("bdi", clipped(run.system, shell.NAME))),
-        tag("td", count(len(run.of(OWN))), class_="n wide"),
+        tag("td", count(run.documents), class_="n wide"),
         tag("td", count(run.total(OWN, "tokens")), class_="n wide"),
         tag("td", number(bits, 3), class_="n"),
         *cells,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from data_contracts.evaluations import EVALUATIONS, ORACLE, OWN, SETTINGS
 from reports.explorer.run_index import run_index
 from reports.label_index import Progress
 
+SUMMED = ("rows", "tokens", "bytes", "loss")
 HIGHEST = 700.0  # nats a token; what diverged further has no float to say so
 
 
@@ -43,11 +45,20 @@ class Run:
     system: str
     index: pl.DataFrame
 
-    @property
+    @cached_property
     def readings(self) -> list[Reading]:
         """Its settings, in the order of the contract."""
         known = set(self.index["setting"].unique())
         return [Reading(self.name, setting) for setting in SETTINGS if setting in known]
+
+    @cached_property
+    def documents(self) -> int:
+        """How many documents it was evaluated on."""
+        return len(self.of(OWN))
+
+    @cached_property
+    def _totals(self) -> dict[str, dict[str, float]]:
+        return {setting: {column: float(self.of(setting)[column].to_numpy().sum()) for column in SUMMED} for _, setting in self.readings}
 
     def of(self, setting: str) -> pl.DataFrame:
         """The index of one setting."""
@@ -55,7 +66,7 @@ class Run:
 
     def total(self, setting: str, column: str) -> float:
         """The sum of a column of the index: rows, tokens, bytes or loss in one setting."""
-        return float(self.of(setting)[column].to_numpy().sum())
+        return self._totals[setting][column]
 
     def perplexity(self, setting: str) -> float:
         """Over all tokens that were counted in this setting."""

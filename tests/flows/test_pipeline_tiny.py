@@ -173,6 +173,7 @@ def test_runtime_parameters_make_nothing_stale(own, rpt):
     assert not [row for row in plan["stages"] if row["stale"]]
 
 
+@pytest.mark.slow
 def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
     """With one worker in place of two, and nothing to restore from. What reads only the same bytes again is not run again."""
     before = digests(own)
@@ -182,7 +183,7 @@ def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
             path.unlink()
     shutil.rmtree(own / ".work", ignore_errors=True)
     forget(own, lambda stage: not stage.endswith(kept))
-    done = rpt(own, "run", "-o", "runtime.workers=1")
+    done = rpt(own, "run", "-o", "runtime.workers=1", own_ray=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {stage for stage, result in results(own).items() if result != "ran"} == {
         f"{stage}@{run}" for stage in ("training", "evaluation", "oracle") for run in kept
@@ -192,7 +193,7 @@ def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
     assert [name for name in before if before[name] != after[name]] == []
 
 
-def test_more_candidates_make_stale_what_reads_scores_alone_and_going_back_restores(own, rpt):
+def test_more_candidates_score_again_and_make_stale_what_reads_scores_alone(own, rpt):
     asked = rpt(own, "run", "scoring", "-o", "scoring.candidates=4")
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert active(own) == {"scoring@demo"}
@@ -210,10 +211,14 @@ def test_more_candidates_make_stale_what_reads_scores_alone_and_going_back_resto
         "retrieved@demo",
         "report@demo",
     }
-    again = rpt(own, "run", "label_report")
+
+
+@pytest.mark.slow
+def test_labels_of_more_candidates_are_reported_and_going_back_restores(own, rpt):
+    again = rpt(own, "run", "label_report", "-o", "scoring.candidates=4")
     assert again.returncode == 0
     assert "Labels: artifacts/demo/label_report/index.html" in again.stdout
-    assert active(own) == {"label_gates@demo", "label_report@demo"}
+    assert active(own) == {"scoring@demo", "label_gates@demo", "label_report@demo"}
 
     assert rpt(own, "run", "-o", "scoring.candidates=3").returncode == 0
     touched = results(own)
@@ -221,6 +226,7 @@ def test_more_candidates_make_stale_what_reads_scores_alone_and_going_back_resto
     assert "ran" not in set(touched.values())
 
 
+@pytest.mark.slow
 def test_nothing_trains_on_weak_labels_unasked(own, rpt):
     page = (own / "artifacts/demo/report/index.html").read_text()
     assert "Weak labels: A query and its target" in page
@@ -243,8 +249,16 @@ def test_nothing_trains_on_weak_labels_unasked(own, rpt):
     [
         (["-o", "corpora.demo.source=missing/*.txt"], 2, "no file matches"),
         (["-o", "scoring.candidatse=3"], 2, "did you mean"),
-        (["-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=1.0"], 2, "too small to split"),
-        (["-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=0.1"], 4, "too many inputs"),
+        pytest.param(
+            ["-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=1.0"],
+            *(2, "too small to split"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=0.1"],
+            *(4, "too many inputs"),
+            marks=pytest.mark.slow,
+        ),
         (["nothing"], 2, "no such stage"),
     ],
 )

@@ -15,8 +15,8 @@ from tests.tiny import tiny_shape
 
 SIZES = {
     "narrow": {"vocabulary_size": 500, "width": 64, "layers": 4, "chunk_tokens": 16, "cca_layers": (3, 4), "gate_window": 8},
-    "wide": {"vocabulary_size": 1000, "width": 256, "layers": 6, "heads": 4, "chunk_tokens": 32, "stride_chunks": 4}
-    | {"cca_layers": (5, 6), "neighbours": 3, "gate_window": 16, "dropout": 0.1, "dtype": "bfloat16"},
+    "wide": {"vocabulary_size": 1000, "width": 256, "layers": 4, "heads": 4, "chunk_tokens": 32, "stride_chunks": 4}
+    | {"cca_layers": (3, 4), "neighbours": 3, "gate_window": 16, "dropout": 0.1, "dtype": "bfloat16"},
 }
 SHAPES = {"narrow": (tiny_shape(**SIZES["narrow"]), 24), "wide": (tiny_shape(**SIZES["wide"]), 32)}
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
+from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
 from benchmarks import _chromium
@@ -37,6 +40,14 @@ def browser_client(*sets: LabelSet, scorers: tuple = (), comparison: Future | No
 def explorer_client(library: Library) -> TestClient:
     """A client of the explorer of a library."""
     return _client_of(explorer(library, PORT))
+
+
+@contextmanager
+def one_thread(client: TestClient) -> Iterator[TestClient]:
+    """The client with one thread and event loop for all its requests: starting them for each takes longer than most pages."""
+    with start_blocking_portal(**client.async_backend) as client.portal:
+        yield client
+    client.portal = None
 
 
 def check_page(page: Any) -> None:

@@ -9,19 +9,17 @@ import pytest
 from data_contracts.failure import Exit, Failure
 from stages.messages import Messages
 from stages.parameters import Runtime
-from stages.ray_map import ray_map, start_ray, stop_ray
+from stages.ray_map import ray_map, stop_ray
+from tests.pipelines import joined_ray
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARDS = [f"part-{number:05d}.parquet" for number in range(4)]
 
 
 @pytest.fixture
 def one_worker(monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # read when ray is imported
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name, value in joined_ray()[0].items():
+        monkeypatch.setenv(name, value)
     stop_ray()
-    start_ray(Runtime(workers=1))
     yield Runtime(workers=1)
     stop_ray()
 

@@ -13,6 +13,9 @@ from tests.stages.tiny_bert import write_bert
 
 ROOT = Path(__file__).resolve().parents[2]
 FIND = """
+import time
+
+time.sleep = lambda seconds: None  # the library waits before it tries again, 23 seconds in all
 from data_contracts.failure import Failure
 from stages.dense_bert import find_bert
 from stages.parameters import DenseRetriever

@@ -19,12 +19,14 @@ import pytest
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import TOKENS
+from stages import ray_workers
 from stages.messages import Messages
 from stages.packing import STAGE
 from stages.parameters import Geometry, Runtime
 from stages.ray_map import ray_map, start_ray, stop_ray
 from stages.ray_workers import LOST_WORKER_RETRIES, SHARD_MEMORY
 from stages.shards import write_all
+from tests.pipelines import joined_ray
 
 ROOT = Path(__file__).resolve().parents[2]
 GEOMETRY = Geometry(chunk_tokens=8, sequence_chunks=8, stride_chunks=2)
@@ -75,12 +77,17 @@ def two_workers(kept_ray) -> Runtime:
     return Runtime(workers=2)
 
 
-@pytest.fixture
-def two_gpus(kept_ray) -> None:
-    """A Ray that believes in two GPUs."""
+def large_machine() -> None:
+    """Start a Ray that believes in five CPUs and two GPUs, with memory for two shards and a half."""
     import ray
 
-    kept_ray("two GPUs", lambda: ray.init(address="local", num_cpus=5, num_gpus=2, include_dashboard=False, log_to_driver=False))
+    memory = SHARD_MEMORY * 5 // 2
+    ray.init(address="local", num_cpus=5, num_gpus=2, _memory=memory, include_dashboard=False, log_to_driver=False)
+
+
+@pytest.fixture
+def two_gpus(kept_ray) -> None:
+    kept_ray("a large machine", large_machine)
 
 
 @pytest.fixture
@@ -122,73 +129,6 @@ def pack(tokens: Path, scratch: Path, runtime: Runtime) -> dict[str, bytes]:
     scratch.mkdir(exist_ok=True)
     write_all(STAGE, [open_artifact(TOKENS, tokens)], scratch, {"geometry": GEOMETRY}, runtime, silent())
     return contents(scratch)
-
-
-def test_one_two_and_four_workers_write_the_same_bytes(own_ray, tokens, tmp_path):
-    import ray
-
-    written = []
-    for workers in (1, 2, 4):
-        written.append(pack(tokens, tmp_path / f"{workers}", Runtime(workers=workers)))
-        assert ray.cluster_resources()["CPU"] == workers
-        stop_ray()
-    assert list(written[0]) == SHARDS
-    assert written[0] == written[1] == written[2]
-
-
-@pytest.mark.parametrize(("memory", "at_once"), [(SHARD_MEMORY * 5 // 2, 2), (SHARD_MEMORY // 8, 1)])
-def test_a_machine_with_little_memory_runs_fewer_shards_at_once_but_never_none(tasks, own_ray, place, memory, at_once):
-    import ray
-
-    ray.init(address="local", num_cpus=4, _memory=memory, include_dashboard=False, log_to_driver=False)
-    scratch, journal = place
-    ray_map(tasks.write, SHARDS, scratch, {"journal": journal, "seconds": 0.3}, Runtime(), silent(), "a test")
-    steps = [{"begin": 1, "end": -1}[event] for event, _, _ in tasks.notes(journal)]
-    assert list(contents(scratch)) == SHARDS
-    assert max(itertools.accumulate(steps)) == at_once
-
-
-def test_work_that_wants_a_whole_machine_gets_one_process_on_each(tasks, own_ray, place):
-    import ray
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    try:
-        cluster.add_node(num_cpus=1)
-        ray.init(address=cluster.address, log_to_driver=False)
-        scratch, journal = place
-        ray_map(tasks.write, SHARDS, scratch, {"journal": journal, "seconds": 0.2}, Runtime(), silent(), "a test", cpus=0)
-        assert list(contents(scratch)) == SHARDS
-        assert len({process for _, _, process in tasks.notes(journal)}) == 2
-    finally:
-        stop_ray()
-        cluster.shutdown()
-
-
-def test_each_gpu_has_one_process_that_pulls_shards_until_none_is_left(tasks, two_gpus, place):
-    scratch, journal = place
-    slow = {shard: {"seconds": 3.0 if shard == SHARDS[0] else 0.0} for shard in SHARDS}
-    ray_map(tasks.write_on_gpu, SHARDS, scratch, {"journal": journal}, Runtime(), silent(), "a test", cpus=0, own=slow)
-    assert list(contents(scratch)) == SHARDS
-    gpu_of = {process: gpu for gpu, _, process in tasks.notes(journal)}
-    assert sorted(gpu_of.values()) == ["gpu-0", "gpu-1"], "one process a GPU, each seeing its own"
-    written = [process for _, _, process in tasks.notes(journal)]
-    assert sorted(map(written.count, set(written))) == [1, len(SHARDS) - 1], "who is busy gets no second shard"
-
-
-def test_a_killed_actor_is_started_again_and_costs_its_shard_alone(tasks, two_gpus, place):
-    scratch, journal = place
-    ray_map(tasks.write_or_die_once, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, Runtime(), silent(), "a test", cpus=0)
-    assert list(contents(scratch)) == SHARDS
-    assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {shard: 1 + (shard == VICTIM) for shard in SHARDS}
-
-
-def test_a_shard_that_kills_its_actor_every_time_is_given_up_and_named(tasks, two_gpus, place):
-    scratch, journal = place
-    with pytest.raises(Failure, match=rf"could not write {VICTIM} ") as failure:
-        ray_map(tasks.write_or_die, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, Runtime(), silent(), "a test", cpus=0)
-    assert failure.value.code == Exit.INTERRUPTED
-    assert tasks.attempts(journal, VICTIM) == 1 + LOST_WORKER_RETRIES
 
 
 def test_finished_shards_are_kept_and_broken_ones_named(two_workers, tokens, tmp_path):
@@ -279,3 +219,71 @@ def test_a_killed_driver_leaves_whole_shards_that_are_not_written_again(tasks, t
     assert {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name in finished for path in [scratch / name]} == finished
     assert all(tasks.attempts(journal, name) == 1 for name in finished)
     assert begun - len(finished) <= 2, "no more are redone than there were workers"
+
+
+def test_one_two_and_five_workers_write_the_same_bytes(two_workers, kept_ray, tokens, tmp_path, monkeypatch):
+    import ray
+
+    for name, value in joined_ray()[0].items():
+        monkeypatch.setenv(name, value)
+    places = {2: lambda: None, 1: lambda: kept_ray("one worker", stop_ray), 5: lambda: kept_ray("a large machine", large_machine)}
+    written = {}
+    for workers, start in places.items():
+        start()
+        written[workers] = pack(tokens, tmp_path / f"{workers}", Runtime(workers=workers))
+        assert ray.cluster_resources()["CPU"] == workers
+    assert list(written[1]) == SHARDS
+    assert written[1] == written[2] == written[5]
+
+
+@pytest.mark.parametrize(("wanted", "at_once"), [(SHARD_MEMORY, 2), (20 * SHARD_MEMORY, 1)])
+def test_a_machine_with_little_memory_runs_fewer_shards_at_once_but_never_none(tasks, two_gpus, place, monkeypatch, wanted, at_once):
+    monkeypatch.setattr(ray_workers, "SHARD_MEMORY", wanted)
+    scratch, journal = place
+    ray_map(tasks.write, SHARDS, scratch, {"journal": journal, "seconds": 0.3}, Runtime(), silent(), "a test")
+    steps = [{"begin": 1, "end": -1}[event] for event, _, _ in tasks.notes(journal)]
+    assert list(contents(scratch)) == SHARDS
+    assert max(itertools.accumulate(steps)) == at_once
+
+
+def test_each_gpu_has_one_process_that_pulls_shards_until_none_is_left(tasks, two_gpus, place):
+    scratch, journal = place
+    slow = {shard: {"seconds": 3.0 if shard == SHARDS[0] else 0.0} for shard in SHARDS}
+    ray_map(tasks.write_on_gpu, SHARDS, scratch, {"journal": journal}, Runtime(), silent(), "a test", cpus=0, own=slow)
+    assert list(contents(scratch)) == SHARDS
+    gpu_of = {process: gpu for gpu, _, process in tasks.notes(journal)}
+    assert sorted(gpu_of.values()) == ["gpu-0", "gpu-1"], "one process a GPU, each seeing its own"
+    written = [process for _, _, process in tasks.notes(journal)]
+    assert sorted(map(written.count, set(written))) == [1, len(SHARDS) - 1], "who is busy gets no second shard"
+
+
+def test_a_killed_actor_is_started_again_and_costs_its_shard_alone(tasks, two_gpus, place):
+    scratch, journal = place
+    ray_map(tasks.write_or_die_once, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, Runtime(), silent(), "a test", cpus=0)
+    assert list(contents(scratch)) == SHARDS
+    assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {shard: 1 + (shard == VICTIM) for shard in SHARDS}
+
+
+def test_a_shard_that_kills_its_actor_every_time_is_given_up_and_named(tasks, two_gpus, place):
+    scratch, journal = place
+    with pytest.raises(Failure, match=rf"could not write {VICTIM} ") as failure:
+        ray_map(tasks.write_or_die, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, Runtime(), silent(), "a test", cpus=0)
+    assert failure.value.code == Exit.INTERRUPTED
+    assert tasks.attempts(journal, VICTIM) == 1 + LOST_WORKER_RETRIES
+
+
+def test_work_that_wants_a_whole_machine_gets_one_process_on_each(tasks, own_ray, place):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    try:
+        cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False)
+        scratch, journal = place
+        ray_map(tasks.write, SHARDS, scratch, {"journal": journal, "seconds": 0.2}, Runtime(), silent(), "a test", cpus=0)
+        assert list(contents(scratch)) == SHARDS
+        assert len({process for _, _, process in tasks.notes(journal)}) == 2
+    finally:
+        stop_ray()
+        cluster.shutdown()

@@ -1,21 +1,25 @@
 """A reference LM from the hub, fetched by the stage itself from a local server that answers as huggingface.co does."""
 
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from safetensors.numpy import load_file, save_file
 
 from data_contracts.failure import Exit, Failure
 from flows.overrides import apply_overrides
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
+from stages.__main__ import run_stage
+from stages.messages import Messages
 from stages.report import reference_lm_section
 from stages.tokenizer import train_tokenizer
 from tests.stages.local_hub import COMMIT, Hub, serving
@@ -57,17 +61,40 @@ def place(tmp_path, model) -> Path:
     return tmp_path
 
 
-def run(place: Path, hub: Hub, revision: str | None = COMMIT, **environment: str) -> tuple[int, str]:
-    """(exit code, reason) of the stage."""
+def choose(place: Path, revision: str | None) -> None:
     chosen = {"source": "hub", "name": "org/lm", "revision": revision}
     apply_overrides(place / "params.yaml", {f"reference_lm.{key}": value for key, value in chosen.items()})
+
+
+def run_process(place: Path, hub: Hub, **environment: str) -> int:
+    """The exit code of the stage in a process of its own."""
+    choose(place, COMMIT)
     known = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(place / "hub"), "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "stages", "reference_lm", "demo"]
     environment = {**os.environ, **known, **environment}
     done = subprocess.run(command, cwd=place, env=environment, text=True, capture_output=True, check=False, timeout=120)
-    outcome = json.loads(done.stdout.splitlines()[-1])
-    assert outcome["code"] == done.returncode
-    return done.returncode, outcome["reason"] + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["code"] == done.returncode
+    return done.returncode
+
+
+@pytest.fixture
+def run(place, hub, monkeypatch) -> Callable[..., tuple[int, str]]:
+    """(exit code, reason) of the stage in this process, as a function of the revision."""
+    monkeypatch.chdir(place)
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(place / "hub"))
+
+    def run(revision: str | None = COMMIT) -> tuple[int, str]:
+        choose(place, revision)
+        try:
+            run_stage("reference_lm", "demo", Messages(io.StringIO()))
+        except Failure as failure:
+            return failure.code, str(failure)
+        return Exit.DONE, ""
+
+    return run
 
 
 def weights_asked(hub: Hub) -> list[str]:
@@ -75,7 +102,7 @@ def weights_asked(hub: Hub) -> list[str]:
 
 
 def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
-    assert run(place, hub)[0] == 0
+    assert run_process(place, hub) == 0
     artifact = place / "artifacts" / "demo" / "reference_lm"
     wanted = {name for name in model if "safetensors" in name} | {"config.json", "tokenizer.json"}
     assert {path.name for path in artifact.iterdir()} == wanted == set(hub.asked)
@@ -88,14 +115,14 @@ def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
     assert (known["parameters"], known["steps"], known["curve"]) == (sum(leaf.size for leaf in jax.tree.leaves(params)), None, [])
 
     hub.asked.clear()
-    assert run(place, hub, HF_HUB_OFFLINE="1")[0] == 0
+    assert run_process(place, hub, HF_HUB_OFFLINE="1") == 0
     assert not hub.asked
     assert {path.name for path in artifact.iterdir()} == wanted
 
 
-def test_another_tokenizer_is_refused_before_the_weights_are_downloaded(place, hub):
+def test_another_tokenizer_is_refused_before_the_weights_are_downloaded(run, hub):
     hub.files["tokenizer.json"] = train_tokenizer(iter(["quite another text"]), 300).to_str().encode()
-    code, reason = run(place, hub)
+    code, reason = run()
     assert code == 3
     assert "set tokenization.tokenizer to org/lm" in reason
     assert not weights_asked(hub)
@@ -110,23 +137,23 @@ def test_another_tokenizer_is_refused_before_the_weights_are_downloaded(place, h
         ({"vocab_size": 10}, "256 tokens from 10"),
     ],
 )
-def test_a_model_that_cannot_be_used_is_refused_before_the_weights_are_downloaded(place, hub, change, words):
+def test_a_model_that_cannot_be_used_is_refused_before_the_weights_are_downloaded(run, hub, change, words):
     hub.files["config.json"] = json.dumps(json.loads(hub.files["config.json"]) | change).encode()
-    code, reason = run(place, hub)
+    code, reason = run()
     assert (code, words in reason) == (2, True), reason
     assert not weights_asked(hub)
 
 
-def test_pickled_weights_are_refused_with_a_remedy(place, hub):
+def test_pickled_weights_are_refused_with_a_remedy(run, hub):
     hub.files = {name: body for name, body in hub.files.items() if "safetensors" not in name}
-    code, reason = run(place, hub)
+    code, reason = run()
     assert code == 2
     assert "safe_serialization" in reason
     assert "pytorch_model.bin" not in hub.asked
 
 
-def test_a_model_without_a_commit_is_not_asked_for(place, hub):
-    code, reason = run(place, hub, None)
+def test_a_model_without_a_commit_is_not_asked_for(run, hub):
+    code, reason = run(None)
     assert code == 2
     assert "https://huggingface.co/org/lm/commits/main" in reason
     assert not hub.asked
@@ -139,7 +166,7 @@ def test_only_a_commit_is_a_revision(place, revision):
     assert failure.value.code == Exit.USAGE
 
 
-def test_an_unknown_commit_is_no_traceback(place, hub):
-    code, reason = run(place, hub, "f" * 40)
+def test_an_unknown_commit_is_no_traceback(run):
+    code, reason = run("f" * 40)
     assert code == 5
     assert "org/lm at ffffffffffff could not be downloaded" in reason

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -190,6 +191,7 @@ def test_killed_in_the_middle_scoring_goes_on_and_repeats_at_most_one_batch(root
     process = subprocess.Popen(command, cwd=ROOT)
     while not log.exists() or len(log.read_text().splitlines()) < 5:
         assert process.poll() is None
+        time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     paid = sum(map(int, log.read_text().split()))

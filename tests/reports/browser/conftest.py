@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from stages.parameters import Geometry, Mining, Scoring
 from stages.scoring import score
 from stages.tokenizer import train_tokenizer
 from tests.hostile import DISTINCT
-from tests.reports.served_pages import browser_client
+from tests.reports.served_pages import browser_client, one_thread
 
 KEY = "00112233445566ff"  # the document that the real stages scored
 
@@ -49,8 +49,9 @@ def label_set(browsed_set) -> LabelSet:
 
 
 @pytest.fixture(scope="session")
-def client(label_set, client_of) -> TestClient:
-    return client_of(label_set)
+def client(label_set, client_of) -> Iterator[TestClient]:
+    with one_thread(client_of(label_set)) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

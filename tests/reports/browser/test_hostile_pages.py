@@ -17,12 +17,13 @@ from reports.browser.shelf import Shelf
 from reports.label_set import open_label_set
 from reports.markup import clipped
 from tests.hostile import DISTINCT, acting, check_each
-from tests.reports.served_pages import check_page
+from tests.reports.served_pages import check_page, one_thread
 
 
 @pytest.fixture(scope="module")
 def client(hostile_set, client_of):
-    return client_of(hostile_set)
+    with one_thread(client_of(hostile_set)) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

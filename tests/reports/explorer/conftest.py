@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,7 @@ from data_contracts.candidates import CANDIDATES
 from reports.explorer.library import Library
 from tests.hostile import DISTINCT
 from tests.reports.explorer.evaluated import RETRIEVING, evaluate, write
-from tests.reports.served_pages import explorer_client
+from tests.reports.served_pages import explorer_client, one_thread
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +32,9 @@ def library(explored_library) -> Library:
 
 
 @pytest.fixture(scope="session")
-def client(library) -> TestClient:
-    return explorer_client(library)
+def client(library) -> Iterator[TestClient]:
+    with one_thread(explorer_client(library)) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,13 @@ from reports.browser.address import key_of
 from reports.markup import clipped
 from tests.hostile import DISTINCT, acting, check_each
 from tests.reports.explorer.conftest import RUNS
-from tests.reports.served_pages import check_page, explorer_client
+from tests.reports.served_pages import check_page, explorer_client, one_thread
 
 
 @pytest.fixture(scope="module")
 def client(hostile_library):
-    return explorer_client(hostile_library)
+    with one_thread(explorer_client(hostile_library)) as client:
+        yield client
 
 
 def test_pages_of_hostile_documents(client, parse, hostile_library):
