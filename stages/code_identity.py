@@ -1,21 +1,26 @@
-"""What the code of a stage means: one digest over the syntax trees of all that the stage imports.
+"""The code of a stage: every file of this checkout that its imports reach, and one digest over what these files mean.
 
-Two versions of the code with equal digests do the same at run time, so that an artifact or a half-finished stage of one
-serves the other. Left out of a syntax tree: comments and layout (it has none), docstrings, and the annotations of
-functions (arguments, results, local names). Kept: annotations in the body of a class or of a module, because pydantic,
-dataclasses and NamedTuple build their fields from them. No module that a stage runs may read `__doc__` or check the types
-of a function's arguments while it runs; the digest would not see such a change.
+Two versions of the code with equal digests do the same at run time, so that an artifact or a half-finished stage of one serves the
+other. What was read of a file is kept in `.run/code-cache.json` until its size or time changes.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import json
 from pathlib import Path
+from typing import NamedTuple
 
-# These decide where and how a stage runs, not what it writes. What they import counts all the same.
+from data_contracts.contract import write_atomically
+from stages import code_meaning
+from stages.code_meaning import meaning
+
+CACHE = Path(".run/code-cache.json")
+
+# These decide where and how a stage runs, or say which file something is in, and not what is written; nor does what only they import.
 RUNNERS = frozenset(
     {
+        "model/systems/__init__.py",
         "stages/__init__.py",
         "stages/devices.py",
         "stages/event_file.py",
@@ -29,99 +34,98 @@ RUNNERS = frozenset(
         "stages/training_log.py",
     }
 )
-
-Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-
-
-class _Meaning(ast.NodeTransformer):
-    """Takes out of a syntax tree what changes nothing at run time."""
-
-    def __init__(self) -> None:
-        self.in_function = False
-
-    def _inside(self, node: Documented, in_function: bool) -> ast.AST:
-        """`node` without its docstring, and its parts visited as those of a function or of a class."""
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
-        outer, self.in_function = self.in_function, in_function
-        self.generic_visit(node)
-        self.in_function = outer
-        return node
-
-    def visit_Module(self, node: ast.Module) -> ast.AST:
-        return self._inside(node, in_function=False)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return self._inside(node, in_function=False)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self._inside(node, in_function=True)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        node.returns = None
-        return self._inside(node, in_function=True)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        if self.in_function:
-            node.annotation = ast.Constant(None)
-        return self.generic_visit(node)
+# How pages look, not what they say: a page keeps the looks that it was made with until its words or figures change.
+LOOKS = frozenset({"reports/style.py"})
+LEFT_OUT = RUNNERS | LOOKS
 
 
-def meaning(source: str) -> str:
-    """The syntax tree of `source` as text, without docstrings, comments and the annotations of functions.
+class Known(NamedTuple):
+    """A file as it was when it was read: its size and time, 16 hex digits of its meaning, and the names that it imports."""
 
-    Raises:
-        SyntaxError: if `source` is not Python.
-    """
-    return ast.dump(_Meaning().visit(ast.parse(source)))
-
-
-def _module_files(root: Path, name: str) -> set[Path]:
-    """The files of this repository that Python runs to import `name`: those of its packages and its own; none for a library."""
-    parts = name.split(".")
-    packages = {root.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)}
-    return {path for path in {*packages, root.joinpath(*parts).with_suffix(".py")} if path.is_file()}
+    size: int
+    time: int
+    digest: str
+    names: list[str]
 
 
-def _imports(path: Path) -> set[str]:
-    """Every name that `path` may import as a module, inside functions too. The house imports by full names only."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+class Code:
+    """The code below `root`, each file read at most once; `remember` keeps what was read for the next process."""
+
+    def __init__(self, root: Path):
+        self._root = root
+        self._version = hashlib.sha256(Path(code_meaning.__file__).read_bytes()).hexdigest()
+        self._kept = self._from_cache()
+        self._read = dict[str, Known]()
+        self._found = dict[str, set[str]]()
+
+    def files(self, *modules: str) -> dict[str, str]:
+        """Path below the root -> 16 hex digits of its meaning, for all that importing `modules` can run but `LEFT_OUT`, in order.
+
+        A module that is named only in a string is not followed.
+
+        Raises:
+            ValueError: for a module that is not below the root.
+        """
+        if unknown := [name for name in modules if not (self._root / f"{name.replace('.', '/')}.py").is_file()]:
+            raise ValueError(f"no such module: {', '.join(unknown)}")
+        closure, pending = set[str](), set[str]().union(*map(self._paths, modules))
+        while pending:
+            path = pending.pop()
+            closure.add(path)
+            pending |= set().union(*map(self._paths, self._known(path).names)) - closure
+        return {path: self._known(path).digest for path in sorted(closure)}
+
+    def digest(self, *modules: str) -> str:
+        """64 hex digits over `files`."""
+        return hashlib.sha256(as_lines(self.files(*modules)).encode()).hexdigest()
+
+    def remember(self) -> None:
+        """Write the cache, if anything was read that it does not hold."""
+        known = self._kept | self._read
+        if known != self._kept:
+            place = self._root / CACHE
+            place.parent.mkdir(exist_ok=True)
+            write_atomically(place, json.dumps({"version": self._version, "files": known}).encode())
+
+    def _from_cache(self) -> dict[str, Known]:
+        """What an earlier process has read; nothing if the cache is damaged, or was written by another way of reading."""
+        try:
+            cache = json.loads((self._root / CACHE).read_bytes())
+            return {path: Known(*row) for path, row in cache["files"].items()} if cache["version"] == self._version else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def _known(self, path: str) -> Known:
+        if path not in self._read:
+            file = self._root / path
+            size, time = file.stat().st_size, file.stat().st_mtime_ns
+            kept = self._kept.get(path)
+            self._read[path] = kept if kept and kept[:2] == (size, time) else Known(size, time, *_read(file))
+        return self._read[path]
+
+    def _paths(self, name: str) -> set[str]:
+        """The files that Python runs to import `name`: its own and those of its packages; none for a library."""
+        if name not in self._found:
+            parts = name.split(".")
+            packages = ["/".join([*parts[:depth], "__init__.py"]) for depth in range(1, len(parts) + 1)]
+            there = {path for path in (*packages, f"{'/'.join(parts)}.py") if (self._root / path).is_file()}
+            self._found[name] = there - LEFT_OUT
+        return self._found[name]
 
 
-def closure(root: Path, *modules: str) -> list[Path]:
-    """The files below `root` that importing `modules` can run, in order; a module named only in a string is not followed."""
-    seen: set[Path] = set()
-    pending = {path for module in modules for path in _module_files(root, module)}
-    while pending:
-        path = pending.pop()
-        seen.add(path)
-        pending |= {file for name in _imports(path) for file in _module_files(root, name)} - seen
-    return sorted(seen)
+def _read(file: Path) -> tuple[str, list[str]]:
+    found = meaning(file.read_text(encoding="utf-8"))
+    return hashlib.sha256(found.text.encode()).hexdigest()[:16], found.names
+
+
+def as_lines(files: dict[str, str]) -> str:
+    """One line a file, its digest first."""
+    return "".join(f"{digest} {path}\n" for path, digest in files.items())
 
 
 def code_digest(root: Path, *modules: str) -> str:
-    """64 hex digits over what the closure of `modules` means, `RUNNERS` left out.
-
-    Raises:
-        ValueError: for a module that is not below `root`.
-    """
-    places = {module: root.joinpath(*module.split(".")) for module in modules}
-    if unknown := [name for name, path in places.items() if not (path.with_suffix(".py").is_file() or path.is_dir())]:
-        raise ValueError(f"no such module: {', '.join(unknown)}")
-    digest = hashlib.sha256()
-    for path in closure(root, *modules):
-        name = path.relative_to(root).as_posix()
-        if name not in RUNNERS:
-            digest.update(f"{name}\0{meaning(path.read_text(encoding='utf-8'))}\0".encode())
-    return digest.hexdigest()
+    """64 hex digits over what the files that importing `modules` can run mean; raises like `Code.files`."""
+    code = Code(root)
+    digest = code.digest(*modules)
+    code.remember()
+    return digest
