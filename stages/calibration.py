@@ -23,8 +23,8 @@ from data_contracts.tokens import CHUNKS
 from model.gpt_neox_config import GPTNeoXConfig
 from model.gpt_neox_files import read_config
 from model.hugging_face_files import digest
-from stages.cost import scoring_flops
 from stages.code_identity import code_digest
+from stages.cost import scoring_flops
 from stages.engines.choice import make_engine
 from stages.engines.scoring_lm import Progress, ScoringLM
 from stages.fingerprint import fingerprint

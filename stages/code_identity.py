@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_contracts.contract import write_atomically
+from data_contracts.failure import Exit, Failure
 from stages import code_meaning
 from stages.code_meaning import meaning
 
@@ -64,6 +65,7 @@ class Code:
         A module that is named only in a string is not followed.
 
         Raises:
+            Failure: (exit code 2) for a file that is not Python.
             ValueError: for a module that is not below the root.
         """
         if unknown := [name for name in modules if not (self._root / f"{name.replace('.', '/')}.py").is_file()]:
@@ -114,7 +116,10 @@ class Code:
 
 
 def _read(file: Path) -> tuple[str, list[str]]:
-    found = meaning(file.read_text(encoding="utf-8"))
+    try:
+        found = meaning(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise Failure(f"{file} cannot be run", f"line {error.lineno}: {error.msg}", "mend it and run again", Exit.USAGE) from error
     return hashlib.sha256(found.text.encode()).hexdigest()[:16], found.names
 
 

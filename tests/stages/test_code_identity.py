@@ -4,15 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from stages.code_identity import closure, code_digest, meaning
+from data_contracts.failure import Failure
+from stages import code_identity
+from stages.code_identity import CACHE, Code, code_digest
+from stages.code_meaning import meaning
 
 HOUSE = {
     "stages/__init__.py": "",
-    "stages/messages.py": "LOUD = 1\n",
+    "stages/messages.py": "from model import sound\nLOUD = 1\n",
+    "model/sound.py": "VOLUME = 11\n",
+    "reports/style.py": "CSS = 'a { color: red }'\n",
+    "reports/frame.py": "from reports import style\n",
     "stages/mining.py": """
 import json
 from stages import messages
 from model import bm25
+from reports.frame import page
 
 def mine():
     from stages.late import K
@@ -44,8 +51,8 @@ def edited(house: Path, name: str, old: str, new: str) -> bool:
 
 
 def test_the_closure_holds_packages_and_imports_inside_functions_and_no_more(house):
-    names = {path.relative_to(house).as_posix() for path in closure(house, "stages.mining")}
-    assert names == set(HOUSE) - {"stages/packing.py", "model/griffin.py"}
+    left_out = {"stages/__init__.py", "stages/messages.py", "model/sound.py", "stages/packing.py", "model/griffin.py", "reports/style.py"}
+    assert list(Code(house).files("stages.mining")) == sorted({*HOUSE} - left_out)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +64,9 @@ def test_the_closure_holds_packages_and_imports_inside_functions_and_no_more(hou
         ("stages/packing.py", "4", "5"),
         ("model/griffin.py", "8", "9"),
         ("stages/messages.py", "1", "2"),
+        ("reports/style.py", "red", "blue"),
     ],
-    ids=["comment", "docstring and result type", "docstring of a class", "other stage", "other system", "runner"],
+    ids=["comment", "docstring and result type", "docstring of a class", "other stage", "other system", "runner", "style sheet"],
 )
 def test_what_changes_no_result_changes_no_digest(house, name, old, new):
     assert not edited(house, name, old, new)
@@ -80,11 +88,32 @@ def test_a_system_counts_only_where_it_is_named(house):
     assert code_digest(house, "stages.mining", "model.griffin") != with_griffin
 
 
-def test_annotations_of_local_names_say_nothing_and_those_of_a_class_inside_a_function_do():
-    assert meaning("def f(a):\n    x: int = 1") == meaning("def f(a: str):\n    x: float = 1")
-    assert meaning("def f():\n    class A:\n        x: int") != meaning("def f():\n    class A:\n        x: str")
-
-
 def test_an_unknown_module_is_refused(house):
     with pytest.raises(ValueError, match=r"stages\.mine"):
         code_digest(house, "stages.mine")
+
+
+def test_a_file_that_is_not_python_is_named(house):
+    (house / "stages/late.py").write_text("K = 1\nK =\n")
+    with pytest.raises(Failure, match=r"stages/late\.py cannot be run.*line 2"):
+        code_digest(house, "stages.mining")
+
+
+def test_what_was_read_is_not_read_again_until_it_changes(house, monkeypatch):
+    read = list[str]()
+    monkeypatch.setattr(code_identity, "meaning", lambda source: (read.append(source), meaning(source))[1])
+    first = code_digest(house, "stages.mining")
+    assert len(read) == 5
+    assert code_digest(house, "stages.mining") == first
+    assert len(read) == 5
+    (house / "stages/late.py").write_text("K = 33\n")
+    assert code_digest(house, "stages.mining") != first
+    assert read[5:] == ["K = 33\n"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"files": {"stages/late.py": [1]}}', b'{"version": 1, "files": {}}'])
+def test_a_damaged_cache_is_no_cache(house, damage):
+    first = code_digest(house, "stages.mining")
+    (house / CACHE).write_bytes(damage)
+    assert code_digest(house, "stages.mining") == first
+    assert code_digest(house, "stages.mining") == first
