@@ -111,11 +111,11 @@ class Checkpoints:
         return None
 
     def _misfit(self, place: Path, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> str:
-        """Which arrays a checkpoint has of another size than is asked for; empty if there is none."""
+        """An array that a checkpoint has of another size than is asked for, or lacks, or has too many; empty if there is none."""
         stored = {name: tuple(array.shape) for name, array in self._orbax.metadata(place).item_metadata.tree.items()}
         wanted = {name: tuple(array.shape) for name, array in shapes.items()}
         wrong = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
-        return f"it has {stored.get(wrong[0])} and not {wanted.get(wrong[0])} for {wrong[0]}, and so for {len(wrong)}" if wrong else ""
+        return f"{wrong[0]} is {stored.get(wrong[0])} in it and {wanted.get(wrong[0])} here; {len(wrong)} differ" if wrong else ""
 
     def _seal(self, place: Path, losses: str) -> None:
         with _explained(place):
