@@ -63,7 +63,7 @@ def _shard_inputs(stage: ShardStage, home: Path) -> dict[str, Any]:
 
 
 def differences(before: Identity, now: Identity) -> dict[str, list[str]]:
-    """code, inputs and parameters -> the names that are not the same in both; a parameter has the name that params.yaml gives it."""
+    """code, inputs and parameters -> the names that are not the same in both, those of sections as `training.steps`."""
     found = {}
     for part in now:
         one, two = dict(_flat(before.get(part, {}))), dict(_flat(now[part]))
