@@ -87,6 +87,9 @@ def run(
     allow_weak_labels: Annotated[
         bool, Parameter(negative=(), help="short for -o label_gates.enforce=false: go on whatever the gates say")
     ] = False,
+    from_checkpoint: Annotated[
+        Path | None, Parameter(help="a directory of .work/ with a checkpoint that was set aside; the training named goes on from it")
+    ] = None,
     verbose: Verbose = False,
 ) -> int:
     """Bring stages and their stale ancestors up to date, as plain Python without Prefect or a server.
@@ -102,7 +105,11 @@ def run(
     try:
         with workspace_lock("rpt run"):
             overrides = _parsed(override) | ({"label_gates.enforce": False} if allow_weak_labels else {})
+            asked = _asked(from_checkpoint, list(stages))
             configuration, steps = prepare(overrides, list(stages), profile, force)
+            if asked and not steps[-1].stale:
+                raise Failure(f"--from-checkpoint {from_checkpoint}", f"{stages[0]} is up to date", "nothing is left to do", Exit.USAGE)
+            os.environ |= asked
             execute(steps, configuration, EventLog(display))
     finally:
         display.close()
@@ -116,6 +123,42 @@ def run(
 
 
 KEEP = 'git add params.yaml dvc.lock sources metrics && git commit -m "results"'
+
+
+def _asked(from_checkpoint: Path | None, stages: list[str]) -> dict[str, str]:
+    """What tells a stage to take up a checkpoint: part of the environment that it inherits."""
+    from stages.from_checkpoint import VARIABLE, ask_for
+
+    return {VARIABLE: ask_for(from_checkpoint, stages)} if from_checkpoint else {}
+
+
+@app.command
+def gc(
+    *,
+    yes: Annotated[bool, Parameter(negative=(), help="remove it; without this it is only listed")] = False,
+    json_: Json = False,
+) -> int:
+    """List half-finished work that no run goes on with by itself, such as checkpoints of other code: what, how large, why it may go.
+
+    Examples: `./rpt gc`; `./rpt gc --yes`
+    """
+    from flows.gc import unused
+    from flows.workspace import workspace_lock
+    from stages.parameters import load
+    from stages.scratch import remove
+
+    with workspace_lock("rpt gc"):
+        rows = unused(load(ROOT / "params.yaml"))
+        for row in rows if yes else []:
+            remove(ROOT / row["scratch"])
+    if json_:
+        _out(json.dumps({"unused": rows, "removed": yes}))
+        return Exit.DONE
+    for row in rows:
+        _out(f"{row['bytes'] / 1e6:>10.1f} MB  {row['scratch']}: {row['what']}; {row['why']}")
+    what = f"{sum(row['bytes'] for row in rows) / 1e6:.1f} MB" if rows else "nothing"
+    _out(f"{what} {'removed' if yes else 'to remove' + ('; `./rpt gc --yes` does' if rows else '')}")
+    return Exit.DONE
 
 
 @app.command
@@ -337,11 +380,14 @@ def config(*, override: Overrides = (), json_: Json = False) -> int:
 
 @app.command
 def inventory() -> int:
-    """Write sources/*.json, which plain `dvc repro` and `dvc status` look at to see changed input files."""
+    """Write sources/, which plain `dvc repro` and `dvc status` look at to see changed input files and changed code."""
+    from stages.code_files import write_code_files
     from stages.inventory import write_inventories
     from stages.parameters import load
 
-    write_inventories(load(ROOT / "params.yaml"))
+    configuration = load(ROOT / "params.yaml")
+    write_inventories(configuration)
+    write_code_files(configuration)
     return Exit.DONE
 
 

@@ -14,7 +14,7 @@ from flows.workspace import ROOT
 
 Systems = Annotated[
     tuple[str, ...],
-    Parameter(consume_multiple=True, negative=(), help="systems of model/presets.py, or `all` that params.yaml has a recipe for"),
+    Parameter(consume_multiple=True, negative=(), help="systems of model/systems/, or `all` that params.yaml has a recipe for"),
 ]
 Corpora = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), help="corpora of params.yaml; none means all")]
 Seeds = Annotated[

@@ -62,7 +62,7 @@ def choose(configuration: Configuration, systems: list[str], corpora: list[str],
     known = [name for name in SYSTEMS if name in configuration.recipes]
     asked = known if systems == [EVERY] else list(dict.fromkeys(systems))
     for system in asked:
-        _known("system", system, [*SYSTEMS, EVERY], "model/presets.py has none of this name")
+        _known("system", system, [*SYSTEMS, EVERY], "model/systems/ has none of this name")
         if system not in known:
             remedy = f"add `{system}` to `recipes`; there are recipes for {', '.join(known)}"
             raise Failure(f"system {system!r}", "params.yaml has no recipe for it", remedy, Exit.USAGE)

@@ -23,6 +23,7 @@ from flows.profiles import use_profile
 from flows.status import verify_all
 from flows.workspace import EVENTS, ROOT, STATE, child_environment
 from infra.leash import release
+from stages.code_files import write_code_files
 from stages.engines.choice import automatic_engine
 from stages.inventory import write_inventories
 from stages.parameters import Configuration, load
@@ -51,7 +52,7 @@ class EventLog:
 def prepare(
     overrides: dict[str, object], stages: list[str], profile: str | None = None, force: bool = False
 ) -> tuple[Configuration, list[Step]]:
-    """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring the inventories up to date, and plan.
+    """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring sources/ up to date, and plan.
 
     Raises:
         Failure: for a wrong profile, parameter or stage, or a corpus without input; params.yaml is then as it was.
@@ -63,6 +64,7 @@ def prepare(
         configuration = _with_an_engine(load(params))
         with contextlib.chdir(ROOT):
             write_inventories(configuration)
+            write_code_files(configuration)
         return configuration, make_plan(read_state(), stages)
 
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from model.config import Shape
 from model.language_model import LanguageModel
 from model.parameters import Architecture, Parameters
-from model.presets import System
+from model.system import System
 
 
 def save_parameters(parameters: dict[str, Array], path: Path) -> None:

@@ -15,7 +15,7 @@ from model.config import Shape
 from model.decoder import State
 from model.language_model import Batch, LanguageModel, Metrics, Schedule
 from model.parameters import Architecture, Parameters
-from model.presets import System
+from model.system import System
 
 
 @partial(

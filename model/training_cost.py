@@ -129,7 +129,7 @@ MACS: dict[str, Callable[[Shape, int], Macs]] = {
     "rpt_sem_own_only": rpt_macs,
     "rpt_sem_ungated": ungated_macs,
 }
-"""How each system of model/presets.py is counted."""
+"""How each system of model/systems/ is counted."""
 
 
 def macs_per_token(system: str, shape: Shape, tokens: int) -> float:

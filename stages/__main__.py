@@ -9,36 +9,15 @@ import sys
 import traceback
 from pathlib import Path
 
-from pydantic_core import to_jsonable_python
-
 from data_contracts.contract import commit, open_artifact
 from data_contracts.failure import Exit, Failure
 from stages import parameters
-from stages.fingerprint import fingerprint, path_digest, source_digest
+from stages.from_checkpoint import take_up
 from stages.messages import Messages
+from stages.scratch import SCRATCH, finish, open_scratch
 from stages.shards import write_all
 from stages.stage import CORPUS_STAGES, RUN_STAGES, Context, Job, ShardStage, load_stage
-
-ARTIFACTS = Path("artifacts")
-SCRATCH = Path(".work")
-
-
-def sections_of(stage: ShardStage | Job, configuration: parameters.Configuration, run: parameters.Run | None) -> dict:
-    """The parameter sections a stage names, as keyword arguments; `recipe` is the one of the run's system."""
-    return {
-        name: configuration.recipes[run.system] if name == "recipe" and run else getattr(configuration, name) for name in stage.sections
-    }
-
-
-def scratch_for(stage: ShardStage | Job, place: str, parts: list) -> Path:
-    """The scratch directory of this exact work; those of earlier, different work on the same output are removed."""
-    parent = SCRATCH / stage.name / place
-    mine = parent / fingerprint(source_digest(Path()), *parts)
-    for other in parent.glob("*"):
-        if other != mine:
-            shutil.rmtree(other)
-    mine.mkdir(parents=True, exist_ok=True)
-    return mine
+from stages.work_identity import ARTIFACTS, identity_of, run_of, sections_of
 
 
 def publish(scratch: Path, target: Path) -> None:
@@ -72,33 +51,33 @@ def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configu
     """Map a shard stage over the shards of its first input and publish the output."""
     home = ARTIFACTS / corpus
     artifacts = [open_artifact(contract, home / contract.name) for contract in stage.reads]
-    sections = sections_of(stage, configuration, None)
+    scratch = open_scratch(stage.name, corpus, identity_of(stage, corpus, configuration), say)
     sides = {name: home / name for name in stage.sides}
-    identity = [[a.digest for a in artifacts], to_jsonable_python(sections)]
-    scratch = scratch_for(stage, corpus, [*identity, {k: path_digest(v) for k, v in sides.items()}, stage.writes.version])
     stores = {name: Path(getattr(configuration.runtime, name)) for name in stage.stores}
-    arguments = {**sections, **{name: path.resolve() for name, path in (sides | stores).items()}}
+    arguments = {**sections_of(stage, configuration, None), **{name: path.resolve() for name, path in (sides | stores).items()}}
     write_all(stage, artifacts, scratch, arguments, configuration.runtime, say)
     commit(stage.writes, scratch)
     if stage.summary:
         say.note(f"**{corpus}**: {stage.summary(artifacts[0], open_artifact(stage.writes, scratch))}")
     publish(scratch, home / stage.output)
+    finish(scratch)
 
 
 def run_job(stage: Job, item: str, configuration: parameters.Configuration, say: Messages) -> None:
     """Run a job in a scratch directory, publish each of its outputs and remove the rest."""
-    run = configuration.runs[item] if stage.name in RUN_STAGES else None
+    run = run_of(stage, item, configuration)
     corpus = run.corpus if run else item
-    source, sections = configuration.corpora[corpus], sections_of(stage, configuration, run)
     if not stage.reads:
         shutil.rmtree(SCRATCH / stage.name / item, ignore_errors=True)
-    inputs = [path_digest(Path(place.format(corpus=corpus, run=item, input=run and run.input))) for place in stage.reads]
-    scratch = scratch_for(stage, item, [inputs, to_jsonable_python([source, run, sections])])
+    identity = identity_of(stage, item, configuration)
+    scratch = open_scratch(stage.name, item, identity, say)
+    take_up(scratch, stage.name, item, identity, say)
+    source = configuration.corpora[corpus]
     context = Context(corpus, source, item if run else None, run, ARTIFACTS / corpus, scratch, configuration.runtime, say)
-    stage.function(context, **sections)
+    stage.function(context, **sections_of(stage, configuration, run))
     for output, place in stage.outputs.items():
         publish(scratch / output, Path(place.format(corpus=corpus, run=item)))
-    shutil.rmtree(scratch)
+    finish(scratch)
 
 
 def run_stage(name: str, item: str, say: Messages) -> None:

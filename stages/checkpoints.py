@@ -87,6 +87,9 @@ class Checkpoints:
         """The newest whole checkpoint, with the arrays placed as those of `like` are; None if there is none.
 
         One that is not whole is renamed to *.damaged and said.
+
+        Raises:
+            Failure: (exit code 3) if it is whole and of another model; it is renamed to *.misfit, so that the next run begins without.
         """
         for unfinished in self._directory.glob(UNFINISHED):
             shutil.rmtree(unfinished)
@@ -98,10 +101,21 @@ class Checkpoints:
                 self._say(f"the checkpoint of step {int(place.name)} is set aside: {damage}")
                 continue
             shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding), like)
+            if misfit := self._misfit(place, _by_name(shapes)):
+                place.rename(place.with_suffix(".misfit"))
+                what = f"the checkpoint of step {int(place.name)} does not fit the model as its code is now"
+                raise Failure(what, misfit, "run again to begin without it, or bring back the code that it was made with", Exit.CONTRACT)
             arrays = self._orbax.restore(place, _by_name(shapes))
             state = jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in _by_name(shapes)])
             return Restored(int(place.name), state, [json.loads(line) for line in (place / LOSSES).read_text().splitlines()])
         return None
+
+    def _misfit(self, place: Path, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> str:
+        """An array that a checkpoint has of another size than is asked for, or lacks, or has too many; empty if there is none."""
+        stored = {name: tuple(array.shape) for name, array in self._orbax.metadata(place).item_metadata.tree.items()}
+        wanted = {name: tuple(array.shape) for name, array in shapes.items()}
+        wrong = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
+        return f"{wrong[0]} is {stored.get(wrong[0])} in it and {wanted.get(wrong[0])} here; {len(wrong)} differ" if wrong else ""
 
     def _seal(self, place: Path, losses: str) -> None:
         with _explained(place):

@@ -6,8 +6,6 @@ import hashlib
 import json
 from pathlib import Path
 
-SOURCES = ("stages", "data_contracts", "model")
-
 
 def fingerprint(*parts: object) -> str:
     """16 hex digits over JSON-able parts.
@@ -16,15 +14,6 @@ def fingerprint(*parts: object) -> str:
         TypeError: for a value without one stable JSON form.
     """
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
-
-
-def source_digest(root: Path) -> str:
-    """Digest of every line of code that can change an artifact's bytes."""
-    digest = hashlib.sha256()
-    for folder in SOURCES:
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def path_digest(path: Path) -> str:

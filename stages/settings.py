@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data_contracts.evaluations import ORACLE, ORACLE_ALL, OWN, WITHOUT
-from model.presets import System
+from model.system import System
 from stages.rankings import Ranking, Rankings
 
 FIRST = {f"first_{count}": count for count in range(1, 5)}

@@ -8,18 +8,12 @@ from pathlib import Path
 from data_contracts.failure import Exit, Failure
 from model.config import Shape
 from model.language_model import LanguageModel
-from model.neighbours import gold_alone, gold_then_own
 from model.parameters_io import load_model
-from model.presets import SYSTEMS, System, trained_as
-from model.ranking_loss import as_sum, per_query
-from model.rpt import RetrieverTraining
-from model.scheduled_sampling import draw_by_batch, draw_by_chunk, draw_by_sequence
+from model.presets import SYSTEMS
+from model.system import System, trained_as
 from stages.parameters import Geometry, Recipe, Run, Training
 
 INPUT_OF = {"none": "sequences", "bm25": "supervision/bm25", "bm25_q": "supervision/bm25_q", "scored": "supervision/scored"}
-NORMALISE = {"query": per_query, "sum": as_sum}
-SAMPLING = {"chunk": draw_by_chunk, "sequence": draw_by_sequence, "batch": draw_by_batch}
-GOLD = {"own": gold_then_own, "mask": gold_alone}
 
 
 def system_of(name: str, run: Run) -> System:
@@ -69,11 +63,11 @@ def steps_of(system: System, shape: Shape, training: Training, geometry: Geometr
 
 def with_recipe(system: System, recipe: Recipe) -> System:
     """The system, its retriever trained as the recipe says."""
-    return trained_as(system, _training(**_words(recipe)))
+    return _with_words(system, _words(recipe))
 
 
-def _training(normalise: str, sampling: str, missing_gold: str) -> RetrieverTraining:
-    return RetrieverTraining(NORMALISE[normalise], SAMPLING[sampling], GOLD[missing_gold])
+def _with_words(system: System, words: dict[str, str]) -> System:
+    return trained_as(system, system.retriever_training(**words)) if system.retriever_training else system
 
 
 def _words(recipe: Recipe) -> dict[str, str]:
@@ -96,5 +90,5 @@ def load_trained(directory: Path, config: dict) -> LanguageModel:
     shape = described_shape(config)
     system = SYSTEMS[config["system"]]
     if "retriever_training" in config:
-        system = trained_as(system, _training(**config["retriever_training"]))
+        system = _with_words(system, config["retriever_training"])
     return load_model(directory / "model.safetensors", system, shape)

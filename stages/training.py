@@ -8,23 +8,20 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from model.mesh import by_row, make_mesh, replicated
 from model.parameters_io import save_parameters
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
-from model.training_cost import step_flops
 from stages.checkpoints import Checkpoints, Restored, Saver, jsonl
 from stages.data_order import ORDERS
-from stages.devices import training_peak
 from stages.interruption import Interruption
 from stages.parameters import Geometry, Recipe, Training
 from stages.stage import Context, Job
 from stages.systems import describe, shape_of, steps_of, system_of, with_recipe
 from stages.tokenizer import load_tokenizer
 from stages.training_data import TrainingData
-from stages.training_log import TrainingLog, Work
+from stages.training_log import TrainingLog, work_of
 from stages.training_loop import Plan, TrainingLoop
 
 
@@ -45,8 +42,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
     rates = np.asarray(rate(jnp.arange(steps)))
     plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, mesh)
-    flops = step_flops(system.name, shape, geometry.sequence_tokens, training.batch)
-    work = Work(training.batch * geometry.sequence_tokens, flops, _peak(mesh, training.dtype))
+    work = work_of(system.name, shape, geometry.sequence_tokens, training.batch, mesh)
     if idle := jax.device_count() - mesh.size:
         context.say.note(f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide its work evenly")
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
@@ -73,12 +69,6 @@ def _data(context: Context, supervision: str | None, geometry: Geometry, trainin
         least = f"training.shortest_sequence, {training.shortest_sequence:g}"
         context.say.note(f"**{context.run_name}** leaves out {share}: they are shorter than {least}")
     return data
-
-
-def _peak(mesh: Mesh, dtype: str) -> float | None:
-    """Operations a second that all devices together could do at best, where that is published."""
-    peak = training_peak(mesh.devices.flat[0].device_kind, dtype)
-    return None if peak is None else peak * mesh.size
 
 
 def _begin(checkpoints: Checkpoints, fresh: TrainState) -> Restored:

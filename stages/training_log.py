@@ -13,6 +13,11 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
+from jax.sharding import Mesh
+
+from model.config import Shape
+from model.training_cost import step_flops
+from stages.devices import training_peak
 from stages.event_file import EventFile
 from stages.messages import Messages
 
@@ -27,6 +32,12 @@ class Work(NamedTuple):
     tokens: int
     flops: float
     peak: float | None
+
+
+def work_of(system: str, shape: Shape, tokens: int, sequences: int, mesh: Mesh) -> Work:
+    """What a step of `system` is, with `sequences` of so many tokens on the devices of `mesh`."""
+    peak = training_peak(mesh.devices.flat[0].device_kind, shape.dtype)
+    return Work(sequences * tokens, step_flops(system, shape, tokens, sequences), None if peak is None else peak * mesh.size)
 
 
 class TrainingLog:

@@ -69,5 +69,5 @@ def test_the_entry_in_the_graph_is_that_of_the_stage(written):
     assert entry["do"]["cmd"] == f"python -m stages {name} ${{key}}"
     assert entry["do"]["outs"] == [f"artifacts/${{key}}/{stage.output}"]
     read = [f"artifacts/${{key}}/{contract.name}" for contract in stage.reads]
-    assert entry["do"]["deps"] == [f"stages/{name}.py", "data_contracts", *read]
+    assert entry["do"]["deps"] == [f"sources/code/{name}.txt", *read]
     assert PATHS[:2] == [f"data_contracts/{name}.py", f"stages/{name}.py"]

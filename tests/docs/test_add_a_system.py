@@ -11,10 +11,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.comparison_runs import choose
-from model import presets, training_cost
+from model import presets, systems, training_cost
 from model.config import Shape
 from model.language_model import Batch, Schedule
 from model.parameters import Architecture
+from model.system import System
 from reports import published
 from stages.parameters import check
 from stages.systems import shape_of, system_of
@@ -36,16 +37,13 @@ BATCH = Batch(
 @pytest.fixture
 def added(monkeypatch):
     """The system's name, when every step of the guide was done."""
-    model, function, record, structure = (block.text for block in blocks(GUIDE, "python"))
-    (path,) = re.findall(r"Write `([^`]+)`", text_of(GUIDE))
-    module = ModuleType(path.removesuffix(".py").replace("/", "."))
-    exec(compile(model, path, "exec"), module.__dict__)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    names = {**vars(presets), **vars(module)}
-    exec(function, names)
-    system = eval(record, names)  # noqa: S307
-    monkeypatch.setitem(presets.SYSTEMS, system.name, system)
-    for owner, table in ((published, "NAMES"), (training_cost, "MACS")):
+    *files, structure = (block.text for block in blocks(GUIDE, "python"))
+    for path, text in zip(re.findall(r"Write `([^`]+)`", text_of(GUIDE)), files, strict=True):
+        module = ModuleType(path.removesuffix(".py").replace("/", "."))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        exec(compile(text, path, "exec"), module.__dict__)
+    (system,) = module.SYSTEMS
+    for owner, table in ((systems, "MODULE_OF"), (published, "NAMES"), (training_cost, "MACS")):
         ((key, value),) = eval("{" + _entry(table) + "}", vars(owner)).items()  # noqa: S307
         assert key == system.name
         monkeypatch.setitem(getattr(owner, table), key, value)
@@ -62,6 +60,7 @@ def _entry(table: str) -> str:
 def test_the_guide_names_every_place_that_has_an_entry_for_each_system():
     places = set(re.findall(r"`([\w./]+\.(?:py|yaml))`,\s`(\w+)`", text_of(GUIDE)))
     assert places == {
+        ("model/systems/__init__.py", "MODULE_OF"),
         ("reports/published.py", "NAMES"),
         ("model/training_cost.py", "MACS"),
         ("params.yaml", "recipes"),
@@ -70,7 +69,8 @@ def test_the_guide_names_every_place_that_has_an_entry_for_each_system():
     recipes = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["recipes"]
     variants = {*VARIANTS, *(name for others in VARIANTS.values() for name in others)}
     assert set(presets.SYSTEMS) == set(published.NAMES) == set(training_cost.MACS) == set(recipes) == variants
-    assert set(re.findall(r"^\| `(\w+)` \|", text_of(GUIDE), re.MULTILINE)) <= set(presets.System.__dataclass_fields__)
+    fields = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text_of(GUIDE), re.MULTILINE)
+    assert {name for row in fields for name in re.findall(r"\w+", row)} <= set(System.__dataclass_fields__)
 
 
 def test_the_system_can_be_compared_and_trained(added):

@@ -79,6 +79,10 @@ def resumed_after(said: list[dict]) -> int:
     return int(note.split()[-3])
 
 
+def append(file: Path, line: str) -> None:
+    file.write_text(f"{file.read_text()}{line}\n")
+
+
 def results(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (root / MODEL).iterdir()}
 
@@ -109,12 +113,14 @@ def test_killed_and_stopped_it_ends_with_the_same_bytes(own, expected):
     assert code == 0
     assert any("is set aside: losses.jsonl" in message.get("markdown", "") for message in said)
     assert results(own) == expected
-    assert list(work.iterdir()) == []
+    assert not work.exists()
 
 
 def test_rpt_run_goes_on_too_and_other_work_does_not(own, expected, rpt):
     code, _ = stop_after(own, 60, signal.SIGTERM)
     assert code == 75
+    append(own / "stages/training.py", "# A comment.")
+    append(own / "model/baselines/griffin.py", "RATE = 9.0")
     done = rpt(own, "run", f"training@{RUN}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{RUN} goes on after step" in done.stdout
@@ -125,8 +131,27 @@ def test_rpt_run_goes_on_too_and_other_work_does_not(own, expected, rpt):
     assert rpt(own, "config", "-o", f"runs.{RUN}.seed=1").returncode == 0
     code, said = train(own)
     assert code == 0
-    assert not [message for message in said if message["event"] == "note"]
+    (note,) = [message["markdown"] for message in said if message["event"] == "note"]
+    assert "a checkpoint at step" in note
+    assert note.endswith("other parameters: run.seed; `./rpt gc` removes it")
     assert results(own)["model.safetensors"] != expected["model.safetensors"]
+
+
+def test_a_checkpoint_of_other_code_is_kept_and_taken_up_again(own, expected, rpt):
+    assert stop_after(own, 60, signal.SIGTERM)[0] == 75
+    (scratch,) = (own / ".work" / "training" / RUN).glob("*/")
+    kept = str(scratch.relative_to(own))
+    append(own / "stages/training.py", "K = 1")
+    (row,) = json.loads(rpt(own, "gc", "--json").stdout)["unused"]
+    assert (row["scratch"], row["why"]) == (kept, "other code: stages/training.py")
+
+    done = rpt(own, "run", "--from-checkpoint", kept, f"training@{RUN}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "takes up the checkpoint of step" in done.stdout
+    assert results(own) == expected
+    assert "nothing removed" in rpt(own, "gc", "--yes").stdout
+    again = rpt(own, "run", "--from-checkpoint", kept, f"training@{RUN}")
+    assert again.returncode == 2
 
 
 def test_ctrl_c_in_rpt_run_writes_a_checkpoint(own, rpt):

@@ -1,4 +1,7 @@
+import importlib
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,6 +11,7 @@ from model.config import Shape
 from model.matching import as_many_parameters
 from model.parameters import Architecture
 from model.presets import PAPER_SHAPE, SYSTEMS
+from model.systems import MODULE_OF
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,24 @@ def test_a_gate_that_is_open_has_no_parameters() -> None:
     gated, ungated = (Architecture.of(SYSTEMS[name].build, PAPER_SHAPE).parameter_sizes() for name in ("rpt_sem", "rpt_sem_ungated"))
     assert {*gated} - {*ungated} == {path for path in gated if path.startswith("fusion.gate.")}
     assert not {*ungated} - {*gated}
+
+
+def test_each_system_is_in_the_file_that_the_table_says_and_only_there() -> None:
+    modules = {name: importlib.import_module(f"model.systems.{name}") for name in dict.fromkeys(MODULE_OF.values())}
+    assert sorted(system.name for module in modules.values() for system in module.SYSTEMS) == sorted(SYSTEMS)
+    assert all(system.name == name for name, system in SYSTEMS.items())
+    assert "griffon" not in SYSTEMS
+
+
+def test_listing_names_imports_no_system() -> None:
+    listed = "import sys; from model.presets import SYSTEMS; [*SYSTEMS]; 'griffin' in SYSTEMS; SYSTEMS['retro']"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{listed}; print([name for name in sys.modules if name.startswith('model.systems.')])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "['model.systems.retro']\n"
 
 
 def test_the_names_that_reports_know_systems_by_are_those_of_presets() -> None:

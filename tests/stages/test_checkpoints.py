@@ -168,3 +168,12 @@ def test_what_eight_devices_saved_one_restores(tmp_path, said):
     subprocess.run([sys.executable, "-c", EIGHT, str(tmp_path)], env=environment, cwd=ROOT, check=True)
     assert len(jax.devices()) == 1
     assert_is(restored(tmp_path, said), 7)
+
+
+def test_one_of_another_model_is_refused_and_not_met_again(directory, said):
+    other = {"parameters": {**state(0)["parameters"], "half": jnp.zeros((16, 25))}, "step": jnp.asarray(0)}
+    words = r"step 5 does not fit.*half'\] is \(16, 24\) in it and \(16, 25\) here; 1 differ"
+    with Checkpoints(directory, said.append) as checkpoints, pytest.raises(Failure, match=words) as refused:
+        checkpoints.restore(other)
+    assert refused.value.code == Exit.CONTRACT
+    assert_is(restored(directory, said), 2)

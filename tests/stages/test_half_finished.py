@@ -1,5 +1,7 @@
-"""What a stopped shard stage leaves: the next run goes on with it only if it would do the same work."""
+"""What a stopped shard stage leaves: the next run goes on with it only if it would do the same work, and leaves the rest alone."""
 
+import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,16 +10,17 @@ import pytest
 
 from data_contracts.tokens import TOKENS
 from stages import __main__ as command
+from stages.messages import Messages
 from stages.parameters import Runtime
 from stages.stage import ShardStage
 from tests.stages.artifacts import write_artifact
-from tests.tiny import tiny_context, tiny_geometry
+from tests.tiny import tiny_geometry
 
 STAGE = ShardStage("counting", lambda table: table, ("geometry",), (TOKENS,), TOKENS, "counted")
 
 
 @pytest.fixture
-def left_by(tmp_path, monkeypatch):
+def left_by(tmp_path, monkeypatch, say):
     """(geometry, number of tokens) -> the shards that a run finds finished, which is stopped when it has written `new`."""
     monkeypatch.chdir(tmp_path)
     found = list[list[str]]()
@@ -33,17 +36,56 @@ def left_by(tmp_path, monkeypatch):
         table = TOKENS.table({"doc_id": ["a"], "split": ["train"], "token_ids": [np.arange(count, dtype=np.uint32)]}, tokenizer="x")
         write_artifact(TOKENS, tmp_path / "artifacts" / "demo" / "tokens", table)
         with pytest.raises(KeyboardInterrupt):
-            command.run_shards(STAGE, "demo", SimpleNamespace(geometry=geometry, runtime=Runtime()), tiny_context(tmp_path).say)
+            command.run_shards(STAGE, "demo", SimpleNamespace(geometry=geometry, runtime=Runtime()), say)
         return found[-1]
 
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/counting.py").write_text("K = 1\n")
     return run
 
 
-def test_shards_of_other_parameters_or_other_inputs_are_removed(left_by):
+@pytest.fixture
+def say() -> Messages:
+    return Messages(io.StringIO())
+
+
+def notes(say: Messages) -> list[str]:
+    """What was said since this was last asked."""
+    said = [json.loads(line)["markdown"] for line in say.stream.getvalue().splitlines()]
+    say.stream.seek(0)
+    say.stream.truncate()
+    return said
+
+
+def test_shards_of_other_parameters_or_other_inputs_are_not_gone_on_with(left_by, say):
     geometry, other = tiny_geometry(), tiny_geometry(chunk_tokens=16)
     assert left_by(geometry, 8) == []
     assert left_by(geometry, 8) == ["new"], "the same work goes on"
+    assert notes(say) == []
     assert left_by(other, 8) == []
-    assert left_by(other, 8) == ["new"]
+    (note,) = notes(say)
+    assert "half-finished work, 1 files or folders" in note
+    assert "other parameters: geometry.chunk_tokens; `./rpt gc` removes it" in note
     assert left_by(other, 9) == []
-    assert left_by(geometry, 8) == [], "they are not kept for later either"
+    assert len(notes(say)) == 2
+    assert left_by(geometry, 8) == ["new"], "what was set aside is taken up again when it fits"
+
+
+def test_a_comment_changes_nothing_and_a_constant_sets_aside(left_by, say, tmp_path):
+    assert left_by(tiny_geometry(), 8) == []
+    (tmp_path / "stages/counting.py").write_text('"""A docstring."""\n\nK = 1  # and a comment\n')
+    assert left_by(tiny_geometry(), 8) == ["new"]
+    assert notes(say) == []
+    (tmp_path / "stages/counting.py").write_text("K = 2\n")
+    assert left_by(tiny_geometry(), 8) == []
+    assert "other code: stages/counting.py; `./rpt gc` removes it" in notes(say)[0]
+
+
+def test_a_stage_that_has_finished_leaves_no_scratch(left_by, say, tmp_path, monkeypatch):
+    left_by(tiny_geometry(), 8)
+    monkeypatch.setattr(command, "write_all", lambda *_: None)
+    monkeypatch.setattr(command, "commit", lambda *_: None)
+    configuration = SimpleNamespace(geometry=tiny_geometry(chunk_tokens=16), runtime=Runtime())
+    command.run_shards(STAGE, "demo", configuration, say)
+    assert (tmp_path / "artifacts/demo/counted").is_dir()
+    assert not (tmp_path / ".work/counting/demo").exists()

@@ -1,0 +1,49 @@
+"""What a system is: a model with a name, how it is trained, and who finds its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import optax
+
+from model.config import Shape
+from model.initialisation import initial_parameters
+from model.language_model import LanguageModel
+from model.optimizer import adabelief
+from model.parameters import Architecture, Parameters
+
+if TYPE_CHECKING:
+    from model.rpt import Relevance, RetrieverTraining
+
+
+@dataclass(frozen=True)
+class System:
+    """A named system: how it is built, which supervision its training reads, and who finds its neighbours at test time.
+
+    With `carry` "document" a row of the batch reads documents sequence after sequence, its layers going on from what they keep; the others
+    are trained on independent sequences. At test all go on from stride to stride. `updates` says how many updates a run has, relative to
+    `training.steps`, from the shape and the tokens of a sequence. A system that learns to retrieve does so by `relevance`; its `build`
+    takes a `RetrieverTraining` as its second argument, which `retriever_training` makes of the words of a recipe. `first_values`,
+    `optimizer` and `learning_rate`, the highest, are those of all systems (None: `training.learning_rate`) but for rows in the form of
+    other code.
+    """
+
+    name: str
+    build: Callable[..., LanguageModel]
+    supervision: Literal["none", "bm25", "bm25_q", "scored"] = "none"
+    retriever: Literal["none", "bm25", "random", "recency", "own"] = "none"
+    carry: Literal["none", "document"] = "none"
+    updates: Callable[[Shape, int], float] = lambda shape, tokens: 1.0
+    relevance: Relevance | None = None
+    retriever_training: Callable[..., RetrieverTraining] | None = None
+    first_values: Callable[[Architecture, Shape, int], Parameters] = initial_parameters
+    optimizer: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = adabelief
+    learning_rate: float | None = None
+
+
+def trained_as(system: System, training: RetrieverTraining) -> System:
+    """The system with its retriever trained in that way; one that does not learn to retrieve stays as it is."""
+    return system if system.relevance is None else replace(system, build=partial(system.build, training=training))
