@@ -26,8 +26,8 @@ from tests.reports.sample import sample_report
 
 pytest.register_assert_rewrite("tests.reports.served_pages")
 VOID = {"meta", "br", "link", "input"}
-TOKEN = re.compile(r"""([^<]+)|<(/?)([a-zA-Z][a-zA-Z0-9]*)((?: [a-zA-Z-]+="[^"]*")*)>|<!(?i:doctype) html>""")
-ATTRIBUTE = re.compile(r' ([a-zA-Z-]+)="([^"]*)"')
+TOKEN = re.compile(r"""([^<]+)|<(/?)([a-zA-Z][a-zA-Z0-9]*)((?: [a-zA-Z0-9-]+="[^"]*")*)>|<!(?i:doctype) html>""")
+ATTRIBUTE = re.compile(r' ([a-zA-Z0-9-]+)="([^"]*)"')
 
 
 class Page:
