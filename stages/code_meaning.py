@@ -2,8 +2,8 @@
 
 Left out of a syntax tree: comments and layout (it has none), docstrings, the annotations of functions (arguments, results, local names),
 and what stands below `if TYPE_CHECKING`. Kept: annotations in the body of a class or of a module, because pydantic, dataclasses and
-NamedTuple build their fields from them. No module that a stage runs may read `__doc__` or check the types of a function's arguments
-while it runs; the meaning would not show such a change.
+NamedTuple build their fields from them. So no module that a stage runs may look at docstrings or at the types of a function's arguments
+while it runs, which a test checks.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def meaning(source: str) -> Meaning:
     Raises:
         SyntaxError: if `source` is not Python.
     """
-    tree = _Meaning().visit(ast.parse(source))
+    tree = _Bare().visit(ast.parse(source))
     return Meaning(_text(tree), sorted(set(_imported(tree))))
 
 
-class _Meaning(ast.NodeTransformer):
+class _Bare(ast.NodeTransformer):
     """Takes out of a syntax tree what changes nothing at run time."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`./rpt run --from-checkpoint`: a training goes on from a checkpoint that was set aside when its code changed.
+"""`--from-checkpoint` of `./rpt run`: a training goes on from a checkpoint that was set aside when its code changed.
 
 The command checks what can be known before anything runs, and the stage the rest when its inputs are there. The checkpoint is copied, so
 that one that does not fit is still kept where it was.

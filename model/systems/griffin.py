@@ -1,4 +1,4 @@
-"""Griffin, whose layers alternate between attention and a recurrence."""
+"""Griffin: a recurrence beside the attention of its last layers."""
 
 from __future__ import annotations
 

@@ -42,6 +42,10 @@ def own(finished, tmp_path) -> Path:
     return private(finished, tmp_path / "project")
 
 
+def append(file: Path, line: str) -> None:
+    file.write_text(f"{file.read_text()}{line}\n")
+
+
 def digests(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / "artifacts").rglob("*")) if path.is_file()}
 
@@ -167,10 +171,23 @@ def test_a_step_is_shown_and_refused_by_a_process_too(ran, rpt):
     assert "remedy:" in refused.stderr
 
 
-def test_runtime_parameters_make_nothing_stale(own, rpt):
+def test_runtime_parameters_and_code_that_changes_no_result_make_nothing_stale(own, rpt):
     assert rpt(own, "config", "-o", "runtime.workers=1", "-o", "runtime.retries=3").returncode == 0
+    append(own / "stages/readers.py", "# A comment.")
+    append(own / "model/baselines/griffin.py", "RATE = 9.0")
+    append(own / "reports/style.py", 'CSS = "p { color: red }"')
     plan = json.loads(rpt(own, "plan", "--json").stdout)
     assert not [row for row in plan["stages"] if row["stale"]]
+
+
+def test_code_that_can_change_a_result_makes_its_stage_stale(own, rpt):
+    append(own / "model/rpt.py", "K = 1")
+    plan = json.loads(rpt(own, "plan", "--json").stdout)
+    stale = {row["stage"]: row["reasons"] for row in plan["stages"] if row["stale"]}
+    assert stale["training@demo-rpt_sem"] == ["sources/code/training-rpt_sem.txt modified"]
+    runs = [name for name in stale if "@demo-" in name]
+    assert runs == [f"{stage}@demo-rpt_sem" for stage in ("training", "evaluation", "oracle")]
+    assert {*stale} - {*runs} == {"retrieved@demo", "report@demo"}
 
 
 @pytest.mark.slow

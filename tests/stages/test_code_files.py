@@ -1,6 +1,7 @@
 """Which stages an edit of this checkout's code makes stale: those whose result it can change, and no other."""
 
 import ast
+import re
 import shutil
 from pathlib import Path
 
@@ -106,6 +107,13 @@ def test_what_is_left_out_exists_and_the_looks_are_nothing_but_a_text():
     assert isinstance(css.value, ast.Constant)
 
 
-def test_a_system_that_there_is_not_is_named(configuration, tmp_path, monkeypatch):
+def test_nothing_looks_at_what_the_meaning_leaves_out():
+    words = re.compile(r"\b(__doc__|getdoc|__annotations__|get_type_hints|signature|singledispatch|beartype|typechecked)\b")
+    for folder in ("stages", "model", "data_contracts", "reports"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not words.search(path.read_text()), path
+
+
+def test_a_system_that_there_is_not_is_named():
     with pytest.raises(Failure, match="griffon"):
         modules_of("training", "griffon")
