@@ -22,7 +22,7 @@ from data_contracts.failure import Failure
 from data_contracts.tokens import CHUNKS
 from model.decoder_config import DecoderConfig, read_config
 from model.hugging_face_files import digest
-from stages.code_identity import code_digest
+from stages.code_identity import CHECKOUT, code_digest
 from stages.cost import scoring_flops
 from stages.engines.choice import make_engine
 from stages.engines.scoring_lm import Progress, ScoringLM
@@ -125,7 +125,7 @@ def calibrate(corpus: str) -> dict:
         digest(home / "reference_lm"),
         configuration.geometry.chunk_tokens,
     ]
-    key = fingerprint(engine, code_digest(Path(), "stages.calibration"), here)
+    key = fingerprint(engine, code_digest(CHECKOUT, "stages.calibration"), here)
     known = json.loads(CACHE.read_text()) if CACHE.exists() else {}
     if key not in known:
         known[key] = {**measure(home, configuration, SECONDS), "machine": here}

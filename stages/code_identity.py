@@ -16,6 +16,7 @@ from data_contracts.failure import Exit, Failure
 from stages import code_meaning
 from stages.code_meaning import meaning
 
+CHECKOUT = Path(__file__).resolve().parents[1]  # whose code this process runs
 CACHE = Path(".run/code-cache.json")
 
 # These decide where and how a stage runs, or say which file something is in, and not what is written; nor does what only they import.

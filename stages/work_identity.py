@@ -13,7 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from data_contracts.contract import open_artifact
 from stages.code_files import modules_of
-from stages.code_identity import Code
+from stages.code_identity import CHECKOUT, Code
 from stages.fingerprint import path_digest
 from stages.parameters import Configuration, Run
 from stages.stage import RUN_STAGES, Job, ShardStage
@@ -43,7 +43,7 @@ def identity_of(stage: ShardStage | Job, item: str, configuration: Configuration
         Failure: if something that it reads is missing or corrupt.
     """
     run = run_of(stage, item, configuration)
-    code = Code(Path())
+    code = Code(CHECKOUT)
     files = code.files(*modules_of(stage.name, run.system if run else None))
     code.remember()
     sections = sections_of(stage, configuration, run)

@@ -10,6 +10,7 @@ import pytest
 
 from data_contracts.tokens import TOKENS
 from stages import __main__ as command
+from stages import work_identity
 from stages.messages import Messages
 from stages.parameters import Runtime
 from stages.stage import ShardStage
@@ -39,6 +40,7 @@ def left_by(tmp_path, monkeypatch, say):
             command.run_shards(STAGE, "demo", SimpleNamespace(geometry=geometry, runtime=Runtime()), say)
         return found[-1]
 
+    monkeypatch.setattr(work_identity, "CHECKOUT", tmp_path)
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages/counting.py").write_text("K = 1\n")
     return run
