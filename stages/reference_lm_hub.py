@@ -9,14 +9,14 @@ import shutil
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
-from model.decoder_config import ARCHITECTURES, DecoderConfig, read_config
+from model.decoder_config import DecoderConfig
 from model.gpt_neox_config import PYTHIA_1_4B
 from model.hugging_face_files import INDEX, SINGLE, named_weights
 from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
 from stages.parameters import ReferenceLM
+from stages.reference_lm_fit import PAPERS_LM, check_sizes, check_tokenizer, config_of, unfit
 from stages.tokenizer import load_tokenizer
 
-PAPERS_LM = "EleutherAI/pythia-1.4b-deduped"
 SECTION = "reference_lm"
 WHY = "labels must say what scored them"
 
@@ -32,7 +32,7 @@ def hub_config(reference_lm: ReferenceLM) -> DecoderConfig:
         return PYTHIA_1_4B
     if revision is None:
         raise no_commit(name, SECTION, WHY)
-    return _config(name, snapshot(name, revision, SMALL_FILES, SECTION))
+    return config_of(name, snapshot(name, revision, SMALL_FILES, SECTION))
 
 
 def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, target: Path) -> str:
@@ -52,8 +52,8 @@ def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, 
     if revision is None:
         raise no_commit(name, SECTION, WHY)
     directory = snapshot(name, revision, [*SMALL_FILES, INDEX], SECTION)
-    _check_tokenizer(name, directory, tokenizer)
-    _check_config(name, directory, window, load_tokenizer(tokenizer).get_vocab_size())
+    check_tokenizer(name, directory, tokenizer, f"set tokenization.tokenizer to {name}")
+    check_sizes(name, directory, window, load_tokenizer(tokenizer).get_vocab_size())
     index = [directory / INDEX] if (directory / INDEX).is_file() else []
     # The hub's cache holds links into a store of its own, which may be cleared.
     for file in (directory / "config.json", *index, *_weights(name, revision, directory)):
@@ -68,7 +68,7 @@ def _weights(name: str, revision: str, directory: Path) -> list[Path]:
     try:
         named = sorted(named_weights(directory))
     except ValueError as error:
-        raise _unfit(name, str(error)) from error
+        raise unfit(name, str(error)) from error
     for patterns in (named or [SINGLE], WEIGHTS):
         place = snapshot(name, revision, patterns, SECTION)
         if files := sorted(file for pattern in patterns for file in place.glob(pattern)):
@@ -76,33 +76,3 @@ def _weights(name: str, revision: str, directory: Path) -> list[Path]:
     remedy = "choose a commit that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
     cause = "pickled weights (.bin) can run code and are never opened"
     raise Failure(f"{name} at {revision[:12]} has no .safetensors", cause, remedy, Exit.USAGE)
-
-
-def _check_tokenizer(name: str, directory: Path, tokenizer: Path) -> None:
-    if not (directory / "tokenizer.json").is_file():
-        raise Failure(
-            f"{name} has no tokenizer.json", "its tokens cannot be compared with the corpus's", "choose another model", Exit.USAGE
-        )
-    if load_tokenizer(directory).to_str() != load_tokenizer(tokenizer).to_str():
-        cause = "its tokenizer differs from the corpus's, so it would score other text than the chunks"
-        raise Failure(f"{name} does not fit the tokens", cause, f"set tokenization.tokenizer to {name}", Exit.CONTRACT)
-
-
-def _check_config(name: str, directory: Path, window: int, vocabulary: int) -> None:
-    config = _config(name, directory)
-    if config.longest_prompt < window or config.vocab_size < vocabulary:
-        takes = f"it takes prompts of {config.longest_prompt} tokens from {config.vocab_size}"
-        raise _unfit(name, f"{takes}, the corpus needs {window} from {vocabulary}")
-
-
-def _config(name: str, directory: Path) -> DecoderConfig:
-    try:
-        return read_config(directory)
-    except (FileNotFoundError, ValueError) as error:
-        raise _unfit(name, str(error)) from error
-
-
-def _unfit(name: str, cause: str) -> Failure:
-    return Failure(
-        f"{name} cannot be the reference LM", cause, f"choose one of {', '.join(ARCHITECTURES)}, such as {PAPERS_LM}", Exit.USAGE
-    )

@@ -1,0 +1,143 @@
+"""A decoder in a GGUF file, the form of llama.cpp, turned once into a Hugging Face directory: float32 weights, config.json, tokenizer.json.
+
+Weights are dequantised by the `gguf` package. Only what is known here is taken: an architecture, a tensor, a kind of tokenizer or stretched
+positions that are not are refused by their names, since a model that is read a little wrongly still gives labels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+PAIRED = ("llama",)
+"""Where rotary positions turn neighbouring dimensions; Hugging Face turns halves of a head, so queries and keys are put in its order."""
+OUTSIDE = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight", "output.weight": "lm_head.weight"}
+LAYER = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+SIZES = {
+    "hidden_size": "embedding_length",
+    "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count",
+    "num_key_value_heads": "attention.head_count_kv",
+    "intermediate_size": "feed_forward_length",
+    "max_position_embeddings": "context_length",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+}
+ROPE_BASE = 10000.0
+CONTROL = 3  # a token's type in `tokenizer.ggml.token_type`
+
+
+def _byte_level() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+
+
+PRE_TOKENIZERS: dict[str, Callable[[], Any]] = {
+    "gpt-2": _byte_level,
+    "smollm": lambda: pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _byte_level()]),
+}
+
+
+def convert(file: Path, directory: Path) -> None:
+    """Write config.json, model.safetensors and tokenizer.json of the model in `file` into the existing `directory`.
+
+    Raises:
+        ValueError: if the file is no GGUF, or holds something that is not known here.
+    """
+    import gguf
+
+    try:
+        reader = gguf.GGUFReader(file)
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{file} is no GGUF file: {error}") from error
+    facts = {name: field.contents() for name, field in reader.fields.items()}
+    architecture = facts.get("general.architecture")
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"{file} holds a {architecture!r}; computed are {', '.join(ARCHITECTURES)}")
+    shapes = {tensor.name: tuple(int(size) for size in reversed(tensor.shape)) for tensor in reader.tensors}
+    values = _config(facts, architecture, shapes)
+    heads = {"attn_q": values["num_attention_heads"], "attn_k": values["num_key_value_heads"]}
+    tensors = {}
+    for tensor in reader.tensors:
+        part = tensor.name.split(".")[2] if tensor.name.startswith("blk.") else ""
+        value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(shapes[tensor.name])
+        tensors[_name(tensor.name)] = _halves(value, heads[part]) if architecture in PAIRED and part in heads else value
+    save_file({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}, directory / "model.safetensors")
+    (directory / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    _tokenizer(facts).save(str(directory / "tokenizer.json"))
+
+
+def _config(facts: dict[str, Any], architecture: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """`config.json` as Hugging Face has it."""
+    if missing := [name for name in SIZES.values() if f"{architecture}.{name}" not in facts]:
+        raise ValueError(f"the GGUF file lacks {', '.join(f'{architecture}.{name}' for name in missing)}")
+    stretched = [name for name in facts if name.startswith(f"{architecture}.rope.scaling.") and facts[name] not in ("none", 1.0, "")]
+    if stretched:
+        raise ValueError(f"the GGUF file has {stretched[0]} = {facts[stretched[0]]!r}; stretched positions are not read from GGUF")
+    sizes = {name: facts[f"{architecture}.{stated}"] for name, stated in SIZES.items()}
+    return {
+        "architectures": [ARCHITECTURES[architecture]],
+        "model_type": architecture,
+        **sizes,
+        "head_dim": facts.get(f"{architecture}.attention.key_length", sizes["hidden_size"] // sizes["num_attention_heads"]),
+        "vocab_size": shapes["token_embd.weight"][0],
+        "rope_theta": facts.get(f"{architecture}.rope.freq_base", ROPE_BASE),
+        "tie_word_embeddings": "output.weight" not in shapes,
+    }
+
+
+def _name(stored: str) -> str:
+    """A tensor's name in Hugging Face."""
+    if stored in OUTSIDE:
+        return OUTSIDE[stored]
+    block, _, rest = stored.removeprefix("blk.").partition(".")
+    part, _, kind = rest.rpartition(".")
+    if not stored.startswith("blk.") or part not in LAYER or kind not in ("weight", "bias"):
+        raise ValueError(f"the GGUF file has a tensor {stored!r}, which is not known here")
+    return f"model.layers.{block}.{LAYER[part]}.{kind}"
+
+
+def _halves(rows: np.ndarray, heads: int) -> np.ndarray:
+    """Rows of queries or keys in the order of Hugging Face: within a head, the first of every pair, then the second."""
+    return rows.reshape(heads, -1, 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def _tokenizer(facts: dict[str, Any]) -> Tokenizer:
+    """The byte-level BPE of the file.
+
+    Raises:
+        ValueError: for another kind of tokenizer, or a way to cut text before it that is not known here.
+    """
+    kind, before = facts.get("tokenizer.ggml.model"), facts.get("tokenizer.ggml.pre", "gpt-2")
+    if kind != "gpt2" or before not in PRE_TOKENIZERS:
+        known = ", ".join(PRE_TOKENIZERS)
+        raise ValueError(f"the GGUF file has a tokenizer {kind!r} with pre-tokenizer {before!r}; read are gpt2 with {known}")
+    tokens = facts["tokenizer.ggml.tokens"]
+    if len(set(tokens)) < len(tokens):
+        raise ValueError("the GGUF file has a tokenizer with two equal tokens")
+    merges = [tuple(merge.split(" ", 1)) for merge in facts["tokenizer.ggml.merges"]]
+    tokenizer = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges))
+    tokenizer.pre_tokenizer, tokenizer.decoder = PRE_TOKENIZERS[before](), decoders.ByteLevel()
+    tokenizer.add_special_tokens(list(_special(tokens, facts.get("tokenizer.ggml.token_type", []))))
+    return tokenizer
+
+
+def _special(tokens: list[str], types: list[int]) -> Iterator[str]:
+    return (token for token, kind in zip(tokens, types, strict=False) if kind == CONTROL)
