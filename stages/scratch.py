@@ -79,7 +79,7 @@ def changed(before: Identity | None, now: Identity) -> str:
 
 
 def _kept(scratch: Path) -> str:
-    return f"{contents(scratch)} is kept in {scratch}"
+    return f"{contents(scratch)} is kept in {scratch} until this stage has finished"
 
 
 def _remedy(stage: str, item: str, other: Path, identity: Identity) -> str:

@@ -48,7 +48,8 @@ def test_the_newest_checkpoint_is_said_with_what_can_be_done(left, say):
     mine = open_scratch("training", "a-run", NEW, say)
     (note,) = notes(say)
     assert note.startswith("**a-run**: a checkpoint at step 61,000 of 20")
-    assert f" is kept in {left}; other code: stages/training.py; `./rpt run --from-checkpoint {left} training@a-run` goes on" in note
+    assert f" is kept in {left} until this stage has finished; other code: stages/training.py; " in note
+    assert f"; `./rpt run --from-checkpoint {left} training@a-run` goes on from it, " in note
     assert note.endswith("`./rpt gc` removes it")
     finish(mine)
     assert not left.exists()
