@@ -51,8 +51,12 @@ def use_lm(model: str, revision: str | None = None) -> str:
     if revision:
         raise Failure(f"--revision {revision}", f"{model} is on this machine and has no commit", "leave it away", Exit.USAGE)
     _check(model, ROOT / place)
-    chosen = {"reference_lm.source": "directory", "reference_lm.name": str(place), "reference_lm.revision": digest(ROOT / place)}
-    tokenizer = {"tokenization.tokenizer": str(place / "tokenizer.json"), "tokenization.revision": None}
+    chosen: dict[str, object] = {
+        "reference_lm.source": "directory",
+        "reference_lm.name": str(place),
+        "reference_lm.revision": digest(ROOT / place),
+    }
+    tokenizer: dict[str, object] = {"tokenization.tokenizer": str(place / "tokenizer.json"), "tokenization.revision": None}
     return about + apply_overrides(ROOT / "params.yaml", chosen | tokenizer)
 
 
@@ -63,7 +67,7 @@ def _use_hub(name: str, revision: str | None) -> str:
     if revision is None:
         raise no_commit(name, "reference_lm", "labels must say what scored them")
     _check(name, snapshot(name, revision, SMALL_FILES, "reference_lm"))
-    chosen = {f"{section}.revision": revision for section in ("reference_lm", "tokenization")}
+    chosen: dict[str, object] = {f"{section}.revision": revision for section in ("reference_lm", "tokenization")}
     chosen |= {"reference_lm.source": "hub", "reference_lm.name": name, "tokenization.tokenizer": name}
     return apply_overrides(ROOT / "params.yaml", chosen)
 
@@ -95,19 +99,8 @@ def _install(module: str) -> None:
     if importlib.util.find_spec(module):
         return
     sys.stderr.write(f"installing {LOCK.name} (once; about 95 MB) ...\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--require-hashes",
-        "-r",
-        LOCK,
-    ]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)], text=True, capture_output=True, check=False)
     importlib.invalidate_caches()
     if done.returncode or not importlib.util.find_spec(module):
         cause = " ".join(done.stderr.split())[-300:] or f"{module} is still missing"
