@@ -48,20 +48,10 @@ def load(directory: Path, dtype: str = "float32") -> tuple[GPTNeoXConfig, Params
         FileNotFoundError: if `config.json` or the safetensors are missing.
         ValueError: if the configuration is not supported, or a tensor is missing, unknown, doubled or of another shape (it is named).
     """
-    config = read_config(directory)
+    config = GPTNeoXConfig.from_dict(read_values(directory, "reference LM"))
     abstract = shapes(config)
     tensors = read_tensors(directory, wanted_tensors(TENSORS, abstract), _current)
     return config, to_parameters(TENSORS, abstract, tensors, dtype)
-
-
-def read_config(directory: Path) -> GPTNeoXConfig:
-    """Reads and checks `config.json`.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it describes a model that is not supported.
-    """
-    return GPTNeoXConfig.from_dict(read_values(directory, "reference LM"))
 
 
 def _current(stored: str) -> str | None:

@@ -104,8 +104,9 @@ def test_without_a_reference_lm_the_page_says_so(client_of, scored, parse, rows)
 
 def test_another_reference_lm_is_told_from_the_one_that_made_the_labels(client_of, scored, tmp_path, rows):
     from model import gpt_neox, gpt_neox_files
+    from model.decoder_config import read_config
 
-    config = gpt_neox_files.read_config(scored / "reference_lm")
+    config = read_config(scored / "reference_lm")
     gpt_neox_files.save(tmp_path, config, gpt_neox.init(config, 4))
     (tmp_path / "tokenizer.json").write_bytes((scored / "reference_lm" / "tokenizer.json").read_bytes())
     client = client_of(open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(tmp_path),))
