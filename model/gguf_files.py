@@ -15,6 +15,11 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from model import llama
+from model.causal_lm_files import wanted_tensors
+from model.llama_config import LlamaConfig
+from model.llama_files import TENSORS
+
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 PAIRED = ("llama",)
 """Where rotary positions turn neighbouring dimensions; Hugging Face turns halves of a head, so queries and keys are put in its order."""
@@ -79,6 +84,7 @@ def convert(file: Path, directory: Path) -> None:
         part = tensor.name.split(".")[2] if tensor.name.startswith("blk.") else ""
         value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(shapes[tensor.name])
         tensors[_name(tensor.name)] = _halves(value, heads[part]) if architecture in PAIRED and part in heads else value
+    _check_names(values, set(tensors))
     save_file({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}, directory / "model.safetensors")
     (directory / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
     _tokenizer(facts).save(str(directory / "tokenizer.json"))
@@ -88,6 +94,8 @@ def _config(facts: dict[str, Any], architecture: str, shapes: dict[str, tuple[in
     """`config.json` as Hugging Face has it."""
     if missing := [name for name in SIZES.values() if f"{architecture}.{name}" not in facts]:
         raise ValueError(f"the GGUF file lacks {', '.join(f'{architecture}.{name}' for name in missing)}")
+    if "token_embd.weight" not in shapes:
+        raise ValueError("the GGUF file lacks the tensor token_embd.weight")
     stretched = [name for name in facts if name.startswith(f"{architecture}.rope.scaling.") and facts[name] not in ("none", 1.0, "")]
     if stretched:
         raise ValueError(f"the GGUF file has {stretched[0]} = {facts[stretched[0]]!r}; stretched positions are not read from GGUF")
@@ -112,6 +120,14 @@ def _name(stored: str) -> str:
     if not stored.startswith("blk.") or part not in LAYER or kind not in ("weight", "bias"):
         raise ValueError(f"the GGUF file has a tensor {stored!r}, which is not known here")
     return f"model.layers.{block}.{LAYER[part]}.{kind}"
+
+
+def _check_names(values: dict[str, Any], there: set[str]) -> None:
+    """Refuses now what could not be loaded afterwards, such as biases that the configuration of the family does not name."""
+    wanted = wanted_tensors(TENSORS, llama.shapes(LlamaConfig.from_dict(values)))
+    if odd := sorted(wanted ^ there):
+        kind = "lacks" if odd[0] in wanted else "has too many, such as"
+        raise ValueError(f"the GGUF file {kind} the tensor {odd[0]} of a {values['model_type']} as it is computed here")
 
 
 def _halves(rows: np.ndarray, heads: int) -> np.ndarray:

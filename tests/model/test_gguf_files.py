@@ -37,7 +37,9 @@ def stored_name(name: str) -> str:
     return f"blk.{block}.{NAMES[part]}.{kind}"
 
 
-def write(file: Path, architecture: str, pre: str = "smollm", kind: gguf.GGMLQuantizationType | None = None, **extra: Any) -> None:
+def write(
+    file: Path, architecture: str, pre: str = "smollm", kind: gguf.GGMLQuantizationType | None = None, without: str = "", **extra: Any
+) -> None:
     """The model of the goldens as a GGUF file."""
     name = STORED[architecture]
     config = json.loads(GOLDENS[f"{name}.config"].tobytes())
@@ -55,7 +57,7 @@ def write(file: Path, architecture: str, pre: str = "smollm", kind: gguf.GGMLQua
     writer.add_token_merges(MERGES)
     writer.add_token_types([3, *(1 for _ in TOKENS[1:])])
     prefix = f"{name}.tensor."
-    for key in (key for key in GOLDENS.files if key.startswith(prefix)):
+    for key in (key for key in GOLDENS.files if key.startswith(prefix) and key.removeprefix(prefix) != without):
         value, tensor = GOLDENS[key], stored_name(key.removeprefix(prefix))
         if architecture == "llama" and "attn_q." in tensor:
             value = paired(value, config["num_attention_heads"])
@@ -105,6 +107,8 @@ def test_the_tokenizer_cuts_digits_one_by_one_and_gives_the_text_back(tmp_path):
     [
         ({"pre": "command-r"}, "command-r"),
         ({"llama__rope__scaling__type": "yarn"}, "stretched positions"),
+        ({"without": "model.layers.1.mlp.up_proj.weight"}, "lacks the tensor model.layers.1.mlp.up_proj.weight"),
+        ({"without": "model.embed_tokens.weight"}, "lacks the tensor token_embd.weight"),
     ],
 )
 def test_what_is_not_known_is_refused_by_its_name(change, words, tmp_path):
