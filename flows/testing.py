@@ -77,6 +77,6 @@ def vllm_python() -> Path:
         sys.stdout.flush()
         shutil.rmtree(VLLM_ENVIRONMENT, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", VLLM_ENVIRONMENT], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", VLLM_LOCK], check=True)
+        subprocess.run([ROOT / "infra" / "install.sh", python, VLLM_LOCK], check=True)
         stamp.write_bytes(VLLM_LOCK.read_bytes())
     return python

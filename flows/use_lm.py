@@ -99,8 +99,8 @@ def _install(module: str) -> None:
     if importlib.util.find_spec(module):
         return
     sys.stderr.write(f"installing {LOCK.name} (once; about 95 MB) ...\n")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)], text=True, capture_output=True, check=False)
+    installer = [ROOT / "infra" / "install.sh", sys.executable, LOCK]
+    done = subprocess.run(installer, text=True, capture_output=True, check=False)
     importlib.invalidate_caches()
     if done.returncode or not importlib.util.find_spec(module):
         cause = " ".join(done.stderr.split())[-300:] or f"{module} is still missing"
