@@ -22,7 +22,7 @@ from model.initialisation import initial_parameters
 from model.memory import Memory
 from model.parameters import Architecture
 from model.presets import SYSTEMS
-from stages.document_evaluation import DocumentReader, Request
+from stages.evaluation.documents import DocumentReader, Request
 
 TOKENS = int(os.environ.get("TOKENS", 1_600_000))
 LENGTHS = {"100k": TOKENS // 16, "400k": TOKENS // 4, "1600k": TOKENS}

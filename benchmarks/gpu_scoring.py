@@ -21,7 +21,7 @@ from benchmarks.result import Bar, show
 from data_contracts.failure import Exit, Failure
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import PYTHIA_1_4B
-from stages.cost import scoring_flops
+from stages.bill.cost import scoring_flops
 from stages.devices import DEVICE_OF_KIND, PEAK_FLOPS
 from stages.engines.choice import cuda_gpus, make_engine
 

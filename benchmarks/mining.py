@@ -28,12 +28,12 @@ from benchmarks.result import Bar, show
 from data_contracts.contract import Artifact, commit, open_artifact, write_shard
 from data_contracts.eligibility import last_eligible
 from data_contracts.tokens import CHUNKS
-from stages.messages import Messages
-from stages.mining import STAGE, mine
+from stages.mining.mining import STAGE, mine
 from stages.parameters import Geometry, Mining, Runtime
-from stages.ray_map import start_ray, stop_ray
-from stages.shards import write_all
-from stages.tokenizer import train_tokenizer
+from stages.runner.messages import Messages
+from stages.runner.ray_map import start_ray, stop_ray
+from stages.runner.shards import write_all
+from stages.tokens.tokenizer import train_tokenizer
 
 OTHERS = {"site-packages", "test", "tests"}
 VOCABULARY = 4096

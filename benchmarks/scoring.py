@@ -28,17 +28,17 @@ from flows.testing import vllm_python
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox import prefix_keys_values, suffix_logprobs
 from model.gpt_neox_config import PYTHIA_1_4B, GPTNeoXConfig
-from stages.chunking import chunk
-from stages.cost import prefix_flops, suffix_flops, whole_prompt_flops
+from stages.bill.cost import prefix_flops, suffix_flops, whole_prompt_flops
 from stages.engines.jax_engine import JaxScoringLM
 from stages.engines.scoring_lm import Progress
-from stages.ledger import Ledger
-from stages.mining import mine
+from stages.mining.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
-from stages.scoring import chosen_rows
-from stages.scoring_pairs import ShardPrompts, fill, wanted_pairs
-from stages.tokenization import tokenize
-from stages.tokenizer import train_tokenizer
+from stages.scoring.ledger import Ledger
+from stages.scoring.pairs import ShardPrompts, fill, wanted_pairs
+from stages.scoring.scoring import chosen_rows
+from stages.tokens.chunking import chunk
+from stages.tokens.tokenization import tokenize
+from stages.tokens.tokenizer import train_tokenizer
 
 TINY = GPTNeoXConfig(4096, 192, 4, 6, 768)
 GEOMETRY = Geometry(chunk_tokens=64, sequence_chunks=128, stride_chunks=2)

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from benchmarks.result import Bar, show
 from data_contracts.documents import DOCUMENTS
-from stages.tokenization import tokenize
-from stages.tokenizer import load_tokenizer, train_tokenizer
+from stages.tokens.tokenization import tokenize
+from stages.tokens.tokenizer import load_tokenizer, train_tokenizer
 
 BYTES = 20_000_000
 TRAINING_BYTES = 2_000_000

@@ -33,10 +33,10 @@ from model.presets import PAPER_SHAPE, SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, init_train_state, train_step
 from model.training_cost import step_flops
-from stages.data_order import independent
 from stages.devices import training_peak
 from stages.parameters import Geometry
-from stages.training_data import TrainingData
+from stages.training.data import TrainingData
+from stages.training.order import independent
 
 SEQUENCES_IN_ALL, SLOTS, STEPS = 16, 20, 5
 PAPER_CHUNKS = 256  # 16,384 tokens, section 3.4

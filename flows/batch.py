@@ -11,12 +11,12 @@ from tokenizers import Tokenizer
 from data_contracts.failure import Exit, Failure
 from flows.workspace import ROOT
 from model.language_model import Batch
-from stages.data_order import ORDERS, Segments
 from stages.parameters import Configuration
-from stages.systems import shape_of, steps_of, system_of
-from stages.token_texts import CUT
-from stages.tokenizer import load_tokenizer
-from stages.training_data import TrainingData
+from stages.tokens.token_texts import CUT
+from stages.tokens.tokenizer import load_tokenizer
+from stages.training.data import TrainingData
+from stages.training.order import ORDERS, Segments
+from stages.training.systems import shape_of, steps_of, system_of
 
 
 def look(configuration: Configuration, name: str, step: int | None, sequence: int | None) -> dict[str, Any]:

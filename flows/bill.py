@@ -23,14 +23,14 @@ from flows.workspace import ROOT, child_environment
 from infra.leash import leashed, release
 from model.decoder_config import DecoderConfig, decoder_config
 from model.gpt_neox_config import GPTNeoXConfig
-from stages.cost import LABEL_BYTES, UTILISATION, Volume, device_hours, scoring_flops, scoring_tokens
+from stages.bill.cost import LABEL_BYTES, UTILISATION, Volume, device_hours, scoring_flops, scoring_tokens
+from stages.bill.volume import counted, estimated, exhaustive_sample, most_of_exhaustive, most_of_retrieved
 from stages.devices import PEAK_FLOPS
 from stages.engines.choice import make_engine
-from stages.ledger import Ledger
 from stages.parameters import Configuration
-from stages.reference_lm_directory import directory_config
-from stages.reference_lm_hub import hub_config
-from stages.scoring_volume import counted, estimated, exhaustive_sample, most_of_exhaustive, most_of_retrieved
+from stages.reference_lm.from_directory import directory_config
+from stages.reference_lm.from_hub import hub_config
+from stages.scoring.ledger import Ledger
 
 CHARACTERS_A_BIT = 0.27  # a token has about this times log2(V) characters: measured 2.75 at V = 1,024 and 3.2 at 4,096
 SOON = "exact once mining is done: `./rpt run mining`"
@@ -188,8 +188,8 @@ def _described(configuration: Configuration) -> str:
 
 
 def _calibration(corpus: str) -> dict:
-    """The measurement of stages/calibration.py, in a process of its own that takes JAX and the weights with it when it ends."""
-    command = [sys.executable, "-m", "stages.calibration", corpus]
+    """The measurement of stages/bill/calibration.py, in a process of its own that takes JAX and the weights with it when it ends."""
+    command = [sys.executable, "-m", "stages.bill.calibration", corpus]
     child = leashed(command, cwd=ROOT, env=child_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert child.stdout

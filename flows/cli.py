@@ -127,7 +127,7 @@ KEEP = 'git add params.yaml dvc.lock sources metrics && git commit -m "results"'
 
 def _asked(from_checkpoint: Path | None, stages: list[str]) -> dict[str, str]:
     """What tells a stage to take up a checkpoint: part of the environment that it inherits."""
-    from stages.from_checkpoint import VARIABLE, ask_for
+    from stages.identity.from_checkpoint import VARIABLE, ask_for
 
     return {VARIABLE: ask_for(from_checkpoint, stages)} if from_checkpoint else {}
 
@@ -144,8 +144,8 @@ def gc(
     """
     from flows.gc import unused
     from flows.workspace import workspace_lock
+    from stages.identity.scratch import remove
     from stages.parameters import load
-    from stages.scratch import remove
 
     with workspace_lock("rpt gc"):
         rows = unused(load(ROOT / "params.yaml"))
@@ -402,8 +402,8 @@ def config(*, override: Overrides = (), json_: Json = False) -> int:
 @app.command
 def inventory() -> int:
     """Write sources/, which plain `dvc repro` and `dvc status` look at to see changed input files and changed code."""
-    from stages.code_files import write_code_files
-    from stages.inventory import write_inventories
+    from stages.identity.code_files import write_code_files
+    from stages.ingestion.inventory import write_inventories
     from stages.parameters import load
 
     configuration = load(ROOT / "params.yaml")

@@ -18,8 +18,8 @@ from reports.comparison import Measured, Trained, corpus_comparison
 from reports.comparison_page import markdown, render
 from reports.evaluation_rows import Key, frames_of
 from stages.parameters import Configuration
-from stages.report import rows_of
-from stages.trained_runs import trained_run
+from stages.report.report import rows_of
+from stages.report.trained_runs import trained_run
 
 PLACE = ROOT / "comparisons"
 EVALUATED = ("evaluations", ORACLE, "dense")

@@ -17,7 +17,7 @@ from flows.workspace import ROOT, workspace_lock
 from model.presets import SYSTEMS
 from reports.published import TABLE_4
 from stages.parameters import Configuration
-from stages.systems import INPUT_OF
+from stages.training.systems import INPUT_OF
 
 EVERY = "all"
 OF_A_RUN = ("training", "evaluation", ORACLE, "dense_evaluation")

@@ -23,11 +23,11 @@ from flows.profiles import use_profile
 from flows.status import verify_all
 from flows.workspace import EVENTS, ROOT, STATE, child_environment
 from infra.leash import release
-from stages.code_files import write_code_files
 from stages.engines.choice import automatic_engine
-from stages.inventory import write_inventories
+from stages.identity.code_files import write_code_files
+from stages.ingestion.inventory import write_inventories
 from stages.parameters import Configuration, load
-from stages.stage import RAY_STAGES
+from stages.runner.stage import RAY_STAGES
 
 Around = Callable[[Step, Callable[[], str]], str]
 

@@ -13,7 +13,7 @@ from flows.page_server import Progress, serve
 from flows.workspace import ROOT, STATE
 from reports.explorer.library import Library, Pieces
 from reports.explorer.server import explorer
-from stages.token_texts import token_texts
+from stages.tokens.token_texts import token_texts
 
 INDEX = STATE / "evaluation_index"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from data_contracts.failure import Failure
 from flows.workspace import ROOT
+from stages.identity.scratch import SCRATCH, changed, contents, identity_in
+from stages.identity.work_identity import Identity, identity_of
 from stages.parameters import Configuration
-from stages.scratch import SCRATCH, changed, contents, identity_in
-from stages.stage import CORPUS_STAGES, RUN_STAGES, load_stage
-from stages.work_identity import Identity, identity_of
+from stages.runner.stage import CORPUS_STAGES, RUN_STAGES, load_stage
 
 
 def unused(configuration: Configuration) -> list[dict]:

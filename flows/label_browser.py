@@ -22,10 +22,10 @@ from reports.browser.movers_page import compared
 from reports.browser.server import browser
 from reports.browser.shelf import Shelf
 from reports.label_set import LabelSet, open_label_set
-from stages.token_texts import token_texts
+from stages.tokens.token_texts import token_texts
 
 if TYPE_CHECKING:
-    from stages.token_gains import TokenGains
+    from stages.scoring.token_gains import TokenGains
 
 MOVERS = 50
 
@@ -47,7 +47,7 @@ class LazyReferenceLM:
     @cached_property
     def _token_gains(self) -> TokenGains:
         os.environ.update(child_environment())
-        from stages.token_gains import TokenGains
+        from stages.scoring.token_gains import TokenGains
 
         return TokenGains(self._directory)
 

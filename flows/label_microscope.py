@@ -99,9 +99,9 @@ def gains(labels: LabelSet, view: dict[str, Any], rank: int | None) -> dict[str,
         return {"missing": f"{directory} is not there, so no gain of a token can be measured"}
     os.environ.update({name: value for name, value in child_environment().items() if name.startswith("JAX_")})
     from model.hugging_face_files import digest
-    from stages.token_gains import TokenGains
-    from stages.token_texts import token_texts
-    from stages.tokenizer import load_tokenizer
+    from stages.scoring.token_gains import TokenGains
+    from stages.tokens.token_texts import token_texts
+    from stages.tokens.tokenizer import load_tokenizer
 
     if digest(directory) != labels.scorer.get("weights"):
         return {"missing": f"{directory} is not the reference LM that made these labels"}

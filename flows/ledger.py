@@ -10,7 +10,7 @@ import pyarrow as pa
 from data_contracts.candidates import LABELS
 from data_contracts.contract import fact, open_artifact, read_columns, read_rows
 from data_contracts.ledger import LEDGER
-from stages.ledger import KEYS, Ledger, held, is_intact
+from stages.scoring.ledger import KEYS, Ledger, held, is_intact
 
 
 def stats(root: Path) -> list[dict]:

@@ -19,8 +19,8 @@ from flows.workspace import ROOT
 from model.hugging_face_files import digest
 from stages.hub import SMALL_FILES, no_commit, snapshot
 from stages.parameters import load
-from stages.reference_lm_fit import check_sizes
-from stages.tokenizer import load_tokenizer
+from stages.reference_lm.fit import check_sizes
+from stages.tokens.tokenizer import load_tokenizer
 
 MADE_FROM = "gguf.sha256"
 MODELS = Path("models")  # relative to the checkout: it becomes part of params.yaml

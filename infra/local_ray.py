@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from stages.parameters import load
-from stages.ray_map import start_ray, stop_ray
+from stages.runner.ray_map import start_ray, stop_ray
 
 
 def main() -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 from data_contracts.contract import commit, open_artifact
 from data_contracts.failure import Exit, Failure
 from stages import parameters
-from stages.from_checkpoint import take_up
-from stages.messages import Messages
-from stages.scratch import SCRATCH, finish, open_scratch
-from stages.shards import write_all
-from stages.stage import CORPUS_STAGES, RUN_STAGES, Context, Job, ShardStage, load_stage
-from stages.work_identity import ARTIFACTS, identity_of, run_of, sections_of
+from stages.identity.from_checkpoint import take_up
+from stages.identity.scratch import SCRATCH, finish, open_scratch
+from stages.identity.work_identity import ARTIFACTS, identity_of, run_of, sections_of
+from stages.runner.messages import Messages
+from stages.runner.shards import write_all
+from stages.runner.stage import CORPUS_STAGES, RUN_STAGES, Context, Job, ShardStage, load_stage
 
 
 def publish(scratch: Path, target: Path) -> None:

@@ -31,7 +31,7 @@ FILES = ("rpt", "dvc.yaml", "params.yaml", "prefect.yaml", "requirements.txt", "
 RAY = """
 import sys
 from stages.parameters import Runtime
-from stages.ray_map import start_ray
+from stages.runner.ray_map import start_ray
 print(start_ray(Runtime(workers=1)), flush=True)
 sys.stdin.read()
 """

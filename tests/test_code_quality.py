@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize(
-    ("package", "folders"), [("ray", {"stages/ray_map.py"}), ("dvc", {"flows/dvc_task.py"}), ("vllm", {"stages/engines/vllm_engine.py"})]
+    ("package", "folders"),
+    [("ray", {"stages/runner/ray_map.py"}), ("dvc", {"flows/dvc_task.py"}), ("vllm", {"stages/engines/vllm_engine.py"})],
 )
 def test_an_engine_is_imported_in_one_file(package, folders):
     pattern = re.compile(rf"^\s*(import {package}\b|from {package}[. ])", re.MULTILINE)

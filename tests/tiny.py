@@ -9,9 +9,9 @@ from typing import Any
 
 from model.config import Shape
 from model.gpt_neox_config import GPTNeoXConfig
-from stages.messages import Messages
 from stages.parameters import Corpus, DenseRetriever, Geometry, Recipe, Runtime, Training
-from stages.stage import Context
+from stages.runner.messages import Messages
+from stages.runner.stage import Context
 
 SHAPE = Shape(
     vocabulary_size=40,

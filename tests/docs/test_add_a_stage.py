@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.failure import Failure
 from data_contracts.tokens import CHUNKS
-from stages.shards import write_one
-from stages.stage import ShardStage, load_stage
+from stages.runner.shards import write_one
+from stages.runner.stage import CORPUS_STAGES, ShardStage, load_stage
 from tests.docs.pages import blocks, text_of
 
 GUIDE = "docs/guides/add-a-stage.md"
@@ -22,6 +22,7 @@ PATHS = re.findall(r"Write `([^`]+)`", text_of(GUIDE))
 @pytest.fixture
 def written(monkeypatch):
     """The modules that the guide writes, by path."""
+    monkeypatch.setitem(CORPUS_STAGES, "diversity", "mining.diversity")
     modules = {}
     for path, block in zip(PATHS, blocks(GUIDE, "python"), strict=True):
         module = ModuleType(path.removesuffix(".py").replace("/", "."))
@@ -32,7 +33,7 @@ def written(monkeypatch):
 
 
 def test_the_test_of_the_guide_passes_and_can_fail(written, make_chunks, monkeypatch):
-    tests = written["tests/stages/test_diversity.py"]
+    tests = written["tests/stages/mining/test_diversity.py"]
     tests.test_different_tokens_are_counted(make_chunks)
     monkeypatch.setattr(tests, "diversity", lambda chunks: chunks)
     with pytest.raises(Failure):
@@ -70,4 +71,4 @@ def test_the_entry_in_the_graph_is_that_of_the_stage(written):
     assert entry["do"]["outs"] == [f"artifacts/${{key}}/{stage.output}"]
     read = [f"artifacts/${{key}}/{contract.name}" for contract in stage.reads]
     assert entry["do"]["deps"] == [f"sources/code/{name}.txt", *read]
-    assert PATHS[:2] == [f"data_contracts/{name}.py", f"stages/{name}.py"]
+    assert PATHS[:2] == [f"data_contracts/{name}.py", f"stages/{CORPUS_STAGES[name].replace('.', '/')}.py"]

@@ -18,7 +18,7 @@ from model.parameters import Architecture
 from model.system import System
 from reports import published
 from stages.parameters import check
-from stages.systems import shape_of, system_of
+from stages.training.systems import shape_of, system_of
 from tests.docs.pages import ROOT, blocks, text_of
 from tests.model.structures import VARIANTS
 

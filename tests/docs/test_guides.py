@@ -10,7 +10,7 @@ from data_contracts.failure import Exit
 from reports.gates import GATES
 from reports.published import NAMES
 from stages.parameters import check
-from stages.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES
+from stages.runner.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES
 from tests.docs.pages import ROOT, blocks, text_of
 
 CONFIGURATION = YAML(typ="safe").load((ROOT / "params.yaml").read_text())

@@ -7,10 +7,10 @@ from data_contracts.contract import commit, write_shard
 from data_contracts.sequences import SEQUENCES
 from flows.batch import _texts
 from flows.batch_text import print_batch
-from stages.data_order import Segments
 from stages.parameters import Geometry
-from stages.tokenizer import END_OF_TEXT, train_tokenizer
-from stages.training_data import TrainingData
+from stages.tokens.tokenizer import END_OF_TEXT, train_tokenizer
+from stages.training.data import TrainingData
+from stages.training.order import Segments
 from tests.hostile import HOSTILE, acting, check_each, read_back
 
 GEOMETRY = Geometry(chunk_tokens=4, sequence_chunks=8, stride_chunks=2)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from model.gpt_neox_config import PYTHIA_1_4B
-from stages.cost import scoring_flops
+from stages.bill.cost import scoring_flops
 from tests.pipelines import forget, private
 
 

@@ -12,7 +12,7 @@ from flows.comparison_runs import Kept, Wanted, add_runs, choose
 from flows.plan import Step
 from model.presets import SYSTEMS
 from stages.parameters import load
-from stages.systems import system_of
+from stages.training.systems import system_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,11 +10,11 @@ import pytest
 from data_contracts.failure import Failure
 from flows import cli, workspace
 from flows import gc as gc_module
-from stages.messages import Messages
-from stages.scratch import open_scratch
+from stages.identity.scratch import open_scratch
+from stages.runner.messages import Messages
 
-NOW = {"code": {"stages/packing.py": "2"}, "inputs": {}, "parameters": {"geometry": {"chunk_tokens": 8}}}
-OLD = NOW | {"code": {"stages/packing.py": "1"}}
+NOW = {"code": {"stages/supervision/packing.py": "2"}, "inputs": {}, "parameters": {"geometry": {"chunk_tokens": 8}}}
+OLD = NOW | {"code": {"stages/supervision/packing.py": "1"}}
 OTHER = NOW | {"parameters": {"geometry": {"chunk_tokens": 4}}}
 
 
@@ -53,7 +53,7 @@ def test_it_lists_what_how_large_and_why_and_removes_when_asked(gc, tmp_path):
     gone, unknown = left("training", "a-run", OLD), left("mining", "demo", OLD)
     rows = {row["scratch"]: row for row in json.loads(gc("--json"))["unused"]}
     assert {name: row["why"] for name, row in rows.items()} == {
-        old: "other code: stages/packing.py",
+        old: "other code: stages/supervision/packing.py",
         other: "other parameters: geometry.chunk_tokens",
         gone: "params.yaml and dvc.yaml have no such stage",
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES, ShardStage, load_stage
+from stages.runner.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES, ShardStage, load_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = {name: entry["do"] for name, entry in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"].items()}
@@ -41,7 +41,7 @@ def test_artifacts_read_and_written_are_listed(name):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_the_code_of_a_stage_is_one_file(name):
-    """No other code is listed by hand: what the file holds follows from the imports (tests/stages/test_code_files.py)."""
+    """No other code is listed by hand: what the file holds follows from the imports (tests/stages/identity/test_code_files.py)."""
     of_system = "-${item.system}" if name in RUN_STAGES else ""
     code = [dep for dep in STAGES[name]["deps"] if not dep.startswith("artifacts/") and dep != "sources/${key}.json"]
     assert code == [f"sources/code/{name}{of_system}.txt"]

@@ -21,11 +21,11 @@ from flows.label_microscope_text import STEPS
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from reports.terminal_text import shown
-from stages.chunking import chunk
-from stages.mining import mine
+from stages.mining.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
-from stages.scoring import score
-from stages.tokenizer import train_tokenizer
+from stages.scoring.scoring import score
+from stages.tokens.chunking import chunk
+from stages.tokens.tokenizer import train_tokenizer
 from tests.pipelines import synthetic_document
 
 GEOMETRY = Geometry(chunk_tokens=16, sequence_chunks=64, stride_chunks=2)

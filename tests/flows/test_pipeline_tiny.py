@@ -17,9 +17,9 @@ from flows import batch as batch_module
 from flows import cli
 from model.masks import eligible_pairs
 from model.neighbours import dense_relevance, gold_then_own
-from stages.data_order import independent
 from stages.parameters import load
-from stages.training_data import TrainingData
+from stages.training.data import TrainingData
+from stages.training.order import independent
 from tests.pipelines import forget, private
 
 
@@ -173,7 +173,7 @@ def test_a_step_is_shown_and_refused_by_a_process_too(ran, rpt):
 
 def test_runtime_parameters_and_code_that_changes_no_result_make_nothing_stale(own, rpt):
     assert rpt(own, "config", "-o", "runtime.workers=1", "-o", "runtime.retries=3").returncode == 0
-    append(own / "stages/readers.py", "# A comment.")
+    append(own / "stages/ingestion/readers.py", "# A comment.")
     append(own / "model/baselines/griffin.py", "RATE = 9.0")
     append(own / "reports/style.py", 'CSS = "p { color: red }"')
     plan = json.loads(rpt(own, "plan", "--json").stdout)

@@ -119,7 +119,7 @@ def test_killed_and_stopped_it_ends_with_the_same_bytes(own, expected):
 def test_rpt_run_goes_on_too_and_other_work_does_not(own, expected, rpt):
     code, _ = stop_after(own, 60, signal.SIGTERM)
     assert code == 75
-    append(own / "stages/training.py", "# A comment.")
+    append(own / "stages/training/training.py", "# A comment.")
     append(own / "model/baselines/griffin.py", "RATE = 9.0")
     done = rpt(own, "run", f"training@{RUN}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -141,9 +141,9 @@ def test_a_checkpoint_of_other_code_is_kept_and_taken_up_again(own, expected, rp
     assert stop_after(own, 60, signal.SIGTERM)[0] == 75
     (scratch,) = (own / ".work" / "training" / RUN).glob("*/")
     kept = str(scratch.relative_to(own))
-    append(own / "stages/training.py", "K = 1")
+    append(own / "stages/training/training.py", "K = 1")
     (row,) = json.loads(rpt(own, "gc", "--json").stdout)["unused"]
-    assert (row["scratch"], row["why"]) == (kept, "other code: stages/training.py")
+    assert (row["scratch"], row["why"]) == (kept, "other code: stages/training/training.py")
 
     done = rpt(own, "run", "--from-checkpoint", kept, f"training@{RUN}")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -22,9 +22,9 @@ from model.llama_config import LlamaConfig
 from model.llama_files import TENSORS
 from stages.__main__ import run_stage
 from stages.engines.jax_engine import JaxScoringLM
-from stages.messages import Messages
 from stages.parameters import load
-from stages.tokenizer import train_tokenizer
+from stages.runner.messages import Messages
+from stages.tokens.tokenizer import train_tokenizer
 
 CONFIG = LlamaConfig(300, 16, 2, 2, 1, 24, 8, 256, 1e-5)
 ROOT = Path(__file__).resolve().parents[2]

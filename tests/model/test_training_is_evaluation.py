@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.language_model import Batch, Schedule
-from stages.document_evaluation import DocumentReader, Request
+from stages.evaluation.documents import DocumentReader, Request
 from tests.model.programs import compiled, losses_of_tokens, own_neighbours
 
 CHUNKS = 14

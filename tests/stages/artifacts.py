@@ -19,8 +19,8 @@ from model.parameters import Architecture
 from model.parameters_io import save_parameters
 from model.presets import SYSTEMS
 from stages.parameters import Recipe
-from stages.systems import describe
-from stages.tokenizer import train_tokenizer
+from stages.tokens.tokenizer import train_tokenizer
+from stages.training.systems import describe
 
 
 def write_artifact(contract: Contract, place: Path, *tables: pa.Table) -> None:

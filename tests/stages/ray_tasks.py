@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from data_contracts.contract import write_shard
 from data_contracts.tokens import TOKENS
-from stages.messages import Messages
 from stages.parameters import Runtime
-from stages.ray_map import ray_map
+from stages.runner.messages import Messages
+from stages.runner.ray_map import ray_map
 
 
 def note(journal: Path, event: str, shard: str = "") -> None:

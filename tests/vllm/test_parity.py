@@ -12,8 +12,8 @@ import pytest
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.engines.jax_engine import JaxScoringLM
-from stages.reference_lm_mixture import training_windows
-from stages.reference_lm_training import train
+from stages.reference_lm.mixture import training_windows
+from stages.reference_lm.training import train
 
 pytestmark = pytest.mark.vllm
 

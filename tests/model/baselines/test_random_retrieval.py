@@ -7,7 +7,7 @@ from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import RANKING_LENGTH
 from model.parameters import Architecture
 from model.presets import PAPER_SHAPE, SYSTEMS
-from stages.rankings import random_rankings
+from stages.evaluation.rankings import random_rankings
 from tests.model.programs import compiled
 
 

@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 
-from stages.rankings import recency_rankings
+from stages.evaluation.rankings import recency_rankings
 from tests.model.programs import compiled
 
 

@@ -19,11 +19,11 @@ from data_contracts.tokens import CHUNKS, TOKENS, list_column
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from reports.label_set import LabelSet, open_label_set
-from stages.chunking import chunk
-from stages.mining import mine
+from stages.mining.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
-from stages.scoring import score
-from stages.tokenizer import train_tokenizer
+from stages.scoring.scoring import score
+from stages.tokens.chunking import chunk
+from stages.tokens.tokenizer import train_tokenizer
 from tests.hostile import DISTINCT
 from tests.reports.served_pages import browser_client, one_thread
 

@@ -17,7 +17,7 @@ from reports.browser.gains import WAITING, Gains
 from reports.browser.shelf import Shelf
 from reports.formats import number
 from reports.label_set import open_label_set
-from stages.token_gains import TokenGains
+from stages.scoring.token_gains import TokenGains
 
 KEY = "00112233445566ff"
 QUERY = 41

@@ -20,10 +20,10 @@ from data_contracts.documents import DOCUMENTS, document_runs
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.tokens import CHUNKS, TOKENS, list_column, list_rows
-from stages.chunking import chunk
-from stages.mining import mine
+from stages.mining.mining import mine
 from stages.parameters import Geometry, Mining
-from stages.tokenizer import train_tokenizer
+from stages.tokens.chunking import chunk
+from stages.tokens.tokenizer import train_tokenizer
 
 STRIDE = 2
 GEOMETRY = Geometry(chunk_tokens=64, sequence_chunks=512, stride_chunks=STRIDE)

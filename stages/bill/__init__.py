@@ -1,0 +1,1 @@
+"""What scoring costs before it is paid: volume, operations, and a measurement on this machine."""

@@ -1,0 +1,1 @@
+"""The DPR-style dense retriever: questions, encoders, training, evaluation."""

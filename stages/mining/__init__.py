@@ -1,0 +1,1 @@
+"""BM25 candidates of every query chunk."""

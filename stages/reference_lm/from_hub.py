@@ -1,0 +1,78 @@
+"""A reference LM from the Hugging Face hub, such as the paper's Pythia-1.4B-deduped (section 4), pinned to a commit.
+
+Only config.json, tokenizer.json and safetensors are fetched, none of which can run code. What is small is fetched and judged first.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from data_contracts.failure import Exit, Failure
+from model.decoder_config import DecoderConfig
+from model.gpt_neox_config import PYTHIA_1_4B
+from model.hugging_face_files import INDEX, SINGLE, named_weights
+from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
+from stages.parameters import ReferenceLM
+from stages.reference_lm.fit import PAPERS_LM, check_sizes, check_tokenizer, config_of, unfit
+from stages.tokens.tokenizer import load_tokenizer
+
+SECTION = "reference_lm"
+WHY = "labels must say what scored them"
+
+
+def hub_config(reference_lm: ReferenceLM) -> DecoderConfig:
+    """The sizes of a model of the hub: of the paper's they are known, of others the hub is asked for config.json.
+
+    Raises:
+        Failure: (exit code 5) if the hub cannot be reached; (2) if there is no commit to ask for, or it is of no known family.
+    """
+    name, revision = reference_lm.name, reference_lm.revision
+    if name == PAPERS_LM:
+        return PYTHIA_1_4B
+    if revision is None:
+        raise no_commit(name, SECTION, WHY)
+    return config_of(name, snapshot(name, revision, SMALL_FILES, SECTION))
+
+
+def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, target: Path) -> str:
+    """Copies the model into `target`, with the corpus's tokenizer.json beside it, and returns its name and commit.
+
+    Args:
+        reference_lm: its `name` and `revision` say which.
+        tokenizer: the corpus's tokenizer, a directory.
+        window: tokens that the model must take at once.
+        target: an existing directory.
+
+    Raises:
+        Failure: if no commit is given or the model cannot be used (exit code 2), its tokenizer is another (3), or the hub cannot be reached
+            (5); the weights are not downloaded then.
+    """
+    name, revision = reference_lm.name, reference_lm.revision
+    if revision is None:
+        raise no_commit(name, SECTION, WHY)
+    directory = snapshot(name, revision, [*SMALL_FILES, INDEX], SECTION)
+    check_tokenizer(name, directory, tokenizer, f"set tokenization.tokenizer to {name}")
+    check_sizes(name, directory, window, load_tokenizer(tokenizer).get_vocab_size())
+    index = [directory / INDEX] if (directory / INDEX).is_file() else []
+    # The hub's cache holds links into a store of its own, which may be cleared.
+    for file in (directory / "config.json", *index, *_weights(name, revision, directory)):
+        shutil.copyfile(file, target / file.name)
+    # Equal in what it does, but scoring compares bytes, and the hub's file may be laid out differently.
+    shutil.copyfile(tokenizer / "tokenizer.json", target / "tokenizer.json")
+    return f"{name} at commit {revision}"
+
+
+def _weights(name: str, revision: str, directory: Path) -> list[Path]:
+    """The files that the index names, or `model.safetensors`, or shards without an index; some repositories hold the weights twice."""
+    try:
+        named = sorted(named_weights(directory))
+    except ValueError as error:
+        raise unfit(name, str(error)) from error
+    for patterns in (named or [SINGLE], WEIGHTS):
+        place = snapshot(name, revision, patterns, SECTION)
+        if files := sorted(file for pattern in patterns for file in place.glob(pattern)):
+            return files
+    remedy = "choose a commit that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
+    cause = "pickled weights (.bin) can run code and are never opened"
+    raise Failure(f"{name} at {revision[:12]} has no .safetensors", cause, remedy, Exit.USAGE)

@@ -1,0 +1,1 @@
+"""From labels to what training reads: sequences and arrays of candidates."""

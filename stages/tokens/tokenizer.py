@@ -1,0 +1,106 @@
+"""The tokenizer of a corpus: a byte-level BPE trained on its train split, or an existing one by file or name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from data_contracts.contract import Artifact, open_artifact
+from data_contracts.documents import DOCUMENTS
+from data_contracts.failure import Exit, Failure
+from stages.parameters import Tokenization
+from stages.runner.stage import Context, Job
+from stages.tokens.text_pieces import PIECE_CHARS, pieces
+
+END_OF_TEXT = "<|endoftext|>"
+
+
+def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> Tokenizer:
+    """A byte-level BPE (any text round-trips) with `<|endoftext|>` as token 0, which begins and ends documents as in GPT-NeoX."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+@lru_cache(maxsize=2)
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """The tokenizer of an artifact, set so that text which spells a special token stays text.
+
+    Raises:
+        Failure: (exit code 2) if it has no `<|endoftext|>`.
+    """
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if tokenizer.token_to_id(END_OF_TEXT) is None:
+        raise Failure(
+            f"tokenizer {directory}",
+            f"it has no {END_OF_TEXT} token to begin and end documents",
+            "choose a GPT-2/NeoX-style one",
+            Exit.USAGE,
+        )
+    return tokenizer
+
+
+@dataclass
+class TrainText:
+    """The train split in pieces, in the order of the artifact, at most `limit` characters of it; `limited` says afterwards if that was
+    not all."""
+
+    documents: Artifact
+    limit: int
+    limited: bool = False
+
+    def __iter__(self) -> Iterator[str]:
+        left = self.limit
+        for text in self._texts():
+            yield from pieces(text[:left], PIECE_CHARS)
+            self.limited = len(text) > left
+            if self.limited:
+                return
+            left -= len(text)
+
+    def _texts(self) -> Iterator[str]:
+        for shard in self.documents.shards:
+            table = self.documents.read(shard, ["split", "text"])
+            for split, text in zip(table.column("split").to_pylist(), table.column("text"), strict=True):
+                if split == "train":
+                    yield text.as_py()
+
+
+def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
+    """Write `tokenizer/tokenizer.json`."""
+    choice, note = tokenization.tokenizer, ""
+    if choice == "train":
+        text = TrainText(open_artifact(DOCUMENTS, context.input("documents")), tokenization.train_characters)
+        tokenizer = train_tokenizer(iter(text), tokenization.vocabulary_size)
+        if text.limited:
+            note = f", trained on the first {text.limit:,} characters of the train split (tokenization.train_characters)"
+    elif Path(choice).is_file():
+        tokenizer = Tokenizer.from_file(choice)
+    else:
+        try:
+            tokenizer = Tokenizer.from_pretrained(choice, revision=tokenization.revision or "main")
+        except Exception as error:
+            remedy = "give a tokenizer.json file, or a name that the hub knows while there is a network"
+            raise Failure(f"tokenizer {choice!r} could not be loaded", str(error)[:300], remedy, Exit.ENVIRONMENT) from error
+    tokenizer.save(str(context.out("tokenizer") / "tokenizer.json"))
+    load_tokenizer(context.out("tokenizer"))
+    context.say.progress(1, 1, "tokenizer")
+    context.say.note(f"**{context.corpus}**: tokenizer of {tokenizer.get_vocab_size():,} tokens{note}")
+
+
+STAGE = Job("tokenizer", make_tokenizer, ("tokenization",), {"tokenizer": "artifacts/{corpus}/tokenizer"})

@@ -1,0 +1,84 @@
+"""Training of one system on one corpus: the joint loss of the paper, one sequence batch a step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from model.mesh import by_row, make_mesh, replicated
+from model.parameters_io import save_parameters
+from model.schedules import TrainingSchedule, learning_rate
+from model.train_step import TrainState, init_train_state
+from stages.parameters import Geometry, Recipe, Training
+from stages.runner.interruption import Interruption
+from stages.runner.stage import Context, Job
+from stages.tokens.tokenizer import load_tokenizer
+from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
+from stages.training.data import TrainingData
+from stages.training.log import TrainingLog, work_of
+from stages.training.loop import Plan, TrainingLoop
+from stages.training.order import ORDERS
+from stages.training.systems import describe, shape_of, steps_of, system_of, with_recipe
+
+
+def train(context: Context, geometry: Geometry, training: Training, recipe: Recipe) -> None:
+    """Write model.safetensors, config.json and losses.jsonl (one line a step); goes on from a checkpoint if there is one.
+
+    Raises:
+        Failure, KeyboardInterrupt: as `TrainingLoop.run` states.
+    """
+    assert context.run
+    assert context.run_name
+    system = with_recipe(system_of(context.run_name, context.run), recipe)
+    shape = shape_of(geometry, training, recipe, load_tokenizer(context.input("tokenizer")).get_vocab_size())
+    data = _data(context, None if system.supervision == "none" else context.run.input, geometry, training)
+    schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
+    steps, seed = steps_of(system, shape, training, geometry), context.run.seed
+    rate = learning_rate(system.learning_rate or training.learning_rate, steps, training.warmup)
+    mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
+    rates = np.asarray(rate(jnp.arange(steps)))
+    plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, mesh)
+    work = work_of(system.name, shape, geometry.sequence_tokens, training.batch, mesh)
+    if idle := jax.device_count() - mesh.size:
+        context.say.note(f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide its work evenly")
+    with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
+        fresh = init_train_state(system, shape, seed, system.optimizer(rate), training.batch)
+        begin = _begin(checkpoints, replace(replicated(fresh, mesh), carried=by_row(fresh.carried, mesh)))
+        if begin.step:
+            context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")
+        with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
+            loop = TrainingLoop(plan, begin, Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), log)
+            state = loop.run()
+    target = context.out("model")
+    save_parameters(state.parameters, target / "model.safetensors")
+    (target / "config.json").write_text(json.dumps(describe(system, shape, recipe), indent=1, sort_keys=True) + "\n")
+    (target / "losses.jsonl").write_text(jsonl(loop.history))
+
+
+def _data(context: Context, supervision: str | None, geometry: Geometry, training: Training) -> TrainingData:
+    """The sequences to train on; those that are left out are said."""
+    place = None if supervision is None else context.input(supervision)
+    data = TrainingData(context.input("sequences"), place, geometry, training.shortest_sequence)
+    short, tokens = data.left_out
+    if short:
+        share = f"{short:,} of {short + len(data.keys):,} sequences, {tokens:,} tokens"
+        least = f"training.shortest_sequence, {training.shortest_sequence:g}"
+        context.say.note(f"**{context.run_name}** leaves out {share}: they are shorter than {least}")
+    return data
+
+
+def _begin(checkpoints: Checkpoints, fresh: TrainState) -> Restored:
+    return checkpoints.restore(fresh) or Restored(0, fresh, [])
+
+
+STAGE = Job(
+    "training",
+    train,
+    ("geometry", "training", "recipe"),
+    {"model": "artifacts/{corpus}/models/{run}"},
+    reads=("artifacts/{corpus}/sequences", "artifacts/{corpus}/{input}", "artifacts/{corpus}/tokenizer"),
+)

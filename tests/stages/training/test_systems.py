@@ -1,0 +1,47 @@
+"""What config.json says of a trained system brings it back, with the way its retriever was trained."""
+
+import json
+
+import pytest
+
+from model.initialisation import initial_parameters
+from model.neighbours import gold_alone
+from model.parameters import Architecture
+from model.parameters_io import save_parameters
+from model.presets import SYSTEMS
+from model.ranking_loss import as_sum
+from model.rpt import RPT, RetrieverTraining
+from model.scheduled_sampling import draw_by_sequence
+from stages.parameters import Recipe
+from stages.training.systems import describe, load_trained, with_recipe
+from tests.tiny import tiny_shape
+
+SHAPE = tiny_shape(vocabulary_size=30)
+
+
+def restored(directory, name: str, recipe: Recipe):
+    system = with_recipe(SYSTEMS[name], recipe)
+    save_parameters(initial_parameters(Architecture.of(system.build, SHAPE), SHAPE, 0), directory / "model.safetensors")
+    config = json.loads(json.dumps(describe(system, SHAPE, recipe)))
+    return load_trained(directory, config), config
+
+
+@pytest.mark.parametrize(
+    ("recipe", "training"),
+    [
+        (Recipe(), RetrieverTraining()),
+        (Recipe(normalise="sum", sampling="sequence", missing_gold="mask"), RetrieverTraining(as_sum, draw_by_sequence, gold_alone)),
+    ],
+    ids=["as a recipe has it that says nothing", "otherwise"],
+)
+def test_a_retriever_comes_back_as_it_was_trained(tmp_path, recipe, training):
+    model, config = restored(tmp_path, "rpt_lex", recipe)
+    assert isinstance(model, RPT)
+    assert (model.shape, model.training, model.relevance.__name__) == (SHAPE, training, "lexical_relevance")
+    assert set(config) == {"system", "shape", "retriever_training"}
+
+
+def test_a_system_without_a_retriever_says_nothing_of_it(tmp_path):
+    model, config = restored(tmp_path, "retro", Recipe(normalise="sum"))
+    assert set(config) == {"system", "shape"}
+    assert model.shape == SHAPE
