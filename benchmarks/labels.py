@@ -21,8 +21,8 @@ from benchmarks._chromium import Page, chromium
 from benchmarks._label_sets import make_label_set
 from benchmarks._served import served
 from benchmarks.result import Bar, show
-from reports.browser.address import key_of
-from reports.label_set import LabelSet, open_label_set
+from reports.labels.label_set import LabelSet, open_label_set
+from reports.site.address import key_of
 
 DOCUMENTS, CHUNKS, CANDIDATES, SHARDS = 1000, 1005, 20, 40
 REPETITIONS = 40

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from flows.label_text import line, signed
 from flows.screen import block, console, note
-from reports.terminal_text import shown
+from reports.html.terminal_text import shown
 
 
 def print_batch(batch: dict[str, Any]) -> None:

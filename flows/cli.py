@@ -449,7 +449,7 @@ def main() -> None:
     try:
         code = app(result_action="return_value")
     except Failure as failure:
-        from reports.markup import visible
+        from reports.html.markup import visible
 
         sys.stderr.write(visible(f"error: {failure.what}\n  cause:  {failure.cause}\n  remedy: {failure.remedy}\n"))
         code = failure.code

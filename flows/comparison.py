@@ -44,7 +44,7 @@ def compare(
     """
     from flows.comparison_results import compared, directory_of, write
     from flows.comparison_runs import bring_up_to_date, choose
-    from reports.comparison_page import markdown
+    from reports.comparison.page import markdown
     from stages.parameters import load
 
     configuration = load(ROOT / "params.yaml")

@@ -14,9 +14,9 @@ from data_contracts.evaluations import EVALUATIONS, ORACLE
 from data_contracts.failure import Exit, Failure
 from flows.comparison_runs import Wanted
 from flows.workspace import ROOT
-from reports.comparison import Measured, Trained, corpus_comparison
-from reports.comparison_page import markdown, render
-from reports.evaluation_rows import Key, frames_of
+from reports.comparison.figures import Measured, Trained, corpus_comparison
+from reports.comparison.page import markdown, render
+from reports.metrics.evaluation_rows import Key, frames_of
 from stages.parameters import Configuration
 from stages.report.report import rows_of
 from stages.report.trained_runs import trained_run

@@ -15,7 +15,7 @@ from flows.overrides import apply_overrides
 from flows.plan import Step
 from flows.workspace import ROOT, workspace_lock
 from model.presets import SYSTEMS
-from reports.published import TABLE_4
+from reports.metrics.published import TABLE_4
 from stages.parameters import Configuration
 from stages.training.systems import INPUT_OF
 

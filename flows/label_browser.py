@@ -21,7 +21,7 @@ from reports.browser import share_page
 from reports.browser.movers_page import compared
 from reports.browser.server import browser
 from reports.browser.shelf import Shelf
-from reports.label_set import LabelSet, open_label_set
+from reports.labels.label_set import LabelSet, open_label_set
 from stages.tokens.token_texts import token_texts
 
 if TYPE_CHECKING:

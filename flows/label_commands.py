@@ -34,7 +34,7 @@ def stats(
     """
     from flows.label_text import print_stats
     from flows.label_versions import open_version
-    from reports.label_summary import summary
+    from reports.labels.summary import summary
 
     opened = open_version(version)
     result = summary(opened, documents)
@@ -93,7 +93,7 @@ def diff(
     """
     from flows.label_diff_text import print_diff
     from flows.label_versions import open_version
-    from reports.label_diff import compare
+    from reports.labels.diff import compare
 
     opened = open_version(a), open_version(b)
     result = compare(*opened, movers)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from flows.label_text import MISSING, excerpt, line, scorer, share, signed, where
 from flows.screen import console, cut, note, table, width
-from reports.label_set import LabelSet
+from reports.labels.label_set import LabelSet
 
 Figures = dict[str, Any]
 ROWS: list[tuple[str, Callable[[Figures], str]]] = [
@@ -43,7 +43,7 @@ def unsigned(value: float | None, digits: int = 2) -> str:
 
 
 def print_diff(result: Figures, labels: LabelSet) -> None:
-    """What `reports.label_diff.compare` says of two label sets; texts come from `labels`, one of them."""
+    """What `reports.labels.diff.compare` says of two label sets; texts come from `labels`, one of them."""
     screen = console()
     for side in ("a", "b"):
         version = result[side]

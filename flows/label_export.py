@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from data_contracts.candidates import LABELS
 from data_contracts.contract import MAX_GROUP_ROWS, field
 from data_contracts.failure import Exit, Failure
-from reports.label_set import LabelSet
+from reports.labels.label_set import LabelSet
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 BATCH_PAIRS = 100_000

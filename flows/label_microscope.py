@@ -10,7 +10,7 @@ import polars as pl
 
 from data_contracts.failure import Exit, Failure
 from flows.workspace import child_environment
-from reports.label_set import LabelSet
+from reports.labels.label_set import LabelSet
 
 NAMED = 5
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from flows.label_text import excerpt, line, signed
 from flows.screen import Cell, block, console, note, table
-from reports.terminal_text import shown, written
+from reports.html.terminal_text import shown, written
 
 # Nats from which on a gain has the next colour: blue where the candidate helps, orange where it hurts. Each names its ground and its
 # letters, so that it can be read whatever the colours of the terminal are.

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from flows.screen import console, note, table, width
 from flows.workspace import ROOT
-from reports.terminal_text import shown
+from reports.html.terminal_text import shown
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_CELLS = 24

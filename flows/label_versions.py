@@ -9,7 +9,7 @@ from pathlib import Path
 from data_contracts.failure import Exit, Failure
 from flows.dvc_task import get_version
 from flows.workspace import ROOT, STATE
-from reports.label_set import LabelSet, open_label_set
+from reports.labels.label_set import LabelSet, open_label_set
 
 INDEX = STATE / "label_index"
 FETCHED = STATE / "label_versions"

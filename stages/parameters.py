@@ -200,7 +200,7 @@ class Retrieved(Params):
 
 
 class LabelGates(Params):
-    """When labels are fit to train on; the gates and their limits are in reports/gates.py."""
+    """When labels are fit to train on; the gates and their limits are in reports/metrics/gates.py."""
 
     enforce: bool = Field(
         description="true: a gate that fails ends the run (exit code 3); false: the run goes on, and the report says so in red"

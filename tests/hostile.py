@@ -302,7 +302,7 @@ def check_each(cases: Iterable[Case], check: Callable[[Case], object]) -> None:
 
 
 def read_back(shown: str) -> str:
-    """The text that `reports.terminal_text.shown` was given."""
+    """The text that `reports.html.terminal_text.shown` was given."""
     plain = shown.replace("\u21e5", "\t").replace("\u23ce", "\n")
     return re.sub(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8}))", lambda sign: chr(int(sign[1] or sign[2], 16)), plain)
 

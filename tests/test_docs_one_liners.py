@@ -13,7 +13,7 @@ import pytest
 from benchmarks._label_sets import alter_label_set, make_label_set
 from flows import label_versions
 from flows.label_commands import labels
-from reports.gates import label_sums
+from reports.metrics.gates import label_sums
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "labels.md").read_text()

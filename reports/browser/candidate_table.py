@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reports.browser import drawing
-from reports.browser.address import ORDERS, View
 from reports.browser.document import Candidate, Document
 from reports.browser.shelf import Shelf
-from reports.formats import number
-from reports.markup import Html, clipped, tag
+from reports.html.formats import number
+from reports.html.markup import Html, clipped, tag
+from reports.site import drawing
+from reports.site.address import ORDERS, View
 
 NUMBERED = 9  # candidates that a digit chooses
 LEAST_TOP = 2.0  # nats

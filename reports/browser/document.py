@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from data_contracts.failure import Exit, Failure
-from reports.label_set import LabelSet
+from reports.labels.label_set import LabelSet
 
 COLUMNS = ("query_chunk", "candidate_chunk", "rank", "bm25", "candidate_halves", "local_halves", "target_score")
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from reports.browser import drawing, shell
-from reports.browser.address import State, View
 from reports.browser.document import Document
 from reports.browser.shelf import Shelf
-from reports.formats import count, percent
-from reports.markup import Html, clipped, join, tag
+from reports.html.formats import count, percent
+from reports.html.markup import Html, clipped, join, tag
+from reports.site import drawing, shell
+from reports.site.address import State, View
 
 STRIP = 1024  # chunks on a page
 LISTED = 8

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from data_contracts.failure import Exit, Failure
-from reports.browser import drawing
 from reports.browser.document import Candidate, Document
 from reports.browser.shelf import ReferenceLM, Shelf
+from reports.site import drawing
 
 WAITING = 4  # requests that wait for their turn; a person who turns pages quickly looks at the last of them only
 TOGETHER = 7  # candidates scored at once: with the local context a batch of the engine

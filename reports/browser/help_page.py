@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reports.browser import shell
 from reports.browser.shelf import Shelf
 from reports.browser.vocabulary import TERMS
-from reports.markup import clipped, tag
+from reports.html.markup import clipped, tag
+from reports.site import shell
 
 
 def render(shelf: Shelf) -> str:

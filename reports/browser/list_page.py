@@ -5,11 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from data_contracts.documents import SPLITS
-from reports.browser import drawing, shell
-from reports.browser.address import State, View
 from reports.browser.shelf import Shelf
-from reports.formats import count, percent
-from reports.markup import Html, clipped, tag
+from reports.html.formats import count, percent
+from reports.html.markup import Html, clipped, tag
+from reports.site import drawing, shell
+from reports.site.address import State, View
 
 ROWS = 50
 LEAST_TOP = 1.0  # nats; smaller bars would make noise look like a signal

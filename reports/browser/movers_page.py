@@ -7,13 +7,13 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWorking
 from typing import Any
 
-from reports.browser import drawing, shell
-from reports.browser.address import key_of, link
 from reports.browser.shelf import Shelf
-from reports.formats import count, number, percent
-from reports.label_diff import compare
-from reports.label_set import LabelSet
-from reports.markup import Html, clipped, join, table, tag
+from reports.html.formats import count, number, percent
+from reports.html.markup import Html, clipped, join, table, tag
+from reports.labels.diff import compare
+from reports.labels.label_set import LabelSet
+from reports.site import drawing, shell
+from reports.site.address import key_of, link
 
 PATIENCE = 1.5  # seconds that a page waits for the comparison
 EXCERPT = 160
@@ -22,7 +22,7 @@ RANKS = ("spearman", "kendall")
 
 
 def compared(a: LabelSet, b: LabelSet, movers: int) -> dict[str, Any]:
-    """What `reports.label_diff.compare` finds, with the `target` text of every query among the movers; raises like that."""
+    """What `reports.labels.diff.compare` finds, with the `target` text of every query among the movers; raises like that."""
     found = compare(a, b, movers)
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in (*found["movers"], *found["best_movers"]):

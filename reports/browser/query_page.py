@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from reports.browser import candidate_table, drawing, shell
-from reports.browser.address import Missing, View, link
+from reports.browser import candidate_table
 from reports.browser.document import Candidate, Document
 from reports.browser.document_page import heading, way
 from reports.browser.gains import Gains
 from reports.browser.shelf import Shelf
-from reports.markup import Html, clipped, join, tag
+from reports.html.markup import Html, clipped, join, tag
+from reports.site import drawing, shell
+from reports.site.address import Missing, View, link
 
 
 def render(shelf: Shelf, gains: Gains, key: str, chunk: int, view: View) -> str:

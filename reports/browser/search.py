@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from data_contracts.contract import read_columns
 from data_contracts.tokens import CHUNKS
-from reports.browser.address import Question
 from reports.browser.shelf import Shelf, in_source
+from reports.site.address import Question
 
 HITS = 50
 SECONDS = 3.0

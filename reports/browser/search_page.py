@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from data_contracts.documents import SPLITS
-from reports.browser import drawing, shell
-from reports.browser.address import FOUND_ORDERS, SIGNS, Question
 from reports.browser.search import ORDERS, Found, search
 from reports.browser.shelf import Shelf
-from reports.markup import Html, clipped, join, tag
+from reports.html.markup import Html, clipped, join, tag
+from reports.site import drawing, shell
+from reports.site.address import FOUND_ORDERS, SIGNS, Question
 
 BEFORE, SHOWN = 90, 320  # characters of a hit before the match, and in all
 

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp
 
 from data_contracts.failure import Failure
 from reports.browser import document_page, help_page, list_page, movers_page, query_page, search_page
-from reports.browser.address import Question, View, refused, whole
 from reports.browser.gains import Gains
-from reports.browser.guard import application, chunk_of, status_of
 from reports.browser.shelf import Shelf
+from reports.site.address import Question, View, refused, whole
+from reports.site.guard import application, chunk_of, status_of
 
 
 def browser(shelf: Shelf, port: int, comparison: Future[dict[str, Any]] | None = None) -> ASGIApp:

@@ -8,13 +8,14 @@ from itertools import islice
 import numpy as np
 import polars as pl
 
-from reports.browser import candidate_table, drawing, list_page, query_page, shell
-from reports.browser.address import View
+from reports.browser import candidate_table, list_page, query_page
 from reports.browser.document import Document
 from reports.browser.document_page import facts_of
 from reports.browser.shelf import Shelf
 from reports.browser.vocabulary import TERMS
-from reports.markup import Html, clipped, join, tag
+from reports.html.markup import Html, clipped, join, tag
+from reports.site import drawing, shell
+from reports.site.address import View
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 QUERIES, CANDIDATES = 3, 5  # of a document; of a query

@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from reports.browser.address import Missing, View, key_of
 from reports.browser.document import Document, read_document
-from reports.browser.kept import Kept
 from reports.browser.vocabulary import label_site
-from reports.label_set import LabelSet
+from reports.labels.label_set import LabelSet
+from reports.site.address import Missing, View, key_of
+from reports.site.kept import Kept
 
 
 class ReferenceLM(Protocol):

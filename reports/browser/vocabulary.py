@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.browser.address import link
-from reports.browser.shell import Site
+from reports.site.address import link
+from reports.site.shell import Site
 
 KEYS = (
     ("j", "next query, or next row of a list"),

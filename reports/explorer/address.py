@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reports.browser.address import State, listing, one_of, text_of, whole
+from reports.site.address import State, listing, one_of, text_of, whole
 
 SORTS = ("source", "chunks", "loss", "gain")
 COLOURS = {"": "gain", "loss": "loss"}

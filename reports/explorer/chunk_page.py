@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from reports.browser import drawing, shell
-from reports.browser.address import Missing
 from reports.browser.document_page import way
 from reports.browser.query_page import panel
 from reports.explorer import loss_table, neighbour_table, target
@@ -16,8 +14,10 @@ from reports.explorer.document_page import extremes, heading
 from reports.explorer.library import Library
 from reports.explorer.neighbours import Neighbour, neighbours
 from reports.explorer.site import site
-from reports.formats import number
-from reports.markup import Html, join, tag
+from reports.html.formats import number
+from reports.html.markup import Html, join, tag
+from reports.site import drawing, shell
+from reports.site.address import Missing
 
 UNSCORED = "pointer"  # the class of the ink
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 from data_contracts.evaluations import ORACLE, OWN, WITHOUT
-from reports.browser.address import refused
 from reports.explorer.address import Look
 from reports.explorer.library import Library
 from reports.explorer.run import Reading
-from reports.markup import Html, clipped, tag
+from reports.html.markup import Html, clipped, tag
+from reports.site.address import refused
 
 T = TypeVar("T")
 NAME = 80

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from reports.browser import drawing, shell
 from reports.browser.document_page import EXCERPT, LISTED, STRIP, strip_ways, titled, way
 from reports.explorer.address import Look
 from reports.explorer.comparison import Comparison, bar, comparison_of, name_of
 from reports.explorer.document import Document
 from reports.explorer.library import Library
 from reports.explorer.site import site
-from reports.formats import count, number
-from reports.markup import Html, clipped, join, tag
+from reports.html.formats import count, number
+from reports.html.markup import Html, clipped, join, tag
+from reports.site import drawing, shell
 
 LOSS_STEPS = (0.1, 0.4, 1.0)  # nats a token below or above the document's mean
 

@@ -15,13 +15,13 @@ from data_contracts.documents import DOCUMENTS
 from data_contracts.evaluations import BASELINE, OWN, WITHOUT
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from reports.browser.address import Missing, key_of
-from reports.browser.kept import Kept
 from reports.browser.shelf import in_source
 from reports.explorer.address import Look
 from reports.explorer.document import Document
 from reports.explorer.run import Reading, Run, open_runs
-from reports.label_index import Progress
+from reports.labels.index import Progress
+from reports.site.address import Missing, key_of
+from reports.site.kept import Kept
 
 KEPT_CHUNKS = 32
 DETAILS = ["setting", "loss", "tokens", "token_losses", "eligible", "retrieved", "ranking", "scores", "gates"]

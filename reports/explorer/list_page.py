@@ -8,15 +8,15 @@ import polars as pl
 
 from data_contracts.documents import SPLITS
 from data_contracts.evaluations import OWN, SETTINGS
-from reports.browser import drawing, shell
 from reports.browser.list_page import page_links, sort_head
 from reports.explorer.address import Look
 from reports.explorer.comparison import Comparison, bar, comparison_of, name_of
 from reports.explorer.library import Library
 from reports.explorer.run import Reading, Run
 from reports.explorer.site import site
-from reports.formats import count, number
-from reports.markup import Html, clipped, tag
+from reports.html.formats import count, number
+from reports.html.markup import Html, clipped, tag
+from reports.site import drawing, shell
 
 ROWS = 50
 LEAST_TOP = 2.0  # nats a target; smaller bars would make noise look like a signal

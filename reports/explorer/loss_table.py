@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_contracts.evaluations import SETTINGS
-from reports.browser import drawing
 from reports.browser.candidate_table import LEAST_TOP, NONE
 from reports.explorer.address import Look
 from reports.explorer.comparison import Comparison, name_of
 from reports.explorer.run import Reading
-from reports.formats import number
-from reports.markup import Html, join, tag
+from reports.html.formats import number
+from reports.html.markup import Html, join, tag
+from reports.site import drawing
 
 HEADS = (("reading", ""), ("neighbours read", ""), ("loss, nats", "n"), ("a token", "n wide"), ("gain", "n"), ("", ""))
 

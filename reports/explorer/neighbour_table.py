@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from reports.browser import drawing
 from reports.browser.candidate_table import LEAST_TOP, NONE, NUMBERED
 from reports.explorer.address import ORDERS, Look
 from reports.explorer.comparison import NAME
 from reports.explorer.document import Document
 from reports.explorer.neighbours import Neighbour
-from reports.formats import number
-from reports.markup import Html, clipped, join, tag
+from reports.html.formats import number
+from reports.html.markup import Html, clipped, join, tag
+from reports.site import drawing
 
 HEADS = (
     ("", "", ""),

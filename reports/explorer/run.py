@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from data_contracts.contract import open_artifact, read_rows
 from data_contracts.evaluations import EVALUATIONS, ORACLE, OWN, SETTINGS
 from reports.explorer.run_index import run_index
-from reports.label_index import Progress
+from reports.labels.index import Progress
 
 SUMMED = ("rows", "tokens", "bytes", "loss")
 HIGHEST = 700.0  # nats a token; what diverged further has no float to say so

@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts.contract import Artifact, write_atomically
-from reports.label_index import SPARKS, Progress, verified_columns
-from reports.label_set import as_parquet, read_index
+from reports.labels.index import SPARKS, Progress, verified_columns
+from reports.labels.label_set import as_parquet, read_index
 
 INDEX_VERSION = 1
 COLUMNS = ["doc_id", "split", "system", "setting", "chunk", "loss", "tokens", "bytes"]

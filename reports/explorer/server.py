@@ -7,11 +7,11 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from reports.browser.guard import application, chunk_of
 from reports.explorer import chunk_page, document_page, list_page
 from reports.explorer.address import Look
 from reports.explorer.library import Library
 from reports.explorer.site import help_page, site
+from reports.site.guard import application, chunk_of
 
 
 def explorer(library: Library, port: int) -> ASGIApp:

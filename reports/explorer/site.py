@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from data_contracts.evaluations import SETTINGS
-from reports.browser import shell
 from reports.explorer.library import Library
-from reports.markup import clipped, tag
+from reports.html.markup import clipped, tag
+from reports.site import shell
 
 KEYS = (
     ("j", "next chunk, or next row of a list"),

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reports.browser import drawing
 from reports.explorer.comparison import Comparison, name_of
 from reports.explorer.document import Document
 from reports.explorer.library import Pieces
 from reports.explorer.run import Reading
-from reports.formats import number
-from reports.markup import Html, table, tag
+from reports.html.formats import number
+from reports.html.markup import Html, table, tag
+from reports.site import drawing
 
 LONGEST = 1024  # tokens of a chunk
 SIGNS = str.maketrans({"\n": "⏎", "\t": "⇥"})  # so that a token of a table stays on its line

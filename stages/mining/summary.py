@@ -8,7 +8,7 @@ from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import Artifact, read_columns
 from data_contracts.documents import document_runs
 from data_contracts.tokens import CHUNKS
-from reports.lengths import as_markdown, histogram
+from reports.metrics.lengths import as_markdown, histogram
 
 
 def chunks_by_document(chunks: Artifact) -> dict[str, int]:

@@ -11,11 +11,12 @@ from data_contracts.candidates import LABELS
 from data_contracts.contract import open_artifact, read_columns
 from data_contracts.documents import DOCUMENTS
 from model.decoder_config import DecoderConfig, read_config
-from reports import label_card, supervision_page
-from reports.label_examples import KINDS, with_texts
-from reports.label_findings import findings
-from reports.label_set import LabelSet, open_label_set
-from reports.label_statistics import label_statistics, no_statistics
+from reports.labels import card as label_card
+from reports.labels import page as supervision_page
+from reports.labels.examples import KINDS, with_texts
+from reports.labels.findings import findings
+from reports.labels.label_set import LabelSet, open_label_set
+from reports.labels.statistics import label_statistics, no_statistics
 from stages.bill.cost import prefix_flops, scoring_flops, scoring_tokens
 from stages.parameters import Geometry, Mining, ReferenceLM, Report, Scoring
 from stages.runner.stage import Context, Job

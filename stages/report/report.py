@@ -16,13 +16,13 @@ from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL, OWN
 from data_contracts.tokens import CHUNKS
-from reports.corpus_figures import corpus_figures
-from reports.csv_tables import csv_tables
-from reports.evaluation_rows import Evaluations, aligned, frames_of, with_own
-from reports.headline import headline, metrics, warnings
-from reports.neighbours_at_test import OTHERS
-from reports.page import render
-from reports.run_figures import Evidence, run_figures
+from reports.metrics.corpus_figures import corpus_figures
+from reports.metrics.evaluation_rows import Evaluations, aligned, frames_of, with_own
+from reports.metrics.neighbours_at_test import OTHERS
+from reports.metrics.run_figures import Evidence, run_figures
+from reports.run.csv_tables import csv_tables
+from reports.run.headline import headline, metrics, warnings
+from reports.run.page import render
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.runner.stage import Context, Job
 

@@ -1,4 +1,4 @@
-"""Label gates: five figures that say whether labels are fit to train on (see reports/gates.py), measured on the validation split.
+"""Label gates: five figures that say whether labels are fit to train on (see reports/metrics/gates.py), measured on the validation split.
 
 Three follow from the labels alone. Two need the reference LM once more, on a bounded sample of queries: a planted copy, the pair
 (c_q, c_t) itself as the candidate, which an LM that reads what stands before it must copy; and random eligible chunks, as many as there
@@ -19,7 +19,7 @@ from data_contracts.documents import document_runs
 from data_contracts.eligibility import last_eligible
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
-from reports.gates import GATES, by_block, label_sums
+from reports.metrics.gates import GATES, by_block, label_sums
 from stages.engines.choice import make_engine
 from stages.engines.scoring_lm import Progress, ScoringLM
 from stages.parameters import Geometry, LabelGates, Scoring

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from data_contracts.candidates import LABELS
 from data_contracts.contract import read_rows
-from reports.labels import best_by_k, positive_rates
+from reports.labels.glance import best_by_k, positive_rates
 from stages.parameters import Geometry
 
 SAMPLE_ROWS, SAMPLE_SHARDS = 200_000, 64

@@ -16,7 +16,7 @@ from model.config import Shape
 from model.language_model import Batch, Schedule
 from model.parameters import Architecture
 from model.system import System
-from reports import published
+from reports.metrics import published
 from stages.parameters import check
 from stages.training.systems import shape_of, system_of
 from tests.docs.pages import ROOT, blocks, text_of
@@ -61,7 +61,7 @@ def test_the_guide_names_every_place_that_has_an_entry_for_each_system():
     places = set(re.findall(r"`([\w./]+\.(?:py|yaml))`,\s`(\w+)`", text_of(GUIDE)))
     assert places == {
         ("model/systems/__init__.py", "MODULE_OF"),
-        ("reports/published.py", "NAMES"),
+        ("reports/metrics/published.py", "NAMES"),
         ("model/training_cost.py", "MACS"),
         ("params.yaml", "recipes"),
         ("tests/model/structures.py", "VARIANTS"),

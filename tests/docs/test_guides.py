@@ -7,8 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from data_contracts.failure import Exit
-from reports.gates import GATES
-from reports.published import NAMES
+from reports.metrics.gates import GATES
+from reports.metrics.published import NAMES
 from stages.parameters import check
 from stages.runner.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES
 from tests.docs.pages import ROOT, blocks, text_of

@@ -20,7 +20,7 @@ from flows.label_commands import labels
 from flows.label_microscope_text import STEPS
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
-from reports.terminal_text import shown
+from reports.html.terminal_text import shown
 from stages.mining.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
 from stages.scoring.scoring import score

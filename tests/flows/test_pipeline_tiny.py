@@ -175,7 +175,7 @@ def test_runtime_parameters_and_code_that_changes_no_result_make_nothing_stale(o
     assert rpt(own, "config", "-o", "runtime.workers=1", "-o", "runtime.retries=3").returncode == 0
     append(own / "stages/ingestion/readers.py", "# A comment.")
     append(own / "model/baselines/griffin.py", "RATE = 9.0")
-    append(own / "reports/style.py", 'CSS = "p { color: red }"')
+    append(own / "reports/html/style.py", 'CSS = "p { color: red }"')
     plan = json.loads(rpt(own, "plan", "--json").stdout)
     assert not [row for row in plan["stages"] if row["stale"]]
 

@@ -18,7 +18,7 @@ from benchmarks._label_sets import make_label_set
 from benchmarks._served import served, serving
 from flows.explorer import _pieces, explore
 from reports.explorer.library import Library
-from reports.label_set import LabelSet, open_label_set
+from reports.labels.label_set import LabelSet, open_label_set
 from tests.reports import evaluations_sample as evaluations
 from tests.reports import label_sample as labels
 from tests.reports.explorer.evaluated import evaluated_modules

@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL
-from reports.evaluation_rows import Evaluations, Key, aligned, frames_of, with_own
-from reports.neighbours_at_test import OTHERS
-from reports.run_figures import Evidence
+from reports.metrics.evaluation_rows import Evaluations, Key, aligned, frames_of, with_own
+from reports.metrics.neighbours_at_test import OTHERS
+from reports.metrics.run_figures import Evidence
 
 CHUNK_TOKENS, STRIDE_CHUNKS = 8, 2
 GAINS = {"transformer_xl": 0.0, "retro": 0.1, "random": 0.0, "rpt_lex": 0.1, "rpt_sem": 0.3}  # nats a token where there are neighbours

@@ -12,9 +12,9 @@ import pyarrow as pa
 from benchmarks._label_sets import made_up_text, make_label_set
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.tokens import CHUNKS
-from reports.label_examples import with_texts
-from reports.label_set import LabelSet, open_label_set
-from reports.label_statistics import label_statistics
+from reports.labels.examples import with_texts
+from reports.labels.label_set import LabelSet, open_label_set
+from reports.labels.statistics import label_statistics
 
 
 def with_repeats(home: Path, every: int = 3) -> None:

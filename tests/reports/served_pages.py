@@ -12,12 +12,12 @@ from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
 from benchmarks import _chromium
-from reports.browser.guard import POLICY
 from reports.browser.server import browser
 from reports.browser.shelf import Shelf
 from reports.explorer.library import Library
 from reports.explorer.server import explorer
-from reports.label_set import LabelSet
+from reports.labels.label_set import LabelSet
+from reports.site.guard import POLICY
 
 PORT = 8000
 ATTRIBUTES = {

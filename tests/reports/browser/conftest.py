@@ -18,7 +18,7 @@ from data_contracts.documents import DOCUMENTS
 from data_contracts.tokens import CHUNKS, TOKENS, list_column
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
-from reports.label_set import LabelSet, open_label_set
+from reports.labels.label_set import LabelSet, open_label_set
 from stages.mining.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
 from stages.scoring.scoring import score

@@ -10,8 +10,8 @@ from benchmarks._label_sets import alter_label_set, make_label_set
 from data_contracts.failure import Exit, Failure
 from reports.browser import movers_page
 from reports.browser.movers_page import compared
-from reports.formats import number
-from reports.label_set import open_label_set
+from reports.html.formats import number
+from reports.labels.label_set import open_label_set
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import pytest
 
 from data_contracts.failure import Failure
 from flows.label_browser import LazyReferenceLM
-from reports.browser.drawing import TOKEN_STEPS, step
 from reports.browser.gains import WAITING, Gains
 from reports.browser.shelf import Shelf
-from reports.formats import number
-from reports.label_set import open_label_set
+from reports.html.formats import number
+from reports.labels.label_set import open_label_set
+from reports.site.drawing import TOKEN_STEPS, step
 from stages.scoring.token_gains import TokenGains
 
 KEY = "00112233445566ff"

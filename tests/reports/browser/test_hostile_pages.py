@@ -11,11 +11,11 @@ import pytest
 
 from benchmarks._label_sets import alter_label_set
 from reports.browser import help_page
-from reports.browser.address import key_of
 from reports.browser.movers_page import compared
 from reports.browser.shelf import Shelf
-from reports.label_set import open_label_set
-from reports.markup import clipped
+from reports.html.markup import clipped
+from reports.labels.label_set import open_label_set
+from reports.site.address import key_of
 from tests.hostile import DISTINCT, acting, check_each
 from tests.reports.served_pages import check_page, one_thread
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from benchmarks._served import served
-from reports.browser.address import key_of
-from reports.markup import clipped
+from reports.html.markup import clipped
+from reports.site.address import key_of
 from tests.hostile import DISTINCT
 from tests.reports.served_pages import where
 

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks._label_sets import make_label_set
 from reports.browser import document_page, list_page
-from reports.formats import count, number
-from reports.label_set import open_label_set
+from reports.html.formats import count, number
+from reports.labels.label_set import open_label_set
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from reports.browser import search as module
-from reports.browser.address import Question
 from reports.browser.search import search
 from reports.browser.shelf import Shelf
+from reports.site.address import Question
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_the_page_marks_what_was_found(client, parse):
 
 def test_damage_is_an_error_not_an_empty_answer(tmp_path, client_of):
     from benchmarks._label_sets import make_label_set
-    from reports.label_set import open_label_set
+    from reports.labels.label_set import open_label_set
 
     labels = open_label_set(make_label_set(tmp_path, documents=2, chunks=30, candidates=3), tmp_path / "cache")
     victim = tmp_path / "chunks" / "part-00000.parquet"

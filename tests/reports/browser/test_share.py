@@ -8,9 +8,9 @@ from data_contracts.failure import Exit, Failure
 from flows import label_browser
 from flows.label_browser import share
 from reports.browser import share_page
-from reports.browser.address import key_of
 from reports.browser.shelf import Shelf
-from reports.markup import clipped
+from reports.html.markup import clipped
+from reports.site.address import key_of
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from reports.browser.address import key_of
-from reports.markup import clipped
+from reports.html.markup import clipped
+from reports.site.address import key_of
 from tests.hostile import DISTINCT, acting, check_each
 from tests.reports.explorer.conftest import RUNS
 from tests.reports.served_pages import check_page, explorer_client, one_thread

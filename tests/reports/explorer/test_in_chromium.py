@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks._served import serving
 from flows.explorer import explore
-from reports.browser.address import key_of
 from reports.explorer.run import Reading
-from reports.markup import clipped
+from reports.html.markup import clipped
+from reports.site.address import key_of
 from tests.hostile import DISTINCT
 from tests.reports.served_pages import where
 

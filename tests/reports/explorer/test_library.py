@@ -17,7 +17,7 @@ from data_contracts.tokens import CHUNKS
 from reports.explorer.address import Look
 from reports.explorer.library import Library
 from reports.explorer.run import Reading
-from reports.label_index import SPARKS
+from reports.labels.index import SPARKS
 from tests.reports.explorer.evaluated import evaluate
 
 OURS, THEIRS = Reading("a-rpt_sem"), Reading("a-transformer_xl")

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reports.browser import drawing
 from reports.browser.candidate_table import NONE
 from reports.explorer.document_page import LOSS_STEPS
 from reports.explorer.library import Library
 from reports.explorer.run import Reading
-from reports.formats import number
+from reports.html.formats import number
+from reports.site import drawing
 from tests.reports.served_pages import explorer_client
 
 OURS, THEIRS = Reading("a-rpt_sem"), Reading("a-transformer_xl")

@@ -64,7 +64,7 @@ def changed_by(copy, configuration, monkeypatch):
     [
         ("stages/ingestion/readers.py", "\nimport ", "\n# A comment.\nimport "),
         ("model/baselines/griffin.py", '"""Griffin', '"""Hawk and Griffin'),
-        ("reports/style.py", "#0072b2", "#0072b3"),
+        ("reports/html/style.py", "#0072b2", "#0072b3"),
         ("model/systems/__init__.py", '"retro": "retro"', '"retro": "retro_2"'),
         ("stages/training/log.py", "WINDOW = 50", "WINDOW = 60"),
         ("model/training_cost.py", "inner = 2 *", "inner = 3 *"),
@@ -83,7 +83,7 @@ def test_nothing_is_stale_after_an_edit_that_changes_no_result(changed_by, file,
         ("model/rpt.py", "\nclass RPT", "\nK = 1\n\n\nclass RPT", {name for name in OF_RUNS if name.endswith("rpt_sem")}),
         ("stages/ingestion/readers.py", "\nimport ", "\nimport this\nimport ", {"ingestion"}),
         ("stages/supervision/packing.py", "STAGE = ", "K = 1\nSTAGE = ", {"packing"}),
-        ("reports/lengths.py", "\ndef ", "\nK = 1\n\n\ndef ", {"mining", "query_supervision", "report"}),
+        ("reports/metrics/lengths.py", "\ndef ", "\nK = 1\n\n\ndef ", {"mining", "query_supervision", "report"}),
         ("stages/engines/jax_engine.py", "\nclass ", "\nK = 1\n\n\nclass ", WITH_ENGINES),
         ("stages/engines/vllm_engine.py", "\nclass ", "\nK = 1\n\n\nclass ", WITH_ENGINES),
         ("data_contracts/contract.py", "\ndef ", "\nK = 1\n\n\ndef ", {*CORPUS_STAGES, *OF_RUNS}),
@@ -102,7 +102,7 @@ def test_a_run_depends_on_no_other_family(system):
 
 def test_what_is_left_out_exists_and_the_looks_are_nothing_but_a_text():
     assert [name for name in LEFT_OUT if not (ROOT / name).is_file()] == []
-    _, _, css = ast.parse((ROOT / "reports/style.py").read_text()).body
+    _, _, css = ast.parse((ROOT / "reports/html/style.py").read_text()).body
     assert isinstance(css, ast.Assign)
     assert isinstance(css.value, ast.Constant)
 

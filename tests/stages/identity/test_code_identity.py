@@ -13,13 +13,13 @@ HOUSE = {
     "stages/__init__.py": "",
     "stages/runner/messages.py": "from model import sound\nLOUD = 1\n",
     "model/sound.py": "VOLUME = 11\n",
-    "reports/style.py": "CSS = 'a { color: red }'\n",
-    "reports/frame.py": "from reports import style\n",
+    "reports/html/style.py": "CSS = 'a { color: red }'\n",
+    "reports/html/frame.py": "from reports.html import style\n",
     "stages/mining/mining.py": """
 import json
 from stages.runner import messages
 from model import bm25
-from reports.frame import page
+from reports.html.frame import page
 
 def mine():
     from stages.late import K
@@ -57,7 +57,7 @@ def test_the_closure_holds_packages_and_imports_inside_functions_and_no_more(hou
         "model/sound.py",
         "stages/supervision/packing.py",
         "model/griffin.py",
-        "reports/style.py",
+        "reports/html/style.py",
     }
     assert list(Code(house).files("stages.mining.mining")) == sorted({*HOUSE} - left_out)
 
@@ -71,7 +71,7 @@ def test_the_closure_holds_packages_and_imports_inside_functions_and_no_more(hou
         ("stages/supervision/packing.py", "4", "5"),
         ("model/griffin.py", "8", "9"),
         ("stages/runner/messages.py", "1", "2"),
-        ("reports/style.py", "red", "blue"),
+        ("reports/html/style.py", "red", "blue"),
     ],
     ids=["comment", "docstring and result type", "docstring of a class", "other stage", "other system", "runner", "style sheet"],
 )

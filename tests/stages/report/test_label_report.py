@@ -9,7 +9,7 @@ from data_contracts.candidates import LABELS
 from data_contracts.contract import open_artifact
 from data_contracts.failure import Exit, Failure
 from model.gpt_neox_config import GPTNeoXConfig
-from reports.label_findings import COPYING
+from reports.labels.findings import COPYING
 from stages.bill import cost
 from stages.parameters import Geometry, Mining, ReferenceLM, Report, Scoring
 from stages.report.label_report import make_label_report

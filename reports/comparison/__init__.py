@@ -1,0 +1,1 @@
+"""The tables, figures and page that compare systems as the paper does."""

@@ -1,0 +1,209 @@
+"""Systems of a corpus compared, each over its seeds: the figures of the paper's Tables 2, 3 and 4, and which order they support.
+
+A row is a system in a setting. Its perplexity is the mean over its runs, resampled together: the interval is of the documents, the
+deviation of the seeds. All runs are of the identical tokens, which `aligned` asserts by digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from data_contracts.evaluations import BASELINE, DPR, ORACLE, OWN
+from reports.metrics.evaluation_rows import CONTROL, Evaluations, Key, aligned, token_digest, with_own
+from reports.metrics.perplexity import nats, resampled, token_sums
+from reports.metrics.published import name_of
+from reports.metrics.resampling import FEWEST_DOCUMENTS, Named, Sums
+from reports.metrics.retrieval import CUTS, QUERY, Gold, bm25_ranking, gold_of, means, query_figures, recency_ranking
+from reports.metrics.seeds import FEWEST_SEEDS, ordered
+
+BESIDE_OWN = (("first_3", "first_4"), (ORACLE,), (DPR,))
+"""Settings that give rows beside `own`, of systems with a retriever of their own, the swapped retriever of all that have it. Those of one
+group are evaluated on the same documents, which may be fewer than those of `own`."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run of a system with a seed, and what is known of it beside its evaluation; None where there is nothing to know it from.
+
+    `step_seconds` is the measured time of an update, `step_flops` what one computes by model/training_cost.py, `steps` how many there were.
+    `sizes` are the numbers of config.json that decide the model. `retriever` says who finds its neighbours: none, bm25, random or own.
+    """
+
+    run: str
+    system: str
+    seed: int
+    retriever: str
+    parameters: int | None = None
+    steps: int | None = None
+    step_seconds: float | None = None
+    step_flops: float | None = None
+    sizes: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What there is of a corpus: `frames` of those of `runs` that were evaluated; `labels` and `candidates` of the evaluated split, None
+    where nothing was scored."""
+
+    corpus: str
+    split: str
+    runs: Sequence[Trained]
+    frames: dict[Key, pl.DataFrame]
+    labels: pl.DataFrame | None
+    candidates: pl.DataFrame | None
+    chunk_tokens: int
+    stride_chunks: int
+
+
+def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[str, Any]:
+    """Everything that is said of one corpus, as plain data.
+
+    Raises:
+        Failure: (exit code 3) unless all runs were evaluated on the identical tokens.
+    """
+    evaluated = {run.run: run.system for run in measured.runs if (run.run, OWN) in measured.frames}
+    seeds = {run.run: run.seed for run in measured.runs}
+    own = aligned({(run, OWN): measured.frames[run, OWN] for run in evaluated}, evaluated, seeds) if evaluated else None
+    frames = {key: rows for key, rows in measured.frames.items() if key[0] in evaluated}
+    beside = [with_own(frames, evaluated, seeds, names) for names in BESIDE_OWN]
+    rows = [row for group in (own, *beside) if group for row in _rows(measured, group, samples, seed, own=group is own)]
+    _mark_lowest(rows)
+    return {
+        "corpus": measured.corpus,
+        "split": measured.split,
+        "documents": int(own.document_B.max()) + 1 if own else None,
+        "tokens": int(own.chunks["tokens"].sum()) if own else None,
+        "tokens_sha256": token_digest(own.chunks) if own else None,
+        "rows": rows,
+        "runs": [{**vars(run), "evaluated": run.run in evaluated} for run in measured.runs],
+        "costs": _costs(measured.runs),
+        "retrieval": _retrieval(measured, own) if own else [],
+        "orders": _orders([row for row in rows if row["setting"] == OWN]),
+    }
+
+
+def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int, *, own: bool) -> list[dict[str, Any]]:
+    """A row a system and setting of these evaluations; `own` says whether they are those of the own setting."""
+    nothing = evaluations.chunks.select("doc_id", "chunk").clear()
+    sums = resampled(evaluations, token_sums(evaluations, nothing), samples, seed)
+    keys: dict[tuple[str, str], list[Key]] = {}
+    for run in measured.runs:
+        for setting in evaluations.settings(run.run):
+            if own or setting == DPR or (setting != OWN and run.retriever == "own"):
+                keys.setdefault((run.system, setting), []).append((run.run, setting))
+    reading = {run.system for run in measured.runs if run.retriever != "none"}
+    return [_row(evaluations, sums, system, setting, found, system in reading) for (system, setting), found in keys.items()]
+
+
+def _row(evaluations: Evaluations, sums: Sums, system: str, setting: str, keys: list[Key], reads: bool) -> dict[str, Any]:
+    mean = sums.combined(lambda at: np.mean([_perplexity(at, key) for key in keys], axis=0))
+    by_seed = [sums.combined(partial(_perplexity, key=key)).value for key in keys]
+    known = [value for value in by_seed if value is not None]
+    meaningful = sums.documents >= FEWEST_DOCUMENTS
+    return {
+        "system": system,
+        "setting": setting,
+        "runs": [run for run, _ in keys],
+        "perplexity": mean.value,
+        "low": mean.low if meaningful else None,
+        "high": mean.high if meaningful else None,
+        "by_seed": by_seed,
+        "deviation": float(np.std(known, ddof=1)) if len(known) == len(keys) > 1 else None,
+        "documents": sums.documents,
+        "gain": _gain(evaluations, sums, keys, BASELINE, system),
+        "retrieval_gain": _gain(evaluations, sums, keys, CONTROL, system) if reads else None,
+    }
+
+
+def _perplexity(at: Named, key: Key) -> np.ndarray:
+    return np.exp(nats(at, key))
+
+
+def _mean_nats(at: Named, keys: list[Key]) -> np.ndarray:
+    return np.mean([nats(at, key) for key in keys], axis=0)
+
+
+def _gain(evaluations: Evaluations, sums: Sums, keys: list[Key], against: str, system: str) -> dict[str, float | None] | None:
+    """Nats a token of a system `against` minus those of `keys`, paired, both the mean over their runs; None if it is not here."""
+    others = [(run, OWN) for run, name in evaluations.systems.items() if name == against]
+    if not others or system == against:
+        return None
+    found = sums.combined(lambda at: _mean_nats(at, others) - _mean_nats(at, keys))
+    meaningful = sums.documents >= FEWEST_DOCUMENTS
+    return {"nats": found.value, "low": found.low if meaningful else None, "high": found.high if meaningful else None}
+
+
+def _mark_lowest(rows: list[dict[str, Any]]) -> None:
+    """`lowest`: the lowest perplexity over all documents; an oracle sees the target and does not count."""
+    most = max((row["documents"] for row in rows), default=0)
+    counted = [row for row in rows if row["perplexity"] is not None and row["setting"] != ORACLE and row["documents"] == most]
+    lowest = min((row["perplexity"] for row in counted), default=None)
+    for row in rows:
+        row["lowest"] = row in counted and row["perplexity"] == lowest
+
+
+def _costs(runs: Sequence[Trained]) -> dict[str, dict[str, Any]]:
+    """What each system costs, by its name: parameters, and time and operations of an update over those of Transformer-XL, each the median
+    over its runs; None where one of the two is not known."""
+    by_system: dict[str, list[Trained]] = {}
+    for run in runs:
+        by_system.setdefault(run.system, []).append(run)
+    found = {system: {name: _median(of, name) for name in ("parameters", "step_seconds", "step_flops")} for system, of in by_system.items()}
+    base = found.get(BASELINE, {})
+    for cost in found.values():
+        for name, over in (("time", "step_seconds"), ("operations", "step_flops")):
+            mine, basis = cost[over], base.get(over)
+            cost[name] = mine / basis if mine is not None and basis else None
+    return found
+
+
+def _median(runs: list[Trained], name: str) -> float | None:
+    known = [value for run in runs if (value := getattr(run, name)) is not None]
+    return float(np.median(known)) if known else None
+
+
+def _orders(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Which systems are better than which by `ordered`, lowest first, and those with too few seeds for any claim."""
+    seeds = {row["system"]: [value for value in row["by_seed"] if value is not None] for row in rows}
+    ranked = sorted((row for row in rows if row["perplexity"] is not None), key=lambda row: row["perplexity"])
+    names = [row["system"] for row in ranked]
+    better = {name: [other for other in names[place + 1 :] if ordered(seeds[name], seeds[other])] for place, name in enumerate(names)}
+    return {"better_than": better, "too_few_seeds": [name for name in names if len(seeds[name]) < FEWEST_SEEDS]}
+
+
+def _retrieval(measured: Measured, own: Evaluations) -> list[dict[str, Any]]:
+    """Precision@2, Recall@10 and nDCG@20 of every retriever against the labels, the mean over the runs of a system; chance first."""
+    if measured.labels is None or measured.candidates is None:
+        return []
+    reached = own.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
+    labels = measured.labels.join(reached, on=["doc_id", "query_chunk"], how="semi")
+    gold = gold_of(labels, measured.chunk_tokens, measured.stride_chunks)
+    if not len(gold.queries):
+        return []
+    rankings: dict[str, list[pl.DataFrame | None]] = {
+        "chance": [None],
+        "recency": [recency_ranking(gold)],
+        "BM25": [bm25_ranking(measured.candidates)],
+    }
+    learned = [run for run in measured.runs if run.retriever == "own" and run.run in own.systems]
+    for run in learned:
+        ranking = own.chunks.select(*QUERY).with_columns(own.frames[run.run, OWN]["ranking"])
+        rankings.setdefault(name_of(run.system), []).append(ranking)
+    return [{"retriever": name, **_over_seeds(gold, found)} for name, found in rankings.items()]
+
+
+def _over_seeds(gold: Gold, rankings: Sequence[pl.DataFrame | None]) -> dict[str, Any]:
+    found = [means(gold, query_figures(gold, ranking)) for ranking in rankings]
+    values = {name: [one[name] for one in found if one[name] is not None] for name in CUTS}
+    return {
+        "runs": len(found),
+        "queries": found[0]["counted"],
+        **{name: float(np.mean(of)) if of else None for name, of in values.items()},
+        "deviation": {name: float(np.std(of, ddof=1)) if len(of) > 1 else None for name, of in values.items()},
+    }

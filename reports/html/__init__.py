@@ -1,0 +1,1 @@
+"""Parts of a page: markup, styles, charts, tables, formats."""

@@ -1,0 +1,1 @@
+"""Labels read, summed, compared and shown: the label report and the label card."""

@@ -1,0 +1,94 @@
+"""What changed between two versions of labels, as sums over a part of the corpus, which add up, and as figures made of such sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reports.metrics.rank_correlation import rank_correlations
+
+QUERY = ["place", "query_chunk"]
+
+
+def best_candidates(rows: pl.DataFrame) -> pl.DataFrame:
+    """The best candidate of each query and its s_t; rows come by rank, so of equal ones the first of BM25."""
+    best = pl.col("candidate_chunk", "target_score").get(pl.col("target_score").arg_max())
+    return rows.group_by(QUERY, maintain_order=True).agg(best)
+
+
+def change_sums(pairs: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
+    """Sums by split.
+
+    Args:
+        pairs: the common pairs, those of a query together: split, place, query_chunk, target_score, target_score_b, change.
+        queries: the best candidates of the common queries: split, candidate_chunk, candidate_chunk_b, change.
+    """
+    return pl.concat([_of_pairs(pairs), _of_queries(queries), _of_orders(pairs)], how="diagonal")
+
+
+def _of_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    before, after, change = pl.col("target_score") > 0, pl.col("target_score_b") > 0, pl.col("change")
+    return pairs.group_by("split").agg(
+        pairs=pl.len(),
+        to_positive=(~before & after).sum(),
+        to_negative=(before & ~after).sum(),
+        change=change.sum(),
+        absolute_change=change.abs().sum(),
+    )
+
+
+def _of_queries(queries: pl.DataFrame) -> pl.DataFrame:
+    change = pl.col("change")
+    return queries.group_by("split").agg(
+        queries=pl.len(),
+        same_best=(pl.col("candidate_chunk") == pl.col("candidate_chunk_b")).sum(),
+        higher=(change > 0).sum(),
+        lower=(change < 0).sum(),
+        best_change=change.sum(),
+        absolute_best_change=change.abs().sum(),
+    )
+
+
+def _of_orders(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Sums of the rank correlations of the queries that have one."""
+    row = pairs.select(pl.struct(QUERY).rle_id()).to_series().to_numpy().astype(np.int64)
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    column = np.arange(len(row)) - first[row]
+    scores = np.full((2, len(first), column.max(initial=-1) + 1), np.nan, np.float32)
+    for side, name in enumerate(("target_score", "target_score_b")):
+        scores[side, row, column] = pairs[name].to_numpy()
+    spearman, kendall = rank_correlations(*scores)
+    orders = pl.DataFrame({"split": pairs["split"].gather(first), "spearman": spearman, "kendall": kendall})
+    return (
+        orders.filter(pl.col("spearman").is_not_nan()).group_by("split").agg(pl.len().alias("ordered"), pl.col("spearman", "kendall").sum())
+    )
+
+
+def figures(a: pl.DataFrame, b: pl.DataFrame, sums: dict[str, Any]) -> dict[str, Any]:
+    """The figures of `compare` for a part of the corpus: its documents in both versions, and its sums."""
+
+    def over(count: str, *names: str) -> list[float | None]:
+        return [sums[name] / sums[count] if sums[count] else None for name in names]
+
+    def held(name: str) -> dict[str, int]:
+        return {"common": sums[name], "only_a": a[name].sum() - sums[name], "only_b": b[name].sum() - sums[name]}
+
+    def rate(documents: pl.DataFrame) -> float | None:
+        return int(documents["positive"].sum()) / int(documents["pairs"].sum()) if len(documents) else None
+
+    mean, absolute, to_positive, to_negative = over("pairs", "change", "absolute_change", "to_positive", "to_negative")
+    same, best, best_absolute, higher, lower = over("queries", "same_best", "best_change", "absolute_best_change", "higher", "lower")
+    spearman, kendall = over("ordered", "spearman", "kendall")
+    return {
+        "queries": held("queries"),
+        "pairs": held("pairs"),
+        "positive_rate": {"a": rate(a), "b": rate(b)},
+        "score_change": {"mean": mean, "mean_absolute": absolute},
+        "flips": {"to_positive": sums["to_positive"], "to_negative": sums["to_negative"]},
+        "flip_share": {"to_positive": to_positive, "to_negative": to_negative},
+        "rank_correlation": {"queries": sums["ordered"], "spearman": spearman, "kendall": kendall},
+        "same_best": same,
+        "best_change": {"mean": best, "mean_absolute": best_absolute, "higher": higher, "lower": lower},
+    }

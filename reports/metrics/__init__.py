@@ -1,0 +1,1 @@
+"""Numbers alone: figures of evaluations and labels with their intervals. No page is made here."""

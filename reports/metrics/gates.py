@@ -1,0 +1,170 @@
+"""Whether labels are fit to train on: five gates, each a figure with its interval and its limits, which stand here and nowhere else.
+
+A reference LM that ignores what is put before a query, or knows the train text by heart, scores candidates with noise, and a retriever
+would learn that noise. Every figure is a function of sums over blocks of 64 chunks: labels of any size are read shard by shard, and
+intervals come from resampling documents, then blocks within them, as for perplexity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from reports.metrics.resampling import BLOCK_CHUNKS, Resampler, estimate
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+
+
+def by_block(rows: pl.DataFrame, **sums: pl.Expr) -> pl.DataFrame:
+    """`doc_id` and the named sums of every block of 64 chunks; blocks of a document stand together as its rows do."""
+    block = (pl.col("query_chunk") // BLOCK_CHUNKS).alias("block")
+    return rows.group_by("doc_id", block, maintain_order=True).agg(**sums).drop("block")
+
+
+def label_sums(labels: pl.DataFrame, split: str, shared_ranks: int) -> pl.DataFrame:
+    """What the gates on labels alone need of `split`, by block: positives and pairs, the same over the first `shared_ranks` candidates of
+    each query, and the products of s_t on the two halves of the target, each measured from its mean over the query."""
+    halves = [pl.col("candidate_halves").arr.get(half).cast(pl.Float64) for half in (0, 1)]
+    # The local context is the same for all candidates of a query, so it leaves with the mean.
+    centred = [(half - half.mean().over("doc_id", "query_chunk")).alias(f"half_{number}") for number, half in enumerate(halves)]
+    rows = labels.filter(pl.col("split") == split).with_columns(centred)
+    positive, shared = pl.col("target_score") > 0, pl.col("rank") < shared_ranks
+    return by_block(
+        rows,
+        positives=positive.sum(),
+        pairs=pl.len(),
+        shared_positives=(positive & shared).sum(),
+        shared_pairs=shared.sum(),
+        covariance=(pl.col("half_0") * pl.col("half_1")).sum(),
+        variance_0=(pl.col("half_0") ** 2).sum(),
+        variance_1=(pl.col("half_1") ** 2).sum(),
+    )
+
+
+def _numbers(blocks: pl.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
+    return blocks.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+
+
+def resampled(blocks: pl.DataFrame, columns: tuple[str, ...], samples: int, rng: np.random.Generator) -> np.ndarray:
+    """[samples, columns] totals: documents are drawn with replacement, then from each as many of its blocks as it has."""
+    resampler = Resampler(blocks["doc_id"].n_unique(), len(columns), samples, rng)
+    resampler.add(blocks["doc_id"].rle_id().to_numpy(), _numbers(blocks, columns))
+    return resampler.samples
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 1]
+
+
+def _ratio_of_ratios(sums: np.ndarray) -> np.ndarray:
+    return _ratio(sums[..., :2]) / _ratio(sums[..., 2:])
+
+
+def _correlation(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / np.sqrt(sums[..., 1] * sums[..., 2])
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A figure of the labels and its limits; `proven` asks that the whole interval lies above `least`.
+
+    `statistic` makes the figure of the sums `columns`, [..., columns] -> [...]; `train_columns`, sums of the train split, come before them.
+    `says` puts the figure into words, `or_else` says what a failure means.
+    """
+
+    name: str
+    unit: str
+    columns: tuple[str, ...]
+    statistic: Statistic
+    least: float
+    most: float | None
+    says: str
+    or_else: str
+    proven: bool = False
+    train_columns: tuple[str, ...] = ()
+
+    def measure(self, validation: pl.DataFrame, train: pl.DataFrame, samples: int, rng: np.random.Generator) -> dict:
+        """The gate as it stands in gates.json, from sums by block of both splits and `samples` resamples.
+
+        Returns:
+            name, unit, value with low and high (its 95 % interval; None where there was nothing to measure), least, most (None: no limit),
+            passed, and a sentence for a person.
+        """
+        parts = [(rows, columns) for rows, columns in ((train, self.train_columns), (validation, self.columns)) if columns]
+        total_C = np.concatenate([_numbers(rows, columns).sum(axis=0) for rows, columns in parts])
+        samples_SC = np.concatenate([resampled(rows, columns, samples, rng) for rows, columns in parts], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
+        value, low, high = found.value, found.low, found.high
+        if value is None or low is None:
+            return self._row(None, None, None, False, f"The gate `{self.name}` could not be measured: no query has what it needs.")
+        passed = (low > self.least if self.proven else value >= self.least) and (self.most is None or value <= self.most)
+        sentence = self.says.format(value=value, low=low, least=self.least, most=self.most)
+        return self._row(value, low, high, passed, sentence)
+
+    def _row(self, value: float | None, low: float | None, high: float | None, passed: bool, sentence: str) -> dict:
+        figures = {"name": self.name, "unit": self.unit, "value": value, "low": low, "high": high, "least": self.least, "most": self.most}
+        return {**figures, "passed": passed, "sentence": sentence if passed else f"{sentence} {self.or_else}"}
+
+
+# Most a positive rate may differ between train and validation.
+SHIFT = 1.3
+GATES = (
+    Gate(
+        "planted copy",
+        "nats a token",
+        ("copy_gain", "queries"),
+        _ratio,
+        0.5,
+        None,
+        "A query and its target, given as the query's own candidate, gain {value:.2f} nats a token over the local context; at least "
+        "{least:g} is expected.",
+        "The reference LM hardly uses what is put before a query.",
+    ),
+    Gate(
+        "BM25 over chance",
+        "nats a token",
+        ("lead_of_bm25", "queries"),
+        _ratio,
+        0.0,
+        None,
+        "The best BM25 candidate of a query beats the best of as many random eligible chunks by {value:.3f} nats a token, 95 % interval "
+        "from {low:.3f}; above {least:g} is expected.",
+        "To the reference LM, what BM25 finds is no better than chance.",
+        proven=True,
+    ),
+    Gate(
+        "split-half correlation",
+        "within queries",
+        ("covariance", "variance_0", "variance_1"),
+        _correlation,
+        0.2,
+        None,
+        "The two halves of a target agree on the candidates of a query with a correlation of {value:.2f}; at least {least:g} is expected.",
+        "The labels are mostly noise.",
+    ),
+    Gate(
+        "positive rate",
+        "share of pairs",
+        ("positives", "pairs"),
+        _ratio,
+        0.02,
+        0.60,
+        "{value:.1%} of the candidates have s_t > 0; {least:.0%} to {most:.0%} is expected.",
+        "The reference LM is probably too small or too little trained.",
+    ),
+    Gate(
+        "train over validation",
+        "ratio of positive rates",
+        ("shared_positives", "shared_pairs"),
+        _ratio_of_ratios,
+        1 / SHIFT,
+        SHIFT,
+        "The positive rate of train is {value:.2f} times that of validation; {least:.2f} to {most:.2f} is expected.",
+        "The reference LM knows the train text by heart, or the pools differ much in size.",
+        train_columns=("shared_positives", "shared_pairs"),
+    ),
+)

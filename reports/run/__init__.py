@@ -1,0 +1,1 @@
+"""The page of a corpus and its runs, section by section."""
