@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from flows.label_browser import browse
+from flows.labels.browser import browse
 
 PATIENCE = 60.0
 

@@ -24,7 +24,7 @@ from benchmarks._copy import ROOT, environment, fresh_copy
 from benchmarks._flops import matrix_flops
 from benchmarks.result import Bar, show
 from benchmarks.tokenization import documents, standard_library
-from flows.testing import vllm_python
+from flows.commands.testing import vllm_python
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox import prefix_keys_values, suffix_logprobs
 from model.gpt_neox_config import PYTHIA_1_4B, GPTNeoXConfig

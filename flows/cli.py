@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from data_contracts.failure import Exit, Failure
-from flows.comparison import compare
-from flows.label_commands import labels
-from flows.output import Json
-from flows.output import out as _out
+from flows.compare.command import compare
+from flows.labels.commands import labels
+from flows.terminal.output import Json
+from flows.terminal.output import out as _out
 from flows.workspace import ROOT, STATE
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def demo(*, override: Overrides = (), verbose: Verbose = False) -> int:
 
     Examples: `./rpt demo`; `./rpt demo -o corpora.demo.source=my_books/ -o corpora.demo.max_characters=3000000`
     """
-    from flows.demo import run_demo
+    from flows.commands.demo import run_demo
 
     return run_demo(_parsed(override), verbose)
 
@@ -62,7 +62,7 @@ def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True, help="g
 
     Examples: `./rpt test`; `./rpt test --all`; `./rpt test tests/stages -k bm25`
     """
-    from flows.testing import run_tests
+    from flows.commands.testing import run_tests
 
     return run_tests(list(arguments))
 
@@ -73,7 +73,7 @@ def lint() -> int:
 
     Example: `./rpt lint`
     """
-    from flows.testing import run_lint
+    from flows.commands.testing import run_lint
 
     return run_lint()
 
@@ -96,9 +96,9 @@ def run(
 
     Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`; `./rpt run mining --profile paper-pg19`
     """
-    from flows.display import Display
+    from flows.commands.pages import LABELS, RUN, page
     from flows.execution import EventLog, execute, prepare
-    from flows.reports import LABELS, RUN, page
+    from flows.terminal.display import Display
     from flows.workspace import workspace_lock
 
     display = Display(verbose)
@@ -142,7 +142,7 @@ def gc(
 
     Examples: `./rpt gc`; `./rpt gc --yes`
     """
-    from flows.gc import unused
+    from flows.commands.gc import unused
     from flows.workspace import workspace_lock
     from stages.identity.scratch import remove
     from stages.parameters import load
@@ -174,7 +174,7 @@ def use_lm(
     Examples: `./rpt use-lm smollm2`; `./rpt use-lm model.gguf`;
     `./rpt use-lm EleutherAI/pythia-1.4b-deduped --revision dd0ec760c55304118fd0d0c98b3c6e3a4fa286af`
     """
-    from flows.use_lm import use_lm
+    from flows.commands.use_lm import use_lm
     from flows.workspace import workspace_lock
 
     with workspace_lock("rpt use-lm"):
@@ -206,14 +206,14 @@ def plan(
         reasons = "; ".join(step.reasons[:4]) + ("; ..." if len(step.reasons) > 4 else "")
         _out(f"{'run      ' if step.stale else 'unchanged'}  {step.stage:<{width}}  {reasons}")
     if named:
-        from flows.bill_text import as_text
+        from flows.commands.bill_text import as_text
 
         _out(f"\n{as_text(bills)}")
     return Exit.DONE
 
 
 def _bills(configuration: Configuration, steps: list[Step], calibrate: bool) -> list[dict]:
-    from flows.bill import bills
+    from flows.commands.bill import bills
 
     if calibrate and any(step.stale for step in steps):
         sys.stderr.write("measuring how fast this machine scores takes about 20 s the first time (--no-calibrate leaves it out)\n")
@@ -263,8 +263,8 @@ def batch(
 
     Examples: `./rpt batch demo-rpt_sem --step 37`; `./rpt batch demo-rpt_sem --sequence 0 --json`
     """
-    from flows.batch import look
-    from flows.batch_text import print_batch
+    from flows.commands.batch import look
+    from flows.commands.batch_text import print_batch
     from stages.parameters import load
 
     if (step is None) == (sequence is None):
@@ -284,7 +284,7 @@ def report_(
 
     Examples: `./rpt report`; `./rpt report demo --json`
     """
-    from flows.reports import RUN, as_json, as_lines, bring_up_to_date
+    from flows.commands.pages import RUN, as_json, as_lines, bring_up_to_date
 
     done = bring_up_to_date(RUN, list(corpora), verbose)
     _out(as_json(RUN, done) if json_ else "\n".join(as_lines(RUN, done)))
@@ -304,8 +304,8 @@ def explore(
 
     What a training step read is shown by `./rpt batch`. Examples: `./rpt explore`; `./rpt explore demo --port 8080`; `./rpt explore --json`
     """
-    from flows.explorer import explore as serve_pages
-    from flows.explorer import systems
+    from flows.commands.explorer import explore as serve_pages
+    from flows.commands.explorer import systems
 
     if json_:
         _out(json.dumps(systems(corpus)))
@@ -322,7 +322,7 @@ app.command(compare)
 @ledger.command
 def stats(*, json_: Json = False) -> int:
     """Show the scorers, pairs and bytes that the ledger holds, and its corrupt files, which the next scoring replaces."""
-    from flows.ledger import stats as engines
+    from flows.commands.ledger import stats as engines
     from stages.parameters import load
 
     rows = engines(ROOT / load(ROOT / "params.yaml").runtime.ledger)
@@ -346,7 +346,7 @@ def rebuild(*labels: Annotated[Path, Parameter(help="label artifacts; none means
 
     Examples: `./rpt ledger rebuild`; `./rpt ledger rebuild artifacts/demo/labels`
     """
-    from flows.ledger import rebuild as restore
+    from flows.commands.ledger import rebuild as restore
     from stages.parameters import load
 
     places = labels or sorted(path.parent for path in (ROOT / "artifacts").glob("*/labels/manifest.json"))
@@ -361,7 +361,7 @@ def rebuild(*labels: Annotated[Path, Parameter(help="label artifacts; none means
 @app.command
 def up(*, port: Annotated[int, Parameter(help="preferred port of the Prefect server")] = 4200) -> int:
     """Keep a Prefect server and a worker running on loopback until Ctrl-C or `./rpt down`. Uses PREFECT_API_URL instead if it is set."""
-    from flows.serving import serve
+    from flows.commands.serving import serve
 
     return serve(port)
 
@@ -369,7 +369,7 @@ def up(*, port: Annotated[int, Parameter(help="preferred port of the Prefect ser
 @app.command
 def down() -> int:
     """Stop what `./rpt up` started in this workspace."""
-    from flows.serving import stop
+    from flows.commands.serving import stop
 
     return stop()
 
@@ -377,7 +377,7 @@ def down() -> int:
 @app.command
 def env() -> int:
     """Print shell lines that make `prefect` and `dvc` of this workspace work from any directory: `eval "$(./rpt env)"`."""
-    from flows.serving import environment_lines
+    from flows.commands.serving import environment_lines
 
     _out("\n".join(environment_lines()))
     return Exit.DONE
@@ -435,7 +435,7 @@ def docs() -> int:
 
     Example: `./rpt docs`
     """
-    from flows.documentation import write_pages
+    from flows.commands.documentation import write_pages
 
     changed = write_pages(app)
     _out("\n".join(changed) or "nothing to change")

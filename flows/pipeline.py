@@ -16,9 +16,9 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.failure import Failure
+from flows.commands.pages import LABELS, page
 from flows.execution import EventLog, execute, prepare
 from flows.plan import Step
-from flows.reports import LABELS, page
 from flows.workspace import ROOT, workspace_lock
 
 PROGRESS_SECONDS = 2.0

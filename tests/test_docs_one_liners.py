@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from benchmarks._label_sets import alter_label_set, make_label_set
-from flows import label_versions
-from flows.label_commands import labels
+from flows.labels import versions as label_versions
+from flows.labels.commands import labels
 from reports.metrics.gates import label_sums
 from tests.conftest import ROOT
 
@@ -172,7 +172,7 @@ def test_a_block_gives_what_its_title_says(home, rows, text, monkeypatch, title,
 
 
 def test_the_commands_of_the_page_run(home, monkeypatch, capsys, tmp_path):
-    """HEAD~1:demo and /data/k20 stand for other versions, which are made here; tests/flows/test_label_versions.py takes real revisions."""
+    """HEAD~1:demo and /data/k20 stand for other versions, which are made here; tests/flows/labels/test_versions.py takes real revisions."""
     real = label_versions.locate
     other = alter_label_set(home / "artifacts" / "demo" / "labels", tmp_path / "k10", lambda rows: rows.filter(pl.col("rank") < 10))
     places = {"HEAD~1:demo": other, "/data/k20/labels": other, "/data/k40/labels": home / "artifacts" / "demo" / "labels"}

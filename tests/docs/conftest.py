@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 
 from benchmarks._label_sets import alter_label_set
-from flows import cli, explorer, label_browser, label_versions
+from flows import cli
+from flows.commands import explorer
+from flows.labels import browser as label_browser
+from flows.labels import versions as label_versions
 from tests.docs.pages import ROOT
 from tests.reports.explorer.evaluated import evaluate, make_corpus
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from flows.comparison_runs import choose
+from flows.compare.runs import choose
 from model import presets, systems, training_cost
 from model.config import Shape
 from model.language_model import Batch, Schedule

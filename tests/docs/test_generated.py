@@ -2,8 +2,8 @@
 
 import pytest
 
-from flows import documentation
 from flows.cli import app
+from flows.commands import documentation
 from tests.docs.pages import GENERATED, ROOT, text_of
 
 

@@ -13,8 +13,8 @@ import pytest
 from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Failure
-from flows import batch as batch_module
 from flows import cli
+from flows.commands import batch as batch_module
 from model.masks import eligible_pairs
 from model.neighbours import dense_relevance, gold_then_own
 from stages.parameters import load

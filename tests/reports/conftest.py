@@ -16,7 +16,7 @@ import pytest
 from benchmarks import _chromium
 from benchmarks._label_sets import make_label_set
 from benchmarks._served import served, serving
-from flows.explorer import _pieces, explore
+from flows.commands.explorer import _pieces, explore
 from reports.explorer.library import Library
 from reports.labels.label_set import LabelSet, open_label_set
 from tests.reports import evaluations_sample as evaluations

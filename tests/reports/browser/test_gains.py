@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from data_contracts.failure import Failure
-from flows.label_browser import LazyReferenceLM
+from flows.labels.browser import LazyReferenceLM
 from reports.browser.gains import WAITING, Gains
 from reports.browser.shelf import Shelf
 from reports.html.formats import number

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from data_contracts.failure import Exit, Failure
-from flows import label_browser
-from flows.label_browser import share
+from flows.labels import browser as label_browser
+from flows.labels.browser import share
 from reports.browser import share_page
 from reports.browser.shelf import Shelf
 from reports.html.markup import clipped

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks._served import serving
-from flows.explorer import explore
+from flows.commands.explorer import explore
 from reports.explorer.run import Reading
 from reports.html.markup import clipped
 from reports.site.address import key_of

@@ -16,7 +16,7 @@ import pytest
 
 from data_contracts.candidates import LABELS
 from data_contracts.contract import commit, write_shard
-from flows.ledger import rebuild, stats
+from flows.commands.ledger import rebuild, stats
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.engines.jax_engine import JaxScoringLM

@@ -12,7 +12,7 @@ from data_contracts.candidates import CANDIDATES, LABELS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.evaluations import EVALUATIONS, ORACLE
 from data_contracts.failure import Exit, Failure
-from flows.comparison_runs import Wanted
+from flows.compare.runs import Wanted
 from flows.workspace import ROOT
 from reports.comparison.figures import Measured, Trained, corpus_comparison
 from reports.comparison.page import markdown, render

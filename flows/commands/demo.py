@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from data_contracts.failure import Exit, Failure
-from flows.display import Display
+from flows.commands.pages import LABELS, page
 from flows.overrides import apply_overrides
-from flows.reports import LABELS, page
+from flows.terminal.display import Display
 from flows.workspace import EVENTS, ROOT, child_environment, workspace_lock
 from infra.services import DEPLOYMENT, Services, mark_orphans_crashed, prefect_client, services
 from stages.parameters import load

@@ -12,8 +12,9 @@ import pytest
 
 from benchmarks._label_sets import make_label_set
 from data_contracts.failure import Exit, Failure
-from flows import label_export, label_versions
-from flows.label_commands import labels
+from flows.labels import export as label_export
+from flows.labels import versions as label_versions
+from flows.labels.commands import labels
 from tests.hostile import STORABLE
 
 FORMULA = re.compile(r"^[\s\x00-\x20\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]|^[\t\r\n]")

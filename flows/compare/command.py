@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from data_contracts.failure import Exit
-from flows.output import Json, out
+from flows.terminal.output import Json, out
 from flows.workspace import ROOT
 
 Systems = Annotated[
@@ -42,8 +42,8 @@ def compare(
     Examples: `./rpt compare --systems transformer_xl retro rpt_sem`; `./rpt compare --systems all --corpora math code --seeds 0 1 2`;
     `./rpt compare --systems all --dense`; `./rpt compare --systems all --no-run --json`
     """
-    from flows.comparison_results import compared, directory_of, write
-    from flows.comparison_runs import bring_up_to_date, choose
+    from flows.compare.results import compared, directory_of, write
+    from flows.compare.runs import bring_up_to_date, choose
     from reports.comparison.page import markdown
     from stages.parameters import load
 

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 
 from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
-from flows.label_versions import INDEX, locate
-from flows.page_server import Progress, serve
+from flows.commands.page_server import Progress, serve
+from flows.labels.versions import INDEX, locate
 from flows.workspace import child_environment
 from reports.browser import share_page
 from reports.browser.movers_page import compared

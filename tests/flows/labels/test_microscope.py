@@ -15,9 +15,9 @@ from data_contracts.contract import commit, write_shard
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, TOKENS, list_column
-from flows import label_versions
-from flows.label_commands import labels
-from flows.label_microscope_text import STEPS
+from flows.labels import versions as label_versions
+from flows.labels.commands import labels
+from flows.labels.microscope_text import STEPS
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from reports.html.terminal_text import shown

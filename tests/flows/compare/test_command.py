@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from data_contracts.failure import Exit, Failure
-from flows import comparison_runs
-from flows.comparison_results import directory_of
-from flows.comparison_runs import Kept, Wanted, add_runs, choose
+from flows.compare import runs as comparison_runs
+from flows.compare.results import directory_of
+from flows.compare.runs import Kept, Wanted, add_runs, choose
 from flows.plan import Step
 from model.presets import SYSTEMS
 from stages.parameters import load
 from stages.training.systems import system_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

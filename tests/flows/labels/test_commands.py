@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks._label_sets import alter_label_set, make_label_set
 from data_contracts.failure import Failure
-from flows import label_versions
-from flows.label_commands import labels
+from flows.labels import versions as label_versions
+from flows.labels.commands import labels
 from tests.hostile import STORABLE, acting, read_back
 from tests.pipelines import environment, private
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from data_contracts.evaluations import DPR, ORACLE
 from data_contracts.failure import Exit, Failure
-from flows.display import Display
 from flows.execution import EventLog, execute, prepare
 from flows.overrides import apply_overrides
 from flows.plan import Step
+from flows.terminal.display import Display
 from flows.workspace import ROOT, workspace_lock
 from model.presets import SYSTEMS
 from reports.metrics.published import TABLE_4

@@ -9,7 +9,7 @@ import pytest
 
 from data_contracts.failure import Failure
 from flows import cli, workspace
-from flows import gc as gc_module
+from flows.commands import gc as gc_module
 from stages.identity.scratch import open_scratch
 from stages.runner.messages import Messages
 

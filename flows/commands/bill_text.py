@@ -27,7 +27,7 @@ def dollars(value: float | None) -> str:
 
 
 def as_lines(bill: dict) -> list[str]:
-    """One bill of `flows.bill.bills`, without its assumptions."""
+    """One bill of `flows.commands.bill.bills`, without its assumptions."""
     pairs, about = bill["pairs"], "" if bill["exact"] else "about "
     lines = [
         f"{bill['stage']}: {bill['basis']}; reference LM {bill['reference_lm']}",

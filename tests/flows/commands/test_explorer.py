@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from data_contracts.failure import Exit, Failure
-from flows import explorer
+from flows.commands import explorer
 from tests.reports.explorer.evaluated import evaluate, make_corpus
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 from data_contracts.failure import Exit, Failure
-from flows.output import Json, out
+from flows.terminal.output import Json, out
 
 labels = App(
     name="labels",
@@ -32,8 +32,8 @@ def stats(
 
     Examples: `./rpt labels stats`; `./rpt labels stats demo --documents 30`; `./rpt labels stats HEAD~1:demo --json`
     """
-    from flows.label_text import print_stats
-    from flows.label_versions import open_version
+    from flows.labels.versions import open_version
+    from flows.terminal.label_text import print_stats
     from reports.labels.summary import summary
 
     opened = open_version(version)
@@ -61,10 +61,10 @@ def show(
 
     Examples: `./rpt labels show 3f9a:17`; `./rpt labels show 3f9a:17 demo --by bm25 --candidates 20`; `./rpt labels show 3f9a:17 --of 0`
     """
-    from flows.label_microscope import find, look
-    from flows.label_microscope import gains as measured
-    from flows.label_microscope_text import print_view
-    from flows.label_versions import open_version
+    from flows.labels.microscope import find, look
+    from flows.labels.microscope import gains as measured
+    from flows.labels.microscope_text import print_view
+    from flows.labels.versions import open_version
 
     opened = open_version(version)
     doc_id, query = find(opened, place)
@@ -91,8 +91,8 @@ def diff(
 
     Examples: `./rpt labels diff HEAD~1:demo demo`; `./rpt labels diff k20/labels k40/labels --movers 20 --json`
     """
-    from flows.label_diff_text import print_diff
-    from flows.label_versions import open_version
+    from flows.labels.diff_text import print_diff
+    from flows.labels.versions import open_version
     from reports.labels.diff import compare
 
     opened = open_version(a), open_version(b)
@@ -119,9 +119,9 @@ def export(
 
     Examples: `./rpt labels export labels.csv`; `./rpt labels export demo labels.parquet --texts`
     """
-    from flows.label_export import export as write
-    from flows.label_export import format_of
-    from flows.label_versions import open_version
+    from flows.labels.export import export as write
+    from flows.labels.export import format_of
+    from flows.labels.versions import open_version
 
     if len(places) not in (1, 2):
         raise Failure("export", f"it takes [VERSION] OUT, not {len(places)} arguments", "./rpt labels export --help", Exit.USAGE)
@@ -143,7 +143,7 @@ def report(
 
     Examples: `./rpt labels report`; `./rpt labels report demo --json`
     """
-    from flows.reports import LABELS, as_json, as_lines, bring_up_to_date
+    from flows.commands.pages import LABELS, as_json, as_lines, bring_up_to_date
 
     done = bring_up_to_date(LABELS, list(corpora), verbose)
     out(as_json(LABELS, done) if json_ else "\n".join(as_lines(LABELS, done)))
@@ -160,7 +160,7 @@ def browse(
 
     Examples: `./rpt labels browse`; `./rpt labels browse demo --port 8080`; `./rpt labels browse HEAD~1:demo demo`
     """
-    from flows.label_browser import browse as serve_pages
+    from flows.labels.browser import browse as serve_pages
 
     if len(versions) > 2:
         raise Failure("browse", f"{len(versions)} versions are named", "name one, or two to compare", Exit.USAGE)
@@ -179,7 +179,7 @@ def share(
 
     Examples: `./rpt labels share labels.html`; `./rpt labels share demo labels.html --documents 20`
     """
-    from flows.label_browser import share as write
+    from flows.labels.browser import share as write
 
     if documents < 1:
         raise Failure(f"--documents {documents}", "there is nothing to share", "give at least 1", Exit.USAGE)

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from flows.label_text import MISSING, excerpt, line, scorer, share, signed, where
-from flows.screen import console, cut, note, table, width
+from flows.terminal.label_text import MISSING, excerpt, line, scorer, share, signed, where
+from flows.terminal.screen import console, cut, note, table, width
 from reports.labels.label_set import LabelSet
 
 Figures = dict[str, Any]

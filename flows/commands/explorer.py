@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from data_contracts.evaluations import SETTINGS
 from data_contracts.failure import Exit, Failure
-from flows.page_server import Progress, serve
+from flows.commands.page_server import Progress, serve
 from flows.workspace import ROOT, STATE
 from reports.explorer.library import Library, Pieces
 from reports.explorer.server import explorer

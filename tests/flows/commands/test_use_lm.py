@@ -12,9 +12,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from data_contracts.failure import Exit, Failure
-from flows import use_lm as module
-from flows.bill import _reference_lm
-from flows.use_lm import use_lm
+from flows.commands import use_lm as module
+from flows.commands.bill import _reference_lm
+from flows.commands.use_lm import use_lm
 from model import gguf_files, llama
 from model.causal_lm_files import to_tensors
 from model.hugging_face_files import digest
@@ -27,7 +27,7 @@ from stages.runner.messages import Messages
 from stages.tokens.tokenizer import train_tokenizer
 
 CONFIG = LlamaConfig(300, 16, 2, 2, 1, 24, 8, 256, 1e-5)
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def place(tmp_path, monkeypatch) -> Path:
     root.mkdir()
     (root / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.setattr(module, "ROOT", root)
-    monkeypatch.setattr("flows.bill.ROOT", root)
+    monkeypatch.setattr("flows.commands.bill.ROOT", root)
     monkeypatch.chdir(root)
     return root
 

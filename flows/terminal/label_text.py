@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from flows.screen import console, note, table, width
+from flows.terminal.screen import console, note, table, width
 from flows.workspace import ROOT
 from reports.html.terminal_text import shown
 

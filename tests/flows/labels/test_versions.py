@@ -13,8 +13,9 @@ import pytest
 
 from benchmarks._label_sets import alter_label_set, make_label_set
 from data_contracts.failure import Exit, Failure
-from flows import dvc_task, label_versions
-from flows.label_commands import labels
+from flows import dvc_task
+from flows.labels import versions as label_versions
+from flows.labels.commands import labels
 from tests.pipelines import private
 
 STAGES = """

@@ -1,7 +1,7 @@
 """Styled text on a terminal, and the same text without a single escape code elsewhere or where NO_COLOR is set.
 
-Nothing here interprets markup. Callers pass untrusted text through `reports.html.terminal_text` first; a terminal then gets lines that fit its
-width, and a pipe gets them whole.
+Nothing here interprets markup. Callers pass untrusted text through `reports.html.terminal_text` first; a terminal then gets lines that fit
+its width, and a pipe gets them whole.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from flows.label_text import line, signed
-from flows.screen import block, console, note
+from flows.terminal.label_text import line, signed
+from flows.terminal.screen import block, console, note
 from reports.html.terminal_text import shown
 
 
 def print_batch(batch: dict[str, Any]) -> None:
-    """What `flows.batch.look` returns."""
+    """What `flows.commands.batch.look` returns."""
     screen = console()
     for sequence in batch["sequences"]:
         when = "" if batch["step"] is None else f", step {batch['step']}"

@@ -5,8 +5,8 @@ import pytest
 
 from data_contracts.contract import commit, write_shard
 from data_contracts.sequences import SEQUENCES
-from flows.batch import _texts
-from flows.batch_text import print_batch
+from flows.commands.batch import _texts
+from flows.commands.batch_text import print_batch
 from stages.parameters import Geometry
 from stages.tokens.tokenizer import END_OF_TEXT, train_tokenizer
 from stages.training.data import TrainingData

@@ -14,9 +14,9 @@ import pytest
 
 from benchmarks._label_sets import make_label_set
 from data_contracts.failure import Exit, Failure
-from flows import label_versions
-from flows.label_browser import browse
-from flows.label_commands import labels as command
+from flows.labels import versions as label_versions
+from flows.labels.browser import browse
+from flows.labels.commands import labels as command
 from tests.pipelines import environment, private
 
 pytestmark = pytest.mark.slow

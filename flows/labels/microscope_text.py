@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from flows.label_text import excerpt, line, signed
-from flows.screen import Cell, block, console, note, table
+from flows.terminal.label_text import excerpt, line, signed
+from flows.terminal.screen import Cell, block, console, note, table
 from reports.html.terminal_text import shown, written
 
 # Nats from which on a gain has the next colour: blue where the candidate helps, orange where it hurts. Each names its ground and its
@@ -22,7 +22,7 @@ NAMED = 5
 
 
 def print_view(view: dict[str, Any], by: str, texts: int) -> None:
-    """What `flows.label_microscope.look` returns, with its `gains` if it has any; `texts` candidates with their text, figures of all."""
+    """What `flows.labels.microscope.look` returns, with its `gains` if it has any; `texts` candidates with their text, figures of all."""
     screen = console()
     query, candidates = view["query_chunk"], view["candidates"]
     screen.print(Text(f"{line(view['doc_id'])}:{query}  {view['split']}  {line(view['source'])}", "bold"))

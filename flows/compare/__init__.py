@@ -1,0 +1,1 @@
+"""`rpt compare`: which runs it needs, running them, and its results."""

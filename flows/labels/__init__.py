@@ -1,0 +1,1 @@
+"""`rpt labels`: summaries, differences, versions, the microscope, the browser, exports."""

@@ -1,0 +1,1 @@
+"""What a terminal sees: progress, styled text, tables of labels."""
