@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from data_contracts.failure import Exit, Failure
-from stages.parameters import check
+from stages.parameters import check, is_mapping_of_values
 
 
 def _editor() -> YAML:
@@ -70,10 +70,21 @@ def _dump(editor: YAML, document: Any) -> str:
     return buffer.getvalue()
 
 
+def _parents(dotted: str) -> tuple[list[str], str]:
+    """The sections on the way to a key, and the key, which may hold dots where a section has names of the user's own: `where`."""
+    parts = dotted.split(".")
+    sections = range(1, len(parts) - 1)
+    last = next((number for number in sections if is_mapping_of_values(tuple(parts[:number]))), len(parts) - 1)
+    return parts[:last], ".".join(parts[last:])
+
+
 def _parent(document: Any, dotted: str) -> tuple[Any, str]:
-    *parents, leaf = dotted.split(".")
+    parents, leaf = _parents(dotted)
     node = document
-    for part in parents:
+    for number, part in enumerate(parents):
+        if isinstance(node, dict) and part not in node and is_mapping_of_values(tuple(parents[: number + 1])):
+            node[part] = CommentedMap()
+            node[part].fa.set_flow_style()
         if not isinstance(node, dict) or part not in node:
             known = sorted(node) if isinstance(node, dict) else []
             raise Failure(f"override {dotted!r}", f"params.yaml has no {part!r}, only {known}", "check the spelling", Exit.USAGE)
@@ -85,7 +96,8 @@ def _parent(document: Any, dotted: str) -> tuple[Any, str]:
 
 def _get(document: Any, dotted: str) -> object:
     node, leaf = _parent(document, dotted)
-    return node.get(leaf)
+    absent = "absent" if is_mapping_of_values(tuple(_parents(dotted)[0])) else None  # else left out and null are one
+    return node.get(leaf, absent)
 
 
 def _set(document: Any, dotted: str, value: object) -> None:

@@ -47,6 +47,8 @@ def facts(texts: list[tuple[str, int]], parts: int = 1) -> pl.DataFrame:
             "input": number,
             "doc_id": f"{name}{part}",
             "whole_id": name if part == parts - 1 else "",
+            "text_key": f"{name}{part}",
+            "whole_key": name if part == parts - 1 else "",
             "num_chars": size,
             "num_bytes": size,
             "split": "",
@@ -132,7 +134,7 @@ def test_the_sources_own_split_is_taken(tmp_path):
     documents, _ = ingest(tmp_path, Corpus(source=str(tmp_path / "texts"), splits=splits))
     assert all(source.startswith(split) for source, split in documents.select("source", "split").iter_rows())
     with pytest.raises(Failure, match="no document is in test") as failure:
-        ingest(tmp_path / "texts", Corpus(source=str(tmp_path / "texts"), splits={**splits, "test": "tset/*"}))
+        ingest(tmp_path / "texts" / "train", Corpus(source=str(tmp_path / "texts"), splits={**splits, "test": "tset/*"}))
     assert failure.value.code == Exit.USAGE
 
 
@@ -172,7 +174,7 @@ def test_too_much_quarantine_stops_before_anything_is_paid_for(tmp_path):
 
 def test_copies_and_repeated_parts_are_left_out_once():
     table = facts([("x", 5), ("y", 5), ("x", 5), ("z", 5)], parts=2).with_columns(
-        doc_id=pl.when(pl.col("row") == 7).then(pl.lit("y0")).otherwise("doc_id")
+        pl.when(pl.col("row") == 7).then(pl.lit("y0")).otherwise(name).alias(name) for name in ("doc_id", "text_key")
     )
     kept, rejected = judge(table)
     assert kept["row"].to_list() == [0, 1, 2, 3, 6]
