@@ -89,7 +89,7 @@ def test_prose_that_begins_like_json_stays_text(tmp_path, text):
     "content", [lines({"body": "x"}, {"body": "y"}), b'{\n"cells": []\n}', json.dumps([{"a": 1}]).encode(), lines({"text": "x"}, "y", {})]
 )
 def test_a_file_in_doubt_is_a_question(tmp_path, content):
-    with pytest.raises(Failure, match=r"may hold records or be one text.*set corpora.<name>.format to text") as failure:
+    with pytest.raises(Failure, match=r"may hold records or be one text.*set corpora.<name>.format to text.*include") as failure:
         read(tmp_path, "a.txt", content)
     assert failure.value.code == Exit.USAGE
     assert read(tmp_path, "a.txt", content, format="text") == [content.decode()]
