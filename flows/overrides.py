@@ -36,10 +36,12 @@ def parse_override(text: str) -> tuple[str, object]:
     if not separator:
         raise Failure(f"override {text!r}", "it has no '='", "write it as scoring.candidates=12", Exit.USAGE)
     try:
-        return key.strip(), YAML(typ="safe").load(value)
+        meant = YAML(typ="safe").load(value)
     except YAMLError as error:
         remedy = f"""quote what has a meaning in YAML, as in -o '{key.strip()}=["*.tex"]'"""
         raise Failure(f"override {text!r}", f"its value is no YAML: {' '.join(str(error).split())[:200]}", remedy, Exit.USAGE) from error
+    plain = isinstance(meant, str) and value.lstrip().startswith(meant)
+    return key.strip(), value.strip() if plain else meant  # in a name such as `part #1.txt` begins no comment
 
 
 def apply_overrides(path: Path, overrides: dict[str, object]) -> str:

@@ -69,6 +69,13 @@ def test_names_of_the_users_own_are_set_one_by_one_and_may_hold_dots(params):
         apply_overrides(params, {"corpora.demo.wher.year": 2019})
 
 
+@pytest.mark.parametrize("name", ["part #1/a.txt", "C#.txt", "std::vector.txt", "set [2019]/*.txt", "50%.txt", "what?.txt"])
+def test_a_name_with_marks_is_taken_as_it_is(name):
+    assert parse_override(f"corpora.demo.source={name}") == ("corpora.demo.source", name)
+    assert parse_override(f"corpora.demo.source='{name}'") == ("corpora.demo.source", name)
+    assert parse_override("scoring.candidates=12 # enough") == ("scoring.candidates", 12)
+
+
 def test_an_override_without_a_value_is_refused():
     with pytest.raises(Failure, match="no '='"):
         parse_override("scoring.candidates")
