@@ -54,7 +54,7 @@ def apply_overrides(path: Path, overrides: dict[str, object]) -> str:
     editor = _editor()
     document = editor.load(before)
     for dotted, value in overrides.items():
-        _set(document, dotted, value)
+        set_value(document, dotted, value)
     check(YAML(typ="safe").load(_dump(editor, document)))
     unchanged = all(_get(_editor().load(before), dotted) == value for dotted, value in overrides.items())
     if unchanged:
@@ -102,7 +102,12 @@ def _get(document: Any, dotted: str) -> object:
     return node.get(leaf, absent)
 
 
-def _set(document: Any, dotted: str, value: object) -> None:
+def set_value(document: Any, dotted: str, value: object) -> None:
+    """Set one dotted key of a loaded params.yaml.
+
+    Raises:
+        Failure: (exit code 2) if a section on the way is not there.
+    """
     node, leaf = _parent(document, dotted)
     node[leaf] = _on_one_line(value) if isinstance(value, dict) else value
 

@@ -23,14 +23,22 @@ def suffixes(name: str) -> tuple[str, str]:
     return parts[-1] if parts else "", compression
 
 
-def beside_data(names: list[str]) -> dict[str, str]:
-    """Name -> why it is left out, for files that lie beside data; empty if nothing else would be left.
+def beside_data(sizes: dict[str, int]) -> dict[str, str]:
+    """Name -> why it is left out, for files (name -> bytes) that lie beside data; empty if nothing else would be left.
 
     Where files of records lie, a file with a suffix that is neither of records nor of plain text is none of the data.
     """
-    found = {name: "it describes the data" for name in names if _NO_DATA.fullmatch(name.lower().split("/")[-1])}
-    rest = [name for name in names if name not in found]
-    if any(suffixes(name)[0] in RECORDS for name in rest):
+    found = {name: "it describes the data" for name in sizes if _NO_DATA.fullmatch(name.lower().split("/")[-1])}
+    rest = {name: size for name, size in sizes.items() if name not in found}
+    if _are_records(rest):
         data = KINDS.keys() | TEXTS
         found |= {name: "it lies beside files of records" for name in rest if suffixes(name)[0] not in data}
-    return found if len(found) < len(names) else {}
+    return found if len(found) < len(sizes) else {}
+
+
+def _are_records(sizes: dict[str, int]) -> bool:
+    """Whether some of the files hold records for certain. A plain `.json` may be a setting of texts, so it must be most of the bytes."""
+    kinds = {name: suffixes(name) for name in sizes}
+    if any(suffix in RECORDS or (suffix == "json" and compression) for suffix, compression in kinds.values()):
+        return True
+    return 2 * sum(size for name, size in sizes.items() if kinds[name][0] == "json") > sum(sizes.values())

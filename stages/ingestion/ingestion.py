@@ -7,6 +7,7 @@ Ray. Documents keep the order of the source, so a shard is written from neighbou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +17,11 @@ import pyarrow as pa
 from data_contracts.contract import commit, read_columns, read_rows, write_shard
 from data_contracts.documents import DOCUMENTS, INPUTS, QUARANTINE
 from data_contracts.failure import Exit, Failure
+from stages.ingestion.data_files import suffixes
 from stages.ingestion.inputs import batches, read_batch
 from stages.ingestion.parquet_records import expected_columns
 from stages.ingestion.plan import assign_splits, judge, plan_shards, shard_bytes, within
-from stages.ingestion.sources import source_files
+from stages.ingestion.sources import STDLIB, source_files
 from stages.parameters import Corpus, Ingestion
 from stages.runner.ray_map import ray_map
 from stages.runner.stage import Context, Job
@@ -144,7 +146,9 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
     )
     commit(DOCUMENTS, context.out("documents"))
     commit(QUARANTINE, context.out("quarantine"))
-    context.say.note(_summary(context.corpus, kept, len(surplus), len(rejected), counts) + _no_data(rejected))
+    context.say.note(
+        _summary(context.corpus, kept, len(surplus), len(rejected), counts) + _kinds(facts, context.source) + _no_data(rejected)
+    )
 
 
 def _summary(corpus: str, kept: pl.DataFrame, surplus: int, rejected: int, counts: dict[str, int]) -> str:
@@ -155,6 +159,15 @@ def _summary(corpus: str, kept: pl.DataFrame, surplus: int, rejected: int, count
         f"{f', {parts} of them parts of longer ones' if parts else ''}) + {surplus:,} beyond max_characters + "
         f"{rejected:,} quarantined {counts or ''}; {splits}"
     )
+
+
+def _kinds(facts: pl.DataFrame, corpus: Corpus) -> str:
+    """How many files of each suffix documents come from, where that is more than one and a document is in one file."""
+    if corpus.source == STDLIB or corpus.group == "directory":
+        return ""
+    names = facts.filter(pl.col("reason") == "")["source"].unique()
+    kinds = Counter(f"`.{suffix}`" if suffix else "no suffix" for suffix, _ in map(suffixes, names))
+    return "\n\nRead: " + ", ".join(f"{count:,} files {kind}" for kind, count in sorted(kinds.items())) if len(kinds) > 1 else ""
 
 
 def _no_data(rejected: pl.DataFrame) -> str:

@@ -36,7 +36,7 @@ def _ask(file: SourceFile, corpus: Corpus, items: list[dict], others: int) -> No
     fields = sorted(set(itertools.chain.from_iterable(items)))[:20]
     counts = f"{len(items)} JSON objects and {others} other lines"
     cause = f"it begins with {counts}; fields are {fields}, the text is wanted in {corpus.text_column!r}"
-    remedy = "set corpora.<name>.format to text if each file is one text, or to jsonl with its text_column, or leave the file out by include"
+    remedy = "set corpora.<name>.format to text if each file is one text, or to jsonl with its text_column, or choose files by include"
     raise Failure(f"{file.name} may hold records or be one text", cause, remedy, Exit.USAGE)
 
 

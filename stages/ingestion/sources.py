@@ -133,7 +133,7 @@ def _stdlib_files() -> list[SourceFile]:
 
 def _data_only(files: list[SourceFile]) -> list[SourceFile]:
     """All of `files`; those that only lie beside data are refused."""
-    why = beside_data([file.name for file in files if not file.refusal])
+    why = beside_data({file.name: file.bytes for file in files if not file.refusal})
     remedy = "corpora.<name>.include names it if it is to be read"
     return [refused(file, "not_data", f"{why[file.name]}; {remedy}") if file.name in why else file for file in files]
 

@@ -209,6 +209,8 @@ def test_links_and_what_lies_beside_the_data_are_counted_and_said(tmp_path):
     }
     assert "Not read, because they lie beside the data" in (said := (tmp_path / "said").read_text())
     assert "`LICENSE`" in said
+    assert "files `.txt`" in said
+    assert "1 files `.parquet`" in said
 
 
 def test_a_limit_counts_what_it_leaves_out(tmp_path):

@@ -144,6 +144,15 @@ def test_what_lies_beside_records_is_left_out_and_said(tmp_path):
     assert data(tmp_path / ".*") == [".gitattributes"]
 
 
+@pytest.mark.parametrize("records", ["c4.00.json.gz", "a.json.zst", "large.json"])
+def test_json_is_data_where_it_is_compressed_or_most_of_the_bytes(tmp_path, records):
+    write(tmp_path, records, "loader.py", "urls.txt")
+    (tmp_path / records).write_text(prose(1, 2000))
+    assert data(tmp_path) == sorted([records, "urls.txt"])
+    write(tmp_path / "code", "package.json", "a.js", "b.js")
+    assert data(tmp_path / "code") == ["a.js", "b.js", "package.json"]
+
+
 def test_what_lies_beside_texts_is_left_out_and_said(tmp_path):
     write(tmp_path, "a.txt", "b.tex", "c.md", "READINGS.txt", "licensed.txt", "README.txt", "License.md", "README_de.md", "SHA256SUMS")
     found = listed(tmp_path)
