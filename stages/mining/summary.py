@@ -67,7 +67,7 @@ def summarise(chunks: Artifact, candidates: Artifact) -> str:
     """Markdown for a person; raises as `without_queries` does."""
     counts = np.array(list(chunks_by_document(chunks).values()), dtype=np.int64)
     size = chunks.fact("chunk_tokens")
-    warning = without_queries(label_queries(candidates), int(counts.max()), size, candidates.fact("stride_chunks"))
+    warning = without_queries(label_queries(candidates), int(counts.max(initial=0)), size, candidates.fact("stride_chunks"))
     found = ", ".join(
         f"{queries:,} queries `{form}` with {rows:,} candidates"
         for form, (queries, rows) in sorted(queries_and_candidates(candidates).items())
