@@ -78,7 +78,7 @@ def _from_lines(file: SourceFile, stream: io.BufferedReader, skipped: int, line:
 
 def _from_line(name: str, number: int, line: bytes, corpus: Corpus) -> Record | Rejection:
     try:
-        item = json.loads(line)
+        item = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         return Rejection(name, number, "invalid_utf8", f"byte {error.start} of the line: {error.reason}", shown(line))
     except (ValueError, RecursionError) as error:

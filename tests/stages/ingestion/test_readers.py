@@ -66,6 +66,12 @@ def test_every_broken_or_foreign_value_of_an_array_is_counted(tmp_path):
     assert read(tmp_path, "a.json", b"\n\n" + LINES + b"\n[1]") == [*TEXTS, (6, "not_text")]
 
 
+def test_records_in_another_encoding_are_all_refused(tmp_path):
+    found = read(tmp_path, "a.jsonl", LINES.decode().encode("utf-16"))
+    assert {reason for _, reason in found} <= {"invalid_utf8", "unreadable"}
+    assert len(found) >= 3
+
+
 PROSE = [
     "{This} is set in braces. " + TEXTS[0],
     '{"quoted"} ' + TEXTS[0],
