@@ -65,12 +65,13 @@ REASONS = {
     "empty": "no character at all, or white space only",
     "invalid_utf8": "bytes that are not UTF-8",
     "too_short": "fewer characters than one chunk can hold",
-    "duplicate": "the same text as an earlier document",
+    "duplicate": "the same text as an earlier document, up to line ends and white space at its edges",
     "unreadable": "the file or record could not be parsed",
     "not_text": "the text field is missing or is not a string",
     "not_unicode": "lone surrogates, which no UTF-8 file can hold",
     "unbreakable": "over 2 MiB without the end of a word (or of nothing but white space), which no tokenizer can take in bounded memory",
     "too_large": "a JSONL line of over 128 MiB or, in a repository, a file of over 32 MiB",
+    "not_data": "a file that lies beside the data: hidden, a description, a checksum, or of another kind than records",
     "filtered": "a record that corpora.<name>.where does not ask for",
     "beyond_limit": "a good document, left out because corpora.<name>.max_characters was reached",
 }
@@ -105,7 +106,7 @@ def _check_inputs(table: pa.Table) -> Iterator[str]:
 
 INPUTS = Contract(
     "inputs",
-    1,
+    2,
     pa.schema(
         [
             field("input", pa.int32(), "number of the input in this shard, from 0; a long one has a row for each of its parts"),
@@ -115,6 +116,8 @@ INPUTS = Contract(
             field("split", pa.string(), "split as the source states it, empty if the hash decides"),
             field("doc_id", pa.string(), "SHA-256 of this part's text, first 16 hex digits; empty if rejected"),
             field("whole_id", pa.string(), "the same of the whole input, in its last row; empty in the others"),
+            field("text_key", pa.string(), "digest of this part's text up to line ends and white space at its edges; empty if rejected"),
+            field("whole_key", pa.string(), "the same of the whole input, in its last row; empty in the others"),
             field("num_chars", pa.int64(), "length of text", "Unicode code points"),
             field("num_bytes", pa.int64(), "length of text in UTF-8", "bytes"),
             field("reason", pa.string(), "reason code if the input, with all its rows, is rejected, else empty"),

@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from data_contracts.failure import Exit, Failure
-from stages.parameters import check
+from stages.parameters import check, is_mapping_of_values
 
 
 def _editor() -> YAML:
@@ -36,10 +36,12 @@ def parse_override(text: str) -> tuple[str, object]:
     if not separator:
         raise Failure(f"override {text!r}", "it has no '='", "write it as scoring.candidates=12", Exit.USAGE)
     try:
-        return key.strip(), YAML(typ="safe").load(value)
+        meant = YAML(typ="safe").load(value)
     except YAMLError as error:
         remedy = f"""quote what has a meaning in YAML, as in -o '{key.strip()}=["*.tex"]'"""
         raise Failure(f"override {text!r}", f"its value is no YAML: {' '.join(str(error).split())[:200]}", remedy, Exit.USAGE) from error
+    plain = isinstance(meant, str) and value.lstrip().startswith(meant)
+    return key.strip(), value.strip() if plain else meant  # in a name such as `part #1.txt` begins no comment
 
 
 def apply_overrides(path: Path, overrides: dict[str, object]) -> str:
@@ -52,7 +54,7 @@ def apply_overrides(path: Path, overrides: dict[str, object]) -> str:
     editor = _editor()
     document = editor.load(before)
     for dotted, value in overrides.items():
-        _set(document, dotted, value)
+        set_value(document, dotted, value)
     check(YAML(typ="safe").load(_dump(editor, document)))
     unchanged = all(_get(_editor().load(before), dotted) == value for dotted, value in overrides.items())
     if unchanged:
@@ -70,10 +72,21 @@ def _dump(editor: YAML, document: Any) -> str:
     return buffer.getvalue()
 
 
+def _parents(dotted: str) -> tuple[list[str], str]:
+    """The sections on the way to a key, and the key, which may hold dots where a section has names of the user's own: `where`."""
+    parts = dotted.split(".")
+    sections = range(1, len(parts) - 1)
+    last = next((number for number in sections if is_mapping_of_values(tuple(parts[:number]))), len(parts) - 1)
+    return parts[:last], ".".join(parts[last:])
+
+
 def _parent(document: Any, dotted: str) -> tuple[Any, str]:
-    *parents, leaf = dotted.split(".")
+    parents, leaf = _parents(dotted)
     node = document
-    for part in parents:
+    for number, part in enumerate(parents):
+        if isinstance(node, dict) and part not in node and is_mapping_of_values(tuple(parents[: number + 1])):
+            node[part] = CommentedMap()
+            node[part].fa.set_flow_style()
         if not isinstance(node, dict) or part not in node:
             known = sorted(node) if isinstance(node, dict) else []
             raise Failure(f"override {dotted!r}", f"params.yaml has no {part!r}, only {known}", "check the spelling", Exit.USAGE)
@@ -85,10 +98,16 @@ def _parent(document: Any, dotted: str) -> tuple[Any, str]:
 
 def _get(document: Any, dotted: str) -> object:
     node, leaf = _parent(document, dotted)
-    return node.get(leaf)
+    absent = "absent" if is_mapping_of_values(tuple(_parents(dotted)[0])) else None  # else left out and null are one
+    return node.get(leaf, absent)
 
 
-def _set(document: Any, dotted: str, value: object) -> None:
+def set_value(document: Any, dotted: str, value: object) -> None:
+    """Set one dotted key of a loaded params.yaml.
+
+    Raises:
+        Failure: (exit code 2) if a section on the way is not there.
+    """
     node, leaf = _parent(document, dotted)
     node[leaf] = _on_one_line(value) if isinstance(value, dict) else value
 

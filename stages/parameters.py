@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,6 +19,7 @@ from data_contracts.failure import Exit, Failure
 
 Positive = Field(gt=0)
 Setting = Literal["own", "none", "training_length", "first_1", "first_2", "first_3", "first_4", "second"]
+FieldValue = str | bool | int | float | None
 Device = Literal["A100", "H100", "H200", "TPUv4", "TPUv5e", "TPUv5p"]
 
 
@@ -32,13 +34,15 @@ class Corpus(Params):
 
     source: str = Field(
         min_length=1,
-        description="`python-stdlib`, or a path, directory, glob or URL (gs://..., hf://datasets/...) of text, .jsonl or .parquet files, "
-        "also .gz or .zst",
+        description="`python-stdlib`, or a path, directory, glob or URL (gs://..., hf://datasets/...) of text, JSON or Parquet files, also "
+        ".gz or .zst",
     )
     include: tuple[str, ...] = Field((), description="only files whose name relative to the source matches one of these globs; empty: all")
-    format: Literal["auto", "text", "jsonl", "parquet"] = Field("auto", description="of every file; auto: by suffix, others are text")
+    format: Literal["auto", "text", "jsonl", "parquet"] = Field("auto", description="of every file; auto: by suffix, or by what it holds")
     text_column: str = Field("text", description="field of a JSONL record or column of a Parquet file that holds the text")
-    where: dict[str, str] = Field({}, description="only records whose fields have these values; a dot leads into a nested field")
+    where: dict[str, FieldValue] = Field(
+        {}, description="only records whose fields have these values: text, a number, true, false or null; a dot leads into a nested field"
+    )
     group: Literal["file", "directory"] = Field(
         "file", description="`directory`: the text files below one directory of the source are one document, as CodeParrot's repositories"
     )
@@ -49,6 +53,16 @@ class Corpus(Params):
     )
     validation: float = Field(0.1, gt=0, lt=1, description="share of the characters held out for choices, when split by hash")
     test: float = Field(0.2, gt=0, lt=1, description="share of the characters held out for the results, when split by hash")
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _single_values(cls, where: Any) -> Any:
+        if not isinstance(where, dict):
+            return where
+        where = {field: value.isoformat() if isinstance(value, date) else value for field, value in where.items()}
+        if odd := [field for field, value in where.items() if not isinstance(value, FieldValue)]:
+            raise ValueError(f"{odd[0]} is compared with one value: text, a number, true, false or null")
+        return where
 
 
 class Run(Params):
@@ -429,6 +443,18 @@ def _explain(item: Any) -> str:
     known = sorted(_section_at(item["loc"][:-1]).model_fields)
     near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
     return f"{key}: unknown parameter" + (f", did you mean {near[0]!r}?" if near else f", known are {known}")
+
+
+def is_mapping_of_values(location: tuple[str, ...]) -> bool:
+    """Whether a place of params.yaml maps names of the user's own to values, as `corpora.<name>.where` does; False for one unknown."""
+    try:
+        annotation = _section_at(location[:-1]).model_fields[location[-1]].annotation
+    except (KeyError, AttributeError):
+        return False
+    if get_origin(annotation) is not dict:
+        return False
+    kind = get_args(annotation)[1]
+    return not (isinstance(kind, type) and issubclass(kind, Params))
 
 
 def _section_at(location: tuple[int | str, ...]) -> type[Params]:

@@ -13,7 +13,7 @@ from flows.workspace import ROOT
 from model.language_model import Batch
 from stages.parameters import Configuration
 from stages.tokens.token_texts import CUT
-from stages.tokens.tokenizer import load_tokenizer
+from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.data import TrainingData
 from stages.training.order import ORDERS, Segments
 from stages.training.systems import shape_of, steps_of, system_of
@@ -36,7 +36,7 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
     run, training = configuration.runs[name], configuration.training
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
     tokenizer, geometry = load_tokenizer(home / "tokenizer"), configuration.geometry
-    shape = shape_of(geometry, training, configuration.recipes[run.system], tokenizer.get_vocab_size())
+    shape = shape_of(geometry, training, configuration.recipes[run.system], vocabulary_size(tokenizer))
     _check("step", step, steps_of(system, shape, training, geometry), "training.steps says how many there are")
     supervision = None if system.supervision == "none" else home / run.input
     data = TrainingData(home / "sequences", supervision, configuration.geometry, training.shortest_sequence)

@@ -20,7 +20,7 @@ from model.hugging_face_files import digest
 from stages.hub import SMALL_FILES, no_commit, snapshot
 from stages.parameters import load
 from stages.reference_lm.fit import check_sizes
-from stages.tokens.tokenizer import load_tokenizer
+from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 
 MADE_FROM = "gguf.sha256"
 MODELS = Path("models")  # relative to the checkout: it becomes part of params.yaml
@@ -78,7 +78,7 @@ def _check(name: str, directory: Path) -> None:
     if not (directory / "tokenizer.json").is_file():
         raise Failure(f"{name} has no tokenizer.json", "the corpora could not be cut as it does", "choose another model", Exit.USAGE)
     geometry = load(ROOT / "params.yaml").geometry
-    check_sizes(name, directory, 4 * geometry.chunk_tokens, load_tokenizer(directory).get_vocab_size())
+    check_sizes(name, directory, 4 * geometry.chunk_tokens, vocabulary_size(load_tokenizer(directory)))
 
 
 def _packaged(name: str) -> Path:

@@ -22,7 +22,7 @@ from stages.dense.training import Examples, Plan, fresh, train
 from stages.parameters import DenseRetriever, Geometry
 from stages.runner.interruption import Interruption
 from stages.runner.stage import Context, Job
-from stages.tokens.tokenizer import load_tokenizer
+from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
 
 
@@ -58,7 +58,7 @@ def begin_from_scratch(context: Context, geometry: Geometry, sizes: DenseRetriev
     Raises:
         Failure: as `encoder_shape` states.
     """
-    shape = encoder_shape(geometry, sizes, load_tokenizer(context.input("tokenizer")).get_vocab_size())
+    shape = encoder_shape(geometry, sizes, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
     return from_scratch(shape), first_parameters(shape, sizes.seed)
 
 

@@ -7,6 +7,7 @@ Ray. Documents keep the order of the source, so a shard is written from neighbou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +17,18 @@ import pyarrow as pa
 from data_contracts.contract import commit, read_columns, read_rows, write_shard
 from data_contracts.documents import DOCUMENTS, INPUTS, QUARANTINE
 from data_contracts.failure import Exit, Failure
+from stages.ingestion.data_files import suffixes
 from stages.ingestion.inputs import batches, read_batch
+from stages.ingestion.parquet_records import expected_columns
 from stages.ingestion.plan import assign_splits, judge, plan_shards, shard_bytes, within
-from stages.ingestion.sources import source_files
-from stages.parameters import Ingestion
+from stages.ingestion.sources import STDLIB, source_files
+from stages.parameters import Corpus, Ingestion
 from stages.runner.ray_map import ray_map
 from stages.runner.stage import Context, Job
 
+FEWEST_DOCUMENTS = 3  # one in each split
 MIN_BATCH_BYTES, MAX_BATCH_BYTES = 2**20, 64 * 2**20
+SHOWN_NAMES = 20
 FACTS = [name for name in INPUTS.schema.names if name not in ("text", "license")]
 
 
@@ -71,7 +76,7 @@ def quarantine_table(rejected: pl.DataFrame) -> pa.Table:
 
 
 def _refuse_too_many(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str, int], ingestion: Ingestion) -> None:
-    refused = rejected.filter(pl.col("reason") != "filtered")
+    refused = rejected.filter(~pl.col("reason").is_in(["filtered", "not_data"]))
     inputs = len(kept) + len(refused)
     if len(refused) <= ingestion.max_quarantine_fraction * inputs:
         return
@@ -79,6 +84,20 @@ def _refuse_too_many(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[st
     cause = f"{len(refused)} of {inputs} inputs: {counts}, first: {first['source']} ({first['detail']})"
     remedy = "mend the corpus, or raise ingestion.max_quarantine_fraction"
     raise Failure("too many inputs were quarantined", cause, remedy, Exit.QUARANTINE)
+
+
+def _refuse_too_few(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str, int], corpus: Corpus) -> None:
+    documents = kept["whole_id"].n_unique()
+    if documents >= FEWEST_DOCUMENTS:
+        return
+    filtered = rejected.filter(pl.col("reason") == "filtered")
+    if filtered.is_empty():
+        cause = f"{documents} documents, and train, validation and test need at least one each; left out: {counts or 'nothing'}"
+        raise Failure("the corpus is too small to split", cause, "add documents or lower ingestion.min_document_chars", Exit.USAGE)
+    found = filtered.group_by("detail").len().sort("len", "detail", descending=[True, False]).head(5)
+    details = "; ".join(f"{detail} ({count:,} times)" for detail, count in found.iter_rows())
+    cause = f"of {documents + len(rejected):,} inputs {counts}, {documents} documents are left, 3 are needed: {details}"
+    raise Failure("corpora.<name>.where filters too much", cause, f"mend corpora.<name>.where {corpus.where}", Exit.USAGE)
 
 
 def read_all(context: Context, ingestion: Ingestion) -> tuple[Path, pl.DataFrame]:
@@ -91,7 +110,7 @@ def read_all(context: Context, ingestion: Ingestion) -> tuple[Path, pl.DataFrame
         read_batch,
         list(own),
         directory,
-        {"corpus": context.source, "limits": ingestion},
+        {"corpus": context.source, "limits": ingestion, "expected": expected_columns(files, context.source)},
         context.runtime,
         context.say,
         "ingestion",
@@ -110,6 +129,7 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
     kept, rejected = judge(facts)
     counts = {reason: count for reason, count in rejected.group_by("reason").len().sort("reason").iter_rows()}
     _refuse_too_many(kept, rejected, counts, ingestion)
+    _refuse_too_few(kept, rejected, counts, context.source)
     kept, surplus = within(kept, context.source.max_characters)
     splits = assign_splits(kept, context.source)
     numbered = pl.when(pl.col("position") > 0).then(pl.format("{}#{}", "source", "position")).otherwise("source")
@@ -126,7 +146,9 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
     )
     commit(DOCUMENTS, context.out("documents"))
     commit(QUARANTINE, context.out("quarantine"))
-    context.say.note(_summary(context.corpus, kept, len(surplus), len(rejected), counts))
+    context.say.note(
+        _summary(context.corpus, kept, len(surplus), len(rejected), counts) + _kinds(facts, context.source) + _no_data(rejected)
+    )
 
 
 def _summary(corpus: str, kept: pl.DataFrame, surplus: int, rejected: int, counts: dict[str, int]) -> str:
@@ -137,6 +159,21 @@ def _summary(corpus: str, kept: pl.DataFrame, surplus: int, rejected: int, count
         f"{f', {parts} of them parts of longer ones' if parts else ''}) + {surplus:,} beyond max_characters + "
         f"{rejected:,} quarantined {counts or ''}; {splits}"
     )
+
+
+def _kinds(facts: pl.DataFrame, corpus: Corpus) -> str:
+    """How many files of each suffix documents come from, where that is more than one and a document is in one file."""
+    if corpus.source == STDLIB or corpus.group == "directory":
+        return ""
+    names = facts.filter(pl.col("reason") == "")["source"].unique()
+    kinds = Counter(f"`.{suffix}`" if suffix else "no suffix" for suffix, _ in map(suffixes, names))
+    return "\n\nRead: " + ", ".join(f"{count:,} files {kind}" for kind, count in sorted(kinds.items())) if len(kinds) > 1 else ""
+
+
+def _no_data(rejected: pl.DataFrame) -> str:
+    names = rejected.filter(pl.col("reason") == "not_data")["source"].to_list()
+    shown = ", ".join(f"`{name}`" for name in names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+    return f"\n\nNot read, because they lie beside the data (`corpora.<name>.include` names what is to be read): {shown}" if names else ""
 
 
 STAGE = Job(

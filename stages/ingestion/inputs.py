@@ -13,9 +13,12 @@ import pyarrow as pa
 
 from data_contracts.contract import write_shard
 from data_contracts.documents import INPUTS
-from stages.ingestion.readers import Record, Rejection, Unusable, read_file
+from stages.ingestion.parquet_records import Columns
+from stages.ingestion.readers import read_file
+from stages.ingestion.records import Record, Rejection, Unusable
 from stages.ingestion.repositories import read_repositories, read_stdlib, top_directory
 from stages.ingestion.sources import STDLIB, SourceFile
+from stages.ingestion.text_key import TextKey
 from stages.parameters import Corpus, Ingestion
 
 MAX_RUN_BYTES = 2 * 2**20
@@ -62,6 +65,8 @@ def _row(number: int, item: Record | Rejection, **values: object) -> dict:
         "split": "",
         "doc_id": "",
         "whole_id": "",
+        "text_key": "",
+        "whole_key": "",
         "num_chars": 0,
         "num_bytes": 0,
         "reason": "",
@@ -77,7 +82,7 @@ def rows_of(number: int, item: Record | Rejection, corpus: Corpus, limits: Inges
         yield _row(number, item, reason=item.reason, detail=item.detail, excerpt=escaped(item.excerpt))
         return
     split = next((name for name, pattern in corpus.splits.items() if fnmatchcase(item.source, pattern)), "train" if corpus.splits else "")
-    whole, begun = hashlib.sha256(), ""
+    whole, whole_key, begun = hashlib.sha256(), TextKey(), ""
     try:
         parts = cut(item.pieces, limits.max_document_chars)
         part = next(parts)
@@ -87,6 +92,7 @@ def rows_of(number: int, item: Record | Rejection, corpus: Corpus, limits: Inges
         while True:
             raw = part.encode()
             whole.update(raw)
+            whole_key.add(part)
             if (run := longest_run(raw)) > MAX_RUN_BYTES:
                 raise Unusable("unbreakable", f"{run:,} bytes without the end of a word, the limit is {MAX_RUN_BYTES:,}")
             yield _row(
@@ -96,6 +102,8 @@ def rows_of(number: int, item: Record | Rejection, corpus: Corpus, limits: Inges
                 split=split,
                 doc_id=hashlib.sha256(raw).hexdigest()[:ID_DIGITS],
                 whole_id="" if following is not None else whole.hexdigest()[:ID_DIGITS],
+                text_key=TextKey(part).digest(),
+                whole_key="" if following is not None else whole_key.digest(),
                 num_chars=len(part),
                 num_bytes=len(raw),
                 excerpt=escaped(part),
@@ -119,19 +127,19 @@ def _refuse_short(part: str, following: str | None, limits: Ingestion) -> None:
         raise Unusable("too_short", f"{len(part)} characters, ingestion.min_document_chars is {limits.min_document_chars}")
 
 
-def read_inputs(files: list[SourceFile], corpus: Corpus) -> Iterator[Record | Rejection]:
+def read_inputs(files: list[SourceFile], corpus: Corpus, expected: Columns | None = None) -> Iterator[Record | Rejection]:
     """Every input of some files of a corpus, in order."""
     if corpus.source == STDLIB:
         return read_stdlib(files)
     if corpus.group == "directory":
         return read_repositories(files)
-    return itertools.chain.from_iterable(read_file(file, corpus) for file in files)
+    return itertools.chain.from_iterable(read_file(file, corpus, expected) for file in files)
 
 
-def input_tables(files: list[SourceFile], corpus: Corpus, limits: Ingestion) -> Iterator[pa.Table]:
+def input_tables(files: list[SourceFile], corpus: Corpus, limits: Ingestion, expected: Columns | None = None) -> Iterator[pa.Table]:
     """INPUTS of some files of a corpus, in tables of about 32 MiB of text."""
     rows, size = list[dict](), 0
-    for number, item in enumerate(read_inputs(files, corpus)):
+    for number, item in enumerate(read_inputs(files, corpus, expected)):
         for row in rows_of(number, item, corpus, limits):
             rows.append(row)
             size += row["num_bytes"]
@@ -145,9 +153,11 @@ def _table(rows: list[dict]) -> pa.Table:
     return INPUTS.table({name: [row[name] for row in rows] for name in INPUTS.schema.names})
 
 
-def read_batch(shard: str, scratch: Path, files: list[SourceFile], corpus: Corpus, limits: Ingestion) -> None:
+def read_batch(
+    shard: str, scratch: Path, files: list[SourceFile], corpus: Corpus, limits: Ingestion, expected: Columns | None = None
+) -> None:
     """Write one shard of INPUTS: the task of ingestion's first pass."""
-    write_shard(INPUTS, input_tables(files, corpus, limits), scratch / shard)
+    write_shard(INPUTS, input_tables(files, corpus, limits, expected), scratch / shard)
 
 
 def batches(files: list[SourceFile], corpus: Corpus, target_bytes: int) -> list[list[SourceFile]]:

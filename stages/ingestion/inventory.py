@@ -21,10 +21,10 @@ def content_identity(file: SourceFile, known: dict[str, str], seen: dict[str, st
     """
     if file.identity:
         return file.identity
-    if "://" in file.url and not file.url.startswith("file://"):
+    if "://" in file.url:
         remedy = "copy it to a local disk, gs:// or a Hugging Face dataset"
         raise Failure(f"{file.url} cannot be a source", "its file system names no generation, hash or tag of a file", remedy, Exit.USAGE)
-    path = Path(file.url.removeprefix("file://"))
+    path = Path(file.url)
     status = path.stat()
     key = f"{path}|{status.st_size}|{status.st_mtime_ns}"
     seen[key] = known.get(key) or f"sha256:{sha256(path)}"

@@ -16,21 +16,27 @@ MIN_SHARD_BYTES, MAX_SHARD_BYTES, MAX_SHARDS = 64 * 2**10, 16 * 2**20, 4096
 def judge(facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(rows that are documents, with `whole_id` and `part_of` filled in; rows that are none), both in the order of the source.
 
-    Of equal texts the first is kept; so is it with equal parts. A rejected input has one row, whatever was read of it before.
+    Of texts that are equal up to line ends and white space at their edges the first is kept; so is it with such parts. A rejected input
+    has one row, whatever was read of it before.
     """
     of_input = ["shard", "input"]
     rejected = facts.filter(pl.col("reason") != "")
     good = facts.join(rejected, on=of_input, how="anti", maintain_order="left").with_columns(
-        whole_id=pl.col("whole_id").max().over(of_input), parts=pl.len().over(of_input)
+        whole_id=pl.col("whole_id").max().over(of_input),
+        whole_key=pl.col("whole_key").max().over(of_input),
+        parts=pl.len().over(of_input),
     )
     good = good.with_columns(part_of=pl.when(pl.col("parts") > 1).then("whole_id").otherwise(pl.lit(""))).drop("parts")
-    originals = good.unique("whole_id", keep="first", maintain_order=True).select(of_input)
+    originals = good.unique("whole_key", keep="first", maintain_order=True).select(of_input)
     copies = good.join(originals, on=of_input, how="anti", maintain_order="left")
     good = good.join(originals, on=of_input, how="semi", maintain_order="left")
-    repeated = ~pl.col("doc_id").is_first_distinct()
-    again = pl.concat([copies, good.filter(repeated)])
-    again = again.with_columns(reason=pl.lit("duplicate"), detail=pl.format("the same text as an earlier {}", "doc_id"))
-    return good.filter(~repeated), pl.concat([rejected, again.select(rejected.columns)]).sort("shard", "row")
+    repeated = ~pl.col("text_key").is_first_distinct()
+    again, good = pl.concat([copies, good.filter(repeated)]), good.filter(~repeated)
+    equal = pl.col("doc_id").is_in(good["doc_id"].implode())
+    alike = pl.lit("the same text as an earlier one, up to line ends and white space at its edges")
+    detail = pl.when(equal).then(pl.format("the same text as an earlier {}", "doc_id")).otherwise(alike)
+    again = again.with_columns(reason=pl.lit("duplicate"), detail=detail)
+    return good, pl.concat([rejected, again.select(rejected.columns)]).sort("shard", "row")
 
 
 def within(kept: pl.DataFrame, max_characters: int | None) -> tuple[pl.DataFrame, pl.DataFrame]:

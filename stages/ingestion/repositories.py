@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from stages.ingestion.readers import Record, Rejection, Unusable, text_pieces
+from stages.ingestion.readers import text_pieces
+from stages.ingestion.records import Record, Rejection, Unusable
 from stages.ingestion.sources import SourceFile
 
 MAX_FILE_BYTES = 32 * 2**20
@@ -33,8 +34,10 @@ def _joined(files: list[SourceFile], rejected: list[Rejection]) -> Iterator[str]
 def read_repositories(files: list[SourceFile]) -> Iterator[Record | Rejection]:
     """One record a top directory, its files in path order."""
     for name, members in itertools.groupby(files, top_directory):
-        rejected: list[Rejection] = []
-        yield Record(name or "(files outside of a directory)", 0, _joined(list(members), rejected))
+        found = list(members)
+        rejected = [Rejection(file.name, 0, *file.refusal) for file in found if file.refusal]
+        if usable := [file for file in found if not file.refusal]:
+            yield Record(name or "(files outside of a directory)", 0, _joined(usable, rejected))
         yield from rejected
 
 

@@ -1,19 +1,23 @@
-"""The files of a corpus, wherever fsspec finds them: a path, directory or glob, `gs://...`, `hf://datasets/...`; or `python-stdlib`."""
+"""The files of a corpus: a path, directory or glob of this machine, `gs://...`, `hf://datasets/...` and whatever else fsspec finds; or
+`python-stdlib`."""
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import fsspec
-from fsspec.core import url_to_fs
+from fsspec.core import get_filesystem_class, split_protocol, url_to_fs
 
 from data_contracts.failure import Exit, Failure
+from stages.ingestion.data_files import beside_data
+from stages.ingestion.local_files import MARKS, Entry, local_entries
 from stages.parameters import Corpus
 
 STDLIB = "python-stdlib"
@@ -27,13 +31,20 @@ CONTENT_IDENTITIES = ("generation", "blob_id", "ETag", "etag")
 class SourceFile:
     """One file of a source: `name` is relative to the source and the same on every machine, `url` opens it, `bytes` is its size.
 
-    `identity` is what a remote store says of its content (GCS generation, Hugging Face blob, S3 tag), None for a local file.
+    `identity` is what a remote store says of its content (GCS generation, Hugging Face blob, S3 tag), None for a local file, whose `url`
+    is its path. `refusal` is (reason, detail) of what is listed and not read: then nothing of its content counts.
     """
 
     name: str
     url: str
     bytes: int
     identity: str | None = None
+    refusal: tuple[str, str] | None = None
+
+
+def refused(file: SourceFile, reason: str, detail: str) -> SourceFile:
+    """`file` as one that is not read: its content may change without a trace."""
+    return replace(file, bytes=0, identity=f"{reason}: {detail}", refusal=(reason, detail))
 
 
 class _Raw(io.RawIOBase):
@@ -42,7 +53,7 @@ class _Raw(io.RawIOBase):
     def __init__(self, file: SourceFile) -> None:
         self.name = file.name
         try:
-            self.stream = fsspec.open(file.url, "rb").open()
+            self.stream = _opened(file.url)
         except Exception as error:
             raise self._failure(error) from error
 
@@ -76,6 +87,15 @@ class _Raw(io.RawIOBase):
         super().close()
 
 
+def _opened(url: str) -> Any:
+    """A stream of bytes. The URL is given to its file system as it is: `::` in a name chains nothing, and `*` is no pattern."""
+    protocol, path = split_protocol(url)
+    if protocol is None:
+        return open(path, "rb", buffering=0)
+    system = get_filesystem_class(protocol)
+    return system(**system._get_kwargs_from_urls(url)).open(url, "rb")
+
+
 def open_binary(file: SourceFile) -> io.BufferedReader:
     """The bytes of a source file.
 
@@ -86,16 +106,20 @@ def open_binary(file: SourceFile) -> io.BufferedReader:
 
 
 def source_files(corpus: Corpus) -> list[SourceFile]:
-    """The files of a source that match `corpus.include`, sorted by name.
+    """The files of a source that match `corpus.include`, sorted by name; those that are no data have a `refusal`.
 
     Raises:
         Failure: (exit code 2) if there is none, (5) if the file system cannot be reached.
     """
     files = _stdlib_files() if corpus.source == STDLIB else _found(corpus.source)
     kept = [file for file in files if not corpus.include or any(fnmatchcase(file.name, pattern) for pattern in corpus.include)]
-    if not kept:
+    if corpus.source != STDLIB and corpus.group == "file" and not corpus.include and len(files) > 1:
+        kept = _data_only(kept)
+    if all(file.refusal for file in kept):
         cause = f"no file matches {corpus.source!r} (relative paths count from the project's root)"
-        if files:
+        if kept:
+            cause = f"none of the {len(kept)} entries is data, first: {kept[0].name} ({kept[0].refusal and kept[0].refusal[1]})"
+        elif files:
             cause = f"none of the {len(files)} files at {corpus.source!r} matches corpora.<name>.include {list(corpus.include)}"
         raise Failure("the corpus has no input", cause, "set corpora.<name>.source to a file, directory, glob or URL", Exit.USAGE)
     return sorted(kept, key=lambda file: file.name)
@@ -107,9 +131,18 @@ def _stdlib_files() -> list[SourceFile]:
     return [SourceFile(path.relative_to(root).as_posix(), str(path), path.stat().st_size) for path in paths]
 
 
+def _data_only(files: list[SourceFile]) -> list[SourceFile]:
+    """All of `files`; those that only lie beside data are refused."""
+    why = beside_data({file.name: file.bytes for file in files if not file.refusal})
+    remedy = "corpora.<name>.include names it if it is to be read"
+    return [refused(file, "not_data", f"{why[file.name]}; {remedy}") if file.name in why else file for file in files]
+
+
 def _found(source: str) -> list[SourceFile]:
     try:
-        system, place = url_to_fs(str(Path(source).expanduser()) if "://" not in source else source)
+        if source.startswith("file://") or "://" not in source:
+            return [_local_file(entry) for entry in local_entries(source.removeprefix("file://"))]
+        system, place = url_to_fs(source)
         found, root = _listing(system, place)
     except (ImportError, ValueError) as error:
         remedy = "use a path, gs://, hf://datasets/... or another protocol of fsspec whose package is installed"
@@ -119,11 +152,33 @@ def _found(source: str) -> list[SourceFile]:
     except Exception as error:
         cause, remedy = f"{type(error).__name__}: {error}"[:500], "check the network and the credentials"
         raise Failure(f"corpora.<name>.source {source!r} cannot be listed", cause, remedy, Exit.ENVIRONMENT) from error
-    return [
+    files = [
         SourceFile(path[len(root) :].lstrip("/"), system.unstrip_protocol(path), int(info["size"] or 0), _identity(info))
         for path, info in found.items()
         if info["type"] == "file"
     ]
+    return files if len(files) == 1 else _visible_only(files)
+
+
+def _local_file(entry: Entry) -> SourceFile:
+    if entry.refusal:
+        return refused(SourceFile(entry.name, entry.path, 0), *entry.refusal)
+    return SourceFile(entry.name, entry.path, os.path.getsize(entry.path))
+
+
+def _visible_only(files: list[SourceFile]) -> list[SourceFile]:
+    """All of `files`, the hidden ones refused, of those in one hidden folder only that folder."""
+    visible, hidden = list[SourceFile](), dict[str, SourceFile]()
+    for file in files:
+        parts = file.name.split("/")
+        number = next((number for number, part in enumerate(parts) if part.startswith(".")), None)
+        if number is None:
+            visible.append(file)
+        else:
+            kind = "file" if number == len(parts) - 1 else "folder"
+            name = "/".join(parts[: number + 1])
+            hidden[name] = refused(replace(file, name=name), "not_data", f"a hidden {kind}")
+    return [*visible, *hidden.values()]
 
 
 def _listing(system: fsspec.AbstractFileSystem, place: str) -> tuple[dict[str, dict], str]:
@@ -133,8 +188,11 @@ def _listing(system: fsspec.AbstractFileSystem, place: str) -> tuple[dict[str, d
     if system.isdir(place):
         return system.find(place, detail=True), place.rstrip("/")
     parts = place.split("/")
-    magic = next((number for number, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
-    return system.glob(place, detail=True), "/".join(parts[:magic])
+    magic = next((number for number, part in enumerate(parts) if set(part) & MARKS), len(parts) - 1)
+    while magic < len(parts) - 1 and system.exists("/".join(parts[: magic + 1])):
+        magic = next((number for number in range(magic + 1, len(parts)) if set(parts[number]) & MARKS), len(parts) - 1)
+    known = "/".join(parts[:magic])
+    return system.glob("/".join([glob.escape(known), *parts[magic:]]), detail=True), known
 
 
 def _identity(info: dict) -> str | None:

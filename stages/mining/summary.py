@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import Artifact, read_columns
-from data_contracts.documents import document_runs
+from data_contracts.documents import SPLITS, document_runs
+from data_contracts.eligibility import first_query
+from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from reports.metrics.lengths import as_markdown, histogram
 
@@ -33,16 +36,44 @@ def queries_and_candidates(candidates: Artifact) -> dict[str, tuple[int, int]]:
     return totals
 
 
+def label_queries(candidates: Artifact) -> dict[str, int]:
+    """split -> its queries `qt` that have a candidate."""
+    totals = dict.fromkeys(SPLITS, 0)
+    for shard in candidates.shards:
+        columns = read_columns(CANDIDATES, candidates.directory / shard, ["split", "query_form", "rank"])
+        asked = columns.filter((pc.field("query_form") == "qt") & (pc.field("rank") == 0)).column("split")
+        for counted in pc.value_counts(asked).to_pylist():
+            totals[counted["values"]] += counted["counts"]
+    return totals
+
+
+def without_queries(totals: dict[str, int], longest: int, chunk_tokens: int, stride_chunks: int) -> str:
+    """A warning in Markdown for splits other than train in which no chunk can be given candidates; empty if there is none.
+
+    Raises:
+        Failure: (exit code 2) if that is so in train, where nothing could be learned of retrieval, however much were paid for labels.
+    """
+    needed = first_query(stride_chunks) + 2  # the first query and its target
+    limit = f"a document of {needed} whole chunks, {needed * chunk_tokens:,} tokens, is the shortest that has one"
+    if not totals["train"]:
+        cause = f"no chunk of the train split can retrieve an earlier one: {limit}, and the longest document has {longest}"
+        remedy = "join texts that belong together (corpora.<name>.group: directory), give longer ones, or lower geometry.chunk_tokens"
+        raise Failure("the documents are too short to retrieve from", cause, remedy, Exit.USAGE)
+    empty = [split for split, queries in totals.items() if not queries]
+    return f"\n\n**Warning**: no query in {' and '.join(empty)}: {limit}. Label gates are measured on validation." if empty else ""
+
+
 def summarise(chunks: Artifact, candidates: Artifact) -> str:
-    """Markdown for a person."""
+    """Markdown for a person; raises as `without_queries` does."""
     counts = np.array(list(chunks_by_document(chunks).values()), dtype=np.int64)
+    size = chunks.fact("chunk_tokens")
+    warning = without_queries(label_queries(candidates), int(counts.max(initial=0)), size, candidates.fact("stride_chunks"))
     found = ", ".join(
         f"{queries:,} queries `{form}` with {rows:,} candidates"
         for form, (queries, rows) in sorted(queries_and_candidates(candidates).items())
     )
-    size = chunks.fact("chunk_tokens")
     lengths = as_markdown(histogram(counts * size))
     return (
         f"{len(counts):,} documents, {counts.sum():,} chunks; {found or 'no query has an eligible chunk'}\n\n"
-        f"Length of documents (in whole chunks of {size} tokens; Figure 3 of the paper):\n\n{lengths}"
+        f"Length of documents (in whole chunks of {size} tokens; Figure 3 of the paper):\n\n{lengths}{warning}"
     )

@@ -10,7 +10,7 @@ from model.decoder_config import DecoderConfig
 from model.hugging_face_files import INDEX, digest, safetensors_files
 from stages.parameters import ReferenceLM
 from stages.reference_lm.fit import check_sizes, check_tokenizer, config_of, unfit
-from stages.tokens.tokenizer import load_tokenizer
+from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 
 
 def directory_config(reference_lm: ReferenceLM) -> DecoderConfig:
@@ -32,7 +32,7 @@ def take_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, t
             is another (3).
     """
     name, directory = reference_lm.name, Path(reference_lm.name)
-    check_sizes(name, directory, window, load_tokenizer(tokenizer).get_vocab_size())
+    check_sizes(name, directory, window, vocabulary_size(load_tokenizer(tokenizer)))
     check_tokenizer(name, directory, tokenizer, f"`./rpt use-lm {name}` sets tokenizer and model together")
     try:
         found, weights = digest(directory), safetensors_files(directory)

@@ -15,7 +15,7 @@ from model.hugging_face_files import INDEX, SINGLE, named_weights
 from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
 from stages.parameters import ReferenceLM
 from stages.reference_lm.fit import PAPERS_LM, check_sizes, check_tokenizer, config_of, unfit
-from stages.tokens.tokenizer import load_tokenizer
+from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 
 SECTION = "reference_lm"
 WHY = "labels must say what scored them"
@@ -53,7 +53,7 @@ def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, 
         raise no_commit(name, SECTION, WHY)
     directory = snapshot(name, revision, [*SMALL_FILES, INDEX], SECTION)
     check_tokenizer(name, directory, tokenizer, f"set tokenization.tokenizer to {name}")
-    check_sizes(name, directory, window, load_tokenizer(tokenizer).get_vocab_size())
+    check_sizes(name, directory, window, vocabulary_size(load_tokenizer(tokenizer)))
     index = [directory / INDEX] if (directory / INDEX).is_file() else []
     # The hub's cache holds links into a store of its own, which may be cleared.
     for file in (directory / "config.json", *index, *_weights(name, revision, directory)):

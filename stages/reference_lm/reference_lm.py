@@ -26,7 +26,7 @@ from stages.reference_lm.from_hub import fetch_reference_lm
 from stages.reference_lm.mixture import training_windows
 from stages.reference_lm.training import train
 from stages.runner.stage import Context, Job
-from stages.tokens.tokenizer import load_tokenizer
+from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 
 EPOCHS_AT_MOST = 2
 INITIAL_SCALE = 0.64  # 0.02 at a width of 1024
@@ -68,7 +68,7 @@ def _shard_documents(chunks: pa.Table, candidates: pa.Table) -> tuple[list[np.nd
 def _config(context: Context, reference_lm: ReferenceLM, window: int) -> GPTNeoXConfig:
     try:
         return GPTNeoXConfig(
-            vocab_size=load_tokenizer(context.input("tokenizer")).get_vocab_size(),
+            vocab_size=vocabulary_size(load_tokenizer(context.input("tokenizer"))),
             hidden_size=reference_lm.width,
             num_hidden_layers=reference_lm.layers,
             num_attention_heads=reference_lm.heads,

@@ -55,6 +55,11 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     return tokenizer
 
 
+def vocabulary_size(tokenizer: Tokenizer) -> int:
+    """Rows that a table of embeddings needs: one more than the highest id, which may be more than there are tokens."""
+    return max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+
 @dataclass
 class TrainText:
     """The train split in pieces, in the order of the artifact, at most `limit` characters of it; `limited` says afterwards if that was
@@ -100,7 +105,10 @@ def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
     tokenizer.save(str(context.out("tokenizer") / "tokenizer.json"))
     load_tokenizer(context.out("tokenizer"))
     context.say.progress(1, 1, "tokenizer")
-    context.say.note(f"**{context.corpus}**: tokenizer of {tokenizer.get_vocab_size():,} tokens{note}")
+    count, rows = tokenizer.get_vocab_size(), vocabulary_size(tokenizer)
+    if rows > count:
+        note += f", with ids up to {rows - 1:,}: {rows - count:,} ids stand for nothing and only cost room"
+    context.say.note(f"**{context.corpus}**: tokenizer of {count:,} tokens{note}")
 
 
 STAGE = Job("tokenizer", make_tokenizer, ("tokenization",), {"tokenizer": "artifacts/{corpus}/tokenizer"})

@@ -16,7 +16,7 @@ from model.train_step import TrainState, init_train_state
 from stages.parameters import Geometry, Recipe, Training
 from stages.runner.interruption import Interruption
 from stages.runner.stage import Context, Job
-from stages.tokens.tokenizer import load_tokenizer
+from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
 from stages.training.data import TrainingData
 from stages.training.log import TrainingLog, work_of
@@ -34,7 +34,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     assert context.run
     assert context.run_name
     system = with_recipe(system_of(context.run_name, context.run), recipe)
-    shape = shape_of(geometry, training, recipe, load_tokenizer(context.input("tokenizer")).get_vocab_size())
+    shape = shape_of(geometry, training, recipe, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
     data = _data(context, None if system.supervision == "none" else context.run.input, geometry, training)
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     steps, seed = steps_of(system, shape, training, geometry), context.run.seed

@@ -16,7 +16,7 @@ from data_contracts.candidates import LABELS
 from data_contracts.contract import open_artifact
 from data_contracts.failure import Failure
 from flows.cli import KEEP, app
-from flows.overrides import parse_override
+from flows.overrides import parse_override, set_value
 from flows.profiles import names as profiles
 from stages.parameters import check
 from tests.docs.pages import DATED, GENERATED, ROOT, Command, inline_commands, names, shell_commands, split
@@ -78,14 +78,10 @@ def values_fit(function: str, arguments: dict[str, Any]) -> None:
 
 
 def edited(overrides: dict[str, object]) -> None:
-    """Raises KeyError or Failure if params.yaml cannot be edited so."""
+    """Raises Failure if params.yaml cannot be edited so."""
     document = deepcopy(configurations()[0])
     for key, value in overrides.items():
-        *parents, leaf = key.split(".")
-        node = document
-        for parent in parents:
-            node = node[parent]
-        node[leaf] = value
+        set_value(document, key, value)
     if overrides:
         check(document)
 

@@ -57,6 +57,25 @@ def test_a_wrong_override_names_the_problem_and_writes_nothing(params, key, valu
     assert params.read_text() == before
 
 
+def test_names_of_the_users_own_are_set_one_by_one_and_may_hold_dots(params):
+    given = ["where.year=2019", "where.meta.config=arxiv", "where.ok=true", "where.gone=null", "splits.test=test/*"]
+    for text in given:
+        assert apply_overrides(params, dict([parse_override(f"corpora.demo.{text}")])), text
+    corpus = load(params).corpora["demo"]
+    assert corpus.where == {"year": 2019, "meta.config": "arxiv", "ok": True, "gone": None}
+    assert corpus.splits == {"test": "test/*"}
+    assert apply_overrides(params, {"corpora.demo.where.gone": None}) == ""
+    with pytest.raises(Failure, match="no 'wher'"):
+        apply_overrides(params, {"corpora.demo.wher.year": 2019})
+
+
+@pytest.mark.parametrize("name", ["part #1/a.txt", "C#.txt", "std::vector.txt", "set [2019]/*.txt", "50%.txt", "what?.txt"])
+def test_a_name_with_marks_is_taken_as_it_is(name):
+    assert parse_override(f"corpora.demo.source={name}") == ("corpora.demo.source", name)
+    assert parse_override(f"corpora.demo.source='{name}'") == ("corpora.demo.source", name)
+    assert parse_override("scoring.candidates=12 # enough") == ("scoring.candidates", 12)
+
+
 def test_an_override_without_a_value_is_refused():
     with pytest.raises(Failure, match="no '='"):
         parse_override("scoring.candidates")

@@ -13,10 +13,11 @@ from data_contracts.documents import DOCUMENTS, QUARANTINE, REASONS
 from data_contracts.failure import Exit, Failure
 from stages.ingestion.ingestion import STAGE
 from stages.ingestion.plan import MAX_SHARD_BYTES, assign_splits, judge, plan_shards, shard_bytes, within
+from stages.ingestion.text_key import TextKey
 from stages.parameters import Corpus, Ingestion, Runtime
 from stages.runner.messages import Messages
 from stages.runner.ray_map import stop_ray
-from tests.nasty import NASTY, prose, write_nasty
+from tests.nasty import NASTY, lines, prose, write_nasty
 from tests.tiny import tiny_context
 
 LIMITS = Ingestion(min_document_chars=20, max_quarantine_fraction=0.9, shards=4)
@@ -30,6 +31,7 @@ def ray():
 
 def ingest(tmp_path, corpus: Corpus, limits: Ingestion = LIMITS) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(documents, quarantine) of a corpus, through the whole job."""
+    tmp_path.mkdir(exist_ok=True)
     with open(tmp_path / "said", "w") as stream:
         changes = {"corpus": "c", "source": corpus, "inputs": tmp_path / "artifacts", "runtime": Runtime(workers=2)}
         STAGE.function(tiny_context(tmp_path, **changes, say=Messages(stream)), limits)
@@ -47,6 +49,8 @@ def facts(texts: list[tuple[str, int]], parts: int = 1) -> pl.DataFrame:
             "input": number,
             "doc_id": f"{name}{part}",
             "whole_id": name if part == parts - 1 else "",
+            "text_key": f"{name}{part}",
+            "whole_key": name if part == parts - 1 else "",
             "num_chars": size,
             "num_bytes": size,
             "split": "",
@@ -132,7 +136,7 @@ def test_the_sources_own_split_is_taken(tmp_path):
     documents, _ = ingest(tmp_path, Corpus(source=str(tmp_path / "texts"), splits=splits))
     assert all(source.startswith(split) for source, split in documents.select("source", "split").iter_rows())
     with pytest.raises(Failure, match="no document is in test") as failure:
-        ingest(tmp_path / "texts", Corpus(source=str(tmp_path / "texts"), splits={**splits, "test": "tset/*"}))
+        ingest(tmp_path / "again", Corpus(source=str(tmp_path / "texts"), splits={**splits, "test": "tset/*"}))
     assert failure.value.code == Exit.USAGE
 
 
@@ -149,6 +153,64 @@ def test_records_are_chosen_by_their_fields(tmp_path):
     pq.write_table(rows, tmp_path / "records.parquet")
     again, _ = ingest(tmp_path, corpus.model_copy(update={"source": str(tmp_path / "records.parquet"), "format": "auto"}))
     assert again["text"].to_list() == documents["text"].to_list()
+
+
+def test_a_filter_that_leaves_nothing_is_named_with_its_counts(tmp_path):
+    records = [{"text": prose(number), "year": 2018 + number % 2} for number in range(8)]
+    (tmp_path / "records.jsonl").write_bytes(lines(*records))
+    source = str(tmp_path / "records.jsonl")
+    counts = r"of 8 inputs \{'filtered': 8\}, 0 documents are left, 3 are needed: "
+    with pytest.raises(Failure, match=counts + r"year is 2018, not 2017 \(4 times\); year is 2019, not 2017 \(4 times\)") as failure:
+        ingest(tmp_path, Corpus(source=source, where={"year": 2017}))
+    assert failure.value.what == "corpora.<name>.where filters too much"
+    assert failure.value.code == Exit.USAGE
+    documents, quarantine = ingest(tmp_path / "again", Corpus(source=source, where={"year": "2019"}))
+    assert (len(documents), set(quarantine["reason"])) == (4, {"filtered"})
+
+
+def test_too_few_documents_are_named_with_what_was_left_out(tmp_path):
+    (tmp_path / "records.jsonl").write_bytes(lines({"text": prose(1)}, {"text": prose(1)}, {"text": prose(2)}))
+    with pytest.raises(Failure, match=r"2 documents, and train.*left out: \{'duplicate': 1\}") as failure:
+        ingest(tmp_path, Corpus(source=str(tmp_path / "records.jsonl")))
+    assert failure.value.code == Exit.USAGE
+
+
+def test_the_same_text_is_one_document_whatever_its_line_ends_and_edges(tmp_path):
+    (tmp_path / "texts").mkdir()
+    ends = ("\n", "\r\n", "\r", "\n")
+    for number in range(4):
+        text = prose(number).replace(" ", "\n")
+        for copy, (end, before, after) in enumerate(zip(ends, ("", "\ufeff", " \n\t", "\u00a0"), ("", "\r\n\r\n", "", "x"), strict=True)):
+            (tmp_path / "texts" / f"{copy}-{number}.txt").write_bytes((before + text.replace("\n", end) + after).encode())
+    documents, quarantine = ingest(tmp_path, Corpus(source=str(tmp_path / "texts")))
+    assert sorted(documents["source"]) == [f"{copy}-{number}.txt" for copy in (0, 3) for number in range(4)], "an x more is another text"
+    assert documents["text"][0] == prose(0).replace(" ", "\n"), "the first is kept as it stands"
+    assert quarantine["reason"].to_list() == ["duplicate"] * 8
+    assert set(quarantine["detail"]) == {"the same text as an earlier one, up to line ends and white space at its edges"}
+
+
+def test_links_and_what_lies_beside_the_data_are_counted_and_said(tmp_path):
+    write_nasty(tmp_path / "elsewhere")
+    (tmp_path / "texts").mkdir()
+    for number in range(4):
+        (tmp_path / "texts" / f"{number}.txt").write_text(prose(100 + number))
+        (tmp_path / "texts" / f"link-{number}.txt").symlink_to(f"{number}.txt")
+    (tmp_path / "texts" / "folder").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "texts" / "gone.txt").symlink_to("nowhere")
+    (tmp_path / "texts" / "LICENSE").write_text(prose(200))
+    documents, quarantine = ingest(tmp_path, Corpus(source=str(tmp_path / "texts")))
+    nasty = sum(len(reasons) + count for _, reasons, count in NASTY.values())
+    assert len(documents) + len(quarantine) == nasty + 4 + 4 + 2
+    own = quarantine.filter(~pl.col("source").str.starts_with("folder/"))
+    assert dict(own.select("source", "reason").iter_rows()) == {
+        **{f"link-{number}.txt": "duplicate" for number in range(4)},
+        "gone.txt": "unreadable",
+        "LICENSE": "not_data",
+    }
+    assert "Not read, because they lie beside the data" in (said := (tmp_path / "said").read_text())
+    assert "`LICENSE`" in said
+    assert "files `.txt`" in said
+    assert "1 files `.parquet`" in said
 
 
 def test_a_limit_counts_what_it_leaves_out(tmp_path):
@@ -172,12 +234,26 @@ def test_too_much_quarantine_stops_before_anything_is_paid_for(tmp_path):
 
 def test_copies_and_repeated_parts_are_left_out_once():
     table = facts([("x", 5), ("y", 5), ("x", 5), ("z", 5)], parts=2).with_columns(
-        doc_id=pl.when(pl.col("row") == 7).then(pl.lit("y0")).otherwise("doc_id")
+        pl.when(pl.col("row") == 7).then(pl.lit("y0")).otherwise(name).alias(name) for name in ("doc_id", "text_key")
     )
     kept, rejected = judge(table)
     assert kept["row"].to_list() == [0, 1, 2, 3, 6]
     assert kept["part_of"].to_list() == ["x", "x", "y", "y", "z"]
     assert rejected.select("row", "reason").rows() == [(4, "duplicate"), (5, "duplicate"), (7, "duplicate")]
+
+
+def test_a_key_of_text_is_the_same_in_any_pieces():
+    text = " \r\n\ufeff a\r\n\r\rb \r\n\tc\n \r"
+    keys = set()
+    for first in range(len(text) + 1):
+        for second in range(first, len(text) + 1):
+            key = TextKey(text[:first])
+            key.add(text[first:second])
+            key.add(text[second:])
+            keys.add(key.digest())
+    assert keys == {TextKey("a\n\n\nb \n\tc").digest()}
+    assert len({TextKey(other).digest() for other in ("", "a", "a b", "a  b", "a\nb", "a\n\nb", "\u00e9", "e\u0301")}) == 8
+    assert TextKey(" \n").digest() == TextKey("").digest()
 
 
 def test_splits_depend_on_text_alone_and_are_never_empty():

@@ -1,6 +1,7 @@
 """Tokenizer, tokenization, chunking and packing: nothing is lost, added or mistaken for a special token."""
 
 import io
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from stages.tokens import tokenization
 from stages.tokens.chunking import BLOCK_TOKENS, chunk
 from stages.tokens.text_pieces import PIECE_CHARS
 from stages.tokens.tokenization import tokenize
-from stages.tokens.tokenizer import END_OF_TEXT, TrainText, load_tokenizer, make_tokenizer, train_tokenizer
+from stages.tokens.tokenizer import END_OF_TEXT, TrainText, load_tokenizer, make_tokenizer, train_tokenizer, vocabulary_size
 from tests.tiny import tiny_context
 
 TEXTS = [
@@ -147,6 +148,20 @@ def test_a_limited_training_is_said(corpus, tmp_path, limit, said):
     make_tokenizer(context, Tokenization(tokenizer="train", vocabulary_size=300, train_characters=limit))
     load_tokenizer(tmp_path / "scratch" / "tokenizer")
     assert ("trained on the first 500 characters of the train split" in stream.getvalue()) is said
+
+
+def test_ids_with_holes_have_room_in_every_table(tokenizer, tmp_path):
+    content = json.loads((tokenizer / "tokenizer.json").read_text())
+    assert vocabulary_size(load_tokenizer(tokenizer)) == len(content["model"]["vocab"])
+    vocabulary = content["model"]["vocab"]
+    highest = max(vocabulary, key=vocabulary.get)
+    vocabulary[highest] = 1000
+    (tmp_path / "holes.json").write_text(json.dumps(content))
+    stream = io.StringIO()
+    make_tokenizer(tiny_context(tmp_path, say=Messages(stream)), Tokenization(tokenizer=str(tmp_path / "holes.json"), vocabulary_size=300))
+    made = load_tokenizer(tmp_path / "scratch" / "tokenizer")
+    assert vocabulary_size(made) == 1001 > made.get_vocab_size()
+    assert "ids up to 1,000" in stream.getvalue()
 
 
 def test_packing_covers_every_training_token_once_as_target(tokenizer, tmp_path):
