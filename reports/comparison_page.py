@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from data_contracts.evaluations import OWN
 from reports import comparison_notes as notes
 from reports import comparison_tables as tables
+from reports.ceiling_results import WORDS
 from reports.charts import NAMED_NARROW, Point, figure, scatter_chart
 from reports.comparison_tables import Corpora
 from reports.formats import count, finite, number
@@ -43,6 +44,7 @@ def parts(comparison: dict[str, Any]) -> list[Part]:
         Part("table-2", "Perplexity (the paper's Table 2)", tables.table_2(corpora), notes.OF_TABLE_2),
         Part("orders", "What order these seeds support", None, tuple(notes.orders(corpora))),
         Part("gains", "Paired gains", tables.gains(corpora), (notes.OF_GAINS,)),
+        Part("ceilings", "What the past holds", tables.ceilings(corpora), (WORDS,)),
         Part("table-4", "Ablations (Table 4)", tables.table_4(corpora), (notes.OF_TABLE_4,)),
         Part("table-3", "Retrieval, % (Table 3)", tables.table_3(corpora), (notes.OF_TABLE_3,)),
         Part("retrievers", "Every retriever", tables.retrievers(corpora), ()),

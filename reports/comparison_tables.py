@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from data_contracts.evaluations import DPR, ORACLE, OWN
+from reports import ceiling_results
 from reports.formats import count, interval, number, size
 from reports.markup import clipped
 from reports.plain_table import Group, PlainTable, Strong
@@ -76,6 +77,16 @@ def gains(corpora: Corpora) -> PlainTable:
         for row in corpus["rows"]
     ]
     return PlainTable(["nats a token, positive is better", "over Transformer-XL", "retrieval gain", "docs"], rows)
+
+
+def ceilings(corpora: Corpora) -> PlainTable:
+    """What the past of the documents is worth to Transformer-XL."""
+    rows = [
+        [f"{clipped(corpus['corpus'], NAME)}: {cells[0]}", *cells[1:]]
+        for corpus in corpora
+        for cells in map(ceiling_results.cells, corpus["ceilings"])
+    ]
+    return PlainTable(ceiling_results.HEAD, rows)
 
 
 def runs(corpora: Corpora) -> PlainTable:

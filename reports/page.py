@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports import evidence, example_results, neighbour_results, perplexity_results, provenance, results, retrieval_results
+from reports import (
+    ceiling_results,
+    evidence,
+    example_results,
+    neighbour_results,
+    perplexity_results,
+    provenance,
+    results,
+    retrieval_results,
+)
 from reports.frame import SENTENCE, contents, page, warning_list
 from reports.markup import Html, clipped, tag
 
 _LINKS = (
     ("perplexity", "Perplexity"),
+    ("ceilings", "What the past holds"),
     ("training", "Training"),
     ("neighbours", "Neighbours"),
     ("positions", "Position"),
@@ -50,6 +60,7 @@ def render(report: dict[str, Any]) -> str:
         perplexity_results.perplexity(
             report["evaluation"], report["systems"], report["seeds"], report["orders"], report["settings"], report["oracles"]
         ),
+        ceiling_results.ceilings(report["ceilings"]),
         results.training_curves(report["systems"], report["evaluation"]["split"]),
         neighbour_results.neighbours(report["settings"], report["oracles"], report["oracles_all"], colours),
         neighbour_results.positions(report["positions"], colours),

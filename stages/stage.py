@@ -46,7 +46,7 @@ CORPUS_STAGES = (
     "dense_retriever",
     "report",
 )
-RUN_STAGES = ("training", "evaluation", "oracle", "dense_evaluation")
+RUN_STAGES = ("training", "evaluation", "oracle", "ceilings", "dense_evaluation")
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def test_code_that_can_change_a_result_makes_its_stage_stale(own, rpt):
     stale = {row["stage"]: row["reasons"] for row in plan["stages"] if row["stale"]}
     assert stale["training@demo-rpt_sem"] == ["sources/code/training-rpt_sem.txt modified"]
     runs = [name for name in stale if "@demo-" in name]
-    assert runs == [f"{stage}@demo-rpt_sem" for stage in ("training", "evaluation", "oracle")]
+    assert runs == [f"{stage}@demo-rpt_sem" for stage in ("training", "evaluation", "oracle", "ceilings")]
     assert {*stale} - {*runs} == {"retrieved@demo", "report@demo"}
 
 
@@ -203,7 +203,7 @@ def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
     done = rpt(own, "run", "-o", "runtime.workers=1", own_ray=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {stage for stage, result in results(own).items() if result != "ran"} == {
-        f"{stage}@{run}" for stage in ("training", "evaluation", "oracle") for run in kept
+        f"{stage}@{run}" for stage in ("training", "evaluation", "oracle", "ceilings") for run in kept
     }
     after = digests(own)
     assert before.keys() == after.keys()
@@ -223,6 +223,7 @@ def test_more_candidates_score_again_and_make_stale_what_reads_scores_alone(own,
         "training@demo-rpt_sem",
         "evaluation@demo-rpt_sem",
         "oracle@demo-rpt_sem",
+        "ceilings@demo-rpt_sem",
         "oracle@demo-retro",
         "oracle@demo-transformer_xl",
         "retrieved@demo",
