@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data_contracts.ceilings import MIXTURES
+from data_contracts.ceilings import MIXTURES, OF_TRAINING
 from data_contracts.evaluations import BASELINE, OWN
 from reports.evaluation_rows import Evaluations, Key, with_own
 from reports.perplexity import ALL, WITH_NEIGHBOURS, nats, resampled, token_sums
@@ -25,8 +25,8 @@ def ceiling_figures(
     frames: dict[Key, pl.DataFrame], systems: dict[str, str], seeds: dict[str, int], samples: int, seed: int = 0
 ) -> list[dict[str, Any]]:
     """A row a mixture of MIXTURES, each group after Transformer-XL alone on the same documents: perplexity over all tokens and over those
-    of chunks with an eligible neighbour, and the paired gain in nats a token, of both; the mean over the runs of Transformer-XL. No row
-    where nothing was mixed."""
+    of chunks with an eligible neighbour, and the paired gain in nats a token, of both; the mean over the runs of Transformer-XL.
+    `over_training` is the gain over the control, of what is mixed with it too. No row where nothing was mixed."""
     of_baseline = {run: system for run, system in systems.items() if system == BASELINE}
     known = {key: rows for key, rows in frames.items() if key[0] in of_baseline}
     found = [with_own(known, of_baseline, seeds, names) for names in GROUPS]
@@ -42,13 +42,16 @@ def _group(evaluations: Evaluations, samples: int, seed: int) -> list[dict[str, 
         keys = [key for key in evaluations.frames if key[1] == setting]
         if not keys:
             continue
-        own = [(run, OWN) for run, _ in keys]
+        own, control = ([(run, name) for run, _ in keys] for name in (OWN, OF_TRAINING))
         places = {"": ALL, "_with_neighbours": WITH_NEIGHBOURS}
         row: dict[str, Any] = {"setting": setting, "runs": len(keys), "documents": sums.documents}
         row |= {f"perplexity{name}": sums.combined(partial(_perplexity, keys=keys, place=place)).value for name, place in places.items()}
-        for name, place in places.items():
-            gain = asdict(sums.combined(partial(_gain, keys=keys, against=own, place=place)))
-            row[f"gain{name}"] = None if setting == OWN else {**gain, **({"low": None, "high": None} if few else {})}
+        gains = {f"gain{name}": (own, place) for name, place in places.items() if setting != OWN}
+        gains |= {"over_training": (control, ALL)} if setting.startswith(f"{OF_TRAINING}_") else {}
+        row |= dict.fromkeys(("gain", "gain_with_neighbours", "over_training"))
+        for name, (against, place) in gains.items():
+            found = asdict(sums.combined(partial(_gain, keys=keys, against=against, place=place)))
+            row[name] = {**found, **({"low": None, "high": None} if few else {})}
         rows.append(row)
     return rows
 

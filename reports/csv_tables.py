@@ -55,7 +55,7 @@ def _positions(positions: Row) -> list[Row]:
 
 
 def _ceiling(row: Row) -> Row:
-    return {**row, **{name: _interval(row[name]) for name in ("gain", "gain_with_neighbours")}}
+    return {**row, **{name: _interval(row[name]) for name in ("gain", "gain_with_neighbours", "over_training")}}
 
 
 def _retrieval(report: Row) -> list[Row]:

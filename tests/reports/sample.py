@@ -86,7 +86,7 @@ def _ceilings() -> list[dict[str, Any]]:
             "documents": 11,
             "perplexity": perplexity,
             "perplexity_with_neighbours": perplexity * 0.97,
-            **{name: gain and _estimate(gain, 0.02) for name in ("gain", "gain_with_neighbours")},
+            **{name: gain and _estimate(gain, 0.02) for name in ("gain", "gain_with_neighbours", "over_training")},
         }
         for setting, perplexity, gain in figures
     ]

@@ -31,7 +31,7 @@ def rows(frames):
 
 def test_each_group_stands_after_the_model_alone_on_the_same_documents(rows):
     assert [(row["setting"], row["documents"], row["runs"]) for row in rows] == [
-        *((name, 10, 1) for name in ("own", "ngram_train", "ngram_cache")),
+        *((name, 10, 1) for name in ("own", "ngram_train", "ngram_cache", "ngram_train_cache")),
         *((name, 1, 1) for name in ("own", "knn_lm")),
     ]
 
@@ -51,6 +51,13 @@ def test_gains_are_those_of_the_tokens_they_are_over(rows, frames):
         alone = next(other for other in rows if other["setting"] == "own" and other["documents"] == row["documents"])
         assert row["perplexity"] == pytest.approx(alone["perplexity"] * math.exp(-mean), rel=1e-4)
         assert row["perplexity_with_neighbours"] == pytest.approx(alone["perplexity_with_neighbours"] * math.exp(-with_neighbour), rel=1e-4)
+
+
+def test_what_is_mixed_with_the_control_too_has_its_gain_over_it(rows):
+    over = {row["setting"]: row["over_training"] for row in rows}
+    by_name = {row["setting"]: row["gain"]["value"] for row in rows if row["gain"]}
+    assert {name for name, gain in over.items() if gain} == {"ngram_train_cache"}
+    assert over["ngram_train_cache"]["value"] == pytest.approx(by_name["ngram_train_cache"] - by_name["ngram_train"], abs=1e-5)
 
 
 def test_an_interval_is_paired_and_needs_documents(rows):
@@ -81,7 +88,7 @@ def test_the_cells_of_a_row(rows):
     alone, train, *_ = (cells(row) for row in rows)
     assert len(alone) == len(train) == len(HEAD)
     assert alone[0] == "nothing"
-    assert alone[2] == alone[4] == NOT_LOGGED
+    assert alone[2] == alone[4] == alone[5] == NOT_LOGGED
     assert train[0] == MIXTURES["ngram_train"]
     assert train[2] == "+0.250 [+0.250, +0.250]"
     assert cells(rows[-1])[2].count("[") == 0

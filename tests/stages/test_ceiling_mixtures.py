@@ -86,6 +86,19 @@ def test_nothing_of_the_future_is_seen(mixer, mixtures):
         assert (np.abs(before[99:] - after[99:]) > 1e-3).any()
 
 
+def test_of_what_is_nearer_nothing_is_read_beyond_the_window(mixer, mixtures):
+    held = document(5)
+    limit, tokens, states = beyond_the_window(LENGTH, GEOMETRY)[-1], held.tokens_T.copy(), held.states_ND.copy()
+    # The context of the last token stays, and so does the state that predicts it. State n is of token n + 1.
+    tokens[limit:-6] = (tokens[limit:-6] + 1) % VOCABULARY
+    states[limit - 1 : -1] = held.states_ND[-1]
+    changed = Document(tokens, held.losses_N, held.trained, states)
+    before, after = (mixer.losses(one, mixtures) for one in (held, changed))
+    for name in MIXTURES:
+        nearer_is_read = name in ("ngram_cache", "ngram_train_cache", "knn_lm")
+        assert (abs(before[name][-1] - after[name][-1]) > 1e-6) == nearer_is_read, name
+
+
 def test_where_nothing_lies_beyond_the_window_the_model_is_alone(mixer, mixtures):
     held = document(5)
     nothing = beyond_the_window(LENGTH, GEOMETRY)[1:] == 0

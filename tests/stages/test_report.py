@@ -125,7 +125,7 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert "a secret of the training split" not in "".join(files.values())
     assert len([name for name in files if name.endswith(".csv")]) == 12
     assert [(row["setting"], row["documents"]) for row in report["ceilings"]] == [
-        *((name, 4) for name in ("own", "ngram_train", "ngram_cache")),
+        *((name, 4) for name in ("own", "ngram_train", "ngram_cache", "ngram_train_cache")),
         *((name, 1) for name in ("own", "knn_lm")),
     ]
     assert run(context, sample) == files
