@@ -9,6 +9,7 @@ from data_contracts.ceilings import MIXTURES
 from reports.formats import count, interval, number
 from reports.markup import Html
 from reports.plain_table import PlainTable, as_html
+from reports.resampling import FEWEST_DOCUMENTS
 from reports.results import NOT_LOGGED, empty, section
 
 WORDS = (
@@ -17,7 +18,7 @@ WORDS = (
     "of it and may do more, so they are a measure and no bound. Every mixture sums to 1 over the vocabulary, sees nothing of what it "
     "predicts, and has its weights from other documents. N-grams of the training text know nothing of the document: what they gain is what "
     "the model has not learned, and only what the past adds to them (“over the control”) is of the document alone. Gains are in nats a "
-    "token over Transformer-XL alone, on the same tokens and resamples."
+    f"token over Transformer-XL alone, on the same tokens and resamples; of fewer than {FEWEST_DOCUMENTS} documents they have no interval."
 )
 HEAD = ["Transformer-XL mixed with", "perplexity", "gain", "with neighbours", "gain", "over the control", "docs"]
 

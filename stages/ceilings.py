@@ -93,7 +93,7 @@ def fitting_texts(chunks: Artifact, evaluation: Evaluation) -> list[np.ndarray]:
     other = evaluation.model_copy(update={"split": FITTED_ON[evaluation.split]})
     texts, left = [], FITTED_TOKENS
     for shard in chunks.shards:
-        for tokens in held_out(chunks.read(shard), other).values():
+        for tokens in held_out(chunks.read(shard), other).values() if left > 1 else ():
             if min(left, len(tokens)) > 1:
                 texts.append(tokens[:left])
                 left -= len(texts[-1])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_contracts.ceilings import MIXTURES
 from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Failure
@@ -67,6 +68,14 @@ def test_the_report_of_the_run_by_its_command(ran, rpt):
     assert page.read_text().startswith("<!doctype html>")
     assert json.loads(rpt(ran, "report", "demo", "--json").stdout)["demo"] == json.loads(figures.read_text())
     assert list(page.parent.glob("*.csv"))
+
+
+def test_text_that_repeats_itself_has_something_to_gain(ran):
+    rows = json.loads((ran / "artifacts/demo/report/report.json").read_text())["ceilings"]
+    assert {row["setting"] for row in rows} == {"own", *MIXTURES}
+    gains = {row["setting"]: row["gain"]["value"] for row in rows if row["gain"]}
+    assert gains["ngram_train_cache"] > gains["ngram_cache"] > gains["ngram_cache_beyond"] > 0.5
+    assert gains["knn_lm"] > gains["knn_lm_beyond"] > 0.5
 
 
 def test_the_report_of_the_labels_is_found_from_everywhere(ran, rpt):
