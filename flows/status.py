@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS, RETRIEVED
+from data_contracts.ceilings import CEILINGS
 from data_contracts.contract import Artifact, Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
@@ -16,7 +17,20 @@ from flows.dvc_task import distrust
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
-    for contract in (DOCUMENTS, QUARANTINE, TOKENS, CHUNKS, CANDIDATES, LABELS, EXHAUSTIVE, SEQUENCES, SUPERVISION, EVALUATIONS, RETRIEVED)
+    for contract in (
+        DOCUMENTS,
+        QUARANTINE,
+        TOKENS,
+        CHUNKS,
+        CANDIDATES,
+        LABELS,
+        EXHAUSTIVE,
+        SEQUENCES,
+        SUPERVISION,
+        EVALUATIONS,
+        RETRIEVED,
+        CEILINGS,
+    )
 }
 
 

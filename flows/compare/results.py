@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts.candidates import CANDIDATES, LABELS
+from data_contracts.ceilings import CEILING, CEILINGS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.evaluations import EVALUATIONS, ORACLE
 from data_contracts.failure import Exit, Failure
@@ -22,8 +23,8 @@ from stages.report.report import rows_of
 from stages.report.trained_runs import trained_run
 
 PLACE = ROOT / "comparisons"
-EVALUATED = ("evaluations", ORACLE, "dense")
-"""Where rows of evaluations may be, below artifacts/CORPUS: in settings of the system's own, the oracle's, a swapped retriever's."""
+EVALUATED = {"evaluations": EVALUATIONS, ORACLE: EVALUATIONS, "dense": EVALUATIONS, CEILING: CEILINGS}
+"""Where rows of evaluations may be, below artifacts/CORPUS: in settings of the system's own, the oracle's, a swapped retriever's, mixed."""
 COLUMNS = ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "eligible", "ranking"]
 
 
@@ -69,8 +70,12 @@ def _measured(configuration: Configuration, corpus: str, chosen: list[Wanted]) -
 
 
 def _frames(home: Path, runs: list[Trained]) -> dict[Key, pl.DataFrame]:
-    places = [(run.run, home / kind / run.run) for run in runs for kind in EVALUATED]
-    return frames_of((run, open_artifact(EVALUATIONS, place).read_all(COLUMNS)) for run, place in places if _is_there(place))
+    places = [(run.run, contract, home / kind / run.run) for run in runs for kind, contract in EVALUATED.items()]
+    return frames_of(
+        (run, open_artifact(contract, place).read_all([name for name in COLUMNS if name in contract.schema.names]))
+        for run, contract, place in places
+        if _is_there(place)
+    )
 
 
 def _rows(contract: Contract, place: Path, split: str) -> pl.DataFrame | None:

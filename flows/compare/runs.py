@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from data_contracts.evaluations import DPR, ORACLE
+from data_contracts.ceilings import CEILING
+from data_contracts.evaluations import BASELINE, DPR, ORACLE
 from data_contracts.failure import Exit, Failure
 from flows.execution import EventLog, execute, prepare
 from flows.overrides import apply_overrides
@@ -20,7 +21,7 @@ from stages.parameters import Configuration
 from stages.training.systems import INPUT_OF
 
 EVERY = "all"
-OF_A_RUN = ("training", "evaluation", ORACLE, "dense_evaluation")
+OF_A_RUN = ("training", "evaluation", ORACLE, CEILING, "dense_evaluation")
 SWAPPED = frozenset(row.system for row in TABLE_4 if row.setting == DPR)
 """The systems that the paper also reads with the neighbours of a DPR-style retriever."""
 STOPPING = (Exit.ENVIRONMENT, Exit.BUDGET, Exit.LOCKED, Exit.INTERRUPTED)
@@ -42,8 +43,9 @@ class Wanted:
     def stages(self) -> list[str]:
         """The stages that make its rows."""
         oracle = [ORACLE] if SYSTEMS[self.system].retriever == "own" else []
+        ceilings = [CEILING] if self.system == BASELINE else []
         dense = ["dense_evaluation"] if self.dense else []
-        return [f"{stage}@{self.name}" for stage in ("evaluation", *oracle, *dense)]
+        return [f"{stage}@{self.name}" for stage in ("evaluation", *oracle, *ceilings, *dense)]
 
     @property
     def entry(self) -> dict[str, object]:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from data_contracts.evaluations import BASELINE, DPR, ORACLE, OWN
+from reports.metrics.ceilings import ceiling_figures
 from reports.metrics.evaluation_rows import CONTROL, Evaluations, Key, aligned, token_digest, with_own
 from reports.metrics.perplexity import nats, resampled, token_sums
 from reports.metrics.published import name_of
@@ -81,6 +82,7 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[s
         "tokens": int(own.chunks["tokens"].sum()) if own else None,
         "tokens_sha256": token_digest(own.chunks) if own else None,
         "rows": rows,
+        "ceilings": ceiling_figures(frames, evaluated, seeds, samples, seed),
         "runs": [{**vars(run), "evaluated": run.run in evaluated} for run in measured.runs],
         "costs": _costs(measured.runs),
         "retrieval": _retrieval(measured, own) if own else [],

@@ -15,6 +15,7 @@ from reports.html.markup import Html, clipped, tag
 from reports.html.parts import NAME, empty, section
 from reports.html.plain_table import PlainTable, as_html, as_markdown, markdown_text
 from reports.metrics.published import name_of
+from reports.run.ceiling_section import WORDS
 
 LEAD = (
     "Systems trained and evaluated by one pipeline on the same text, beside the figures of Retrieval-Pretrained Transformer (arXiv "
@@ -43,6 +44,7 @@ def parts(comparison: dict[str, Any]) -> list[Part]:
         Part("table-2", "Perplexity (the paper's Table 2)", tables.table_2(corpora), notes.OF_TABLE_2),
         Part("orders", "What order these seeds support", None, tuple(notes.orders(corpora))),
         Part("gains", "Paired gains", tables.gains(corpora), (notes.OF_GAINS,)),
+        Part("ceilings", "What the past holds", tables.ceilings(corpora), (WORDS,)),
         Part("table-4", "Ablations (Table 4)", tables.table_4(corpora), (notes.OF_TABLE_4,)),
         Part("table-3", "Retrieval, % (Table 3)", tables.table_3(corpora), (notes.OF_TABLE_3,)),
         Part("retrievers", "Every retriever", tables.retrievers(corpora), ()),

@@ -12,6 +12,7 @@ from reports.html.parts import NAME, NOT_LOGGED
 from reports.html.plain_table import Group, PlainTable, Strong
 from reports.metrics.published import AVERAGE, CORPORA, RETRIEVERS, TABLE_2, TABLE_3, TABLE_4, Row, name_of
 from reports.metrics.resampling import FEWEST_DOCUMENTS
+from reports.run import ceiling_section as ceiling_results
 from reports.run.retrieval_section import METRICS
 
 Corpora = Sequence[dict[str, Any]]
@@ -76,6 +77,16 @@ def gains(corpora: Corpora) -> PlainTable:
         for row in corpus["rows"]
     ]
     return PlainTable(["nats a token, positive is better", "over Transformer-XL", "retrieval gain", "docs"], rows)
+
+
+def ceilings(corpora: Corpora) -> PlainTable:
+    """What the past of the documents is worth to Transformer-XL."""
+    rows = [
+        [f"{clipped(corpus['corpus'], NAME)}: {cells[0]}", *cells[1:]]
+        for corpus in corpora
+        for cells in map(ceiling_results.cells, corpus["ceilings"])
+    ]
+    return PlainTable(ceiling_results.HEAD, rows)
 
 
 def runs(corpora: Corpora) -> PlainTable:

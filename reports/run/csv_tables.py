@@ -54,6 +54,10 @@ def _positions(positions: Row) -> list[Row]:
     ]
 
 
+def _ceiling(row: Row) -> Row:
+    return {**row, **{name: _interval(row[name]) for name in ("gain", "gain_with_neighbours", "over_training")}}
+
+
 def _retrieval(report: Row) -> list[Row]:
     return [_flat({"list": name, **row}) for name in ("retrieval", "rerank", "exhaustive") for row in report[name]]
 
@@ -85,6 +89,7 @@ def csv_tables(report: Row) -> dict[str, str]:
             for row in report["oracles"]
         ],
         "oracle_all": [_flat(row) for row in report["oracles_all"]],
+        "ceilings": [_flat(_ceiling(row)) for row in report["ceilings"]],
         "positions": _positions(report["positions"]),
     }
     return {name: as_csv(rows) for name, rows in tables.items() if rows}

@@ -8,6 +8,7 @@ from reports.html import parts as results
 from reports.html.frame import SENTENCE, contents, page, warning_list
 from reports.html.markup import Html, clipped, tag
 from reports.labels import evidence
+from reports.run import ceiling_section as ceiling_results
 from reports.run import examples as example_results
 from reports.run import neighbours as neighbour_results
 from reports.run import perplexity_section as perplexity_results
@@ -16,6 +17,7 @@ from reports.run import retrieval_section as retrieval_results
 
 _LINKS = (
     ("perplexity", "Perplexity"),
+    ("ceilings", "What the past holds"),
     ("training", "Training"),
     ("neighbours", "Neighbours"),
     ("positions", "Position"),
@@ -56,6 +58,7 @@ def render(report: dict[str, Any]) -> str:
         perplexity_results.perplexity(
             report["evaluation"], report["systems"], report["seeds"], report["orders"], report["settings"], report["oracles"]
         ),
+        ceiling_results.ceilings(report["ceilings"]),
         results.training_curves(report["systems"], report["evaluation"]["split"]),
         neighbour_results.neighbours(report["settings"], report["oracles"], report["oracles_all"], colours),
         neighbour_results.positions(report["positions"], colours),

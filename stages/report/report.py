@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 from safetensors import safe_open
 
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS, RETRIEVED
+from data_contracts.ceilings import CEILING, CEILINGS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL, OWN
 from data_contracts.tokens import CHUNKS
+from reports.metrics.ceilings import ceiling_figures
 from reports.metrics.corpus_figures import corpus_figures
 from reports.metrics.evaluation_rows import Evaluations, aligned, frames_of, with_own
 from reports.metrics.neighbours_at_test import OTHERS
@@ -42,6 +44,7 @@ PLACES = {
     "reference_lm": "the reference LM, a Hugging Face directory",
     "models": "the trained systems, safetensors",
     "evaluations": "one row for every evaluated chunk, system and setting",
+    "ceilings": "the losses of Transformer-XL mixed with n-grams and with similar states of its past",
     "report": "this page, its numbers as JSON, and a CSV file for every figure",
 }
 
@@ -84,6 +87,13 @@ def open_evaluations(context: Context, runs: dict[str, Run]) -> tuple[Evaluation
     seeds = {run: entry.seed for run, entry in runs.items()}
     own = aligned({key: rows for key, rows in frames.items() if key[1] == OWN}, systems, seeds)
     return own, with_own(frames, systems, seeds, OTHERS), with_own(frames, systems, seeds, (ORACLE, ORACLE_ALL))
+
+
+def ceiling_section(context: Context, own: Evaluations, samples: int) -> list[dict]:
+    """What the past of the documents is worth to the runs of Transformer-XL."""
+    columns = [name for name in CEILINGS.schema.names if name != "token_losses"]
+    mixed = frames_of((run, open_artifact(CEILINGS, context.input(CEILING) / run).read_all(columns)) for run in own.systems)
+    return ceiling_figures({**own.frames, **mixed}, own.systems, own.seeds, samples)
 
 
 def label_section(directory: Path) -> dict:
@@ -160,6 +170,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
         "reference_lm": reference_lm_section(context.input("reference_lm")),
         "labels": of_labels,
         **figures,
+        "ceilings": ceiling_section(context, evaluations[0], report.bootstrap_samples),
         "artifacts": [[f"artifacts/{context.corpus}/{name}", text] for name, text in PLACES.items()],
     }
     write(context, result)

@@ -51,6 +51,7 @@ RUN_STAGES = {
     "training": "training.training",
     "evaluation": "evaluation.evaluation",
     "oracle": "evaluation.oracle",
+    "ceilings": "evaluation.ceilings",
     "dense_evaluation": "dense.evaluation",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_contracts.ceilings import MIXTURES
 from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Failure
@@ -67,6 +68,14 @@ def test_the_report_of_the_run_by_its_command(ran, rpt):
     assert page.read_text().startswith("<!doctype html>")
     assert json.loads(rpt(ran, "report", "demo", "--json").stdout)["demo"] == json.loads(figures.read_text())
     assert list(page.parent.glob("*.csv"))
+
+
+def test_text_that_repeats_itself_has_something_to_gain(ran):
+    rows = json.loads((ran / "artifacts/demo/report/report.json").read_text())["ceilings"]
+    assert {row["setting"] for row in rows} == {"own", *MIXTURES}
+    gains = {row["setting"]: row["gain"]["value"] for row in rows if row["gain"]}
+    assert gains["ngram_train_cache"] > gains["ngram_cache"] > gains["ngram_cache_beyond"] > 0.5
+    assert gains["knn_lm"] > gains["knn_lm_beyond"] > 0.5
 
 
 def test_the_report_of_the_labels_is_found_from_everywhere(ran, rpt):
@@ -186,7 +195,7 @@ def test_code_that_can_change_a_result_makes_its_stage_stale(own, rpt):
     stale = {row["stage"]: row["reasons"] for row in plan["stages"] if row["stale"]}
     assert stale["training@demo-rpt_sem"] == ["sources/code/training-rpt_sem.txt modified"]
     runs = [name for name in stale if "@demo-" in name]
-    assert runs == [f"{stage}@demo-rpt_sem" for stage in ("training", "evaluation", "oracle")]
+    assert runs == [f"{stage}@demo-rpt_sem" for stage in ("training", "evaluation", "oracle", "ceilings")]
     assert {*stale} - {*runs} == {"retrieved@demo", "report@demo"}
 
 
@@ -203,7 +212,7 @@ def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
     done = rpt(own, "run", "-o", "runtime.workers=1", own_ray=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {stage for stage, result in results(own).items() if result != "ran"} == {
-        f"{stage}@{run}" for stage in ("training", "evaluation", "oracle") for run in kept
+        f"{stage}@{run}" for stage in ("training", "evaluation", "oracle", "ceilings") for run in kept
     }
     after = digests(own)
     assert before.keys() == after.keys()
@@ -223,6 +232,7 @@ def test_more_candidates_score_again_and_make_stale_what_reads_scores_alone(own,
         "training@demo-rpt_sem",
         "evaluation@demo-rpt_sem",
         "oracle@demo-rpt_sem",
+        "ceilings@demo-rpt_sem",
         "oracle@demo-retro",
         "oracle@demo-transformer_xl",
         "retrieved@demo",

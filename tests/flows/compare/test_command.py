@@ -106,6 +106,7 @@ def test_new_runs_are_lines_of_params_yaml_and_nothing_else_changes(params):
 
 
 def test_a_row_needs_its_evaluation_and_an_oracle_if_it_retrieves_by_itself():
+    assert Wanted("a", "demo", "transformer_xl", 0).stages == ["evaluation@a", "ceilings@a"]
     assert Wanted("a", "demo", "retro", 0).stages == ["evaluation@a"]
     assert Wanted("a", "demo", "rpt_sem", 0).stages == ["evaluation@a", "oracle@a"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from data_contracts.ceilings import MIXTURES
 from tests.pipelines import forget, private
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ def results(root: Path) -> dict[str, str]:
 def compared(finished, rpt, tmp_path_factory):
     """A copy of the finished pipeline, but for its runs, with two systems compared, and what was printed."""
     root = private(finished, tmp_path_factory.mktemp("compare") / "project")
-    for name in ("models", "evaluations", "oracle"):
+    for name in ("models", "evaluations", "oracle", "ceilings"):
         shutil.rmtree(root / "artifacts" / "demo" / name)
     forget(root, lambda stage: "@demo-" in stage)
     recipe = "recipes.random={cca_layers: [2], neighbours: 2, gate_window: 8}"
@@ -38,7 +39,9 @@ def test_what_the_rows_need_was_run_and_nothing_else(compared):
     root, done = compared
     stages = set(results(root))
     runs = {"demo-transformer_xl", "demo-transformer_xl-s1", "demo-random", "demo-random-s1"}
-    assert {stage for stage in stages if "@demo-" in stage} == {f"{stage}@{run}" for stage in ("training", "evaluation") for run in runs}
+    wanted = {f"{stage}@{run}" for stage in ("training", "evaluation") for run in runs}
+    mixed = {f"ceilings@{run}" for run in runs if "transformer_xl" in run}
+    assert {stage for stage in stages if "@demo-" in stage} == wanted | mixed
     assert not {stage.split("@")[0] for stage in stages} & {"reference_lm", "scoring", "label_gates", "oracle", "report"}
     assert "+  demo-random-s1: {corpus: demo, system: random, input: sequences, seed: 1}" in done.stderr
     assert done.stderr.index("+  demo-random-s1") < done.stderr.index("training@")
@@ -54,6 +57,8 @@ def test_the_table_has_what_was_evaluated(compared):
         for run, found in zip(row["runs"], row["by_seed"], strict=True):
             rows = pl.read_parquet(root / "artifacts/demo/evaluations" / run / "*.parquet").filter(pl.col("setting") == row["setting"])
             assert found == pytest.approx(math.exp(rows["loss"].sum() / rows["tokens"].sum()), rel=1e-5)
+    assert {row["setting"] for row in corpus["ceilings"]} == {"own", *MIXTURES}
+    assert {row["runs"] for row in corpus["ceilings"]} == {2}
     assert {row["system"]: len(row["by_seed"]) for row in corpus["rows"]} == {"transformer_xl": 2, "random": 2}
     assert corpus["costs"]["random"]["operations"] > 1 == corpus["costs"]["transformer_xl"]["operations"]
     assert corpus["costs"]["random"]["parameters"] > corpus["costs"]["transformer_xl"]["parameters"] > 0

@@ -218,6 +218,7 @@ def test_every_figure_is_a_csv_file_without_any_text(figures, sample):
         "neighbours_at_test",
         "oracle",
         "oracle_all",
+        "ceilings",
         "positions",
     }
     assert "text 0" not in "".join(tables.values())

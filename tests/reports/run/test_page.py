@@ -13,7 +13,7 @@ from reports.html.frame import POLICY
 from reports.html.parts import averaged, curve_table
 from reports.run.page import render
 
-SECTIONS = 12
+SECTIONS = 13
 
 
 def test_order_of_the_page(sample, parse):
@@ -21,6 +21,7 @@ def test_order_of_the_page(sample, parse):
     assert page.all_text("h1") == ["Retrieval-pretrained language models on demo"]
     assert page.all_text("h2") == [
         "Perplexity",
+        "What the past holds",
         "Training",
         "Neighbours at test",
         "Where in a document",

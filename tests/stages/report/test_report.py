@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS, RETRIEVED
+from data_contracts.ceilings import CEILINGS
 from data_contracts.contract import Contract, commit, write_shard
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
@@ -19,11 +20,18 @@ from data_contracts.tokens import CHUNKS
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.report.report import make_report
 from stages.runner.stage import Context
+from tests.reports.ceilings_sample import mixed
 from tests.reports.evaluations_sample import CHUNK_TOKENS, STRIDE_CHUNKS, Sample, made_up
 from tests.tiny import tiny_context
 
 GEOMETRY = Geometry(chunk_tokens=CHUNK_TOKENS, sequence_chunks=8, stride_chunks=STRIDE_CHUNKS)
-FACTS = {"chunk_tokens": CHUNK_TOKENS, "sequence_chunks": 8, "stride_chunks": STRIDE_CHUNKS, "scorer": {"engine": "made-up"}}
+FACTS = {
+    "chunk_tokens": CHUNK_TOKENS,
+    "sequence_chunks": 8,
+    "stride_chunks": STRIDE_CHUNKS,
+    "scorer": {"engine": "made-up"},
+    "mixtures": {},
+}
 GATE = {"name": "planted copy", "unit": "nats", "value": 0.1, "low": 0.0, "high": 0.2, "least": 0.5, "most": None, "passed": False}
 
 
@@ -73,6 +81,7 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
         (place / "models" / run).mkdir(parents=True)
         save_file({"a": np.zeros((3, 4), np.float32)}, place / "models" / run / "model.safetensors")
         (place / "models" / run / "losses.jsonl").write_text('{"step": 1, "lm_loss": 3.0}\n{"step": 2, "lm_loss": 2.0}\n')
+        write(CEILINGS, mixed(table if sample.systems[run] == "transformer_xl" else table.slice(0, 0)), place / "ceilings" / run)
     for run, table in sample.oracles.items():
         write(EVALUATIONS, table, place / "oracle" / run)
     (place / "reference_lm").mkdir()
@@ -114,7 +123,11 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert "Interval not meaningful: 4 held-out documents" in files["index.html"]
     assert "It copies nothing." in context.say.stream.getvalue()
     assert "a secret of the training split" not in "".join(files.values())
-    assert len([name for name in files if name.endswith(".csv")]) == 11
+    assert len([name for name in files if name.endswith(".csv")]) == 12
+    assert [(row["setting"], row["documents"]) for row in report["ceilings"]] == [
+        *((name, 4) for name in ("own", "ngram_train", "ngram_cache", "ngram_train_cache")),
+        *((name, 1) for name in ("own", "knn_lm")),
+    ]
     assert run(context, sample) == files
 
 
