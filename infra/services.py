@@ -79,11 +79,12 @@ def services(root: Path, environment: dict[str, str], api_url: str | None, port:
             command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(number)]
             server = _start(stack, command, root, env, state / "server.log")
             _wait_for(api_url + "/health", server, state / "server.log")
-        env = prefect_environment(root, environment, api_url)
-        _register(root, env)
+        running = Services(api_url, prefect_environment(root, environment, api_url), own_server)
+        _create_pool(running)
         command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "rpt-worker", "--limit", "1"]
-        _start(stack, command, root, env, state / "worker.log")
-        yield Services(api_url, env, own_server)
+        _start(stack, command, root, running.environment, state / "worker.log")
+        _deploy(root, running)
+        yield running
 
 
 def _start(stack: contextlib.ExitStack, arguments: list[str], root: Path, environment: dict[str, str], log: Path) -> subprocess.Popen:
@@ -103,16 +104,30 @@ def _wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
     raise Failure("the Prefect server did not come up", f"see {log}", "end other servers or free memory, then try again", Exit.ENVIRONMENT)
 
 
-def _register(root: Path, environment: dict[str, str]) -> None:
-    """Create the work pool and the deployment of prefect.yaml."""
-    commands = (["work-pool", "create", POOL, "--type", "process", "--overwrite"], ["--no-prompt", "deploy", "--all"])
-    for command in commands:
-        child = subprocess.run(
-            [sys.executable, "-m", "prefect", *command], cwd=root, env=environment, text=True, capture_output=True, check=False
-        )
-        if child.returncode:
-            reason = (child.stderr or child.stdout).strip()[-500:]
-            raise Failure(f"`prefect {' '.join(command)}` failed", reason, "see .run/server.log", Exit.ENVIRONMENT)
+def _create_pool(services: Services) -> None:
+    """In this process, which imports Prefect anyway: the command `prefect work-pool create` costs 4 seconds of a core."""
+    with contextlib.ExitStack() as stack:
+        try:
+            client = stack.enter_context(prefect_client(services))
+            from prefect.client.schemas.actions import WorkPoolCreate
+            from prefect.workers.process import ProcessWorker
+
+            template = ProcessWorker.get_default_base_job_template()
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template), overwrite=True)
+        except Exception as error:  # of the API, of HTTP, or that nothing answers
+            raise _not_registered("the work pool", f"{type(error).__name__}: {error}"[:500]) from error
+
+
+def _deploy(root: Path, services: Services) -> None:
+    """Register the deployment of prefect.yaml."""
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    child = subprocess.run(command, cwd=root, env=services.environment, text=True, capture_output=True, check=False)
+    if child.returncode:
+        raise _not_registered("the deployment", (child.stderr or child.stdout).strip()[-500:])
+
+
+def _not_registered(what: str, why: str) -> Failure:
+    return Failure(f"Prefect did not take {what}", why, "see .run/server.log", Exit.ENVIRONMENT)
 
 
 @contextlib.contextmanager

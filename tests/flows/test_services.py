@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.pipelines import private
+from tests.pipelines import environment, joined_ray, private
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -21,9 +21,11 @@ def own(finished, tmp_path) -> Path:
     return private(finished, tmp_path / "project")
 
 
-def start(root: Path, *arguments: str) -> subprocess.Popen:
+def start(root: Path, *arguments: str, own_ray: bool = False) -> subprocess.Popen:
+    """The command line of the copy; its stages join a Ray of the tests unless it is to start `own_ray`."""
+    command, env = [sys.executable, "-m", "flows.cli", *arguments], environment(root) | ({} if own_ray else joined_ray()[0])
     with open(root / "out.log", "w") as log:
-        return subprocess.Popen([sys.executable, "-m", "flows.cli", *arguments], cwd=root, stdout=log, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=subprocess.STDOUT, text=True)
 
 
 def output(root: Path) -> str:
@@ -67,26 +69,27 @@ def begun(root: Path, stage: str) -> bool:
     return any(event["event"] == "begin" and event["stage"] == stage for event in events(root))
 
 
-def test_interrupted_and_killed_demos_leave_nothing_behind_and_go_on(own):
-    """Ctrl-C in one stage, kill -9 in a later one, then to the end: what was done is never done again."""
+def test_killed_and_interrupted_demos_leave_nothing_behind_and_go_on(own):
+    """Kill -9 while Ray and a stage run, Ctrl-C in a later stage, then to the end: what was done is never done again."""
     (own / ".run" / "events.jsonl").unlink(missing_ok=True)
-    child = start(own, "demo", "-o", "reference_lm.seed=7")
-    wait_until(lambda: begun(own, "reference_lm@demo"), child, own)
-    child.send_signal(signal.SIGINT)
-    assert child.wait(240) == 75, output(own)
-    assert_all_gone(own)
-
-    child = start(own, "demo")
-    wait_until(lambda: begun(own, "training@demo-rpt_sem"), child, own)
+    child = start(own, "demo", "-o", "packing.lexical_candidates=1", own_ray=True)
+    wait_until(lambda: begun(own, "training@demo-retro"), child, own)
+    assert any("infra.local_ray" in process for process in processes_of(own))
     child.kill()
     child.wait()
     assert_all_gone(own)
 
     child = start(own, "demo")
+    wait_until(lambda: begun(own, "evaluation@demo-retro"), child, own)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(240) == 75, output(own)
+    assert_all_gone(own)
+
+    child = start(own, "demo")
     assert child.wait(600) == 0, output(own)
     ran = {event["stage"]: event["result"] for event in events(own) if event["event"] == "end"}
-    assert ran["ingestion@demo"] == ran["scoring@demo"] == "unchanged"
-    assert ran["training@demo-rpt_sem"] == "ran"
+    assert ran["lexical_supervision@demo"] == ran["training@demo-retro"] == "unchanged"
+    assert ran["evaluation@demo-retro"] == "ran"
     assert "Perplexity on" in output(own)
     assert_all_gone(own)
 
@@ -111,20 +114,14 @@ def test_up_serves_prefect_deployment_run_from_any_directory(own, tmp_path):
         (tmp_path / "env.sh").write_text(lines)
         script = (
             f'. "{tmp_path}/env.sh" && "{sys.executable}" -m prefect deployment run rpt/full-pipeline --watch '
-            "--param overrides='{\"scoring.candidates\": 5}'"
+            "--param overrides='{\"packing.lexical_candidates\": 1}'"
         )
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT")}
         done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=900, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         ran = {event["stage"] for event in events(own) if event["event"] == "end" and event["result"] != "unchanged"}
-        assert {"scoring@demo", "semantic_supervision@demo", "training@demo-rpt_sem", "report@demo"} <= ran
-        assert not ran & {
-            "mining@demo",
-            "reference_lm@demo",
-            "training@demo-transformer_xl",
-            "training@demo-retro",
-            "lexical_supervision@demo",
-        }
+        runs = {f"{stage}@demo-retro" for stage in ("training", "evaluation", "oracle")}
+        assert ran == {"lexical_supervision@demo", *runs, "retrieved@demo", "report@demo"}
         api = json.loads((own / ".run" / "up.json").read_text())["api_url"]
         assert api.startswith("http://127.0.0.1:")
     finally:

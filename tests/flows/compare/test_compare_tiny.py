@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import polars as pl
 import pytest
 
 from data_contracts.ceilings import MIXTURES
-from tests.pipelines import forget, private
+from tests.pipelines import private
 
 pytestmark = pytest.mark.slow
-ASKED = ("compare", "--systems", "transformer_xl", "random", "--seeds", "0", "1")
+ASKED = ("compare", "--systems", "transformer_xl", "retro", "--seeds", "0", "1")
+RANDOM = "recipes.random={{cca_layers: [{layer}], neighbours: 2, gate_window: 8}}"
 
 
 def results(root: Path) -> dict[str, str]:
@@ -23,13 +23,8 @@ def results(root: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def compared(finished, rpt, tmp_path_factory):
-    """A copy of the finished pipeline, but for its runs, with two systems compared, and what was printed."""
+    """A copy of the finished pipeline in which two of its systems have a second seed and were compared, and what was printed."""
     root = private(finished, tmp_path_factory.mktemp("compare") / "project")
-    for name in ("models", "evaluations", "oracle", "ceilings"):
-        shutil.rmtree(root / "artifacts" / "demo" / name)
-    forget(root, lambda stage: "@demo-" in stage)
-    recipe = "recipes.random={cca_layers: [2], neighbours: 2, gate_window: 8}"
-    assert rpt(root, "config", "-o", recipe, "-o", "recipes.retro.cca_layers=[2]").returncode == 0
     done = rpt(root, *ASKED)
     assert done.returncode == 0, done.stdout + done.stderr
     return root, done
@@ -37,14 +32,15 @@ def compared(finished, rpt, tmp_path_factory):
 
 def test_what_the_rows_need_was_run_and_nothing_else(compared):
     root, done = compared
-    stages = set(results(root))
-    runs = {"demo-transformer_xl", "demo-transformer_xl-s1", "demo-random", "demo-random-s1"}
-    wanted = {f"{stage}@{run}" for stage in ("training", "evaluation") for run in runs}
-    mixed = {f"ceilings@{run}" for run in runs if "transformer_xl" in run}
-    assert {stage for stage in stages if "@demo-" in stage} == wanted | mixed
-    assert not {stage.split("@")[0] for stage in stages} & {"reference_lm", "scoring", "label_gates", "oracle", "report"}
-    assert "+  demo-random-s1: {corpus: demo, system: random, input: sequences, seed: 1}" in done.stderr
-    assert done.stderr.index("+  demo-random-s1") < done.stderr.index("training@")
+    found = results(root)
+    systems = ("transformer_xl", "retro")
+    expected = {f"{stage}@demo-{system}{seed}": seed for stage in ("training", "evaluation") for system in systems for seed in ("", "-s1")}
+    expected |= {f"ceilings@demo-transformer_xl{seed}": seed for seed in ("", "-s1")}
+    assert {stage for stage in found if "@demo-" in stage} == {*expected}
+    assert {stage for stage, result in found.items() if result == "ran"} == {stage for stage, seed in expected.items() if seed}
+    assert not {stage.split("@")[0] for stage in found} & {"reference_lm", "scoring", "label_gates", "oracle", "report"}
+    assert "+  demo-retro-s1: {corpus: demo, system: retro, input: supervision/bm25, seed: 1}" in done.stderr
+    assert done.stderr.index("+  demo-retro-s1") < done.stderr.index("training@")
     assert "# The one configuration." in (root / "params.yaml").read_text()
 
 
@@ -59,9 +55,9 @@ def test_the_table_has_what_was_evaluated(compared):
             assert found == pytest.approx(math.exp(rows["loss"].sum() / rows["tokens"].sum()), rel=1e-5)
     assert {row["setting"] for row in corpus["ceilings"]} == {"own", *MIXTURES}
     assert {row["runs"] for row in corpus["ceilings"]} == {2}
-    assert {row["system"]: len(row["by_seed"]) for row in corpus["rows"]} == {"transformer_xl": 2, "random": 2}
-    assert corpus["costs"]["random"]["operations"] > 1 == corpus["costs"]["transformer_xl"]["operations"]
-    assert corpus["costs"]["random"]["parameters"] > corpus["costs"]["transformer_xl"]["parameters"] > 0
+    assert {row["system"]: len(row["by_seed"]) for row in corpus["rows"]} == {"transformer_xl": 2, "retro": 2}
+    assert corpus["costs"]["retro"]["operations"] > 1 == corpus["costs"]["transformer_xl"]["operations"]
+    assert corpus["costs"]["retro"]["parameters"] > corpus["costs"]["transformer_xl"]["parameters"] > 0
     assert all(run["steps"] == 4 and run["step_seconds"] > 0 for run in corpus["runs"])
     assert (home / "index.html").read_text().startswith("<!doctype html>")
     tracked = subprocess.run(["git", "status", "--short"], cwd=root, capture_output=True, text=True, check=True).stdout
@@ -81,10 +77,10 @@ def test_again_nothing_is_done(compared, rpt):
 def test_without_running_it_shows_what_is_there(compared, rpt):
     root, _ = compared
     before = (root / "params.yaml").read_text()
-    shown = rpt(root, "compare", "--systems", "transformer_xl", "retro", "--no-run", "--json", "--name", "part")
+    shown = rpt(root, "compare", "--systems", "transformer_xl", "random", "--no-run", "--json", "--name", "part")
     assert shown.returncode == 0, shown.stderr
     (corpus,) = json.loads(shown.stdout)["corpora"]
-    assert [(run["run"], run["evaluated"]) for run in corpus["runs"]] == [("demo-transformer_xl", True), ("demo-retro", False)]
+    assert [(run["run"], run["evaluated"]) for run in corpus["runs"]] == [("demo-transformer_xl", True), ("demo-random", False)]
     assert [row["system"] for row in corpus["rows"]] == ["transformer_xl"]
     assert (root / "params.yaml").read_text() == before
     assert (root / "comparisons" / "part" / "results.json").exists()
@@ -98,15 +94,15 @@ def test_a_misspelt_system_is_a_usage_error(compared, rpt):
 
 def test_a_system_that_fails_leaves_the_others_and_is_taken_up_again(compared, rpt):
     root, _ = compared
-    assert rpt(root, "config", "-o", "recipes.retro.cca_layers=[1]").returncode == 0  # a layer of the lower decoder
-    asked = ("compare", "--systems", "retro", "transformer_xl", "--seeds", "2", "--name", "again")
+    assert rpt(root, "config", "-o", RANDOM.format(layer=1)).returncode == 0  # a layer of the lower decoder
+    asked = ("compare", "--systems", "random", "transformer_xl", "--seeds", "2", "--name", "again")
     failed = rpt(root, *asked)
     assert failed.returncode == 2, failed.stdout + failed.stderr
     assert "cca_layers" in failed.stderr
     assert results(root)["evaluation@demo-transformer_xl-s2"] == "ran"
-    assert "not evaluated: demo-retro-s2" in failed.stdout
-    assert rpt(root, "config", "-o", "recipes.retro.cca_layers=[2]").returncode == 0
+    assert "not evaluated: demo-random-s2" in failed.stdout
+    assert rpt(root, "config", "-o", RANDOM.format(layer=2)).returncode == 0
     mended = rpt(root, *asked)
     assert mended.returncode == 0, mended.stdout + mended.stderr
-    assert (results(root)["training@demo-retro-s2"], results(root)["training@demo-transformer_xl-s2"]) == ("ran", "unchanged")
+    assert (results(root)["training@demo-random-s2"], results(root)["training@demo-transformer_xl-s2"]) == ("ran", "unchanged")
     assert "not evaluated: demo" not in mended.stdout
