@@ -124,7 +124,6 @@ def _bring_up_to_date(step: Step, number: int, of: int, dvc: Dvc, ray: LocalRay,
             lambda line: log("line", stage=step.stage, text=line),
         )
         # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
-        # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
         if not outcome.retry:
             break
         log("line", stage=step.stage, text=f"attempt {attempt + 1} failed: {outcome.failure}")
