@@ -1,6 +1,7 @@
 """`rpt use-lm`: a finished model scores from now on, and its tokenizer cuts the corpora unless they keep theirs.
 
-All is checked before anything is written. Models of this machine are put below `models/`, GGUF files as the Hugging Face directory that they are turned into, once.
+All is checked before anything is written. Models of this machine are put below `models/`, GGUF files as the Hugging Face directory that
+they are turned into, once.
 """
 
 from __future__ import annotations
