@@ -23,6 +23,7 @@ from stages.engines.jax_engine import JaxScoringLM
 from stages.engines.scoring_lm import Pieces
 from stages.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
+from stages.text_gains import TextGains
 from stages.tokenization import encode
 from stages.tokenizer import load_tokenizer, train_tokenizer
 from tests.tiny import tiny_gpt_neox
@@ -146,6 +147,21 @@ def test_labels_are_differences_of_whole_prompts_of_text(place, documents, chunk
         np.testing.assert_allclose(row["candidate_halves"], halves(row["candidate_chunk"]), atol=1e-4)
         np.testing.assert_allclose(row["local_halves"], halves(i - 2), atol=1e-4)
         assert row["target_score"] == pytest.approx(sum(halves(row["candidate_chunk"])) - sum(halves(i - 2)), abs=1e-4)
+
+
+def test_gains_of_tokens_add_up_to_the_label_and_their_texts_to_the_target(place, documents, chunks, labels):
+    lm = TextGains(place / "reference_lm", place / "tokenizer")
+    rows = pl.DataFrame(pl.from_arrow(labels))
+    asked = rows.filter(pl.col("query_chunk").is_in([9, 30, 51]))
+    assert len(asked) >= 12
+    for (doc_id, query), found in asked.group_by("doc_id", "query_chunk", maintain_order=True):
+        of_document = [np.array(ids) for ids in pl.DataFrame(pl.from_arrow(chunks)).filter(pl.col("doc_id") == doc_id)["token_ids"]]
+        gains = lm.gains(of_document, query, found["candidate_chunk"].to_list())
+        np.testing.assert_allclose(gains.sum(axis=1), found["target_score"], atol=1e-3)
+        pieces = lm.pieces(of_document, query + 1)
+        assert len(pieces) == gains.shape[1]
+        assert "".join(pieces) in documents[found["split"][0]]
+        assert "\ufffd" not in "".join(pieces)
 
 
 def test_the_same_tokenizer_keeps_its_path(place, chunks, candidates, labels, tmp_path, monkeypatch):
