@@ -104,7 +104,7 @@ class Gate:
         if value is None or low is None:
             return self._row(None, None, None, None, False, f"The gate `{self.name}` could not be measured: no query has what it needs.")
         passed = (low > self.least if self.proven else value >= self.least) and (self.most is None or value <= self.most)
-        a_byte = float(validation[self.columns[0]].sum() / validation["bytes"].sum()) if self.a_byte else None
+        a_byte = float(_ratio(_numbers(validation, (self.columns[0], "bytes")).sum(axis=0))) if self.a_byte else None
         sentence = self.says.format(value=value, low=low, a_byte=a_byte, least=self.least, most=self.most)
         return self._row(value, low, high, a_byte, passed, sentence)
 

@@ -34,8 +34,8 @@ def bytes_of_tokens(tokenizer: Tokenizer) -> list[bytes]:
     for token, token_id in vocabulary.items():
         if token_id not in added:
             found[token_id] = bytes(written[character] for character in token)
-    for token_id, token in added.items():
-        found[token_id] = b"" if token.special else token.content.encode()
+    for token_id, whole in added.items():
+        found[token_id] = b"" if whole.special else whole.content.encode()
     return found
 
 

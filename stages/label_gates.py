@@ -143,7 +143,7 @@ def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, lab
         names, cause = ", ".join(row["name"] for row in failed), " ".join(row["sentence"] for row in failed)
         remedy = "train a larger reference LM or train it longer (reference_lm), or go on all the same with ./rpt run --allow-weak-labels"
         raise Failure(f"the labels of {context.corpus} are too weak to train on: {names}", cause, remedy, Exit.CONTRACT)
-    a_token = float(sample["bytes"].sum() / sample["queries"].sum()) if len(chosen) else None
+    a_token = float(sample["bytes"].to_numpy().sum() / sample["queries"].to_numpy().sum()) if len(chosen) else None
     result = {"split": SPLIT, "documents": documents, "queries": len(chosen), "bytes_a_token": a_token, "gates": rows}
     (context.out("label_gates") / "gates.json").write_text(json.dumps(result, indent=1) + "\n")
 

@@ -65,7 +65,7 @@ class TextGains:
         with jax.default_matmul_precision("highest"):
             for start in range(0, count, PREFIXES):
                 part = np.resize(np.arange(start, min(start + PREFIXES, count)), PREFIXES)
-                kv = jax_pieces.prefixes_of(params, config, [pieces.prefixes[row] for row in part], prefix_shape)
+                kv = jax_pieces.prefixes_of(params, config, [pieces.prefixes[row] for row in part.tolist()], prefix_shape)
                 suffixes = jax_pieces.padded(pieces, part, np.arange(PREFIXES), suffix_shape)
                 rows.append(np.asarray(jax_pieces.compiled_logprobs(params, config, kv, suffixes))[: count - start])
         return np.concatenate(rows)[:, : len(pieces.targets[0])]

@@ -66,11 +66,11 @@ def padded(pieces: Pieces, pairs: np.ndarray, places: np.ndarray, shape: int) ->
     prefixes = [pieces.prefixes[row] for row in pieces.pairs_n2[pairs, 0]]
     queries, targets = ([rows[row] for row in pieces.pairs_n2[pairs, 1]] for rows in (pieces.queries, pieces.targets))
     return Suffixes(
-        places.astype(np.int32),
-        lengths(prefixes).astype(np.int32),
-        np.stack([_right_padded(query[::-1], shape)[::-1] for query in queries]),
-        lengths(queries).astype(np.int32),
-        np.stack([_right_padded(target, shape) for target in targets]),
+        jnp.asarray(places, np.int32),
+        jnp.asarray(lengths(prefixes), np.int32),
+        jnp.asarray([_right_padded(query[::-1], shape)[::-1] for query in queries]),
+        jnp.asarray(lengths(queries), np.int32),
+        jnp.asarray([_right_padded(target, shape) for target in targets]),
     )
 
 
