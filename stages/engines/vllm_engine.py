@@ -23,7 +23,7 @@ from stages.engines.scoring_lm import Pieces, Progress, candidate_major, check_p
 PREFIX_TOKENS, SUFFIX_TOKENS, TARGET_TOKENS = 128, 128, 64
 PROMPT_TOKENS = PREFIX_TOKENS + SUFFIX_TOKENS
 BLOCK_TOKENS = PREFIX_TOKENS  # a cache hit covers whole blocks: all of the prefix or nothing
-PIECES_BLOCK_TOKENS = 16  # where prefixes have any length, most of one is whole blocks
+PIECES_BLOCK_TOKENS = 32  # most of a prefix of any length is whole blocks; vLLM on CPUs takes multiples of 32 only
 LONGEST_PIECES = 4096  # tokens of a prompt of pieces; vLLM keeps room for the longest
 TRUST_REMOTE_CODE = False
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}

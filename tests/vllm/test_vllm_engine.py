@@ -141,7 +141,7 @@ def test_pieces_of_any_length_score_as_in_jax(
         np.testing.assert_allclose(engine_of_pieces.score_pieces(pieces), expected, atol=1e-3)
     assert len(repeated) > 0, "asked again, the cache holds scored rows"
     outputs = vllm_engine._generate(engine_of_pieces._llm_of_pieces, [vllm_engine._prompt_of(pieces, 5, 0)], skip_cache=False)
-    assert outputs[0].num_cached_tokens >= 192, "blocks of 16 tokens of the prefix are computed once"
+    assert outputs[0].num_cached_tokens >= 192, "blocks of 32 tokens of the prefix are computed once"
     with pytest.raises(ValueError, match="a prompt has 512 tokens, the reference LM takes 511"):
         engine_of_pieces.score_pieces(Pieces([np.zeros(500, np.int32)], rows(6), rows(6), np.zeros((1, 2), int)))
 
