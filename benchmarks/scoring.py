@@ -30,7 +30,7 @@ from model.gpt_neox import prefix_keys_values, suffix_logprobs
 from model.gpt_neox_config import PYTHIA_1_4B, GPTNeoXConfig
 from stages.bill.cost import prefix_flops, suffix_flops, whole_prompt_flops
 from stages.engines.jax_engine import JaxScoringLM
-from stages.engines.scoring_lm import Progress
+from stages.engines.scoring_lm import Pieces, Progress
 from stages.mining.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
 from stages.scoring.ledger import Ledger
@@ -68,6 +68,10 @@ class Watched:
         """See `ScoringLM.score`."""
         self.prompts, self.pairs = (prefixes_PT, suffixes_ST, pairs_n2), self.pairs + len(pairs_n2)
         return self.engine.score(prefixes_PT, suffixes_ST, pairs_n2, progress)
+
+    def score_pieces(self, pieces: Pieces, progress: Progress | None = None) -> np.ndarray:
+        """See `ScoringLM.score_pieces`; what is measured here has one tokenizer."""
+        return self.engine.score_pieces(pieces, progress)
 
 
 def sample(folder: Path) -> tuple[ShardPrompts, Callable[[int], pl.DataFrame]]:

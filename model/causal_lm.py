@@ -17,6 +17,7 @@ from jax import lax
 
 Params = dict[str, Any]
 Projected = tuple[jax.Array, jax.Array, jax.Array]
+Start = int | jax.Array
 MASKED = -1e30
 
 
@@ -32,12 +33,12 @@ class Blocks(NamedTuple):
 
     Attributes:
         queries_keys_values: (layer, config, x_BLD, start) -> rotated queries [B, H, L, K], rotated keys and values [B, G, L, K] of
-            tokens at positions start, start + 1, ...
+            tokens at positions start, start + 1, ...; `start` is one number, or int [B, 1, 1], one a row.
         finish_layer: (layer, config, x_BLD, mixed [B, L, H * K]) -> x_BLD after the layer.
         head: (params, config, x_BLD) -> logits, float32 [B, L, V].
     """
 
-    queries_keys_values: Callable[[Params, Any, jax.Array, int], Projected]
+    queries_keys_values: Callable[[Params, Any, jax.Array, Start], Projected]
     finish_layer: Callable[[Params, Any, jax.Array, jax.Array], jax.Array]
     head: Callable[[Params, Any, jax.Array], jax.Array]
 
@@ -58,12 +59,12 @@ def prefix_keys_values(blocks: Blocks, params: Params, config: Any, prefixes_PT:
     last = config.num_hidden_layers - 1
 
     def step(x_PTD: jax.Array, index: jax.Array) -> tuple[jax.Array, KeysValues]:
-        layer = _layer(params, index)
+        layer = layer_of(params, index)
         queries, keys, values = blocks.queries_keys_values(layer, config, x_PTD, 0)
         return blocks.finish_layer(layer, config, x_PTD, attend(queries, keys, values)), KeysValues(keys, values)
 
     x_PTD, lower = lax.scan(step, params["embed_in"][prefixes_PT], jnp.arange(last))
-    _, keys, values = blocks.queries_keys_values(_layer(params, last), config, x_PTD, 0)
+    _, keys, values = blocks.queries_keys_values(layer_of(params, last), config, x_PTD, 0)
     return KeysValues(jnp.concatenate([lower.keys, keys[None]]), jnp.concatenate([lower.values, values[None]]))
 
 
@@ -79,7 +80,7 @@ def suffix_logprobs(
     last = config.num_hidden_layers - 1
 
     def step(x_nSD: jax.Array, index: jax.Array | int, rows: int) -> tuple[jax.Array, None]:
-        layer = _layer(params, index)
+        layer = layer_of(params, index)
         queries, keys, values = blocks.queries_keys_values(layer, config, x_nSD, kv.keys.shape[3])
         keys = jnp.concatenate([kv.keys[index, prefix_index_n], keys], axis=2)
         values = jnp.concatenate([kv.values[index, prefix_index_n], values], axis=2)
@@ -92,27 +93,36 @@ def suffix_logprobs(
 
 
 def attend(queries_BHQK: jax.Array, keys_BGTK: jax.Array, values_BGTK: jax.Array) -> jax.Array:
-    """Causal attention of the last Q of T positions, heads joined: [B, Q, H * K]. Head h reads the keys and values of group h // (H / G).
+    """Causal attention of the last Q of T positions, heads joined: [B, Q, H * K].
+
+    Head h reads the keys and values of group h // (H / G).
+    """
+    rows, length = queries_BHQK.shape[2], keys_BGTK.shape[2]
+    return attend_where(jnp.tril(jnp.ones((rows, length), bool), k=length - rows), queries_BHQK, keys_BGTK, values_BGTK)
+
+
+def attend_where(seen: jax.Array, queries_BHQK: jax.Array, keys_BGTK: jax.Array, values_BGTK: jax.Array) -> jax.Array:
+    """Attention as in `attend`, of each query to the keys that it has `seen`: bool [Q, T], or [B, 1, Q, T] where rows differ.
 
     The division comes last, on Q x K numbers, not Q x T.
     """
     batch, heads, rows, size = queries_BHQK.shape
-    groups, length = keys_BGTK.shape[1:3]
+    groups = keys_BGTK.shape[1]
     # heads of a group as further rows of one product, so that no key is written out once a head
     queries = queries_BHQK.reshape(batch, groups, heads // groups * rows, size)
-    causal = jnp.tile(jnp.tril(jnp.ones((rows, length), bool), k=length - rows), (heads // groups, 1))
+    seen = jnp.tile(seen, (heads // groups, 1))
     scores = jnp.einsum("bhqk,bhtk->bhqt", queries, keys_BGTK, preferred_element_type=jnp.float32)
-    scores = jnp.where(causal, scores * size**-0.5, MASKED)
+    scores = jnp.where(seen, scores * size**-0.5, MASKED)
     weights = jnp.exp(scores - lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
     mixed = jnp.einsum("bhqt,bhtk->bhqk", weights.astype(values_BGTK.dtype), values_BGTK, preferred_element_type=jnp.float32)
     mixed = (mixed / jnp.sum(weights, axis=-1, keepdims=True)).reshape(batch, heads, rows, size)
     return mixed.swapaxes(1, 2).reshape(batch, rows, -1).astype(values_BGTK.dtype)
 
 
-def rotate(x_BHLK: jax.Array, frequencies: jax.Array, start: int) -> jax.Array:
+def rotate(x_BHLK: jax.Array, frequencies: jax.Array, start: Start) -> jax.Array:
     """Rotary position embedding in half-split layout, of as many leading dimensions of a head as there are pairs of `frequencies`."""
     size = 2 * len(frequencies)
-    angles = (start + jnp.arange(x_BHLK.shape[2], dtype=jnp.float32))[:, None] * frequencies
+    angles = (start + jnp.arange(x_BHLK.shape[2], dtype=jnp.float32))[..., None] * frequencies
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second = x_BHLK[..., : size // 2].astype(jnp.float32), x_BHLK[..., size // 2 : size].astype(jnp.float32)
     rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
@@ -131,5 +141,6 @@ def log_probs_of(logits_BLV: jax.Array, tokens_BL: jax.Array) -> jax.Array:
     return chosen - jax.nn.logsumexp(logits_BLV, axis=-1)
 
 
-def _layer(params: Params, index: jax.Array | int) -> Params:
+def layer_of(params: Params, index: jax.Array | int) -> Params:
+    """The parameters of one layer."""
     return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, keepdims=False), params["layers"])

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import jax
 
-from model import gpt_neox, gpt_neox_files, llama, llama_files
+from model import gpt_neox, gpt_neox_files, llama, llama_files, padded_suffixes
 from model.causal_lm import KeysValues, Params
 from model.decoder_config import DecoderConfig, read_config
 from model.llama_config import LlamaConfig
+from model.padded_suffixes import Suffixes
 
 
 def load(directory: Path, dtype: str = "float32") -> tuple[DecoderConfig, Params]:
@@ -35,3 +36,9 @@ def suffix_logprobs(params: Params, config: DecoderConfig, kv: KeysValues, prefi
     if isinstance(config, LlamaConfig):
         return llama.suffix_logprobs(params, config, kv, prefix_index_n, suffix_nS)
     return gpt_neox.suffix_logprobs(params, config, kv, prefix_index_n, suffix_nS)
+
+
+def target_logprobs(params: Params, config: DecoderConfig, kv: KeysValues, suffixes: Suffixes) -> jax.Array:
+    """Log-probabilities in nats, float32 [n, T], of padded targets, as `padded_suffixes.target_logprobs` has them."""
+    blocks = llama.BLOCKS if isinstance(config, LlamaConfig) else gpt_neox.BLOCKS
+    return padded_suffixes.target_logprobs(blocks, params, config, kv, suffixes)

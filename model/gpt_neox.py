@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from model import causal_lm
-from model.causal_lm import Blocks, KeysValues, Params, Projected, dense, log_probs_of, rotate
+from model.causal_lm import Blocks, KeysValues, Params, Projected, Start, dense, log_probs_of, rotate
 from model.gpt_neox_config import GPTNeoXConfig
 
 
@@ -81,7 +81,7 @@ def suffix_logprobs(params: Params, config: GPTNeoXConfig, kv: KeysValues, prefi
     return causal_lm.suffix_logprobs(BLOCKS, params, config, kv, prefix_index_n, suffix_nS)
 
 
-def _queries_keys_values(layer: Params, config: GPTNeoXConfig, x_BLD: jax.Array, start: int) -> Projected:
+def _queries_keys_values(layer: Params, config: GPTNeoXConfig, x_BLD: jax.Array, start: Start) -> Projected:
     batch, length, _ = x_BLD.shape
     fused = dense(_layer_norm(x_BLD, layer["input_layernorm"], config), layer["query_key_value"])
     fused = fused.reshape(batch, length, config.num_attention_heads, 3, config.head_size)

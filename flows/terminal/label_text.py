@@ -49,7 +49,8 @@ def where(directory: str) -> str:
 def scorer(identity: dict) -> str:
     """The engine and model that labels come from, in a line."""
     name = " ".join(str(identity[key]) for key in ("engine", "version", "device", "dtype") if key in identity)
-    return line(f"{name}, weights {str(identity.get('weights', '?'))[:12]}")
+    text = ", which reads chunks as text" if "chunk_tokenizer" in identity else ""
+    return line(f"{name}, weights {str(identity.get('weights', '?'))[:12]}{text}")
 
 
 def spark(values: list[float | None], cells: int = SPARK_CELLS) -> str:

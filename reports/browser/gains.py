@@ -37,8 +37,9 @@ class Gains:
         scorer = self._shelf.scorers[number]
         if scorer is None:
             return None
-        pieces = scorer.pieces(document.token_ids[chunk].to_numpy())
-        return pieces if "".join(pieces) == document.texts[chunk] else None
+        pieces = scorer.pieces([ids.to_numpy() for ids in document.token_ids], chunk)
+        # Text for another tokenizer has whole characters, where that of a chunk may have cut ones.
+        return pieces if scorer.reads_text or "".join(pieces) == document.texts[chunk] else None
 
     def of(self, document: Document, query: int, candidate: int, number: int = 0) -> np.ndarray:
         """Gain of each token of the target, nats, float32 [m].

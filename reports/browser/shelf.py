@@ -20,8 +20,13 @@ from reports.site.kept import Kept
 class ReferenceLM(Protocol):
     """Scores what a person looks at."""
 
-    def pieces(self, token_ids: np.ndarray) -> list[str]:
-        """The text of a chunk, a piece a token."""
+    @property
+    def reads_text(self) -> bool:
+        """Whether its tokens are others than those of the corpus."""
+        ...
+
+    def pieces(self, chunks: Sequence[np.ndarray], chunk: int) -> list[str]:
+        """The text of one of a document's chunks, a piece a token of this reference LM."""
         ...
 
     def gains(self, chunks: Sequence[np.ndarray], query: int, candidates: Sequence[int]) -> np.ndarray:

@@ -15,6 +15,7 @@ from data_contracts.candidates import LABELS
 from reports.html.formats import count, interval, number, percent, size
 from reports.html.markup import clipped, visible
 from reports.labels.card_header import header, kind_name
+from reports.labels.evidence import in_bytes
 from reports.labels.findings import COPYING, VERDICTS, findings, warnings
 
 TEXT, SENTENCE = 200, 600
@@ -131,8 +132,8 @@ language model, after *Retrieval-Pretrained Transformer* ([arXiv 2306.13421](htt
 
 A document is cut into chunks of {tokens} tokens. For a query chunk i, BM25 proposes earlier chunks j that the model's window does not see.
 A row is one such pair. Its `target_score` is s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference
-language model, in nats, summed over the target c_i+1; divide by {tokens} for nats a token. Above 0 the candidate helps more than the
-nearest text. Rows are sorted by document, query and BM25 rank.
+language model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline token{in_bytes(report["gates"])}. Above 0 the
+candidate helps more than the nearest text. Rows are sorted by document, query and BM25 rank.
 
 {_columns()}
 

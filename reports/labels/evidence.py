@@ -26,6 +26,12 @@ def _limits(gate: dict[str, Any]) -> str:
     return f"at least {number(least)}" if most is None else f"{number(least)} to {number(most)}"
 
 
+def in_bytes(measured: dict[str, Any]) -> str:
+    """Words on the size of a pipeline token of what the gates were measured on; none if that is not known."""
+    size = measured.get("bytes_a_token")
+    return f", which has {number(size)} bytes of text on average" if finite(size) else ""
+
+
 def gates(measured: dict[str, Any]) -> list[Html]:
     """Whether the labels are fit to train on, figure by figure."""
     gates = measured["gates"]
@@ -34,7 +40,7 @@ def gates(measured: dict[str, Any]) -> list[Html]:
     rows = []
     for gate in gates:
         passed = tag("span", "passed" if gate["passed"] else "failed", class_="good" if gate["passed"] else "bad")
-        figures = [number(gate["value"], 3), interval(gate["low"], gate["high"], 3), _limits(gate)]
+        figures = [number(gate["value"], 3), interval(gate["low"], gate["high"], 3), _limits(gate), number(gate["a_byte"], 4)]
         rows.append([clipped(gate["name"], NAME), clipped(gate["unit"], NAME), *figures, passed])
     documents = measured["documents"]
     few = (
@@ -46,7 +52,8 @@ def gates(measured: dict[str, Any]) -> list[Html]:
         f"Label gates, measured on {count(documents)} documents of the {clipped(measured['split'], NAME)} split{few}; the first two on "
         f"{count(measured['queries'])} random queries. Labels that fail one may still train a model, but prove nothing."
     )
-    return [table(["gate", "unit", "figure", "95 % interval", "limits", "verdict"], rows, numeric_from=2), tag("p", where, class_="note")]
+    head = ["gate", "unit", "figure", "95 % interval", "limits", "nats a byte", "verdict"]
+    return [table(head, rows, numeric_from=2), tag("p", where, class_="note")]
 
 
 def labels(supervision: dict[str, Any]) -> Html:

@@ -8,7 +8,7 @@ from reports.html.formats import count
 from reports.html.frame import SENTENCE, contents, page, warning_list
 from reports.html.markup import Html, clipped, table, tag
 from reports.html.parts import NAME, section
-from reports.labels.evidence import examples, gates
+from reports.labels.evidence import examples, gates, in_bytes
 from reports.labels.findings import COPYING, findings, warnings
 from reports.labels.sections import copies, cost, enough, scores, where
 
@@ -29,7 +29,7 @@ def _header(report: dict[str, Any]) -> list[Html]:
     about = (
         "A label s_t says how much more likely a reference language model finds the target, the next "
         f"{count(report['geometry']['chunk_tokens'])} tokens, after an earlier chunk of the document (the candidate) than after the "
-        "nearest text, in nats a token. What helps is positive, and a retriever is trained to find it."
+        f"nearest text, in nats a pipeline token{in_bytes(report['gates'])}. What helps is positive, and a retriever is trained to find it."
     )
     tiles = [
         tag(

@@ -72,7 +72,8 @@ class Gate:
     """A figure of the labels and its limits; `proven` asks that the whole interval lies above `least`.
 
     `statistic` makes the figure of the sums `columns`, [..., columns] -> [...]; `train_columns`, sums of the train split, come before them.
-    `says` puts the figure into words, `or_else` says what a failure means.
+    `says` puts the figure into words, `or_else` says what a failure means. Where `a_byte` is set, `columns` begin with nats a pipeline
+    token, and the sum `bytes`, of the bytes that such a token has in each query's target, makes them nats a byte.
     """
 
     name: str
@@ -85,13 +86,14 @@ class Gate:
     or_else: str
     proven: bool = False
     train_columns: tuple[str, ...] = ()
+    a_byte: bool = False
 
     def measure(self, validation: pl.DataFrame, train: pl.DataFrame, samples: int, rng: np.random.Generator) -> dict:
         """The gate as it stands in gates.json, from sums by block of both splits and `samples` resamples.
 
         Returns:
-            name, unit, value with low and high (its 95 % interval; None where there was nothing to measure), least, most (None: no limit),
-            passed, and a sentence for a person.
+            name, unit, value with low and high (its 95 % interval; None where there was nothing to measure), a_byte (the value in nats a
+            byte, None where it is not in nats), least, most (None: no limit), passed, and a sentence for a person.
         """
         parts = [(rows, columns) for rows, columns in ((train, self.train_columns), (validation, self.columns)) if columns]
         total_C = np.concatenate([_numbers(rows, columns).sum(axis=0) for rows, columns in parts])
@@ -100,13 +102,15 @@ class Gate:
             found = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
         value, low, high = found.value, found.low, found.high
         if value is None or low is None:
-            return self._row(None, None, None, False, f"The gate `{self.name}` could not be measured: no query has what it needs.")
+            return self._row(None, None, None, None, False, f"The gate `{self.name}` could not be measured: no query has what it needs.")
         passed = (low > self.least if self.proven else value >= self.least) and (self.most is None or value <= self.most)
-        sentence = self.says.format(value=value, low=low, least=self.least, most=self.most)
-        return self._row(value, low, high, passed, sentence)
+        a_byte = float(_ratio(_numbers(validation, (self.columns[0], "bytes")).sum(axis=0))) if self.a_byte else None
+        sentence = self.says.format(value=value, low=low, a_byte=a_byte, least=self.least, most=self.most)
+        return self._row(value, low, high, a_byte, passed, sentence)
 
-    def _row(self, value: float | None, low: float | None, high: float | None, passed: bool, sentence: str) -> dict:
-        figures = {"name": self.name, "unit": self.unit, "value": value, "low": low, "high": high, "least": self.least, "most": self.most}
+    def _row(self, value: float | None, low: float | None, high: float | None, a_byte: float | None, passed: bool, sentence: str) -> dict:
+        figures = {"name": self.name, "unit": self.unit, "value": value, "low": low, "high": high, "a_byte": a_byte}
+        figures |= {"least": self.least, "most": self.most}
         return {**figures, "passed": passed, "sentence": sentence if passed else f"{sentence} {self.or_else}"}
 
 
@@ -115,26 +119,28 @@ SHIFT = 1.3
 GATES = (
     Gate(
         "planted copy",
-        "nats a token",
+        "nats a pipeline token",
         ("copy_gain", "queries"),
         _ratio,
         0.5,
         None,
-        "A query and its target, given as the query's own candidate, gain {value:.2f} nats a token over the local context; at least "
-        "{least:g} is expected.",
+        "A query and its target, given as the query's own candidate, gain {value:.2f} nats a pipeline token ({a_byte:.3f} a byte) over the "
+        "local context; at least {least:g} is expected.",
         "The reference LM hardly uses what is put before a query.",
+        a_byte=True,
     ),
     Gate(
         "BM25 over chance",
-        "nats a token",
+        "nats a pipeline token",
         ("lead_of_bm25", "queries"),
         _ratio,
         0.0,
         None,
-        "The best BM25 candidate of a query beats the best of as many random eligible chunks by {value:.3f} nats a token, 95 % interval "
-        "from {low:.3f}; above {least:g} is expected.",
+        "The best BM25 candidate of a query beats the best of as many random eligible chunks by {value:.3f} nats a pipeline token "
+        "({a_byte:.4f} a byte), 95 % interval from {low:.3f}; above {least:g} is expected.",
         "To the reference LM, what BM25 finds is no better than chance.",
         proven=True,
+        a_byte=True,
     ),
     Gate(
         "split-half correlation",

@@ -11,6 +11,8 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -23,13 +25,12 @@ from data_contracts.tokens import CHUNKS
 from model.decoder_config import DecoderConfig, read_config
 from model.hugging_face_files import digest
 from stages.bill.cost import scoring_flops
-from stages.engines.choice import make_engine
-from stages.engines.scoring_lm import Progress, ScoringLM
+from stages.engines.scoring_lm import Pieces, Progress, ScoringLM, prompt_lengths
 from stages.identity.code_identity import CHECKOUT, code_digest
 from stages.identity.fingerprint import fingerprint
 from stages.parameters import Configuration, load
-from stages.scoring.pairs import ShardPrompts, wanted_pairs
-from stages.scoring.scoring import chosen_rows
+from stages.scoring.pairs import wanted_pairs
+from stages.scoring.scoring import chosen_rows, scorer_of
 
 SECONDS = 20.0
 CACHE = Path(".run/calibration.json")
@@ -56,11 +57,23 @@ class TimedLM:
 
     def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """See `ScoringLM.score`."""
+        first = np.zeros((1, 2), np.int64)
+        self._get_ready(lambda: self._engine.score(prefixes_PT[:1], suffixes_ST[:1], first))
+        timed = partial(self._engine.score, prefixes_PT, suffixes_ST, pairs_n2)
+        return self._timed(timed, pairs_n2, suffixes_ST.shape[1] / 2)
+
+    def score_pieces(self, pieces: Pieces, progress: Progress | None = None) -> np.ndarray:
+        """See `ScoringLM.score_pieces`; its operations are those of real tokens, so padding makes it slower."""
+        self._get_ready(lambda: self._engine.score_pieces(pieces._replace(pairs_n2=pieces.pairs_n2[:1])))
+        return self._timed(partial(self._engine.score_pieces, pieces), pieces.pairs_n2, float(prompt_lengths(pieces).mean()) / 4)
+
+    def _get_ready(self, score_one: Callable[[], np.ndarray]) -> None:
         if self.ready is None:
-            self._engine.score(prefixes_PT[:1], suffixes_ST[:1], np.zeros((1, 2), np.int64))
+            score_one()
             self.ready = time.monotonic()
-        prefixes, chunk_tokens = len(np.unique(pairs_n2[:, 0])), suffixes_ST.shape[1] // 2
-        began, finished = time.monotonic(), 0
+
+    def _timed(self, score: Callable[[Progress], np.ndarray], pairs_n2: np.ndarray, chunk_tokens: float) -> np.ndarray:
+        prefixes, began, finished = len(np.unique(pairs_n2[:, 0])), time.monotonic(), 0
 
         def count(done: int, total: int) -> None:
             nonlocal finished
@@ -69,7 +82,7 @@ class TimedLM:
                 raise _TimeUp
 
         try:
-            return self._engine.score(prefixes_PT, suffixes_ST, pairs_n2, count)
+            return score(count)
         finally:
             self.spent += time.monotonic() - began
             self.pairs += finished
@@ -84,12 +97,12 @@ def measure(home: Path, configuration: Configuration, seconds: float) -> dict:
     chunks, candidates = open_artifact(CHUNKS, home / "chunks"), open_artifact(CANDIDATES, home / "candidates")
     load_at_start, began = os.getloadavg()[0], time.monotonic()
     directory = home / "reference_lm"
-    engine = make_engine(configuration.scoring.engine, directory, configuration.scoring.dtype)
-    timed = TimedLM(engine, read_config(directory), seconds)
+    scorer = scorer_of(configuration.scoring, home / "tokenizer", directory, configuration.geometry.chunk_tokens)
+    timed = TimedLM(scorer.engine, read_config(directory), seconds)
     for shard in sorted(chunks.shards, key=lambda name: (-chunks.shards[name]["bytes"], name)):
         wanted = wanted_pairs(chosen_rows(candidates.read(shard), configuration.scoring))
         try:
-            ShardPrompts(chunks.read(shard), configuration.geometry.chunk_tokens).score(timed, wanted)
+            scorer.prompts(chunks.read(shard)).score(timed, wanted)
         except _TimeUp:
             break
     return {

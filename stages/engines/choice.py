@@ -16,7 +16,7 @@ from data_contracts.failure import Exit, Failure
 if TYPE_CHECKING:
     import numpy as np
 
-    from stages.engines.scoring_lm import Progress, ScoringLM
+    from stages.engines.scoring_lm import Pieces, Progress, ScoringLM
 
 VLLM_CHUNK_TOKENS = 64
 
@@ -76,6 +76,11 @@ class ExplainedEngine:
         """See `ScoringLM.score`; raises as `explained` says."""
         with explained(self._name, self._directory):
             return self._engine.score(prefixes_PT, suffixes_ST, pairs_n2, progress)
+
+    def score_pieces(self, pieces: Pieces, progress: Progress | None = None) -> np.ndarray:
+        """See `ScoringLM.score_pieces`; raises as `explained` says."""
+        with explained(self._name, self._directory):
+            return self._engine.score_pieces(pieces, progress)
 
 
 def make_engine(name: str, directory: Path, dtype: str = "float32") -> ScoringLM:

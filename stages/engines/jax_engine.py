@@ -1,4 +1,7 @@
-"""Scores with the decoders in JAX, on CPU, GPU or TPU: each distinct prefix is computed once, and no shape ever changes."""
+"""Scores with the decoders in JAX, on CPU, GPU or TPU: each distinct prefix is computed once, and no shape ever changes.
+
+Where lengths vary there are a few shapes, see jax_pieces.py.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +18,12 @@ import numpy as np
 from model.causal_lm import KeysValues, Params
 from model.decoder_config import DecoderConfig, read_config
 from model.decoders import load, prefix_keys_values, suffix_logprobs
-from stages.engines.scoring_lm import Progress, candidate_major, check_pairs, identity_of
+from stages.engines import jax_pieces
+from stages.engines.scoring_lm import Pieces, Progress, candidate_major, check_pairs, check_pieces, identity_of
 
 # On a CPU 8 to 32 pairs a step cost the same; an accelerator is expected to want some 16k tokens a step (not measured).
 BATCH_PAIRS = {"cpu": 16, "gpu": 128, "tpu": 128}
+CHUNK_TOKENS = 64
 IN_FLIGHT = 4
 Batch = tuple[int, int, jax.Array]  # first and last + 1 of the sorted pairs, their sums with padding
 
@@ -72,6 +78,19 @@ class JaxScoringLM:
                     progress(stop, len(pairs_n2))
         return scores_n2
 
+    def score_pieces(self, pieces: Pieces, progress: Progress | None = None) -> np.ndarray:
+        """See `ScoringLM.score_pieces`; a step has as many tokens as one of `score` with chunks of 64."""
+        check_pieces(self.config, pieces, self.config.longest_prompt)
+        scores_n2, done = np.empty((len(pieces.pairs_n2), 2), np.float32), 0
+        sizes = jax_pieces.StepSizes(self.window_prefixes * 2 * CHUNK_TOKENS, self.batch_pairs * CHUNK_TOKENS)
+        with jax.default_matmul_precision("highest"):
+            for at, sums in _held_back(jax_pieces.dispatch(self.params, self.config, pieces, sizes), IN_FLIGHT):
+                scores_n2[at] = np.asarray(sums)[: len(at)]
+                done += len(at)
+                if progress:
+                    progress(done, len(scores_n2))
+        return scores_n2
+
     def _dispatch(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray) -> Iterator[Batch]:
         """Starts one batch after another of pairs sorted by prefix; a batch never crosses a window of prefixes."""
         used, rank_n = np.unique(pairs_n2[:, 0], return_inverse=True)
@@ -86,9 +105,9 @@ class JaxScoringLM:
                 yield start, stop, _compiled_half_sums(self.params, self.config, kv, rows, suffixes)
 
 
-def _held_back(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+def _held_back(batches: Iterator[Any], count: int) -> Iterator[Any]:
     """The same batches, each `count` later: the device stays busy while the host fetches, and what waits is bounded."""
-    waiting: deque[Batch] = deque()
+    waiting: deque[Any] = deque()
     for batch in batches:
         waiting.append(batch)
         if len(waiting) > count:

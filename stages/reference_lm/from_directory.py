@@ -9,8 +9,9 @@ from data_contracts.failure import Exit, Failure
 from model.decoder_config import DecoderConfig
 from model.hugging_face_files import INDEX, digest, safetensors_files
 from stages.parameters import ReferenceLM
-from stages.reference_lm.fit import check_sizes, check_tokenizer, config_of, unfit
-from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
+from stages.reference_lm.fit import check_sizes, config_of, in_words, tokenizer_beside, unfit
+from stages.tokens.scorer_tokens import load_scorer_tokenizer
+from stages.tokens.tokenizer import vocabulary_size
 
 
 def directory_config(reference_lm: ReferenceLM) -> DecoderConfig:
@@ -18,22 +19,23 @@ def directory_config(reference_lm: ReferenceLM) -> DecoderConfig:
     return config_of(reference_lm.name, Path(reference_lm.name))
 
 
-def take_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, target: Path) -> str:
-    """Copies the model into `target`, with the corpus's tokenizer.json beside it, and returns its name and digest.
+def take_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, chunks: Path, window: int, target: Path) -> str:
+    """Copies the model into `target`, as `tokenizer_beside` says with which tokenizer, and returns its name and digest.
 
     Args:
         reference_lm: its `name` is the directory, its `revision` the digest of what that holds.
         tokenizer: the corpus's tokenizer, a directory.
+        chunks: the corpus's chunks, on which another tokenizer is tried.
         window: tokens that the model must take at once.
         target: an existing directory.
 
     Raises:
         Failure: if the directory holds something else than its digest says (exit code 3), the model cannot be used (2), or its tokenizer
-            is another (3).
+            loses text of the corpus (3).
     """
     name, directory = reference_lm.name, Path(reference_lm.name)
-    check_sizes(name, directory, window, vocabulary_size(load_tokenizer(tokenizer)))
-    check_tokenizer(name, directory, tokenizer, f"`./rpt use-lm {name}` sets tokenizer and model together")
+    beside = tokenizer_beside(name, directory, tokenizer, chunks)
+    check_sizes(name, directory, window, vocabulary_size(load_scorer_tokenizer(beside.parent)))
     try:
         found, weights = digest(directory), safetensors_files(directory)
     except (FileNotFoundError, ValueError) as error:
@@ -44,5 +46,5 @@ def take_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, t
     index = [directory / INDEX] if (directory / INDEX).is_file() else []
     for file in (directory / "config.json", *index, *weights):
         shutil.copyfile(file, target / file.name)
-    shutil.copyfile(tokenizer / "tokenizer.json", target / "tokenizer.json")
-    return f"{name}, {found[:16]}"
+    shutil.copyfile(beside, target / "tokenizer.json")
+    return f"{name}, {found[:16]}{in_words(beside, tokenizer)}"

@@ -14,8 +14,9 @@ from model.gpt_neox_config import PYTHIA_1_4B
 from model.hugging_face_files import INDEX, SINGLE, named_weights
 from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
 from stages.parameters import ReferenceLM
-from stages.reference_lm.fit import PAPERS_LM, check_sizes, check_tokenizer, config_of, unfit
-from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
+from stages.reference_lm.fit import PAPERS_LM, check_sizes, config_of, in_words, tokenizer_beside, unfit
+from stages.tokens.scorer_tokens import load_scorer_tokenizer
+from stages.tokens.tokenizer import vocabulary_size
 
 SECTION = "reference_lm"
 WHY = "labels must say what scored them"
@@ -35,32 +36,32 @@ def hub_config(reference_lm: ReferenceLM) -> DecoderConfig:
     return config_of(name, snapshot(name, revision, SMALL_FILES, SECTION))
 
 
-def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, window: int, target: Path) -> str:
-    """Copies the model into `target`, with the corpus's tokenizer.json beside it, and returns its name and commit.
+def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, chunks: Path, window: int, target: Path) -> str:
+    """Copies the model into `target`, as `tokenizer_beside` says with which tokenizer, and returns its name and commit.
 
     Args:
         reference_lm: its `name` and `revision` say which.
         tokenizer: the corpus's tokenizer, a directory.
+        chunks: the corpus's chunks, on which another tokenizer is tried.
         window: tokens that the model must take at once.
         target: an existing directory.
 
     Raises:
-        Failure: if no commit is given or the model cannot be used (exit code 2), its tokenizer is another (3), or the hub cannot be reached
-            (5); the weights are not downloaded then.
+        Failure: if no commit is given or the model cannot be used (exit code 2), its tokenizer loses text of the corpus (3), or the hub
+            cannot be reached (5); the weights are not downloaded then.
     """
     name, revision = reference_lm.name, reference_lm.revision
     if revision is None:
         raise no_commit(name, SECTION, WHY)
     directory = snapshot(name, revision, [*SMALL_FILES, INDEX], SECTION)
-    check_tokenizer(name, directory, tokenizer, f"set tokenization.tokenizer to {name}")
-    check_sizes(name, directory, window, vocabulary_size(load_tokenizer(tokenizer)))
+    beside = tokenizer_beside(name, directory, tokenizer, chunks)
+    check_sizes(name, directory, window, vocabulary_size(load_scorer_tokenizer(beside.parent)))
     index = [directory / INDEX] if (directory / INDEX).is_file() else []
     # The hub's cache holds links into a store of its own, which may be cleared.
     for file in (directory / "config.json", *index, *_weights(name, revision, directory)):
         shutil.copyfile(file, target / file.name)
-    # Equal in what it does, but scoring compares bytes, and the hub's file may be laid out differently.
-    shutil.copyfile(tokenizer / "tokenizer.json", target / "tokenizer.json")
-    return f"{name} at commit {revision}"
+    shutil.copyfile(beside, target / "tokenizer.json")
+    return f"{name} at commit {revision}{in_words(beside, tokenizer)}"
 
 
 def _weights(name: str, revision: str, directory: Path) -> list[Path]:

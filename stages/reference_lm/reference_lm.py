@@ -90,10 +90,10 @@ def make_reference_lm(context: Context, geometry: Geometry, reference_lm: Refere
     if reference_lm.source == "train":
         note = _train(context, geometry, reference_lm, window)
     elif reference_lm.source == "directory":
-        note = take_reference_lm(reference_lm, context.input("tokenizer"), window, context.out("reference_lm"))
+        note = take_reference_lm(reference_lm, context.input("tokenizer"), context.input("chunks"), window, context.out("reference_lm"))
     else:
         context.say.progress(0, 1, "downloads", reference_lm.name)
-        note = fetch_reference_lm(reference_lm, context.input("tokenizer"), window, context.out("reference_lm"))
+        note = fetch_reference_lm(reference_lm, context.input("tokenizer"), context.input("chunks"), window, context.out("reference_lm"))
         context.say.progress(1, 1, "downloads")
     context.say.note(f"**{context.corpus}**: reference LM {note}")
 

@@ -10,6 +10,7 @@ import polars as pl
 from data_contracts.candidates import LABELS
 from data_contracts.contract import open_artifact, read_columns
 from data_contracts.documents import DOCUMENTS
+from data_contracts.tokens import CHUNKS
 from model.decoder_config import DecoderConfig, read_config
 from reports.labels import card as label_card
 from reports.labels import page as supervision_page
@@ -20,10 +21,14 @@ from reports.labels.statistics import label_statistics, no_statistics
 from stages.bill.cost import prefix_flops, scoring_flops, scoring_tokens
 from stages.parameters import Geometry, Mining, ReferenceLM, Report, Scoring
 from stages.runner.stage import Context, Job
+from stages.tokens.scorer_lengths import measured_length
 
 
-def cost_of(sharing: dict[str, Any], config: DecoderConfig, chunk_tokens: int) -> dict[str, Any]:
-    """Tokens and operations of the pairs, with each prefix computed once, and operations with one computed for every pair."""
+def cost_of(sharing: dict[str, Any], config: DecoderConfig, chunk_tokens: float) -> dict[str, Any]:
+    """Tokens and operations of the pairs, with each prefix computed once, and operations with one computed for every pair.
+
+    `chunk_tokens` are tokens of the reference LM in a chunk.
+    """
     flops = scoring_flops(config, chunk_tokens, sharing["prefixes"], sharing["pairs"])
     return {
         "parameters": config.parameters,
@@ -53,7 +58,9 @@ def make_label_report(
         label_set = open_label_set(labels.directory, context.scratch / "index")
         statistics, chosen = label_statistics(label_set, report.bootstrap_samples)
         texts, licenses = with_texts(label_set, chosen), licenses_of(context, label_set)
-    config = read_config(context.input("reference_lm"))
+    config, chunk_tokens = read_config(context.input("reference_lm")), float(geometry.chunk_tokens)
+    if "chunk_tokenizer" in labels.fact("scorer"):
+        chunk_tokens = measured_length(open_artifact(CHUNKS, context.input("chunks")), context.input("reference_lm"))
     hub = {"name", "revision"}
     trained = reference_lm.model_dump(exclude=hub) if reference_lm.source == "train" else reference_lm.model_dump(include={"source", *hub})
     result = {
@@ -64,7 +71,7 @@ def make_label_report(
         "licenses": licenses,
         "parameters": {"mining": mining.model_dump(), "reference_lm": trained, "scoring": scoring.model_dump()},
         "gates": json.loads((context.input("label_gates") / "gates.json").read_text()),
-        "cost": cost_of(statistics["sharing"], config, geometry.chunk_tokens),
+        "cost": cost_of(statistics["sharing"], config, chunk_tokens),
         **statistics,
     }
     target = context.out("label_report")

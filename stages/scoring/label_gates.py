@@ -20,10 +20,12 @@ from data_contracts.eligibility import last_eligible
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from reports.metrics.gates import GATES, by_block, label_sums
-from stages.engines.choice import make_engine
-from stages.engines.scoring_lm import Progress, ScoringLM
+from stages.engines.scoring_lm import Progress
 from stages.parameters import Geometry, LabelGates, Scoring
 from stages.runner.stage import Context, Job
+from stages.scoring.scoring import Scorer, scorer_of
+from stages.tokens.token_bytes import token_bytes
+from stages.tokens.tokenizer import load_tokenizer
 
 SPLIT = "validation"
 COLUMNS = ["doc_id", "split", "query_chunk", "rank", "candidate_logprob", "local_logprob", "candidate_halves", "target_score"]
@@ -46,44 +48,41 @@ def comparable_queries(labels: pl.DataFrame, stride_chunks: int) -> pl.DataFrame
 
 
 def score_queries(
-    engine: ScoringLM,
-    chunks: pa.Table,
-    queries: pl.DataFrame,
-    chunk_tokens: int,
-    rng: np.random.Generator,
-    progress: Progress | None = None,
+    scorer: Scorer, chunks: pa.Table, queries: pl.DataFrame, bytes_V: np.ndarray, rng: np.random.Generator, progress: Progress | None = None
 ) -> pl.DataFrame:
-    """`queries` of one shard with `copy_gain` and `lead_of_bm25`, in nats a target token.
+    """`queries` of one shard with `copy_gain` and `lead_of_bm25`, in nats a pipeline token, and the bytes of such a token in the target.
 
     Args:
-        engine: the reference LM.
-        chunks: the shard's chunks; the pair (j, j + 1) of a document starts at row `first + j`.
+        scorer: the reference LM.
+        chunks: the shard's chunks.
         queries: rows of `comparable_queries`.
-        chunk_tokens: tokens in a chunk.
+        bytes_V: bytes of text that each token of the corpus stands for.
         rng: draws the random candidates.
         progress: see `ScoringLM.score`.
     """
+    count = queries["candidates"].to_numpy()
+    drawn = [rng.choice(eligible, size, replace=False) for eligible, size in zip(queries["eligible"], count, strict=True)]
+    asked = queries.select("doc_id", "query_chunk")
+    # The planted copy of each query comes first: the pair that starts at the query's own chunk is (c_q, c_t).
+    random = asked.select(pl.all().repeat_by(pl.lit(count))).explode("doc_id", "query_chunk")
+    random = random.with_columns(candidate_chunk=pl.Series(np.concatenate(drawn), dtype=pl.Int32))
+    pairs = pl.concat([asked.with_columns(candidate_chunk=pl.col("query_chunk").cast(pl.Int32)), random])
+    sums = scorer.prompts(chunks).score(scorer.engine, pairs, progress).sum(axis=1, dtype=np.float64)
+    copy, best_random = sums[: len(asked)], np.maximum.reduceat(sums[len(asked) :], np.cumsum([0, *count])[:-1])
+    targets = _targets(chunks, asked)
+    tokens, sizes = np.array([len(ids) for ids in targets]), np.array([bytes_V[ids].sum() for ids in targets])
+    return queries.with_columns(
+        copy_gain=(pl.Series(copy) - pl.col("local")) / pl.Series(tokens),
+        lead_of_bm25=(pl.col("best") - pl.Series(best_random)) / pl.Series(tokens),
+        bytes=pl.Series(sizes / tokens),
+    )
+
+
+def _targets(chunks: pa.Table, queries: pl.DataFrame) -> list[np.ndarray]:
+    """The tokens of the chunk after each query."""
     first = {doc_id: begin for doc_id, begin, _ in document_runs(chunks.column("doc_id"))}
     tokens = list_rows(chunks.column("token_ids"))
-    start, query, count = (
-        np.array([first[doc_id] for doc_id in queries["doc_id"]]),
-        queries["query_chunk"].to_numpy(),
-        queries["candidates"],
-    )
-    drawn = [rng.choice(eligible, size, replace=False) for eligible, size in zip(queries["eligible"], count, strict=True)]
-    # The planted copy of each query comes first: the pair that starts at the query's own chunk is (c_q, c_t).
-    rows = np.concatenate([start + query, np.repeat(start, count) + np.concatenate(drawn)])
-    prefix_rows, prefix_of = np.unique(rows, return_inverse=True)
-    suffix_rows, suffix_of = np.unique(start + query, return_inverse=True)
-    pairs = np.stack([prefix_of, np.concatenate([suffix_of, np.repeat(suffix_of, count)])], axis=1)
-    prefixes, suffixes = (
-        np.stack([np.concatenate((tokens[row], tokens[row + 1])).astype(np.int32) for row in some]) for some in (prefix_rows, suffix_rows)
-    )
-    sums = engine.score(prefixes, suffixes, pairs, progress).sum(axis=1, dtype=np.float64)
-    copy, random = sums[: len(query)], np.maximum.reduceat(sums[len(query) :], np.cumsum([0, *count])[:-1])
-    return queries.with_columns(
-        copy_gain=(pl.Series(copy) - pl.col("local")) / chunk_tokens, lead_of_bm25=(pl.col("best") - pl.Series(random)) / chunk_tokens
-    )
+    return [tokens[first[doc_id] + query + 1] for doc_id, query in queries.iter_rows()]
 
 
 def read_labels(
@@ -107,7 +106,8 @@ def score_sample(context: Context, chosen: pl.DataFrame, geometry: Geometry, sco
     """The sums by block of the chosen queries that the gates on the reference LM need."""
     parts = list[pl.DataFrame]()
     if len(chosen):
-        engine = make_engine(scoring.engine, context.input("reference_lm"), scoring.dtype)
+        scorer = scorer_of(scoring, context.input("tokenizer"), context.input("reference_lm"), geometry.chunk_tokens)
+        bytes_V = token_bytes(load_tokenizer(context.input("tokenizer")))
         chunks = open_artifact(CHUNKS, context.input("chunks"))
         total, done = int(chosen["candidates"].sum()) + len(chosen), 0
         context.say.progress(0, total, "pairs", "compiling")
@@ -117,10 +117,10 @@ def score_sample(context: Context, chosen: pl.DataFrame, geometry: Geometry, sco
             def progress(scored: int, _: int, before: int = done) -> None:
                 context.say.progress(before + int(scored), total, "pairs")
 
-            parts.append(score_queries(engine, table, queries, geometry.chunk_tokens, rng, progress))
+            parts.append(score_queries(scorer, table, queries, bytes_V, rng, progress))
             done += int(queries["candidates"].sum()) + len(queries)
-    rows = pl.concat(parts) if parts else chosen.with_columns(copy_gain=pl.lit(0.0), lead_of_bm25=pl.lit(0.0))
-    return by_block(rows, copy_gain=pl.col("copy_gain").sum(), lead_of_bm25=pl.col("lead_of_bm25").sum(), queries=pl.len())
+    rows = pl.concat(parts) if parts else chosen.with_columns(copy_gain=pl.lit(0.0), lead_of_bm25=pl.lit(0.0), bytes=pl.lit(0.0))
+    return by_block(rows, **{name: pl.col(name).sum() for name in ("copy_gain", "lead_of_bm25", "bytes")}, queries=pl.len())
 
 
 def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, label_gates: LabelGates) -> None:
@@ -143,7 +143,8 @@ def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, lab
         names, cause = ", ".join(row["name"] for row in failed), " ".join(row["sentence"] for row in failed)
         remedy = "train a larger reference LM or train it longer (reference_lm), or go on all the same with ./rpt run --allow-weak-labels"
         raise Failure(f"the labels of {context.corpus} are too weak to train on: {names}", cause, remedy, Exit.CONTRACT)
-    result = {"split": SPLIT, "documents": documents, "queries": len(chosen), "gates": rows}
+    a_token = float(sample["bytes"].to_numpy().sum() / sample["queries"].to_numpy().sum()) if len(chosen) else None
+    result = {"split": SPLIT, "documents": documents, "queries": len(chosen), "bytes_a_token": a_token, "gates": rows}
     (context.out("label_gates") / "gates.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

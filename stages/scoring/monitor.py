@@ -13,9 +13,10 @@ import polars as pl
 import pyarrow as pa
 
 from data_contracts.candidates import LABELS
-from data_contracts.contract import read_rows
+from data_contracts.contract import fact, read_rows
 from reports.labels.glance import best_by_k, positive_rates
 from stages.parameters import Geometry
+from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 
 SAMPLE_ROWS, SAMPLE_SHARDS = 200_000, 64
 SHOWN_K = (1, 2, 5, 10, 20)
@@ -24,7 +25,7 @@ FEWEST_POSITIVE, MOST_POSITIVE = 0.01, 0.90
 COLUMNS = ["doc_id", "split", "query_chunk", "rank", "local_logprob", "target_score"]
 
 
-def watch(finished: list[Path], geometry: Geometry, reference_lm: Path, **_: object) -> str | None:
+def watch(finished: list[Path], geometry: Geometry, reference_lm: Path, tokenizer: Path, **_: object) -> str | None:
     """Markdown on the labels so far, from finished label shards; None as long as they hold no label. Needs no other arguments of scoring.
 
     Raises:
@@ -33,13 +34,21 @@ def watch(finished: list[Path], geometry: Geometry, reference_lm: Path, **_: obj
     labels = sample(finished)
     if labels.is_empty():
         return None
-    vocabulary = json.loads((reference_lm / "config.json").read_text())["vocab_size"]
+    vocabulary = _vocabulary(finished[0], reference_lm, tokenizer)
     queries = labels.select("doc_id", "query_chunk").n_unique()
     warnings = "".join(f"\n\n**Warning**: {text}" for text in broken(labels, geometry.chunk_tokens, vocabulary))
     return (
         f"Labels so far, from {len(labels):,} candidates of {queries:,} queries in {len(finished):,} finished shards: share with s_t > 0, "
-        f"and the mean best s_t of the first k candidates in nats a token (Figure 5 of the paper){warnings}\n\n"
+        f"and the mean best s_t of the first k candidates in nats a pipeline token (Figure 5 of the paper){warnings}\n\n"
         f"{table(labels, geometry.chunk_tokens)}"
+    )
+
+
+def _vocabulary(shard: Path, reference_lm: Path, tokenizer: Path) -> int:
+    """Of how many tokens a blind guess is one: those of the corpus, by which the figures are counted, where the reference LM has others."""
+    scored_text = any("chunk_tokenizer" in fact(part, "scorer") for part in read_rows(LABELS, shard, 0, 1))
+    return (
+        vocabulary_size(load_tokenizer(tokenizer)) if scored_text else json.loads((reference_lm / "config.json").read_text())["vocab_size"]
     )
 
 

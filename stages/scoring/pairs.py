@@ -1,4 +1,7 @@
-"""The pairs of a shard: which are wanted, which the ledger lacks, and those scored in batches that are kept as they come."""
+"""The pairs of a shard: which are wanted, which the ledger lacks, and those scored in batches that are kept as they come.
+
+`ShardPrompts` cuts prompts from the corpus's tokens; stages/scoring/text_prompts.py makes them of text where the reference LM has others.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pyarrow as pa
 
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from stages.engines.scoring_lm import ScoringLM
+from stages.engines.scoring_lm import Progress, ScoringLM
 from stages.scoring.ledger import KEYS, Ledger
 
 # What a kill can cost: seconds of an accelerator, minutes of a CPU. Each batch is one small file in the ledger.
@@ -27,12 +30,14 @@ class ShardPrompts:
 
     def __init__(self, chunks: pa.Table, chunk_tokens: int):
         lists = chunks.column("token_ids").combine_chunks()
-        self._tokens, self._begins = lists.values.to_numpy(), lists.offsets.to_numpy()
+        self.tokens, self.begins = lists.values.to_numpy(), lists.offsets.to_numpy()
         self._pair = np.arange(2 * chunk_tokens)
-        ids = pl.DataFrame({"doc_id": pl.Series(chunks.column("doc_id")), "whole": np.diff(self._begins) == chunk_tokens})
-        self._documents = ids.with_row_index("first").group_by("doc_id").agg(pl.col("first").min().cast(pl.Int64), pl.col("whole").sum())
+        ids = pl.DataFrame({"doc_id": pl.Series(chunks.column("doc_id")), "whole": np.diff(self.begins) == chunk_tokens})
+        self._documents = (
+            ids.with_row_index("first").group_by("doc_id").agg(pl.col("first").min().cast(pl.Int64), pl.col("whole").sum(), rows=pl.len())
+        )
 
-    def score(self, engine: ScoringLM, pairs: pl.DataFrame) -> np.ndarray:
+    def score(self, engine: ScoringLM, pairs: pl.DataFrame, progress: Progress | None = None) -> np.ndarray:
         """Log-probabilities of the halves of the targets of `pairs`, float32 [n, 2] in their order.
 
         Raises:
@@ -45,7 +50,7 @@ class ShardPrompts:
         first = placed["first"].to_numpy()
         prefixes, prefix_of = np.unique(first + candidate, return_inverse=True)
         suffixes, suffix_of = np.unique(first + query, return_inverse=True)
-        halves = engine.score(self._cut(prefixes), self._cut(suffixes), np.stack((prefix_of, suffix_of), axis=1))
+        halves = self._halves(engine, prefixes, suffixes, np.stack((prefix_of, suffix_of), axis=1), progress)
         if not np.isfinite(halves).all():
             cause = (
                 f"{np.count_nonzero(~np.isfinite(halves).all(axis=1))} of {len(halves)} pairs have log-probabilities that are no numbers"
@@ -53,9 +58,15 @@ class ShardPrompts:
             raise Failure("the reference LM cannot score", cause, "its weights are broken; make or download it again", Exit.CONTRACT)
         return halves
 
+    def _halves(
+        self, engine: ScoringLM, prefixes: np.ndarray, suffixes: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None
+    ) -> np.ndarray:
+        """What the engine says of pairs of chunks that begin at rows `prefixes` and `suffixes` of the shard."""
+        return engine.score(self._cut(prefixes), self._cut(suffixes), pairs_n2, progress)
+
     def _cut(self, rows: np.ndarray) -> np.ndarray:
         """int32 [n, 2m]: the tokens of chunks r and r + 1 of the shard for each r in `rows`."""
-        return self._tokens[self._begins[rows][:, None] + self._pair].astype(np.int32)
+        return self.tokens[self.begins[rows][:, None] + self._pair].astype(np.int32)
 
 
 def fill(ledger: Ledger, engine: ScoringLM, prompts: ShardPrompts, wanted: pl.DataFrame) -> None:

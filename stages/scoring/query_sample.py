@@ -15,8 +15,8 @@ from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Scoring
 from stages.runner.stage import Context
 from stages.scoring.ledger import KEYS, Ledger
-from stages.scoring.pairs import ShardPrompts, fill, halves_of, wanted_pairs
-from stages.scoring.scoring import fitting_engine, scorer_of
+from stages.scoring.pairs import fill, halves_of, wanted_pairs
+from stages.scoring.scoring import scorer_of
 
 
 def place_of(doc_id: str, chunk: int, seed: int) -> int:
@@ -40,20 +40,19 @@ def write_scores(
     Raises:
         Failure: as `stages.scoring.scoring.score` says.
     """
-    engine = fitting_engine(scoring, context.input("tokenizer"), context.input("reference_lm"))
-    scorer = scorer_of(engine, geometry.chunk_tokens)
-    ledger, chunks = Ledger(Path(context.runtime.ledger), scorer), open_artifact(CHUNKS, context.input("chunks"))
+    scorer = scorer_of(scoring, context.input("tokenizer"), context.input("reference_lm"), geometry.chunk_tokens)
+    ledger, chunks = Ledger(Path(context.runtime.ledger), scorer.identity), open_artifact(CHUNKS, context.input("chunks"))
     done = 0
     context.say.progress(0, total, "pairs", "compiling")
     for shard in chunks.shards:
         pairs = pairs_of(shard)
         if pairs.num_rows:
-            fill(ledger, engine, ShardPrompts(chunks.read(shard, ["doc_id", "token_ids"]), geometry.chunk_tokens), wanted_pairs(pairs))
+            fill(ledger, scorer.engine, scorer.prompts(chunks.read(shard, ["doc_id", "token_ids"])), wanted_pairs(pairs))
         candidate, local = (halves.sum(axis=1, dtype=np.float32) for halves in halves_of(ledger, pairs))
         columns = {name: pairs.column(name) for name in KEYS} | {"split": pa.repeat(split, pairs.num_rows)}
         columns |= {"candidate_logprob": candidate, "local_logprob": local, "target_score": candidate - local}
         kept = {name: columns[name] for name in contract.schema.names}
-        table = contract.table(kept, stride_chunks=geometry.stride_chunks, scorer=scorer)
+        table = contract.table(kept, stride_chunks=geometry.stride_chunks, scorer=scorer.identity)
         write_shard(contract, table, context.out(contract.name) / shard)
         done += pairs.num_rows
         context.say.progress(done, total, "pairs")

@@ -1,20 +1,22 @@
 """Scoring: s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference LM (paper section 3.2).
 
-The local context (c_i-2, c_i-1) is scored as one more candidate, j = i - 2, so both sides of the difference come from one path.
+The local context (c_i-2, c_i-1) is scored as one more candidate, j = i - 2, so both sides of the difference come from one path. Where the
+reference LM has another tokenizer than the corpus, it reads the same chunks as text (stages/scoring/text_prompts.py).
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from data_contracts.candidates import CANDIDATES, LABELS
-from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model.hugging_face_files import tokenizer_digest
 from stages.engines.choice import explained, make_engine
@@ -23,7 +25,12 @@ from stages.parameters import Geometry, Scoring
 from stages.runner.stage import ShardStage
 from stages.scoring.ledger import Ledger
 from stages.scoring.pairs import ShardPrompts, fill, halves_of, wanted_pairs
+from stages.scoring.text_prompts import TextPrompts
+from stages.tokens.chunk_texts import bytes_of_tokens
+from stages.tokens.scorer_tokens import load_scorer_tokenizer
+from stages.tokens.tokenizer import load_tokenizer
 
+LAYOUT_OF_TEXT = "c_j c_j+1 c_q c_t, each tokenised by itself, sums over halves of the tokens of c_t"
 _engine = lru_cache(maxsize=1)(make_engine)
 
 
@@ -47,24 +54,51 @@ def chosen_rows(candidates: pa.Table, scoring: Scoring) -> pa.Table:
     return candidates.filter(rows.select(chosen).to_series().to_arrow())
 
 
-def fitting_engine(scoring: Scoring, tokenizer: Path, reference_lm: Path) -> ScoringLM:
-    """The engine of the reference LM, kept for the next call.
+class Scorer(NamedTuple):
+    """The reference LM of a corpus, ready for its chunks.
+
+    Attributes:
+        engine: what scores.
+        identity: all that decides a score but the text.
+        prompts: the chunks of a shard -> the prompts that the engine reads.
+    """
+
+    engine: ScoringLM
+    identity: dict[str, object]
+    prompts: Callable[[pa.Table], ShardPrompts]
+
+
+def scorer_of(scoring: Scoring, tokenizer: Path, reference_lm: Path, chunk_tokens: int) -> Scorer:
+    """The reference LM in tokens of the corpus if it has the same, else in text; its engine is kept for the next call.
 
     Raises:
-        Failure: (exit code 3) if the reference LM was made for another tokenizer, since its log-probabilities would be of other text, or
-            cannot score; (2, 5) if the engine is not chosen or not installed.
+        Failure: (exit code 3) if the reference LM cannot score, or chunks of the corpus cannot be written as text; (2, 5) if the engine is
+            not chosen or not installed.
+    """
+    other = other_tokenizer(scoring, tokenizer, reference_lm)
+    engine = _engine(scoring.engine, reference_lm, scoring.dtype)
+    identity = scorer_identity(engine, chunk_tokens, other)
+    if other is None:
+        return Scorer(engine, identity, lambda chunks: ShardPrompts(chunks, chunk_tokens))
+    bytes_of, theirs = bytes_of_tokens(load_tokenizer(tokenizer)), load_scorer_tokenizer(reference_lm)
+    return Scorer(engine, identity, lambda chunks: TextPrompts(chunks, chunk_tokens, bytes_of, theirs))
+
+
+def other_tokenizer(scoring: Scoring, tokenizer: Path, reference_lm: Path) -> str | None:
+    """The digest of the corpus's tokenizer if the reference LM has another one; None if it has the same.
+
+    Raises:
+        Failure: (exit code 3) if one of them is missing.
     """
     with explained(scoring.engine, reference_lm):
         theirs, ours = tokenizer_digest(reference_lm), tokenizer_digest(tokenizer)
-    if theirs != ours:
-        cause = f"tokenizer.json has digest {theirs[:12]} there and {ours[:12]} in the tokens"
-        raise Failure("the reference LM does not fit the tokens", cause, "re-run tokenization and reference_lm", Exit.CONTRACT)
-    return _engine(scoring.engine, reference_lm, scoring.dtype)
+    return None if theirs == ours else ours
 
 
-def scorer_of(engine: ScoringLM, chunk_tokens: int) -> dict[str, object]:
-    """All that decides a score but the text."""
-    return {**engine.identity(), "chunk_tokens": chunk_tokens}
+def scorer_identity(engine: ScoringLM, chunk_tokens: int, other: str | None) -> dict[str, object]:
+    """All that decides a score but the text: the engine, how long chunks are and, where it is another, the tokenizer that cut them."""
+    identity = {**engine.identity(), "chunk_tokens": chunk_tokens}
+    return identity if other is None else identity | {"chunk_tokenizer": other, "layout": LAYOUT_OF_TEXT}
 
 
 def score(
@@ -73,13 +107,13 @@ def score(
     """Labels of one shard; pairs that `ledger` has are not scored, and those that are scored are in it before this returns.
 
     Raises:
-        Failure: as `fitting_engine` says; (exit code 1) if the engine broke down.
+        Failure: as `scorer_of` says; (exit code 3) for text that the reference LM's tokenizer does not give back; (1) if the engine broke
+            down.
     """
-    engine = fitting_engine(scoring, tokenizer, reference_lm)
+    scorer = scorer_of(scoring, tokenizer, reference_lm, geometry.chunk_tokens)
     rows = chosen_rows(candidates, scoring)
-    scorer = scorer_of(engine, geometry.chunk_tokens)
-    store = Ledger(ledger, scorer)
-    fill(store, engine, ShardPrompts(chunks, geometry.chunk_tokens), wanted_pairs(rows))
+    store = Ledger(ledger, scorer.identity)
+    fill(store, scorer.engine, scorer.prompts(chunks), wanted_pairs(rows))
     with_candidate, with_local = halves_of(store, rows)
     columns = {name: rows.column(name) for name in ("doc_id", "split", "query_chunk", "candidate_chunk", "rank", "bm25")}
     candidate_sum, local_sum = with_candidate.sum(axis=1, dtype=np.float32), with_local.sum(axis=1, dtype=np.float32)
@@ -90,7 +124,7 @@ def score(
         "local_halves": pa.FixedSizeListArray.from_arrays(with_local.ravel(), 2),
         "target_score": candidate_sum - local_sum,
     }
-    return LABELS.table(columns, stride_chunks=geometry.stride_chunks, sequence_chunks=geometry.sequence_chunks, scorer=scorer)
+    return LABELS.table(columns, stride_chunks=geometry.stride_chunks, sequence_chunks=geometry.sequence_chunks, scorer=scorer.identity)
 
 
 STAGE = ShardStage(

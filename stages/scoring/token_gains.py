@@ -26,7 +26,8 @@ class TokenGains:
         self._directory = directory
 
     @cached_property
-    def _model(self) -> tuple[DecoderConfig, Params]:
+    def model(self) -> tuple[DecoderConfig, Params]:
+        """Its sizes and its weights."""
         with explained("jax", self._directory):
             return read_config(self._directory), load(self._directory, "float32")[1]
 
@@ -39,11 +40,9 @@ class TokenGains:
         Raises:
             Failure: (exit code 2) if a chunk that is needed does not exist or is not full; (3) if the model cannot score.
         """
-        config, params = self._model
+        config, params = self.model
+        check_whole(chunks, query, candidates)
         size = len(chunks[0])
-        wanted = [query, query + 1, *candidates, *(j + 1 for j in candidates)]
-        if bad := [j for j in wanted if not 0 <= j < len(chunks) or len(chunks[j]) != size]:
-            raise Failure(f"query {query}", f"chunks {bad} are not full chunks of the document", "ask for a labelled query", Exit.USAGE)
         suffix = np.concatenate([chunks[query], chunks[query + 1]]).astype(np.int32)
         rows = []
         with jax.default_matmul_precision("highest"):
@@ -61,6 +60,17 @@ class TokenGains:
         """
         logprobs = self.logprobs(chunks, query, [query - 2, *candidates])
         return logprobs[1:] - logprobs[0]
+
+
+def check_whole(chunks: Sequence[np.ndarray], query: int, candidates: Sequence[int]) -> None:
+    """Refuses a query that was never labelled.
+
+    Raises:
+        Failure: (exit code 2) if a chunk that is needed does not exist or is not full.
+    """
+    wanted = [query, query + 1, *candidates, *(j + 1 for j in candidates)]
+    if bad := [j for j in wanted if not 0 <= j < len(chunks) or len(chunks[j]) != len(chunks[0])]:
+        raise Failure(f"query {query}", f"chunks {bad} are not full chunks of the document", "ask for a labelled query", Exit.USAGE)
 
 
 @partial(jax.jit, static_argnums=1)

@@ -50,8 +50,15 @@ def made_up_set(
 
 
 def _gate(name: str, value: float, least: float, passed: bool) -> dict[str, Any]:
-    limits = {"low": value - 0.05, "high": value + 0.05, "least": least, "most": None}
-    return {"name": name, "unit": "nats a token", "value": value, **limits, "passed": passed, "sentence": f"The {name} is {value}."}
+    limits = {"low": value - 0.05, "high": value + 0.05, "a_byte": value / 2.75, "least": least, "most": None}
+    return {
+        "name": name,
+        "unit": "nats a pipeline token",
+        "value": value,
+        **limits,
+        "passed": passed,
+        "sentence": f"The {name} is {value}.",
+    }
 
 
 def label_report(label_set: LabelSet, samples: int = 50) -> dict[str, Any]:
@@ -65,7 +72,7 @@ def label_report(label_set: LabelSet, samples: int = 50) -> dict[str, Any]:
         "scorer": label_set.scorer,
         "licenses": ["MIT"],
         "parameters": {"reference_lm": {"source": "train"}, "scoring": {"candidates": 8, "engine": "jax"}},
-        "gates": {"split": "validation", "documents": 2, "queries": 10, "gates": gates},
+        "gates": {"split": "validation", "documents": 2, "queries": 10, "bytes_a_token": 2.75, "gates": gates},
         "cost": {"parameters": 420_000, "tokens": 6_730_000, "flops": 4.4e12, "flops_unshared": 6.9e12},
         **statistics,
         "examples": with_texts(label_set, chosen),

@@ -39,6 +39,14 @@ def write_tokenizer(place: Path) -> Tokenizer:
     return tokenizer
 
 
+def write_other_tokenizer(directory: Path, size: int) -> None:
+    """The tokenizer of `write_tokenizer`, but its tokens 1 to `size` - 1, which are ASCII characters, have their ids in reverse."""
+    written = json.loads(train_tokenizer(iter(["some text"]), 300).to_str())
+    names = {token_id: token for token, token_id in written["model"]["vocab"].items()}
+    written["model"]["vocab"] |= {names[token_id]: size - token_id for token_id in range(1, size)}
+    (directory / "tokenizer.json").write_text(json.dumps(written))
+
+
 def write_model(place: Path, system: str, shape: Shape, recipe: Recipe) -> None:
     """`place`, an untrained system."""
     place.mkdir(parents=True)
@@ -47,8 +55,6 @@ def write_model(place: Path, system: str, shape: Shape, recipe: Recipe) -> None:
 
 
 def write_reference_lm(place: Path, config: GPTNeoXConfig, params: gpt_neox.Params | None = None) -> None:
-    """`place / "reference_lm"`, untrained without `params`, and `place / "tokenizer"`, both with a tokenizer that says nothing."""
+    """`place / "reference_lm"`, untrained without `params`, and `place / "tokenizer"`, with the same tokenizer, of 300 tokens at most."""
     gpt_neox_files.save(place / "reference_lm", config, jax.tree.map(np.asarray, gpt_neox.init(config, 0)) if params is None else params)
-    (place / "tokenizer").mkdir()
-    for name in ("reference_lm", "tokenizer"):
-        (place / name / "tokenizer.json").write_text("{}")
+    write_tokenizer(place).save(str(place / "reference_lm" / "tokenizer.json"))

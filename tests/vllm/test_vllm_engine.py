@@ -21,6 +21,7 @@ from model.gpt_neox_config import GPTNeoXConfig
 from stages.engines import vllm_engine
 from stages.engines.choice import make_engine
 from stages.engines.jax_engine import JaxScoringLM
+from stages.engines.scoring_lm import Pieces
 from tests.stages.unusable_models import UNUSABLE
 
 pytestmark = pytest.mark.vllm
@@ -75,8 +76,9 @@ def test_scores_are_those_of_jax(engine: vllm_engine.VllmScoringLM, directory: P
 def test_prefixes_are_read_from_the_cache_and_nothing_more(engine: vllm_engine.VllmScoringLM, prompts: tuple) -> None:
     prefixes, suffixes, _ = prompts
     batch = np.concatenate([prefixes[[0, 0, 0, 0]], suffixes[[0, 1, 0, 4]]], axis=1)
-    engine._generate(batch, skip_cache=False)
-    again = engine._generate(batch, skip_cache=False)
+    asked = [vllm_engine.Prompt(prompt, 64) for prompt in batch]
+    vllm_engine._generate(engine._llm, asked, skip_cache=False)
+    again = vllm_engine._generate(engine._llm, asked, skip_cache=False)
     assert [output.num_cached_tokens for output in again] == [128] * 4
 
 
@@ -88,22 +90,60 @@ def engine_with_small_blocks(directory: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_prompts_with_scored_rows_in_the_cache_are_scored_again(
-    directory: Path, prompts: tuple, engine_with_small_blocks: vllm_engine.VllmScoringLM
+    directory: Path, prompts: tuple, engine_with_small_blocks: vllm_engine.VllmScoringLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = engine_with_small_blocks
-    generate, repeated = engine._generate, []
-
-    def counted(prompts_nL: np.ndarray, skip_cache: bool) -> list[Any]:
-        repeated.extend(prompts_nL if skip_cache else [])
-        return generate(prompts_nL, skip_cache)
-
-    engine._generate = counted
+    repeated = counted_repeats(monkeypatch)
     expected = JaxScoringLM(directory).score(*prompts)
     np.testing.assert_allclose(engine.score(*prompts), expected, atol=1e-3)
     assert len(repeated) > 0
     repeated.clear()
     np.testing.assert_allclose(engine.score(*prompts), expected, atol=1e-3)
     assert len(repeated) == len(prompts[2])
+
+
+def counted_repeats(monkeypatch: pytest.MonkeyPatch) -> list[vllm_engine.Prompt]:
+    """The prompts that are scored again without the cache, as they come."""
+    generate, repeated = vllm_engine._generate, list[vllm_engine.Prompt]()
+
+    def counted(llm: Any, prompts: list[vllm_engine.Prompt], skip_cache: bool) -> list[Any]:
+        repeated.extend(prompts if skip_cache else [])
+        return generate(llm, prompts, skip_cache)
+
+    monkeypatch.setattr(vllm_engine, "_generate", counted)
+    return repeated
+
+
+@pytest.fixture
+def engine_of_pieces(directory: Path) -> Iterator[vllm_engine.VllmScoringLM]:
+    with contextlib.closing(vllm_engine.VllmScoringLM(directory, window_pairs=30)) as engine:
+        yield engine
+
+
+def test_pieces_of_any_length_score_as_in_jax(
+    engine_of_pieces: vllm_engine.VllmScoringLM, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two queries begin alike, two targets too, one is empty; prefixes share their beginning, and every pair is asked for."""
+    rng = np.random.default_rng(2)
+
+    def rows(*sizes: int) -> list[np.ndarray]:
+        return [rng.integers(0, CONFIG.vocab_size, size).astype(np.int32) for size in sizes]
+
+    prefixes, queries, targets = rows(3, 40, 100, 100, 129, 200), rows(1, 33, 60, 61, 90), rows(2, 64, 31, 0, 70)
+    prefixes[3][:90] = prefixes[2][:90]
+    queries[3][:60] = queries[2]
+    targets[4][:31] = targets[2]
+    pairs = rng.permutation(np.stack(np.meshgrid(np.arange(6), np.arange(5)), axis=-1).reshape(-1, 2))
+    pieces = Pieces(prefixes, queries, targets, np.concatenate([pairs, pairs[:5]]))
+    expected = JaxScoringLM(directory).score_pieces(pieces)
+    repeated = counted_repeats(monkeypatch)
+    for _ in range(2):
+        np.testing.assert_allclose(engine_of_pieces.score_pieces(pieces), expected, atol=1e-3)
+    assert len(repeated) > 0, "asked again, the cache holds scored rows"
+    outputs = vllm_engine._generate(engine_of_pieces._llm_of_pieces, [vllm_engine._prompt_of(pieces, 5, 0)], skip_cache=False)
+    assert outputs[0].num_cached_tokens >= 192, "blocks of 32 tokens of the prefix are computed once"
+    with pytest.raises(ValueError, match="a prompt has 512 tokens, the reference LM takes 511"):
+        engine_of_pieces.score_pieces(Pieces([np.zeros(500, np.int32)], rows(6), rows(6), np.zeros((1, 2), int)))
 
 
 @pytest.mark.parametrize("parallel", [True, False])
@@ -136,7 +176,7 @@ def test_the_newer_runner_scores_the_last_64_tokens_as_asked(monkeypatch: pytest
     prompt = np.random.default_rng(0).integers(0, 40, 256).astype(np.int32)
     monkeypatch.setattr(prompt_logprob, "compute_token_logprobs", lambda rows, ids: torch.log_softmax(rows, -1).gather(-1, ids))
     monkeypatch.setattr(prompt_logprob, "async_tensor_h2d", lambda ids, device, dtype: torch.as_tensor(ids).to(dtype))
-    parameters = vllm_engine._parameters(prompt, scores_given_tokens=True, skip_cache=False)
+    parameters = vllm_engine._parameters(vllm_engine.Prompt(prompt, 64), scores_given_tokens=True, skip_cache=False)
     assert parameters.skip_reading_prefix_cache is False
     worker = prompt_logprob.PromptLogprobsWorker(1, torch.device("cpu"))
     worker.add_request("a", 0, parameters)
@@ -149,7 +189,7 @@ def test_the_newer_runner_scores_the_last_64_tokens_as_asked(monkeypatch: pytest
         query_start_loc_np=np.array([0, 128]),
     )
     scores = worker.compute_prompt_token_id_logprobs(lambda rows: rows, logits[128:], batch, np.array([256]))["a"]
-    got = vllm_engine._read(SimpleNamespace(prompt_token_id_logprobs=scores.numpy()))
+    got = vllm_engine._read(SimpleNamespace(prompt_token_id_logprobs=scores.numpy()), vllm_engine.Prompt(prompt, 64))
     expected = torch.log_softmax(logits, -1)[np.arange(191, 255), prompt[192:]]
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
@@ -160,16 +200,15 @@ SCORED = np.zeros((64, 1))
 @pytest.mark.parametrize(("cached", "given", "refused"), [(0, SCORED, False), (191, SCORED, False), (192, SCORED, True), (0, None, True)])
 def test_dropped_or_cached_rows_are_refused(cached: int, given: np.ndarray | None, refused: bool) -> None:
     output = SimpleNamespace(num_cached_tokens=cached, prompt_token_id_logprobs=given, prompt_logprobs=None)
-    assert vllm_engine._refused(output) is refused
+    assert vllm_engine._refused(output, vllm_engine.Prompt(np.zeros(256, np.int32), 64)) is refused
 
 
 @pytest.mark.parametrize("given", [None, np.full((64, 1), np.nan)])
-def test_scores_that_stay_missing_stop_the_work(given: np.ndarray | None) -> None:
-    engine = object.__new__(vllm_engine.VllmScoringLM)
+def test_scores_that_stay_missing_stop_the_work(given: np.ndarray | None, monkeypatch: pytest.MonkeyPatch) -> None:
     output = SimpleNamespace(num_cached_tokens=0, prompt_token_id_logprobs=given, prompt_logprobs=None)
-    engine._generate = lambda prompts_nL, skip_cache: [output] * len(prompts_nL)
+    monkeypatch.setattr(vllm_engine, "_generate", lambda llm, prompts, skip_cache: [output] * len(prompts))
     with pytest.raises(RuntimeError, match="no log-prob" if given is None else "non-finite"):
-        engine._target_logprobs(np.zeros((1, 256), np.int32))
+        vllm_engine._target_logprobs(None, [vllm_engine.Prompt(np.zeros(256, np.int32), 64)])
 
 
 def test_identity_and_telemetry(engine: vllm_engine.VllmScoringLM, directory: Path) -> None:

@@ -103,8 +103,13 @@ def test_the_bill_for_a_person_names_its_assumptions(finished, tmp_path, rpt):
 
 def test_the_bill_of_a_model_of_the_hub_is_for_its_own_sizes(project, rpt, tmp_path):
     root = private(project, tmp_path / "project")
+    own = ("-o", "tokenization.tokenizer=EleutherAI/pythia-1.4b-deduped")
     edited = rpt(root, "config", "-o", "reference_lm.source=hub", "-o", "geometry.chunk_tokens=64")
     assert edited.returncode == 0, edited.stderr
+    text = bill(root, rpt, "--no-calibrate")
+    assert rpt(root, "config", *own).returncode == 0
     papers = bill(root, rpt, "--no-calibrate")
     assert papers["reference_lm"] == "EleutherAI/pythia-1.4b-deduped of the hub"
     assert papers["flops"] == scoring_flops(PYTHIA_1_4B, 64, papers["prefixes"], papers["pairs"]["new"])
+    assert text["flops"] < papers["flops"]
+    assert "its tokenizer is not the corpus's" in text["assumptions"][-2]

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from data_contracts.failure import Exit, Failure
+from data_contracts.tokens import CHUNKS
 from flows.commands import use_lm as module
 from flows.commands.bill import _reference_lm
 from flows.commands.use_lm import use_lm
@@ -24,7 +25,8 @@ from stages.__main__ import run_stage
 from stages.engines.jax_engine import JaxScoringLM
 from stages.parameters import load
 from stages.runner.messages import Messages
-from stages.tokens.tokenizer import train_tokenizer
+from stages.tokens.tokenizer import load_tokenizer, train_tokenizer
+from tests.stages.artifacts import write_artifact
 
 CONFIG = LlamaConfig(300, 16, 2, 2, 1, 24, 8, 256, 1e-5)
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,6 +41,7 @@ def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(module, "ROOT", root)
     monkeypatch.setattr("flows.commands.bill.ROOT", root)
     monkeypatch.chdir(root)
+    load_tokenizer.cache_clear()  # it goes by a path relative to the checkout
     return root
 
 
@@ -105,13 +108,23 @@ def test_what_was_changed_since_is_not_taken(place, model):
     run("reference_lm")
 
 
-def test_a_model_of_other_tokens_is_not_taken(place, model):
-    use_lm(str(model))
-    run("tokenizer")
-    train_tokenizer(iter(["quite another text"]), 300).save(str(place / "artifacts" / "demo" / "tokenizer" / "tokenizer.json"))
-    with pytest.raises(Failure, match="use-lm models/small-llama") as failure:
-        run("reference_lm")
-    assert failure.value.code == Exit.CONTRACT
+def test_corpora_may_keep_their_tokenizer(place, model):
+    before = load(place / "params.yaml").tokenization
+    edits = use_lm(str(model), keep_tokenizer=True)
+    assert "tokens, chunks and candidates stay" in edits
+    chosen = load(place / "params.yaml")
+    assert chosen.tokenization == before
+    assert chosen.reference_lm.name == "models/small-llama"
+    assert "all stages from the tokenizer on" in use_lm(str(model))
+
+    tokenizer = place / "artifacts" / "demo" / "tokenizer" / "tokenizer.json"
+    tokenizer.parent.mkdir(parents=True)
+    train_tokenizer(iter(["quite another text"]), 300).save(str(tokenizer))
+    columns = {"doc_id": ["d"], "split": ["train"], "chunk": [0], "segment": [0], "token_ids": [[1, 2]], "text": ["a chunk"]}
+    write_artifact(CHUNKS, tokenizer.parents[1] / "chunks", CHUNKS.table(columns, chunk_tokens=2, sequence_chunks=16))
+    assert "has a tokenizer of its own and scores text" in run("reference_lm")
+    beside = tokenizer.parents[1] / "reference_lm" / "tokenizer.json"
+    assert beside.read_bytes() == (model / "tokenizer.json").read_bytes() != tokenizer.read_bytes()
 
 
 def gguf_of(model: Path, file: Path) -> Path:

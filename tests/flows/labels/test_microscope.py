@@ -11,16 +11,18 @@ import pyarrow as pa
 import pytest
 
 from data_contracts.candidates import LABELS
-from data_contracts.contract import commit, write_shard
+from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, TOKENS, list_column
 from flows.labels import versions as label_versions
+from flows.labels.browser import _reference_lm
 from flows.labels.commands import labels
 from flows.labels.microscope_text import STEPS
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from reports.html.terminal_text import shown
+from reports.labels.label_set import open_label_set
 from stages.mining.mining import mine
 from stages.parameters import Geometry, Mining, Scoring
 from stages.scoring.scoring import score
@@ -142,3 +144,45 @@ def test_without_the_reference_lm_of_the_labels_there_are_no_gains_and_it_is_sai
 def test_no_gains_loads_no_model(show, queries):
     view = show(queries[-1], "--no-gains", "--json")
     assert "gains" not in view
+
+
+@pytest.fixture(scope="module")
+def text_home(home, tmp_path_factory):
+    """The same corpus labelled by the same weights with another tokenizer, of smaller tokens."""
+    copy = tmp_path_factory.mktemp("text") / "corpus"
+    shutil.copytree(home, copy, ignore=shutil.ignore_patterns("labels", "ledger", "index"))
+    train_tokenizer(iter(["quite another text"]), 280).save(str(copy / "reference_lm" / "tokenizer.json"))
+    sizes = json.loads((copy / "reference_lm" / "config.json").read_text()) | {"max_position_embeddings": 512}
+    (copy / "reference_lm" / "config.json").write_text(json.dumps(sizes))
+    chunks = open_artifact(CHUNKS, copy / "chunks").read_all()
+    candidates = pa.concat_tables(mine(chunks, GEOMETRY, Mining(max_candidates=2)))
+    scoring = Scoring(candidates=2, evaluation_candidates=2, engine="jax")
+    made = score(chunks, candidates, GEOMETRY, scoring, copy / "tokenizer", copy / "reference_lm", copy / "ledger")
+    keep(LABELS, made, copy)
+    return copy
+
+
+def test_labels_of_text_are_explained_in_the_tokens_of_the_reference_lm(show, queries, text_home):
+    for query in queries[-9:]:
+        view = show(query, "--json", place=text_home)
+        best = max(view["candidates"], key=lambda row: row["target_score"])
+        tokens = view["gains"]["tokens"]
+        assert sum(token["gain"] for token in tokens) == pytest.approx(best["target_score"], abs=0.01)
+        assert len(tokens) > GEOMETRY.chunk_tokens
+        text = "".join(token["text"] for token in tokens)
+        assert text in TEXT
+        assert view["target"].replace("\ufffd", "").removesuffix("<|endoftext|>") in text
+    shown_target = show(queries[-1], place=text_home)
+    assert "helps most" in shown_target
+    lm = _reference_lm(open_label_set(text_home / "labels", text_home / "index"))
+    ids = [np.array(ids) for ids in pl.read_parquet(text_home / "chunks" / "*.parquet")["token_ids"]]
+    assert lm.reads_text
+    assert lm.pieces(ids, query + 1) == [token["text"] for token in tokens]
+    assert lm.gains(ids, query, [best["candidate_chunk"]]).sum() == pytest.approx(best["target_score"], abs=0.01)
+
+
+def test_without_the_tokenizer_that_cut_the_chunks_gains_of_text_are_missing(show, queries, text_home, tmp_path):
+    copy = tmp_path / "corpus"
+    shutil.copytree(text_home, copy)
+    (copy / "tokenizer" / "tokenizer.json").write_text("{}")
+    assert "is not the tokenizer that cut these chunks" in show(queries[-1], "--json", place=copy)["gains"]["missing"]

@@ -137,10 +137,12 @@ def test_a_tokenizer_that_cannot_be_read_is_an_error_that_says_why(client_of, sc
 class SlowLM:
     """Scores when it is let."""
 
+    reads_text = False
+
     def __init__(self):
         self.let, self.scored = threading.Event(), []
 
-    def pieces(self, token_ids):
+    def pieces(self, chunks, chunk):
         return []
 
     def gains(self, chunks, query, candidates):

@@ -34,7 +34,8 @@ def measured(name: str, validation: pl.DataFrame, train: pl.DataFrame = TRAIN) -
 def blocks(name: str, *sums: tuple[float, ...]) -> pl.DataFrame:
     """One block a document with these sums of the columns that a gate takes."""
     columns = dict(zip(BY_NAME[name].columns, map(list, zip(*sums, strict=True)), strict=True))
-    return pl.DataFrame({"doc_id": [str(number) for number in range(len(sums))], **columns})
+    in_bytes = {"bytes": [2.5 * row[-1] for row in sums]}  # of a token in each query's target
+    return pl.DataFrame({"doc_id": [str(number) for number in range(len(sums))], **columns, **in_bytes})
 
 
 def test_sums_by_block_are_those_of_the_split_and_of_the_first_ranks():
@@ -87,6 +88,7 @@ def test_each_gate_passes_up_to_its_limit(name, sums, value, passed):
     row = measured(name, blocks(name, *sums))
     assert (row["value"], row["passed"]) == (pytest.approx(value, abs=1e-6), passed)
     assert row["low"] <= row["value"] <= row["high"]
+    assert row["a_byte"] == (pytest.approx(value / 2.5, abs=1e-6) if row["unit"] == "nats a pipeline token" else None)
     assert (BY_NAME[name].or_else in row["sentence"]) != passed
 
 

@@ -77,16 +77,16 @@ def test_small_scale_is_said_only_where_it_holds(sample):
 def test_gates_show_figures_limits_and_verdicts(shared_sample, parse):
     rows = [row for row in parse(render(shared_sample)).all_text("tr") if "passed" in row or "failed" in row]
     assert rows == [
-        "planted copynats a token0.810[0.760, 0.860]at least 0.50passed",
-        "split-half correlationwithin queries0.140[0.090, 0.190]at least 0.20failed",
-        "positive rateshare of pairs0.198[0.148, 0.248]0.02 to 0.60passed",
+        "planted copynats a pipeline token0.810[0.760, 0.860]at least 0.500.2945passed",
+        "split-half correlationwithin queries0.140[0.090, 0.190]at least 0.20n/afailed",
+        "positive rateshare of pairs0.198[0.148, 0.248]0.02 to 0.60n/apassed",
     ]
     assert "measured on 6 documents of the validation split; fewer than 8, so the intervals are not meaningful" in render(shared_sample)
 
 
 def test_a_gate_that_could_not_be_measured_failed(sample, parse):
-    sample["labels"]["gates"]["gates"][0].update(value=None, low=None, high=None, passed=False)
-    assert "planted copynats a tokenn/an/aat least 0.50failed" in parse(render(sample)).all_text("tr")
+    sample["labels"]["gates"]["gates"][0].update(value=None, low=None, high=None, a_byte=None, passed=False)
+    assert "planted copynats a pipeline tokenn/an/aat least 0.50n/afailed" in parse(render(sample)).all_text("tr")
 
 
 def test_warnings_are_absent_without_a_reason(sample):

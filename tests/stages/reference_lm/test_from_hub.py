@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 from safetensors.numpy import load_file, save, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from data_contracts.failure import Exit, Failure
+from data_contracts.tokens import CHUNKS
 from flows.overrides import apply_overrides
 from model import gpt_neox, gpt_neox_files, llama, llama_files
 from model.causal_lm_files import to_tensors
@@ -26,6 +29,7 @@ from stages.engines.jax_engine import JaxScoringLM
 from stages.report.report import reference_lm_section
 from stages.runner.messages import Messages
 from stages.tokens.tokenizer import train_tokenizer
+from tests.stages.artifacts import write_artifact
 from tests.stages.local_hub import COMMIT, Hub, serving
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -144,12 +148,26 @@ def test_a_llama_is_fetched_and_scores(run, hub, place):
     np.testing.assert_allclose(scores, whole, rtol=1e-5)
 
 
-def test_another_tokenizer_is_refused_before_the_weights_are_downloaded(run, hub):
-    hub.files["tokenizer.json"] = train_tokenizer(iter(["quite another text"]), 300).to_str().encode()
+def test_a_model_of_other_tokens_keeps_its_tokenizer(run, hub, place):
+    other = hub.files["tokenizer.json"] = train_tokenizer(iter(["quite another text"]), 300).to_str().encode()
+    write_chunks(place, "text of a chunk", "漢\ufffd")
+    assert run() == (0, "")
+    assert (place / "artifacts" / "demo" / "reference_lm" / "tokenizer.json").read_bytes() == other
+
+
+def test_a_tokenizer_that_loses_text_is_refused_before_the_weights_are_downloaded(run, hub, place):
+    hub.files["tokenizer.json"] = Tokenizer(WordLevel({"[UNK]": 0, "text": 1}, unk_token="[UNK]")).to_str().encode()
+    write_chunks(place, "text", "text of a chunk")
     code, reason = run()
     assert code == 3
-    assert "set tokenization.tokenizer to org/lm" in reason
+    assert "turns 'text of a chunk' into '[UNK]'" in reason
     assert not weights_asked(hub)
+
+
+def write_chunks(place: Path, *texts: str) -> None:
+    columns = {"doc_id": ["d"] * len(texts), "split": ["train"] * len(texts), "chunk": range(len(texts)), "segment": [0] * len(texts)}
+    columns |= {"token_ids": [[1, 2]] * len(texts), "text": texts}
+    write_artifact(CHUNKS, place / "artifacts" / "demo" / "chunks", CHUNKS.table(columns, chunk_tokens=2, sequence_chunks=16))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +175,7 @@ def test_another_tokenizer_is_refused_before_the_weights_are_downloaded(run, hub
     [
         ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map"),
         ({"architectures": ["LlamaForCausalLM"]}, "LlamaForCausalLM"),
-        ({"max_position_embeddings": 255}, "prompts of 255 tokens from 300, the corpus needs 256 from"),
+        ({"max_position_embeddings": 255}, "prompts of 255 tokens from 300, 256 from"),
         ({"vocab_size": 10}, "256 tokens from 10"),
     ],
 )

@@ -17,7 +17,7 @@ from stages.runner.stage import Context
 from tests.tiny import tiny_context
 
 CONFIG = GPTNeoXConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128)
-GATE = {"name": "planted copy", "unit": "nats", "value": 0.1, "low": 0.0, "high": 0.2, "least": 0.5, "most": None, "passed": False}
+GATE = {"name": "planted copy", "unit": "nats", "value": 0.1, "low": 0.0, "high": 0.2, "a_byte": None, "least": 0.5, "most": None}
 
 
 def make_context(place, chunks=24) -> Context:
@@ -25,7 +25,7 @@ def make_context(place, chunks=24) -> Context:
     (place / "reference_lm").mkdir()
     (place / "reference_lm" / "config.json").write_text(json.dumps(CONFIG.to_dict()))
     (place / "label_gates").mkdir()
-    gates = {"split": "validation", "documents": 1, "queries": 5, "gates": [{**GATE, "sentence": "It copies nothing."}]}
+    gates = {"split": "validation", "documents": 1, "queries": 5, "gates": [{**GATE, "passed": False, "sentence": "It copies nothing."}]}
     (place / "label_gates" / "gates.json").write_text(json.dumps(gates))
     return tiny_context(place)
 

@@ -10,14 +10,14 @@ import pytest
 
 from data_contracts.candidates import EXHAUSTIVE
 from data_contracts.contract import open_artifact
-from data_contracts.failure import Exit, Failure
+from data_contracts.failure import Failure
 from data_contracts.tokens import CHUNKS
 from stages.mining.mining import mine
 from stages.parameters import Evaluation, Exhaustive, Mining, Runtime, Scoring
 from stages.runner.stage import Context
 from stages.scoring.exhaustive import exact_queries, score_all
 from stages.scoring.scoring import score
-from tests.stages.artifacts import write_artifact, write_reference_lm
+from tests.stages.artifacts import write_artifact, write_other_tokenizer, write_reference_lm
 from tests.tiny import tiny_context, tiny_gpt_neox
 
 EVALUATION = Evaluation(max_tokens_per_document=8 * 20)
@@ -98,11 +98,13 @@ def test_no_query_is_an_empty_artifact_and_few_eligible_bound_the_cost(context, 
     assert "all eligible chunks of 8 of 100 asked queries scored, 16 pairs" in context.say.stream.getvalue()
 
 
-def test_a_reference_lm_of_another_tokenizer_is_refused(context, geometry):
-    (context.input("tokenizer") / "tokenizer.json").write_text('{"other": 1}')
-    with pytest.raises(Failure, match="does not fit the tokens") as failure:
-        run(context, geometry, 2)
-    assert failure.value.code == Exit.CONTRACT
+def test_a_reference_lm_of_another_tokenizer_scores_text(context, geometry):
+    in_tokens = run(context, geometry, 2)
+    write_other_tokenizer(context.input("reference_lm"), 60)
+    in_text = run(context, geometry, 2)
+    assert "chunk_tokenizer" in open_artifact(EXHAUSTIVE, context.scratch / "exhaustive").fact("scorer")
+    assert in_text.drop("target_score").equals(in_tokens.drop("target_score"))
+    assert (in_text["target_score"] - in_tokens["target_score"]).abs().min() > 0
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])

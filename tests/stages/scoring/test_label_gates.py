@@ -21,7 +21,8 @@ from stages.mining.mining import mine
 from stages.parameters import LabelGates, Mining, Scoring
 from stages.runner.stage import Context
 from stages.scoring.label_gates import comparable_queries, make_label_gates, read_labels, score_queries
-from stages.scoring.scoring import score
+from stages.scoring.pairs import ShardPrompts
+from stages.scoring.scoring import Scorer, score
 from tests.conftest import chunk_table
 from tests.stages.artifacts import write_reference_lm
 from tests.tiny import tiny_context, tiny_geometry, tiny_gpt_neox
@@ -35,7 +36,7 @@ class OverlapLM:
     def identity(self):
         return {"engine": "overlap"}
 
-    def score(self, prefixes, suffixes, pairs, progress=None):
+    def score(self, prefixes, suffixes, pairs, progress):
         self.prompts = [(tuple(prefixes[prefix]), tuple(suffixes[suffix])) for prefix, suffix in pairs]
         size = suffixes.shape[1] // 2
         missing = [-sum(token not in {*prefix, *suffix[:size]} for token in suffix[size:]) for prefix, suffix in self.prompts]
@@ -72,7 +73,8 @@ def test_only_validation_queries_with_other_chunks_to_choose_are_compared():
 def test_gains_are_what_a_person_computes(chunks, geometry):
     queries = comparable_queries(made_up_labels({("validation", "a", 38): 6, ("validation", "a", 20): 16, ("validation", "c", 25): 6}), 2)
     engine = OverlapLM()
-    scored = score_queries(engine, chunks, queries, geometry.chunk_tokens, np.random.default_rng(0))
+    scorer = Scorer(engine, {}, lambda table: ShardPrompts(table, geometry.chunk_tokens))
+    scored = score_queries(scorer, chunks, queries, np.arange(VOCABULARY), np.random.default_rng(0))
     tokens = pl.from_arrow(chunks).select("doc_id", "chunk", "token_ids").rows()
     text = {(doc_id, chunk): ids for doc_id, chunk, ids in tokens}
     assert scored["copy_gain"].to_list() == [5.0 / 8] * 3
@@ -90,6 +92,7 @@ def test_gains_are_what_a_person_computes(chunks, geometry):
         target, known = text[doc_id, query + 1], text[doc_id, query]
         best = max(-sum(token not in {*prefix, *known} for token in target) for prefix, _ in drawn)
         assert row["lead_of_bm25"] == pytest.approx((-3.0 - best) / 8)
+        assert row["bytes"] == sum(target) / 8
 
 
 CONFIG = tiny_gpt_neox(hidden_size=32, num_hidden_layers=2, intermediate_size=64, rotary_pct=0.25)

@@ -12,6 +12,7 @@ from stages.parameters import Geometry, Scoring
 from stages.runner.shards import Monitor
 from stages.scoring import monitor as scoring_monitor
 from stages.scoring.scoring import STAGE
+from tests.stages.artifacts import write_tokenizer
 
 GEOMETRY = Geometry(chunk_tokens=8, sequence_chunks=100_000, stride_chunks=2)
 VOCABULARY = 300
@@ -26,7 +27,7 @@ def arguments(tmp_path):
     return {"geometry": GEOMETRY, "scoring": Scoring(candidates=20, evaluation_candidates=20), **places}
 
 
-def write(path, scores_QK: np.ndarray, split="test", local_a_token=-2.0):
+def write(path, scores_QK: np.ndarray, split="test", local_a_token=-2.0, **scorer):
     """A label shard of one document with these s_t, by query and rank."""
     queries, k = scores_QK.shape
     local = np.full(queries * k, local_a_token * GEOMETRY.chunk_tokens, np.float32)
@@ -45,7 +46,7 @@ def write(path, scores_QK: np.ndarray, split="test", local_a_token=-2.0):
         "local_halves": [[value / 2, value / 2] for value in local],
         "target_score": candidate - local,
     }
-    write_shard(LABELS, LABELS.table(columns, stride_chunks=2, sequence_chunks=100_000, scorer={"engine": "none"}), path)
+    write_shard(LABELS, LABELS.table(columns, stride_chunks=2, sequence_chunks=100_000, scorer={"engine": "none", **scorer}), path)
     return path
 
 
@@ -83,6 +84,14 @@ def test_broken_labels_are_called_broken(tmp_path, arguments, shard, words):
     note = scoring_monitor.watch([write(tmp_path / "part-00000.parquet", **shard)], **arguments)
     assert note.count("**Warning**") == 1
     assert words in note
+
+
+def test_a_blind_guess_at_text_is_one_of_the_tokens_of_the_corpus(tmp_path, arguments):
+    vocabulary = write_tokenizer(tmp_path).get_vocab_size()
+    (tmp_path / "reference_lm" / "config.json").write_text(json.dumps({"vocab_size": 10 * vocabulary}))
+    for local_a_token, warned in ((-math.log(vocabulary) - 0.1, True), (-math.log(vocabulary) + 0.1, False)):
+        shard = write(tmp_path / "part-00000.parquet", scores(), local_a_token=local_a_token, chunk_tokenizer="x")
+        assert ("trained with another tokenizer" in scoring_monitor.watch([shard], **arguments)) == warned
 
 
 def test_no_warning_before_there_are_enough_queries(tmp_path, arguments):

@@ -95,15 +95,6 @@ def test_a_larger_sample_contains_the_smaller():
     assert 0.07 < len(drawn[0.1]) / 2000 < 0.13
 
 
-def test_another_tokenizer_is_refused_before_anything_is_scored(make_chunks, geometry, places, engine):
-    (places["reference_lm"] / "tokenizer.json").write_text("{}")
-    chunks, candidates = tables(make_chunks, geometry)
-    with pytest.raises(Failure, match="does not fit the tokens") as failure:
-        scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
-    assert failure.value.code == Exit.CONTRACT
-    assert engine.pairs == 0
-
-
 def test_a_shard_without_queries_gives_no_labels(make_chunks, geometry, places, engine):
     chunks = make_chunks({"5" * 16: ("train", np.arange(20))})
     candidates = pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=3)))
@@ -126,7 +117,7 @@ def test_candidates_of_another_document_are_refused(make_chunks, geometry, place
 
 
 def test_scores_that_are_no_numbers_are_not_kept(make_chunks, geometry, places, engine):
-    engine.score = lambda prefixes, suffixes, pairs: np.full((len(pairs), 2), np.nan, np.float32)
+    engine.score = lambda prefixes, suffixes, pairs, progress: np.full((len(pairs), 2), np.nan, np.float32)
     chunks, candidates = tables(make_chunks, geometry)
     with pytest.raises(Failure, match="no numbers") as failure:
         scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
