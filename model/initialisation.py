@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from model.config import Shape
+from model.copying_values import with_copying_values
 from model.parameters import Architecture, Parameters
 
 SCALE = 0.64
@@ -22,10 +23,11 @@ def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> P
 
     At the paper's width of 1024 the standard deviation is the official code's 0.02 (its null pairs have 0.0001); a fixed 0.02 starves
     narrow models of signal.
-    Systems that have a parameter under the same path start from the same bits, which makes their comparison fair.
+    Where `shape.copying` says so, some begin as `with_copying_values` has them. Systems that have a parameter under the same path start from the same bits, which makes their comparison fair.
     """
     root = jax.random.key(seed)
-    return {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}
+    values = {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}
+    return with_copying_values(values, shape, jax.random.fold_in(root, zlib.crc32(b"copying"))) if shape.copying else values
 
 
 def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Array:
