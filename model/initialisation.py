@@ -23,7 +23,8 @@ def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> P
 
     At the paper's width of 1024 the standard deviation is the official code's 0.02 (its null pairs have 0.0001); a fixed 0.02 starves
     narrow models of signal.
-    Where `shape.copying` says so, some begin as `with_copying_values` has them. Systems that have a parameter under the same path start from the same bits, which makes their comparison fair.
+    Systems that have a parameter under the same path start from the same bits, which makes their comparison fair. Where `shape.copying`
+    says so, some begin as `with_copying_values` has them.
     """
     root = jax.random.key(seed)
     values = {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}

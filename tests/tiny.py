@@ -28,7 +28,7 @@ SHAPE = Shape(
     dtype="float32",
     remat=False,
 )
-MODEL = {name: getattr(SHAPE, name) for name in ("layers", "width", "heads", "dropout", "zero_init_residuals", "dtype", "remat")}
+MODEL = {name: getattr(SHAPE, name) for name in ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "dtype", "remat")}
 
 
 def tiny_shape(**changes: Any) -> Shape:
