@@ -52,11 +52,19 @@ def headline(systems: list[dict], labels: dict, measured: list[dict], retrieved:
     ]
 
 
+COPYING = (
+    "Not as in the paper: every system but the official forms is told the token before each token and begins with heads that copy "
+    "(training.copying), because models trained for minutes do not learn that."
+)
+
+
 def warnings(gates: list[dict], systems: list[dict]) -> list[str]:
-    """Everything a reader must know before believing a figure."""
+    """Everything a reader must know before believing a figure. A system says by `copying` whether it began with heads that copy."""
     found = [f"Weak labels: {gate['sentence']}" for gate in gates if not gate["passed"]]
     if (documents := systems[0]["documents"]) < FEWEST_DOCUMENTS:
         found.append(f"Interval not meaningful: {documents} held-out documents, fewer than {FEWEST_DOCUMENTS}.")
+    if any(system["copying"] for system in systems):
+        found.append(COPYING)
     return found
 
 

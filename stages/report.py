@@ -147,6 +147,7 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     for system in figures["systems"]:
         directory = context.input("models") / system["run"]
         system["parameters"] = parameter_count(directory / "model.safetensors")
+        system["copying"] = json.loads((directory / "config.json").read_text())["shape"].get("copying", False)
         system["curve"] = thinned(curve_of(directory / "losses.jsonl", "lm_loss"))
     of_labels, data = label_section(context.input("label_report")), data_section(context, geometry)
     small = data["splits"]["train"]["tokens"] < SMALL_TOKENS

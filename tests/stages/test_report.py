@@ -16,6 +16,7 @@ from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
+from reports.headline import COPYING
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.report import make_report
 from stages.stage import Context
@@ -71,6 +72,7 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
     for run, table in sample.evaluations.items():
         write(EVALUATIONS, table, place / "evaluations" / run)
         (place / "models" / run).mkdir(parents=True)
+        (place / "models" / run / "config.json").write_text('{"shape": {"copying": true}}')
         save_file({"a": np.zeros((3, 4), np.float32)}, place / "models" / run / "model.safetensors")
         (place / "models" / run / "losses.jsonl").write_text('{"step": 1, "lm_loss": 3.0}\n{"step": 2, "lm_loss": 2.0}\n')
     for run, table in sample.oracles.items():
@@ -112,6 +114,7 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
         assert f"{row['perplexity']:.2f}" in files["index.html"]
     assert set(metrics["precision_at_2"]) == {"random", "recency", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"}
     assert "Interval not meaningful: 4 held-out documents" in files["index.html"]
+    assert COPYING in report["warnings"]
     assert "It copies nothing." in context.say.stream.getvalue()
     assert "a secret of the training split" not in "".join(files.values())
     assert len([name for name in files if name.endswith(".csv")]) == 11
