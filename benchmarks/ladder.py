@@ -18,8 +18,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -29,7 +31,7 @@ from data_contracts.contract import open_artifact
 from data_contracts.eligibility import first_query
 from data_contracts.tokens import TOKENS, list_rows
 from model.config import Shape
-from model.language_model import LanguageModel
+from model.language_model import Batch, LanguageModel
 from model.presets import PAPER_SHAPE, SYSTEMS
 from model.rpt import RPT
 from model.schedules import TrainingSchedule, learning_rate
@@ -40,7 +42,16 @@ from stages.parameters import Geometry, Mining, load
 from stages.training_data import TrainingData
 
 STEPS, SEED, HELD_OUT, PEAK, SLOTS = 150, 0, 24, 5e-3, 20
-SIZES = {"width": 64, "layers": 2, "heads": 1, "cca_layers": (2,), "gate_window": 32, "dropout": 0.0, "dtype": "float32", "remat": False}
+SIZES: dict[str, Any] = {
+    "width": 64,
+    "layers": 2,
+    "heads": 1,
+    "cca_layers": (2,),
+    "gate_window": 32,
+    "dropout": 0.0,
+    "dtype": "float32",
+    "remat": False,
+}
 SCHEDULE = TrainingSchedule(tau_max=2.0, alpha=1e-2, alpha_ramp=0.05, sampling_end=0.6)
 BARS = [
     Bar("i_gain_before_training", 0.5, at_most=False),
@@ -74,7 +85,12 @@ def read(corpus: str) -> Corpus:
     for split, tokens in texts:
         if split != "train":
             held_out += [tokens[begin : begin + length + 1].astype(np.int32) for begin in range(0, len(tokens) - length, length)]
-    sizes = {"chunk_tokens": geometry.chunk_tokens, "stride_chunks": geometry.stride_chunks, "neighbours": 2, "copying": True}
+    sizes: dict[str, Any] = {
+        "chunk_tokens": geometry.chunk_tokens,
+        "stride_chunks": geometry.stride_chunks,
+        "neighbours": 2,
+        "copying": True,
+    }
     vocabulary = configuration.tokenization.vocabulary_size
     shape = replace(PAPER_SHAPE, vocabulary_size=vocabulary, zero_init_residuals=True, **SIZES, **sizes)
     mining = configuration.mining.model_copy(update={"max_candidates": SLOTS})
@@ -97,11 +113,12 @@ def trained(system: str, corpus: Corpus, inputs: Inputs, steps: int = STEPS) -> 
     state = init_train_state(SYSTEMS[system], corpus.shape, SEED, SYSTEMS[system].optimizer(rate))
     for step in range(steps):
         batch = corpus.data.batch(independent(corpus.data.keys, step, 1, SEED))
-        text = np.append(np.asarray(batch.tokens_BL[0]), np.asarray(batch.targets_BL)[0, -1])
+        text = np.append(np.asarray(batch.tokens_BL)[0], np.asarray(batch.targets_BL)[0, -1])
         text, candidates = inputs(rng, text)
         scores = np.where(candidates >= 0, -np.arange(candidates.shape[1]), 0).astype(np.float32)
-        found = {"candidates_BCS": candidates[None], "scores_BCS": scores[None], "labelled_BC": (candidates >= 0).any(axis=1)[None]}
-        batch = batch._replace(tokens_BL=text[None, :-1], targets_BL=text[None, 1:], **found)
+        labelled = np.any(candidates >= 0, axis=1)
+        tokens, targets, ids, values, known = (jnp.asarray(row)[None] for row in (text[:-1], text[1:], candidates, scores, labelled))
+        batch = Batch(tokens, targets, batch.loss_mask_BL, ids, values, known, batch.starts_B)
         state, _ = train_step(state, batch, SCHEDULE.at(step, STEPS), jax.random.fold_in(jax.random.key(SEED), step))
     return state.model()
 
@@ -113,14 +130,18 @@ def losses_of(model: LanguageModel, text_BT: jax.Array, neighbours_BCN: jax.Arra
 
 
 @nnx.jit
-def retrieved(model: RPT, text_BT: jax.Array) -> jax.Array:
+def retrieved(model: LanguageModel, text_BT: jax.Array) -> jax.Array:
     """[B, C, N] what the model itself retrieves."""
+    assert isinstance(model, RPT)
     return model.retrieve(model.encode(text_BT[:, :-1]))
 
 
 def mean_loss(model: LanguageModel, texts: list[np.ndarray], neighbours: list[np.ndarray], masks: list[np.ndarray]) -> float:
     """Nats a token over the positions of the masks."""
-    losses = [np.asarray(losses_of(model, text[None], ids[None]))[0] for text, ids in zip(texts, neighbours, strict=True)]
+    losses = [
+        np.asarray(losses_of(model, jnp.asarray(text)[None], jnp.asarray(ids)[None]))[0]
+        for text, ids in zip(texts, neighbours, strict=True)
+    ]
     return float(np.concatenate([row[mask] for row, mask in zip(losses, masks, strict=True)]).mean())
 
 
@@ -155,7 +176,7 @@ def main() -> None:
     served = np.arange(chunks * shape.chunk_tokens) >= (first_query(shape.stride_chunks) + 1) * shape.chunk_tokens - 1
     masks = [served] * len(corpus.held_out)
     retro, plain, control, lexical = (trained(name, corpus, real) for name in ("retro", "transformer_xl", "random", "rpt_lex"))
-    own = [np.asarray(retrieved(lexical, text[None]))[0] for text in corpus.held_out]
+    own = [np.asarray(retrieved(lexical, jnp.asarray(text)[None]))[0] for text in corpus.held_out]
     iii = {
         "retro": mean_loss(retro, corpus.held_out, found, masks),
         "retro_random_neighbours": mean_loss(retro, corpus.held_out, chance, masks),
