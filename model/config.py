@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,9 @@ class Shape:
     the stride before a token's own, in full, and its own stride up to the token (paper section 3.4: 2048 = 1024 + 1024).
     The first `layers // 2` layers are the lower decoder. `cca_layers` are the layers with chunked cross-attention,
     numbered from 1 over both decoders. `dtype` is that of the activations: parameters, norms, softmax, retrieval scores and losses are
-    float32 always. With `remat` the backward pass computes each block's activations again instead of keeping them.
+    float32 always. With `remat` the backward pass computes each block's activations again instead of keeping them. With
+    `copying` each token is told the one before it, and heads begin as those that copy do (model/copying_values.py).
+    With `equal_projections` a retriever's queries and keys begin as one projection.
 
     Raises:
         ValueError: a size is out of range; the message names the value, the limit and the remedy.
@@ -32,6 +34,8 @@ class Shape:
     zero_init_residuals: bool
     dtype: str
     remat: bool
+    copying: bool = False
+    equal_projections: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocabulary_size", "width", "heads", "stride_chunks", "neighbours", "gate_window"):
@@ -71,6 +75,10 @@ class Shape:
     def stride_tokens(self) -> int:
         """Tokens of a window stride; the length of a sequence is a multiple of it."""
         return self.stride_chunks * self.chunk_tokens
+
+    def as_published(self) -> Shape:
+        """The shape without what only small models of this project are given."""
+        return replace(self, copying=False)
 
     def chunks_of(self, tokens: int) -> int:
         """Chunks of a sequence of `tokens` tokens.

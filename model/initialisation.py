@@ -9,11 +9,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from model.config import Shape
+from model.copying_values import with_copying_values
 from model.parameters import Architecture, Parameters
 
 SCALE = 0.64
 RESIDUAL_OUTPUTS = ("attention.output.kernel", "recurrence.output.kernel", "feed_forward.contract.kernel")
 RANDOM = ("kernel", "table", "null_key", "null_value", "initial_state", "state_positions", "convolution")
+QUERIES, KEYS = "retriever.query_projection.kernel", "retriever.key_projection.kernel"
 RADII = (0.9, 0.999)  # of Griffin's recurrence: uniform in the ring between them, as in its official code
 
 
@@ -22,10 +24,17 @@ def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> P
 
     At the paper's width of 1024 the standard deviation is the official code's 0.02 (its null pairs have 0.0001); a fixed 0.02 starves
     narrow models of signal.
-    Systems that have a parameter under the same path start from the same bits, which makes their comparison fair.
+    Systems that have a parameter under the same path start from the same bits, which makes their comparison fair. Where `shape.copying`
+    says so, some begin as `with_copying_values` has them.
+
+    With `shape.equal_projections` the retriever's projection of keys begins as that of queries. Two chunks then fit as much as the means of
+    their states do, which for a start is how many tokens they share; two projections drawn apart give every pair a score by chance.
     """
     root = jax.random.key(seed)
-    return {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}
+    values = {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}
+    if shape.equal_projections and QUERIES in values:
+        values[KEYS] = jnp.array(values[QUERIES])  # an array of its own, as a training step uses up every one
+    return with_copying_values(values, shape, jax.random.fold_in(root, zlib.crc32(b"copying"))) if shape.copying else values
 
 
 def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Array:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jaxtyping import Int
@@ -15,6 +16,7 @@ from model.decoder import Block, BlockOf, Decoder, State
 from model.layers import Embedding, RMSNorm, dropout, subkeys
 from model.lm_loss import mean_loss, token_losses
 from model.neighbours import PairStates
+from model.previous_token import LastEmbedding, PreviousToken
 from model.shapes import (
     CandidateIds,
     CandidateScores,
@@ -70,6 +72,13 @@ class Encoded(NamedTuple):
     keys_BCD: ChunkVectors | None
 
 
+class LowerPast(NamedTuple):
+    """What the lower decoder goes on from: the states of its layers, and the embedding of the last token."""
+
+    layers: tuple[State, ...]
+    last_BD: LastEmbedding
+
+
 class Fetched(NamedTuple):
     """The neighbours of a segment: the states of the U pairs fetched for each chunk, and which of them each of S settings reads, -1 for
     none."""
@@ -101,6 +110,7 @@ class LanguageModel(nnx.Module):
     def __init__(self, shape: Shape, block: BlockOf | None = None) -> None:
         self.shape = shape
         self.embedding = Embedding(shape.vocabulary_size, shape.width, shape.dtype)
+        self.previous = PreviousToken(shape.width) if shape.copying else None
         block = block or (lambda _: Block(shape))
         self.lower = Decoder(shape, block, 1, shape.lower_layers)
         self.upper = Decoder(shape, block, shape.lower_layers + 1, shape.layers)
@@ -114,13 +124,18 @@ class LanguageModel(nnx.Module):
         """
         return self.encode_segment(tokens_BL, None, key)[0]
 
-    def encode_segment(self, tokens_BL: TokenIds, past: tuple[State, ...] | None, key: Array | None = None) -> tuple[Encoded, State]:
+    def start_encoding(self, rows: int) -> LowerPast:
+        """What `encode_segment` goes on from at the start of `rows` documents."""
+        return LowerPast(self.lower.start(rows), jnp.zeros((rows, self.shape.width), self.shape.dtype))
+
+    def encode_segment(self, tokens_BL: TokenIds, past: LowerPast | None, key: Array | None = None) -> tuple[Encoded, LowerPast]:
         """`encode` over strides of documents that go on from `past`, and what the next go on from."""
         self.shape.chunks_of(tokens_BL.shape[1])
         embedding_key, lower_key = subkeys(key, 2)
-        hidden = dropout(self.embedding(tokens_BL), self.shape.dropout, embedding_key)
-        hidden, following = self.lower(hidden, past, key=lower_key)
-        return self._encoded(hidden, key), following
+        embedded = self.embedding(tokens_BL)
+        inputs = embedded if self.previous is None else self.previous(embedded, past and past.last_BD)
+        hidden, layers = self.lower(dropout(inputs, self.shape.dropout, embedding_key), past and past.layers, key=lower_key)
+        return self._encoded(hidden, key), LowerPast(layers, embedded[:, -1])
 
     def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
         return Encoded(hidden_BLD, hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.shape.chunk_tokens, hidden_BLD.shape[-1]), None, None)

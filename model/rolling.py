@@ -68,7 +68,7 @@ class Reader:
         self.shape, self.rows, self.settings, self.slots, self.distinct = model.shape, rows, settings, slots, distinct
         graph, self._parameters = nnx.split(model)
         self._encode, self._decode = _steps(graph)
-        self._start = jax.jit(lambda: (model.lower.start(rows), model.start_decoding(rows * settings, slots)))()
+        self._start = jax.jit(lambda: (model.start_encoding(rows), model.start_decoding(rows * settings, slots)))()
 
     def read(self, documents: Iterator[Document]) -> Iterator[tuple[int, Reading]]:
         """Number and reading of each document, as they end. A document is taken from the iterator when there is room for it.
@@ -147,7 +147,7 @@ def _steps(graph: nnx.GraphDef[LanguageModel]) -> tuple[Callable[..., Any], Call
 
     def encode(parameters: Any, tokens_BW: Array, starts_B: RowMask, past: State) -> tuple[Encoded, State]:
         model = nnx.merge(graph, parameters)
-        return model.encode_segment(tokens_BW, restart(past, model.lower.start(len(starts_B)), starts_B))
+        return model.encode_segment(tokens_BW, restart(past, model.start_encoding(len(starts_B)), starts_B))
 
     def decode(
         parameters: Any, encoded: Encoded, fetched: Fetched, targets_BW: Array, starts_B: RowMask, past: State

@@ -267,6 +267,16 @@ class Training(Params):
     heads: int = Positive
     dropout: float = Field(ge=0, lt=1)
     zero_init_residuals: bool = Field(description="output projections of residual branches begin at zero (paper: false); helps short runs")
+    copying: bool = Field(
+        False,
+        description="tell each token the one before it, and begin with heads that copy what followed the same token earlier, in the window "
+        "and in neighbours (paper: false); a model trained for minutes learns neither. The same for every system but the official forms",
+    )
+    equal_projections: bool = Field(
+        False,
+        description="the retriever's queries and keys begin as one projection, so that chunks which share tokens fit from the first update "
+        "on (paper: false); a retriever trained for minutes does not get there from two that are drawn apart",
+    )
     dtype: Literal["float32", "bfloat16"] = Field(
         description="of activations; parameters, optimizer, norms, softmax, retrieval scores and losses are float32 always"
     )

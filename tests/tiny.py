@@ -28,7 +28,8 @@ SHAPE = Shape(
     dtype="float32",
     remat=False,
 )
-MODEL = {name: getattr(SHAPE, name) for name in ("layers", "width", "heads", "dropout", "zero_init_residuals", "dtype", "remat")}
+OF_SHAPE = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "equal_projections", "dtype", "remat")
+MODEL = {name: getattr(SHAPE, name) for name in OF_SHAPE}
 
 
 def tiny_shape(**changes: Any) -> Shape:

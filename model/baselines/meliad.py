@@ -180,7 +180,7 @@ class Meliad(TransformerXL):
     """
 
     def __init__(self, shape: Shape, others: Mapping[int, Mixer] = MappingProxyType({})) -> None:
-        super().__init__(shape, lambda layer: MeliadBlock(shape, others.get(layer) or NormedWindowAttention(shape)))
+        super().__init__(shape.as_published(), lambda layer: MeliadBlock(shape, others.get(layer) or NormedWindowAttention(shape)))
 
     def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
         """-log p(target) of every position, in nats."""

@@ -29,7 +29,7 @@ class TransformerXL(LanguageModel):
 
     def start(self, rows: int) -> State:
         """The states of the lower and of the upper layers."""
-        return self.lower.start(rows), self.upper.start(rows)
+        return self.start_encoding(rows), self.upper.start(rows)
 
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
         """The language-model loss alone."""

@@ -23,7 +23,7 @@ from reports.metrics.evaluation_rows import Evaluations, aligned, frames_of, wit
 from reports.metrics.neighbours_at_test import OTHERS
 from reports.metrics.run_figures import Evidence, run_figures
 from reports.run.csv_tables import csv_tables
-from reports.run.headline import headline, metrics, warnings
+from reports.run.headline import NOT_OF_THE_PAPER, headline, metrics, warnings
 from reports.run.page import render
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.runner.stage import Context, Job
@@ -157,6 +157,8 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     for system in figures["systems"]:
         directory = context.input("models") / system["run"]
         system["parameters"] = parameter_count(directory / "model.safetensors")
+        shape = json.loads((directory / "config.json").read_text())["shape"]
+        system |= {name: shape.get(name, False) for name in NOT_OF_THE_PAPER}
         system["curve"] = thinned(curve_of(directory / "losses.jsonl", "lm_loss"))
     of_labels, data = label_section(context.input("label_report")), data_section(context, geometry)
     small = data["splits"]["train"]["tokens"] < SMALL_TOKENS

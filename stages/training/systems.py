@@ -51,6 +51,8 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
             zero_init_residuals=training.zero_init_residuals,
             dtype=training.dtype,
             remat=training.remat,
+            copying=training.copying,
+            equal_projections=training.equal_projections,
         )
     except ValueError as error:
         raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error

@@ -1,5 +1,7 @@
 """Training that carries state over a document sees what its evaluation sees; where a document starts, nothing of the one before is left."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -39,9 +41,9 @@ def trained(model, text, starts_of, make_batch, small) -> np.ndarray:
     return np.array(losses)
 
 
-@pytest.mark.parametrize("name", [*CARRYING, "memorizing_32k_bucketed"])
-def test_training_segment_by_segment_is_reading_the_whole_document(name, make_model, small, text, make_batch, tmp_path):
-    model = make_model(name, scale=2.0)
+@pytest.mark.parametrize(("name", "copying"), [*((name, False) for name in (*CARRYING, "memorizing_32k_bucketed")), (CARRYING[0], True)])
+def test_training_segment_by_segment_is_reading_the_whole_document(name, copying, make_model, small, text, make_batch, tmp_path):
+    model = make_model(name, replace(small, copying=copying), 1.0 if copying else 2.0)
     losses = trained(model, text, lambda number: [number == 0] * 2, make_batch, small)
     documents = (Document(row, Memory(small, 0, tmp_path), lambda *_: np.full((1, 2, 0), -1)) for row in text)
     read = [reading.losses_ST[0] for _, reading in Reader(model, 1, 0, 0).read(documents)]

@@ -1,6 +1,7 @@
 """Nothing that is predicted may depend on what comes after, and neighbours serve exactly the chunk they were fetched for."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,9 +45,9 @@ def assert_causal(final, tokens: np.ndarray, vocabulary_size: int) -> None:
         assert difference[position] > 1e-3, f"token {position} changes nothing"
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_with_given_neighbours(name, make_model, tokens, neighbours, two_layers) -> None:
-    model = make_model(name, two_layers)
+@pytest.mark.parametrize(("name", "copying"), [*((name, False) for name in SYSTEMS), ("rpt_sem", True)])
+def test_with_given_neighbours(name, copying, make_model, tokens, neighbours, two_layers) -> None:
+    model = make_model(name, replace(two_layers, copying=copying), 1.0 if copying else 10.0)
     assert_causal(lambda text: final_states(model, text, neighbours), tokens, two_layers.vocabulary_size)
 
 

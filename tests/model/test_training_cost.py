@@ -18,7 +18,7 @@ SIZES = {
     "wide": {"vocabulary_size": 1000, "width": 256, "layers": 4, "heads": 4, "chunk_tokens": 32, "stride_chunks": 4}
     | {"cca_layers": (3, 4), "neighbours": 3, "gate_window": 16, "dropout": 0.1, "dtype": "bfloat16"},
 }
-SHAPES = {"narrow": (tiny_shape(**SIZES["narrow"]), 24), "wide": (tiny_shape(**SIZES["wide"]), 32)}
+SHAPES = {"narrow": (tiny_shape(**SIZES["narrow"], copying=True), 24), "wide": (tiny_shape(**SIZES["wide"]), 32)}
 
 
 @cache

@@ -1,5 +1,7 @@
 """What training minimises, with neighbours that the model chose itself, is what the evaluation of a document measures."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -12,10 +14,10 @@ CHUNKS = 14
 KEY = jax.random.key(3)
 
 
-@pytest.fixture(scope="module")
-def model(make_model, two_layers):
+@pytest.fixture(scope="module", params=[False, True], ids=["paper", "copying"])
+def model(request: pytest.FixtureRequest, make_model, two_layers):
     """Parameters of a size that gives losses of a few nats, so that 1e-5 is a few roundings of float32."""
-    return make_model("rpt_sem", two_layers, 2.0)
+    return make_model("rpt_sem", replace(two_layers, copying=request.param), 1.0 if request.param else 2.0)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The three sentences to remember stay sentences where there are many systems."""
 
-from reports.run.headline import MOST, headline
+from reports.run.headline import MOST, NOT_OF_THE_PAPER, headline, warnings
 
 LABELS = {"best": {}, "positive_rate": {"test": 0.25}, "pairs": 10, "queries": 5}
 SYSTEMS = ["transformer_xl", "retro", "random", "recency", "rpt_lex", "rpt_sem", "griffin", "block_recurrent"]
@@ -20,6 +20,14 @@ def said(count: int, retrievers: int = 0) -> list[str]:
         for place in range(retrievers)
     ]
     return headline(rows(count), LABELS, measured, [], False, "test")
+
+
+def test_what_the_paper_does_not_have_is_said_where_a_system_has_it():
+    plain = dict.fromkeys(NOT_OF_THE_PAPER, False)
+    for name, sentence in NOT_OF_THE_PAPER.items():
+        systems = [{**row, **plain, name: place == 1} for place, row in enumerate(rows(2))]
+        assert warnings([], systems) == [sentence]
+        assert warnings([], systems[:1]) == []
 
 
 def test_few_are_all_named():

@@ -17,6 +17,7 @@ from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
+from reports.run.headline import NOT_OF_THE_PAPER
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.report.report import make_report
 from stages.runner.stage import Context
@@ -32,7 +33,17 @@ FACTS = {
     "scorer": {"engine": "made-up"},
     "mixtures": {},
 }
-GATE = {"name": "planted copy", "unit": "nats", "value": 0.1, "low": 0.0, "high": 0.2, "least": 0.5, "most": None, "passed": False}
+GATE = {
+    "name": "planted copy",
+    "unit": "nats",
+    "value": 0.1,
+    "low": 0.0,
+    "high": 0.2,
+    "a_byte": None,
+    "least": 0.5,
+    "most": None,
+    "passed": False,
+}
 
 
 def write(contract: Contract, rows: pl.DataFrame | pa.Table, place) -> None:
@@ -79,6 +90,7 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
     for run, table in sample.evaluations.items():
         write(EVALUATIONS, table, place / "evaluations" / run)
         (place / "models" / run).mkdir(parents=True)
+        (place / "models" / run / "config.json").write_text('{"shape": {"copying": true}}')
         save_file({"a": np.zeros((3, 4), np.float32)}, place / "models" / run / "model.safetensors")
         (place / "models" / run / "losses.jsonl").write_text('{"step": 1, "lm_loss": 3.0}\n{"step": 2, "lm_loss": 2.0}\n')
         write(CEILINGS, mixed(table if sample.systems[run] == "transformer_xl" else table.slice(0, 0)), place / "ceilings" / run)
@@ -121,6 +133,7 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
         assert f"{row['perplexity']:.2f}" in files["index.html"]
     assert set(metrics["precision_at_2"]) == {"random", "recency", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"}
     assert "Interval not meaningful: 4 held-out documents" in files["index.html"]
+    assert [sentence for sentence in report["warnings"] if sentence.startswith("Not as")] == [NOT_OF_THE_PAPER["copying"]]
     assert "It copies nothing." in context.say.stream.getvalue()
     assert "a secret of the training split" not in "".join(files.values())
     assert len([name for name in files if name.endswith(".csv")]) == 12
