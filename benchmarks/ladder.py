@@ -45,7 +45,7 @@ STEPS, SEED, HELD_OUT, PEAK, SLOTS = 150, 0, 24, 5e-3, 20
 SIZES: dict[str, Any] = {
     "width": 64,
     "layers": 2,
-    "heads": 1,
+    "heads": 2,
     "cca_layers": (2,),
     "gate_window": 32,
     "dropout": 0.0,

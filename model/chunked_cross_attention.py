@@ -19,12 +19,12 @@ class ChunkedCrossAttention(nnx.Module):
 
     The shift by M - 1 runs over the whole sequence, so that neighbours carry across the borders of windows. Key positions start
     anew at 0 for every neighbour, queries are at M - 1 to 2 M - 2. A chunk without neighbours attends to the null key.
-    The neighbours are not normed: that would cancel their gate. Neighbours may be given for the last chunks of the sequence only;
+    The neighbours are not normed here: that would cancel their gate. Neighbours may be given for the last chunks of the sequence only;
     those before have none.
     """
 
     def __init__(self, shape: Shape) -> None:
-        self.chunk_tokens, self.rate = shape.chunk_tokens, shape.dropout
+        self.chunk_tokens, self.rate, self.turned = shape.chunk_tokens, shape.dropout, shape.turned
         self.attention = Attention(shape.width, shape.heads, null_key=True)
 
     def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None, begun: RowMask | None = None) -> HiddenStates:
@@ -41,8 +41,8 @@ class ChunkedCrossAttention(nnx.Module):
         queries = jnp.pad(queries, ((0, 0), (lead, shift), (0, 0), (0, 0))).reshape(rows, size, *queries.shape[2:])
         keys, values = self.attention.keys_and_values(fused.values_BCNRD.reshape(rows, neighbours * tokens, width))
         out = attend(
-            rotate(queries, jnp.arange(shift, shift + size)),
-            rotate(keys, jnp.tile(jnp.arange(tokens), neighbours)),
+            rotate(queries, jnp.arange(shift, shift + size), self.turned),
+            rotate(keys, jnp.tile(jnp.arange(tokens), neighbours), self.turned),
             values,
             jnp.repeat(fused.valid_BCN.reshape(rows, neighbours), tokens, axis=1)[:, None, None, :],
             self.attention.null(),

@@ -72,6 +72,11 @@ class Shape:
         return self.width // self.heads
 
     @property
+    def turned(self) -> int | None:
+        """Features of a head that rotary positions turn in windows and in cross-attention; None for all."""
+        return max(2, 2 * round(self.head_size / 8)) if self.copying else None
+
+    @property
     def stride_tokens(self) -> int:
         """Tokens of a window stride; the length of a sequence is a multiple of it."""
         return self.stride_chunks * self.chunk_tokens

@@ -133,7 +133,11 @@ class LanguageModel(nnx.Module):
         self.shape.chunks_of(tokens_BL.shape[1])
         embedding_key, lower_key = subkeys(key, 2)
         embedded = self.embedding(tokens_BL)
-        inputs = embedded if self.previous is None else self.previous(embedded, past and past.last_BD)
+        if self.previous is None:
+            inputs = embedded
+        else:
+            embedded -= jnp.mean(self.embedding.table[...], axis=0).astype(embedded.dtype)
+            inputs = self.previous(embedded, past and past.last_BD)
         hidden, layers = self.lower(dropout(inputs, self.shape.dropout, embedding_key), past and past.layers, key=lower_key)
         return self._encoded(hidden, key), LowerPast(layers, embedded[:, -1])
 

@@ -39,6 +39,7 @@ class NeighbourFusion(nnx.Module):
         self.neighbour_norm = RMSNorm(shape.width)
         self.query_chunk_norm = RMSNorm(shape.width)
         self.query_chunk_attention = Attention(shape.width, shape.heads, null_key=True)
+        self.states_norm = RMSNorm(shape.width) if shape.copying else None
         self.gate = gate
 
     def __call__(
@@ -78,7 +79,8 @@ class NeighbourFusion(nnx.Module):
     ) -> NeighbourStates:
         pairs_BPRD = pairs_BPRD + bidirectional_attention(self.pair_attention, self.pair_norm(pairs_BPRD), self.rate, pair_key)
         values_BCNRD = gather_pairs(pairs_BPRD, neighbours_BCN)
-        return values_BCNRD + self._attend_to_query_chunk(pairs_BPRD, hidden_BCMD, neighbours_BCN, query_key)
+        values_BCNRD += self._attend_to_query_chunk(pairs_BPRD, hidden_BCMD, neighbours_BCN, query_key)
+        return values_BCNRD if self.states_norm is None else self.states_norm(values_BCNRD)
 
     def _attend_to_query_chunk(self, pairs_BPRD: Array, hidden_BCMD: Array, neighbours_BCN: Array, key: Array | None) -> Array:
         attention = self.query_chunk_attention

@@ -38,7 +38,7 @@ class WindowAttention(Attention):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape.width, shape.heads)
-        self.stride, self.rate, self.dtype = shape.stride_tokens, shape.dropout, shape.dtype
+        self.stride, self.rate, self.dtype, self.turned = shape.stride_tokens, shape.dropout, shape.dtype, shape.turned
 
     def empty_window(self, rows: int) -> Window:
         """The window at the start of `rows` documents: there is nothing before."""
@@ -48,7 +48,7 @@ class WindowAttention(Attention):
     def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None) -> Local:
         """Sliding-window attention over a segment, without the output projection."""
         queries, (keys, values) = self.queries(x), self.keys_and_values(x)
-        mixed = sliding_window_attention(queries, keys, values, self.stride, self.rate, key, past)
+        mixed = sliding_window_attention(queries, keys, values, self.stride, self.rate, key, past, self.turned)
         window = Window(keys[:, -self.stride :], values[:, -self.stride :], jnp.ones(len(x), bool))
         return Local(queries, keys, values, mixed, window)
 
@@ -74,6 +74,7 @@ def sliding_window_attention(
     rate: float = 0.0,
     key: Array | None = None,
     past: Window | None = None,
+    turned: int | None = None,
 ) -> Float[Array, "B L H K"]:
     """Causal attention over the own stride and the whole one before it (paper section 3.4); `past` is the one before the first.
 
@@ -82,9 +83,9 @@ def sliding_window_attention(
     """
     batch, length, heads, size = queries.shape
     strides = length // stride
-    q = rotate(queries.reshape(batch * strides, stride, heads, size), jnp.arange(stride, 2 * stride))
+    q = rotate(queries.reshape(batch * strides, stride, heads, size), jnp.arange(stride, 2 * stride), turned)
     two_strides = (batch * strides, 2 * stride, heads, size)
-    k = rotate(with_previous_block(keys, stride, past and past.keys_BWHK).reshape(two_strides), jnp.arange(2 * stride))
+    k = rotate(with_previous_block(keys, stride, past and past.keys_BWHK).reshape(two_strides), jnp.arange(2 * stride), turned)
     v = with_previous_block(values, stride, past and past.values_BWHK).reshape(two_strides)
     mask = two_stride_mask(strides, stride, past.exists_B if past else False)
     visible = jnp.broadcast_to(mask, (batch, *mask.shape[-3:])).reshape(-1, 1, *mask.shape[-2:])

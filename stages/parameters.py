@@ -270,7 +270,8 @@ class Training(Params):
     copying: bool = Field(
         False,
         description="tell each token the one before it, and begin with heads that copy what followed the same token earlier, in the window "
-        "and in neighbours (paper: false); a model trained for minutes learns neither. The same for every system but the official forms",
+        "and in neighbours, as model/copying_values.py describes (paper: false); a model trained for minutes learns neither. The same for "
+        "every system but the official forms",
     )
     equal_projections: bool = Field(
         False,

@@ -14,7 +14,7 @@ from tests.model.programs import losses_of_tokens
 from tests.tiny import tiny_shape
 
 CHUNK, CHUNKS = 16, 16
-SHAPE = tiny_shape(vocabulary_size=256, width=64, heads=1, chunk_tokens=CHUNK, zero_init_residuals=True, copying=True)
+SHAPE = tiny_shape(vocabulary_size=256, width=64, heads=2, chunk_tokens=CHUNK, zero_init_residuals=True, copying=True)
 QUERY, SOURCE, OFFSET, SHIFT = 12, 2, 3, 5
 
 
@@ -67,8 +67,9 @@ def test_shared_parameters_are_the_same_bits(name: str) -> None:
         np.testing.assert_array_equal(value, full[path])
 
 
-def test_only_slow_pairs_of_dimensions_match() -> None:
-    """Two strides of 256 tokens turn 12 of the 32 pairs of a head of 64 by a radian at most."""
-    shape = replace(SHAPE, width=128, heads=2, chunk_tokens=64)
-    assert matched_dimensions(shape) == 24
-    assert matched_dimensions(replace(shape, heads=32)) == 2
+def test_the_still_features_of_a_head_match() -> None:
+    """A quarter of a head is turned by positions, and half of the width is the most that can be written beside."""
+    shape = replace(SHAPE, width=128, heads=4, chunk_tokens=64)
+    assert (shape.turned, matched_dimensions(shape)) == (8, 24)
+    assert matched_dimensions(replace(shape, heads=1)) == 64
+    assert replace(shape, copying=False).turned is None
