@@ -460,7 +460,7 @@ def is_mapping_of_values(location: tuple[str, ...]) -> bool:
     """Whether a place of params.yaml maps names of the user's own to values, as `corpora.<name>.where` does; False for one unknown."""
     try:
         annotation = _section_at(location[:-1]).model_fields[location[-1]].annotation
-    except (KeyError, AttributeError):
+    except (IndexError, KeyError, AttributeError):  # params.yaml itself has no name
         return False
     if get_origin(annotation) is not dict:
         return False

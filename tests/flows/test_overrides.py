@@ -33,6 +33,11 @@ def test_an_override_that_changes_nothing_leaves_the_file_alone(params):
     assert params.stat().st_mtime_ns == before
 
 
+def test_a_key_that_is_in_no_section_is_set_as_a_whole(params):
+    apply_overrides(params, dict([parse_override("dense_corpora=[demo]")]))
+    assert [*load(params).dense_corpora] == ["demo"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [

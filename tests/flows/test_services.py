@@ -120,7 +120,7 @@ def test_up_serves_prefect_deployment_run_from_any_directory(own, tmp_path):
         done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=900, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         ran = {event["stage"] for event in events(own) if event["event"] == "end" and event["result"] != "unchanged"}
-        runs = {f"{stage}@demo-retro" for stage in ("training", "evaluation", "oracle")}
+        runs = {f"{stage}@demo-retro" for stage in ("training", "evaluation", "oracle", "ceilings")}
         assert ran == {"lexical_supervision@demo", *runs, "retrieved@demo", "report@demo"}
         api = json.loads((own / ".run" / "up.json").read_text())["api_url"]
         assert api.startswith("http://127.0.0.1:")
