@@ -276,7 +276,7 @@ class Training(Params):
     equal_projections: bool = Field(
         False,
         description="the retriever's queries and keys begin as one projection, so that chunks which share tokens fit from the first update "
-        "on (paper: false); a retriever trained for minutes does not get there from two that are drawn apart",
+        "on (paper: false); two that are drawn apart begin with scores by chance",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         description="of activations; parameters, optimizer, norms, softmax, retrieval scores and losses are float32 always"

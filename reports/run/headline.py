@@ -56,7 +56,7 @@ NOT_OF_THE_PAPER = {
     "copying": "Not as in the paper: every system but the official forms is told the token before each token and begins with heads that "
     "copy (training.copying), because models trained for minutes do not learn that.",
     "equal_projections": "Not as in the paper: a retriever's queries and keys begin as one projection (training.equal_projections), "
-    "because one that is trained for minutes from two drawn apart retrieves by chance.",
+    "because two drawn apart begin with scores by chance.",
 }
 """What small runs may have that the paper has not, by its name in `training`."""
 
