@@ -26,7 +26,7 @@ def list_rows(column: pa.ChunkedArray) -> list[np.ndarray]:
 
 def list_column(rows: Sequence[np.ndarray]) -> pa.ListArray:
     """A list column of uint32 rows, the inverse of `list_rows`; no Python object per element here either, and no copy of a single row."""
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int32)
+    offsets = pa.array(np.cumsum([0, *map(len, rows)], dtype=np.int64), pa.int32())  # refused beyond 2^31, where 32 bits would wrap
     values = rows[0] if len(rows) == 1 else np.concatenate([np.zeros(0, np.uint32), *rows])
     return pa.ListArray.from_arrays(offsets, values, type=TOKEN_IDS)
 

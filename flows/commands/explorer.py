@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from data_contracts import counting
 from data_contracts.evaluations import SETTINGS
 from data_contracts.failure import Exit, Failure
 from flows.commands.page_server import Progress, serve
@@ -38,7 +39,11 @@ def systems(corpus: str | None, index: Path = INDEX) -> dict:
                 "run": run.name,
                 "system": run.system,
                 "settings": {
-                    setting: {"perplexity": run.perplexity(setting), "documents": len(rows), "tokens": int(rows["tokens"].sum())}
+                    setting: {
+                        "perplexity": run.perplexity(setting),
+                        "documents": len(rows),
+                        "tokens": rows.select(counting.total("tokens")).item(),
+                    }
                     for setting in SETTINGS
                     if len(rows := run.of(setting))
                 },

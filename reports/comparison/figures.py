@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from data_contracts import counting
 from data_contracts.evaluations import BASELINE, DPR, ORACLE, OWN
 from reports.metrics.ceilings import ceiling_figures
 from reports.metrics.evaluation_rows import CONTROL, Evaluations, Key, aligned, token_digest, with_own
@@ -79,7 +80,7 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[s
         "corpus": measured.corpus,
         "split": measured.split,
         "documents": int(own.document_B.max()) + 1 if own else None,
-        "tokens": int(own.chunks["tokens"].sum()) if own else None,
+        "tokens": own.chunks.select(counting.total("tokens")).item() if own else None,
         "tokens_sha256": token_digest(own.chunks) if own else None,
         "rows": rows,
         "ceilings": ceiling_figures(frames, evaluated, seeds, samples, seed),

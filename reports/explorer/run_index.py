@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from data_contracts import counting
 from data_contracts.contract import Artifact, write_atomically
 from reports.labels.index import SPARKS, Progress, verified_columns
 from reports.labels.label_set import as_parquet, read_index
@@ -49,9 +50,9 @@ def _of_shard(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
     stretch = ((pl.col("chunk") + 1) * SPARKS // length).cast(pl.Int32)
     sums = rows.group_by(DOCUMENT, maintain_order=True).agg(
         pl.col("system", "split").first(),
-        rows=pl.len().cast(pl.Int64),
-        tokens=pl.col("tokens").cast(pl.Int64).sum(),
-        bytes=pl.col("bytes").cast(pl.Int64).sum(),
+        rows=counting.rows(),
+        tokens=counting.total("tokens"),
+        bytes=counting.total("bytes"),
         loss=pl.col("loss").sum(),
         begin=pl.col("row").min(),
         end=pl.col("row").max() + 1,
@@ -61,7 +62,7 @@ def _of_shard(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
 
 
 def _sparks(placed: pl.DataFrame) -> pl.DataFrame:
-    found = placed.group_by(*DOCUMENT, "spark").agg(spark_loss=pl.col("loss").sum(), spark_tokens=pl.col("tokens").cast(pl.Int64).sum())
+    found = placed.group_by(*DOCUMENT, "spark").agg(spark_loss=pl.col("loss").sum(), spark_tokens=counting.total("tokens"))
     grid = placed.select(DOCUMENT).unique(maintain_order=True).join(pl.DataFrame({"spark": range(SPARKS)}), how="cross")
     whole = grid.with_columns(pl.col("spark").cast(pl.Int32)).join(found, on=[*DOCUMENT, "spark"], how="left", maintain_order="left")
     return whole.group_by(DOCUMENT, maintain_order=True).agg("spark_loss", "spark_tokens")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from data_contracts import counting
 from reports.metrics.rank_correlation import rank_correlations
 
 QUERY = ["place", "query_chunk"]
@@ -31,9 +32,9 @@ def change_sums(pairs: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
 def _of_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     before, after, change = pl.col("target_score") > 0, pl.col("target_score_b") > 0, pl.col("change")
     return pairs.group_by("split").agg(
-        pairs=pl.len(),
-        to_positive=(~before & after).sum(),
-        to_negative=(before & ~after).sum(),
+        pairs=counting.rows(),
+        to_positive=counting.how_many(~before & after),
+        to_negative=counting.how_many(before & ~after),
         change=change.sum(),
         absolute_change=change.abs().sum(),
     )
@@ -42,10 +43,10 @@ def _of_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
 def _of_queries(queries: pl.DataFrame) -> pl.DataFrame:
     change = pl.col("change")
     return queries.group_by("split").agg(
-        queries=pl.len(),
-        same_best=(pl.col("candidate_chunk") == pl.col("candidate_chunk_b")).sum(),
-        higher=(change > 0).sum(),
-        lower=(change < 0).sum(),
+        queries=counting.rows(),
+        same_best=counting.how_many(pl.col("candidate_chunk") == pl.col("candidate_chunk_b")),
+        higher=counting.how_many(change > 0),
+        lower=counting.how_many(change < 0),
         best_change=change.sum(),
         absolute_best_change=change.abs().sum(),
     )
@@ -62,7 +63,9 @@ def _of_orders(pairs: pl.DataFrame) -> pl.DataFrame:
     spearman, kendall = rank_correlations(*scores)
     orders = pl.DataFrame({"split": pairs["split"].gather(first), "spearman": spearman, "kendall": kendall})
     return (
-        orders.filter(pl.col("spearman").is_not_nan()).group_by("split").agg(pl.len().alias("ordered"), pl.col("spearman", "kendall").sum())
+        orders.filter(pl.col("spearman").is_not_nan())
+        .group_by("split")
+        .agg(counting.rows().alias("ordered"), pl.col("spearman", "kendall").sum())
     )
 
 

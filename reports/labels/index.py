@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from data_contracts import counting
 from data_contracts.candidates import LABELS
 from data_contracts.contract import Artifact, read_columns, sha256
 
@@ -66,10 +67,10 @@ def verified_columns(artifact: Artifact, shard: str, names: list[str]) -> pl.Dat
 def _of_shard(labels: pl.DataFrame, best: pl.DataFrame, chunks: pl.DataFrame, shard: str) -> pl.DataFrame:
     lengths = _runs(chunks, "chunk").select("doc_id", "chunk_begin", "chunk_end", chunks=pl.col("chunk_end") - pl.col("chunk_begin"))
     queries = best.group_by("doc_id", maintain_order=True).agg(
-        queries=pl.len(), best_mean=pl.col("best").mean(), best_max=pl.col("best").max()
+        queries=counting.rows(), best_mean=pl.col("best").mean(), best_max=pl.col("best").max()
     )
     pairs = labels.group_by("doc_id", maintain_order=True).agg(
-        split=pl.col("split").first(), pairs=pl.len(), positive=(pl.col("target_score") > 0).sum()
+        split=pl.col("split").first(), pairs=counting.rows(), positive=counting.how_many(pl.col("target_score") > 0)
     )
     index = _runs(labels, "label")
     for part in (pairs, queries, lengths):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from data_contracts import counting
 from data_contracts.documents import SPLITS
 from reports.labels.examples import choose
 from reports.labels.label_set import LabelSet
@@ -43,7 +44,7 @@ def label_statistics(label_set: LabelSet, samples: int, seed: int = 0) -> tuple[
     rng, most = np.random.default_rng(seed), most_candidates(label_set)
     found: dict[str, Sums] = {}
     counted: dict[str, dict[str, Any]] = {}
-    in_split = dict(label_set.documents.group_by("split").len().iter_rows())
+    in_split = dict(label_set.documents.group_by("split").agg(counting.rows()).iter_rows())
     chosen: pl.DataFrame | None = None
     for rows in shards_of(label_set):
         chosen = choose(rows, chosen)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from data_contracts import counting
 from data_contracts.candidates import LABELS
 from data_contracts.contract import read_columns
 from data_contracts.documents import SPLITS
@@ -55,10 +56,10 @@ def _of_shard(labels: LabelSet, shard: str) -> pl.DataFrame:
         queries.with_columns(**best)
         .unpivot(index=["split", "candidates"], variable_name="name")
         .group_by("split", "name")
-        .agg(pl.col("candidates").max(), pl.col("value").sum(), count=pl.len())
+        .agg(pl.col("candidates").max(), pl.col("value").sum(), count=counting.rows())
     )
     of_pairs = rows.select("split", name=pl.lit("score"), value=(pl.col("target_score").cast(pl.Float64) * BINS).round() / BINS)
-    counted = of_pairs.group_by("split", "name", "value").agg(count=pl.len())
+    counted = of_pairs.group_by("split", "name", "value").agg(count=counting.rows())
     return pl.concat([of_queries, counted], how="diagonal")
 
 

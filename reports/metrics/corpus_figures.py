@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from data_contracts import counting
 from reports.metrics.lengths import histogram
 
 
@@ -13,9 +14,9 @@ def corpus_figures(
     documents: int, quarantine: pl.DataFrame, chunks: pl.DataFrame, geometry: dict[str, int], vocabulary: int
 ) -> dict[str, Any]:
     """Inputs, splits and document lengths. `chunks`: doc_id, split, tokens; `quarantine`: reason."""
-    reasons = dict(quarantine["reason"].value_counts().sort("reason").iter_rows())
-    splits = chunks.group_by("split").agg(pl.col("doc_id").n_unique().alias("documents"), pl.len().alias("chunks"), pl.col("tokens").sum())
-    lengths = chunks.group_by("doc_id").agg(pl.col("tokens").sum(), pl.col("split").first())
+    reasons = dict(quarantine.group_by("reason").agg(counting.rows()).sort("reason").iter_rows())
+    splits = chunks.group_by("split").agg(documents=counting.different("doc_id"), chunks=counting.rows(), tokens=counting.total("tokens"))
+    lengths = chunks.group_by("doc_id").agg(pl.col("split").first(), tokens=counting.total("tokens"))
     medians = lengths.group_by("split").agg(pl.col("tokens").median().alias("median_tokens"))
     return {
         "inputs": documents + len(quarantine),

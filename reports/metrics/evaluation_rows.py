@@ -63,7 +63,7 @@ class Evaluations:
 
     def readers(self) -> list[str]:
         """The runs that read neighbours."""
-        return [run for run in self.systems if self.frames[run, OWN]["retrieved"].list.len().sum()]
+        return [run for run in self.systems if (self.frames[run, OWN]["retrieved"].list.len() > 0).any()]
 
 
 def token_digest(rows: pl.DataFrame) -> str:

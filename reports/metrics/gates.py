@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from data_contracts import counting
 from reports.metrics.resampling import BLOCK_CHUNKS, Resampler, estimate
 
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -34,10 +35,10 @@ def label_sums(labels: pl.DataFrame, split: str, shared_ranks: int) -> pl.DataFr
     positive, shared = pl.col("target_score") > 0, pl.col("rank") < shared_ranks
     return by_block(
         rows,
-        positives=positive.sum(),
-        pairs=pl.len(),
-        shared_positives=(positive & shared).sum(),
-        shared_pairs=shared.sum(),
+        positives=counting.how_many(positive),
+        pairs=counting.rows(),
+        shared_positives=counting.how_many(positive & shared),
+        shared_pairs=counting.how_many(shared),
         covariance=(pl.col("half_0") * pl.col("half_1")).sum(),
         variance_0=(pl.col("half_0") ** 2).sum(),
         variance_1=(pl.col("half_1") ** 2).sum(),

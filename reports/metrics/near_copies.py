@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from data_contracts import counting
+
 GRAM = 8
 NEAR = 0.5  # containment from which a candidate counts as a copy
 ROWS = 20_000  # rows compared at once, which bounds memory where everything repeats
@@ -70,9 +72,11 @@ def containment(
         used[rows] = True
     grams = _grams(chunks, document_N, used)
     of_target, again = grams["whole"] & _within(grams["chunk"], target_R), grams["gram"].is_duplicated()
-    once = grams.filter(of_target & ~again).group_by(target="chunk").agg(once=pl.len())
+    once = grams.filter(of_target & ~again).group_by(target="chunk").agg(once=counting.rows())
     repeated = grams.filter(of_target & again).select("gram", target="chunk").unique()
-    sizes = repeated.group_by("target").agg(again=pl.len()).join(once, on="target", how="left").with_columns(pl.col("once").fill_null(0))
+    sizes = (
+        repeated.group_by("target").agg(again=counting.rows()).join(once, on="target", how="left").with_columns(pl.col("once").fill_null(0))
+    )
     possible = sizes.filter(pl.col("again") >= NEAR * (pl.col("again") + pl.col("once")))
     begun = grams.filter(again).select("gram", "whole", candidate="chunk")
     ended = begun.filter("whole").with_columns(pl.col("candidate") - 1)  # a gram of c_j+1 is one of the pair that begins at c_j
@@ -83,6 +87,6 @@ def containment(
     found = np.zeros(len(target_R), np.float32)
     for part in wanted.join(possible, on="target").iter_slices(ROWS):
         shared = part.join(repeated, on="target").join(pairs, on=["candidate", "gram"], how="semi")
-        shares = shared.group_by("row").agg(share=pl.len() / (pl.col("again") + pl.col("once")).first())
+        shares = shared.group_by("row").agg(share=counting.rows() / (pl.col("again") + pl.col("once")).first())
         found[shares["row"].to_numpy()] = shares["share"].to_numpy()
     return np.where(found >= NEAR, found, np.float32(0.0))

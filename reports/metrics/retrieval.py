@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from data_contracts import counting
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import RANKING_LENGTH
 
@@ -44,8 +45,8 @@ def gold_of(labels: pl.DataFrame, chunk_tokens: int, stride_chunks: int) -> Gold
     ordered = scored.sort(*QUERY, "gain", descending=[False, False, True]).with_columns(place.alias("place"))
     discount = pl.when(pl.col("place") < RANKING_LENGTH).then(1 / (pl.col("place") + 2).log(2)).otherwise(0.0)
     queries = ordered.group_by(QUERY, maintain_order=True).agg(
-        pl.len().alias("scored"),
-        (pl.col("gain") > 0).sum().alias("positives"),
+        counting.rows().alias("scored"),
+        counting.how_many(pl.col("gain") > 0).alias("positives"),
         pl.col("gain").sum(),
         (pl.col("gain") * discount).sum().alias("ideal"),
     )

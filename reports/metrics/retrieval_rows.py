@@ -47,7 +47,7 @@ def _rankings(evaluations: Evaluations, candidates: pl.DataFrame, gold: Gold) ->
     names = names_of(evaluations.systems)
     for run, system in evaluations.systems.items():
         ranking = evaluations.frames[run, OWN]["ranking"]
-        if system not in BM25_READERS and ranking.list.len().sum():
+        if system not in BM25_READERS and (ranking.list.len() > 0).any():
             found[names[run]] = evaluations.chunks.select(*QUERY).with_columns(ranking)
     return found
 

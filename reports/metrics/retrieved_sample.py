@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from data_contracts import counting
 from data_contracts.evaluations import BM25_READERS, OWN
 from data_contracts.failure import Exit, Failure
 from reports.metrics.evaluation_rows import Evaluations
@@ -50,7 +51,7 @@ def _precision(evaluations: Evaluations, run: str, scored: Gold) -> pl.DataFrame
     if len(lacking):
         cause = f"{len(lacking)} of the chunks that {run} read for the sampled queries have no score"
         raise Failure("the retrieved sample is not of these evaluations", cause, "re-run the stage retrieved", Exit.CONTRACT)
-    return pairs.group_by(QUERY, maintain_order=True).agg(((pl.col("gain") > 0).sum() / PLACES).alias(FIGURE))
+    return pairs.group_by(QUERY, maintain_order=True).agg((counting.how_many(pl.col("gain") > 0) / PLACES).alias(FIGURE))
 
 
 def precision_sums(evaluations: Evaluations, exact: dict[str, pl.DataFrame]) -> dict[str, np.ndarray]:

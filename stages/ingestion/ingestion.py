@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from data_contracts import counting
 from data_contracts.contract import commit, read_columns, read_rows, write_shard
 from data_contracts.documents import DOCUMENTS, INPUTS, QUARANTINE
 from data_contracts.failure import Exit, Failure
@@ -94,7 +95,7 @@ def _refuse_too_few(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str
     if filtered.is_empty():
         cause = f"{documents} documents, and train, validation and test need at least one each; left out: {counts or 'nothing'}"
         raise Failure("the corpus is too small to split", cause, "add documents or lower ingestion.min_document_chars", Exit.USAGE)
-    found = filtered.group_by("detail").len().sort("len", "detail", descending=[True, False]).head(5)
+    found = filtered.group_by("detail").agg(counting.rows()).sort("len", "detail", descending=[True, False]).head(5)
     details = "; ".join(f"{detail} ({count:,} times)" for detail, count in found.iter_rows())
     cause = f"of {documents + len(rejected):,} inputs {counts}, {documents} documents are left, 3 are needed: {details}"
     raise Failure("corpora.<name>.where filters too much", cause, f"mend corpora.<name>.where {corpus.where}", Exit.USAGE)
@@ -127,7 +128,7 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
     """
     directory, facts = read_all(context, ingestion)
     kept, rejected = judge(facts)
-    counts = {reason: count for reason, count in rejected.group_by("reason").len().sort("reason").iter_rows()}
+    counts = {reason: count for reason, count in rejected.group_by("reason").agg(counting.rows()).sort("reason").iter_rows()}
     _refuse_too_many(kept, rejected, counts, ingestion)
     _refuse_too_few(kept, rejected, counts, context.source)
     kept, surplus = within(kept, context.source.max_characters)

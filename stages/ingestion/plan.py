@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from data_contracts import counting
 from data_contracts.failure import Exit, Failure
 from stages.parameters import Corpus, Ingestion
 
@@ -24,7 +25,7 @@ def judge(facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     good = facts.join(rejected, on=of_input, how="anti", maintain_order="left").with_columns(
         whole_id=pl.col("whole_id").max().over(of_input),
         whole_key=pl.col("whole_key").max().over(of_input),
-        parts=pl.len().over(of_input),
+        parts=counting.rows().over(of_input),
     )
     good = good.with_columns(part_of=pl.when(pl.col("parts") > 1).then("whole_id").otherwise(pl.lit(""))).drop("parts")
     originals = good.unique("whole_key", keep="first", maintain_order=True).select(of_input)

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow.compute as pc
 from safetensors import safe_open
 
+from data_contracts import counting
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS, RETRIEVED
 from data_contracts.ceilings import CEILING, CEILINGS
 from data_contracts.contract import Contract, open_artifact
@@ -112,7 +113,7 @@ def label_section(directory: Path) -> dict:
 def evaluation_section(evaluation: Evaluation, chunks: pl.DataFrame) -> dict:
     """What was evaluated: the split, and at how many tokens how many of its documents were cut."""
     limit = evaluation.max_tokens_per_document
-    tokens = chunks.group_by("doc_id").agg(pl.col("token_ids").list.len().sum())["token_ids"]
+    tokens = chunks.group_by("doc_id").agg(tokens=counting.length("token_ids").sum())["tokens"]
     return {"split": evaluation.split, "max_tokens_per_document": limit, "documents_cut": int((tokens > limit).sum())}
 
 
@@ -121,7 +122,7 @@ def data_section(context: Context, geometry: Geometry) -> dict:
     chunks = open_artifact(CHUNKS, context.input("chunks"))
     lengths = [
         pl.DataFrame(pl.from_arrow(chunks.read(shard, ["doc_id", "split", "token_ids"]))).select(
-            "doc_id", "split", pl.col("token_ids").list.len().alias("tokens")
+            "doc_id", "split", tokens=counting.length("token_ids")
         )
         for shard in chunks.shards
     ]

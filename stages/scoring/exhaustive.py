@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 import pyarrow as pa
 
+from data_contracts import counting
 from data_contracts.candidates import EXHAUSTIVE
 from data_contracts.contract import Artifact, open_artifact
 from data_contracts.eligibility import last_eligible
@@ -37,7 +38,7 @@ def draw(chunks: Artifact, geometry: Geometry, evaluation: Evaluation, exhaustiv
     found = list[pl.DataFrame]()
     for shard in chunks.shards:
         table = pl.DataFrame(pl.from_arrow(chunks.read(shard, ["doc_id", "split", "chunk", "token_ids"])))
-        rows = table.select("doc_id", "split", "chunk", tokens=pl.col("token_ids").list.len())
+        rows = table.select("doc_id", "split", "chunk", tokens=counting.length("token_ids"))
         queries = exact_queries(rows, geometry, evaluation, exhaustive.most_eligible).with_columns(shard=pl.lit(shard))
         found.append(drawn(queries, exhaustive.queries, exhaustive.seed))
     return pl.concat(found).bottom_k(exhaustive.queries, by="place")
@@ -56,7 +57,7 @@ def score_all(context: Context, geometry: Geometry, scoring: Scoring, evaluation
         Failure: as `stages.scoring.query_sample.write_scores` says.
     """
     queries = draw(open_artifact(CHUNKS, context.input("chunks")), geometry, evaluation, exhaustive)
-    total = int(queries["eligible"].sum())
+    total = queries.select(counting.total("eligible")).item()
 
     def of_shard(shard: str) -> pa.Table:
         return pairs_of(queries.filter(pl.col("shard") == shard))

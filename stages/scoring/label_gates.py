@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from data_contracts import counting
 from data_contracts.candidates import LABELS
 from data_contracts.contract import Artifact, open_artifact
 from data_contracts.documents import document_runs
@@ -41,7 +42,7 @@ def comparable_queries(labels: pl.DataFrame, stride_chunks: int) -> pl.DataFrame
     queries = (
         labels.filter(pl.col("split") == SPLIT)
         .group_by("doc_id", "query_chunk", maintain_order=True)
-        .agg(candidates=pl.len(), best=pl.col("candidate_logprob").max(), local=pl.col("local_logprob").first())
+        .agg(candidates=counting.rows(), best=pl.col("candidate_logprob").max(), local=pl.col("local_logprob").first())
     )
     eligible = last_eligible(pl.col("query_chunk"), stride_chunks) + 1
     return queries.with_columns(eligible=eligible).filter(pl.col("eligible") > pl.col("candidates"))
@@ -120,7 +121,7 @@ def score_sample(context: Context, chosen: pl.DataFrame, geometry: Geometry, sco
             parts.append(score_queries(scorer, table, queries, bytes_V, rng, progress))
             done += int(queries["candidates"].sum()) + len(queries)
     rows = pl.concat(parts) if parts else chosen.with_columns(copy_gain=pl.lit(0.0), lead_of_bm25=pl.lit(0.0), bytes=pl.lit(0.0))
-    return by_block(rows, **{name: pl.col(name).sum() for name in ("copy_gain", "lead_of_bm25", "bytes")}, queries=pl.len())
+    return by_block(rows, **{name: pl.col(name).sum() for name in ("copy_gain", "lead_of_bm25", "bytes")}, queries=counting.rows())
 
 
 def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, label_gates: LabelGates) -> None:

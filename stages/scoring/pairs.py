@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from data_contracts import counting
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from stages.engines.scoring_lm import Progress, ScoringLM
@@ -34,7 +35,9 @@ class ShardPrompts:
         self._pair = np.arange(2 * chunk_tokens)
         ids = pl.DataFrame({"doc_id": pl.Series(chunks.column("doc_id")), "whole": np.diff(self.begins) == chunk_tokens})
         self._documents = (
-            ids.with_row_index("first").group_by("doc_id").agg(pl.col("first").min().cast(pl.Int64), pl.col("whole").sum(), rows=pl.len())
+            ids.with_row_index("first")
+            .group_by("doc_id")
+            .agg(pl.col("first").min().cast(pl.Int64), whole=counting.how_many(pl.col("whole")), rows=counting.rows())
         )
 
     def score(self, engine: ScoringLM, pairs: pl.DataFrame, progress: Progress | None = None) -> np.ndarray:
