@@ -35,7 +35,7 @@ def to_tensors(names: Names, params: Params) -> Tensors:
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         for name, layer in tensor_names(names, path, leaf.shape):
             value = np.asarray(leaf if layer is None else leaf[layer], np.float32)
-            tensors[name] = np.ascontiguousarray(value.T if _transposed(names, path) else value)
+            tensors[name] = value.T if _transposed(names, path) else value
     return tensors
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from model import llama
 from model.causal_lm_files import wanted_tensors
 from model.llama_config import LlamaConfig
 from model.llama_files import TENSORS
+from model.tensor_file import save_tensors
 
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 PAIRED = ("llama",)
@@ -85,7 +85,7 @@ def convert(file: Path, directory: Path) -> None:
         value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(shapes[tensor.name])
         tensors[_name(tensor.name)] = _halves(value, heads[part]) if architecture in PAIRED and part in heads else value
     _check_names(values, set(tensors))
-    save_file({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}, directory / "model.safetensors")
+    save_tensors({name: np.asarray(value, np.float32) for name, value in tensors.items()}, directory / "model.safetensors")
     (directory / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
     _tokenizer(facts).save(str(directory / "tokenizer.json"))
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.numpy import save_file
-
 from model.causal_lm_files import read_tensors, to_parameters, to_tensors, wanted_tensors
 from model.gpt_neox import Params, shapes
 from model.gpt_neox_config import GPTNeoXConfig
 from model.hugging_face_files import read_values
+from model.tensor_file import save_tensors
 
 TENSORS: dict[tuple[str, ...], tuple[str, bool]] = {
     ("embed_in",): ("gpt_neox.embed_in.weight", False),
@@ -38,7 +37,7 @@ def save(directory: Path, config: GPTNeoXConfig, params: Params) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps({**config.to_dict(), "dtype": "float32"}, indent=2, sort_keys=True) + "\n")
-    save_file(to_tensors(TENSORS, params), directory / "model.safetensors", metadata={"format": "pt"})
+    save_tensors(to_tensors(TENSORS, params), directory / "model.safetensors", {"format": "pt"})
 
 
 def load(directory: Path, dtype: str = "float32") -> tuple[GPTNeoXConfig, Params]:

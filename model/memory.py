@@ -56,7 +56,8 @@ class Memory:
     def search(self, first: int, queries_CD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """[C, count] the eligible chunks of largest s_q for chunks `first`, `first` + 1, ... of one stride, best first, and s_q.
 
-        -1 and 0 where there are fewer. When a stride is searched, the index holds exactly the chunks eligible for it.
+        Ties go to the earlier chunk; -1 and 0 where there are fewer. When a stride is searched, the index holds exactly the chunks
+        eligible for it.
         """
         eligible = max(0, int(last_eligible(first, self.stride_chunks)) + 1)
         ready = eligible - self._index.ntotal
@@ -66,7 +67,7 @@ class Memory:
         ids, scores = np.full((len(queries_CD), count), -1, np.int32), np.zeros((len(queries_CD), count), np.float32)
         if eligible:
             queries_CD = np.ascontiguousarray(queries_CD, np.float32)
-            best, found = self._index.search(queries_CD, min(count, eligible))
+            best, found = best_first(self._index, queries_CD, min(count, eligible))
             self._measure(queries_CD, found)
             ids[:, : found.shape[1]], scores[:, : found.shape[1]] = found, np.where(found >= 0, best * self.scale, 0.0)
         return ids, scores
@@ -97,10 +98,24 @@ class Memory:
 
     def _measure(self, queries_CD: np.ndarray, found_CK: np.ndarray) -> None:
         if self._index is not self._flat and self._searches % MEASURED == 0:
-            _, exact_CK = self._flat.search(queries_CD, found_CK.shape[1])
+            _, exact_CK = best_first(self._flat, queries_CD, found_CK.shape[1])
             self._asked += exact_CK.size
             self._found += sum(len(np.intersect1d(*rows)) for rows in zip(found_CK, exact_CK, strict=True))
         self._searches += 1
+
+
+def best_first(index: faiss.Index, queries_CD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(scores, ids), [C, count]: what `index` finds, best first, and among equal scores the lowest ids, as `jax.lax.top_k` has them.
+
+    Faiss keeps any of those that share the last place, so more is asked for until the last found is worse than that.
+    """
+    asked = min(count + 1, index.ntotal)
+    best_CK, found_CK = index.search(queries_CD, asked)
+    while asked < index.ntotal and (best_CK[:, -1] == best_CK[:, count - 1]).any():
+        asked = min(2 * asked, index.ntotal)
+        best_CK, found_CK = index.search(queries_CD, asked)
+    order_CK = np.lexsort((found_CK, -best_CK))[:, :count]
+    return np.take_along_axis(best_CK, order_CK, axis=1), np.take_along_axis(found_CK, order_CK, axis=1)
 
 
 def _array(sizes: tuple[int, ...], dtype: np.dtype, scratch: Path) -> np.ndarray:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from model.config import Shape
 from model.language_model import LanguageModel
 from model.parameters import Architecture, Parameters
 from model.system import System
+from model.tensor_file import save_tensors
 
 
 def save_parameters(parameters: dict[str, Array], path: Path) -> None:
     """Write `path`; the file's bytes depend on the parameters alone."""
-    save_file({name: np.ascontiguousarray(value) for name, value in parameters.items()}, path)
+    save_tensors(parameters, path)
 
 
 def load_model(path: Path, system: System, shape: Shape) -> LanguageModel:

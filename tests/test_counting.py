@@ -50,6 +50,15 @@ def test_lists_longer_than_their_offsets_are_refused() -> None:
         tokens.list_column([np.zeros(1, np.uint32).view(Long)])
 
 
+def test_sums_of_floats_repeat() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=1_500_000) * 10 ** generator.uniform(-3, 3, 1_500_000)
+    frame = pl.DataFrame({"group": generator.integers(0, 3, len(values)), "value": values})
+    grouped = frame.group_by("group", maintain_order=True)
+    sums = {grouped.agg(counting.in_order(pl.col("value"))).sort("group")["value"].to_numpy().tobytes() for _ in range(8)}
+    assert len(sums) == 1
+
+
 def narrow_columns() -> set[str]:
     """Columns of whole numbers that some artifact keeps in 32 bits or fewer."""
     contracts = [

@@ -53,7 +53,7 @@ def _of_shard(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
         rows=counting.rows(),
         tokens=counting.total("tokens"),
         bytes=counting.total("bytes"),
-        loss=pl.col("loss").sum(),
+        loss=counting.in_order(pl.col("loss")),
         begin=pl.col("row").min(),
         end=pl.col("row").max() + 1,
         shard=pl.lit(shard),
@@ -62,7 +62,7 @@ def _of_shard(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
 
 
 def _sparks(placed: pl.DataFrame) -> pl.DataFrame:
-    found = placed.group_by(*DOCUMENT, "spark").agg(spark_loss=pl.col("loss").sum(), spark_tokens=counting.total("tokens"))
+    found = placed.group_by(*DOCUMENT, "spark").agg(spark_loss=counting.in_order(pl.col("loss")), spark_tokens=counting.total("tokens"))
     grid = placed.select(DOCUMENT).unique(maintain_order=True).join(pl.DataFrame({"spark": range(SPARKS)}), how="cross")
     whole = grid.with_columns(pl.col("spark").cast(pl.Int32)).join(found, on=[*DOCUMENT, "spark"], how="left", maintain_order="left")
     return whole.group_by(DOCUMENT, maintain_order=True).agg("spark_loss", "spark_tokens")

@@ -35,8 +35,8 @@ def _of_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
         pairs=counting.rows(),
         to_positive=counting.how_many(~before & after),
         to_negative=counting.how_many(before & ~after),
-        change=change.sum(),
-        absolute_change=change.abs().sum(),
+        change=counting.in_order(change),
+        absolute_change=counting.in_order(change.abs()),
     )
 
 
@@ -47,8 +47,8 @@ def _of_queries(queries: pl.DataFrame) -> pl.DataFrame:
         same_best=counting.how_many(pl.col("candidate_chunk") == pl.col("candidate_chunk_b")),
         higher=counting.how_many(change > 0),
         lower=counting.how_many(change < 0),
-        best_change=change.sum(),
-        absolute_best_change=change.abs().sum(),
+        best_change=counting.in_order(change),
+        absolute_best_change=counting.in_order(change.abs()),
     )
 
 
@@ -65,7 +65,7 @@ def _of_orders(pairs: pl.DataFrame) -> pl.DataFrame:
     return (
         orders.filter(pl.col("spearman").is_not_nan())
         .group_by("split")
-        .agg(counting.rows().alias("ordered"), pl.col("spearman", "kendall").sum())
+        .agg(counting.rows().alias("ordered"), counting.in_order(pl.col("spearman", "kendall")))
     )
 
 

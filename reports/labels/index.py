@@ -67,7 +67,7 @@ def verified_columns(artifact: Artifact, shard: str, names: list[str]) -> pl.Dat
 def _of_shard(labels: pl.DataFrame, best: pl.DataFrame, chunks: pl.DataFrame, shard: str) -> pl.DataFrame:
     lengths = _runs(chunks, "chunk").select("doc_id", "chunk_begin", "chunk_end", chunks=pl.col("chunk_end") - pl.col("chunk_begin"))
     queries = best.group_by("doc_id", maintain_order=True).agg(
-        queries=counting.rows(), best_mean=pl.col("best").mean(), best_max=pl.col("best").max()
+        queries=counting.rows(), best_mean=counting.in_order(pl.col("best")) / counting.rows(), best_max=pl.col("best").max()
     )
     pairs = labels.group_by("doc_id", maintain_order=True).agg(
         split=pl.col("split").first(), pairs=counting.rows(), positive=counting.how_many(pl.col("target_score") > 0)
@@ -91,8 +91,10 @@ def _runs(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
 
 def _sparks(best: pl.DataFrame, lengths: pl.DataFrame) -> pl.DataFrame:
     """The mean best s_t in each of `SPARKS` equal stretches of a document."""
-    placed = best.join(lengths, on="doc_id", how="left").with_columns(spark=pl.col("query_chunk") * SPARKS // pl.col("chunks"))
-    means = placed.group_by("doc_id", "spark").agg(pl.col("best").mean())
+    placed = best.join(lengths, on="doc_id", how="left", maintain_order="left").with_columns(
+        spark=pl.col("query_chunk") * SPARKS // pl.col("chunks")
+    )
+    means = placed.group_by("doc_id", "spark").agg(counting.in_order(pl.col("best")) / counting.rows())
     grid = best.select(pl.col("doc_id").unique(maintain_order=True)).join(pl.DataFrame({"spark": range(SPARKS)}), how="cross")
     whole = grid.with_columns(pl.col("spark").cast(means["spark"].dtype)).join(
         means, on=["doc_id", "spark"], how="left", maintain_order="left"

@@ -56,7 +56,7 @@ def _of_shard(labels: LabelSet, shard: str) -> pl.DataFrame:
         queries.with_columns(**best)
         .unpivot(index=["split", "candidates"], variable_name="name")
         .group_by("split", "name")
-        .agg(pl.col("candidates").max(), pl.col("value").sum(), count=counting.rows())
+        .agg(pl.col("candidates").max(), counting.in_order(pl.col("value")), count=counting.rows())
     )
     of_pairs = rows.select("split", name=pl.lit("score"), value=(pl.col("target_score").cast(pl.Float64) * BINS).round() / BINS)
     counted = of_pairs.group_by("split", "name", "value").agg(count=counting.rows())

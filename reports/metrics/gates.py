@@ -39,9 +39,9 @@ def label_sums(labels: pl.DataFrame, split: str, shared_ranks: int) -> pl.DataFr
         pairs=counting.rows(),
         shared_positives=counting.how_many(positive & shared),
         shared_pairs=counting.how_many(shared),
-        covariance=(pl.col("half_0") * pl.col("half_1")).sum(),
-        variance_0=(pl.col("half_0") ** 2).sum(),
-        variance_1=(pl.col("half_1") ** 2).sum(),
+        covariance=counting.in_order(pl.col("half_0") * pl.col("half_1")),
+        variance_0=counting.in_order(pl.col("half_0") ** 2),
+        variance_1=counting.in_order(pl.col("half_1") ** 2),
     )
 
 

@@ -47,8 +47,8 @@ def gold_of(labels: pl.DataFrame, chunk_tokens: int, stride_chunks: int) -> Gold
     queries = ordered.group_by(QUERY, maintain_order=True).agg(
         counting.rows().alias("scored"),
         counting.how_many(pl.col("gain") > 0).alias("positives"),
-        pl.col("gain").sum(),
-        (pl.col("gain") * discount).sum().alias("ideal"),
+        counting.in_order(pl.col("gain")),
+        counting.in_order(pl.col("gain") * discount).alias("ideal"),
     )
     eligible = np.maximum(0, last_eligible(queries["chunk"].to_numpy(), stride_chunks) + 1)
     return Gold(queries.with_columns(pl.Series("eligible", eligible)), scored)

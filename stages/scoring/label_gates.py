@@ -121,7 +121,9 @@ def score_sample(context: Context, chosen: pl.DataFrame, geometry: Geometry, sco
             parts.append(score_queries(scorer, table, queries, bytes_V, rng, progress))
             done += int(queries["candidates"].sum()) + len(queries)
     rows = pl.concat(parts) if parts else chosen.with_columns(copy_gain=pl.lit(0.0), lead_of_bm25=pl.lit(0.0), bytes=pl.lit(0.0))
-    return by_block(rows, **{name: pl.col(name).sum() for name in ("copy_gain", "lead_of_bm25", "bytes")}, queries=counting.rows())
+    return by_block(
+        rows, **{name: counting.in_order(pl.col(name)) for name in ("copy_gain", "lead_of_bm25", "bytes")}, queries=counting.rows()
+    )
 
 
 def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, label_gates: LabelGates) -> None:

@@ -1,7 +1,7 @@
 """Checkpoints of a training run: written while it goes on, read back only if every byte is as it was written.
 
-Orbax writes the arrays and renames their directory when it is whole; then come the losses up to that step and, last, a manifest with the
-SHA-256 of every file. Orbax is imported at the first use, because that takes seconds.
+Orbax writes the arrays and renames their directory when it is whole; then come the losses up to that step, what it was computed on and,
+last, a manifest with the SHA-256 of every file. Orbax is imported at the first use, because that takes seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 import statistics
 import time
@@ -26,7 +27,7 @@ from stages.runner.interruption import Interruption
 
 KEEP = 2
 RECENT = 50  # steps whose mean loss says which checkpoint is best
-MANIFEST, LOSSES = "manifest.json", "losses.jsonl"
+MANIFEST, LOSSES, COMPUTED_ON = "manifest.json", "losses.jsonl", "computed_on.txt"
 NUMBERED, UNFINISHED = "[0-9]" * 8, "*.orbax-checkpoint-tmp*"
 
 
@@ -105,6 +106,8 @@ class Checkpoints:
                 place.rename(place.with_suffix(".misfit"))
                 what = f"the checkpoint of step {int(place.name)} does not fit the model as its code is now"
                 raise Failure(what, misfit, "run again to begin without it, or bring back the code that it was made with", Exit.CONTRACT)
+            if (before := (place / COMPUTED_ON).read_text()) != (now := computed_on()):
+                self._say(f"the checkpoint of step {int(place.name)} was computed on {before}, the rest is on {now}: last bits may differ")
             arrays = self._orbax.restore(place, _by_name(shapes))
             state = jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in _by_name(shapes)])
             return Restored(int(place.name), state, [json.loads(line) for line in (place / LOSSES).read_text().splitlines()])
@@ -121,6 +124,7 @@ class Checkpoints:
         with _explained(place):
             self._orbax.wait_until_finished()
             (place / LOSSES).write_text(losses)
+            (place / COMPUTED_ON).write_text(computed_on())
             unnamed = place / f"{MANIFEST}.tmp"
             manifest = json.dumps({"files": _digests(place)}, indent=1)
             unnamed.write_text(manifest)
@@ -162,6 +166,16 @@ class Saver:
 def jsonl(rows: Sequence[Mapping]) -> str:
     """One line of JSON a row."""
     return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def computed_on() -> str:
+    """The number and kind of JAX's devices and, where it is the processor, the cores that this process may use.
+
+    On others the same steps give other last bits, because XLA cuts sums into as many parts as there are cores.
+    """
+    devices = jax.devices()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{len(devices)} {devices[0].device_kind}" + (f" of {cores} cores" if devices[0].platform == "cpu" else "")
 
 
 def _recent_loss(place: Path) -> float:

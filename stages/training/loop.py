@@ -1,7 +1,7 @@
 """The steps of a training run, from the first or from a checkpoint to the last.
 
 What a step reads and draws follows from its number and the seed alone, so a run that is stopped and goes on from a checkpoint ends with
-the same bits as one that was not.
+the same bits as one that was not, on the same devices and cores (checkpoints.py).
 """
 
 from __future__ import annotations

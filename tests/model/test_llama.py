@@ -17,6 +17,7 @@ from model.causal_lm import Params
 from model.causal_lm_files import to_tensors
 from model.llama_config import LlamaConfig
 from model.rope import Rope
+from model.tensor_file import save_tensors
 
 SIZES = {
     "vocab_size": 61,
@@ -60,7 +61,7 @@ def written(directory: Path, stated: dict[str, Any]) -> Params:
     config = LlamaConfig.from_dict(stated)
     params = drawn(config)
     (directory / "config.json").write_text(json.dumps(stated))
-    save_file(to_tensors(llama_files.TENSORS, params), directory / "model.safetensors")
+    save_tensors(to_tensors(llama_files.TENSORS, params), directory / "model.safetensors")
     return params
 
 

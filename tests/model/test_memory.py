@@ -7,6 +7,7 @@ import pytest
 from data_contracts.eligibility import last_eligible
 from model import memory as memory_module
 from model.memory import Memory
+from model.neighbours import own_neighbours
 from tests.tiny import tiny_shape
 
 
@@ -37,6 +38,19 @@ def test_the_best_eligible_chunks_are_found_and_no_other(chunks, stride, reach, 
         np.testing.assert_allclose(scores[query, : len(expected)], products[expected - begin], rtol=1e-5)
         assert (found[query, len(expected) :] == -1).all()
         assert (scores[query, len(expected) :] == 0).all()
+
+
+@pytest.mark.parametrize("keys_of", ["three kinds", "all alike"])
+def test_ties_go_to_the_earlier_chunk_as_in_training(keys_of, tmp_path):
+    """Many chunks are alike, as empty or repeated ones are; equal scores must not be told apart by where Faiss keeps them."""
+    generator, chunks, stride, count = np.random.default_rng(2), 64, 4, 5
+    kinds = generator.integers(-2, 3, size=(3, 16)).astype(np.float32)
+    keys = kinds[generator.integers(3, size=chunks)] if keys_of == "three kinds" else np.tile(kinds[0], (chunks, 1))
+    queries = generator.integers(-2, 3, size=(chunks, 16)).astype(np.float32)
+    found, _, _ = search_all(queries, keys, stride, count, tmp_path)
+    eligible = np.arange(chunks) <= last_eligible(np.arange(chunks), stride)[:, None]
+    trained = own_neighbours(queries[None] @ keys.T, eligible, count)
+    assert np.array_equal(found, np.asarray(trained)[0])
 
 
 def test_later_keys_cannot_change_what_was_found(tmp_path):

@@ -9,7 +9,6 @@ import gguf
 import jax
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
@@ -21,6 +20,7 @@ from model.causal_lm_files import to_tensors
 from model.hugging_face_files import digest
 from model.llama_config import LlamaConfig
 from model.llama_files import TENSORS
+from model.tensor_file import save_tensors
 from stages.__main__ import run_stage
 from stages.engines.jax_engine import JaxScoringLM
 from stages.parameters import load
@@ -52,7 +52,7 @@ def model(tmp_path) -> Path:
     directory.mkdir(parents=True)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32), llama.shapes(CONFIG))
-    save_file(to_tensors(TENSORS, params), directory / "model.safetensors")
+    save_tensors(to_tensors(TENSORS, params), directory / "model.safetensors")
     sizes = {name: getattr(CONFIG, name) for name in (*gguf_files.SIZES, "vocab_size", "head_dim")}
     (directory / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], **sizes}))
     train_tokenizer(iter(["a text to train on, twice over: a text to train on"]), 300).save(str(directory / "tokenizer.json"))

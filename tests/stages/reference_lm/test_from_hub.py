@@ -136,7 +136,10 @@ def test_a_llama_is_fetched_and_scores(run, hub, place):
     params = jax.tree.map(lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32), llama.shapes(config))
     sizes = {**asdict(config), "rope": None, "architectures": ["LlamaForCausalLM"]}
     hub.files = {name: body for name, body in hub.files.items() if "safetensors" not in name}
-    hub.files |= {"config.json": json.dumps(sizes).encode(), "model.safetensors": save(to_tensors(llama_files.TENSORS, params))}
+    hub.files |= {
+        "config.json": json.dumps(sizes).encode(),
+        "model.safetensors": save({name: np.ascontiguousarray(value) for name, value in to_tensors(llama_files.TENSORS, params).items()}),
+    }
     hub.files["consolidated.safetensors"] = b"the same in another layout"
     assert run() == (0, "")
     engine = JaxScoringLM(place / "artifacts" / "demo" / "reference_lm", batch_pairs=2, window_prefixes=2)

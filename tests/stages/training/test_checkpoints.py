@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from data_contracts.failure import Exit, Failure
+from stages.training import checkpoints as checkpoints_module
 from stages.training.checkpoints import LOSSES, MANIFEST, Checkpoints
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,6 +58,14 @@ def test_the_newest_comes_back_bit_for_bit_and_two_are_kept(directory, said):
     assert_is(restored(directory, said), 5)
     assert sorted(path.name for path in directory.iterdir()) == ["00000002", "00000005"]
     assert said == []
+
+
+def test_other_cores_are_said_and_the_checkpoint_is_taken(directory, said, monkeypatch):
+    here = checkpoints_module.computed_on()
+    assert f"of {len(os.sched_getaffinity(0))} cores" in here
+    monkeypatch.setattr(checkpoints_module, "computed_on", lambda: "64 TPU v4")
+    assert_is(restored(directory, said), 5)
+    assert said == [f"the checkpoint of step 5 was computed on {here}, the rest is on 64 TPU v4: last bits may differ"]
 
 
 def test_nothing_saved_is_nothing_restored(tmp_path, said):
