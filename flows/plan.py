@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from data_contracts.failure import Exit, Failure
 from flows.dvc_task import StageState
 
+AFTER = "after "  # begins the reason of a step that only follows another
+
 
 @dataclass(frozen=True)
 class Step:
@@ -54,6 +56,6 @@ def make_plan(states: list[StageState], names: list[str]) -> list[Step]:
     steps: dict[str, Step] = {}
     for state in states:
         if state.name in wanted:
-            follows = tuple(f"after {need}" for need in state.needs if steps[need].stale)
+            follows = tuple(f"{AFTER}{need}" for need in state.needs if steps[need].stale)
             steps[state.name] = Step(state.name, state.changes + follows)
     return list(steps.values())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from starlette.types import ASGIApp
 from tokenizers import Tokenizer
 
 from data_contracts import counting
@@ -14,6 +16,9 @@ from flows.commands.page_server import Progress, serve
 from flows.workspace import ROOT, STATE
 from reports.explorer.library import Library, Pieces
 from reports.explorer.server import explorer
+from reports.explorer.site import site
+from reports.site.current import Current, Seals, seals
+from reports.site.guard import closed
 from stages.tokens.token_texts import token_texts
 
 INDEX = STATE / "evaluation_index"
@@ -22,11 +27,21 @@ INDEX = STATE / "evaluation_index"
 def explore(corpus: str | None, port: int, open_page: bool, index: Path = INDEX) -> int:
     """Serve what was evaluated in a corpus until SIGINT or SIGTERM; indices are kept in `index`.
 
+    When an evaluation changes meanwhile, as in a run, the next page is of the new one.
+
     Raises:
         Failure: (exit code 5) if the port is taken; what `locate` and `Library` raise.
     """
-    library = _opened(corpus, index)
-    return serve(lambda own_port: explorer(library, own_port), port, open_page)
+    directory = locate(corpus)
+
+    def seen() -> Seals:
+        parts = (directory / name for name in ("chunks", "candidates", "labels", "documents"))
+        return seals([*parts, *sorted(directory.glob("evaluations/*")), *sorted(directory.glob("oracle/*"))])
+
+    def application(own_port: int) -> ASGIApp:
+        return Current(lambda: explorer(_library(directory, index), own_port), partial(closed, site(directory.name), own_port), seen)
+
+    return serve(application, port, open_page)
 
 
 def systems(corpus: str | None, index: Path = INDEX) -> dict:
@@ -75,7 +90,10 @@ def locate(corpus: str | None) -> Path:
 
 
 def _opened(corpus: str | None, index: Path) -> Library:
-    directory = locate(corpus)
+    return _library(locate(corpus), index)
+
+
+def _library(directory: Path, index: Path) -> Library:
     return Library(directory, index, _pieces(directory / "tokenizer" / "tokenizer.json"), Progress)
 
 

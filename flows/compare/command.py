@@ -43,7 +43,7 @@ def compare(
     `./rpt compare --systems all --dense`; `./rpt compare --systems all --no-run --json`
     """
     from flows.compare.results import compared, directory_of, write
-    from flows.compare.runs import bring_up_to_date, choose
+    from flows.compare.runs import bring_up_to_date, choose, stale
     from reports.comparison.page import markdown
     from stages.parameters import load
 
@@ -51,7 +51,8 @@ def compare(
     chosen = choose(configuration, list(systems), list(corpora), list(seeds), dense)
     target = directory_of(name, chosen)
     failure = bring_up_to_date(configuration, chosen, verbose) if run else None
-    result = compared(configuration, target.name, chosen)
+    old = stale(chosen) if failure or not run else {}
+    result = compared(configuration, target.name, chosen, old)
     write(result, target)
     out(json.dumps(result) if json_ else markdown(result).rstrip("\n"))
     sys.stderr.write(f"table  {target.relative_to(ROOT) / 'table.md'}\npage   {target.relative_to(ROOT) / 'index.html'}\n")

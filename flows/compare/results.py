@@ -40,8 +40,8 @@ def directory_of(name: str | None, chosen: list[Wanted]) -> Path:
     return PLACE / name
 
 
-def compared(configuration: Configuration, name: str, chosen: list[Wanted]) -> dict:
-    """The comparison as plain data.
+def compared(configuration: Configuration, name: str, chosen: list[Wanted], stale: dict[str, str]) -> dict:
+    """The comparison as plain data; `stale` says of some runs why what there is of them is not of now.
 
     Raises:
         Failure: (exit code 3) if runs of a corpus were evaluated on different tokens, or an artifact is not as its contract says.
@@ -49,7 +49,7 @@ def compared(configuration: Configuration, name: str, chosen: list[Wanted]) -> d
     corpora: dict[str, list[Wanted]] = {}
     for one in chosen:
         corpora.setdefault(one.corpus, []).append(one)
-    measured = [_measured(configuration, corpus, runs) for corpus, runs in corpora.items()]
+    measured = [_measured(configuration, corpus, runs, stale) for corpus, runs in corpora.items()]
     return {"name": name, "corpora": [corpus_comparison(one, configuration.report.bootstrap_samples) for one in measured]}
 
 
@@ -61,12 +61,13 @@ def write(comparison: dict, target: Path) -> None:
     (target / "index.html").write_text(render(comparison), encoding="utf-8")
 
 
-def _measured(configuration: Configuration, corpus: str, chosen: list[Wanted]) -> Measured:
+def _measured(configuration: Configuration, corpus: str, chosen: list[Wanted], stale: dict[str, str]) -> Measured:
     home, split = ROOT / "artifacts" / corpus, configuration.evaluation.split
     geometry = configuration.geometry
     labels, candidates = (_rows(contract, home / contract.name, split) for contract in (LABELS, CANDIDATES))
     runs = [trained_run(one.name, one.corpus, one.system, one.seed, configuration, ROOT) for one in chosen]
-    return Measured(corpus, split, runs, _frames(home, runs), labels, candidates, geometry.chunk_tokens, geometry.stride_chunks)
+    frames = _frames(home, runs)
+    return Measured(corpus, split, runs, frames, labels, candidates, geometry.chunk_tokens, geometry.stride_chunks, stale)
 
 
 def _frames(home: Path, runs: list[Trained]) -> dict[Key, pl.DataFrame]:

@@ -12,7 +12,7 @@ from data_contracts.evaluations import BASELINE, DPR, ORACLE
 from data_contracts.failure import Exit, Failure
 from flows.execution import EventLog, execute, prepare
 from flows.overrides import apply_overrides
-from flows.plan import Step
+from flows.plan import AFTER, Step
 from flows.terminal.display import Display
 from flows.workspace import ROOT, workspace_lock
 from model.presets import SYSTEMS
@@ -125,6 +125,25 @@ def bring_up_to_date(configuration: Configuration, chosen: list[Wanted], verbose
     finally:
         display.close()
     return kept.failure
+
+
+def stale(chosen: list[Wanted]) -> dict[str, str]:
+    """Run -> why what there is of it is not what its code, data and parameters of now would give; runs that are fresh are left out.
+
+    Raises:
+        Failure: if params.yaml is wrong or a corpus has no input.
+    """
+    _, plan = prepare({}, [])
+    steps = {step.stage: step for step in plan}
+    found = {one.name: [step for stage in one.stages if (step := steps.get(stage)) and step.stale] for one in chosen}
+    return {run: _cause(steps, of_run[0]) for run, of_run in found.items() if of_run}
+
+
+def _cause(steps: dict[str, Step], step: Step) -> str:
+    """The change from which a step and all between are stale."""
+    while step.reasons[0].startswith(AFTER):
+        step = steps[step.reasons[0].removeprefix(AFTER)]
+    return f"{step.stage}: {step.reasons[0]}"
 
 
 class Kept:

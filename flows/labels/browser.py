@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from starlette.types import ASGIApp
 from tokenizers import Tokenizer
 
 from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
 from flows.commands.page_server import Progress, serve
-from flows.labels.versions import INDEX, locate
+from flows.labels.versions import INDEX, PARTS, locate
 from flows.workspace import child_environment
 from reports.browser import share_page
 from reports.browser.movers_page import compared
 from reports.browser.server import browser
 from reports.browser.shelf import ReferenceLM, Shelf
+from reports.browser.vocabulary import label_site
 from reports.labels.label_set import LabelSet, open_label_set
+from reports.site.current import Current, seals
+from reports.site.guard import closed
 from stages.tokens.token_texts import token_texts
 
 if TYPE_CHECKING:
@@ -94,14 +98,23 @@ class LazyTextLM:
 def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Path = INDEX) -> int:
     """Serve one version of labels, or two to compare, until SIGINT or SIGTERM. Their indices are kept in `index`.
 
+    When the labels change meanwhile, as in a run, the next page is of the new ones.
+
     Raises:
         Failure: (exit code 5) if the port is taken; what `locate` and `open_label_set` raise.
     """
     directories = [locate(version) for version in versions]
     names = [version or directory.parent.name for version, directory in zip(versions, directories, strict=True)]
-    sets = [open_label_set(directory, index, Progress(name)) for directory, name in zip(directories, names, strict=True)]
-    shelf = Shelf(sets, names, [_reference_lm(labels) for labels in sets])
-    return serve(lambda own_port: browser(shelf, own_port, _comparison(sets)), port, open_page)
+    seen = [directory.with_name(part) for directory in directories for part in PARTS]
+
+    def opened(own_port: int) -> ASGIApp:
+        sets = [open_label_set(directory, index, Progress(name)) for directory, name in zip(directories, names, strict=True)]
+        return browser(Shelf(sets, names, [_reference_lm(labels) for labels in sets]), own_port, _comparison(sets))
+
+    def application(own_port: int) -> ASGIApp:
+        return Current(partial(opened, own_port), partial(closed, label_site(names), own_port), partial(seals, seen))
+
+    return serve(application, port, open_page)
 
 
 def share(version: str | None, path: Path, documents: int, force: bool) -> int:

@@ -6,8 +6,8 @@ deviation of the seeds. All runs are of the identical tokens, which `aligned` as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,7 @@ class Trained:
 @dataclass(frozen=True)
 class Measured:
     """What there is of a corpus: `frames` of those of `runs` that were evaluated; `labels` and `candidates` of the evaluated split, None
-    where nothing was scored."""
+    where nothing was scored; `stale` says of some runs why what there is of them is not of now."""
 
     corpus: str
     split: str
@@ -61,6 +61,7 @@ class Measured:
     candidates: pl.DataFrame | None
     chunk_tokens: int
     stride_chunks: int
+    stale: Mapping[str, str] = field(default_factory=dict)
 
 
 def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[str, Any]:
@@ -84,11 +85,15 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[s
         "tokens_sha256": token_digest(own.chunks) if own else None,
         "rows": rows,
         "ceilings": ceiling_figures(frames, evaluated, seeds, samples, seed),
-        "runs": [{**vars(run), "evaluated": run.run in evaluated} for run in measured.runs],
+        "runs": [_run(run, run.run in evaluated, measured.stale) for run in measured.runs],
         "costs": _costs(measured.runs),
         "retrieval": _retrieval(measured, own) if own else [],
         "orders": _orders([row for row in rows if row["setting"] == OWN]),
     }
+
+
+def _run(run: Trained, evaluated: bool, stale: Mapping[str, str]) -> dict[str, Any]:
+    return {**vars(run), "evaluated": evaluated, "stale": stale.get(run.run) if evaluated else None}
 
 
 def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int, *, own: bool) -> list[dict[str, Any]]:

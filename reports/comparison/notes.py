@@ -130,6 +130,8 @@ def warnings(corpora: Corpora) -> list[str]:
     ]
     missing = [(corpus, [run["run"] for run in corpus["runs"] if not run["evaluated"]]) for corpus in corpora]
     said += [f"{clipped(corpus['corpus'], NAME)}: not evaluated: {clipped(', '.join(runs), 400)}." for corpus, runs in missing if runs]
+    old = [(run["run"], run["stale"]) for corpus in corpora for run in corpus["runs"] if run["stale"]]
+    said += [f"{clipped(run, NAME)} is stale, its figures are of before this change: {clipped(cause, 400)}." for run, cause in old]
     return said
 
 

@@ -100,7 +100,7 @@ def runs(corpora: Corpora) -> PlainTable:
     }
     rows = [
         [
-            clipped(run["run"], NAME),
+            clipped(run["run"], NAME) + (" (stale)" if run["stale"] else ""),
             clipped(name_of(run["system"]), NAME),
             str(run["seed"]),
             _known(run["steps"], count),

@@ -53,7 +53,7 @@ def render(library: Library, key: str, chunk: int, look: Look) -> str:
         why = "Nothing was retrieved for this chunk." if could else "Nothing could be retrieved for this chunk: too little lies before it."
         content.append(tag("p", why, class_="note"))
     source = document.place["source"] or document.place["doc_id"]
-    return shell.page(site(library), f"{chunk} · {source}", *content, kind="query")
+    return shell.page(site(library.name), f"{chunk} · {source}", *content, kind="query")
 
 
 def _ways(document: Document, chunk: int, gain: np.ndarray, look: Look) -> Html:

@@ -32,7 +32,7 @@ def render(library: Library, key: str, look: Look) -> str:
     gain = document.gain(*compared)
     ways = tag("nav", *extremes(document, gain, look, None), class_="ways", aria_label="Chunks worth a look")
     return shell.page(
-        site(library),
+        site(library.name),
         document.place["source"] or document.place["doc_id"],
         heading(library, document, look, compared),
         bar(library, look, f"/d/{key}", compared),

@@ -37,7 +37,7 @@ def render(library: Library, look: Look) -> str:
     shown = pl.concat([library.documents, library.figures(*compared)], how="horizontal")[numbers]
     nothing = tag("p", "No document is like that. ", tag("a", "Show all", href=look.listed(find="", split="")), class_="note")
     return shell.page(
-        site(library),
+        site(library.name),
         "Systems and documents",
         tag("h1", "Systems", tag("small", "perplexity in every setting; choose one to see what it does along each document")),
         _systems(library, look, compared),

@@ -24,4 +24,4 @@ def explorer(library: Library, port: int) -> ASGIApp:
         ),
         "/help": lambda request: help_page(library),
     }
-    return application(site(library), pages, port)
+    return application(site(library.name), pages, port)

@@ -51,9 +51,9 @@ TERMS = (
 )
 
 
-def site(library: Library) -> shell.Site:
-    """What is around the pages."""
-    return shell.Site(library.name, (("Systems and documents", "/", "h"), ("Help", "/help", "?")), KEYS)
+def site(corpus: str) -> shell.Site:
+    """What is around the pages about a corpus."""
+    return shell.Site(corpus, (("Systems and documents", "/", "h"), ("Help", "/help", "?")), KEYS)
 
 
 def help_page(library: Library) -> str:
@@ -64,4 +64,4 @@ def help_page(library: Library) -> str:
         places = [("directory", directory) for directory in run.index["directory"].unique(maintain_order=True)]
         origins += [tag("h3", tag("bdi", clipped(run.name, shell.NAME))), shell.fact_list([("system", run.system), *places])]
     more = tag("p", "What a training step read is shown by ", tag("code", "./rpt batch RUN --step N"), ".")
-    return shell.help_page(site(library), TERMS, settings, tag("section", tag("h2", "Evaluations"), *origins, more))
+    return shell.help_page(site(library.name), TERMS, settings, tag("section", tag("h2", "Evaluations"), *origins, more))

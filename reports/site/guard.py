@@ -88,6 +88,15 @@ def application(site: shell.Site, pages: Mapping[str, Callable[[Request], str]],
     return Guard(Starlette(routes=[Route("/static/{name}", _static), *others, *routes]), port)
 
 
+def closed(site: shell.Site, port: int, failure: Failure) -> ASGIApp:
+    """What is served on `port` while what the pages show is not there: every address explains it."""
+
+    def answer(request: Request) -> Response:
+        return HTMLResponse(shell.failure_page(site, failure), 503)
+
+    return Guard(Starlette(routes=[Route("/static/{name}", _static), Route("/{rest:path}", answer)]), port)
+
+
 def chunk_of(request: Request) -> int:
     """The chunk in an address; raises like `whole`."""
     return whole(request.path_params["chunk"], "chunk")

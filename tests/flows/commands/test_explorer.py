@@ -10,6 +10,7 @@ import sys
 import urllib.request
 
 import pytest
+from starlette.testclient import TestClient
 
 from data_contracts.failure import Exit, Failure
 from flows.commands import explorer
@@ -90,3 +91,13 @@ def test_it_serves_until_it_is_stopped(project, artifacts, tmp_path, number):
     finally:
         process.kill()
         process.wait()
+
+
+def test_what_a_run_evaluates_meanwhile_is_shown_by_the_next_page(workspace, monkeypatch):
+    monkeypatch.setattr(explorer, "serve", lambda application, port, open_page: application(8000))
+    client = TestClient(explorer.explore("small", 8000, False, workspace / "index"), base_url="http://127.0.0.1:8000")
+    assert "small-sem" in client.get("/").text
+    (workspace / "artifacts" / "small" / "evaluations" / "small-sem").rename(workspace / "away")
+    assert "small-sem" not in client.get("/").text
+    (workspace / "away").rename(workspace / "artifacts" / "small" / "evaluations" / "small-sem")
+    assert "small-sem" in client.get("/").text

@@ -81,9 +81,20 @@ def test_without_running_it_shows_what_is_there(compared, rpt):
     assert shown.returncode == 0, shown.stderr
     (corpus,) = json.loads(shown.stdout)["corpora"]
     assert [(run["run"], run["evaluated"]) for run in corpus["runs"]] == [("demo-transformer_xl", True), ("demo-random", False)]
+    assert not any(run["stale"] for run in corpus["runs"])
     assert [row["system"] for row in corpus["rows"]] == ["transformer_xl"]
     assert (root / "params.yaml").read_text() == before
     assert (root / "comparisons" / "part" / "results.json").exists()
+
+
+def test_what_a_change_has_made_stale_is_marked(compared, rpt):
+    root, _ = compared
+    before = (root / "params.yaml").read_text()
+    assert rpt(root, "config", "-o", "training.steps=5").returncode == 0
+    shown = rpt(root, "compare", "--systems", "transformer_xl", "--no-run", "--json", "--name", "old")
+    (root / "params.yaml").write_text(before)
+    ((run,),) = (corpus["runs"] for corpus in json.loads(shown.stdout)["corpora"])
+    assert run["stale"].startswith("training@demo-transformer_xl: ")
 
 
 def test_a_misspelt_system_is_a_usage_error(compared, rpt):

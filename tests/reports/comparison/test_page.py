@@ -48,6 +48,16 @@ def comparison(corpus):
     return {"name": "try", "corpora": [corpus]}
 
 
+def test_a_stale_row_says_so_and_why(corpus):
+    runs_of_corpus = [{**run, "stale": "scoring@demo: <b>candidates</b>"} if run["system"] == "retro" else run for run in corpus["runs"]]
+    old = {"name": "try", "corpora": [{**corpus, "runs": runs_of_corpus}]}
+    sentence = "demo-retro-s0 is stale, its figures are of before this change: scoring@demo: <b>candidates</b>."
+    assert warnings(old["corpora"])[-1] == sentence
+    assert "demo-retro-s0 (stale)" in [row[0] for row in runs(old["corpora"]).rows]
+    assert "&lt;b&gt;candidates" in render(old)
+    assert "stale" not in render({"name": "try", "corpora": [corpus]})
+
+
 def rows_by_name(plain):
     return {row[0]: row for row in plain.rows}
 
