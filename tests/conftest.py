@@ -26,7 +26,7 @@ FIRST = ("tests/flows/", "tests/model/")  # their files are the longest, and one
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first, as two processes take them in turn."""
+    """Long files first, as several processes take them in turn."""
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flows.workspace import ROOT, child_environment
@@ -19,7 +20,8 @@ VLLM_LOCK = ROOT / "requirements-vllm-cpu.txt"
 VLLM_ENVIRONMENT = ROOT / ".venv-vllm"
 
 
-MOST_WORKERS = 4  # each may start a Ray and compile
+# Each may start a Ray and compile. Tests wait for other processes now and then, so there is one more than cores.
+MOST_WORKERS = 4
 LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"])
 
 
@@ -47,23 +49,23 @@ def _run_tiers(arguments: list[str]) -> int:
     rest = [argument for argument in arguments if argument != "--all"]
     selection = ["-m", "not vllm"] if everything else ["-m", "not slow and not vllm"]
     command = [sys.executable, "-m", "pytest", *selection, *_workers(rest), *rest]
-    code = subprocess.call(command, cwd=ROOT, env=child_environment())
-    if code or not everything:
-        return code
+    if not everything:
+        return subprocess.call(command, cwd=ROOT, env=child_environment())
     if sys.version_info[:2] != (3, 11) or sys.platform != "linux" or platform.machine() != "x86_64":
         sys.stdout.write("The vLLM tests run on Linux x86-64 with Python 3.11 only, for which the CPU build of vLLM exists.\n")
-        return code
-    python = vllm_python()
-    return subprocess.call(
-        [python, "-m", "pytest", "-m", "vllm", "tests/vllm", "-p", "no:cacheprovider"], cwd=ROOT, env=child_environment()
-    )
+        return subprocess.call(command, cwd=ROOT, env=child_environment())
+    with ThreadPoolExecutor(1) as beside:  # the environment is fetched and unpacked while the other tests run
+        python = beside.submit(vllm_python)
+        code = subprocess.call(command, cwd=ROOT, env=child_environment())
+        of_vllm = [python.result(), "-m", "pytest", "-m", "vllm", "tests/vllm", "-p", "no:cacheprovider"]
+    return code or subprocess.call(of_vllm, cwd=ROOT, env=child_environment())
 
 
 def _workers(arguments: list[str]) -> list[str]:
     """A file's tests stay in one process, which keeps what their fixtures made; conftest.py orders the files."""
     if any((ROOT / argument.split("::")[0]).exists() for argument in arguments):
         return []
-    return ["-n", str(min(MOST_WORKERS, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return ["-n", str(min(MOST_WORKERS, (os.cpu_count() or 1) + 1)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def vllm_python() -> Path:
