@@ -57,7 +57,7 @@ def _run_tiers(arguments: list[str]) -> int:
     with ThreadPoolExecutor(1) as beside:  # the environment is fetched and unpacked while the other tests run
         python = beside.submit(vllm_python)
         code = subprocess.call(command, cwd=ROOT, env=child_environment())
-        of_vllm = [python.result(), "-m", "pytest", "-m", "vllm", "tests/vllm", "-p", "no:cacheprovider"]
+        of_vllm = [str(python.result()), "-m", "pytest", "-m", "vllm", "tests/vllm", "-p", "no:cacheprovider"]
     return code or subprocess.call(of_vllm, cwd=ROOT, env=child_environment())
 
 
