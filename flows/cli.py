@@ -241,6 +241,20 @@ def status(*, json_: Json = False) -> int:
 
 
 @app.command
+def doctor(*, json_: Json = False) -> int:
+    """Look at this machine, this checkout and its network, and say what will fail, with a line to paste; exit code 5 if something will.
+
+    Examples: `./rpt doctor`; `./rpt doctor --json`
+    """
+    from flows.doctor import checkout, machine, network
+    from flows.doctor.finding import as_data, examine, report
+
+    findings = [examine(name, check) for part in (machine, checkout, network) for name, check in part.CHECKS.items()]
+    _out(json.dumps(as_data(findings)) if json_ else report(findings))
+    return Exit.ENVIRONMENT if any(finding.state == "bad" for finding in findings) else Exit.DONE
+
+
+@app.command
 def verify(*, json_: Json = False) -> int:
     """Read every shard of every artifact against its digest and its contract; exit code 3 names those that fail."""
     from flows.status import verify_all
