@@ -82,11 +82,14 @@ class DocumentReader:
         for number, reading in self._reader.read(documents()):
             yield begun.pop(number).reading(reading)
 
-    def rows(self, reading: DocumentReading, tokens: np.ndarray, bytes_V: np.ndarray) -> dict[str, list]:
-        """Columns of EVALUATIONS for a document: the loss of chunk i + 1 stands beside what was retrieved for chunk i."""
+    def rows(self, reading: DocumentReading, bytes_T: np.ndarray) -> dict[str, list]:
+        """Columns of EVALUATIONS for a document, whose tokens stand for `bytes_T` bytes of text.
+
+        The loss of chunk i + 1 stands beside what was retrieved for chunk i.
+        """
         columns: dict[str, list] = {}
         for setting in self.settings:
-            rows = losses_by_chunk(reading.losses[setting], tokens, bytes_V, self.shape.chunk_tokens)
+            rows = losses_by_chunk(reading.losses[setting], bytes_T, self.shape.chunk_tokens)
             ranking, neighbours_CN, queries = ranking_of(setting, reading.rankings), reading.neighbours[setting], rows["chunk"]
             reach = self.reach if setting == NEAR else len(queries)
             rows |= {
@@ -142,15 +145,15 @@ class _Choices:
         return Rankings(best, Ranking(*self.memory.search_within(first, queries_CD, RANKING_LENGTH, self._reader.reach)))
 
 
-def losses_by_chunk(losses_T: np.ndarray, tokens: np.ndarray, bytes_V: np.ndarray, chunk_tokens: int) -> dict[str, list]:
-    """The losses of tokens 1, 2, ... of a document by the chunk they stand in, each row numbered by the chunk before it."""
-    begins = np.maximum(np.arange(0, len(tokens), chunk_tokens) - 1, 0)
+def losses_by_chunk(losses_T: np.ndarray, bytes_T: np.ndarray, chunk_tokens: int) -> dict[str, list]:
+    """The losses and bytes of tokens 1, 2, ... of a document by the chunk they stand in, each row numbered by the chunk before it."""
+    begins = np.maximum(np.arange(0, len(bytes_T), chunk_tokens) - 1, 0)
     parts = np.split(losses_T, begins[1:])
     return {
         "chunk": list(range(-1, len(parts) - 1)),
         "loss": [float(part.sum(dtype=np.float64)) for part in parts],
         "tokens": [len(part) for part in parts],
-        "bytes": np.add.reduceat(bytes_V[tokens[1:]], begins, dtype=np.int32).tolist(),
+        "bytes": np.add.reduceat(bytes_T[1:], begins, dtype=np.int32).tolist(),
         "token_losses": parts,
     }
 

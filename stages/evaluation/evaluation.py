@@ -27,7 +27,7 @@ from stages.evaluation.rankings import Rankings, bm25_rankings, random_rankings,
 from stages.evaluation.settings import settings_of
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.runner.stage import Context, Job
-from stages.tokens.token_bytes import token_bytes
+from stages.tokens.token_bytes import DocumentBytes
 from stages.tokens.tokenizer import load_tokenizer
 from stages.training.systems import load_trained
 
@@ -109,7 +109,7 @@ def write_evaluations(
     """
     assert context.run
     chunks, candidates = open_artifact(CHUNKS, context.input("chunks")), open_artifact(CANDIDATES, context.input("candidates"))
-    bytes_V, retriever = token_bytes(load_tokenizer(context.input("tokenizer"))), SYSTEMS[context.run.system].retriever
+    bytes_of, retriever = DocumentBytes(load_tokenizer(context.input("tokenizer"))), SYSTEMS[context.run.system].retriever
     shards = {shard: held_out(chunks.read(shard), evaluation) for shard in chunks.shards}
     total, done, recalls = sum(len(ids) for documents in shards.values() for ids in documents.values()), 0, list[float | None]()
     if not total:
@@ -122,7 +122,7 @@ def write_evaluations(
             given = given_rankings(retriever, documents, partial(candidates.read, shard), geometry)
         by_document: dict[str, dict[str, list]] = {}
         for reader, reading in read_all(documents, reader_of, given, oracles):
-            rows, recalls = reader.rows(reading, documents[reading.doc_id], bytes_V), [*recalls, reading.recall]
+            rows, recalls = reader.rows(reading, bytes_of(documents[reading.doc_id])), [*recalls, reading.recall]
             count = len(rows["chunk"])
             rows |= {"system": [context.run.system] * count, "doc_id": [reading.doc_id] * count, "split": [evaluation.split] * count}
             by_document[reading.doc_id] = rows

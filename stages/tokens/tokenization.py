@@ -14,9 +14,11 @@ from tokenizers import Tokenizer
 
 from data_contracts.contract import sha256
 from data_contracts.documents import DOCUMENTS
+from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import TOKENS, list_column
 from stages.runner.stage import ShardStage
 from stages.tokens.grouping import grouped
+from stages.tokens.round_trip import REMEDY, unknown_id
 from stages.tokens.text_pieces import cutter
 from stages.tokens.tokenizer import END_OF_TEXT, load_tokenizer
 
@@ -29,13 +31,16 @@ def tokenize(documents: pa.Table, tokenizer: Path) -> Iterator[pa.Table]:
     so decoding gives the text back.
 
     Raises:
-        Failure: (exit code 2) for text that must be encoded whole and is too long for that, see `stages.tokens.text_pieces`.
+        Failure: (exit code 2) for text that must be encoded whole and is too long for that, see `stages.tokens.text_pieces`, and for
+            text that the tokenizer has no tokens for.
     """
     encoder = load_tokenizer(tokenizer)
     digest = sha256(tokenizer / "tokenizer.json")
+    unknown = unknown_id(encoder)
     names = zip(documents.column("doc_id"), documents.column("split"), strict=True)
     texts = (text.as_py() for text in documents.column("text"))
     rows = ((doc_id.as_py(), split.as_py(), ids) for (doc_id, split), ids in zip(names, encode(texts, encoder), strict=True))
+    rows = (_known(row, unknown) for row in rows)
     for group in grouped(rows, lambda row: len(row[2]), TABLE_TOKENS):
         columns = {
             "doc_id": [doc_id for doc_id, _, _ in group],
@@ -43,6 +48,15 @@ def tokenize(documents: pa.Table, tokenizer: Path) -> Iterator[pa.Table]:
             "token_ids": list_column([ids for _, _, ids in group]),
         }
         yield TOKENS.table(columns, tokenizer=digest)
+
+
+def _known(row: tuple[str, str, np.ndarray], unknown: int | None) -> tuple[str, str, np.ndarray]:
+    """The row itself, if none of its tokens stands for text that has none."""
+    doc_id, _, ids = row
+    if unknown is not None and (lost := np.count_nonzero(ids == unknown)):
+        cause = f"{lost:,} of its {len(ids):,} tokens are unknown, and what they stood for is lost"
+        raise Failure(f"document {doc_id} cannot be tokenized", cause, REMEDY, Exit.USAGE)
+    return row
 
 
 def encode(texts: Iterable[str], encoder: Tokenizer) -> Iterator[np.ndarray]:

@@ -14,9 +14,11 @@ from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from stages.parameters import Tokenization
 from stages.runner.stage import Context, Job
+from stages.tokens.round_trip import check_round_trip
 from stages.tokens.text_pieces import PIECE_CHARS, pieces
 
 END_OF_TEXT = "<|endoftext|>"
+SAMPLED, MOST_SAMPLED = 4_096, 2**21  # characters of a document and in all that are encoded and decoded to see what comes back
 
 
 def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> Tokenizer:
@@ -86,8 +88,25 @@ class TrainText:
                     yield text.as_py()
 
 
+def beginnings(documents: Artifact) -> Iterator[str]:
+    """The first `SAMPLED` characters of every document, until there are `MOST_SAMPLED`."""
+    seen = 0
+    for shard in documents.shards:
+        for text in documents.read(shard, ["text"]).column("text"):
+            if seen >= MOST_SAMPLED:
+                return
+            piece = text.as_py()[:SAMPLED]
+            seen += len(piece)
+            yield piece
+
+
 def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
-    """Write `tokenizer/tokenizer.json`."""
+    """Write `tokenizer/tokenizer.json`.
+
+    Raises:
+        Failure: (exit code 5) if one that was asked for cannot be loaded, (2) if it does not give the text back or has no
+            `<|endoftext|>`.
+    """
     choice, note = tokenization.tokenizer, ""
     if choice == "train":
         text = TrainText(open_artifact(DOCUMENTS, context.input("documents")), tokenization.train_characters)
@@ -103,7 +122,9 @@ def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
             remedy = "give a tokenizer.json file, or a name that the hub knows while there is a network"
             raise Failure(f"tokenizer {choice!r} could not be loaded", str(error)[:300], remedy, Exit.ENVIRONMENT) from error
     tokenizer.save(str(context.out("tokenizer") / "tokenizer.json"))
-    load_tokenizer(context.out("tokenizer"))
+    loaded = load_tokenizer(context.out("tokenizer"))
+    if choice != "train":
+        check_round_trip(loaded, choice, list(beginnings(open_artifact(DOCUMENTS, context.input("documents")))))
     context.say.progress(1, 1, "tokenizer")
     count, rows = tokenizer.get_vocab_size(), vocabulary_size(tokenizer)
     if rows > count:

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 import pytest
 
+from data_contracts.contract import commit, write_shard
+from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from flows.commands import use_lm as module
@@ -27,6 +29,7 @@ from stages.parameters import load
 from stages.runner.messages import Messages
 from stages.tokens.tokenizer import load_tokenizer, train_tokenizer
 from tests.stages.artifacts import write_artifact
+from tests.stages.tokens.test_text_stages import documents as document_table
 
 CONFIG = LlamaConfig(300, 16, 2, 2, 1, 24, 8, 256, 1e-5)
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,6 +45,10 @@ def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr("flows.commands.bill.ROOT", root)
     monkeypatch.chdir(root)
     load_tokenizer.cache_clear()  # it goes by a path relative to the checkout
+    documents = root / "artifacts" / "demo" / "documents"
+    documents.mkdir(parents=True)
+    write_shard(DOCUMENTS, document_table(texts=["a text to train on"]), documents / "part-00000.parquet")
+    commit(DOCUMENTS, documents)
     return root
 
 

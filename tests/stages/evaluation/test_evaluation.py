@@ -46,21 +46,21 @@ def given(name: str, make_chunks) -> Rankings | None:
 
 def test_losses_are_grouped_by_the_chunk_of_their_target():
     losses = np.arange(1, 20, dtype=np.float32)
-    rows = losses_by_chunk(losses, np.arange(20), np.full(20, 3), 8)
+    rows = losses_by_chunk(losses, np.full(20, 3), 8)
     assert rows["chunk"] == [-1, 0, 1]
     assert rows["tokens"] == [7, 8, 4]
     assert rows["loss"] == [sum(range(1, 8)), sum(range(8, 16)), sum(range(16, 20))]
     assert rows["bytes"] == [21, 24, 12]
     assert [part.tolist() for part in rows["token_losses"]] == [losses[:7].tolist(), losses[7:15].tolist(), losses[15:].tolist()]
-    assert losses_by_chunk(losses[:7], np.arange(8), np.ones(8), 8)["tokens"] == [7]
-    assert losses_by_chunk(losses[:8], np.arange(9), np.ones(9), 8)["tokens"] == [7, 1]
+    assert losses_by_chunk(losses[:7], np.ones(8, np.int32), 8)["tokens"] == [7]
+    assert losses_by_chunk(losses[:8], np.ones(9, np.int32), 8)["tokens"] == [7, 1]
 
 
 @pytest.mark.parametrize("name", ["transformer_xl", "retro", "random", "rpt_sem"])
 def test_rows_of_every_setting_keep_the_contract(name, reader, make_chunks):
     evaluated = reader(name)
     reading = next(evaluated.read([Request("d", TOKENS, given(name, make_chunks))]))
-    rows = evaluated.rows(reading, TOKENS, BYTES)
+    rows = evaluated.rows(reading, BYTES[TOKENS])
     count = len(rows["chunk"])
     table = EVALUATIONS.table({**rows, "system": [name] * count, "doc_id": ["d"] * count, "split": ["test"] * count}, stride_chunks=2)
     EVALUATIONS.validate(table, "a table")

@@ -150,7 +150,7 @@ def test_a_limited_training_is_said(corpus, tmp_path, limit, said):
     assert ("trained on the first 500 characters of the train split" in stream.getvalue()) is said
 
 
-def test_ids_with_holes_have_room_in_every_table(tokenizer, tmp_path):
+def test_ids_with_holes_have_room_in_every_table(tokenizer, corpus, tmp_path):
     content = json.loads((tokenizer / "tokenizer.json").read_text())
     assert vocabulary_size(load_tokenizer(tokenizer)) == len(content["model"]["vocab"])
     vocabulary = content["model"]["vocab"]
@@ -158,7 +158,8 @@ def test_ids_with_holes_have_room_in_every_table(tokenizer, tmp_path):
     vocabulary[highest] = 1000
     (tmp_path / "holes.json").write_text(json.dumps(content))
     stream = io.StringIO()
-    make_tokenizer(tiny_context(tmp_path, say=Messages(stream)), Tokenization(tokenizer=str(tmp_path / "holes.json"), vocabulary_size=300))
+    context = tiny_context(tmp_path, inputs=tmp_path / "artifacts", say=Messages(stream))
+    make_tokenizer(context, Tokenization(tokenizer=str(tmp_path / "holes.json"), vocabulary_size=300))
     made = load_tokenizer(tmp_path / "scratch" / "tokenizer")
     assert vocabulary_size(made) == 1001 > made.get_vocab_size()
     assert "ids up to 1,000" in stream.getvalue()
