@@ -43,7 +43,7 @@ class Program:
 @dataclass(frozen=True)
 class Verdict:
     """Whether a step fits, and the bytes of a device that it needs, None where the compiler does not say. `rows` is how large the batch may
-    be at least, by arithmetic: everything but the state is taken to grow with the batch; None where the bytes are not known."""
+    be at least, by arithmetic: everything but the state and the code is taken to grow with the batch; None where the bytes are not known."""
 
     fits: bool
     needed_bytes: int | None
@@ -58,8 +58,8 @@ def verdict(program: Program, memory_bytes: int, rows: int) -> Verdict:
     needed = _refused_bytes(program) if program.refused else program.peak_bytes + program.code_bytes
     if needed is None:
         return Verdict(False, None, None)
-    data = program.mesh[0]
-    groups = max(0, memory_bytes - program.state_bytes) * rows // max(1, needed - program.state_bytes) // data
+    stays, data = program.state_bytes + program.code_bytes, program.mesh[0]
+    groups = max(0, memory_bytes - stays) * rows // max(1, needed - stays) // data
     return Verdict(not program.refused and needed <= memory_bytes, needed, groups * data)
 
 
