@@ -43,7 +43,7 @@ class Program:
 @dataclass(frozen=True)
 class Verdict:
     """Whether a step fits, and the bytes of a device that it needs, None where the compiler does not say. `rows` is how large the batch may
-    be at least, by arithmetic: everything but the state and the code is taken to grow with the batch; None where the bytes are not known."""
+    be at least, by arithmetic: all but state and code is taken to grow with the batch; None where the bytes are not known."""
 
     fits: bool
     needed_bytes: int | None
