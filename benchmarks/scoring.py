@@ -21,13 +21,13 @@ import polars as pl
 import pyarrow as pa
 
 from benchmarks._copy import ROOT, environment, fresh_copy
-from benchmarks._flops import matrix_flops
 from benchmarks.result import Bar, show
 from benchmarks.tokenization import documents, standard_library
 from flows.commands.testing import vllm_python
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox import prefix_keys_values, suffix_logprobs
 from model.gpt_neox_config import PYTHIA_1_4B, GPTNeoXConfig
+from model.matrix_flops import matrix_flops
 from stages.bill.cost import prefix_flops, suffix_flops, whole_prompt_flops
 from stages.engines.jax_engine import JaxScoringLM
 from stages.engines.scoring_lm import Pieces, Progress

@@ -21,13 +21,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks._flops import matrix_flops
 from benchmarks.result import Bar, show
 from data_contracts.contract import Contract, commit, write_shard
 from data_contracts.eligibility import last_eligible
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import list_column
 from model.config import Shape
+from model.matrix_flops import matrix_flops
 from model.optimizer import adabelief
 from model.presets import PAPER_SHAPE, SYSTEMS
 from model.schedules import TrainingSchedule

@@ -22,17 +22,26 @@ def names() -> list[str]:
     return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
+def profile_path(name: str) -> Path:
+    """The file of a profile.
+
+    Raises:
+        Failure: (exit code 2) if there is no such profile.
+    """
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        remedy = f"did you mean {near[0]}?" if near else "choose one of them"
+        raise Failure(f"profile {name!r}", f"profiles/ has {', '.join(names())}", remedy, Exit.USAGE)
+    return PROFILES / f"{name}.yaml"
+
+
 def use_profile(path: Path, name: str, force: bool = False) -> str:
     """Make `path` a copy of a profile and return the difference; edits that are kept nowhere else are not overwritten without `force`.
 
     Raises:
         Failure: (exit code 2) if there is no such profile, or `path` holds edits that neither a profile nor the last commit has.
     """
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        remedy = f"did you mean {near[0]}?" if near else "choose one of them"
-        raise Failure(f"profile {name!r}", f"profiles/ has {', '.join(names())}", remedy, Exit.USAGE)
-    before, after = path.read_text(encoding="utf-8"), (PROFILES / f"{name}.yaml").read_text(encoding="utf-8")
+    before, after = path.read_text(encoding="utf-8"), profile_path(name).read_text(encoding="utf-8")
     check(YAML(typ="safe").load(after))
     if before != after and not force and (edits := _edits(path, before)):
         cause = f"params.yaml has edits that are neither committed nor in a profile: {edits[:SHOWN_LINES]}"

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from flows.commands.own_environment import own_python
 from flows.workspace import ROOT, child_environment
 
 VLLM_LOCK = ROOT / "requirements-vllm-cpu.txt"
-VLLM_ENVIRONMENT = ROOT / ".venv-vllm"
-
-
 # Each may start a Ray and compile. Tests wait for other processes now and then, so there is one more than cores.
 MOST_WORKERS = 4
 LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"])
@@ -69,16 +66,11 @@ def _workers(arguments: list[str]) -> list[str]:
 
 
 def vllm_python() -> Path:
-    """The interpreter of the vLLM environment, made from its lock if that has changed.
+    """The interpreter of the vLLM environment.
 
     The lock is complete but for torchvision, torchaudio and torchcodec, which vLLM names and does not need here; hence `--no-deps`.
+
+    Raises:
+        Failure: (exit code 5) if it cannot be made.
     """
-    python, stamp = VLLM_ENVIRONMENT / "bin" / "python", VLLM_ENVIRONMENT / ".rpt-lock"
-    if not stamp.exists() or stamp.read_bytes() != VLLM_LOCK.read_bytes():
-        sys.stdout.write("Setting up .venv-vllm (once; about 3 GB) ...\n")
-        sys.stdout.flush()
-        shutil.rmtree(VLLM_ENVIRONMENT, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", VLLM_ENVIRONMENT], check=True)
-        subprocess.run([ROOT / "infra" / "install.sh", python, VLLM_LOCK], check=True)
-        stamp.write_bytes(VLLM_LOCK.read_bytes())
-    return python
+    return own_python("vllm", VLLM_LOCK, "about 3 GB")

@@ -87,10 +87,12 @@ def described_shape(config: dict) -> Shape:
     return Shape(**{**config["shape"], "cca_layers": tuple(config["shape"]["cca_layers"])})
 
 
+def described_system(config: dict) -> System:
+    """The system in a config.json, its retriever trained as that says."""
+    system = SYSTEMS[config["system"]]
+    return _with_words(system, config["retriever_training"]) if "retriever_training" in config else system
+
+
 def load_trained(directory: Path, config: dict) -> LanguageModel:
     """The trained model of an artifact whose config.json is `config`."""
-    shape = described_shape(config)
-    system = SYSTEMS[config["system"]]
-    if "retriever_training" in config:
-        system = _with_words(system, config["retriever_training"])
-    return load_model(directory / "model.safetensors", system, shape)
+    return load_model(directory / "model.safetensors", described_system(config), described_shape(config))

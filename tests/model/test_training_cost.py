@@ -6,8 +6,8 @@ from functools import cache
 import jax
 import pytest
 
-from benchmarks._flops import matrix_flops
 from model.language_model import LanguageModel, Schedule
+from model.matrix_flops import matrix_flops
 from model.parameters import Architecture, Parameters
 from model.presets import PAPER_SHAPE, SYSTEMS
 from model.training_cost import MACS, macs_per_token, printed_cca_overhead, printed_retriever_overhead, step_flops

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks._flops import matrix_flops
+from model.matrix_flops import matrix_flops
 
 A = jnp.ones((3, 3))
 PRODUCT = 2 * 3**3
