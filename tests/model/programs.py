@@ -17,7 +17,7 @@ from model.language_model import Batch, LanguageModel, Schedule, Trained
 from model.neighbours import gather_pairs
 from model.parameters import Architecture, Parameters
 from model.rpt import RPT
-from model.shapes import HiddenStates, Neighbours, TokenIds, TokenLosses
+from model.shapes import HiddenStates, Neighbours, PassageTokens, TokenIds, TokenLosses
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,6 +59,12 @@ def own_neighbours(model: RPT, tokens_BL: TokenIds) -> Neighbours:
 def losses_of_tokens(model: LanguageModel, tokens_BL: TokenIds, targets_BL: TokenIds, neighbours_BCN: Neighbours) -> TokenLosses:
     """The training forward with these neighbours."""
     return model.token_losses(model.decode(model.encode(tokens_BL), read_by(model, tokens_BL, neighbours_BCN)), targets_BL)
+
+
+@compiled
+def losses_of_passages(model: RetroCorpus, tokens_BL: TokenIds, targets_BL: TokenIds, passages_BCNR: PassageTokens) -> TokenLosses:
+    """The training forward with these passages."""
+    return model.token_losses(model.decode(model.encode(tokens_BL), passages_BCNR), targets_BL)
 
 
 @compiled
