@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from data_contracts.contract import fact
 from data_contracts.documents import SPLITS, document_runs
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS, NEAREST, RANDOM
@@ -101,7 +102,7 @@ def corpus_neighbours(
         Failure: (exit code 2) as `nearest` states; (3) if the index is of another encoder.
     """
     opened, sizes = open_index(index), corpus_neighbours
-    opened.fits(keys)
+    opened.fits(fact(keys, "encoder"))
     facts = {"chunk_tokens": geometry.chunk_tokens, "counts": counts_of(sizes), "index": opened.digest}
     keys_CD, tokens = key_array(keys), list_rows(chunks.column("token_ids"))
     places = {doc_id: begin for doc_id, begin, _ in document_runs(chunks.column("doc_id"))}

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from data_contracts.contract import fact, sha256, write_atomically
+from data_contracts.contract import sha256, write_atomically
 from data_contracts.failure import Exit, Failure
 from stages.index.vectors import VectorIndex, read_graph
 
@@ -55,15 +54,15 @@ class PassageIndex:
         graph = None if self.about["kind"] == "exact" else read_graph(self.directory / GRAPH)
         return VectorIndex(self.keys_ND, self.about["metric"], graph, self.about["probes"])
 
-    def fits(self, keys: pa.Table) -> None:
-        """Whether it is of the encoder that made these keys.
+    def fits(self, encoder: dict[str, Any]) -> None:
+        """Whether it is of the encoder of this identity.
 
         Raises:
             Failure: (exit code 3) if it is of another.
         """
-        known, asked = self.about["encoder"], fact(keys, "encoder")
-        if known != asked:
-            cause = f"its keys were made by {known}, those to be looked up by {asked}"
+        known = self.about["encoder"]
+        if known != encoder:
+            cause = f"its keys were made by {known}, those to be looked up by {encoder}"
             raise Failure(f"{self.directory} is of another encoder", cause, REMEDY, Exit.CONTRACT)
 
     def made_of(self, name: str, digest: str) -> None:

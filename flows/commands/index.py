@@ -1,0 +1,172 @@
+"""The commands `rpt index ...`: what an index of a whole corpus holds and finds, and how much of a gain is copied from it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from cyclopts import App, Parameter, validators
+
+from data_contracts.failure import Exit, Failure
+from flows.terminal.output import Json, out
+from flows.workspace import ROOT
+
+if TYPE_CHECKING:
+    from stages.index.store import PassageIndex
+    from stages.parameters import Configuration
+
+index = App(
+    name="index",
+    help="Look at the index of a whole corpus. `./rpt run index` makes it, for the corpora that `indexed_corpora` of params.yaml names.",
+)
+Corpus = Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")]
+POSITIVE = validators.Number(gt=0)
+
+
+@index.command
+def stats(corpus: Corpus = None, /, *, json_: Json = False) -> int:
+    """What an index holds: passages, encoder, kind of search, its recall against exact search, bytes, and what it was made of.
+
+    Examples: `./rpt index stats`; `./rpt index stats demo --json`
+    """
+    from stages.index.store import open_index
+    from stages.parameters import load
+
+    name = _indexed(load(ROOT / "params.yaml"), corpus)
+    opened = open_index(ROOT / "artifacts" / name / "index")
+    size = sum(path.stat().st_size for path in opened.directory.iterdir())
+    about = {key: opened.about[key] for key in ("passages", "width", "kind", "metric", "probes", "recall", "encoder", "made_of")}
+    found = {"corpus": name, "digest": opened.digest, "documents": len(opened.documents), "bytes": size, **about}
+    if json_:
+        out(json.dumps(found))
+        return Exit.DONE
+    recall = "" if found["recall"] is None else f", recall@10 {found['recall']:.1%}"
+    encoder = " ".join(f"{key} {value}" for key, value in found["encoder"].items())
+    out(f"{name}: {found['passages']:,} passages of {found['documents']:,} documents, {size / 1e6:.1f} MB")
+    out(f"keys of {found['width']} values ({encoder}), {found['kind']} search{recall}")
+    return Exit.DONE
+
+
+@index.command
+def search(
+    text: Annotated[str, Parameter(help="what to look for; only as much of its end as a chunk holds")],
+    corpus: Corpus = None,
+    /,
+    *,
+    count: Annotated[int, Parameter(name=["--count", "-k"], validator=POSITIVE, help="passages to show")] = 5,
+    json_: Json = False,
+) -> int:
+    """The passages whose keys are nearest to that of a text, nearest first, with squared distance, document and chunk.
+
+    Examples: `./rpt index search "a compact set is closed"`; `./rpt index search "def main" demo -k 3 --json`
+    """
+    from flows.terminal.label_text import line
+    from stages.parameters import load
+
+    configuration = load(ROOT / "params.yaml")
+    found = _found(configuration, _indexed(configuration, corpus), text, count)
+    if json_:
+        out(json.dumps({"passages": found}))
+        return Exit.DONE
+    for row in found:
+        out(f"{row['rank']:>3}  {row['distance']:>10.4f}  {row['doc_id']}:{row['chunk']}  {line(row['text'])[:200]}")
+    return Exit.DONE
+
+
+@index.command
+def leakage(run: Annotated[str, Parameter(help="an evaluated run whose system reads a whole corpus")], /, *, json_: Json = False) -> int:
+    """How much of what the corpus brings is copied: bits a byte and gains of chunks by their longest common run with their passages.
+
+    The gains are over no passages, over passages by chance, and over every other evaluated run of the corpus; intervals are paired.
+
+    Examples: `./rpt index leakage demo-retro_corpus`; `./rpt index leakage demo-retro_corpus --json`
+    """
+    from reports.metrics.leakage import as_markdown
+    from stages.parameters import load
+
+    configuration = load(ROOT / "params.yaml")
+    rows = _leakage(configuration, run)
+    out(json.dumps({"run": run, "rows": rows}) if json_ else as_markdown(rows, configuration.geometry.chunk_tokens))
+    return Exit.DONE
+
+
+def _indexed(configuration: Configuration, corpus: str | None) -> str:
+    known = configuration.indexed_corpora
+    if corpus is None and len(known) == 1:
+        return known[0]
+    if corpus not in known:
+        what = f"corpus {corpus!r}" if corpus else "rpt index"
+        cause = f"indexed_corpora names {', '.join(known) or 'none'}"
+        remedy = "name one of them" if known else "./rpt run index -o 'indexed_corpora=[CORPUS]'"
+        raise Failure(what, cause, remedy, Exit.USAGE)
+    return corpus
+
+
+def _found(configuration: Configuration, corpus: str, text: str, count: int) -> list[dict[str, Any]]:
+    """The nearest passages as plain data.
+
+    Raises:
+        Failure: (exit code 2) for a text without a token, or more passages than there are; (3) if the index is of another encoder or
+            corpus.
+    """
+    from data_contracts.contract import open_artifact
+    from data_contracts.tokens import CHUNKS
+    from stages.index.encoders import load_encoder
+    from stages.index.store import open_index
+    from stages.tokens.tokenizer import load_tokenizer
+
+    home, size = ROOT / "artifacts" / corpus, configuration.geometry.chunk_tokens
+    opened, encoder = open_index(home / "index"), load_encoder(configuration.passage_encoder, home / "tokenizer", size)
+    opened.fits(encoder.identity)
+    opened.made_of("chunks", open_artifact(CHUNKS, home / "chunks").digest)
+    tokenizer = load_tokenizer(home / "tokenizer")
+    ids = tokenizer.encode(text).ids[-size:]
+    if not ids:
+        raise Failure(f"text {text!r}", "it has no token", "give some words", Exit.USAGE)
+    if count > len(opened):
+        raise Failure(f"--count {count}", f"the index holds {len(opened):,} passages", "ask for fewer", Exit.USAGE)
+    found = opened.vectors.search(encoder.encode(np.array([ids])), count)
+    return [
+        _row(opened, rank, passage, value, tokenizer)
+        for rank, (passage, value) in enumerate(zip(*(x[0].tolist() for x in found), strict=True))
+    ]
+
+
+def _row(opened: PassageIndex, rank: int, passage: int, distance: float, tokenizer: Any) -> dict[str, Any]:
+    doc_id = opened.documents[opened.document_N[passage]]
+    text = tokenizer.decode(opened.passages_NR[passage].tolist(), skip_special_tokens=True)
+    return {"rank": rank, "distance": distance, "doc_id": doc_id, "chunk": int(opened.chunk_N[passage]), "text": text}
+
+
+def _leakage(configuration: Configuration, name: str) -> list[dict[str, Any]]:
+    """The rows of the leakage table.
+
+    Raises:
+        Failure: (exit code 2) for a run that reads no corpus; (3) if it was not evaluated, or runs were not on the same tokens.
+    """
+    from data_contracts.contract import open_artifact
+    from data_contracts.evaluations import BY_CHANCE, EVALUATIONS, OWN, WITHOUT
+    from data_contracts.passages import CORPUS_NEIGHBOURS
+    from reports.metrics.evaluation_rows import frames_of, with_own
+    from reports.metrics.leakage import leakage as rows_of
+    from reports.metrics.leakage import overlaps
+
+    runs = configuration.runs
+    if name not in runs or runs[name].input != CORPUS_NEIGHBOURS.name:
+        known = [other for other, run in runs.items() if run.input == CORPUS_NEIGHBOURS.name]
+        cause = "it reads no whole corpus" if name in runs else "params.yaml does not name it"
+        raise Failure(f"run {name!r}", cause, f"one of {', '.join(known)}" if known else "add a run of retro_corpus", Exit.USAGE)
+    home, columns = ROOT / "artifacts" / runs[name].corpus, ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "eligible"]
+    places = {other: home / "evaluations" / other for other, run in runs.items() if run.corpus == runs[name].corpus}
+    there = {other: place for other, place in places.items() if other == name or (place / "manifest.json").exists()}
+    frames = frames_of((other, open_artifact(EVALUATIONS, place).read_all(columns)) for other, place in there.items())
+    frames = {key: rows for key, rows in frames.items() if key[1] == OWN or key in ((name, WITHOUT), (name, BY_CHANCE))}
+    systems, seeds = {other: runs[other].system for other in there}, {other: runs[other].seed for other in there}
+    evaluations = with_own(frames, systems, seeds, {WITHOUT, BY_CHANCE})
+    assert evaluations  # of a run that reads a corpus both are always there
+    baselines = [(name, WITHOUT), (name, BY_CHANCE), *((other, OWN) for other in there if other != name)]
+    artifact = open_artifact(CORPUS_NEIGHBOURS, home / CORPUS_NEIGHBOURS.name)
+    overlap = overlaps(artifact.read_all(["doc_id", "split", "query_chunk", "origin", "query_overlap", "target_overlap"]))
+    size, samples = configuration.geometry.chunk_tokens, configuration.report.bootstrap_samples
+    return rows_of(evaluations, overlap, size, (name, OWN), baselines, samples)
