@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS, RETRIEVED
@@ -94,4 +95,16 @@ def verify_all(root: Path) -> list[str]:
             except Failure as failure:
                 problems.append(str(failure))
                 distrust(directory / shard)
-    return problems
+    return [*problems, *_broken_indexes(root)]
+
+
+def _broken_indexes(root: Path) -> Iterator[str]:
+    """A sentence for every index of a corpus that is not as it was written."""
+    for path in sorted(root.rglob("index.json")):
+        from stages.index.store import open_index
+
+        try:
+            open_index(path.parent)
+        except Failure as failure:
+            distrust(path.parent)
+            yield str(failure)
