@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from cyclopts import App, Parameter, validators
 
 from data_contracts.failure import Exit, Failure
@@ -13,6 +12,10 @@ from flows.terminal.output import Json, out
 from flows.workspace import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
     from stages.index.store import PassageIndex
     from stages.parameters import Configuration
 
@@ -110,6 +113,8 @@ def _found(configuration: Configuration, corpus: str, text: str, count: int) -> 
         Failure: (exit code 2) for a text without a token, or more passages than there are; (3) if the index is of another encoder or
             corpus.
     """
+    import numpy as np
+
     from data_contracts.contract import open_artifact
     from data_contracts.tokens import CHUNKS
     from stages.index.encoders import load_encoder
@@ -137,6 +142,28 @@ def _row(opened: PassageIndex, rank: int, passage: int, distance: float, tokeniz
     doc_id = opened.documents[opened.document_N[passage]]
     text = tokenizer.decode(opened.passages_NR[passage].tolist(), skip_special_tokens=True)
     return {"rank": rank, "distance": distance, "doc_id": doc_id, "chunk": int(opened.chunk_N[passage]), "text": text}
+
+
+def _duplicates(home: Path, configuration: Configuration) -> pl.DataFrame:
+    """doc_id, chunk (the query) and whether the chunk after it has a near duplicate among the passages of the index."""
+    import numpy as np
+    import polars as pl
+    import pyarrow.compute as pc
+
+    from data_contracts.contract import open_artifact
+    from data_contracts.tokens import CHUNKS
+    from reports.metrics.near_duplicates import near_duplicates
+    from stages.index.keys import whole_chunks
+    from stages.index.store import open_index
+
+    chunks, size = open_artifact(CHUNKS, home / "chunks"), configuration.geometry.chunk_tokens
+    database_NM, frames = np.asarray(open_index(home / "index").passages_NR[:, :size]), []
+    for shard in chunks.shards:
+        table = chunks.read(shard)
+        whole, tokens_CM = whole_chunks(table.filter(pc.equal(table.column("split"), configuration.evaluation.split)), size)
+        columns = {"doc_id": whole.column("doc_id").to_pylist(), "chunk": whole.column("chunk").to_numpy() - 1}
+        frames.append(pl.DataFrame({**columns, "duplicate": near_duplicates(tokens_CM, database_NM)}))
+    return pl.concat(frames)
 
 
 def _leakage(configuration: Configuration, name: str) -> list[dict[str, Any]]:
@@ -168,5 +195,6 @@ def _leakage(configuration: Configuration, name: str) -> list[dict[str, Any]]:
     baselines = [(name, WITHOUT), (name, BY_CHANCE), *((other, OWN) for other in there if other != name)]
     artifact = open_artifact(CORPUS_NEIGHBOURS, home / CORPUS_NEIGHBOURS.name)
     overlap = overlaps(artifact.read_all(["doc_id", "split", "query_chunk", "origin", "query_overlap", "target_overlap"]))
+    overlap = overlap.join(_duplicates(home, configuration), on=["doc_id", "chunk"], how="left")
     size, samples = configuration.geometry.chunk_tokens, configuration.report.bootstrap_samples
     return rows_of(evaluations, overlap, size, (name, OWN), baselines, samples)

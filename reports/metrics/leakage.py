@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -37,17 +37,19 @@ def overlaps(neighbours: pa.Table) -> pl.DataFrame:
 def leakage(
     evaluations: Evaluations, overlap: pl.DataFrame, chunk_tokens: int, key: Key, baselines: list[Key], samples: int, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """A row for each alpha: first the chunks whose overlap is at most alpha of a chunk, then those between it and the alpha before.
+    """A row for each alpha: first the chunks whose overlap is at most alpha of a chunk, then those between it and the alpha before; at the
+    end those with a near duplicate in the database, and those without. `overlap` has doc_id, chunk, overlap and duplicate, of the target.
 
     A row has its chunks, bits a byte of `key` and of each of `baselines`, and `gains` over them in nats a token with paired intervals.
     Chunks without a query, the first of each document, are left out.
     """
     here = evaluations.chunks.select("doc_id", "chunk").join(overlap, on=["doc_id", "chunk"], how="left", maintain_order="left")
-    overlap_R = here["overlap"].fill_null(-1).to_numpy()
-    bins = {name: (overlap_R >= low) & (overlap_R <= high) for name, (low, high) in _bins(chunk_tokens).items()}
+    overlap_R, duplicate_R = here["overlap"].fill_null(-1).to_numpy(), here["duplicate"].fill_null(False).to_numpy()
+    bins = [*_bins(chunk_tokens), *_DUPLICATES]
+    chosen = [one.chosen(overlap_R, duplicate_R) for one in bins]
     columns = {name: evaluations.chunks[name].to_numpy() for name in ("tokens", "bytes")} | {"chunks": np.ones(len(overlap_R))}
     columns |= {loss_of(one): evaluations.loss(one) for one in (key, *baselines)}
-    by_block = {name: evaluations.by_block(*(values * chosen for chosen in bins.values())) for name, values in columns.items()}
+    by_block = {name: evaluations.by_block(*(values * mask for mask in chosen)) for name, values in columns.items()}
     sums = resampled(evaluations, by_block, samples, seed)
 
     def bits(at: Named, one: Key, place: int) -> np.ndarray:
@@ -57,19 +59,35 @@ def leakage(
         return (at(loss_of(one)) - at(loss_of(key)))[..., place] / at("tokens")[..., place]
 
     rows = []
-    for place, (name, (low, high)) in enumerate(_bins(chunk_tokens).items()):
-        known: dict[str, Any] = {"from": low, "to": high, "cumulative": name.startswith("up"), "chunks": int(sums.total("chunks")[place])}
+    for place, one_bin in enumerate(bins):
+        known: dict[str, Any] = one_bin._asdict() | {"chunks": int(sums.total("chunks")[place])}
         known["bits_per_byte"] = {_said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)}
         gains = {_said(one): asdict(sums.combined(partial(gain, one=one, place=place))) for one in baselines}
         rows.append(known | {"gains": gains})
     return rows
 
 
-def _bins(chunk_tokens: int) -> dict[str, tuple[int, int]]:
-    """Name -> fewest and most tokens of overlap."""
+class Bin(NamedTuple):
+    """Which chunks a row counts: those of a kind (`at_most`, `between`, `near_duplicate` or `no_near_duplicate`) from and to so many tokens
+    of overlap, any if there is no limit."""
+
+    kind: str
+    least: int
+    most: int | None
+
+    def chosen(self, overlap_R: np.ndarray, duplicate_R: np.ndarray) -> np.ndarray:
+        """[R] whether a chunk is counted."""
+        inside = (overlap_R >= self.least) & (self.most is None or overlap_R <= self.most)
+        return inside & {"near_duplicate": duplicate_R, "no_near_duplicate": ~duplicate_R}.get(self.kind, inside)
+
+
+_DUPLICATES = Bin("near_duplicate", 0, None), Bin("no_near_duplicate", 0, None)
+
+
+def _bins(chunk_tokens: int) -> list[Bin]:
     ends = [int(alpha * chunk_tokens) for alpha in ALPHAS]
-    up_to = {f"up to {end}": (0, end) for end in ends}
-    return up_to | {f"{low + 1} to {high}": (low + 1, high) for low, high in zip([-1, *ends[:-1]], ends, strict=True)}
+    between = [Bin("between", low + 1, high) for low, high in zip([-1, *ends[:-1]], ends, strict=True)]
+    return [*(Bin("at_most", 0, end) for end in ends), *between]
 
 
 def _said(key: Key) -> str:
@@ -77,17 +95,18 @@ def _said(key: Key) -> str:
 
 
 def as_markdown(rows: list[dict[str, Any]], chunk_tokens: int) -> str:
-    """Two tables: at most so much overlap, and between two bounds."""
+    """Three tables: at most so much overlap, between two bounds, and with and without a near duplicate."""
     names = list(rows[0]["bits_per_byte"])
     head = f"| longest common run, of {chunk_tokens} | chunks | " + " | ".join(f"{name}, bits a byte" for name in names)
     head += " | " + " | ".join(f"gain over {name}, nats a token" for name in names[1:]) + " |"
     lines = []
-    for cumulative in (True, False):
+    for kinds in (("at_most",), ("between",), ("near_duplicate", "no_near_duplicate")):
         lines += [head, "|---" + "|---:" * (2 * len(names)) + "|"]
-        for row in (row for row in rows if row["cumulative"] == cumulative):
+        for row in (row for row in rows if row["kind"] in kinds):
             bits = [_figure(value) for value in row["bits_per_byte"].values()]
             gains = [f"{_figure(one['value'])} [{_figure(one['low'])}, {_figure(one['high'])}]" for one in row["gains"].values()]
-            where = f"at most {row['to']}" if cumulative else f"{row['from']} to {row['to']}"
+            where = {"at_most": f"at most {row['most']}", "between": f"{row['least']} to {row['most']}"}.get(row["kind"])
+            where = where or row["kind"].replace("_", " ")
             lines.append(" | ".join([f"| {where}", f"{row['chunks']:,}", *bits, *gains]) + " |")
         lines.append("")
     return "\n".join(lines).rstrip("\n")

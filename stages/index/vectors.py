@@ -17,6 +17,7 @@ Kind = Literal["exact", "ivf_pq", "hnsw"]
 
 BLOCK = 65_536  # keys compared at once
 TRAINED_ON = 262_144  # keys at most that k-means sees
+REFINED = 8  # times as many are fetched from an approximate index, of which the best by exact values are kept
 LINKS, BUILD_SEARCH = 32, 80
 FAISS_METRIC = {"l2": faiss.METRIC_L2, "inner_product": faiss.METRIC_INNER_PRODUCT}
 
@@ -56,8 +57,9 @@ class VectorIndex:
         queries_QD = self._checked(queries_QD)
         if self.graph is None:
             return self.search_exactly(queries_QD, count)
-        _, ids_Qk = self.graph.search(queries_QD, min(count, len(self.keys_ND)))
-        return self._in_order(queries_QD, ids_Qk)
+        _, ids_QK = self.graph.search(queries_QD, min(REFINED * count, len(self.keys_ND)))
+        found = self._in_order(queries_QD, ids_QK)
+        return Found(found.ids_Qk[:, :count], found.values_Qk[:, :count])
 
     def search_exactly(self, queries_QD: np.ndarray, count: int) -> Found:
         """The same, looking at every key. Raises like `search`."""

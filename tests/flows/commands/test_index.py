@@ -124,9 +124,9 @@ def test_how_much_is_copied(workspace, capsys):
     write_artifact(EVALUATIONS, workspace / "artifacts/demo/evaluations/demo-it", EVALUATIONS.table(columns, stride_chunks=2))
     assert run("index", "leakage", "demo-it", "--json") == 0
     found = json.loads(capsys.readouterr().out)["rows"]
-    whole = next(row for row in found if row["cumulative"] and row["to"] == 8)
+    whole = next(row for row in found if row["kind"] == "at_most" and row["most"] == 8)
     assert whole["chunks"] == len(lengths) - 1
     assert whole["gains"]["demo-it none"]["value"] == 1.0
-    assert next(row for row in found if row["cumulative"] and row["to"] == 1)["chunks"] < whole["chunks"]
+    assert next(row for row in found if row["kind"] == "at_most" and row["most"] == 1)["chunks"] < whole["chunks"]
     assert run("index", "leakage", "demo-it") == 0
     assert "| at most 8 | " in capsys.readouterr().out

@@ -47,10 +47,12 @@ OVERLAP = {("a", 0): 0, ("a", 1): 2, ("a", 2): 16, ("b", 0): 3, ("b", 1): 8, ("b
 
 
 def test_losses_are_counted_by_overlap(evaluations):
-    overlap = pl.DataFrame([{"doc_id": doc, "chunk": chunk, "overlap": value} for (doc, chunk), value in OVERLAP.items()])
+    rows = [{"doc_id": doc, "chunk": chunk, "overlap": value, "duplicate": value > 2} for (doc, chunk), value in OVERLAP.items()]
+    overlap = pl.DataFrame(rows)
     rows = leakage(evaluations, overlap, SIZE, ("it", OWN), [("it", WITHOUT), ("it", BY_CHANCE)], 50)
-    by = {(row["cumulative"], row["from"], row["to"]): row for row in rows}
-    assert [row["chunks"] for row in rows] == [3, 4, 5, 5, 6, 3, 1, 1, 0, 1]
+    by = {(row["kind"] == "at_most", row["least"], row["most"]): row for row in rows}
+    assert [row["chunks"] for row in rows] == [3, 4, 5, 5, 6, 3, 1, 1, 0, 1, 3, 3]
+    assert [row["gains"]["it none"]["value"] for row in rows[-2:]] == pytest.approx([270 / 48, 20 / 48])
     assert by[True, 0, 2]["gains"]["it none"]["value"] == pytest.approx(20 / 48)
     assert by[True, 0, 2]["gains"]["it by_chance"]["value"] == pytest.approx((20 - 3) / 48, abs=1e-5)
     assert by[False, 13, 16]["gains"]["it none"]["value"] == pytest.approx(160 / 16)
@@ -61,5 +63,6 @@ def test_losses_are_counted_by_overlap(evaluations):
     assert low <= by[True, 0, 16]["gains"]["it none"]["value"] <= high
     text = as_markdown(rows, SIZE)
     assert "| at most 2 | 3 | " in text
+    assert "| no near duplicate | 3 | " in text
     assert "| 9 to 12 | 0 | - | - | - | - [-, -] | - [-, -] |" in text
     assert np.all([line.count("|") == text.splitlines()[0].count("|") for line in text.splitlines() if line])
