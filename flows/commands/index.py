@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter, validators
@@ -12,8 +13,6 @@ from flows.terminal.output import Json, out
 from flows.workspace import ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import polars as pl
 
     from stages.index.store import PassageIndex
@@ -24,6 +23,7 @@ index = App(
     help="Look at the index of a whole corpus. `./rpt run index` makes it, for the corpora that `indexed_corpora` of params.yaml names.",
 )
 Corpus = Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")]
+EDITIONS = "editions"
 POSITIVE = validators.Number(gt=0)
 
 
@@ -33,20 +33,24 @@ def stats(corpus: Corpus = None, /, *, json_: Json = False) -> int:
 
     Examples: `./rpt index stats`; `./rpt index stats demo --json`
     """
-    from stages.index.store import open_index
+    from stages.index.edition import open_edition
     from stages.parameters import load
 
     name = _indexed(load(ROOT / "params.yaml"), corpus)
-    opened = open_index(ROOT / "artifacts" / name / "index")
-    size = sum(path.stat().st_size for path in opened.directory.iterdir())
+    opened = _opened(name)
+    edition, size = open_edition(opened, ROOT / EDITIONS / name), sum(path.stat().st_size for path in opened.directory.iterdir())
     about = {key: opened.about[key] for key in ("passages", "width", "kind", "metric", "probes", "recall", "encoder", "made_of")}
     found = {"corpus": name, "digest": opened.digest, "documents": len(opened.documents), "bytes": size, **about}
+    found["edition"] = {"version": edition.version, "passages": len(edition), "documents": len(edition.documents)}
+    found["edition"] |= {"segments": len(edition.parts) - 1, "removed": len(edition.removed)}
     if json_:
         out(json.dumps(found))
         return Exit.DONE
     recall = "" if found["recall"] is None else f", recall@10 {found['recall']:.1%}"
     encoder = " ".join(f"{key} {value}" for key, value in found["encoder"].items())
     out(f"{name}: {found['passages']:,} passages of {found['documents']:,} documents, {size / 1e6:.1f} MB")
+    if len(edition.parts) > 1 or edition.removed:
+        out(f"as edited: {len(edition):,} passages of {len(edition.documents):,} documents, version {edition.version[:12]}")
     out(f"keys of {found['width']} values ({encoder}), {found['kind']} search{recall}")
     return Exit.DONE
 
@@ -75,6 +79,98 @@ def search(
     for row in found:
         out(f"{row['rank']:>3}  {row['distance']:>10.4f}  {row['doc_id']}:{row['chunk']}  {line(row['text'])[:200]}")
     return Exit.DONE
+
+
+@index.command
+def add(
+    *files: Annotated[Path, Parameter(help="text files in UTF-8, each a document")],
+    corpus: Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")] = None,
+) -> int:
+    """Add documents to what `./rpt index search` finds, without making the index again. The pipeline's own index stays as it is.
+
+    Examples: `./rpt index add notes.txt`; `./rpt index add a.txt b.txt --corpus demo`
+    """
+    from flows.workspace import workspace_lock
+    from stages.index.edition import add as put
+    from stages.index.edition import open_edition
+    from stages.index.encoders import load_encoder
+    from stages.ingestion.text_key import TextKey
+    from stages.parameters import load
+    from stages.tokens.tokenization import encode
+    from stages.tokens.tokenizer import load_tokenizer
+
+    if not files:
+        raise Failure("rpt index add", "no file was named", "name text files", Exit.USAGE)
+    configuration = load(ROOT / "params.yaml")
+    name, size = _indexed(configuration, corpus), configuration.geometry.chunk_tokens
+    texts = {TextKey(text).digest(): text for text in map(_text, files)}
+    tokenizer = ROOT / "artifacts" / name / "tokenizer"
+    with workspace_lock("rpt index add"):
+        edition = open_edition(_opened(name), ROOT / EDITIONS / name)
+        tokens = dict(zip(texts, encode(texts.values(), load_tokenizer(tokenizer)), strict=True))
+        added = put(edition, tokens, load_encoder(configuration.passage_encoder, tokenizer, size), size)
+        _say_edition(name)
+    out(f"{len(added)} added{': ' if added else ''}{', '.join(added)}; {len(texts) - len(added)} were there already")
+    return Exit.DONE
+
+
+@index.command
+def remove(
+    *documents: Annotated[str, Parameter(help="doc_ids")],
+    corpus: Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")] = None,
+) -> int:
+    """Leave documents out of what `./rpt index search` finds. `./rpt index add` brings them back.
+
+    Examples: `./rpt index remove 3f9a0c1d2e4b5a69`
+    """
+    from flows.workspace import workspace_lock
+    from stages.index.edition import open_edition
+    from stages.index.edition import remove as leave_out
+    from stages.parameters import load
+
+    name = _indexed(load(ROOT / "params.yaml"), corpus)
+    with workspace_lock("rpt index remove"):
+        leave_out(open_edition(_opened(name), ROOT / EDITIONS / name), documents)
+        _say_edition(name)
+    return Exit.DONE
+
+
+@index.command
+def compact(corpus: Corpus = None, /) -> int:
+    """Put all that was added into one segment, without what was removed.
+
+    Examples: `./rpt index compact`
+    """
+    from flows.workspace import workspace_lock
+    from stages.index.edition import compact as put_together
+    from stages.index.edition import open_edition
+    from stages.parameters import load
+
+    name = _indexed(load(ROOT / "params.yaml"), corpus)
+    with workspace_lock("rpt index compact"):
+        put_together(open_edition(_opened(name), ROOT / EDITIONS / name))
+        _say_edition(name)
+    return Exit.DONE
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{file} cannot be added", str(error), "name a text file in UTF-8", Exit.USAGE) from error
+
+
+def _opened(name: str) -> PassageIndex:
+    from stages.index.store import open_index
+
+    return open_index(ROOT / "artifacts" / name / "index")
+
+
+def _say_edition(name: str) -> None:
+    from stages.index.edition import open_edition
+
+    edition = open_edition(_opened(name), ROOT / EDITIONS / name)
+    out(f"{name}: {len(edition):,} passages of {len(edition.documents):,} documents, version {edition.version[:12]}")
 
 
 @index.command
@@ -117,31 +213,23 @@ def _found(configuration: Configuration, corpus: str, text: str, count: int) -> 
 
     from data_contracts.contract import open_artifact
     from data_contracts.tokens import CHUNKS
+    from stages.index.edition import open_edition
     from stages.index.encoders import load_encoder
-    from stages.index.store import open_index
     from stages.tokens.tokenizer import load_tokenizer
 
     home, size = ROOT / "artifacts" / corpus, configuration.geometry.chunk_tokens
-    opened, encoder = open_index(home / "index"), load_encoder(configuration.passage_encoder, home / "tokenizer", size)
+    opened, encoder = _opened(corpus), load_encoder(configuration.passage_encoder, home / "tokenizer", size)
     opened.fits(encoder.identity)
     opened.made_of("chunks", open_artifact(CHUNKS, home / "chunks").digest)
     tokenizer = load_tokenizer(home / "tokenizer")
     ids = tokenizer.encode(text).ids[-size:]
     if not ids:
         raise Failure(f"text {text!r}", "it has no token", "give some words", Exit.USAGE)
-    if count > len(opened):
-        raise Failure(f"--count {count}", f"the index holds {len(opened):,} passages", "ask for fewer", Exit.USAGE)
-    found = opened.vectors.search(encoder.encode(np.array([ids])), count)
+    hits = open_edition(opened, ROOT / EDITIONS / corpus).search(encoder.encode(np.array([ids]))[0], count)
     return [
-        _row(opened, rank, passage, value, tokenizer)
-        for rank, (passage, value) in enumerate(zip(*(x[0].tolist() for x in found), strict=True))
+        {"rank": rank, "distance": hit.distance, "doc_id": hit.doc_id, "chunk": hit.chunk, "text": tokenizer.decode(hit.tokens_R.tolist())}
+        for rank, hit in enumerate(hits)
     ]
-
-
-def _row(opened: PassageIndex, rank: int, passage: int, distance: float, tokenizer: Any) -> dict[str, Any]:
-    doc_id = opened.documents[opened.document_N[passage]]
-    text = tokenizer.decode(opened.passages_NR[passage].tolist(), skip_special_tokens=True)
-    return {"rank": rank, "distance": distance, "doc_id": doc_id, "chunk": int(opened.chunk_N[passage]), "text": text}
 
 
 def _duplicates(home: Path, configuration: Configuration) -> pl.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from data_contracts.passages import KEYS
 from data_contracts.tokens import CHUNKS, list_rows
 from stages.index import store
 from stages.index.keys import key_array
+from stages.index.passages import passages_of
 from stages.index.vectors import Kind, Metric, VectorIndex, build, read_graph, write_graph
 from stages.parameters import Geometry, Index
 from stages.runner.stage import Context, Job
@@ -115,20 +115,14 @@ def _part(keys: pa.Table, chunks: pa.Table, shard: str, size: int) -> _Part:
     if any(known.column(name).to_pylist() != whole.column(name).to_pylist() for name in ("doc_id", "chunk")):
         cause = f"{shard} has keys of {known.num_rows} chunks, and {whole.num_rows} other whole chunks"
         raise Failure("keys and chunks are not of the same corpus", cause, "./rpt run keys makes them again", Exit.CONTRACT)
-    passages = [np.empty((0, 2 * size), np.uint32), *_passages(rows, size)]
-    return _Part(key_array(known), np.concatenate(passages), whole.column("doc_id").to_pylist(), whole.column("chunk").to_numpy())
-
-
-def _passages(chunks: pa.Table, size: int) -> Iterator[np.ndarray]:
-    """[C, R] each whole chunk of a document with the one after it; the document's last token fills what is missing."""
-    tokens = list_rows(chunks.column("token_ids"))
-    for _, begin, end in document_runs(chunks.column("doc_id")):
-        text = np.concatenate(tokens[begin:end])
-        count = len(text) // size
-        if count:
-            padded = np.concatenate((text, np.full(size, text[-1], text.dtype)))
-            pairs = np.lib.stride_tricks.sliding_window_view(padded[: (count + 1) * size], 2 * size)
-            yield pairs[::size]
+    tokens, documents = list_rows(rows.column("token_ids")), document_runs(rows.column("doc_id"))
+    passages = [passages_of(np.concatenate(tokens[begin:end]), size) for _, begin, end in documents]
+    return _Part(
+        key_array(known),
+        np.concatenate([np.empty((0, 2 * size), np.uint32), *passages]),
+        whole.column("doc_id").to_pylist(),
+        whole.column("chunk").to_numpy(),
+    )
 
 
 def _graph(context: Context, target: Path, keys_ND: np.ndarray, kind: Kind, index: Index) -> Any:

@@ -97,7 +97,7 @@ def open_index(directory: Path) -> PassageIndex:
         raise _broken(directory, f"{type(error).__name__}: {error}") from error
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=32)
 def _opened(directory: Path, digest: str) -> PassageIndex:
     about = json.loads((directory / MANIFEST).read_bytes())
     if about["version"] != VERSION:

@@ -130,3 +130,23 @@ def test_how_much_is_copied(workspace, capsys):
     assert next(row for row in found if row["kind"] == "at_most" and row["most"] == 1)["chunks"] < whole["chunks"]
     assert run("index", "leakage", "demo-it") == 0
     assert "| at most 8 | " in capsys.readouterr().out
+
+
+def test_documents_come_and_go_without_the_pipeline(workspace, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("flows.workspace.STATE", tmp_path / ".run")
+    (tmp_path / "new.txt").write_text("zebras drink at the water hole before dawn")
+    assert run("index", "add", str(tmp_path / "new.txt")) == 0
+    assert "1 added" in capsys.readouterr().out
+    assert run("index", "search", "zebras d", "-k", "1", "--json") == 0
+    (first,) = json.loads(capsys.readouterr().out)["passages"]
+    assert first["text"].startswith("zebras")
+    assert run("index", "stats", "--json") == 0
+    edition = json.loads(capsys.readouterr().out)["edition"]
+    assert (edition["documents"], edition["segments"], edition["removed"]) == (3, 1, 0)
+    assert run("index", "remove", first["doc_id"], "a") == 0
+    assert run("index", "compact") == 0
+    capsys.readouterr()
+    assert run("index", "search", "zebras d", "-k", "1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["passages"][0]["doc_id"] == "b"
+    with pytest.raises(Failure, match="cannot be added"):
+        run("index", "add", str(tmp_path / "nowhere.txt"))
