@@ -13,7 +13,7 @@ from data_contracts.documents import DOC_ID, SPLIT, unknown_splits
 from data_contracts.eligibility import is_eligible
 from data_contracts.tokens import list_rows
 
-OWN, WITHOUT, ORACLE, ORACLE_ALL, DPR = "own", "none", "oracle", "oracle_all", "dpr"
+OWN, WITHOUT, ORACLE, ORACLE_ALL, DPR, BY_CHANCE = "own", "none", "oracle", "oracle_all", "dpr", "by_chance"
 SETTINGS = {
     OWN: "the first K of the ranking, K as in training: the headline",
     WITHOUT: "no neighbours",
@@ -25,9 +25,13 @@ SETTINGS = {
     "second": "the second neighbour alone",
     ORACLE: "the K scored candidates of highest positive s_t",
     ORACLE_ALL: "the K eligible chunks of highest positive s_t, for the queries of the exhaustive sample; own for all others",
+    BY_CHANCE: "K passages drawn by chance from the database, of systems that read a whole corpus",
     DPR: "the first K of the ranking of a DPR-style retriever, which then stands in `ranking` and `scores`",
 }
-"""How the neighbours of a row were chosen. `own` is there for every system, the others for those that read neighbours."""
+"""How the neighbours of a row were chosen. `own` is there for every system, the others for those that read neighbours.
+
+Systems that read a whole corpus name no chunks of the document: what they read stands in `corpus_neighbours`.
+"""
 
 RANKING_LENGTH = 20
 BASELINE = "transformer_xl"

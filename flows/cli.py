@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from data_contracts.failure import Exit, Failure
+from flows.commands.index import index
 from flows.compare.command import compare
 from flows.labels.commands import labels
 from flows.terminal.output import Json
@@ -369,6 +370,7 @@ def explore(
 
 ledger = App(name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice.")
 app.command(ledger)
+app.command(index)
 app.command(labels)
 app.command(compare)
 

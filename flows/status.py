@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS, RETRIEVED
@@ -11,6 +12,7 @@ from data_contracts.contract import Artifact, Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
+from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import CHUNKS, TOKENS
 from flows.dvc_task import distrust
@@ -30,6 +32,8 @@ CONTRACTS: dict[str, Contract] = {
         EVALUATIONS,
         RETRIEVED,
         CEILINGS,
+        KEYS,
+        CORPUS_NEIGHBOURS,
     )
 }
 
@@ -91,4 +95,16 @@ def verify_all(root: Path) -> list[str]:
             except Failure as failure:
                 problems.append(str(failure))
                 distrust(directory / shard)
-    return problems
+    return [*problems, *_broken_indexes(root)]
+
+
+def _broken_indexes(root: Path) -> Iterator[str]:
+    """A sentence for every index of a corpus that is not as it was written."""
+    for path in sorted(root.rglob("index.json")):
+        from stages.index.store import open_index
+
+        try:
+            open_index(path.parent)
+        except Failure as failure:
+            distrust(path.parent)
+            yield str(failure)

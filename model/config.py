@@ -11,7 +11,7 @@ class Shape:
 
     Lengths are in tokens, except `stride_chunks` and `gate_window`, which are in chunks. The visible window of self-attention is
     the stride before a token's own, in full, and its own stride up to the token (paper section 3.4: 2048 = 1024 + 1024).
-    The first `layers // 2` layers are the lower decoder. `cca_layers` are the layers with chunked cross-attention,
+    The first `lower` layers are the lower decoder, half of all if it is None. `cca_layers` are the layers with chunked cross-attention,
     numbered from 1 over both decoders. `dtype` is that of the activations: parameters, norms, softmax, retrieval scores and losses are
     float32 always. With `remat` the backward pass computes each block's activations again instead of keeping them. With
     `copying` each token is told the one before it, and heads begin as those that copy do (model/copying_values.py).
@@ -36,6 +36,7 @@ class Shape:
     remat: bool
     copying: bool = False
     equal_projections: bool = False
+    lower: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("vocabulary_size", "width", "heads", "stride_chunks", "neighbours", "gate_window"):
@@ -43,6 +44,8 @@ class Shape:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1: set a positive size")
         if self.layers < 2:
             raise ValueError(f"layers is {self.layers}, must be at least 2: the model has a lower and an upper decoder")
+        if not 1 <= self.lower_layers < self.layers:
+            raise ValueError(f"lower is {self.lower}, must be 1 to {self.layers - 1}: the upper decoder needs a layer")
         if self.chunk_tokens < 2:
             raise ValueError(f"chunk_tokens is {self.chunk_tokens}, must be at least 2: choose a longer chunk (the paper's is 64)")
         if self.width % (2 * self.heads):
@@ -64,7 +67,7 @@ class Shape:
     @property
     def lower_layers(self) -> int:
         """Layers of the lower decoder."""
-        return self.layers // 2
+        return self.layers // 2 if self.lower is None else self.lower
 
     @property
     def head_size(self) -> int:

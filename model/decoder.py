@@ -54,12 +54,27 @@ class Block(nnx.Module):
 
         With a past, `fused` holds one more chunk, that before the segment.
         """
-        attention_key, cross_key, feed_forward_key = subkeys(key, 3)
-        attended, following = self.attention(self.attention_norm(x), past, attention_key)
-        x = x + attended
+        attention_key, *rest_keys = subkeys(key, 3)
+        x, following = self.attend(x, past, attention_key)
+        return self.after_attention(x, past, fused, *rest_keys), following
+
+    def attend(self, x: HiddenStates, past: State | None, key: Array | None) -> tuple[HiddenStates, State]:
+        """Self-attention alone: the residual stream after it, and the state after the segment."""
+        attended, following = self.attention(self.attention_norm(x), past, key)
+        return x + attended, following
+
+    def after_attention(
+        self,
+        x: HiddenStates,
+        past: State | None,
+        fused: FusedNeighbours | None,
+        cross_key: Array | None = None,
+        feed_forward_key: Array | None = None,
+    ) -> HiddenStates:
+        """What comes after it: cross-attention where the layer has it, then feed-forward."""
         if self.cross_attention is not None and self.cross_attention_norm is not None and fused is not None:
             x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key, past and past.exists_B)
-        return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), following
+        return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key)
 
 
 BlockOf = Callable[[int], Block]

@@ -25,6 +25,7 @@ from model.shapes import (
     ChunkVectors,
     HiddenStates,
     Neighbours,
+    PassageTokens,
     RowMask,
     Scalar,
     TokenIds,
@@ -43,7 +44,8 @@ class Batch(NamedTuple):
     `candidates_BCS` are chunk numbers counted from the start of the sequence, -1 for none, in order of BM25 rank; `scores_BCS`
     are s_t in nats summed over the target chunk (rpt_sem) or BM25 values (retro, rpt_lex); `labelled_BC` says which chunks
     were scored, for no candidate may be positive. `starts_B` says which sequences begin a document, or are to be read as if they did: it
-    matters to what carries state from step to step.
+    matters to what carries state from step to step. `passages_BCNR` are the tokens of what each chunk reads of a whole corpus, -1 where it
+    has fewer passages; only systems that read one are given them.
     """
 
     tokens_BL: TokenIds
@@ -53,6 +55,7 @@ class Batch(NamedTuple):
     scores_BCS: CandidateScores
     labelled_BC: ChunkMask
     starts_B: RowMask
+    passages_BCNR: PassageTokens | None = None
 
 
 class Schedule(NamedTuple):
@@ -128,16 +131,19 @@ class LanguageModel(nnx.Module):
         """What `encode_segment` goes on from at the start of `rows` documents."""
         return LowerPast(self.lower.start(rows), jnp.zeros((rows, self.shape.width), self.shape.dtype))
 
+    def inputs(self, tokens_XL: TokenIds, before_XD: LastEmbedding | None = None) -> tuple[HiddenStates, HiddenStates]:
+        """What the first layer reads of tokens, and their embeddings; `before_XD` is the embedding of the token before each row."""
+        embedded = self.embedding(tokens_XL)
+        if self.previous is None:
+            return embedded, embedded
+        embedded -= jnp.mean(self.embedding.table[...], axis=0).astype(embedded.dtype)
+        return self.previous(embedded, before_XD), embedded
+
     def encode_segment(self, tokens_BL: TokenIds, past: LowerPast | None, key: Array | None = None) -> tuple[Encoded, LowerPast]:
         """`encode` over strides of documents that go on from `past`, and what the next go on from."""
         self.shape.chunks_of(tokens_BL.shape[1])
         embedding_key, lower_key = subkeys(key, 2)
-        embedded = self.embedding(tokens_BL)
-        if self.previous is None:
-            inputs = embedded
-        else:
-            embedded -= jnp.mean(self.embedding.table[...], axis=0).astype(embedded.dtype)
-            inputs = self.previous(embedded, past and past.last_BD)
+        inputs, embedded = self.inputs(tokens_BL, past and past.last_BD)
         hidden, layers = self.lower(dropout(inputs, self.shape.dropout, embedding_key), past and past.layers, key=lower_key)
         return self._encoded(hidden, key), LowerPast(layers, embedded[:, -1])
 

@@ -43,7 +43,7 @@ def by_row(tree: Any, mesh: Mesh) -> Any:
 
 def sharded(batch: Batch, mesh: Mesh) -> Batch:
     """A batch cut along both axes of the mesh. In a run of several processes each must hold the whole batch."""
-    return Batch(*(_placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: np.ndim(array)]))) for array in batch))
+    return jax.tree.map(lambda array: _placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: np.ndim(array)]))), batch)
 
 
 def _placed(array: Any, sharding: NamedSharding) -> Array:

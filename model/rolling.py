@@ -20,6 +20,7 @@ from model.config import Shape
 from model.decoder import State, restart
 from model.language_model import Encoded, Fetched, LanguageModel
 from model.memory import Memory
+from model.passages import Passages
 from model.shapes import RowMask, TokenLosses
 
 Choose = Callable[[int, np.ndarray | None], np.ndarray]
@@ -27,10 +28,10 @@ Choose = Callable[[int, np.ndarray | None], np.ndarray]
 
 
 class Document(NamedTuple):
-    """What is to be read: tokens, the memory its chunks go into as they are read, and who chooses their neighbours."""
+    """What is to be read: tokens, the memory that its neighbours are fetched from, and who chooses them."""
 
     tokens_T: np.ndarray
-    memory: Memory
+    memory: Memory | Passages
     choose: Choose
 
 
@@ -111,9 +112,8 @@ class Reader:
         """Let the memories take in what was encoded, and fetch the neighbours that are chosen then."""
         states_BCMD = np.asarray(encoded.chunks_BCMD)
         queries_BCD, keys_BCD = (None if x is None else np.asarray(x) for x in (encoded.queries_BCD, encoded.keys_BCD))
-        _, chunks, size, width = states_BCMD.shape
-        pairs_BCURD = [np.zeros((chunks, self.distinct, 2 * size, width), next(place for place in places if place).document.memory.dtype)]
-        pairs_BCURD *= self.rows
+        chunks = states_BCMD.shape[1]
+        pairs_BCUR: list[np.ndarray | None] = [None] * self.rows
         slots_BSCN = np.full((self.rows, self.settings, chunks, self.slots), -1, np.int32)
         for row, place in enumerate(places):
             if place:
@@ -121,8 +121,9 @@ class Reader:
                 memory.add(None if keys_BCD is None else keys_BCD[row], states_BCMD[row])
                 neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCD is None else queries_BCD[row])
                 ids_CU, slots_BSCN[row] = distinct_neighbours(neighbours_SCN, self.distinct)
-                pairs_BCURD[row] = memory.pairs(ids_CU)
-        return Fetched(jnp.asarray(np.stack(pairs_BCURD)), jnp.asarray(slots_BSCN))
+                pairs_BCUR[row] = memory.pairs(ids_CU)
+        idle = np.zeros_like(next(pairs for pairs in pairs_BCUR if pairs is not None))
+        return Fetched(jnp.asarray(np.stack([idle if pairs is None else pairs for pairs in pairs_BCUR])), jnp.asarray(slots_BSCN))
 
 
 def distinct_neighbours(neighbours_SCN: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:

@@ -33,8 +33,8 @@ class System:
 
     name: str
     build: Callable[..., LanguageModel]
-    supervision: Literal["none", "bm25", "bm25_q", "scored"] = "none"
-    retriever: Literal["none", "bm25", "random", "recency", "own"] = "none"
+    supervision: Literal["none", "bm25", "bm25_q", "scored", "corpus"] = "none"
+    retriever: Literal["none", "bm25", "random", "recency", "own", "corpus", "corpus_random"] = "none"
     carry: Literal["none", "document"] = "none"
     updates: Callable[[Shape, int], float] = lambda shape, tokens: 1.0
     relevance: Relevance | None = None

@@ -16,6 +16,7 @@ from model.config import Shape
 from model.layers import FEED_FORWARD_FACTOR
 from model.matching import as_many_parameters, deeper
 from model.neighbours import retrievable_pairs
+from model.passage_encoder import CONDITIONED, LAYERS
 
 Macs = dict[str, float]
 """Part of a model -> multiply-accumulates of one forward pass over one sequence."""
@@ -65,6 +66,19 @@ def fused_macs(shape: Shape, tokens: int) -> Macs:
     gate = attention_macs(shape.width, gated * 2 * window * shape.neighbours, gated, gated, gated) + neighbours * shape.width
     fusion = {"pairs": in_pair, "query chunk": to_query_chunk, "gate": gate}
     return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, **fusion}
+
+
+def retro_corpus_macs(shape: Shape, tokens: int) -> Macs:
+    """The decoders, cross-attention of all chunks to N passages of R tokens, and the encoder of the passages."""
+    chunks, passages = shape.chunks_of(tokens), shape.chunks_of(tokens) * shape.neighbours
+    read, width, length = passages * 2 * shape.chunk_tokens, shape.width, 2 * shape.chunk_tokens
+    cross = attention_macs(width, read * shape.chunk_tokens, chunks * shape.chunk_tokens, read, chunks * shape.chunk_tokens)
+    in_passage = attention_macs(width, read * length, read, read, read)
+    to_query_chunk = attention_macs(width, read * shape.chunk_tokens, read, tokens, read)
+    feed_forward = 2 * FEED_FORWARD_FACTOR * read * width**2
+    encoder = LAYERS * (in_passage + feed_forward) + len(CONDITIONED) * to_query_chunk
+    previous = {"token before, in passages": float(read * width**2)} if shape.copying else {}
+    return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, "passages": encoder, **previous}
 
 
 def ungated_macs(shape: Shape, tokens: int) -> Macs:
@@ -129,6 +143,8 @@ MACS: dict[str, Callable[[Shape, int], Macs]] = {
     "retro_q": fused_macs,
     "random": fused_macs,
     "recency": fused_macs,
+    "retro_corpus": retro_corpus_macs,
+    "retro_corpus_random": retro_corpus_macs,
     "rpt_lex": rpt_macs,
     "rpt_sem": rpt_macs,
     "rpt_sem_gold_only": rpt_macs,

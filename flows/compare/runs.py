@@ -101,6 +101,9 @@ def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
     """Put what is missing into params.yaml; the changed lines as a diff, empty if there are none."""
     chosen = list(chosen)
     missing: dict[str, object] = {f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs}
+    reading = [one.corpus for one in chosen if SYSTEMS[one.system].supervision == "corpus"]
+    if unknown := [corpus for corpus in reading if corpus not in configuration.indexed_corpora]:
+        missing["indexed_corpora"] = list(dict.fromkeys([*configuration.indexed_corpora, *unknown]))
     swapped = [one for one in chosen if one.dense and one.name not in configuration.swaps]
     if swapped:
         missing["dense_corpora"] = list(dict.fromkeys([*configuration.dense_corpora, *(one.corpus for one in swapped)]))

@@ -82,3 +82,12 @@ class BertEncoder(Bert):
 
     def __call__(self, pieces_XT: WordPieces, key: Array | None = None) -> Float[Array, "X D"]:
         return super().__call__(pieces_XT, key)[:, 0]
+
+
+class BertMean(Bert):
+    """The mean over all pieces but the first, [CLS]: how RETRO represents a chunk (arXiv 2112.04426, section 2.3)."""
+
+    def __call__(self, pieces_XT: WordPieces, key: Array | None = None) -> Float[Array, "X D"]:
+        states_XTD = super().__call__(pieces_XT, key)[:, 1:]
+        there_XT1 = (jnp.asarray(pieces_XT)[:, 1:] != self.pad)[..., None]
+        return jnp.sum(states_XTD * there_XT1, axis=1) / jnp.maximum(jnp.sum(there_XT1, axis=1), 1)

@@ -23,6 +23,8 @@ MODULE_OF = {
     "retro_q": "retro",
     "random": "retro",
     "recency": "retro",
+    "retro_corpus": "retro_corpus",
+    "retro_corpus_random": "retro_corpus",
     "rpt_lex": "rpt",
     "rpt_sem": "rpt",
     "rpt_sem_gold_only": "rpt",

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from data_contracts import counting
-from data_contracts.evaluations import BASELINE, DPR, ORACLE, OWN
+from data_contracts.evaluations import BASELINE, BY_CHANCE, DPR, ORACLE, OWN, WITHOUT
 from reports.metrics.ceilings import ceiling_figures
-from reports.metrics.evaluation_rows import CONTROL, Evaluations, Key, aligned, token_digest, with_own
+from reports.metrics.evaluation_rows import Evaluations, Key, aligned, control_of, token_digest, with_own
 from reports.metrics.perplexity import nats, resampled, token_sums
 from reports.metrics.published import name_of
 from reports.metrics.resampling import FEWEST_DOCUMENTS, Named, Sums
@@ -27,6 +27,8 @@ from reports.metrics.seeds import FEWEST_SEEDS, ordered
 BESIDE_OWN = (("first_3", "first_4"), (ORACLE,), (DPR,))
 """Settings that give rows beside `own`, of systems with a retriever of their own, the swapped retriever of all that have it. Those of one
 group are evaluated on the same documents, which may be fewer than those of `own`."""
+CONTROLS = (WITHOUT, BY_CHANCE)
+"""The same of systems that read a whole corpus: what the model they trained does without passages, and with any."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Trained:
     """A run of a system with a seed, and what is known of it beside its evaluation; None where there is nothing to know it from.
 
     `step_seconds` is the measured time of an update, `step_flops` what one computes by model/training_cost.py, `steps` how many there were.
-    `sizes` are the numbers of config.json that decide the model. `retriever` says who finds its neighbours: none, bm25, random or own.
+    `sizes` are the numbers of config.json that decide the model. `retriever` says who finds its neighbours: none, bm25, random, recency,
+    own, corpus or corpus_random.
     """
 
     run: str
@@ -75,6 +78,8 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[s
     own = aligned({(run, OWN): measured.frames[run, OWN] for run in evaluated}, evaluated, seeds) if evaluated else None
     frames = {key: rows for key, rows in measured.frames.items() if key[0] in evaluated}
     beside = [with_own(frames, evaluated, seeds, names) for names in BESIDE_OWN]
+    of_corpus = {run.run for run in measured.runs if run.retriever == "corpus"}
+    beside.append(with_own({key: rows for key, rows in frames.items() if key[1] == OWN or key[0] in of_corpus}, evaluated, seeds, CONTROLS))
     rows = [row for group in (own, *beside) if group for row in _rows(measured, group, samples, seed, own=group is own)]
     _mark_lowest(rows)
     return {
@@ -103,7 +108,8 @@ def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int,
     keys: dict[tuple[str, str], list[Key]] = {}
     for run in measured.runs:
         for setting in evaluations.settings(run.run):
-            if own or setting == DPR or (setting != OWN and run.retriever == "own"):
+            of_own = setting not in (OWN, *CONTROLS) and run.retriever == "own"
+            if own or setting == DPR or of_own or (setting in CONTROLS and run.retriever == "corpus"):
                 keys.setdefault((run.system, setting), []).append((run.run, setting))
     reading = {run.system for run in measured.runs if run.retriever != "none"}
     return [_row(evaluations, sums, system, setting, found, system in reading) for (system, setting), found in keys.items()]
@@ -125,7 +131,7 @@ def _row(evaluations: Evaluations, sums: Sums, system: str, setting: str, keys: 
         "deviation": float(np.std(known, ddof=1)) if len(known) == len(keys) > 1 else None,
         "documents": sums.documents,
         "gain": _gain(evaluations, sums, keys, BASELINE, system),
-        "retrieval_gain": _gain(evaluations, sums, keys, CONTROL, system) if reads else None,
+        "retrieval_gain": _gain(evaluations, sums, keys, control_of(system), system) if reads else None,
     }
 
 

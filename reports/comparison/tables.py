@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from data_contracts.evaluations import DPR, ORACLE, OWN
+from data_contracts.evaluations import BY_CHANCE, DPR, ORACLE, OWN, WITHOUT
 from reports.html.formats import count, interval, number, size
 from reports.html.markup import clipped
 from reports.html.parts import NAME, NOT_LOGGED
@@ -17,6 +17,7 @@ from reports.run.retrieval_section import METRICS
 
 Corpora = Sequence[dict[str, Any]]
 SETTINGS = {OWN: "", "first_3": ", 3 neighbours", "first_4": ", 4 neighbours", ORACLE: ", oracle", DPR: ", DPR-style retriever"}
+SETTINGS |= {WITHOUT: ", no passages", BY_CHANCE: ", passages by chance"}
 NOT_MEANINGFUL = "not meaningful"
 
 
@@ -123,7 +124,7 @@ def _more_rows(corpora: Corpora) -> list[Row]:
         (row["system"], row["setting"])
         for corpus in corpora
         for row in corpus["rows"]
-        if row["system"] == "rpt_lex" and row["setting"] in SETTINGS
+        if row["system"] in ("rpt_lex", "retro_corpus") and row["setting"] in SETTINGS
     )
     more = [pair for pair in (*asked, *wider) if pair not in known]
     return [Row(clipped(name_of(system), NAME) + SETTINGS[setting], (), system=system, setting=setting) for system, setting in more]

@@ -18,6 +18,12 @@ Key = tuple[str, str]
 """The name of a run, and a setting."""
 LISTS = ("token_losses", "retrieved", "ranking", "scores", "gates")
 CONTROL = "random"
+CORPUS_CONTROL = "retro_corpus_random"
+
+
+def control_of(system: str) -> str:
+    """The system with random neighbours that a system is to be compared with: that which reads the same database."""
+    return CORPUS_CONTROL if system.startswith("retro_corpus") else CONTROL
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ NAMES = {
     "retro_q": "RETRO, (c_q) in training",
     "random": "Random retrieval",
     "recency": "Nearest chunks",
+    "retro_corpus": "RETRO, whole corpus",
+    "retro_corpus_random": "RETRO, whole corpus, random passages",
     "rpt_lex": "RPT-Lex",
     "rpt_sem": "RPT-Sem",
     "rpt_sem_gold_only": "RPT-Sem, only teacher forcing",

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from data_contracts.evaluations import BASELINE, OWN
-from reports.metrics.evaluation_rows import CONTROL, Evaluations
+from reports.metrics.evaluation_rows import Evaluations, control_of
 from reports.metrics.gain_examples import gain_examples
 from reports.metrics.neighbours_at_test import oracle_all_figures, oracle_figures, settings_figures
 from reports.metrics.perplexity import difference, resampled, summarise, token_sums
@@ -82,13 +82,14 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
 def _system(evaluations: Evaluations, sums: Sums, run: str) -> dict[str, Any]:
     """One run: its perplexity, and what it gains over Transformer-XL and over random retrieval."""
     system = evaluations.systems[run]
-    against = {name: evaluations.counterpart(run, name) for name in (BASELINE, CONTROL)}
+    control = control_of(system)
+    against = {name: evaluations.counterpart(run, name) for name in (BASELINE, control)}
     gains = {
         name: {"against": other, **difference(sums, (run, OWN), (other, OWN))} if other and other != run else None
         for name, other in against.items()
     }
     found = summarise(evaluations, sums, (run, OWN))
-    paired = {"difference": gains[BASELINE], "over_random": gains[CONTROL]}
+    paired = {"difference": gains[BASELINE], "over_random": gains[control]}
     return {"run": run, "system": system, "seed": evaluations.seeds[run], **found, "published": published_perplexity(system), **paired}
 
 

@@ -15,7 +15,7 @@ from model.baselines.dpr import both_from, first_parameters
 from model.config import Shape
 from model.parameters import Parameters
 from model.parameters_io import save_parameters
-from stages.dense.bert import find_bert
+from stages.bert import find_bert
 from stages.dense.encoders import Encoders, from_bert, from_scratch
 from stages.dense.examples import HARD_NEGATIVE, training_examples
 from stages.dense.training import Examples, Plan, fresh, train
@@ -68,7 +68,7 @@ def begin_from_bert(context: Context, geometry: Geometry, dense_retriever: Dense
     Raises:
         Failure: as `find_bert` and `encoder_shape` state.
     """
-    bert, target = find_bert(dense_retriever), context.out("dense_retriever")
+    bert, target = find_bert(dense_retriever.name, dense_retriever.revision, "dense_retriever"), context.out("dense_retriever")
     shutil.copyfile(bert.directory / "tokenizer.json", target / "tokenizer.json")
     # Of the shape only width and chunks matter: BERT has a configuration of its own.
     sizes = dense_retriever.model_copy(update={"layers": 2, "width": bert.config.hidden_size, "heads": 1})

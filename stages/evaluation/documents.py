@@ -11,9 +11,11 @@ from numpy.typing import DTypeLike
 
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import RANKING_LENGTH
+from model.baselines.retro_corpus import RetroCorpus
 from model.fused_decoder import FusedDecoder
 from model.language_model import LanguageModel
 from model.memory import Memory
+from model.passages import Passages
 from model.rolling import Document, Reader, Reading
 from stages.evaluation.rankings import Ranking, Rankings
 from stages.evaluation.settings import NEAR, computed, neighbours_of, ranking_of, slots_needed
@@ -24,12 +26,13 @@ OracleChoice = dict[int, list[int]]
 
 class Request(NamedTuple):
     """A document to be read: its name, its tokens, rankings that take the place of the system's own, and what the settings of those names
-    read in place of their own."""
+    read in place of their own; of a system that reads a whole corpus, the passages that the rankings number."""
 
     doc_id: str
     tokens: np.ndarray
     given: Rankings | None = None
     oracles: dict[str, OracleChoice] = {}  # noqa: RUF012 - never written
+    passages_PR: np.ndarray | None = None
 
 
 class DocumentReading(NamedTuple):
@@ -66,7 +69,8 @@ class DocumentReader:
     ) -> None:
         self.shape, self.settings, self.neighbours = model.shape, settings, neighbours
         self.reach, self.index, self.scratch, self.dtype = reach, index, scratch, dtype
-        self.row_of, self.has_neighbours = computed(settings, neighbours), isinstance(model, FusedDecoder)
+        self.row_of, self.reads_corpus = computed(settings, neighbours), isinstance(model, RetroCorpus)
+        self.has_neighbours = self.reads_corpus or isinstance(model, FusedDecoder)
         self.slots, distinct = slots_needed(settings, neighbours) if self.has_neighbours else (0, 0)
         self._reader = Reader(model, len({*self.row_of.values()}), self.slots, distinct, rows)
 
@@ -91,6 +95,8 @@ class DocumentReader:
         for setting in self.settings:
             rows = losses_by_chunk(reading.losses[setting], bytes_T, self.shape.chunk_tokens)
             ranking, neighbours_CN, queries = ranking_of(setting, reading.rankings), reading.neighbours[setting], rows["chunk"]
+            if self.reads_corpus:  # its passages are no chunks of the document; corpus_neighbours has them
+                ranking, neighbours_CN = Ranking.empty(len(queries)), np.full_like(neighbours_CN, -1)
             reach = self.reach if setting == NEAR else len(queries)
             rows |= {
                 "setting": [setting] * len(queries),
@@ -111,7 +117,11 @@ class _Choices:
     def __init__(self, reader: DocumentReader, request: Request) -> None:
         chunks, stride = -(-len(request.tokens) // reader.shape.chunk_tokens), reader.shape.stride_chunks
         self._reader, self._request = reader, request
-        self.memory = Memory(reader.shape, chunks if reader.has_neighbours else 0, reader.scratch, reader.index, reader.dtype)
+        self.memory = (
+            Memory(reader.shape, chunks if reader.has_neighbours else 0, reader.scratch, reader.index, reader.dtype)
+            if request.passages_PR is None
+            else Passages(request.passages_PR)
+        )
         self._rankings = Rankings.empty(-(-chunks // stride) * stride)
         if request.given is not None:
             self._rankings.put(0, request.given)
@@ -139,6 +149,7 @@ class _Choices:
         return DocumentReading(self._request.doc_id, losses, gates, neighbours, self._rankings, self.memory.recall)
 
     def _search(self, first: int, queries_CD: np.ndarray) -> Rankings:
+        assert isinstance(self.memory, Memory)
         best = Ranking(*self.memory.search(first, queries_CD, RANKING_LENGTH))
         if NEAR not in self._reader.settings:
             return Rankings(best, best)

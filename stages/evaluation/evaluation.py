@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -18,17 +19,19 @@ import pyarrow.compute as pc
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.documents import document_runs
-from data_contracts.evaluations import EVALUATIONS, OWN, RANKING_LENGTH
+from data_contracts.evaluations import BY_CHANCE, EVALUATIONS, OWN, RANKING_LENGTH
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from model.presets import SYSTEMS
 from stages.evaluation.documents import DocumentReader, DocumentReading, OracleChoice, Request
+from stages.evaluation.passages import CorpusPassages, DocumentPassages
 from stages.evaluation.rankings import Rankings, bm25_rankings, random_rankings, recency_rankings
 from stages.evaluation.settings import settings_of
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.runner.stage import Context, Job
 from stages.tokens.token_bytes import DocumentBytes
 from stages.tokens.tokenizer import load_tokenizer
+from stages.training.passages import ORIGIN_OF, PassageSource
 from stages.training.systems import load_trained
 
 
@@ -79,11 +82,18 @@ def read_all(
     reader_of: Iterator[DocumentReader],
     given: dict[str, Rankings],
     oracles: dict[str, dict[str, OracleChoice]],
+    passages: Mapping[str, DocumentPassages] = MappingProxyType({}),
 ) -> Iterator[tuple[DocumentReader, DocumentReading]]:
     """Every document as the next of `reader_of` reads it; those that follow each other with one reader may be read side by side."""
     for reader, turns in itertools.groupby(zip(documents.items(), reader_of, strict=False), lambda turn: turn[1]):
         requests = (
-            Request(doc_id, ids, given.get(doc_id), {setting: choices.get(doc_id, {}) for setting, choices in oracles.items()})
+            Request(
+                doc_id,
+                ids,
+                given.get(doc_id),
+                {setting: choices.get(doc_id, {}) for setting, choices in oracles.items() if setting in reader.settings},
+                passages[doc_id].tokens_PR if passages else None,
+            )
             for (doc_id, ids), _ in turns
         )
         for reading in reader.read(requests):
@@ -98,11 +108,12 @@ def write_evaluations(
     output: str,
     oracles: dict[str, dict[str, OracleChoice]],
     ranker: Callable[[np.ndarray], Rankings] | None = None,
+    corpus: CorpusPassages | None = None,
 ) -> None:
     """Read every held-out document with its reader and write its rows to `output`, shard by shard.
 
     `oracles` are setting -> doc_id -> choice, for settings that the readers have. A `ranker` ranks the chunks of a document of these tokens
-    in place of the system's own retriever.
+    in place of the system's own retriever; `corpus` has the passages of a system that reads a whole corpus.
 
     Raises:
         Failure: if the split holds no document.
@@ -116,12 +127,16 @@ def write_evaluations(
         raise Failure("there is nothing to evaluate", f"no document in split {evaluation.split!r}", "raise corpora.<name>.test", Exit.USAGE)
     context.say.progress(0, total, "tokens", "compiling")
     for shard, documents in shards.items():
-        if ranker:
+        read = corpus.of_shard(shard, documents) if corpus else {}
+        if corpus:
+            given = {doc_id: passages.rankings for doc_id, passages in read.items()}
+            oracles = {BY_CHANCE: {doc_id: passages.by_chance for doc_id, passages in read.items()}}
+        elif ranker:
             given = {doc_id: ranker(ids) for doc_id, ids in documents.items()}
         else:
             given = given_rankings(retriever, documents, partial(candidates.read, shard), geometry)
         by_document: dict[str, dict[str, list]] = {}
-        for reader, reading in read_all(documents, reader_of, given, oracles):
+        for reader, reading in read_all(documents, reader_of, given, oracles, read):
             rows, recalls = reader.rows(reading, bytes_of(documents[reading.doc_id])), [*recalls, reading.recall]
             count = len(rows["chunk"])
             rows |= {"system": [context.run.system] * count, "doc_id": [reading.doc_id] * count, "split": [evaluation.split] * count}
@@ -138,8 +153,17 @@ def write_evaluations(
 
 
 def evaluate(context: Context, geometry: Geometry, evaluation: Evaluation, recipe: Recipe) -> None:
-    """Write one row for every held-out chunk and setting."""
-    write_evaluations(context, geometry, evaluation, readers(context, geometry, evaluation, recipe), "evaluation", {})
+    """Write one row for every held-out chunk and setting.
+
+    Raises:
+        Failure: as `write_evaluations` and `CorpusPassages` state.
+    """
+    assert context.run
+    system, corpus = SYSTEMS[context.run.system], None
+    if system.supervision == "corpus":
+        source = PassageSource(context.input(context.run.input), ORIGIN_OF[system.retriever], recipe.neighbours)
+        corpus = CorpusPassages(source, evaluation.split, geometry)
+    write_evaluations(context, geometry, evaluation, readers(context, geometry, evaluation, recipe), "evaluation", {}, corpus=corpus)
 
 
 STAGE = Job("evaluation", evaluate, ("geometry", "evaluation", "recipe"), {"evaluation": "artifacts/{corpus}/evaluations/{run}"})

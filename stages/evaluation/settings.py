@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_contracts.evaluations import ORACLE, ORACLE_ALL, OWN, WITHOUT
+from data_contracts.evaluations import BY_CHANCE, ORACLE, ORACLE_ALL, OWN, WITHOUT
 from model.system import System
 from stages.evaluation.rankings import Ranking, Rankings
 
@@ -13,8 +13,10 @@ NEAR = "training_length"
 
 
 def settings_of(system: System, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the asked settings that a system has: without neighbours there is one."""
-    return (OWN,) if system.retriever == "none" else tuple(sorted({OWN, *asked}))
+    """Those of the asked settings that a system has: without neighbours there is one; what reads a corpus has controls always."""
+    if system.supervision == "corpus":
+        return tuple(sorted({OWN, WITHOUT, BY_CHANCE, *asked} - {NEAR}))
+    return (OWN,) if system.retriever == "none" else tuple(sorted({OWN, *asked} - {BY_CHANCE}))
 
 
 def computed(settings: tuple[str, ...], neighbours: int) -> dict[str, int]:
@@ -27,7 +29,7 @@ def slots_needed(settings: tuple[str, ...], neighbours: int) -> tuple[int, int]:
     """Most neighbours that a chunk has in one setting, and most different ones in all of them together."""
     slots = max([neighbours, *(FIRST[setting] for setting in settings if setting in FIRST)])
     of_ranking = max(slots, 2 if "second" in settings else 0)
-    return slots, of_ranking + neighbours * len({NEAR, ORACLE, ORACLE_ALL} & {*settings})
+    return slots, of_ranking + neighbours * len({NEAR, ORACLE, ORACLE_ALL, BY_CHANCE} & {*settings})
 
 
 def ranking_of(setting: str, rankings: Rankings) -> Ranking:

@@ -26,6 +26,8 @@ RAY_STAGES = (
     "lexical_supervision",
     "query_supervision",
     "semantic_supervision",
+    "keys",
+    "corpus_neighbours",
 )
 # Name -> module below stages/, those of a corpus and those of a run; imported only when they run, because some pull in JAX.
 CORPUS_STAGES = {
@@ -45,6 +47,9 @@ CORPUS_STAGES = {
     "semantic_supervision": "supervision.semantic",
     "retrieved": "scoring.retrieved",
     "dense_retriever": "dense.retriever",
+    "keys": "index.keys",
+    "index": "index.build",
+    "corpus_neighbours": "index.neighbours",
     "report": "report.report",
 }
 RUN_STAGES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,18 +12,22 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import list_rows
 from model.language_model import Batch
-from stages.parameters import Geometry
+from model.system import System
+from stages.parameters import Geometry, Recipe, Run, Training
 from stages.training.order import Segments
+from stages.training.passages import ORIGIN_OF, PassageSource, passages_of
 
 
 class TrainingData:
     """All training sequences of a corpus, padded, with the supervision of one kind or none."""
 
-    def __init__(self, sequences: Path, supervision: Path | None, geometry: Geometry, shortest: float = 0.0):
-        """Read and align both artifacts. Sequences of fewer than the share `shortest` of their length are counted in `left_out`.
+    def __init__(
+        self, sequences: Path, supervision: Path | None, geometry: Geometry, shortest: float = 0.0, passages: PassageSource | None = None
+    ):
+        """Read and align the artifacts. Sequences of fewer than the share `shortest` of their length are counted in `left_out`.
 
         Raises:
-            Failure: if there is no sequence, none that is long enough, or the two artifacts do not hold the same ones.
+            Failure: if there is no sequence, none that is long enough, or the artifacts do not hold the same ones; as `passages_of` states.
         """
         table = open_artifact(SEQUENCES, sequences).read_all()
         if not table.num_rows:
@@ -39,6 +44,7 @@ class TrainingData:
         self._labelled = np.zeros(shape[:2], bool)
         if supervision:
             self._read_supervision(supervision, geometry.sequence_chunks)
+        self._passages = passages_of(passages, self.keys, geometry) if passages else None
         self.left_out = self._leave_out(shortest * length)
 
     def _read_supervision(self, directory: Path, chunks: int) -> None:
@@ -61,6 +67,7 @@ class TrainingData:
         self.keys = [key for key, keep in zip(self.keys, kept, strict=True) if keep]
         self._tokens, self._lengths = self._tokens[kept], self._lengths[kept]
         self._candidates, self._scores, self._labelled = self._candidates[kept], self._scores[kept], self._labelled[kept]
+        self._passages = None if self._passages is None else self._passages[kept]
         return gone
 
     def batch(self, segments: Segments) -> Batch:
@@ -69,4 +76,14 @@ class TrainingData:
         tokens = self._tokens[rows]
         mask = np.arange(tokens.shape[1] - 1) < self._lengths[rows][:, None]
         scores, labelled = self._scores[rows], self._labelled[rows]
-        return Batch(tokens[:, :-1], tokens[:, 1:], mask, self._candidates[rows], scores, labelled, segments.starts_B)  # type: ignore[arg-type]
+        passages = None if self._passages is None else self._passages[rows]
+        given: Any = (tokens[:, :-1], tokens[:, 1:], mask, self._candidates[rows], scores, labelled, segments.starts_B, passages)
+        return Batch(*given)
+
+
+def data_of(home: Path, system: System, run: Run, recipe: Recipe, geometry: Geometry, training: Training) -> TrainingData:
+    """What a run of a corpus whose artifacts lie in `home` is trained on. Raises like `TrainingData`."""
+    place = home / run.input
+    passages = PassageSource(place, ORIGIN_OF[system.retriever], recipe.neighbours) if system.supervision == "corpus" else None
+    supervision = None if passages or system.supervision == "none" else place
+    return TrainingData(home / "sequences", supervision, geometry, training.shortest_sequence, passages)

@@ -13,7 +13,13 @@ from model.presets import SYSTEMS
 from model.system import System, trained_as
 from stages.parameters import Geometry, Recipe, Run, Training
 
-INPUT_OF = {"none": "sequences", "bm25": "supervision/bm25", "bm25_q": "supervision/bm25_q", "scored": "supervision/scored"}
+INPUT_OF = {
+    "none": "sequences",
+    "bm25": "supervision/bm25",
+    "bm25_q": "supervision/bm25_q",
+    "scored": "supervision/scored",
+    "corpus": "corpus_neighbours",
+}
 
 
 def system_of(name: str, run: Run) -> System:
@@ -53,6 +59,7 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
             remat=training.remat,
             copying=training.copying,
             equal_projections=training.equal_projections,
+            lower=recipe.lower_layers,
         )
     except ValueError as error:
         raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error

@@ -18,7 +18,7 @@ from stages.runner.interruption import Interruption
 from stages.runner.stage import Context, Job
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
-from stages.training.data import TrainingData
+from stages.training.data import TrainingData, data_of
 from stages.training.log import TrainingLog, work_of
 from stages.training.loop import Plan, TrainingLoop
 from stages.training.order import ORDERS
@@ -35,7 +35,8 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     assert context.run_name
     system = with_recipe(system_of(context.run_name, context.run), recipe)
     shape = shape_of(geometry, training, recipe, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
-    data = _data(context, None if system.supervision == "none" else context.run.input, geometry, training)
+    data = data_of(context.inputs, system, context.run, recipe, geometry, training)
+    _say_what_is_left_out(context, data, training)
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
     steps, seed = steps_of(system, shape, training, geometry), context.run.seed
     rate = learning_rate(system.learning_rate or training.learning_rate, steps, training.warmup)
@@ -59,16 +60,12 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     (target / "losses.jsonl").write_text(jsonl(loop.history))
 
 
-def _data(context: Context, supervision: str | None, geometry: Geometry, training: Training) -> TrainingData:
-    """The sequences to train on; those that are left out are said."""
-    place = None if supervision is None else context.input(supervision)
-    data = TrainingData(context.input("sequences"), place, geometry, training.shortest_sequence)
+def _say_what_is_left_out(context: Context, data: TrainingData, training: Training) -> None:
     short, tokens = data.left_out
     if short:
         share = f"{short:,} of {short + len(data.keys):,} sequences, {tokens:,} tokens"
         least = f"training.shortest_sequence, {training.shortest_sequence:g}"
         context.say.note(f"**{context.run_name}** leaves out {share}: they are shorter than {least}")
-    return data
 
 
 def _begin(checkpoints: Checkpoints, fresh: TrainState) -> Restored:

@@ -87,6 +87,7 @@ def make_batch() -> Callable[..., Batch]:
             rng.normal(0.0, shape.chunk_tokens, candidates.shape).astype(np.float32),
             np.ones((rows, chunks), bool),
             np.ones(rows, bool),
+            rng.integers(0, shape.vocabulary_size, (rows, chunks, shape.neighbours, 2 * shape.chunk_tokens)).astype(np.int32),
         )
 
     return make

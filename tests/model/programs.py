@@ -7,14 +7,17 @@ from functools import partial, wraps
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from model.baselines.retro_corpus import RetroCorpus
 from model.decoder import State
 from model.language_model import Batch, LanguageModel, Schedule, Trained
+from model.neighbours import gather_pairs
 from model.parameters import Architecture, Parameters
 from model.rpt import RPT
-from model.shapes import HiddenStates, Neighbours, TokenIds, TokenLosses
+from model.shapes import HiddenStates, Neighbours, PassageTokens, TokenIds, TokenLosses
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,10 +34,19 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def read_by(model: LanguageModel, tokens_BL: TokenIds, neighbours_BCN: Neighbours) -> Array:
+    """What `decode` is given for these neighbours: their numbers or, of a system that reads passages, the tokens of the pairs."""
+    if not isinstance(model, RetroCorpus):
+        return neighbours_BCN
+    chunks_BCM = jnp.asarray(tokens_BL).reshape(len(tokens_BL), -1, model.shape.chunk_tokens)
+    pairs_BCR = jnp.concatenate((chunks_BCM, jnp.roll(chunks_BCM, -1, axis=1)), axis=2)
+    return jnp.where(neighbours_BCN[..., None] < 0, -1, gather_pairs(pairs_BCR, neighbours_BCN))
+
+
 @compiled
 def final_states(model: LanguageModel, tokens_BL: TokenIds, neighbours_BCN: Neighbours) -> HiddenStates:
     """What predictions are made from, with these neighbours."""
-    return model.decode(model.encode(tokens_BL), neighbours_BCN)
+    return model.decode(model.encode(tokens_BL), read_by(model, tokens_BL, neighbours_BCN))
 
 
 @compiled
@@ -46,7 +58,13 @@ def own_neighbours(model: RPT, tokens_BL: TokenIds) -> Neighbours:
 @compiled
 def losses_of_tokens(model: LanguageModel, tokens_BL: TokenIds, targets_BL: TokenIds, neighbours_BCN: Neighbours) -> TokenLosses:
     """The training forward with these neighbours."""
-    return model.token_losses(model.decode(model.encode(tokens_BL), neighbours_BCN), targets_BL)
+    return model.token_losses(model.decode(model.encode(tokens_BL), read_by(model, tokens_BL, neighbours_BCN)), targets_BL)
+
+
+@compiled
+def losses_of_passages(model: RetroCorpus, tokens_BL: TokenIds, targets_BL: TokenIds, passages_BCNR: PassageTokens) -> TokenLosses:
+    """The training forward with these passages."""
+    return model.token_losses(model.decode(model.encode(tokens_BL), passages_BCNR), targets_BL)
 
 
 @compiled

@@ -12,6 +12,7 @@ VARIANTS = {
     "block_recurrent_official": (),
     "griffin": (),
     "retro": ("retro_q", "random", "recency"),
+    "retro_corpus": ("retro_corpus_random",),
     "rpt_lex": (),
     "rpt_sem": ("rpt_sem_gold_only", "rpt_sem_own_only"),
     "rpt_sem_ungated": (),

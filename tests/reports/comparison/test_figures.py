@@ -12,6 +12,7 @@ import pytest
 
 from data_contracts.failure import Exit, Failure
 from reports.comparison.figures import Measured, Trained, corpus_comparison
+from reports.comparison.page import markdown
 from reports.metrics.evaluation_rows import frames_of
 from reports.metrics.run_figures import run_figures
 
@@ -197,3 +198,26 @@ def test_retrieval_is_over_the_seeds_of_a_system(compared):
     assert (rows["RPT-Sem"]["runs"], rows["BM25"]["runs"]) == (3, 1)
     assert rows["RPT-Sem"]["deviation"]["precision_at_2"] == pytest.approx(0.0)
     assert rows["BM25"]["deviation"]["precision_at_2"] is None
+
+
+def test_a_system_that_reads_a_corpus_has_rows_for_its_controls(ten, evaluations_sample):
+    """Its model without passages and with passages by chance; random retrieval of it is that of the same database."""
+    measured = measured_of(ten, evaluations_sample)
+    runs = [
+        replace(run, system={"retro": "retro_corpus", "random": "retro_corpus_random"}.get(run.system, run.system)) for run in measured.runs
+    ]
+    runs = [replace(run, retriever="corpus" if run.system == "retro_corpus" else run.retriever) for run in runs]
+    own = measured.frames["demo-retro-s0", "own"]
+    worse = {"none": 1.2, "by_chance": 1.1}
+    frames = measured.frames | {("demo-retro-s0", name): own.with_columns(pl.col("loss") * factor) for name, factor in worse.items()}
+    found = corpus_comparison(replace(measured, runs=runs, frames=frames), 20)
+    loss = math.log(row_of(found, "retro_corpus")["perplexity"])
+    for name, factor in worse.items():
+        assert math.log(row_of(found, "retro_corpus", name)["perplexity"]) == pytest.approx(factor * loss, rel=1e-4)
+    assert not [row for row in found["rows"] if row["setting"] in worse and row["system"] != "retro_corpus"]
+    random = math.log(row_of(found, "retro_corpus_random")["perplexity"])
+    assert row_of(found, "retro_corpus")["retrieval_gain"]["nats"] == pytest.approx(random - loss, abs=1e-4)
+    assert row_of(found, "retro_corpus_random")["retrieval_gain"] is None
+    text = markdown({"name": "it", "corpora": [found]})
+    assert "RETRO, whole corpus, no passages" in text
+    assert "RETRO, whole corpus, passages by chance" in text

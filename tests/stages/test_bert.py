@@ -1,4 +1,4 @@
-"""The BERT of a dense retriever from the hub: what is asked for, and what is refused before its weights are."""
+"""A BERT from the hub: what is asked for, and what is refused before its weights are."""
 
 import json
 import os
@@ -11,18 +11,16 @@ import pytest
 from tests.stages.local_hub import COMMIT, Hub, serving
 from tests.stages.tiny_bert import write_bert
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 FIND = """
 import time
 
 time.sleep = lambda seconds: None  # the library waits before it tries again, 23 seconds in all
 from data_contracts.failure import Failure
-from stages.dense.bert import find_bert
-from stages.parameters import DenseRetriever
+from stages.bert import find_bert
 
-sizes = {"layers": 2, "width": 8, "heads": 2, "queries": 1, "steps": 1, "batch": 2, "learning_rate": 1e-3}
 try:
-    found = find_bert(DenseRetriever(**sizes, encoder="bert", name="org/lm", revision="%s"))
+    found = find_bert("org/lm", "%s", "dense_retriever")
     print(found.config.hidden_size, len(found.parameters))
 except Failure as failure:
     print(int(failure.code), failure.what, failure.cause)

@@ -1,4 +1,4 @@
-"""The BERT that a dense retriever begins from: a local directory or a model of the hub, pinned to what it holds.
+"""A BERT, by name: a local directory or a model of the hub, pinned to what it holds. Dense retrievers begin as one, keys are made by one.
 
 Only config.json, tokenizer.json and safetensors are read, none of which can run code.
 """
@@ -15,9 +15,7 @@ from model.baselines.bert_files import load, read_config
 from model.hugging_face_files import INDEX, digest
 from model.parameters import Parameters
 from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
-from stages.parameters import DenseRetriever
 
-SECTION = "dense_retriever"
 ON_HUB = r"\w[\w.-]*(/\w[\w.-]*)?"
 COMMIT_DIGITS = 40
 
@@ -30,41 +28,40 @@ class BertModel(NamedTuple):
     parameters: Parameters
 
 
-def find_bert(dense_retriever: DenseRetriever) -> BertModel:
-    """The model that `name` and `revision` say.
+def find_bert(name: str, revision: str | None, section: str) -> BertModel:
+    """The model of that name and revision, which `section` of params.yaml says.
 
     Raises:
         Failure: (exit code 2) if `revision` is null or not that of the directory, or it is no BERT that is computed here; (5) if the hub
             cannot be reached.
     """
-    name, revision = dense_retriever.name, dense_retriever.revision
     local = Path(name).expanduser()
     try:
-        directory = _checked_directory(local, revision) if local.is_dir() else _of_hub(name, revision)
+        directory = _checked_directory(local, revision, section) if local.is_dir() else _of_hub(name, revision, section)
         config = read_config(directory)
         if not (directory / "tokenizer.json").is_file():
             raise FileNotFoundError(f"{directory} has no tokenizer.json; copy that of these weights there")
         return BertModel(directory, config, load(directory, config))
     except (FileNotFoundError, ValueError) as error:
-        remedy = f"set {SECTION}.name to a BERT such as google-bert/bert-base-uncased"
+        remedy = f"set {section}.name to a BERT such as google-bert/bert-base-uncased"
         raise Failure(f"{name} cannot be the encoder", str(error), remedy, Exit.USAGE) from error
 
 
-def _checked_directory(directory: Path, revision: str | None) -> Path:
+def _checked_directory(directory: Path, revision: str | None, section: str) -> Path:
     """The directory, if it holds what was pinned: nothing else says that another model lies there now."""
     found = digest(directory)
     if found != revision:
-        cause = f"{directory} holds {found[:12]}..., {SECTION}.revision is {'null' if revision is None else f'{revision[:12]}...'}"
-        raise Failure("the directory is not pinned", cause, f"if it is the right one: ./rpt run -o {SECTION}.revision={found}", Exit.USAGE)
+        cause = f"{directory} holds {found[:12]}..., {section}.revision is {'null' if revision is None else f'{revision[:12]}...'}"
+        raise Failure("the directory is not pinned", cause, f"if it is the right one: ./rpt run -o {section}.revision={found}", Exit.USAGE)
     return directory
 
 
-def _of_hub(name: str, revision: str | None) -> Path:
+def _of_hub(name: str, revision: str | None, section: str) -> Path:
     if not re.fullmatch(ON_HUB, name):
         raise FileNotFoundError(f"there is no directory {name}, and no model of the hub has such a name")
     if revision is not None and len(revision) != COMMIT_DIGITS:
-        raise FileNotFoundError(f"there is no directory {name}, which {SECTION}.revision pins: a commit has {COMMIT_DIGITS} digits")
+        raise FileNotFoundError(f"there is no directory {name}, which {section}.revision pins: a commit has {COMMIT_DIGITS} digits")
     if revision is None:
-        raise no_commit(name, SECTION, "what is trained from it must be known")
-    read_config(snapshot(name, revision, SMALL_FILES, SECTION))
-    return snapshot(name, revision, [*SMALL_FILES, INDEX, *WEIGHTS], SECTION)
+        raise no_commit(name, section, "what is made with it must be known")
+    read_config(snapshot(name, revision, SMALL_FILES, section))
+    return snapshot(name, revision, [*SMALL_FILES, INDEX, *WEIGHTS], section)

@@ -1,0 +1,288 @@
+"""The commands `rpt index ...`: what an index of a whole corpus holds and finds, and how much of a gain is copied from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter, validators
+
+from data_contracts.failure import Exit, Failure
+from flows.terminal.output import Json, out
+from flows.workspace import ROOT
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from stages.index.store import PassageIndex
+    from stages.parameters import Configuration
+
+index = App(
+    name="index",
+    help="Look at the index of a whole corpus. `./rpt run index` makes it, for the corpora that `indexed_corpora` of params.yaml names.",
+)
+Corpus = Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")]
+EDITIONS = "editions"
+POSITIVE = validators.Number(gt=0)
+
+
+@index.command
+def stats(corpus: Corpus = None, /, *, json_: Json = False) -> int:
+    """What an index holds: passages, encoder, kind of search, its recall against exact search, bytes, and what it was made of.
+
+    Examples: `./rpt index stats`; `./rpt index stats demo --json`
+    """
+    from stages.index.edition import open_edition
+    from stages.parameters import load
+
+    name = _indexed(load(ROOT / "params.yaml"), corpus)
+    opened = _opened(name)
+    edition, size = open_edition(opened, ROOT / EDITIONS / name), sum(path.stat().st_size for path in opened.directory.iterdir())
+    about = {key: opened.about[key] for key in ("passages", "width", "kind", "metric", "probes", "recall", "encoder", "made_of")}
+    found = {"corpus": name, "digest": opened.digest, "documents": len(opened.documents), "bytes": size, **about}
+    found["edition"] = {"version": edition.version, "passages": len(edition), "documents": len(edition.documents)}
+    found["edition"] |= {"segments": len(edition.parts) - 1, "removed": len(edition.removed)}
+    if json_:
+        out(json.dumps(found))
+        return Exit.DONE
+    recall = "" if found["recall"] is None else f", recall@10 {found['recall']:.1%}"
+    encoder = " ".join(f"{key} {value}" for key, value in found["encoder"].items())
+    out(f"{name}: {found['passages']:,} passages of {found['documents']:,} documents, {size / 1e6:.1f} MB")
+    if len(edition.parts) > 1 or edition.removed:
+        out(f"as edited: {len(edition):,} passages of {len(edition.documents):,} documents, version {edition.version[:12]}")
+    out(f"keys of {found['width']} values ({encoder}), {found['kind']} search{recall}")
+    return Exit.DONE
+
+
+@index.command
+def search(
+    text: Annotated[str, Parameter(help="what to look for; only as much of its end as a chunk holds")],
+    corpus: Corpus = None,
+    /,
+    *,
+    count: Annotated[int, Parameter(name=["--count", "-k"], validator=POSITIVE, help="passages to show")] = 5,
+    json_: Json = False,
+) -> int:
+    """The passages whose keys are nearest to that of a text, nearest first, with squared distance, document and chunk.
+
+    Examples: `./rpt index search "a compact set is closed"`; `./rpt index search "def main" demo -k 3 --json`
+    """
+    from flows.terminal.label_text import line
+    from stages.parameters import load
+
+    configuration = load(ROOT / "params.yaml")
+    found = _found(configuration, _indexed(configuration, corpus), text, count)
+    if json_:
+        out(json.dumps({"passages": found}))
+        return Exit.DONE
+    for row in found:
+        out(f"{row['rank']:>3}  {row['distance']:>10.4f}  {row['doc_id']}:{row['chunk']}  {line(row['text'])[:200]}")
+    return Exit.DONE
+
+
+@index.command
+def add(
+    *files: Annotated[Path, Parameter(help="text files in UTF-8, each a document")],
+    corpus: Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")] = None,
+) -> int:
+    """Add documents to what `./rpt index search` finds, without making the index again. The pipeline's own index stays as it is.
+
+    Examples: `./rpt index add notes.txt`; `./rpt index add a.txt b.txt --corpus demo`
+    """
+    from flows.workspace import workspace_lock
+    from stages.index.edition import add as put
+    from stages.index.edition import open_edition
+    from stages.index.encoders import load_encoder
+    from stages.ingestion.text_key import TextKey
+    from stages.parameters import load
+    from stages.tokens.tokenization import encode
+    from stages.tokens.tokenizer import load_tokenizer
+
+    if not files:
+        raise Failure("rpt index add", "no file was named", "name text files", Exit.USAGE)
+    configuration = load(ROOT / "params.yaml")
+    name, size = _indexed(configuration, corpus), configuration.geometry.chunk_tokens
+    texts = {TextKey(text).digest(): text for text in map(_text, files)}
+    tokenizer = ROOT / "artifacts" / name / "tokenizer"
+    with workspace_lock("rpt index add"):
+        edition = open_edition(_opened(name), ROOT / EDITIONS / name)
+        tokens = dict(zip(texts, encode(texts.values(), load_tokenizer(tokenizer)), strict=True))
+        added = put(edition, tokens, load_encoder(configuration.passage_encoder, tokenizer, size), size)
+        _say_edition(name)
+    out(f"{len(added)} added{': ' if added else ''}{', '.join(added)}; {len(texts) - len(added)} were there already")
+    return Exit.DONE
+
+
+@index.command
+def remove(
+    *documents: Annotated[str, Parameter(help="doc_ids")],
+    corpus: Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")] = None,
+) -> int:
+    """Leave documents out of what `./rpt index search` finds. `./rpt index add` brings them back.
+
+    Examples: `./rpt index remove 3f9a0c1d2e4b5a69`
+    """
+    from flows.workspace import workspace_lock
+    from stages.index.edition import open_edition
+    from stages.index.edition import remove as leave_out
+    from stages.parameters import load
+
+    name = _indexed(load(ROOT / "params.yaml"), corpus)
+    with workspace_lock("rpt index remove"):
+        leave_out(open_edition(_opened(name), ROOT / EDITIONS / name), documents)
+        _say_edition(name)
+    return Exit.DONE
+
+
+@index.command
+def compact(corpus: Corpus = None, /) -> int:
+    """Put all that was added into one segment, without what was removed.
+
+    Examples: `./rpt index compact`
+    """
+    from flows.workspace import workspace_lock
+    from stages.index.edition import compact as put_together
+    from stages.index.edition import open_edition
+    from stages.parameters import load
+
+    name = _indexed(load(ROOT / "params.yaml"), corpus)
+    with workspace_lock("rpt index compact"):
+        put_together(open_edition(_opened(name), ROOT / EDITIONS / name))
+        _say_edition(name)
+    return Exit.DONE
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{file} cannot be added", str(error), "name a text file in UTF-8", Exit.USAGE) from error
+
+
+def _opened(name: str) -> PassageIndex:
+    from stages.index.store import open_index
+
+    return open_index(ROOT / "artifacts" / name / "index")
+
+
+def _say_edition(name: str) -> None:
+    from stages.index.edition import open_edition
+
+    edition = open_edition(_opened(name), ROOT / EDITIONS / name)
+    out(f"{name}: {len(edition):,} passages of {len(edition.documents):,} documents, version {edition.version[:12]}")
+
+
+@index.command
+def leakage(run: Annotated[str, Parameter(help="an evaluated run whose system reads a whole corpus")], /, *, json_: Json = False) -> int:
+    """How much of what the corpus brings is copied: bits a byte and gains of chunks by their longest common run with their passages.
+
+    The gains are over no passages, over passages by chance, and over every other evaluated run of the corpus; intervals are paired.
+
+    Examples: `./rpt index leakage demo-retro_corpus`; `./rpt index leakage demo-retro_corpus --json`
+    """
+    from reports.metrics.leakage import as_markdown
+    from stages.parameters import load
+
+    configuration = load(ROOT / "params.yaml")
+    rows = _leakage(configuration, run)
+    out(json.dumps({"run": run, "rows": rows}) if json_ else as_markdown(rows, configuration.geometry.chunk_tokens))
+    return Exit.DONE
+
+
+def _indexed(configuration: Configuration, corpus: str | None) -> str:
+    known = configuration.indexed_corpora
+    if corpus is None and len(known) == 1:
+        return known[0]
+    if corpus not in known:
+        what = f"corpus {corpus!r}" if corpus else "rpt index"
+        cause = f"indexed_corpora names {', '.join(known) or 'none'}"
+        remedy = "name one of them" if known else "./rpt run index -o 'indexed_corpora=[CORPUS]'"
+        raise Failure(what, cause, remedy, Exit.USAGE)
+    return corpus
+
+
+def _found(configuration: Configuration, corpus: str, text: str, count: int) -> list[dict[str, Any]]:
+    """The nearest passages as plain data.
+
+    Raises:
+        Failure: (exit code 2) for a text without a token, or more passages than there are; (3) if the index is of another encoder or
+            corpus.
+    """
+    import numpy as np
+
+    from data_contracts.contract import open_artifact
+    from data_contracts.tokens import CHUNKS
+    from stages.index.edition import open_edition
+    from stages.index.encoders import load_encoder
+    from stages.tokens.tokenizer import load_tokenizer
+
+    home, size = ROOT / "artifacts" / corpus, configuration.geometry.chunk_tokens
+    opened, encoder = _opened(corpus), load_encoder(configuration.passage_encoder, home / "tokenizer", size)
+    opened.fits(encoder.identity)
+    opened.made_of("chunks", open_artifact(CHUNKS, home / "chunks").digest)
+    tokenizer = load_tokenizer(home / "tokenizer")
+    ids = tokenizer.encode(text).ids[-size:]
+    if not ids:
+        raise Failure(f"text {text!r}", "it has no token", "give some words", Exit.USAGE)
+    hits = open_edition(opened, ROOT / EDITIONS / corpus).search(encoder.encode(np.array([ids]))[0], count)
+    return [
+        {"rank": rank, "distance": hit.distance, "doc_id": hit.doc_id, "chunk": hit.chunk, "text": tokenizer.decode(hit.tokens_R.tolist())}
+        for rank, hit in enumerate(hits)
+    ]
+
+
+def _duplicates(home: Path, configuration: Configuration) -> pl.DataFrame:
+    """doc_id, chunk (the query) and whether the chunk after it has a near duplicate among the passages of the index."""
+    import numpy as np
+    import polars as pl
+    import pyarrow.compute as pc
+
+    from data_contracts.contract import open_artifact
+    from data_contracts.tokens import CHUNKS
+    from reports.metrics.near_duplicates import near_duplicates
+    from stages.index.keys import whole_chunks
+    from stages.index.store import open_index
+
+    chunks, size = open_artifact(CHUNKS, home / "chunks"), configuration.geometry.chunk_tokens
+    database_NM, frames = np.asarray(open_index(home / "index").passages_NR[:, :size]), []
+    for shard in chunks.shards:
+        table = chunks.read(shard)
+        whole, tokens_CM = whole_chunks(table.filter(pc.equal(table.column("split"), configuration.evaluation.split)), size)
+        columns = {"doc_id": whole.column("doc_id").to_pylist(), "chunk": whole.column("chunk").to_numpy() - 1}
+        frames.append(pl.DataFrame({**columns, "duplicate": near_duplicates(tokens_CM, database_NM)}))
+    return pl.concat(frames)
+
+
+def _leakage(configuration: Configuration, name: str) -> list[dict[str, Any]]:
+    """The rows of the leakage table.
+
+    Raises:
+        Failure: (exit code 2) for a run that reads no corpus; (3) if it was not evaluated, or runs were not on the same tokens.
+    """
+    from data_contracts.contract import open_artifact
+    from data_contracts.evaluations import BY_CHANCE, EVALUATIONS, OWN, WITHOUT
+    from data_contracts.passages import CORPUS_NEIGHBOURS
+    from reports.metrics.evaluation_rows import frames_of, with_own
+    from reports.metrics.leakage import leakage as rows_of
+    from reports.metrics.leakage import overlaps
+
+    runs = configuration.runs
+    if name not in runs or runs[name].input != CORPUS_NEIGHBOURS.name:
+        known = [other for other, run in runs.items() if run.input == CORPUS_NEIGHBOURS.name]
+        cause = "it reads no whole corpus" if name in runs else "params.yaml does not name it"
+        raise Failure(f"run {name!r}", cause, f"one of {', '.join(known)}" if known else "add a run of retro_corpus", Exit.USAGE)
+    home, columns = ROOT / "artifacts" / runs[name].corpus, ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "eligible"]
+    places = {other: home / "evaluations" / other for other, run in runs.items() if run.corpus == runs[name].corpus}
+    there = {other: place for other, place in places.items() if other == name or (place / "manifest.json").exists()}
+    frames = frames_of((other, open_artifact(EVALUATIONS, place).read_all(columns)) for other, place in there.items())
+    frames = {key: rows for key, rows in frames.items() if key[1] == OWN or key in ((name, WITHOUT), (name, BY_CHANCE))}
+    systems, seeds = {other: runs[other].system for other in there}, {other: runs[other].seed for other in there}
+    evaluations = with_own(frames, systems, seeds, {WITHOUT, BY_CHANCE})
+    assert evaluations  # of a run that reads a corpus both are always there
+    baselines = [(name, WITHOUT), (name, BY_CHANCE), *((other, OWN) for other in there if other != name)]
+    artifact = open_artifact(CORPUS_NEIGHBOURS, home / CORPUS_NEIGHBOURS.name)
+    overlap = overlaps(artifact.read_all(["doc_id", "split", "query_chunk", "origin", "query_overlap", "target_overlap"]))
+    overlap = overlap.join(_duplicates(home, configuration), on=["doc_id", "chunk"], how="left")
+    size, samples = configuration.geometry.chunk_tokens, configuration.report.bootstrap_samples
+    return rows_of(evaluations, overlap, size, (name, OWN), baselines, samples)
