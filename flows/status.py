@@ -11,6 +11,7 @@ from data_contracts.contract import Artifact, Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
+from data_contracts.realm_answers import REALM_ANSWERS
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import CHUNKS, TOKENS
 from flows.dvc_task import distrust
@@ -30,6 +31,7 @@ CONTRACTS: dict[str, Contract] = {
         EVALUATIONS,
         RETRIEVED,
         CEILINGS,
+        REALM_ANSWERS,
     )
 }
 

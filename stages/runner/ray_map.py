@@ -134,6 +134,26 @@ def ray_map(
         raise _stopped(name, done, len(shards))
 
 
+def ray_call(task: Callable[..., Any], arguments: tuple, runtime: Runtime, name: str) -> Callable[[], Any]:
+    """Begin one call of `task`, a function of a module, on a CPU of the cluster; what is returned waits for its result.
+
+    A worker that is lost costs the call, which Ray tries again as `ray_map` has it.
+
+    Raises:
+        Failure: when it is waited for, if the call raised or its workers were lost.
+    """
+    ray = _attach(runtime)
+    reference = ray.remote(num_cpus=1, max_retries=LOST_WORKER_RETRIES)(task).remote(*arguments)
+
+    def wait() -> Any:
+        try:
+            return ray.get(reference)
+        except Exception as error:
+            raise _explain(name, {"its task": error}, 0, 1) from error
+
+    return wait
+
+
 def _clear(scratch: Path) -> None:
     """Remove what writers that were killed have left."""
     for leftover in scratch.glob(".part-*"):

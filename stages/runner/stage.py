@@ -45,6 +45,9 @@ CORPUS_STAGES = {
     "semantic_supervision": "supervision.semantic",
     "retrieved": "scoring.retrieved",
     "dense_retriever": "dense.retriever",
+    "realm_start": "realm.start",
+    "realm": "realm.realm",
+    "realm_answers": "realm.answers",
     "report": "report.report",
 }
 RUN_STAGES = {
