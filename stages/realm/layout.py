@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from stages.tokens.tokenizer import vocabulary_size
 
 SPECIAL = 4
+SLACK = 8  # a chunk may begin inside a word, which then has more tokens than it had, and so may what stands at a line's end
 
 
 class Layout(NamedTuple):
@@ -28,9 +29,9 @@ class Layout(NamedTuple):
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, query: int, passage: int) -> Layout:
-        """The layout for the tokens of a corpus; `query` and `passage` are tokens of text at most."""
+        """The layout for the tokens of a corpus; `query` and `passage` are tokens of text, of a passage a few more."""
         behind = vocabulary_size(tokenizer)
-        return cls(behind, behind + 1, behind + 2, behind + 3, query + 2, passage + 2)
+        return cls(behind, behind + 1, behind + 2, behind + 3, query + 2, passage + SLACK + 2)
 
     @property
     def vocabulary(self) -> int:

@@ -26,6 +26,7 @@ RAY_STAGES = (
     "lexical_supervision",
     "query_supervision",
     "semantic_supervision",
+    "realm",
 )
 # Name -> module below stages/, those of a corpus and those of a run; imported only when they run, because some pull in JAX.
 CORPUS_STAGES = {
