@@ -13,6 +13,7 @@ from data_contracts.tokens import list_rows
 
 METHODS = {
     "realm": "the passages that the embedder finds in a fresh index, and the null document",
+    "start": "those that the embedder found before it was trained with the reader, and the null document",
     "bm25": "the passages that BM25 finds, and the null document",
     "random": "passages drawn by chance, and the null document",
     "null": "the null document alone",

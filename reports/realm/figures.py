@@ -14,7 +14,13 @@ import pyarrow as pa
 from data_contracts.realm_answers import METHODS
 from reports.metrics.resampling import Sums
 
-EXACT = {"realm": "with REALM's own passages", "bm25": "with BM25's", "random": "with random ones", "null": "with none"}
+EXACT = {
+    "realm": "with REALM's own passages",
+    "start": "with those of its start",
+    "bm25": "with BM25's",
+    "random": "with random ones",
+    "null": "with none",
+}
 LAST = 50  # updates whose mean is the training's last word
 
 

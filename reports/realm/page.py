@@ -13,7 +13,7 @@ from reports.html.markup import Html, clipped, tag
 from reports.html.parts import NAME, NOT_LOGGED, averaged, curve_table, empty, few_documents, measured, section
 from reports.html.plain_table import PlainTable, as_html
 
-ORDER = ("realm", "bm25", "random", "null")
+ORDER = ("realm", "start", "bm25", "random", "null")
 ANSWERS = (
     "The same embedder and reader with passages found in different ways; p(z | x) is the embedder's in all of them. The passage that a "
     "question was made from is in no index. Exact match: the best token at every mask is the answer's; how many tokens it has is told by "

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from data_contracts.contract import commit, write_shard
 from data_contracts.realm_answers import METHODS, REALM_ANSWERS
-from model.baselines.realm import Realm
-from model.parameters import Architecture
+from model.baselines.realm import Embedder
+from model.parameters import Architecture, Parameters
 from model.parameters_io import load_parameters
 from reports.realm.figures import realm_figures
 from reports.realm.page import realm_page
@@ -36,13 +36,13 @@ def make_realm_answers(context: Context, geometry: Geometry, realm_answers: Real
     config, sizes = read_sizes(context.input("realm"))
     corpus = read_corpus(context.inputs, geometry, sizes)
     architectures = Architectures.of(config)
-    parameters = load_parameters(context.input("realm") / "model.safetensors", "REALM", Architecture.of(Realm, config).parameter_sizes())
+    sizes_of = architectures.realm.parameter_sizes()
+    parameters = load_parameters(context.input("realm") / "model.safetensors", "REALM", sizes_of)
     asked = chosen(corpus.questions.held_out, realm_answers.questions, realm_answers.seed)
     data = Data(asked, corpus.passages, corpus.layout)
     history = [json.loads(line) for line in (context.input("realm") / "losses.jsonl").read_text().splitlines()]
-    weights = part_of(parameters, EMBEDDER)
-    keys_XE, queries_QE = (embed(architectures.embedder, weights, rows) for rows in (data.passages.rows_XT, asked.rows_QT))
-    found = candidates(data, keys_XE, queries_QE, sizes.candidates, realm_answers.seed)
+    began = load_parameters(context.input("realm_start") / "model.safetensors", "REALM's start", sizes_of)
+    found = candidates(data, architectures.embedder, (parameters, began), sizes.candidates, realm_answers.seed)
     answered = {}
     for done, (method, ids_QN) in enumerate(sorted(found.items()), start=1):
         answered[method] = answer(architectures.realm, parameters, data, ids_QN)
@@ -71,19 +71,29 @@ def chosen(questions: Questions, most: int, seed: int) -> Questions:
     return Questions(*parts)
 
 
-def candidates(data: Data, keys_XE: np.ndarray, queries_QE: np.ndarray, count: int, seed: int) -> dict[str, np.ndarray]:
+def candidates(
+    data: Data, embedder: Architecture[Embedder], trained_and_began: tuple[Parameters, Parameters], count: int, seed: int
+) -> dict[str, np.ndarray]:
     """What each method of METHODS reads with each question: [Q, count] numbers of passages, none of them trivial; [Q, 0] for `null`."""
-    asked, rng = np.arange(len(queries_QE)), np.random.default_rng(seed)
+    passages_XT, questions_QT, rng = data.passages.rows_XT, data.questions.rows_QT, np.random.default_rng(seed)
+    asked = np.arange(len(questions_QT))
 
     def trivial(query: int, passage: int) -> bool:
         return data.trivial(asked, query, passage)
 
-    # Passages in an order drawn for each question are what an index of random vectors finds.
-    chance = rng.standard_normal((len(keys_XE), 16)).astype(np.float32), rng.standard_normal((len(asked), 16)).astype(np.float32)
+    def nearest(keys_XE: np.ndarray, queries_QE: np.ndarray) -> np.ndarray:
+        return search(keys_XE, queries_QE, count, trivial).ids_BN
+
+    def by(parameters: Parameters) -> np.ndarray:
+        weights = part_of(parameters, EMBEDDER)
+        return nearest(embed(embedder, weights, passages_XT), embed(embedder, weights, questions_QT))
+
     return {
-        "realm": search(keys_XE, queries_QE, count, trivial).ids_BN,
-        "bm25": bm25_ids(data.passages.rows_XT, data.questions.rows_QT, count, data.layout, trivial),
-        "random": search(*chance, count, trivial).ids_BN,
+        "realm": by(trained_and_began[0]),
+        "start": by(trained_and_began[1]),
+        "bm25": bm25_ids(passages_XT, questions_QT, count, data.layout, trivial),
+        # Passages in an order drawn for each question are what an index of random vectors finds.
+        "random": nearest(*(rng.standard_normal((len(rows), 16)).astype(np.float32) for rows in (passages_XT, questions_QT))),
         "null": np.empty((len(asked), 0), int),
     }
 
@@ -121,5 +131,10 @@ STAGE = Job(
     make_realm_answers,
     ("geometry", "realm_answers"),
     {"realm_answers": "artifacts/{corpus}/realm_answers", "realm_report": "artifacts/{corpus}/realm_report"},
-    reads=("artifacts/{corpus}/tokenizer", "artifacts/{corpus}/chunks", "artifacts/{corpus}/realm"),
+    reads=(
+        "artifacts/{corpus}/tokenizer",
+        "artifacts/{corpus}/chunks",
+        "artifacts/{corpus}/realm_start",
+        "artifacts/{corpus}/realm",
+    ),
 )

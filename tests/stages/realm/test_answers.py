@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_contracts.contract import open_artifact
-from data_contracts.realm_answers import REALM_ANSWERS
+from data_contracts.realm_answers import METHODS, REALM_ANSWERS
 from model.baselines.realm import Realm, first_parameters
 from model.parameters import Architecture
 from stages.parameters import RealmAnswers
@@ -16,6 +16,7 @@ from stages.realm.answers import candidates, chosen, make_realm_answers
 from stages.realm.batches import Data
 from stages.realm.bm25 import bm25_ids
 from stages.realm.corpus import config_of, read_corpus
+from stages.realm.training import Architectures
 from tests.stages.realm.conftest import GEOMETRY
 from tests.tiny import tiny_realm_start
 
@@ -49,11 +50,13 @@ def test_chosen_questions_are_some_of_them_in_their_order(corpus):
 
 def test_each_way_of_finding_passages_leaves_trivial_ones_out(corpus):
     train = corpus.questions.train
-    data, rng = Data(train, corpus.passages, corpus.layout), np.random.default_rng(0)
-    keys, queries = rng.normal(size=(len(corpus.passages.plain), 4)), rng.normal(size=(len(train.answers), 4))
-    found = candidates(data, keys.astype(np.float32), queries.astype(np.float32), 3, seed=0)
+    data, config = Data(train, corpus.passages, corpus.layout), config_of(tiny_realm_start(), corpus.layout)
+    trained, began = (first_parameters(config, seed) for seed in (0, 1))
+    found = candidates(data, Architectures.of(config).embedder, (trained, began), 3, seed=0)
     rows = np.arange(len(train.answers))
-    for method in ("realm", "bm25", "random"):
+    assert set(found) == set(METHODS)
+    assert not np.array_equal(found["realm"], found["start"])
+    for method in ("realm", "start", "bm25", "random"):
         for query, ids in enumerate(found[method].tolist()):
             assert len(set(ids)) == 3, method
             assert not any(data.trivial(rows, query, passage) for passage in ids), method
@@ -78,7 +81,7 @@ def test_the_stage_leaves_rows_figures_and_a_page(context_of, started):
     make_realm_answers(context, GEOMETRY, RealmAnswers(questions=9, bootstrap_samples=20))
     artifact = open_artifact(REALM_ANSWERS, context.scratch / "realm_answers")
     rows = artifact.read_all().to_pylist()
-    assert len(rows) == 4 * 9
+    assert len(rows) == 5 * 9
     for row in rows:
         assert row["exact"] == (row["predicted"] == row["answer"]) or row["predicted"] == row["answer"]
         assert row["answer"] in row["sentence"]
