@@ -89,10 +89,10 @@ def headline(figures: dict[str, Any]) -> list[str]:
         else f"it found {training['recall_mean']:.0%} of what a fresh one finds, {training['recall_lowest']:.0%} at least, by the probes"
     )
     exact = [f"{methods[method]['exact']['value']:.1%} {words}" for method, words in EXACT.items()]
-    interval = f"95 % interval {over['low']:+.3f} to {over['high']:+.3f}"
+    times, interval = len(training["refreshes"]), f"95 % interval {over['low']:+.3f} to {over['high']:+.3f}"
     return [
         f"{figures['questions']:,} held-out questions: exact match {', '.join(exact)}",
         f"REALM's passages are worth {over['value']:+.3f} nats a token over random ones, {interval}",
         f"utility {training['utility_first']:+.3f} nats a token at the beginning of training, {training['utility']:+.3f} at its end; "
-        f"{len(training['refreshes'])} refreshes of the index: {recalled}",
+        f"{times} refresh{'es' if times != 1 else ''} of the index: {recalled}",
     ]

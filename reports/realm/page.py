@@ -45,7 +45,7 @@ def answers(figures: dict[str, Any]) -> Html:
     """What each way of finding passages is worth."""
     head = ["passages", "exact match", "nats a token", "REALM's gain", "answer in a passage"]
     rows = [_row(method, figures["methods"][method]) for method in ORDER]
-    kinds = ", ".join(f"{count(number)} {kind}s" for kind, number in figures["kinds"].items())
+    kinds = ", ".join(f"{count(number)} {kind}{'s' if number > 1 else ''}" for kind, number in figures["kinds"].items())
     asked = f"{count(figures['questions'])} questions of {count(figures['documents'])} documents: {kinds}."
     return section(
         "answers", "Answers", as_html(PlainTable(head, rows)), empty(f"{asked} {ANSWERS}{few_documents([figures['documents']])}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from data_contracts.failure import Exit, Failure
 from model.baselines.realm import Reader, RealmConfig, first_parameters
 from model.parameters import Architecture, Parameters
 from model.parameters_io import save_parameters
@@ -19,12 +20,14 @@ from stages.realm.warm_start import WarmStart, make_cloze, warm_up
 from stages.runner.stage import Context, Job
 from stages.training.checkpoints import Restored, jsonl
 
+FEWEST = 2  # sentences: each is told from another
+
 
 def make_realm_start(context: Context, geometry: Geometry, realm_start: RealmStart) -> None:
     """Write model.safetensors, config.json, cloze.jsonl and reader.jsonl.
 
     Raises:
-        Failure: as `read_corpus` and `config_of` state.
+        Failure: (exit code 2) if hardly a sentence lies whole in a passage, or as `read_corpus` and `config_of` state.
     """
     corpus = read_corpus(context.inputs, geometry, realm_start)
     config = config_of(realm_start, corpus.layout)
@@ -49,6 +52,9 @@ def make_realm_start(context: Context, geometry: Geometry, realm_start: RealmSta
 
 def _start_embedder(context: Context, config: RealmConfig, first: Parameters, corpus: RealmCorpus, sizes: RealmStart) -> Restored:
     cloze = make_cloze(corpus.documents, corpus.tokenizer, corpus.layout, sizes.seed)
+    if len(cloze.names_C) < FEWEST:
+        cause = f"only {len(cloze.names_C)} of them lie whole in one of {len(corpus.passages.plain)} passages, with six words besides"
+        raise Failure("too few sentences for the inverse cloze task", cause, "raise realm_start.passage_chunks", Exit.USAGE)
     plan = WarmStart(sizes.cloze_steps, min(sizes.cloze_batch, len(cloze.names_C)), sizes.cloze_learning_rate, sizes.seed)
     phase = partial(_warm_up, config, cloze, plan)
     begin = warm_start.fresh(first, plan)

@@ -149,7 +149,7 @@ def ray_call(task: Callable[..., Any], arguments: tuple, runtime: Runtime, name:
         try:
             return ray.get(reference)
         except Exception as error:
-            raise _explain(name, {"its task": error}, 0, 1) from error
+            raise _explained(f"{name} could not be made", error) from error
 
     return wait
 
@@ -162,15 +162,16 @@ def _clear(scratch: Path) -> None:
 
 def _explain(work: str, failed: dict[str, Exception], done: int, total: int) -> Failure:
     shard, error = next(iter(failed.items()))
+    return _explained(f"{work} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)", error, f"{shard}: ")
+
+
+def _explained(what: str, error: Exception, where: str = "") -> Failure:
     cause = getattr(error, "cause", None) or error
-    what = f"{work} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)"
     if isinstance(cause, Failure):
         return Failure(what, f"{cause.what}: {cause.cause}", cause.remedy, cause.code)
     lost = type(error).__name__ in {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ActorDiedError", "ActorUnavailableError"}
     remedy = "free memory or lower runtime.workers, then run again" if lost else "see the traceback above, then run again"
-    return Failure(
-        what, f"{shard}: {type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED
-    )
+    return Failure(what, f"{where}{type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED)
 
 
 def _stopped(work: str, done: int, total: int) -> Failure:

@@ -1,4 +1,4 @@
-"""A corpus of short tales, each about people of its own, and what the stages of REALM make of it."""
+"""A corpus of short tales, and what the stages of REALM make of it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,13 @@ from stages.runner.stage import Context
 from stages.tokens.chunking import chunk
 from stages.tokens.tokenizer import END_OF_TEXT, train_tokenizer
 from tests.stages.artifacts import write_artifact
+from tests.stages.realm.tales import TALES
 from tests.tiny import tiny_context, tiny_realm_start
 
-PEOPLE = ["Anna Bell", "Boris", "Clara", "Dorian", "Edith", "Felix", "Greta", "Hugo"]
-DID = ["walked slowly with", "went home to see", "often wrote to", "never liked", "would not wait for", "was glad to meet"]
-WHERE = ["by the river", "in the old house", "near the mill", "under the trees", "at the market"]
 GEOMETRY = Geometry(chunk_tokens=32, sequence_chunks=4, stride_chunks=1)
 
 
-def tale(people: list[str], sentences: int, seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    return " ".join(f"Then he {rng.choice(DID)} {rng.choice(people)} {rng.choice(WHERE)} and left." for _ in range(sentences))
-
-
-TALES = {f"tale{number}": tale(PEOPLE[2 * number : 2 * number + 2], 80, number) for number in range(4)}
-
-
-def write_corpus(home: Path, texts: dict[str, str], splits: dict[str, str] | None = None) -> None:
+def write_corpus(home: Path, texts: dict[str, str], splits: dict[str, str] | None = None, geometry: Geometry = GEOMETRY) -> None:
     """`home / "tokenizer"` and `home / "chunks"` of some documents, one shard each."""
     tokenizer = train_tokenizer(iter(texts.values()), 400)
     (home / "tokenizer").mkdir(parents=True)
@@ -43,7 +33,7 @@ def write_corpus(home: Path, texts: dict[str, str], splits: dict[str, str] | Non
         ids = np.array([end, *tokenizer.encode(text).ids, end], np.uint32)
         split = (splits or {}).get(doc_id, "train")
         tokens = TOKENS.table({"doc_id": [doc_id], "split": [split], "token_ids": list_column([ids])}, tokenizer="x")
-        tables.append(pa.concat_tables(chunk(tokens, GEOMETRY, home / "tokenizer")))
+        tables.append(pa.concat_tables(chunk(tokens, geometry, home / "tokenizer")))
     write_artifact(CHUNKS, home / "chunks", *tables)
 
 

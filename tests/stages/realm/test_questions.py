@@ -10,7 +10,8 @@ from stages.realm.layout import plain
 from stages.realm.questions import HELD_OUT
 from stages.realm.reader_start import passages_with_answers
 from stages.realm.warm_start import make_cloze
-from tests.stages.realm.conftest import GEOMETRY, TALES, write_corpus
+from tests.stages.realm.conftest import GEOMETRY, write_corpus
+from tests.stages.realm.tales import TALES
 from tests.tiny import tiny_realm_start
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_contracts.failure import Exit, Failure
 from model.baselines.realm import Reader, first_parameters
 from model.parameters import Architecture
 from stages.realm import reader_start, warm_start
@@ -20,8 +21,9 @@ from stages.realm.start import make_realm_start
 from stages.realm.training import Architectures
 from stages.realm.warm_start import WarmStart, make_cloze, warm_up
 from stages.runner.messages import Messages
-from tests.stages.realm.conftest import GEOMETRY
-from tests.tiny import tiny_realm_start
+from tests.stages.realm.conftest import GEOMETRY, write_corpus
+from tests.stages.realm.tales import TALES
+from tests.tiny import tiny_context, tiny_realm_start
 
 
 def files(place) -> dict[str, bytes]:
@@ -48,6 +50,15 @@ class Stopped(Messages):
         super().progress(done, total, unit, detail)
         if (done, unit) == self.at:
             signal.raise_signal(signal.SIGINT)
+
+
+def test_passages_shorter_than_sentences_are_refused(tmp_path):
+    short = GEOMETRY.model_copy(update={"chunk_tokens": 8})
+    write_corpus(tmp_path, TALES, geometry=short)
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(Failure, match=r"raise realm_start\.passage_chunks") as failure:
+        make_realm_start(tiny_context(tmp_path), short, tiny_realm_start())
+    assert failure.value.code == Exit.USAGE
 
 
 @pytest.mark.slow
