@@ -20,7 +20,7 @@ from stages.realm.answering import Answers, answer
 from stages.realm.batches import Data
 from stages.realm.bm25 import bm25_ids
 from stages.realm.corpus import RealmCorpus, read_corpus, read_sizes
-from stages.realm.index import embed, search
+from stages.realm.index import Index, embed
 from stages.realm.optimizer import EMBEDDER, part_of
 from stages.realm.questions import Questions
 from stages.realm.training import Architectures
@@ -82,7 +82,7 @@ def candidates(
         return data.trivial(asked, query, passage)
 
     def nearest(keys_XE: np.ndarray, queries_QE: np.ndarray) -> np.ndarray:
-        return search(keys_XE, queries_QE, count, trivial).ids_BN
+        return Index(keys_XE).search(queries_QE, count, trivial).ids_BN
 
     def by(parameters: Parameters) -> np.ndarray:
         weights = part_of(parameters, EMBEDDER)

@@ -23,14 +23,6 @@ MARGIN = 4
 faiss.omp_set_num_threads(1)
 
 
-class Index(NamedTuple):
-    """X vectors [X, E], the number of this index among those of a training, from 1, and the updates done when its weights were taken."""
-
-    keys_XE: np.ndarray
-    version: int
-    built_from: int
-
-
 class Found(NamedTuple):
     """[B, N] passages of each query, the best first; how many better ones were left out because they are trivial."""
 
@@ -53,31 +45,37 @@ def embed(architecture: Architecture[Embedder], parameters: Parameters, rows_XT:
     return vectors_XE
 
 
-def search(
-    keys_XE: np.ndarray, queries_BE: np.ndarray, count: int, trivial: Callable[[int, int], bool] = lambda query, passage: False
-) -> Found:
-    """The `count` passages of largest inner product that are not trivial for their query, exactly.
+class Index:
+    """X vectors [X, E] in Faiss; `version` is its number among those of a training, from 1, `built_from` the updates done when its weights
+    were taken."""
 
-    Raises:
-        ValueError: if a query has fewer than `count`.
-    """
-    index = faiss.IndexFlatIP(keys_XE.shape[1])
-    index.add(np.ascontiguousarray(keys_XE, np.float32))
-    ids_BN, left_out, fetched = np.empty((len(queries_BE), count), np.int64), 0, min(len(keys_XE), count + MARGIN)
-    waiting = np.arange(len(queries_BE))
-    while len(waiting):
-        _, best = index.search(np.ascontiguousarray(queries_BE[waiting], np.float32), fetched)
-        short = []
-        for query, ranked in zip(waiting.tolist(), best.tolist(), strict=True):
-            kept, dropped = _without_trivial(ranked, count, query, trivial)
-            if len(kept) == count:
-                ids_BN[query], left_out = kept, left_out + dropped
-            else:
-                short.append(query)
-        if short and fetched == len(keys_XE):
-            raise ValueError(f"query {short[0]} has fewer than {count} passages of {fetched}: lower the candidates or give more passages")
-        waiting, fetched = np.array(short, int), min(len(keys_XE), 4 * fetched)
-    return Found(ids_BN, left_out)
+    def __init__(self, keys_XE: np.ndarray, version: int = 1, built_from: int = 0) -> None:
+        self.keys_XE, self.version, self.built_from = np.ascontiguousarray(keys_XE, np.float32), version, built_from
+        self._faiss = faiss.IndexFlatIP(keys_XE.shape[1])
+        self._faiss.add(self.keys_XE)
+
+    def search(self, queries_BE: np.ndarray, count: int, trivial: Callable[[int, int], bool] = lambda query, passage: False) -> Found:
+        """The `count` passages of largest inner product that are not trivial for their query, exactly.
+
+        Raises:
+            ValueError: if a query has fewer than `count`.
+        """
+        most, queries_BE = len(self.keys_XE), np.ascontiguousarray(queries_BE, np.float32)
+        ids_BN, left_out, fetched = np.empty((len(queries_BE), count), np.int64), 0, min(most, count + MARGIN)
+        waiting = np.arange(len(queries_BE))
+        while len(waiting):
+            _, best = self._faiss.search(queries_BE[waiting], fetched)
+            short = []
+            for query, ranked in zip(waiting.tolist(), best.tolist(), strict=True):
+                kept, dropped = _without_trivial(ranked, count, query, trivial)
+                if len(kept) == count:
+                    ids_BN[query], left_out = kept, left_out + dropped
+                else:
+                    short.append(query)
+            if short and fetched == most:
+                raise ValueError(f"query {short[0]} has fewer than {count} passages of {most}: lower the candidates or give more passages")
+            waiting, fetched = np.array(short, int), min(most, 4 * fetched)
+        return Found(ids_BN, left_out)
 
 
 def recall(found_BN: np.ndarray, truth_BN: np.ndarray) -> float:

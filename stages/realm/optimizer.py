@@ -25,5 +25,10 @@ def make_optimizer(learning_rate: float, steps: int) -> optax.GradientTransforma
 
 
 def part_of(parameters: Mapping[str, Array], prefix: str) -> Parameters:
-    """The parameters of one part by their paths in it, copied, as an update uses up what it is given."""
-    return {path.removeprefix(prefix): jnp.array(value) for path, value in parameters.items() if path.startswith(prefix)}
+    """The parameters of one part by their paths in it."""
+    return {path.removeprefix(prefix): value for path, value in parameters.items() if path.startswith(prefix)}
+
+
+def copied(parameters: Parameters) -> Parameters:
+    """The same values in arrays of their own, which stay when an update uses up those that it is given."""
+    return {path: jnp.array(value) for path, value in parameters.items()}

@@ -13,7 +13,7 @@ import numpy as np
 
 from model.baselines.realm import Embedder
 from model.parameters import Architecture, Parameters
-from stages.realm.index import embed, recall, search
+from stages.realm.index import Index, embed, recall
 
 NEVER, EVERY, ADAPTIVE = "never", "every", "adaptive"
 PROBE_QUESTIONS, PROBE_PASSAGES = 64, 512
@@ -51,7 +51,7 @@ class Probe(NamedTuple):
         """Of the `count` best passages of the sample by these weights, the share that the vectors of an index find, for the same
         questions embedded by these weights."""
         queries, fresh = (embed(architecture, parameters, rows) for rows in (self.questions_QT, self.passages_XT))
-        stale, now = (search(keys, queries, count).ids_BN for keys in (keys_XE[self.numbers_X], fresh))
+        stale, now = (Index(keys).search(queries, count).ids_BN for keys in (keys_XE[self.numbers_X], fresh))
         return recall(stale, now)
 
 

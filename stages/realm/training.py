@@ -23,8 +23,8 @@ from model.baselines.realm import Batch, Embedder, Realm, RealmConfig, mean_over
 from model.parameters import Architecture, Parameters
 from stages.realm.batches import Data, orders
 from stages.realm.building import Build, Building
-from stages.realm.index import Index, embed, recall, search
-from stages.realm.optimizer import EMBEDDER, make_optimizer, part_of
+from stages.realm.index import Index, embed, recall
+from stages.realm.optimizer import EMBEDDER, copied, make_optimizer, part_of
 from stages.realm.refresh import Probe, Refresh
 from stages.training.checkpoints import Restored
 
@@ -67,8 +67,8 @@ def fresh(parameters: Parameters, plan: Plan) -> Restored:
     state = State(
         parameters,
         make_optimizer(plan.learning_rate, plan.steps).init(parameters),
-        part_of(parameters, EMBEDDER),
-        part_of(parameters, EMBEDDER),
+        copied(part_of(parameters, EMBEDDER)),
+        copied(part_of(parameters, EMBEDDER)),
         jnp.array([1, 0, -1]),
     )
     return Restored(0, state, [])
@@ -91,7 +91,7 @@ class MovingIndex:
     def begin(self, step: int, parameters: Parameters) -> None:
         """Begin a refresh with the weights after update `step`, unless one is in the making."""
         if self._next is None:
-            self.pending, self.pending_from = part_of(parameters, EMBEDDER), step
+            self.pending, self.pending_from = copied(part_of(parameters, EMBEDDER)), step
             self._next = self._build(self.pending)
 
     def take_over(self) -> Index:
@@ -134,7 +134,7 @@ def train(
         if moving.pending_from >= 0 and step > moving.pending_from + refresh.hand_over:
             measured["old_recall"] = _old_recall(architectures.embedder, parameters, probe, moving.take_over(), moving.now, plan.candidates)
         queries_BE = embed(architectures.embedder, part_of(parameters, EMBEDDER), data.questions.rows_QT[rows_B])
-        found = search(moving.now.keys_XE, queries_BE, plan.candidates, partial(data.trivial, rows_B))
+        found = moving.now.search(queries_BE, plan.candidates, partial(data.trivial, rows_B))
         batch = data.batch(rows_B, found.ids_BN)
         parameters, optimizer, figures = update(parameters, optimizer, batch, jax.random.fold_in(root, step))
         row = {"step": step, **{name: float(value) for name, value in figures.items()}, "trivial": found.trivial}
@@ -158,7 +158,7 @@ def _old_recall(
     embedder: Architecture[Embedder], parameters: Parameters, probe: Probe, before: Index, now: Index, candidates: int
 ) -> float:
     queries = embed(embedder, part_of(parameters, EMBEDDER), probe.questions_QT)
-    old, new = (search(index.keys_XE, queries, candidates).ids_BN for index in (before, now))
+    old, new = (index.search(queries, candidates).ids_BN for index in (before, now))
     return recall(old, new)
 
 

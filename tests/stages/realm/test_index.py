@@ -7,7 +7,7 @@ import pytest
 from model.baselines.bert_config import BertConfig
 from model.baselines.realm import RealmConfig, first_parameters
 from stages.realm import index
-from stages.realm.index import embed, recall, search
+from stages.realm.index import Index, embed, recall
 from stages.realm.optimizer import EMBEDDER, part_of
 from stages.realm.refresh import Refresh, make_probe
 from stages.realm.training import Architectures
@@ -27,11 +27,11 @@ def by_hand(query: int, left_out: set[int]) -> list[int]:
 def test_what_is_found_is_what_is_nearest_without_what_is_trivial():
     best = [by_hand(query, set()) for query in range(3)]
     trivial = {0: set(best[0][1:3]), 1: set(best[1][:20]), 2: set(best[2][10:])}
-    found = search(KEYS, QUERIES, 4, lambda query, passage: passage in trivial[query])
+    found = Index(KEYS).search(QUERIES, 4, lambda query, passage: passage in trivial[query])
     assert found.ids_BN.tolist() == [by_hand(query, trivial[query])[:4] for query in range(3)]
     assert found.trivial == 2 + 20
     with pytest.raises(ValueError, match="query 1 has fewer than 11 passages of 30: lower the candidates"):
-        search(KEYS, QUERIES, 11, lambda query, passage: passage in trivial[query])
+        Index(KEYS).search(QUERIES, 11, lambda query, passage: passage in trivial[query])
 
 
 def test_recall_is_a_share_of_the_truth():
