@@ -13,6 +13,7 @@ from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS
+from data_contracts.realm_answers import REALM_ANSWERS
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import CHUNKS, TOKENS
 from flows.dvc_task import distrust
@@ -34,6 +35,7 @@ CONTRACTS: dict[str, Contract] = {
         CEILINGS,
         KEYS,
         CORPUS_NEIGHBOURS,
+        REALM_ANSWERS,
     )
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from model.config import Shape
 from model.gpt_neox_config import GPTNeoXConfig
-from stages.parameters import Corpus, DenseRetriever, Geometry, Recipe, Runtime, Training
+from stages.parameters import Corpus, DenseRetriever, Geometry, RealmStart, RealmTraining, Recipe, Runtime, Training
 from stages.runner.messages import Messages
 from stages.runner.stage import Context
 
@@ -68,3 +68,17 @@ def tiny_context(place: Path, **changes: Any) -> Context:
     """A stage of the corpus `demo` that reads in `place`, writes in `place / "scratch"` and speaks to `say.stream`."""
     context = Context("demo", Corpus(source="x"), None, None, place, place / "scratch", Runtime(), Messages(io.StringIO()))
     return replace(context, **changes)
+
+
+def tiny_realm_start(**changes: Any) -> RealmStart:
+    """Embedder and reader of one layer of 16, two passages beside the null document, three updates of each beginning."""
+    sizes = {"passages": 200, "query_tokens": 30, "held_out": 0.25, "layers": 1, "width": 16, "heads": 2, "vector": 8, "dropout": 0.0}
+    cloze = {"cloze_steps": 3, "cloze_batch": 4, "cloze_learning_rate": 1e-3}
+    reader = {"reader_steps": 3, "reader_batch": 4, "reader_learning_rate": 1e-3}
+    return RealmStart(**{**sizes, "candidates": 2, **cloze, **reader, **changes})
+
+
+def tiny_realm(**changes: Any) -> RealmTraining:
+    """Twelve updates; a refresh begins after every fourth and takes over two updates later."""
+    sizes = {"steps": 12, "batch": 4, "learning_rate": 1e-2}
+    return RealmTraining(**{**sizes, "refresh_every": 4, "recall_bound": 0.9, "probe_every": 3, "hand_over": 2, **changes})

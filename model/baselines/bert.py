@@ -55,7 +55,7 @@ class BertLayer(nnx.Module):
 
 
 class Bert(nnx.Module):
-    """Word pieces, padded at the end -> the states of the last layer; dropout only with a key. All pieces are of the first type."""
+    """Word pieces, padded at the end -> the states of the last layer; dropout only with a key."""
 
     def __init__(self, config: BertConfig) -> None:
         width = config.hidden_size
@@ -66,11 +66,12 @@ class Bert(nnx.Module):
         self.norm = LayerNorm(width, config.layer_norm_eps)
         self.layers = nnx.List([BertLayer(config) for _ in range(config.num_hidden_layers)])
 
-    def __call__(self, pieces_XT: WordPieces, key: Array | None = None) -> TokenStates:
-        """At most `max_position_embeddings` pieces a row."""
+    def __call__(self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None) -> TokenStates:
+        """At most `max_position_embeddings` pieces a row; without `types_XT` all are of the first type."""
         embedding_key, *layer_keys = subkeys(key, 1 + len(self.layers))
         visible_XT = jnp.asarray(pieces_XT) != self.pad
-        x_XTD = self.words(pieces_XT) + self.positions(jnp.arange(pieces_XT.shape[1])) + self.types(jnp.zeros_like(pieces_XT))
+        types_XT = jnp.zeros_like(pieces_XT) if types_XT is None else types_XT
+        x_XTD = self.words(pieces_XT) + self.positions(jnp.arange(pieces_XT.shape[1])) + self.types(types_XT)
         x_XTD = dropout(self.norm(x_XTD), self.rate, embedding_key)
         for layer, layer_key in zip(self.layers, layer_keys, strict=True):
             x_XTD = layer(x_XTD, visible_XT, layer_key)
@@ -80,14 +81,14 @@ class Bert(nnx.Module):
 class BertEncoder(Bert):
     """The state of [CLS], the first piece, which is how DPR represents a text (arXiv 2004.04906, section 3.1)."""
 
-    def __call__(self, pieces_XT: WordPieces, key: Array | None = None) -> Float[Array, "X D"]:
-        return super().__call__(pieces_XT, key)[:, 0]
+    def __call__(self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None) -> Float[Array, "X D"]:
+        return super().__call__(pieces_XT, key, types_XT)[:, 0]
 
 
 class BertMean(Bert):
     """The mean over all pieces but the first, [CLS]: how RETRO represents a chunk (arXiv 2112.04426, section 2.3)."""
 
-    def __call__(self, pieces_XT: WordPieces, key: Array | None = None) -> Float[Array, "X D"]:
-        states_XTD = super().__call__(pieces_XT, key)[:, 1:]
+    def __call__(self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None) -> Float[Array, "X D"]:
+        states_XTD = super().__call__(pieces_XT, key, types_XT)[:, 1:]
         there_XT1 = (jnp.asarray(pieces_XT)[:, 1:] != self.pad)[..., None]
         return jnp.sum(states_XTD * there_XT1, axis=1) / jnp.maximum(jnp.sum(there_XT1, axis=1), 1)

@@ -134,6 +134,26 @@ def ray_map(
         raise _stopped(name, done, len(shards))
 
 
+def ray_call(task: Callable[..., Any], arguments: tuple, runtime: Runtime, name: str) -> Callable[[], Any]:
+    """Begin one call of `task`, a function of a module, on a CPU of the cluster; what is returned waits for its result.
+
+    A worker that is lost costs the call, which Ray tries again as `ray_map` has it.
+
+    Raises:
+        Failure: when it is waited for, if the call raised or its workers were lost.
+    """
+    ray = _attach(runtime)
+    reference = ray.remote(num_cpus=1, max_retries=LOST_WORKER_RETRIES)(task).remote(*arguments)
+
+    def wait() -> Any:
+        try:
+            return ray.get(reference)
+        except Exception as error:
+            raise _explained(f"{name} could not be made", error) from error
+
+    return wait
+
+
 def _clear(scratch: Path) -> None:
     """Remove what writers that were killed have left."""
     for leftover in scratch.glob(".part-*"):
@@ -142,15 +162,16 @@ def _clear(scratch: Path) -> None:
 
 def _explain(work: str, failed: dict[str, Exception], done: int, total: int) -> Failure:
     shard, error = next(iter(failed.items()))
+    return _explained(f"{work} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)", error, f"{shard}: ")
+
+
+def _explained(what: str, error: Exception, where: str = "") -> Failure:
     cause = getattr(error, "cause", None) or error
-    what = f"{work} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)"
     if isinstance(cause, Failure):
         return Failure(what, f"{cause.what}: {cause.cause}", cause.remedy, cause.code)
     lost = type(error).__name__ in {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ActorDiedError", "ActorUnavailableError"}
     remedy = "free memory or lower runtime.workers, then run again" if lost else "see the traceback above, then run again"
-    return Failure(
-        what, f"{shard}: {type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED
-    )
+    return Failure(what, f"{where}{type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED)
 
 
 def _stopped(work: str, done: int, total: int) -> Failure:

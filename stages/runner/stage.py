@@ -28,6 +28,7 @@ RAY_STAGES = (
     "semantic_supervision",
     "keys",
     "corpus_neighbours",
+    "realm",
 )
 # Name -> module below stages/, those of a corpus and those of a run; imported only when they run, because some pull in JAX.
 CORPUS_STAGES = {
@@ -50,6 +51,9 @@ CORPUS_STAGES = {
     "keys": "index.keys",
     "index": "index.build",
     "corpus_neighbours": "index.neighbours",
+    "realm_start": "realm.start",
+    "realm": "realm.realm",
+    "realm_answers": "realm.answers",
     "report": "report.report",
 }
 RUN_STAGES = {

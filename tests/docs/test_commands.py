@@ -62,7 +62,11 @@ def parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
 
 def values_fit(function: str, arguments: dict[str, Any]) -> None:
     """Raises Failure or AssertionError if an argument names what there is not."""
-    if function in ("run", "plan"):
+    if "on" in arguments:
+        stage, *runs = arguments["stages"]
+        assert stage == "training"
+        assert set(runs) <= known("runs")
+    elif function in ("run", "plan"):
         assert set(arguments.get("stages", ())) <= stages()
     if function == "compare":
         assert set(arguments["systems"]) <= known("recipes") | {"all"}

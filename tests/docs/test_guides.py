@@ -14,7 +14,7 @@ from stages.runner.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES
 from tests.docs.pages import ROOT, blocks, text_of
 
 CONFIGURATION = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-ASKED_FOR = {"dense_retriever", "dense_evaluation", "keys", "index", "corpus_neighbours"}
+ASKED_FOR = {"dense_retriever", "dense_evaluation", "keys", "index", "corpus_neighbours", "realm_start", "realm", "realm_answers"}
 
 
 def first_cells(page: str, heading: str = "") -> list[str]:

@@ -87,6 +87,20 @@ def write_or_die_once(shard: str, scratch: Path, journal: Path, victim: str) -> 
     write_shard(TOKENS, block(shard, 0), scratch / shard)
 
 
+def double_or_die_once(number: int, journal: Path) -> int:
+    """Twice the number; the first attempt kills its worker."""
+    first = not attempts(journal, "call")
+    note(journal, "begin", "call")
+    if first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+
+def refuse(number: int) -> None:
+    """Raises."""
+    raise ValueError(f"{number} is refused")
+
+
 def write_on_gpu(shard: str, scratch: Path, journal: Path, seconds: float) -> None:
     """Says which GPUs this process may use instead of when it begins."""
     note(journal, f"gpu-{os.environ['CUDA_VISIBLE_DEVICES']}", shard)

@@ -22,7 +22,7 @@ from data_contracts.tokens import TOKENS
 from stages.parameters import Geometry, Runtime
 from stages.runner import ray_workers
 from stages.runner.messages import Messages
-from stages.runner.ray_map import ray_map, start_ray, stop_ray
+from stages.runner.ray_map import ray_call, ray_map, start_ray, stop_ray
 from stages.runner.ray_workers import LOST_WORKER_RETRIES, SHARD_MEMORY
 from stages.runner.shards import write_all
 from stages.supervision.packing import STAGE
@@ -146,6 +146,18 @@ def test_finished_shards_are_kept_and_broken_ones_named(two_workers, tokens, tmp
     assert all((tmp_path / "out" / name).stat().st_mtime_ns == time_ for name, time_ in kept.items()), (
         "a finished shard is not written again"
     )
+
+
+def test_a_call_is_tried_again_when_its_worker_is_killed_and_an_error_is_named(tasks, two_workers, tmp_path):
+    begun = [
+        ray_call(tasks.double_or_die_once, (21, tmp_path / "journal"), two_workers, "the sum"),
+        ray_call(tasks.refuse, (7,), two_workers, "x"),
+    ]
+    assert begun[0]() == 42
+    assert tasks.attempts(tmp_path / "journal", "call") == 2
+    with pytest.raises(Failure, match=r"x could not be made .* 7 is refused") as failure:
+        begun[1]()
+    assert failure.value.code == Exit.STAGE_FAILED
 
 
 def test_the_driver_never_fetches_what_a_task_returns(tasks, two_workers, place):

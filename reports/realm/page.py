@@ -1,0 +1,86 @@
+"""The page of a trained REALM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from data_contracts.realm_answers import METHODS
+from reports.html.charts import Line, figure, line_chart
+from reports.html.formats import count, percent, percents
+from reports.html.frame import contents, page
+from reports.html.markup import Html, clipped, tag
+from reports.html.parts import NAME, NOT_LOGGED, averaged, curve_table, empty, few_documents, measured, section
+from reports.html.plain_table import PlainTable, as_html
+
+ORDER = ("realm", "start", "bm25", "random", "null")
+ANSWERS = (
+    "The same embedder and reader with passages found in different ways; p(z | x) is the embedder's in all of them. The passage that a "
+    "question was made from is in no index. Exact match: the best token at every mask is the answer's; how many tokens it has is told by "
+    "the masks. Nats are a token of the answer."
+)
+UTILITY = (
+    "Loss and utility of each batch in nats a masked token, means over neighbouring updates. Utility is log p(y | x) less "
+    "log p(y | x, null document). A reader that is seldom asked without a passage forgets how to answer so, which raises utility too: what "
+    "passages are worth stands in the table of answers, against random ones."
+)
+RECALL = (
+    "Of what an index of the weights of now finds among a fixed sample of passages for a fixed sample of questions, the share that the "
+    "index in use finds. Probes are made on a schedule, whatever the rule for refreshing."
+)
+
+
+def realm_page(figures: dict[str, Any]) -> str:
+    """HTML of the figures of `reports.realm.figures.realm_figures`."""
+    name = clipped(figures["corpus"], NAME)
+    header = [
+        tag("h1", f"REALM: {name}"),
+        *(tag("p", line) for line in figures["headline"]),
+        contents([("answers", "Answers"), ("training", "Training"), ("index", "The index")]),
+    ]
+    return page(f"REALM {name}", header, [answers(figures), training(figures["training"]), index(figures["training"])])
+
+
+def answers(figures: dict[str, Any]) -> Html:
+    """What each way of finding passages is worth."""
+    head = ["passages", "exact match", "nats a token", "REALM's gain", "answer in a passage"]
+    rows = [_row(method, figures["methods"][method]) for method in ORDER]
+    kinds = ", ".join(f"{count(number)} {kind}{'s' if number > 1 else ''}" for kind, number in figures["kinds"].items())
+    asked = f"{count(figures['questions'])} questions of {count(figures['documents'])} documents: {kinds}."
+    return section(
+        "answers", "Answers", as_html(PlainTable(head, rows)), empty(f"{asked} {ANSWERS}{few_documents([figures['documents']])}")
+    )
+
+
+def _row(method: str, row: dict[str, Any]) -> list[str]:
+    exact, answer_in = (f"{percent(row[name]['value'])} {percents(row[name]['low'], row[name]['high'])}" for name in ("exact", "answer_in"))
+    over = NOT_LOGGED if row["over"] is None else measured(row["over"], 3, signed=True)
+    return [METHODS[method], exact, measured(row["logprob"], 3), over, answer_in if method != "null" else NOT_LOGGED]
+
+
+def training(found: dict[str, Any]) -> Html:
+    """Loss and utility by update."""
+    return section("training", "Training", *(_curves(found["curves"], [name], UTILITY) for name in ("loss", "utility")))
+
+
+def index(found: dict[str, Any]) -> Html:
+    """How far the index was behind, and when it was built anew."""
+    head = ["update", "built from", "what the index before still found"]
+    rows = [[count(row["step"]), count(row["built_from"]), percent(row["old_recall"])] for row in found["refreshes"]]
+    taken = as_html(PlainTable(head, rows)) if rows else empty("The index was never built anew.")
+    if not found["curves"]["recall"]:
+        return section("index", "The index", empty("Its recall was never measured."), taken)
+    return section("index", "The index", _curves(found["curves"], ["recall"], RECALL), taken)
+
+
+def _curves(curves: dict[str, list], names: Sequence[str], caption: str) -> Html:
+    lines = [Line(name, averaged(curves[name]), colour) for colour, name in enumerate(names)]
+    head, rows = curve_table(names, [curves[name] for name in names])
+    return figure(_drawing(lines, ", ".join(names)), [caption], head, rows)
+
+
+def _drawing(lines: list[Line], label: str) -> Callable[[int], Html]:
+    def draw(width: int) -> Html:
+        return line_chart(lines, title=f"{label} by update", x_label="update", y_label=label, width=width)
+
+    return draw
