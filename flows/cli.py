@@ -91,12 +91,17 @@ def run(
     from_checkpoint: Annotated[
         Path | None, Parameter(help="a directory of .work/ with a checkpoint that was set aside; the training named goes on from it")
     ] = None,
+    corpus: Annotated[str | None, Parameter(help="everything of this corpus and its runs, instead of naming stages")] = None,
     verbose: Verbose = False,
 ) -> int:
     """Bring stages and their stale ancestors up to date, as plain Python without Prefect or a server.
 
-    Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`; `./rpt run mining --profile paper-pg19`
+    Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`; `./rpt run mining --profile paper-pg19`; `./rpt run --corpus demo`
     """
+    if corpus is not None:
+        if stages:
+            raise Failure(f"--corpus {corpus}", f"stages are named too: {', '.join(stages)}", f"name {stages[0]}@{corpus}", Exit.USAGE)
+        stages = (f"label_report@{corpus}", f"report@{corpus}")
     from flows.commands.pages import LABELS, RUN, page
     from flows.execution import EventLog, execute, prepare
     from flows.terminal.display import Display
@@ -120,6 +125,35 @@ def run(
         for name, stage in (("Report", RUN), ("Labels", LABELS)):
             if f"{stage}@{corpus}" in display.results and (ROOT / page(stage, corpus)).exists():
                 _out(f"{name}: {page(stage, corpus)}")
+    return Exit.DONE
+
+
+@app.command
+def new(
+    name: Annotated[str, Parameter(help="of the corpus, as it will stand in params.yaml and artifacts/")],
+    *,
+    source: Annotated[str, Parameter(help="path, directory, quoted glob or URL of text, JSON or Parquet files")],
+    like: Annotated[str | None, Parameter(help="a corpus whose runs and held-out shares it gets; none means the first")] = None,
+    override: Overrides = (),
+    json_: Json = False,
+) -> int:
+    """Add a corpus with a run for each system to params.yaml, and show what its text would give. Nothing else runs.
+
+    The text is read as ingestion would read it, up to 128 MiB of it; text that ingestion would refuse leaves params.yaml as it was.
+
+    Examples: `./rpt new thesis --source 'thesis/**/*.tex'`;
+    `./rpt new papers --source papers.jsonl -o corpora.papers.where.year=2019 --json`
+    """
+    from flows.commands.new import as_text, new_corpus
+    from flows.workspace import workspace_lock
+
+    with workspace_lock("rpt new"):
+        change, known = new_corpus(name, source, like, _parsed(override))
+    if json_:
+        _out(json.dumps({"corpus": name, "change": change, **known}))
+    else:
+        _out(change)
+        _out(as_text(name, known))
     return Exit.DONE
 
 

@@ -57,7 +57,7 @@ def prepare(
     Raises:
         Failure: for a wrong profile, parameter or stage, or a corpus without input; params.yaml is then as it was.
     """
-    with _unless_refused(ROOT / "params.yaml") as params:
+    with unless_refused(ROOT / "params.yaml") as params:
         if profile:
             use_profile(params, profile, force)
         apply_overrides(params, overrides)
@@ -69,7 +69,7 @@ def prepare(
 
 
 @contextlib.contextmanager
-def _unless_refused(path: Path) -> Iterator[Path]:
+def unless_refused(path: Path) -> Iterator[Path]:
     """Put the file back as it was if what is planned with it is refused."""
     before = path.read_bytes()
     try:

@@ -59,11 +59,20 @@ def apply_overrides(path: Path, overrides: dict[str, object]) -> str:
     unchanged = all(_get(_editor().load(before), dotted) == value for dotted, value in overrides.items())
     if unchanged:
         return ""
-    after = _dump(editor, document)
+    after = _spaced(before, _dump(editor, document))
     temporary = path.with_suffix(".yaml.tmp")
     temporary.write_text(after, encoding="utf-8")
     os.replace(temporary, path)
     return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), path.name, path.name, n=0))
+
+
+def _spaced(before: str, after: str) -> str:
+    """`after` with the blank line above what was added to the end of a section put below it, where it stood: between two sections."""
+    old, new = before.splitlines(True), after.splitlines(True)
+    for tag, _, _, begin, end in reversed(difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()):
+        if tag == "insert" and begin and not new[begin - 1].strip() and new[begin].startswith(" ") and new[end - 1].strip():
+            new[begin - 1 : end] = [*new[begin:end], new[begin - 1]]
+    return "".join(new)
 
 
 def _dump(editor: YAML, document: Any) -> str:

@@ -120,6 +120,19 @@ def read_all(context: Context, ingestion: Ingestion) -> tuple[Path, pl.DataFrame
     return directory, read_facts(directory, list(own))
 
 
+def accept(facts: pl.DataFrame, corpus: Corpus, ingestion: Ingestion) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[str, int]]:
+    """(documents, those beyond max_characters, refused inputs, how many of these by reason).
+
+    Raises:
+        Failure: (exit code 4) if more than `ingestion.max_quarantine_fraction` of the inputs were refused, (2) if too few are left.
+    """
+    kept, rejected = judge(facts)
+    counts = {reason: count for reason, count in rejected.group_by("reason").agg(counting.rows()).sort("reason").iter_rows()}
+    _refuse_too_many(kept, rejected, counts, ingestion)
+    _refuse_too_few(kept, rejected, counts, corpus)
+    return *within(kept, corpus.max_characters), rejected, counts
+
+
 def ingest(context: Context, ingestion: Ingestion) -> None:
     """Write documents and quarantine of one corpus.
 
@@ -127,11 +140,7 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
         Failure: (exit code 4) if more than `ingestion.max_quarantine_fraction` of the inputs were rejected, (2) if too few are left.
     """
     directory, facts = read_all(context, ingestion)
-    kept, rejected = judge(facts)
-    counts = {reason: count for reason, count in rejected.group_by("reason").agg(counting.rows()).sort("reason").iter_rows()}
-    _refuse_too_many(kept, rejected, counts, ingestion)
-    _refuse_too_few(kept, rejected, counts, context.source)
-    kept, surplus = within(kept, context.source.max_characters)
+    kept, surplus, rejected, counts = accept(facts, context.source, ingestion)
     splits = assign_splits(kept, context.source)
     numbered = pl.when(pl.col("position") > 0).then(pl.format("{}#{}", "source", "position")).otherwise("source")
     kept = kept.with_columns(split=pl.col("whole_id").replace_strict(splits, return_dtype=pl.String), source=numbered)

@@ -78,7 +78,10 @@ def values_fit(function: str, arguments: dict[str, Any]) -> None:
     if function == "test":
         assert all((ROOT / word).exists() for word in arguments.get("arguments", ()) if "/" in word)
     assert arguments.get("profile") in (None, *profiles())
-    edited(dict(map(parse_override, arguments.get("override", ()))))
+    overrides = dict(map(parse_override, arguments.get("override", ())))
+    if function == "new":  # its keys are like those of a corpus that there is
+        overrides = {key.replace(f".{arguments['name']}.", ".demo."): value for key, value in overrides.items()}
+    edited(overrides)
 
 
 def edited(overrides: dict[str, object]) -> None:
