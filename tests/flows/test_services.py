@@ -1,5 +1,6 @@
 """The demo and `rpt up` on a private copy, with a real Prefect server and worker, stopped in every way a user can stop them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -21,9 +22,16 @@ def own(finished, tmp_path) -> Path:
     return private(finished, tmp_path / "project")
 
 
+SECRETS = {
+    name: f"canary-{number}-of-{name.lower()}"
+    for number, name in enumerate(("AWS_SECRET_ACCESS_KEY", "GOOGLE_API_KEY", "HF_TOKEN", "WANDB_API_KEY", "DATABASE_PASSWORD"))
+}
+
+
 def start(root: Path, *arguments: str, own_ray: bool = False) -> subprocess.Popen:
-    """The command line of the copy; its stages join a Ray of the tests unless it is to start `own_ray`."""
-    command, env = [sys.executable, "-m", "flows.cli", *arguments], environment(root) | ({} if own_ray else joined_ray()[0])
+    """The command line of the copy; its stages join a Ray of the tests unless it is to start `own_ray`. A user's secrets are about."""
+    joined = {} if own_ray else joined_ray()[0]
+    command, env = [sys.executable, "-m", "flows.cli", *arguments], environment(root) | joined | SECRETS
     with open(root / "out.log", "w") as log:
         return subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=subprocess.STDOUT, text=True)
 
@@ -63,6 +71,24 @@ def assert_all_gone(root: Path) -> None:
     while (left := processes_of(root)) and time.monotonic() < end:
         time.sleep(0.5)
     assert not left
+
+
+def assert_no_secret_is_kept(root: Path) -> None:
+    """In no file: logs, Prefect's database, dvc.lock, pages, cards."""
+    values = [value.encode() for value in SECRETS.values()]
+    files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert any(path.suffix == ".db" for path in files), "Prefect's database is not among them"
+    assert not [(path, value) for path in files if (data := path.read_bytes()) for value in values if value in data]
+
+
+def listening(root: Path) -> set[str]:
+    """The addresses at which processes of the copy listen."""
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("PYTHONPATH") == str(root):
+                found |= {one.laddr.ip for one in process.net_connections() if one.status == psutil.CONN_LISTEN}
+    return found
 
 
 def begun(root: Path, stage: str) -> bool:
@@ -124,7 +150,9 @@ def test_up_serves_prefect_deployment_run_from_any_directory(own, tmp_path):
         assert ran == {"lexical_supervision@demo", *runs, "retrieved@demo", "report@demo"}
         api = json.loads((own / ".run" / "up.json").read_text())["api_url"]
         assert api.startswith("http://127.0.0.1:")
+        assert listening(own) == {"127.0.0.1"}
     finally:
         subprocess.run([sys.executable, "-m", "flows.cli", "down"], cwd=own, check=True, timeout=90)
     assert child.wait(60) == 0
     assert_all_gone(own)
+    assert_no_secret_is_kept(own)
