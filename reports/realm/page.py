@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from data_contracts.realm_answers import METHODS
@@ -19,10 +18,11 @@ ANSWERS = (
     "question was made from is in no index. Exact match: the best token at every mask is the answer's; how many tokens it has is told by "
     "the masks. Nats are a token of the answer."
 )
+LOSS = "Minus log p(y | x) of each batch in nats a masked token, means over neighbouring updates."
 UTILITY = (
-    "Loss and utility of each batch in nats a masked token, means over neighbouring updates. Utility is log p(y | x) less "
-    "log p(y | x, null document). A reader that is seldom asked without a passage forgets how to answer so, which raises utility too: what "
-    "passages are worth stands in the table of answers, against random ones."
+    "log p(y | x) less log p(y | x, null document) of each batch, in nats a masked token, means over neighbouring updates. A reader that "
+    "is seldom asked without a passage forgets how to answer so, which raises utility too: what passages are worth stands in the table of "
+    "answers, against random ones."
 )
 RECALL = (
     "Of what an index of the weights of now finds among a fixed sample of passages for a fixed sample of questions, the share that the "
@@ -60,7 +60,9 @@ def _row(method: str, row: dict[str, Any]) -> list[str]:
 
 def training(found: dict[str, Any]) -> Html:
     """Loss and utility by update."""
-    return section("training", "Training", *(_curves(found["curves"], [name], UTILITY) for name in ("loss", "utility")))
+    return section(
+        "training", "Training", *(_curves(found["curves"], name, caption) for name, caption in (("loss", LOSS), ("utility", UTILITY)))
+    )
 
 
 def index(found: dict[str, Any]) -> Html:
@@ -70,17 +72,11 @@ def index(found: dict[str, Any]) -> Html:
     taken = as_html(PlainTable(head, rows)) if rows else empty("The index was never built anew.")
     if not found["curves"]["recall"]:
         return section("index", "The index", empty("Its recall was never measured."), taken)
-    return section("index", "The index", _curves(found["curves"], ["recall"], RECALL), taken)
+    return section("index", "The index", _curves(found["curves"], "recall", RECALL), taken)
 
 
-def _curves(curves: dict[str, list], names: Sequence[str], caption: str) -> Html:
-    lines = [Line(name, averaged(curves[name]), colour) for colour, name in enumerate(names)]
-    head, rows = curve_table(names, [curves[name] for name in names])
-    return figure(_drawing(lines, ", ".join(names)), [caption], head, rows)
-
-
-def _drawing(lines: list[Line], label: str) -> Callable[[int], Html]:
+def _curves(curves: dict[str, list], name: str, caption: str) -> Html:
     def draw(width: int) -> Html:
-        return line_chart(lines, title=f"{label} by update", x_label="update", y_label=label, width=width)
+        return line_chart([Line(name, averaged(curves[name]), 0)], title=f"{name} by update", x_label="update", y_label=name, width=width)
 
-    return draw
+    return figure(draw, [caption], *curve_table([name], [curves[name]]))

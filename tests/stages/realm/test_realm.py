@@ -13,9 +13,11 @@ from model.parameters import Architecture
 from stages.realm.building import on_ray
 from stages.realm.index import embed
 from stages.realm.realm import train_realm
+from stages.realm.start import make_realm_start
 from stages.runner.messages import Messages
-from tests.stages.realm.conftest import GEOMETRY
-from tests.tiny import tiny_realm
+from tests.stages.realm.conftest import GEOMETRY, write_corpus
+from tests.stages.realm.tales import places
+from tests.tiny import tiny_context, tiny_realm, tiny_realm_start
 
 
 def here(config, rows):
@@ -91,6 +93,22 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(step, context_of):
     assert trained(stopped) == rows
     files = [context.scratch / "realm" / "model.safetensors" for context in (whole, stopped)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_reading_what_is_retrieved_comes_to_be_worth_something(tmp_path):
+    """At first the reader believes whatever it is given, and is worse off than with nothing."""
+    write_corpus(tmp_path, places(400, seed=0))
+    (tmp_path / "scratch").mkdir()
+    cloze = {"cloze_steps": 300, "cloze_batch": 16, "cloze_learning_rate": 3e-3}
+    reader = {"reader_steps": 300, "reader_batch": 16, "reader_learning_rate": 3e-3}
+    sizes = {"passages": 5000, "passage_chunks": 2, "query_tokens": 40, "held_out": 0.2, "width": 32, "vector": 16}
+    make_realm_start(tiny_context(tmp_path), GEOMETRY, tiny_realm_start(**sizes, **cloze, **reader))
+    (tmp_path / "scratch" / "realm_start").rename(tmp_path / "realm_start")
+    moving = {"refresh_every": 25, "probe_every": 50, "hand_over": 5}
+    utility = [row["utility"] for row in trained(tiny_context(tmp_path), steps=120, batch=16, learning_rate=3e-4, **moving)]
+    assert np.mean(utility[:20]) < -0.05
+    assert np.mean(utility[-40:]) > np.mean(utility[:20]) + 0.1
 
 
 @pytest.mark.slow
