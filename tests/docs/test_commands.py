@@ -18,6 +18,7 @@ from data_contracts.failure import Failure
 from flows.cli import KEEP, app
 from flows.overrides import parse_override, set_value
 from flows.profiles import names as profiles
+from stages.fits.chips import read_target
 from stages.parameters import check
 from tests.docs.pages import DATED, GENERATED, ROOT, Command, inline_commands, names, shell_commands, split
 
@@ -63,7 +64,9 @@ def parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
 def values_fit(function: str, arguments: dict[str, Any]) -> None:
     """Raises Failure or AssertionError if an argument names what there is not."""
     if function in ("run", "plan"):
-        assert set(arguments.get("stages", ())) <= stages()
+        assert set(arguments.get("stages", ())) <= stages() | (known("runs") if "on" in arguments else set())
+    if "on" in arguments:
+        read_target(arguments["on"])
     if function == "compare":
         assert set(arguments["systems"]) <= known("recipes") | {"all"}
         assert set(arguments.get("corpora", ())) <= known("corpora")
@@ -123,6 +126,9 @@ def test_every_rpt_command_is_one_of_the_command_line():
         "./rpt run -o scoring.k=12",
         "./rpt run -o corpus.demo.source=a.txt",
         "./rpt run --profile large",
+        "./rpt plan demo-rpt_sem",
+        "./rpt plan training demo-none --on v5e:1x1",
+        "./rpt plan training demo-rpt_sem --on v9:1x1",
         "./rpt compare --systems gpt",
         "./rpt compare --corpora demo",
         "./rpt batch other-run --step 1",
