@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -82,7 +83,11 @@ BlockOf = Callable[[int], Block]
 
 
 class Decoder(nnx.Module):
-    """A stack of blocks: layers `first` to `last` of the model."""
+    """A stack of blocks: layers `first` to `last` of the model.
+
+    Where activations are computed again (`Shape.remat`), layers that follow each other and differ in their parameters alone are one loop:
+    a program is compiled once for all of them. A loop that keeps activations keeps more of them than the same layers written out.
+    """
 
     def __init__(self, shape: Shape, block: BlockOf, first: int, last: int) -> None:
         self.remat = shape.remat
@@ -100,11 +105,36 @@ class Decoder(nnx.Module):
         key: Array | None = None,
     ) -> tuple[HiddenStates, tuple[State, ...]]:
         """The blocks over a segment that goes on from `past`, a state a layer; without one, over the start of documents."""
+        count = len(self.layers)
+        layers = list(zip(self.layers, past or (None,) * count, subkeys(key, count), strict=True))
+        if self.remat:
+            return _again(layers, x, fused)
         states = []
-        for block, state, block_key in zip(self.layers, past or (None,) * len(self.layers), subkeys(key, len(self.layers)), strict=True):
-            x, following = (jax.checkpoint(block) if self.remat else block)(x, state, fused, block_key)
+        for block, state, block_key in layers:
+            x, following = block(x, state, fused, block_key)
             states.append(following)
         return x, tuple(states)
+
+
+Layer = tuple[Block, State, Array | None]
+"""A block, the state that it goes on from, and the key of its dropout."""
+
+
+def _again(layers: list[Layer], x: HiddenStates, fused: FusedNeighbours | None) -> tuple[HiddenStates, tuple[State, ...]]:
+    """The layers, of which only what goes in is kept for the backward pass; equal ones as a loop over their parameters."""
+    split = [(*nnx.split(block), state, key) for block, state, key in layers]
+    states: list[State] = []
+    for graph, equal in itertools.groupby(split, lambda layer: layer[0]):
+
+        @jax.checkpoint
+        def step(x: HiddenStates, layer: tuple, graph: nnx.GraphDef[Block] = graph) -> tuple[HiddenStates, State]:
+            parameters, past, key = layer
+            return nnx.merge(graph, parameters)(x, past, fused, key)
+
+        each = [layer[1:] for layer in equal]
+        x, following = jax.lax.scan(step, x, jax.tree.map(lambda *values: jnp.stack(values), *each))
+        states += [jax.tree.map(lambda values, place=place: values[place], following) for place in range(len(each))]
+    return x, tuple(states)
 
 
 def restart(past: State, start: State, starts_B: RowMask) -> State:

@@ -18,6 +18,7 @@ from data_contracts.failure import Failure
 from flows.cli import KEEP, app
 from flows.overrides import parse_override, set_value
 from flows.profiles import names as profiles
+from stages.fits.chips import read_target
 from stages.parameters import check
 from tests.docs.pages import DATED, GENERATED, ROOT, Command, inline_commands, names, shell_commands, split
 
@@ -66,6 +67,7 @@ def values_fit(function: str, arguments: dict[str, Any]) -> None:
         stage, *runs = arguments["stages"]
         assert stage == "training"
         assert set(runs) <= known("runs")
+        read_target(arguments["on"])
     elif function in ("run", "plan"):
         assert set(arguments.get("stages", ())) <= stages()
     if function == "compare":
@@ -130,6 +132,9 @@ def test_every_rpt_command_is_one_of_the_command_line():
         "./rpt run -o scoring.k=12",
         "./rpt run -o corpus.demo.source=a.txt",
         "./rpt run --profile large",
+        "./rpt plan demo-rpt_sem",
+        "./rpt plan training demo-none --on v5e:1x1",
+        "./rpt plan training demo-rpt_sem --on v9:1x1",
         "./rpt compare --systems gpt",
         "./rpt compare --corpora demo",
         "./rpt batch other-run --step 1",

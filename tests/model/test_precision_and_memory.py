@@ -27,10 +27,13 @@ KINDS = {"plain": {}, "recomputed": {"remat": True}, "half": {"dtype": "bfloat16
 
 @pytest.fixture(scope="module", params=BLOCKS)
 def measured(request, make_batch) -> dict[str, tuple[float, dict[str, jax.Array]]]:
-    """Loss and gradients of a system with every kind of block, with dropout: plain, recomputed, and in half precision."""
+    """Loss and gradients of a system with every kind of block, with dropout: plain, recomputed, and in half precision.
+
+    The lower decoder has two equal layers, which are one loop where they are recomputed, the upper one two different ones.
+    """
     batch, found = make_batch(), {}
     for kind, changes in KINDS.items():
-        shape = tiny_shape(dropout=0.2, **changes)
+        shape = tiny_shape(layers=4, cca_layers=(4,), dropout=0.2, **changes)
         architecture = Architecture.of(SYSTEMS[request.param].build, shape)
         parameters = initial_parameters(architecture, shape, 0)
         found[kind] = loss_and_gradients(architecture, parameters, batch, SCHEDULE, jax.random.key(0))[:2]
@@ -51,6 +54,24 @@ def test_recomputed_blocks_give_the_same_loss_and_gradients(measured):
     np.testing.assert_allclose(kept[0], recomputed[0], rtol=1e-6)
     for path in kept[1]:
         np.testing.assert_allclose(kept[1][path], recomputed[1][path], rtol=1e-4, atol=1e-6, err_msg=path)
+
+
+def test_equal_recomputed_layers_are_traced_once(make_batch):
+    """The traced step of a deep model has no more products than that of one with two layers of each kind; without a loop it has."""
+    batch = make_batch(BIG, chunks=16)
+
+    def products(layers: int, remat: bool) -> int:
+        shape = replace(BIG, layers=layers, cca_layers=tuple(range(layers // 2 + 1, layers + 1)), remat=remat)
+        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
+
+        def total(parameters):
+            return sum(architecture.model(parameters).train_losses(batch, SCHEDULE, jax.random.key(0))[0].values())
+
+        parameters = {path: jax.ShapeDtypeStruct(size, "float32") for path, size in architecture.parameter_sizes().items()}
+        return str(jax.make_jaxpr(jax.grad(total))(parameters)).count("dot_general")
+
+    assert products(8, remat=True) == products(4, remat=True)
+    assert products(8, remat=False) > 1.5 * products(4, remat=False)
 
 
 def test_bfloat16_is_near_float32_and_gradients_stay_float32(measured):
