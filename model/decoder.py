@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from model.agreement import Text
 from model.chunked_cross_attention import ChunkedCrossAttention
 from model.config import Shape
 from model.layers import FeedForward, RMSNorm, subkeys
@@ -27,8 +28,13 @@ class Mixer(Protocol):
     def start(self, rows: int) -> State:
         """The state at the start of `rows` documents."""
 
-    def __call__(self, x: HiddenStates, past: State | None = None, key: Array | None = None) -> tuple[HiddenStates, State]:
-        """The update of the residual stream of a segment that goes on from `past`, and the state after it. Without one, it is the start."""
+    def __call__(
+        self, x: HiddenStates, past: State | None = None, key: Array | None = None, text_BT: Text | None = None
+    ) -> tuple[HiddenStates, State]:
+        """The update of the residual stream of a segment that goes on from `past`, and the state after it. Without one, it is the start.
+
+        `text_BT` is the segment's text and that of the stride before it, of models that are told what agrees (model/agreement.py).
+        """
 
 
 class Block(nnx.Module):
@@ -48,17 +54,22 @@ class Block(nnx.Module):
         return self.attention.start(rows)
 
     def __call__(
-        self, x: HiddenStates, past: State | None = None, fused: FusedNeighbours | None = None, key: Array | None = None
+        self,
+        x: HiddenStates,
+        past: State | None = None,
+        fused: FusedNeighbours | None = None,
+        key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, State]:
         """The residual stream after the layer, and the state after the segment.
 
         With a past, `fused` holds one more chunk, that before the segment.
         """
         attention_key, cross_key, feed_forward_key = subkeys(key, 3)
-        attended, following = self.attention(self.attention_norm(x), past, attention_key)
+        attended, following = self.attention(self.attention_norm(x), past, attention_key, text_BT)
         x = x + attended
         if self.cross_attention is not None and self.cross_attention_norm is not None and fused is not None:
-            x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key, past and past.exists_B)
+            x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key, past and past.exists_B, text_BT)
         return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), following
 
 
@@ -83,11 +94,12 @@ class Decoder(nnx.Module):
         past: tuple[State, ...] | None = None,
         fused: FusedNeighbours | None = None,
         key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, tuple[State, ...]]:
         """The blocks over a segment that goes on from `past`, a state a layer; without one, over the start of documents."""
         states = []
         for block, state, block_key in zip(self.layers, past or (None,) * len(self.layers), subkeys(key, len(self.layers)), strict=True):
-            x, following = (jax.checkpoint(block) if self.remat else block)(x, state, fused, block_key)
+            x, following = (jax.checkpoint(block) if self.remat else block)(x, state, fused, block_key, text_BT)
             states.append(following)
         return x, tuple(states)
 

@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from model.agreement import LONGEST, NOTHING
 from model.config import Shape
 from model.decoder import State, restart
 from model.language_model import Encoded, Fetched, LanguageModel
@@ -52,6 +53,12 @@ class _Place:
         self.inputs.reshape(-1)[: len(tokens_T)] = tokens_T[: self.strides * size]
         self.targets.reshape(-1)[: len(tokens_T) - 1] = tokens_T[1:]
         self.read: list[tuple[Array, Array]] = []
+
+    def texts(self, ids_CU: np.ndarray, size: int) -> np.ndarray:
+        """[C, U, R + LONGEST] the text of each chunk and of the one after it, and the tokens before; of some pair where there is none."""
+        text = np.concatenate((np.full(LONGEST, NOTHING, np.int32), self.inputs.reshape(-1)))
+        places = np.maximum(ids_CU, 0)[..., None] * size + np.arange(LONGEST + 2 * size)
+        return text[np.minimum(places, len(text) - 1)]
 
     def reading(self, row: int) -> Reading:
         losses_ST, gates_SCN = (np.concatenate([np.asarray(x)[row] for x in parts], axis=1) for parts in zip(*self.read, strict=True))
@@ -114,6 +121,7 @@ class Reader:
         _, chunks, size, width = states_BCMD.shape
         pairs_BCURD = [np.zeros((chunks, self.distinct, 2 * size, width), next(place for place in places if place).document.memory.dtype)]
         pairs_BCURD *= self.rows
+        text_BCUT = np.full((self.rows, chunks, self.distinct, LONGEST + 2 * size), NOTHING, np.int32)
         slots_BSCN = np.full((self.rows, self.settings, chunks, self.slots), -1, np.int32)
         for row, place in enumerate(places):
             if place:
@@ -122,7 +130,9 @@ class Reader:
                 neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCD is None else queries_BCD[row])
                 ids_CU, slots_BSCN[row] = distinct_neighbours(neighbours_SCN, self.distinct)
                 pairs_BCURD[row] = memory.pairs(ids_CU)
-        return Fetched(jnp.asarray(np.stack(pairs_BCURD)), jnp.asarray(slots_BSCN))
+                text_BCUT[row] = place.texts(ids_CU, size)
+        text = jnp.asarray(text_BCUT) if self.shape.copying else None
+        return Fetched(jnp.asarray(np.stack(pairs_BCURD)), jnp.asarray(slots_BSCN), text)
 
 
 def distinct_neighbours(neighbours_SCN: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:
