@@ -47,7 +47,7 @@ class WindowAttention(Attention):
         empty = jnp.zeros((rows, self.stride, self.heads, self.key.kernel.shape[1] // self.heads), self.dtype)
         return Window(empty, empty, jnp.zeros(rows, bool))
 
-    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None, text_BT: Text | None) -> Local:
+    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None, text_BT: Text | None = None) -> Local:
         """Sliding-window attention over a segment, without the output projection. `text_BT` begins a stride before it."""
         queries, (keys, values) = self.queries(x), self.keys_and_values(x)
         agreement = None

@@ -73,7 +73,7 @@ class NormedAttention(WindowAttention):
         """Zeros, which are there."""
         return super().empty_window(rows)._replace(exists_B=jnp.ones(rows, bool))
 
-    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None, text_BT: Text | None) -> Local:
+    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None, text_BT: Text | None = None) -> Local:
         """Attention to the W tokens before each one, without the output projection."""
         past = self.empty_window(len(x)) if past is None else past
         queries, (keys, values) = self.queries(x), self.keys_and_values(x)
