@@ -90,6 +90,7 @@ def read(corpus: str) -> Corpus:
         "stride_chunks": geometry.stride_chunks,
         "neighbours": 2,
         "copying": True,
+        "equal_projections": True,
     }
     vocabulary = configuration.tokenization.vocabulary_size
     shape = replace(PAPER_SHAPE, vocabulary_size=vocabulary, zero_init_residuals=True, **SIZES, **sizes)
@@ -110,7 +111,7 @@ def bm25(corpus: Corpus, text_T: np.ndarray) -> np.ndarray:
 def trained(system: str, corpus: Corpus, inputs: Inputs, steps: int = STEPS) -> LanguageModel:
     """The system after so many updates of one sequence each."""
     rate, rng = learning_rate(PEAK, STEPS, 0.2), np.random.default_rng(SEED)
-    state = init_train_state(SYSTEMS[system], corpus.shape, SEED, SYSTEMS[system].optimizer(rate))
+    state = init_train_state(SYSTEMS[system], corpus.shape, SEED, SYSTEMS[system].optimizer_for(corpus.shape, rate))
     for step in range(steps):
         batch = corpus.data.batch(independent(corpus.data.keys, step, 1, SEED))
         text = np.append(np.asarray(batch.tokens_BL)[0], np.asarray(batch.targets_BL)[0, -1])

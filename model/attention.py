@@ -56,13 +56,14 @@ def attend(
     null: NullPair | None = None,
     rate: float = 0.0,
     key: Array | None = None,
-    bias: Float[Array, "H Q T"] | None = None,
+    bias: Float[Array, "*#X H Q T"] | None = None,
     shared_axes: tuple[int, ...] = (0, 1),
+    null_bias: Float[Array, " H"] | None = None,
 ) -> HeadQueries:
     """softmax(q k / sqrt(K) + bias) v in float32; `visible` broadcasts to [X, H, Q, T] and each query must see a key or the null key.
 
-    The null pair is kept out of the arrays of keys, so their sizes stay powers of two. What is dropped is shared along `shared_axes` of
-    [X, H, Q, T].
+    The null pair is kept out of the arrays of keys, so their sizes stay powers of two; `null_bias` is added to its logits. What is dropped
+    is shared along `shared_axes` of [X, H, Q, T].
     """
     scaled = queries * queries.shape[-1] ** -0.5
     logits = jnp.einsum("xqhk,xthk->xhqt", scaled, keys, preferred_element_type=jnp.float32)
@@ -76,6 +77,8 @@ def attend(
         total, null_part = jnp.sum(weights, axis=-1), jnp.zeros(())
     else:
         null_logits = jnp.einsum("xqhk,hk->xhq", scaled, null[0])[..., None].astype(jnp.float32)
+        if null_bias is not None:
+            null_logits = null_logits + null_bias[:, None, None]
         highest = jax.lax.stop_gradient(jnp.maximum(highest, null_logits))
         weights, null_weights = jnp.exp(logits - highest), jnp.exp(null_logits - highest)[..., 0]
         total = jnp.sum(weights, axis=-1) + null_weights

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 
+from model.agreement import LONGEST, Agreement, Text
 from model.attention import Attention, attend
 from model.config import Shape
 from model.neighbour_fusion import FusedNeighbours
@@ -26,8 +28,17 @@ class ChunkedCrossAttention(nnx.Module):
     def __init__(self, shape: Shape) -> None:
         self.chunk_tokens, self.rate, self.turned = shape.chunk_tokens, shape.dropout, shape.turned
         self.attention = Attention(shape.width, shape.heads, null_key=True)
+        self.agreement = Agreement(shape.heads) if shape.copying else None
+        self.nothing_bias = nnx.Param(jnp.zeros(shape.heads)) if shape.copying else None
 
-    def __call__(self, x_BLD: HiddenStates, fused: FusedNeighbours, key: Array | None = None, begun: RowMask | None = None) -> HiddenStates:
+    def __call__(
+        self,
+        x_BLD: HiddenStates,
+        fused: FusedNeighbours,
+        key: Array | None = None,
+        begun: RowMask | None = None,
+        text_BT: Text | None = None,
+    ) -> HiddenStates:
         """The update of the residual stream; exactly 0 for the first M - 1 positions of a document, which no neighbour may serve.
 
         With `begun`, x is a segment and `fused` begins with the chunk before it, which exists if the row's document has begun.
@@ -48,12 +59,25 @@ class ChunkedCrossAttention(nnx.Module):
             self.attention.null(),
             self.rate,
             key,
+            self._agreement(text_BT, length - start + lead, fused.text_BCNT),
+            null_bias=None if self.nothing_bias is None else self.nothing_bias[...],
         )
         served = self.attention.merge(out).reshape(batch, chunks * size, width)[:, lead : lead + length - start]
         if begun is not None:
             return jnp.where(begun[:, None, None] | (jnp.arange(length) >= shift)[:, None], served, 0)
         unserved = self._without_neighbours(batch, start - shift, x_BLD.dtype)
         return jnp.concatenate((jnp.zeros_like(x_BLD[:, :shift]), unserved, served), axis=1)
+
+    def _agreement(self, text_BT: Text | None, queries: int, neighbours_BCNT: Text | None) -> Array | None:
+        """The bias of the last so many positions of a text, and of as many more as fill the last chunk, for which anything will do."""
+        if self.agreement is None or text_BT is None or neighbours_BCNT is None:
+            return None
+        _, chunks, neighbours, tokens = neighbours_BCNT.shape
+        size = self.chunk_tokens
+        own = text_BT.shape[1] - queries + np.arange(chunks)[:, None] * size + np.arange(-LONGEST, size)
+        queries_XT = jnp.take(text_BT, own, axis=1, mode="clip").reshape(-1, own.shape[1])
+        each = [self.agreement(queries_XT, neighbours_BCNT[:, :, number].reshape(-1, tokens)) for number in range(neighbours)]
+        return jnp.concatenate(each, axis=-1)
 
     def _without_neighbours(self, batch: int, length: int, dtype: DTypeLike) -> HiddenStates:
         """What attending to the null key alone gives."""

@@ -1,16 +1,9 @@
-"""First values with which a small decoder copies before it has learnt anything: from its window, and from its neighbours.
+"""First values with which small decoders read their window and their neighbours from the first update on.
 
-Trained for minutes, a small model does not find out that what followed the same token earlier is likely to follow again (induction; Olsson
-et al. 2022, arXiv 2209.11895), in its window late and in its neighbours not at all. Here each token is told the one before it
-(model/previous_token.py) in directions of their own, and heads begin with queries that read this token and keys that read the token before
-theirs. Training keeps, bends or drops them as its loss asks. Every system gets the same; the paper has none of it.
-
-Steps of AdaBelief are as long for small values as for large ones, and first values of the usual size were gone after some twenty updates.
-Embeddings that all drift in one direction would explain it: every key then fits every query. So the mean of all embeddings is taken off at
-the input (`LanguageModel.encode_segment`). Cross-attention reads states that are normed before their gate, and a match is not disturbed by
-positions: rotary positions turn a quarter of each head, as in GPT-NeoX.
-
-Dimensions: D width, H heads, K head size, N directions that are matched.
+Heads are told how far the text before a key agrees with that up to the query (model/agreement.py). Here they are given what to do with
+it: half of the heads of each self-attention, and all of cross-attention, begin by reading what followed the same tokens, and
+cross-attention hands on the token that it finds, or nothing where nothing agrees. Training keeps, bends or drops that as its loss asks.
+Every system gets the same; the paper has none of it.
 """
 
 from __future__ import annotations
@@ -23,50 +16,32 @@ from jax import Array
 from model.config import Shape
 from model.parameters import Parameters
 
-LOUDNESS = 2.0  # of the token before, against the token itself in the same directions
-MATCH = 12.0  # logit of a key whose token before is the query's token
-HANDED_ON = (
-    4.0  # what cross-attention adds of a token that it finds, in embeddings; with one of them hardly anything was read after 140 updates
-)
+MATCHES = (4.0, 5.0, 4.0)  # logits of a key before which the last token is the same, the last two, the last three
+NOTHING_AGREES = 8.0  # logit of reading no neighbour: above that of 256 keys of which none agrees, below that of two agreeing tokens
+HANDED_ON = 4.0  # what cross-attention adds of a token that it finds, in embeddings
+GATE = 2.0  # logit of a neighbour's gate, 0.9 of it open
 
 
 def with_copying_values(values: Parameters, shape: Shape, key: Array) -> Parameters:
-    """The values, with those of the final norm, the token before and the heads that copy replaced.
-
-    Half of the heads of each self-attention match, and all heads of cross-attention, whose values and outputs hand on the token that they
-    find.
-    """
+    """The values, with those of what heads know of agreement, of cross-attention's values and outputs and of the gate replaced."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    read_DN, write_DN = np.split(_orthonormal(rng, shape.width)[:, : 2 * matched_dimensions(shape)], 2, axis=1)
-    handed_on = _orthonormal(rng, shape.width)
-    new = {path: np.array(value) for path, value in values.items()}
-    size_of_tokens = float(new["embedding.table"].std())
-    new["final_norm.scale"] /= size_of_tokens * np.sqrt(shape.width)
-    new["previous.carry.kernel"] = LOUDNESS * read_DN @ write_DN.T
-    for path in [path for path in values if path.startswith(("lower.", "upper.")) and path.endswith("attention.key.kernel")]:
-        crossing = "cross_attention" in path
-        _match(new[path.replace(".key.", ".query.")], new[path], shape.heads if crossing else shape.heads // 2, read_DN, write_DN, shape)
-        if crossing:
-            new[path.replace(".key.", ".value.")] = handed_on
-            new[path.replace(".key.", ".output.")] = HANDED_ON * size_of_tokens * handed_on.T
+    handed_on_DD = np.linalg.qr(rng.standard_normal((shape.width, shape.width)))[0]
+    size_of_tokens = float(values["embedding.table"].std())
+    heads, new = np.arange(shape.heads), {path: np.asarray(value) for path, value in values.items()}
+    for path, value in values.items():
+        crossing = ".cross_attention." in path
+        if path.endswith("match_bias"):
+            new[path] = np.outer(heads < (shape.heads if crossing else shape.heads // 2), MATCHES)
+        elif path.endswith("nothing_bias"):
+            new[path] = np.full(shape.heads, NOTHING_AGREES)
+        elif crossing and path.endswith("null_value"):
+            new[path] = np.zeros_like(value)
+        elif crossing and path.endswith("value.kernel"):
+            new[path] = handed_on_DD
+        elif crossing and path.endswith("output.kernel"):
+            new[path] = HANDED_ON * size_of_tokens * handed_on_DD.T
+        elif path == "fusion.gate.weight.bias":
+            new[path] = np.full_like(value, GATE)
+        elif path == "final_norm.scale":
+            new[path] = value / (size_of_tokens * np.sqrt(shape.width))
     return {path: jnp.asarray(value, jnp.float32) for path, value in new.items()}
-
-
-def matched_dimensions(shape: Shape) -> int:
-    """N: those of a head that rotary positions do not turn, so that a token fits itself at any distance."""
-    return min(shape.head_size - (shape.turned or 0), shape.width // 2)
-
-
-def _match(query_DD: np.ndarray, key_DD: np.ndarray, heads: int, read_DN: np.ndarray, write_DN: np.ndarray, shape: Shape) -> None:
-    """Let the first heads compare this token with the token before. What queries and keys read is normed."""
-    size, matched = shape.head_size, read_DN.shape[1]
-    share = 1.0 / (1.0 + LOUDNESS**2 * matched / shape.width)  # of a normed input's energy that is its own token's
-    scale = np.sqrt(MATCH * np.sqrt(size) / (matched * share * LOUDNESS))
-    for head in range(heads):
-        columns, still = slice(head * size, (head + 1) * size), slice((head + 1) * size - matched, (head + 1) * size)
-        query_DD[:, columns] = key_DD[:, columns] = 0
-        query_DD[:, still], key_DD[:, still] = scale * read_DN, scale * write_DN
-
-
-def _orthonormal(rng: np.random.Generator, size: int) -> np.ndarray:
-    return np.linalg.qr(rng.standard_normal((size, size)))[0]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from model.agreement import Text
 from model.chunked_cross_attention import ChunkedCrossAttention
 from model.config import Shape
 from model.layers import FeedForward, RMSNorm, subkeys
@@ -28,8 +29,13 @@ class Mixer(Protocol):
     def start(self, rows: int) -> State:
         """The state at the start of `rows` documents."""
 
-    def __call__(self, x: HiddenStates, past: State | None = None, key: Array | None = None) -> tuple[HiddenStates, State]:
-        """The update of the residual stream of a segment that goes on from `past`, and the state after it. Without one, it is the start."""
+    def __call__(
+        self, x: HiddenStates, past: State | None = None, key: Array | None = None, text_BT: Text | None = None
+    ) -> tuple[HiddenStates, State]:
+        """The update of the residual stream of a segment that goes on from `past`, and the state after it. Without one, it is the start.
+
+        `text_BT` is the segment's text and that of the stride before it, of models that are told what agrees (model/agreement.py).
+        """
 
 
 class Block(nnx.Module):
@@ -49,19 +55,24 @@ class Block(nnx.Module):
         return self.attention.start(rows)
 
     def __call__(
-        self, x: HiddenStates, past: State | None = None, fused: FusedNeighbours | None = None, key: Array | None = None
+        self,
+        x: HiddenStates,
+        past: State | None = None,
+        fused: FusedNeighbours | None = None,
+        key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, State]:
         """The residual stream after the layer, and the state after the segment.
 
         With a past, `fused` holds one more chunk, that before the segment.
         """
-        attention_key, *rest_keys = subkeys(key, 3)
-        x, following = self.attend(x, past, attention_key)
-        return self.after_attention(x, past, fused, *rest_keys), following
+        attention_key, cross_key, feed_forward_key = subkeys(key, 3)
+        x, following = self.attend(x, past, attention_key, text_BT)
+        return self.after_attention(x, past, fused, cross_key, feed_forward_key, text_BT), following
 
-    def attend(self, x: HiddenStates, past: State | None, key: Array | None) -> tuple[HiddenStates, State]:
+    def attend(self, x: HiddenStates, past: State | None, key: Array | None, text_BT: Text | None = None) -> tuple[HiddenStates, State]:
         """Self-attention alone: the residual stream after it, and the state after the segment."""
-        attended, following = self.attention(self.attention_norm(x), past, key)
+        attended, following = self.attention(self.attention_norm(x), past, key, text_BT)
         return x + attended, following
 
     def after_attention(
@@ -71,10 +82,11 @@ class Block(nnx.Module):
         fused: FusedNeighbours | None,
         cross_key: Array | None = None,
         feed_forward_key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> HiddenStates:
         """What comes after it: cross-attention where the layer has it, then feed-forward."""
         if self.cross_attention is not None and self.cross_attention_norm is not None and fused is not None:
-            x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key, past and past.exists_B)
+            x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key, past and past.exists_B, text_BT)
         return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key)
 
 
@@ -103,15 +115,16 @@ class Decoder(nnx.Module):
         past: tuple[State, ...] | None = None,
         fused: FusedNeighbours | None = None,
         key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, tuple[State, ...]]:
         """The blocks over a segment that goes on from `past`, a state a layer; without one, over the start of documents."""
         count = len(self.layers)
         layers = list(zip(self.layers, past or (None,) * count, subkeys(key, count), strict=True))
         if self.remat:
-            return _again(layers, x, fused)
+            return _again(layers, x, fused, text_BT)
         states = []
         for block, state, block_key in layers:
-            x, following = block(x, state, fused, block_key)
+            x, following = block(x, state, fused, block_key, text_BT)
             states.append(following)
         return x, tuple(states)
 
@@ -120,7 +133,9 @@ Layer = tuple[Block, State, Array | None]
 """A block, the state that it goes on from, and the key of its dropout."""
 
 
-def _again(layers: list[Layer], x: HiddenStates, fused: FusedNeighbours | None) -> tuple[HiddenStates, tuple[State, ...]]:
+def _again(
+    layers: list[Layer], x: HiddenStates, fused: FusedNeighbours | None, text_BT: Text | None
+) -> tuple[HiddenStates, tuple[State, ...]]:
     """The layers, of which only what goes in is kept for the backward pass; equal ones as a loop over their parameters."""
     split = [(*nnx.split(block), state, key) for block, state, key in layers]
     states: list[State] = []
@@ -129,7 +144,7 @@ def _again(layers: list[Layer], x: HiddenStates, fused: FusedNeighbours | None) 
         @jax.checkpoint
         def step(x: HiddenStates, layer: tuple, graph: nnx.GraphDef[Block] = graph) -> tuple[HiddenStates, State]:
             parameters, past, key = layer
-            return nnx.merge(graph, parameters)(x, past, fused, key)
+            return nnx.merge(graph, parameters)(x, past, fused, key, text_BT)
 
         each = [layer[1:] for layer in equal]
         x, following = jax.lax.scan(step, x, jax.tree.map(lambda *values: jnp.stack(values), *each))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from data_contracts.eligibility import first_query
+from model.agreement import LONGEST, NOTHING
 from model.config import Shape
 from model.decoder import Block, State
 from model.language_model import Decoded, Encoded, Fetched, LanguageModel
@@ -45,20 +47,22 @@ class FusedDecoder(LanguageModel):
         hidden_BCMD = encoded.hidden_BLD.reshape(encoded.chunks_BCMD.shape)
         # The first two strides have nothing to retrieve, an eighth of the paper's sequences: nothing is computed for them.
         first = min(first_query(self.shape.stride_chunks), hidden_BCMD.shape[1] - 1)
-        fused = self.fusion(encoded.chunks_BCMD, hidden_BCMD[:, first:], neighbours_BCN[:, first:], fusion_key)
-        return self.final_norm(self.upper(encoded.hidden_BLD, None, fused, upper_key)[0])
+        fused = self.fusion(encoded.chunks_BCMD, hidden_BCMD[:, first:], neighbours_BCN[:, first:], fusion_key, encoded.text_BT)
+        return self.final_norm(self.upper(encoded.hidden_BLD, None, fused, upper_key, encoded.text_BT)[0])
 
     def start_decoding(self, rows: int, slots: int) -> UpperPast:
         """Nothing was read, nothing retrieved."""
         values = jnp.zeros((rows, 1, slots, 2 * self.shape.chunk_tokens, self.shape.width), self.shape.dtype)
-        last = FusedNeighbours(values, jnp.zeros((rows, 1, slots), bool))
+        text = jnp.full((rows, 1, slots, LONGEST + 2 * self.shape.chunk_tokens), NOTHING, jnp.int32) if self.shape.copying else None
+        last = FusedNeighbours(values, jnp.zeros((rows, 1, slots), bool), text)
         return UpperPast(self.upper.start(rows), self.fusion.gate.start(rows, slots), last)
 
     def decode_segment(self, encoded: Encoded, fetched: Fetched, past: UpperPast) -> Decoded:
         """Fusion, upper decoder and final norm over one stride; the neighbours of the chunk before it serve its first tokens."""
         hidden_BCMD = encoded.hidden_BLD.reshape(encoded.chunks_BCMD.shape)
-        own, gates, earlier = self.fusion.roll(fetched.pairs_BCURD, hidden_BCMD, fetched.slots_BSCN, past.earlier)
-        fused = FusedNeighbours(*(jnp.concatenate(parts, axis=1) for parts in zip(past.last, own, strict=True)))
+        own, gates, earlier = self.fusion.roll(fetched.pairs_BCURD, hidden_BCMD, fetched.slots_BSCN, past.earlier, fetched.text_BCUT)
+        fused = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), past.last, own)
         hidden_XLD = jnp.repeat(encoded.hidden_BLD, fetched.slots_BSCN.shape[1], axis=0)
-        final, layers = self.upper(hidden_XLD, past.layers, fused)
-        return Decoded(self.final_norm(final), gates, UpperPast(layers, earlier, FusedNeighbours(*(x[:, -1:] for x in own))))
+        text_XT = None if encoded.text_BT is None else jnp.repeat(encoded.text_BT, fetched.slots_BSCN.shape[1], axis=0)
+        final, layers = self.upper(hidden_XLD, past.layers, fused, None, text_XT)
+        return Decoded(self.final_norm(final), gates, UpperPast(layers, earlier, jax.tree.map(lambda x: x[:, -1:], own)))

@@ -27,12 +27,14 @@ def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> P
     Systems that have a parameter under the same path start from the same bits, which makes their comparison fair. Where `shape.copying`
     says so, some begin as `with_copying_values` has them.
 
-    With `shape.equal_projections` the retriever's projection of keys begins as that of queries. Two chunks then fit as much as the means of
-    their states do, which for a start is how many tokens they share; two projections drawn apart give every pair a score by chance.
+    With `shape.equal_projections` the retriever's queries and keys begin as one orthonormal projection times 0.64. Two chunks then fit as
+    much as the means of their states do, which for a start is how many tokens they share; two projections drawn apart give every pair a
+    score by chance, and one that is no rotation blurs it.
     """
     root = jax.random.key(seed)
     values = {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}
     if shape.equal_projections and QUERIES in values:
+        values[QUERIES] = SCALE * jnp.linalg.qr(values[QUERIES])[0]
         values[KEYS] = jnp.array(values[QUERIES])  # an array of its own, as a training step uses up every one
     return with_copying_values(values, shape, jax.random.fold_in(root, zlib.crc32(b"copying"))) if shape.copying else values
 

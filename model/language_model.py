@@ -11,12 +11,12 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Int
 
+from model.agreement import LONGEST, NOTHING, Text
 from model.config import Shape
 from model.decoder import Block, BlockOf, Decoder, State
 from model.layers import Embedding, RMSNorm, dropout, subkeys
 from model.lm_loss import mean_loss, token_losses
 from model.neighbours import PairStates
-from model.previous_token import LastEmbedding, PreviousToken
 from model.shapes import (
     CandidateIds,
     CandidateScores,
@@ -67,27 +67,32 @@ class Schedule(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Output of the lower decoder: h, the token states a neighbour offers, and (with a retriever) the chunks' queries and keys."""
+    """Output of the lower decoder: h, the token states a neighbour offers, and (with a retriever) the chunks' queries and keys.
+
+    `text_BT` is the text itself and that of the stride before it, where heads are told what agrees (model/agreement.py).
+    """
 
     hidden_BLD: HiddenStates
     chunks_BCMD: ChunkStates
     queries_BCD: ChunkVectors | None
     keys_BCD: ChunkVectors | None
+    text_BT: Text | None = None
 
 
 class LowerPast(NamedTuple):
-    """What the lower decoder goes on from: the states of its layers, and the embedding of the last token."""
+    """What the lower decoder goes on from: the states of its layers, and the text before where heads are told what agrees."""
 
     layers: tuple[State, ...]
-    last_BD: LastEmbedding
+    text_BT: Text | None
 
 
 class Fetched(NamedTuple):
-    """The neighbours of a segment: the states of the U pairs fetched for each chunk, and which of them each of S settings reads, -1 for
-    none."""
+    """The neighbours of a segment: the states of the U pairs fetched for each chunk, which of them each of S settings reads, -1 for none,
+    and their text where heads are told what agrees."""
 
     pairs_BCURD: PairStates
     slots_BSCN: Int[Array, "B S C N"]
+    text_BCUT: Text | None = None
 
 
 class Decoded(NamedTuple):
@@ -113,7 +118,6 @@ class LanguageModel(nnx.Module):
     def __init__(self, shape: Shape, block: BlockOf | None = None) -> None:
         self.shape = shape
         self.embedding = Embedding(shape.vocabulary_size, shape.width, shape.dtype)
-        self.previous = PreviousToken(shape.width) if shape.copying else None
         block = block or (lambda _: Block(shape))
         self.lower = Decoder(shape, block, 1, shape.lower_layers)
         self.upper = Decoder(shape, block, shape.lower_layers + 1, shape.layers)
@@ -129,23 +133,22 @@ class LanguageModel(nnx.Module):
 
     def start_encoding(self, rows: int) -> LowerPast:
         """What `encode_segment` goes on from at the start of `rows` documents."""
-        return LowerPast(self.lower.start(rows), jnp.zeros((rows, self.shape.width), self.shape.dtype))
-
-    def inputs(self, tokens_XL: TokenIds, before_XD: LastEmbedding | None = None) -> tuple[HiddenStates, HiddenStates]:
-        """What the first layer reads of tokens, and their embeddings; `before_XD` is the embedding of the token before each row."""
-        embedded = self.embedding(tokens_XL)
-        if self.previous is None:
-            return embedded, embedded
-        embedded -= jnp.mean(self.embedding.table[...], axis=0).astype(embedded.dtype)
-        return self.previous(embedded, before_XD), embedded
+        return LowerPast(self.lower.start(rows), self._nothing_before(rows))
 
     def encode_segment(self, tokens_BL: TokenIds, past: LowerPast | None, key: Array | None = None) -> tuple[Encoded, LowerPast]:
         """`encode` over strides of documents that go on from `past`, and what the next go on from."""
         self.shape.chunks_of(tokens_BL.shape[1])
         embedding_key, lower_key = subkeys(key, 2)
-        inputs, embedded = self.inputs(tokens_BL, past and past.last_BD)
-        hidden, layers = self.lower(dropout(inputs, self.shape.dropout, embedding_key), past and past.layers, key=lower_key)
-        return self._encoded(hidden, key), LowerPast(layers, embedded[:, -1])
+        before = past.text_BT if past else self._nothing_before(len(tokens_BL))
+        text = None if before is None else jnp.concatenate((before, tokens_BL), axis=1)
+        embedded = dropout(self.embedding(tokens_BL), self.shape.dropout, embedding_key)
+        hidden, layers = self.lower(embedded, past and past.layers, key=lower_key, text_BT=text)
+        following = None if text is None else text[:, -(self.shape.stride_tokens + LONGEST) :]
+        return self._encoded(hidden, key)._replace(text_BT=text), LowerPast(layers, following)
+
+    def _nothing_before(self, rows: int) -> Text | None:
+        size = self.shape.stride_tokens + LONGEST
+        return jnp.full((rows, size), NOTHING, jnp.int32) if self.shape.copying else None
 
     def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
         return Encoded(hidden_BLD, hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.shape.chunk_tokens, hidden_BLD.shape[-1]), None, None)

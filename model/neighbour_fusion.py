@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jaxtyping import Int
 
+from model.agreement import LONGEST, Text
 from model.attention import Attention, attend, bidirectional_attention
 from model.config import Shape
 from model.layers import RMSNorm, subkeys
@@ -19,10 +21,14 @@ from model.shapes import ChunkStates, NeighbourMask, Neighbours, NeighbourStates
 
 
 class FusedNeighbours(NamedTuple):
-    """Gated token states of each chunk's neighbours, and which slots hold one. May be used from the last token of the chunk on."""
+    """Gated token states of each chunk's neighbours, which slots hold one, and their text where heads are told what agrees.
+
+    May be used from the last token of the chunk on.
+    """
 
     values_BCNRD: NeighbourStates
     valid_BCN: NeighbourMask
+    text_BCNT: Text | None = None
 
 
 class NeighbourFusion(nnx.Module):
@@ -43,17 +49,24 @@ class NeighbourFusion(nnx.Module):
         self.gate = gate
 
     def __call__(
-        self, chunks_BCMD: ChunkStates, hidden_BCMD: ChunkStates, neighbours_BCN: Neighbours, key: Array | None = None
+        self,
+        chunks_BCMD: ChunkStates,
+        hidden_BCMD: ChunkStates,
+        neighbours_BCN: Neighbours,
+        key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> FusedNeighbours:
         pair_key, query_key, gate_key = subkeys(key, 3)
         pairs_BPRD = chunk_pairs(chunks_BCMD, self.stride_chunks)
         valid_BCN = valid_neighbours(neighbours_BCN, pairs_BPRD.shape[1])
         values_BCNRD = self._states(pairs_BPRD, hidden_BCMD, neighbours_BCN, pair_key, query_key)
         gates_BCN = self.gate(jnp.mean(values_BCNRD, axis=3, dtype=jnp.float32), valid_BCN, gate_key)
-        return FusedNeighbours(gates_BCN[..., None, None].astype(values_BCNRD.dtype) * values_BCNRD, valid_BCN)
+        gated = gates_BCN[..., None, None].astype(values_BCNRD.dtype) * values_BCNRD
+        texts = None if text_BT is None else _texts_of(text_BT, neighbours_BCN, *chunks_BCMD.shape[2:0:-1])
+        return FusedNeighbours(gated, valid_BCN, texts)
 
     def roll(
-        self, pairs_BCURD: PairStates, hidden_BCMD: ChunkStates, slots_BSCN: Int[Array, "B S C N"], past: Any
+        self, pairs_BCURD: PairStates, hidden_BCMD: ChunkStates, slots_BSCN: Int[Array, "B S C N"], past: Any, text_BCUT: Text | None = None
     ) -> tuple[FusedNeighbours, Gates, Any]:
         """The same for a segment of B documents, for S settings of each: U pairs were fetched for each chunk, and each setting reads
         those that its slots name, -1 for none. What does not depend on the setting is computed once. Returns rows [B * S, ...].
@@ -67,7 +80,11 @@ class NeighbourFusion(nnx.Module):
         values_XCNRD = jnp.take_along_axis(values_XCURD, slots_XCN[..., None, None], axis=2, mode="clip")
         gates_XCN, following = self.gate.roll(jnp.mean(values_XCNRD, axis=3, dtype=jnp.float32), slots_XCN >= 0, past)
         gated = gates_XCN[..., None, None].astype(values_XCNRD.dtype) * values_XCNRD
-        return FusedNeighbours(gated, slots_XCN >= 0), gates_XCN, following
+        text_XCNT = None
+        if text_BCUT is not None:
+            text_XCUT = jnp.repeat(text_BCUT, slots_BSCN.shape[1], axis=0)
+            text_XCNT = jnp.take_along_axis(text_XCUT, slots_XCN[..., None], axis=2, mode="clip")
+        return FusedNeighbours(gated, slots_XCN >= 0, text_XCNT), gates_XCN, following
 
     def _states(
         self,
@@ -92,3 +109,10 @@ class NeighbourFusion(nnx.Module):
         keys = rotate(keys, jnp.arange(keys.shape[1]))
         out = attention.merge(attend(queries, keys, values, null=attention.null(), rate=self.rate, key=key))
         return out.reshape(batch, chunks, per_chunk, tokens, width)
+
+
+def _texts_of(text_BT: Text, neighbours_BCN: Neighbours, size: int, chunks: int) -> Text:
+    """[B, C, N, R + LONGEST] the text of each neighbour and the tokens before it; of some neighbour where there is none."""
+    first = text_BT.shape[1] - chunks * size
+    places = first + jnp.maximum(neighbours_BCN, 0)[..., None] * size + jnp.arange(-LONGEST, 2 * size)
+    return jax.vmap(lambda text_T, places_CNT: jnp.take(text_T, places_CNT, mode="clip"))(text_BT, places)

@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from model.agreement import LONGEST, NOTHING
 from model.config import Shape
 from model.decoder import State, restart
 from model.language_model import Encoded, Fetched, LanguageModel
@@ -53,6 +54,12 @@ class _Place:
         self.inputs.reshape(-1)[: len(tokens_T)] = tokens_T[: self.strides * size]
         self.targets.reshape(-1)[: len(tokens_T) - 1] = tokens_T[1:]
         self.read: list[tuple[Array, Array]] = []
+
+    def texts(self, ids_CU: np.ndarray, size: int) -> np.ndarray:
+        """[C, U, R + LONGEST] the text of each chunk and of the one after it, and the tokens before; of some pair where there is none."""
+        text = np.concatenate((np.full(LONGEST, NOTHING, np.int32), self.inputs.reshape(-1)))
+        places = np.maximum(ids_CU, 0)[..., None] * size + np.arange(LONGEST + 2 * size)
+        return text[np.minimum(places, len(text) - 1)]
 
     def reading(self, row: int) -> Reading:
         losses_ST, gates_SCN = (np.concatenate([np.asarray(x)[row] for x in parts], axis=1) for parts in zip(*self.read, strict=True))
@@ -112,8 +119,9 @@ class Reader:
         """Let the memories take in what was encoded, and fetch the neighbours that are chosen then."""
         states_BCMD = np.asarray(encoded.chunks_BCMD)
         queries_BCD, keys_BCD = (None if x is None else np.asarray(x) for x in (encoded.queries_BCD, encoded.keys_BCD))
-        chunks = states_BCMD.shape[1]
+        chunks, size = states_BCMD.shape[1:3]
         pairs_BCUR: list[np.ndarray | None] = [None] * self.rows
+        text_BCUT = np.full((self.rows, chunks, self.distinct, LONGEST + 2 * size), NOTHING, np.int32)
         slots_BSCN = np.full((self.rows, self.settings, chunks, self.slots), -1, np.int32)
         for row, place in enumerate(places):
             if place:
@@ -122,8 +130,10 @@ class Reader:
                 neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCD is None else queries_BCD[row])
                 ids_CU, slots_BSCN[row] = distinct_neighbours(neighbours_SCN, self.distinct)
                 pairs_BCUR[row] = memory.pairs(ids_CU)
+                text_BCUT[row] = place.texts(ids_CU, size)
         idle = np.zeros_like(next(pairs for pairs in pairs_BCUR if pairs is not None))
-        return Fetched(jnp.asarray(np.stack([idle if pairs is None else pairs for pairs in pairs_BCUR])), jnp.asarray(slots_BSCN))
+        pairs = jnp.asarray(np.stack([idle if pairs is None else pairs for pairs in pairs_BCUR]))
+        return Fetched(pairs, jnp.asarray(slots_BSCN), jnp.asarray(text_BCUT) if self.shape.copying else None)
 
 
 def distinct_neighbours(neighbours_SCN: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from model.agreement import Agreement, Text, windows_of
 from model.attention import Attention, HeadKeys, attend, with_previous_block
 from model.config import Shape
 from model.masks import two_stride_mask
@@ -39,16 +40,20 @@ class WindowAttention(Attention):
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape.width, shape.heads)
         self.stride, self.rate, self.dtype, self.turned = shape.stride_tokens, shape.dropout, shape.dtype, shape.turned
+        self.agreement = Agreement(shape.heads) if shape.copying else None
 
     def empty_window(self, rows: int) -> Window:
         """The window at the start of `rows` documents: there is nothing before."""
         empty = jnp.zeros((rows, self.stride, self.heads, self.key.kernel.shape[1] // self.heads), self.dtype)
         return Window(empty, empty, jnp.zeros(rows, bool))
 
-    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None) -> Local:
-        """Sliding-window attention over a segment, without the output projection."""
+    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None, text_BT: Text | None = None) -> Local:
+        """Sliding-window attention over a segment, without the output projection. `text_BT` begins a stride before it."""
         queries, (keys, values) = self.queries(x), self.keys_and_values(x)
-        mixed = sliding_window_attention(queries, keys, values, self.stride, self.rate, key, past, self.turned)
+        agreement = None
+        if self.agreement is not None and text_BT is not None:
+            agreement = self.agreement(*windows_of(text_BT, self.stride, x.shape[1] // self.stride))
+        mixed = sliding_window_attention(queries, keys, values, self.stride, self.rate, key, past, self.turned, agreement)
         window = Window(keys[:, -self.stride :], values[:, -self.stride :], jnp.ones(len(x), bool))
         return Local(queries, keys, values, mixed, window)
 
@@ -60,9 +65,11 @@ class SlidingWindowAttention(WindowAttention):
         """The window at the start of `rows` documents."""
         return self.empty_window(rows)
 
-    def __call__(self, x: HiddenStates, past: Window | None = None, key: Array | None = None) -> tuple[HiddenStates, Window]:
+    def __call__(
+        self, x: HiddenStates, past: Window | None = None, key: Array | None = None, text_BT: Text | None = None
+    ) -> tuple[HiddenStates, Window]:
         """The update of the residual stream, and the window from which the next segment goes on."""
-        local = self.attend_locally(x, past, key)
+        local = self.attend_locally(x, past, key, text_BT)
         return self.merge(local.mixed_BLHK), local.window
 
 
@@ -75,6 +82,7 @@ def sliding_window_attention(
     key: Array | None = None,
     past: Window | None = None,
     turned: int | None = None,
+    bias: Float[Array, "X H W 2*W"] | None = None,
 ) -> Float[Array, "B L H K"]:
     """Causal attention over the own stride and the whole one before it (paper section 3.4); `past` is the one before the first.
 
@@ -89,4 +97,4 @@ def sliding_window_attention(
     v = with_previous_block(values, stride, past and past.values_BWHK).reshape(two_strides)
     mask = two_stride_mask(strides, stride, past.exists_B if past else False)
     visible = jnp.broadcast_to(mask, (batch, *mask.shape[-3:])).reshape(-1, 1, *mask.shape[-2:])
-    return attend(q, k, v, visible, rate=rate, key=key).reshape(queries.shape)
+    return attend(q, k, v, visible, rate=rate, key=key, bias=bias).reshape(queries.shape)

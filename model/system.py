@@ -12,7 +12,7 @@ import optax
 from model.config import Shape
 from model.initialisation import initial_parameters
 from model.language_model import LanguageModel
-from model.optimizer import adabelief
+from model.optimizer import adabelief, with_slow_retriever
 from model.parameters import Architecture, Parameters
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class System:
     first_values: Callable[[Architecture, Shape, int], Parameters] = initial_parameters
     optimizer: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = adabelief
     learning_rate: float | None = None
+
+    def optimizer_for(self, shape: Shape, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+        """The optimizer at this rate; with equal projections what learns to retrieve does so more slowly than the rest."""
+        optimizer = self.optimizer(rate)
+        return with_slow_retriever(optimizer) if shape.equal_projections and self.relevance is not None else optimizer
 
 
 def trained_as(system: System, training: RetrieverTraining) -> System:

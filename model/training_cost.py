@@ -42,8 +42,7 @@ def decoder_macs(shape: Shape, tokens: int) -> Macs:
     attention = attention_macs(shape.width, tokens * 2 * shape.stride_tokens, tokens, tokens, tokens)
     feed_forward = 2 * FEED_FORWARD_FACTOR * tokens * shape.width**2
     output = tokens * shape.width * shape.vocabulary_size
-    previous = {"token before": float(tokens * shape.width**2)} if shape.copying else {}
-    return {"self-attention": shape.layers * attention, "feed-forward": shape.layers * feed_forward, "output": output, **previous}
+    return {"self-attention": shape.layers * attention, "feed-forward": shape.layers * feed_forward, "output": output}
 
 
 def fused_macs(shape: Shape, tokens: int) -> Macs:
@@ -118,11 +117,6 @@ def griffin_macs(shape: Shape, tokens: int) -> Macs:
     return {**decoder_macs(shape, tokens), "recurrence": len(shape.cca_layers) * recurrence}
 
 
-def as_published(macs: Callable[[Shape, int], Macs]) -> Callable[[Shape, int], Macs]:
-    """The count for a system in the form of its official code."""
-    return lambda shape, tokens: macs(shape.as_published(), tokens)
-
-
 MACS: dict[str, Callable[[Shape, int], Macs]] = {
     "transformer_xl": decoder_macs,
     "transformer_xl_plus_2": lambda shape, tokens: decoder_macs(deeper(shape, 2), tokens),
@@ -134,10 +128,10 @@ MACS: dict[str, Callable[[Shape, int], Macs]] = {
     "memorizing_65k": partial(memorizing_macs, strides=64),
     "memorizing_32k_bucketed": partial(memorizing_macs, strides=32),
     "block_recurrent": block_recurrent_macs,
-    "transformer_xl_official": as_published(decoder_macs),
-    "memorizing_32k_official": as_published(partial(memorizing_macs, strides=32)),
-    "memorizing_65k_official": as_published(partial(memorizing_macs, strides=64)),
-    "block_recurrent_official": as_published(block_recurrent_macs),
+    "transformer_xl_official": decoder_macs,
+    "memorizing_32k_official": partial(memorizing_macs, strides=32),
+    "memorizing_65k_official": partial(memorizing_macs, strides=64),
+    "block_recurrent_official": block_recurrent_macs,
     "griffin": griffin_macs,
     "retro": fused_macs,
     "retro_q": fused_macs,

@@ -372,14 +372,14 @@ class Training(Params):
     zero_init_residuals: bool = Field(description="output projections of residual branches begin at zero (paper: false); helps short runs")
     copying: bool = Field(
         False,
-        description="tell each token the one before it, and begin with heads that copy what followed the same token earlier, in the window "
-        "and in neighbours, as model/copying_values.py describes (paper: false); a model trained for minutes learns neither. The same for "
-        "every system but the official forms",
+        description="tell heads how far the text before a key agrees with that up to the query, and begin with heads that read what "
+        "followed the same tokens, in the window and in neighbours (model/agreement.py, model/copying_values.py; paper: false); a model "
+        "trained for minutes learns neither. The same for every system but the official forms",
     )
     equal_projections: bool = Field(
         False,
         description="the retriever's queries and keys begin as one projection, so that chunks which share tokens fit from the first update "
-        "on (paper: false); two that are drawn apart begin with scores by chance",
+        "on, and it learns slowly enough to keep that (model/optimizer.py; paper: false); two drawn apart begin with scores by chance",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         description="of activations; parameters, optimizer, norms, softmax, retrieval scores and losses are float32 always"

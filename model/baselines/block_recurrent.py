@@ -15,6 +15,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float
 
+from model.agreement import Text
 from model.attention import HeadKeys, attend, with_previous_block
 from model.config import Shape
 from model.decoder import Block
@@ -54,10 +55,12 @@ class BlockRecurrentAttention(WindowAttention):
         first = self.initial_state[...].astype(jnp.float32)
         return Recurrent(self.empty_window(rows), jnp.broadcast_to(first, (rows, *first.shape)))
 
-    def __call__(self, x: HiddenStates, past: Recurrent | None = None, key: Array | None = None) -> tuple[HiddenStates, Recurrent]:
+    def __call__(
+        self, x: HiddenStates, past: Recurrent | None = None, key: Array | None = None, text_BT: Text | None = None
+    ) -> tuple[HiddenStates, Recurrent]:
         """The update of the residual stream, and window and states after the segment. Tokens read the states before their block."""
         past = self.start(len(x)) if past is None else past
-        local = self.attend_locally(x, past.window, key)
+        local = self.attend_locally(x, past.window, key, text_BT)
         states_BND, before = self._advance(local, past)
         read = self._read_states(self._queries_of_states(x), before)
         return self.merge(jnp.concatenate((local.mixed_BLHK, read), axis=-2)), Recurrent(local.window, states_BND)

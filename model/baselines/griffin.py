@@ -10,6 +10,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float
 
+from model.agreement import Text
 from model.config import Shape
 from model.decoder import Block, State
 from model.layers import Linear, RMSNorm, subkeys
@@ -110,12 +111,17 @@ class GriffinBlock(Block):
         return super().start(rows), self.recurrence.start(rows)
 
     def __call__(
-        self, x: HiddenStates, past: State | None = None, fused: FusedNeighbours | None = None, key: Array | None = None
+        self,
+        x: HiddenStates,
+        past: State | None = None,
+        fused: FusedNeighbours | None = None,
+        key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, State]:
         """The residual stream after the layer, and the state after the segment."""
         attention_key, feed_forward_key = subkeys(key, 2)
         window, carried = (None, self.recurrence.start(len(x))) if past is None else past
-        attended, window = self.attention(self.attention_norm(x), window, attention_key)
+        attended, window = self.attention(self.attention_norm(x), window, attention_key, text_BT)
         x = x + attended
         recurred, carried = self.recurrence(self.recurrence_norm(x), carried)
         x = x + recurred

@@ -18,6 +18,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Int
 
+from model.agreement import Text
 from model.attention import attend, with_previous_block
 from model.baselines.block_recurrent import BlockRecurrentAttention
 from model.baselines.memorizing import MemorizingAttention, bucketed
@@ -72,7 +73,7 @@ class NormedAttention(WindowAttention):
         """Zeros, which are there."""
         return super().empty_window(rows)._replace(exists_B=jnp.ones(rows, bool))
 
-    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None) -> Local:
+    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None, text_BT: Text | None = None) -> Local:
         """Attention to the W tokens before each one, without the output projection."""
         past = self.empty_window(len(x)) if past is None else past
         queries, (keys, values) = self.queries(x), self.keys_and_values(x)
@@ -94,7 +95,7 @@ class NormedWindowAttention(NormedAttention, SlidingWindowAttention):
     """The self-attention of a layer that has nothing else."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
+        super().__init__(shape.as_published())
         self.scale, self.distances = head_scale(shape), DistanceBiases(shape.heads)
 
 
@@ -102,7 +103,7 @@ class NormedMemorizingAttention(NormedAttention, MemorizingAttention):
     """The layer with a memory, whose tokens have no position; its gate stays as it is where the memory is empty, which reads as zeros."""
 
     def __init__(self, shape: Shape, strides: int) -> None:
-        super().__init__(shape, strides, bucketed)
+        super().__init__(shape.as_published(), strides, bucketed)
         self.scale, self.distances = head_scale(shape), None
 
     def _weights(self, logits: Array, held: Array) -> Array:
@@ -116,7 +117,7 @@ class NormedBlockRecurrentAttention(NormedAttention, BlockRecurrentAttention):
     """The layer with states; each of its four attentions has a scale of its own."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
+        super().__init__(shape.as_published())
         self.scale, self.distances = head_scale(shape), DistanceBiases(shape.heads)
         self.state_scale, self.state_self_scale, self.state_cross_scale = head_scale(shape), head_scale(shape), head_scale(shape)
 
@@ -163,12 +164,17 @@ class MeliadBlock(Block):
         self.feed_forward = ReluFeedForward(shape.width)
 
     def __call__(
-        self, x: HiddenStates, past: State | None = None, fused: FusedNeighbours | None = None, key: Array | None = None
+        self,
+        x: HiddenStates,
+        past: State | None = None,
+        fused: FusedNeighbours | None = None,
+        key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, State]:
         """The residual stream after the layer, and the state after the segment."""
         normed_key, attention_key, feed_forward_key = subkeys(key, 3)
         normed = dropout(self.attention_norm(x), self.rate, normed_key, shared_axes=(0,))
-        attended, following = self.attention(normed, past, attention_key)
+        attended, following = self.attention(normed, past, attention_key, text_BT)
         x = x + attended
         return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), following
 

@@ -15,6 +15,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from model.agreement import Text
 from model.attention import HeadKeys
 from model.config import Shape
 from model.decoder import Block
@@ -53,10 +54,12 @@ class MemorizingAttention(WindowAttention):
         empty = jnp.zeros((rows, self.capacity, *window.keys_BWHK.shape[2:]), self.dtype)
         return Remembered(window, empty, empty, jnp.zeros(rows, jnp.int32))
 
-    def __call__(self, x: HiddenStates, past: Remembered | None = None, key: Array | None = None) -> tuple[HiddenStates, Remembered]:
+    def __call__(
+        self, x: HiddenStates, past: Remembered | None = None, key: Array | None = None, text_BT: Text | None = None
+    ) -> tuple[HiddenStates, Remembered]:
         """The update of the residual stream, and what is remembered after the segment."""
         past = self.start(len(x)) if past is None else past
-        local = self.attend_locally(x, past.window, key)
+        local = self.attend_locally(x, past.window, key, text_BT)
         keys_BTHK = jnp.concatenate((past.keys_BTHK, jax.lax.stop_gradient(local.keys_BLHK)), axis=1)
         values_BTHK = jnp.concatenate((past.values_BTHK, jax.lax.stop_gradient(local.values_BLHK)), axis=1)
         there = jnp.arange(keys_BTHK.shape[1]) >= self.capacity - past.held_B[:, None]

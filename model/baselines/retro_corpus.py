@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from model.agreement import LONGEST, NOTHING, Text
 from model.config import Shape
 from model.decoder import Block, State
 from model.fused_decoder import UpperPast
@@ -47,14 +48,16 @@ class RetroCorpus(LanguageModel):
         passages, (encoder_key, upper_key) = passages_BCNR, subkeys(key, 2)
 
         def fuse(x_BLD: HiddenStates) -> FusedNeighbours:
-            return FusedNeighbours(self._encoded_passages(passages, self._by_chunk(x_BLD), encoder_key), passages[..., 0] >= 0)
+            values_BCNRD = self._encoded_passages(passages, self._by_chunk(x_BLD), encoder_key)
+            return FusedNeighbours(values_BCNRD, passages[..., 0] >= 0, self._texts(passages))
 
-        return self.final_norm(self._upper(encoded.hidden_BLD, None, fuse, upper_key)[0])
+        return self.final_norm(self._upper(encoded.hidden_BLD, None, fuse, upper_key, encoded.text_BT)[0])
 
     def start_decoding(self, rows: int, slots: int) -> UpperPast:
         """Nothing was read, nothing retrieved."""
-        values = jnp.zeros((rows, 1, slots, 2 * self.shape.chunk_tokens, self.shape.width), self.shape.dtype)
-        return UpperPast(self.upper.start(rows), None, FusedNeighbours(values, jnp.zeros((rows, 1, slots), bool)))
+        tokens = jnp.full((rows, 1, slots, 2 * self.shape.chunk_tokens), -1, jnp.int32)
+        values = jnp.zeros((*tokens.shape, self.shape.width), self.shape.dtype)
+        return UpperPast(self.upper.start(rows), None, FusedNeighbours(values, tokens[..., 0] >= 0, self._texts(tokens)))
 
     def decode_segment(self, encoded: Encoded, fetched: Fetched, past: UpperPast) -> Decoded:
         """One stride; the passages of the chunk before it serve its first tokens. What is fetched are the tokens of U passages a chunk.
@@ -68,11 +71,14 @@ class RetroCorpus(LanguageModel):
             values_BCURD = self._encoded_passages(fetched.pairs_BCURD, self._by_chunk(x_XLD[::settings]))
             values_XCURD = jnp.repeat(values_BCURD, settings, axis=0)
             values_XCNRD = jnp.take_along_axis(values_XCURD, slots_XCN[..., None, None], axis=2, mode="clip")
-            own = FusedNeighbours(values_XCNRD, slots_XCN >= 0)
-            last.append(FusedNeighbours(*(x[:, -1:] for x in own)))
-            return FusedNeighbours(*(jnp.concatenate(parts, axis=1) for parts in zip(past.last, own, strict=True)))
+            tokens_XCUR = jnp.repeat(fetched.pairs_BCURD, settings, axis=0)
+            tokens_XCNR = jnp.take_along_axis(tokens_XCUR, slots_XCN[..., None], axis=2, mode="clip")
+            own = FusedNeighbours(values_XCNRD, slots_XCN >= 0, self._texts(tokens_XCNR))
+            last.append(jax.tree.map(lambda x: x[:, -1:], own))
+            return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), past.last, own)
 
-        final, layers = self._upper(jnp.repeat(encoded.hidden_BLD, settings, axis=0), past.layers, fuse)
+        text_XT = None if encoded.text_BT is None else jnp.repeat(encoded.text_BT, settings, axis=0)
+        final, layers = self._upper(jnp.repeat(encoded.hidden_BLD, settings, axis=0), past.layers, fuse, text_BT=text_XT)
         return Decoded(self.final_norm(final), jnp.ones(slots_XCN.shape), UpperPast(layers, None, last[0]))
 
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
@@ -87,6 +93,7 @@ class RetroCorpus(LanguageModel):
         past: tuple[State, ...] | None,
         fuse: Callable[[HiddenStates], FusedNeighbours],
         key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, tuple[State, ...]]:
         """The upper decoder; `fuse` makes what cross-attention reads of the residual stream after self-attention of its first layer."""
         fused, states = None, list[Any]()
@@ -94,21 +101,27 @@ class RetroCorpus(LanguageModel):
             self.upper.layers, past or (None,) * len(self.upper.layers), subkeys(key, len(self.upper.layers)), strict=True
         ):
             if block.cross_attention is not None and fused is None:
-                attention_key, *rest_keys = subkeys(block_key, 3)
-                x, following = block.attend(x, state, attention_key)
+                attention_key, cross_key, feed_forward_key = subkeys(block_key, 3)
+                x, following = block.attend(x, state, attention_key, text_BT)
                 fused = fuse(x)
-                x = block.after_attention(x, state, fused, *rest_keys)
+                x = block.after_attention(x, state, fused, cross_key, feed_forward_key, text_BT)
             else:
-                x, following = (jax.checkpoint(block) if self.shape.remat else block)(x, state, fused, block_key)
+                x, following = (jax.checkpoint(block) if self.shape.remat else block)(x, state, fused, block_key, text_BT)
             states.append(following)
         return x, tuple(states)
 
     def _encoded_passages(self, passages_BCNR: PassageTokens, hidden_BCMD: ChunkStates, key: Array | None = None) -> Array:
         embedding_key, encoder_key = subkeys(key, 2)
         tokens_XR = jnp.maximum(passages_BCNR, 0).reshape(-1, passages_BCNR.shape[-1])
-        embedded = dropout(self.inputs(tokens_XR)[0], self.shape.dropout, embedding_key).reshape(*passages_BCNR.shape, -1)
+        embedded = dropout(self.embedding(tokens_XR), self.shape.dropout, embedding_key).reshape(*passages_BCNR.shape, -1)
         encode = jax.checkpoint(self.passages) if self.shape.remat else self.passages
         return encode(embedded, hidden_BCMD, encoder_key)
+
+    def _texts(self, passages_BCNR: PassageTokens) -> Text | None:
+        """The text of passages, where heads are told what agrees; what stood before a passage is not known."""
+        if not self.shape.copying:
+            return None
+        return jnp.pad(passages_BCNR, ((0, 0), (0, 0), (0, 0), (LONGEST, 0)), constant_values=NOTHING).astype(jnp.int32)
 
     def _by_chunk(self, x_XLD: HiddenStates) -> ChunkStates:
         return x_XLD.reshape(x_XLD.shape[0], -1, self.shape.chunk_tokens, x_XLD.shape[-1])

@@ -47,7 +47,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     if idle := jax.device_count() - mesh.size:
         context.say.note(f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide its work evenly")
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
-        fresh = init_train_state(system, shape, seed, system.optimizer(rate), training.batch)
+        fresh = init_train_state(system, shape, seed, system.optimizer_for(shape, rate), training.batch)
         begin = _begin(checkpoints, replace(replicated(fresh, mesh), carried=by_row(fresh.carried, mesh)))
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")

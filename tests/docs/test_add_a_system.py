@@ -108,7 +108,7 @@ def test_the_layer_is_the_formula(added):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8, 16)), jnp.float32)
     for name in ("attention_norm", "feed_forward_norm"):
         getattr(block, name).scale[...] = jnp.ones(16)
-    block.attention = lambda x, past, key: (2.0 * x, past)
+    block.attention = lambda x, past, key, text: (2.0 * x, past)
     block.feed_forward = lambda x, rate, key: 3.0 * x
     found, _ = block(x)
     np.testing.assert_allclose(found, x + 5.0 * block.attention_norm(x), rtol=1e-5)

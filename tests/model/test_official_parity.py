@@ -57,11 +57,11 @@ def fused(official: Arrays, official_model: LanguageModel, retrieved: Arrays) ->
     opened, fusion = with_open_gate(official_model).fusion, official_model.fusion
 
     def forward(e, hidden, neighbours):
-        augmented, valid = opened(e, hidden, neighbours)
+        augmented, valid, _ = opened(e, hidden, neighbours)
         pooled, valid = jnp.mean(augmented, axis=3).reshape(ROWS, -1, 2, 64), valid.reshape(ROWS, -1, 2)
         attended = fusion.gate._attend_to_earlier(fusion.gate.attention_norm(pooled), valid, None)
         logits = fusion.gate.gate_norm(pooled + attended) @ official["fusion.gate.weight.kernel"] + official["fusion.gate.weight.bias"]
-        gated, _ = fusion(e, hidden, neighbours)
+        gated = fusion(e, hidden, neighbours).values_BCNRD
         per_chunk = {"attended": attended.reshape(CHUNKS, 2, 64), "logits": logits.reshape(CHUNKS, 2), "valid": valid.reshape(CHUNKS, 2)}
         return {"augmented": augmented[0], "gated": gated[0], **per_chunk}
 

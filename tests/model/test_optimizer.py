@@ -2,7 +2,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from model.optimizer import adabelief
+from model.optimizer import RETRIEVER_RATE, adabelief
+from model.presets import SYSTEMS
+from tests.tiny import tiny_shape
 
 
 def test_two_steps_against_numpy() -> None:
@@ -33,3 +35,14 @@ def test_the_retriever_projections_are_clipped_apart() -> None:
     np.testing.assert_allclose(clipped["huge"][paths[0]], clipped["plain"][paths[0]])
     norm = optax.tree.norm([clipped["huge"][path] for path in paths[1:]])
     np.testing.assert_allclose(norm, 0.1, rtol=1e-5)  # (1 - b1) times a norm clipped to 1
+
+
+def test_a_retriever_that_begins_with_equal_projections_learns_slowly_and_no_other() -> None:
+    x = {path: jnp.ones(2) for path in ("lower.kernel", "retriever.key_projection.kernel", "retriever.attention.query.kernel")}
+    steps = {}
+    for equal in (False, True):
+        optimizer = SYSTEMS["rpt_sem"].optimizer_for(tiny_shape(equal_projections=equal), 0.1)
+        steps[equal], _ = optimizer.update({path: jnp.array([0.1, 0.2]) for path in x}, optimizer.init(x), x)
+    for path in x:
+        scale = RETRIEVER_RATE if path.startswith("retriever.") else 1.0
+        np.testing.assert_allclose(steps[True][path], scale * steps[False][path], rtol=1e-6)

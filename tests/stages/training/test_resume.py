@@ -164,7 +164,7 @@ def test_what_layers_carry_is_resumed_too(place, data):
     resumed, said = session(place / "two", data, steps=8, name="memorizing_32k")
     same_bits(resumed, state)
     assert said == history
-    assert len(jax.tree.leaves(state.carried)) == 10
+    assert len(jax.tree.leaves(state.carried)) == 9
 
 
 def test_a_value_that_is_not_finite_stops_with_the_step_and_its_sequences(place, data):
