@@ -126,7 +126,7 @@ def _more_rows(corpora: Corpora) -> list[Row]:
         for row in corpus["rows"]
         if row["system"] in ("rpt_lex", "retro_corpus") and row["setting"] in SETTINGS
     )
-    more = [pair for pair in (*asked, *wider) if pair not in known]
+    more = [pair for pair in dict.fromkeys((*asked, *wider)) if pair not in known]
     return [Row(clipped(name_of(system), NAME) + SETTINGS[setting], (), system=system, setting=setting) for system, setting in more]
 
 

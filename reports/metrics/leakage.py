@@ -20,6 +20,7 @@ from reports.metrics.evaluation_rows import Evaluations, Key
 from reports.metrics.perplexity import loss_of, resampled
 from reports.metrics.resampling import Named
 
+TABLES = ("at_most",), ("between",), ("near_duplicate", "no_near_duplicate")
 ALPHAS = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 
 
@@ -38,14 +39,17 @@ def leakage(
     evaluations: Evaluations, overlap: pl.DataFrame, chunk_tokens: int, key: Key, baselines: list[Key], samples: int, seed: int = 0
 ) -> list[dict[str, Any]]:
     """A row for each alpha: first the chunks whose overlap is at most alpha of a chunk, then those between it and the alpha before; at the
-    end those with a near duplicate in the database, and those without. `overlap` has doc_id, chunk, overlap and duplicate, of the target.
+    end, where that is known, those with a near duplicate in the database, and those without. `overlap` has doc_id, chunk, overlap and
+    perhaps duplicate, of the target.
 
     A row has its chunks, bits a byte of `key` and of each of `baselines`, and `gains` over them in nats a token with paired intervals.
     Chunks without a query, the first of each document, are left out.
     """
     here = evaluations.chunks.select("doc_id", "chunk").join(overlap, on=["doc_id", "chunk"], how="left", maintain_order="left")
-    overlap_R, duplicate_R = here["overlap"].fill_null(-1).to_numpy(), here["duplicate"].fill_null(False).to_numpy()
-    bins = [*_bins(chunk_tokens), *_DUPLICATES]
+    known = "duplicate" in here.columns
+    overlap_R = here["overlap"].fill_null(-1).to_numpy()
+    duplicate_R = here["duplicate"].fill_null(False).to_numpy() if known else np.zeros(len(here), bool)
+    bins = [*_bins(chunk_tokens), *(_DUPLICATES if known else ())]
     chosen = [one.chosen(overlap_R, duplicate_R) for one in bins]
     columns = {name: evaluations.chunks[name].to_numpy() for name in ("tokens", "bytes")} | {"chunks": np.ones(len(overlap_R))}
     columns |= {loss_of(one): evaluations.loss(one) for one in (key, *baselines)}
@@ -60,10 +64,10 @@ def leakage(
 
     rows = []
     for place, one_bin in enumerate(bins):
-        known: dict[str, Any] = one_bin._asdict() | {"chunks": int(sums.total("chunks")[place])}
-        known["bits_per_byte"] = {_said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)}
+        row: dict[str, Any] = one_bin._asdict() | {"chunks": int(sums.total("chunks")[place])}
+        row["bits_per_byte"] = {_said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)}
         gains = {_said(one): asdict(sums.combined(partial(gain, one=one, place=place))) for one in baselines}
-        rows.append(known | {"gains": gains})
+        rows.append(row | {"gains": gains})
     return rows
 
 
@@ -95,12 +99,13 @@ def _said(key: Key) -> str:
 
 
 def as_markdown(rows: list[dict[str, Any]], chunk_tokens: int) -> str:
-    """Three tables: at most so much overlap, between two bounds, and with and without a near duplicate."""
+    """Three tables: at most so much overlap, between two bounds, and with and without a near duplicate where that is known."""
     names = list(rows[0]["bits_per_byte"])
     head = f"| longest common run, of {chunk_tokens} | chunks | " + " | ".join(f"{name}, bits a byte" for name in names)
     head += " | " + " | ".join(f"gain over {name}, nats a token" for name in names[1:]) + " |"
     lines = []
-    for kinds in (("at_most",), ("between",), ("near_duplicate", "no_near_duplicate")):
+    kinds_of_tables = [kinds for kinds in TABLES if any(row["kind"] in kinds for row in rows)]
+    for kinds in kinds_of_tables:
         lines += [head, "|---" + "|---:" * (2 * len(names)) + "|"]
         for row in (row for row in rows if row["kind"] in kinds):
             bits = [_figure(value) for value in row["bits_per_byte"].values()]

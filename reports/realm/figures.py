@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from data_contracts import counting
 from data_contracts.realm_answers import METHODS
 from reports.metrics.resampling import Sums
 
@@ -51,7 +52,7 @@ def realm_figures(answers: pa.Table, history: Sequence[dict], samples: int, seed
         }
         for place, method in enumerate(names)
     }
-    kinds = dict(sorted(one.group_by("kind").len().iter_rows()))
+    kinds = dict(sorted(one.group_by("kind").agg(counting.rows()).iter_rows()))
     figures = {"questions": len(order), "documents": documents, "kinds": kinds, "methods": methods, "training": training_figures(history)}
     return {**figures, "headline": headline(figures)}
 

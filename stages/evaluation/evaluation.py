@@ -6,6 +6,7 @@ found by the system's own retriever, by BM25 for RETRO, by chance for the contro
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,8 @@ from stages.tokens.token_bytes import DocumentBytes
 from stages.tokens.tokenizer import load_tokenizer
 from stages.training.passages import ORIGIN_OF, PassageSource
 from stages.training.systems import load_trained
+
+LEAKAGE = "stages.evaluation.leakage"
 
 
 def held_out(chunks: pa.Table, evaluation: Evaluation) -> dict[str, np.ndarray]:
@@ -164,6 +167,12 @@ def evaluate(context: Context, geometry: Geometry, evaluation: Evaluation, recip
         source = PassageSource(context.input(context.run.input), ORIGIN_OF[system.retriever], recipe.neighbours)
         corpus = CorpusPassages(source, evaluation.split, geometry)
     write_evaluations(context, geometry, evaluation, readers(context, geometry, evaluation, recipe), "evaluation", {}, corpus=corpus)
+    if corpus:
+        assert context.run_name
+        place = context.input(context.run.input)
+        said = importlib.import_module(LEAKAGE).leakage_of
+        if table := said(context.out("evaluation"), place, context.run_name, system.name, geometry.chunk_tokens):
+            context.say.note(f"**{context.run_name}**: what its passages bring, by how much of a chunk stands in them\n\n{table}")
 
 
 STAGE = Job("evaluation", evaluate, ("geometry", "evaluation", "recipe"), {"evaluation": "artifacts/{corpus}/evaluations/{run}"})

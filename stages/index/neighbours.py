@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from data_contracts.contract import fact
+from data_contracts.contract import fact, open_artifact
 from data_contracts.documents import SPLITS, document_runs
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS, NEAREST, RANDOM
@@ -34,6 +34,16 @@ class Passages(NamedTuple):
 
     ids_Qk: np.ndarray
     distances_Qk: np.ndarray
+
+
+class Queries(NamedTuple):
+    """Consecutive chunks of a document: their numbers, their keys, and the tokens [Q + 1, M] of them and of the one after."""
+
+    doc_id: str
+    split: str
+    chunk_Q: np.ndarray
+    keys_QD: np.ndarray
+    texts: np.ndarray
 
 
 def nearest(index: PassageIndex, queries_QD: np.ndarray, document: int, count: int, margin: int) -> Passages:
@@ -99,22 +109,21 @@ def corpus_neighbours(
     """The passages of every whole chunk of a shard, in blocks that cut no query; at least one block.
 
     Raises:
-        Failure: (exit code 2) as `nearest` states; (3) if the index is of another encoder.
+        Failure: (exit code 2) as `nearest` states; (3) if the index is of another encoder or was not made of the keys that lie beside it.
     """
     opened, sizes = open_index(index), corpus_neighbours
     opened.fits(fact(keys, "encoder"))
+    opened.made_of(KEYS.name, open_artifact(KEYS, index.parent / KEYS.name).digest)
     facts = {"chunk_tokens": geometry.chunk_tokens, "counts": counts_of(sizes), "index": opened.digest}
     keys_CD, tokens = key_array(keys), list_rows(chunks.column("token_ids"))
-    places = {doc_id: begin for doc_id, begin, _ in document_runs(chunks.column("doc_id"))}
-    ends = {doc_id: end for doc_id, _, end in document_runs(chunks.column("doc_id"))}
+    texts = {doc_id: tokens[begin:end] for doc_id, begin, end in document_runs(chunks.column("doc_id"))}
     written = False
     for doc_id, begin, end in document_runs(keys.column("doc_id")):
-        split, text = keys.column("split")[begin].as_py(), tokens[places[doc_id] : ends[doc_id]]
+        split = keys.column("split")[begin].as_py()
         for first in range(0, end - begin, BLOCK_QUERIES):
-            queries = np.arange(first, min(first + BLOCK_QUERIES, end - begin))
-            yield _block(
-                opened, doc_id, split, queries, keys_CD[begin + queries], _texts(text, queries, geometry.chunk_tokens), sizes, facts
-            )
+            chunk_Q = np.arange(first, min(first + BLOCK_QUERIES, end - begin))
+            read = _texts(texts[doc_id], chunk_Q, geometry.chunk_tokens)
+            yield _block(opened, Queries(doc_id, split, chunk_Q, keys_CD[begin + chunk_Q], read), sizes, facts)
             written = True
     if not written:
         yield CORPUS_NEIGHBOURS.table({name: [] for name in CORPUS_NEIGHBOURS.schema.names}, **facts)
@@ -128,17 +137,9 @@ def _texts(text: list[np.ndarray], queries: np.ndarray, size: int) -> np.ndarray
     return padded
 
 
-def _block(
-    index: PassageIndex,
-    doc_id: str,
-    split: str,
-    queries: np.ndarray,
-    keys_QD: np.ndarray,
-    texts: np.ndarray,
-    sizes: CorpusNeighbours,
-    facts: dict,
-) -> pa.Table:
+def _block(index: PassageIndex, asked: Queries, sizes: CorpusNeighbours, facts: dict) -> pa.Table:
     """The rows of consecutive chunks of one document, sorted by chunk, origin and rank."""
+    doc_id, split, queries, keys_QD, texts = asked
     document, counts = index.number_of.get(doc_id, NO_DOCUMENT), facts["counts"][split]
     near = nearest(index, keys_QD, document, counts[NEAREST], sizes.margin)
     chance = drawn(index, doc_id, queries, document, counts[RANDOM], sizes.seed)

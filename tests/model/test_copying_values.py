@@ -9,7 +9,7 @@ from model.initialisation import initial_parameters
 from model.language_model import LanguageModel
 from model.parameters import Architecture
 from model.presets import SYSTEMS
-from tests.model.programs import losses_of_tokens
+from tests.model.programs import losses_of_passages, losses_of_tokens
 from tests.tiny import tiny_shape
 
 CHUNK, CHUNKS = 16, 16
@@ -64,3 +64,15 @@ def test_a_quarter_of_a_head_is_turned() -> None:
     shape = replace(SHAPE, width=128, heads=4, chunk_tokens=64)
     assert shape.turned == 8
     assert replace(shape, copying=False).turned is None
+
+
+def test_a_passage_of_another_document_is_copied_too() -> None:
+    """What RETRO's own encoder makes of a passage is matched and handed on like what the lower decoder makes of a chunk."""
+    model, text = first_model("retro_corpus"), copied(0, 0)
+    passages = np.full((1, CHUNKS, 1, 2 * CHUNK), -1, np.int32)
+    losses = {}
+    for name, source in (("true", SOURCE), ("wrong", 6)):
+        passages[0, QUERY, 0] = text[source * CHUNK : (source + 2) * CHUNK]
+        found = np.asarray(losses_of_passages(model, text[None, :-1], text[None, 1:], passages))[0]
+        losses[name] = float(found[(QUERY + 1) * CHUNK - 1 : (QUERY + 2) * CHUNK - 1].mean())
+    assert losses["wrong"] - losses["true"] > 1.0, losses

@@ -221,3 +221,4 @@ def test_a_system_that_reads_a_corpus_has_rows_for_its_controls(ten, evaluations
     text = markdown({"name": "it", "corpora": [found]})
     assert "RETRO, whole corpus, no passages" in text
     assert "RETRO, whole corpus, passages by chance" in text
+    assert text.count("| RETRO, whole corpus  ") == 1

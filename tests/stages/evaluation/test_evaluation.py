@@ -22,7 +22,7 @@ from tests.tiny import tiny_geometry, tiny_recipe, tiny_training
 GEOMETRY = tiny_geometry()
 TOKENS = np.random.default_rng(0).integers(1, 50, 8 * 30 + 5)
 BYTES = np.arange(50, dtype=np.int32) % 5
-ALL = tuple(sorted({*SETTINGS} - {"oracle", "oracle_all", "dpr"}))
+ALL = tuple(sorted({*SETTINGS} - {"oracle", "oracle_all", "dpr", "by_chance"}))
 
 
 @pytest.fixture

@@ -190,6 +190,17 @@ def test_another_encoder_is_refused(home, geometry):
     assert failure.value.code == Exit.CONTRACT
 
 
+def test_an_index_of_another_version_of_the_corpus_is_refused(home, geometry, make_chunks):
+    make(home, geometry)
+    known = texts()
+    shutil.rmtree(home / "chunks")
+    write_artifact(CHUNKS, home / "chunks", make_chunks({n: known[n] for n in "ab"}), make_chunks({"d": known["d"]}))
+    make_keys(home, geometry)
+    with pytest.raises(Failure, match="is of another version of the corpus") as failure:
+        neighbours(home, geometry, "part-00000.parquet")
+    assert failure.value.code == Exit.CONTRACT
+
+
 def test_keys_of_another_corpus_are_refused(home, geometry, make_chunks):
     known = texts()
     shutil.rmtree(home / "chunks")
