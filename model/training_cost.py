@@ -76,8 +76,7 @@ def retro_corpus_macs(shape: Shape, tokens: int) -> Macs:
     to_query_chunk = attention_macs(width, read * shape.chunk_tokens, read, tokens, read)
     feed_forward = 2 * FEED_FORWARD_FACTOR * read * width**2
     encoder = LAYERS * (in_passage + feed_forward) + len(CONDITIONED) * to_query_chunk
-    previous = {"token before, in passages": float(read * width**2)} if shape.copying else {}
-    return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, "passages": encoder, **previous}
+    return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, "passages": encoder}
 
 
 def ungated_macs(shape: Shape, tokens: int) -> Macs:
