@@ -13,8 +13,6 @@ from flows.terminal.output import Json, out
 from flows.workspace import ROOT
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from stages.index.store import PassageIndex
     from stages.parameters import Configuration
 
@@ -181,11 +179,12 @@ def leakage(run: Annotated[str, Parameter(help="an evaluated run whose system re
 
     Examples: `./rpt index leakage demo-retro_corpus`; `./rpt index leakage demo-retro_corpus --json`
     """
+    from flows.commands.leakage import leakage_rows
     from reports.metrics.leakage import as_markdown
     from stages.parameters import load
 
     configuration = load(ROOT / "params.yaml")
-    rows = _leakage(configuration, run)
+    rows = leakage_rows(configuration, run, ROOT / "artifacts")
     out(json.dumps({"run": run, "rows": rows}) if json_ else as_markdown(rows, configuration.geometry.chunk_tokens))
     return Exit.DONE
 
@@ -230,59 +229,3 @@ def _found(configuration: Configuration, corpus: str, text: str, count: int) -> 
         {"rank": rank, "distance": hit.distance, "doc_id": hit.doc_id, "chunk": hit.chunk, "text": tokenizer.decode(hit.tokens_R.tolist())}
         for rank, hit in enumerate(hits)
     ]
-
-
-def _duplicates(home: Path, configuration: Configuration) -> pl.DataFrame:
-    """doc_id, chunk (the query) and whether the chunk after it has a near duplicate among the passages of the index."""
-    import numpy as np
-    import polars as pl
-    import pyarrow.compute as pc
-
-    from data_contracts.contract import open_artifact
-    from data_contracts.tokens import CHUNKS
-    from reports.metrics.near_duplicates import near_duplicates
-    from stages.index.keys import whole_chunks
-    from stages.index.store import open_index
-
-    chunks, size = open_artifact(CHUNKS, home / "chunks"), configuration.geometry.chunk_tokens
-    database_NM, frames = np.asarray(open_index(home / "index").passages_NR[:, :size]), []
-    for shard in chunks.shards:
-        table = chunks.read(shard)
-        whole, tokens_CM = whole_chunks(table.filter(pc.equal(table.column("split"), configuration.evaluation.split)), size)
-        columns = {"doc_id": whole.column("doc_id").to_pylist(), "chunk": whole.column("chunk").to_numpy() - 1}
-        frames.append(pl.DataFrame({**columns, "duplicate": near_duplicates(tokens_CM, database_NM)}))
-    return pl.concat(frames)
-
-
-def _leakage(configuration: Configuration, name: str) -> list[dict[str, Any]]:
-    """The rows of the leakage table.
-
-    Raises:
-        Failure: (exit code 2) for a run that reads no corpus; (3) if it was not evaluated, or runs were not on the same tokens.
-    """
-    from data_contracts.contract import open_artifact
-    from data_contracts.evaluations import BY_CHANCE, EVALUATIONS, OWN, WITHOUT
-    from data_contracts.passages import CORPUS_NEIGHBOURS
-    from reports.metrics.evaluation_rows import frames_of, with_own
-    from reports.metrics.leakage import leakage as rows_of
-    from reports.metrics.leakage import overlaps
-
-    runs = configuration.runs
-    if name not in runs or runs[name].input != CORPUS_NEIGHBOURS.name:
-        known = [other for other, run in runs.items() if run.input == CORPUS_NEIGHBOURS.name]
-        cause = "it reads no whole corpus" if name in runs else "params.yaml does not name it"
-        raise Failure(f"run {name!r}", cause, f"one of {', '.join(known)}" if known else "add a run of retro_corpus", Exit.USAGE)
-    home, columns = ROOT / "artifacts" / runs[name].corpus, ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "eligible"]
-    places = {other: home / "evaluations" / other for other, run in runs.items() if run.corpus == runs[name].corpus}
-    there = {other: place for other, place in places.items() if other == name or (place / "manifest.json").exists()}
-    frames = frames_of((other, open_artifact(EVALUATIONS, place).read_all(columns)) for other, place in there.items())
-    frames = {key: rows for key, rows in frames.items() if key[1] == OWN or key in ((name, WITHOUT), (name, BY_CHANCE))}
-    systems, seeds = {other: runs[other].system for other in there}, {other: runs[other].seed for other in there}
-    evaluations = with_own(frames, systems, seeds, {WITHOUT, BY_CHANCE})
-    assert evaluations  # of a run that reads a corpus both are always there
-    baselines = [(name, WITHOUT), (name, BY_CHANCE), *((other, OWN) for other in there if other != name)]
-    artifact = open_artifact(CORPUS_NEIGHBOURS, home / CORPUS_NEIGHBOURS.name)
-    overlap = overlaps(artifact.read_all(["doc_id", "split", "query_chunk", "origin", "query_overlap", "target_overlap"]))
-    overlap = overlap.join(_duplicates(home, configuration), on=["doc_id", "chunk"], how="left")
-    size, samples = configuration.geometry.chunk_tokens, configuration.report.bootstrap_samples
-    return rows_of(evaluations, overlap, size, (name, OWN), baselines, samples)
