@@ -14,7 +14,8 @@ class Shape:
     The first `lower` layers are the lower decoder, half of all if it is None. `cca_layers` are the layers with chunked cross-attention,
     numbered from 1 over both decoders. `dtype` is that of the activations: parameters, norms, softmax, retrieval scores and losses are
     float32 always. With `remat` the backward pass computes each block's activations again instead of keeping them. With
-    `copying` each token is told the one before it, and heads begin as those that copy do (model/copying_values.py).
+    `copying` heads are told how far the text before a key agrees with that up to the query (model/agreement.py), and begin with reading
+    what followed (model/copying_values.py).
     With `equal_projections` a retriever's queries and keys begin as one projection.
 
     Raises:

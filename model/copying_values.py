@@ -31,7 +31,7 @@ def with_copying_values(values: Parameters, shape: Shape, key: Array) -> Paramet
     for path, value in values.items():
         crossing = ".cross_attention." in path
         if path.endswith("match_bias"):
-            new[path] = np.outer(heads < (shape.heads if crossing else shape.heads // 2), MATCHES)
+            new[path] = np.outer(heads < (shape.heads if crossing else max(1, shape.heads // 2)), MATCHES)
         elif path.endswith("nothing_bias"):
             new[path] = np.full(shape.heads, NOTHING_AGREES)
         elif crossing and path.endswith("null_value"):

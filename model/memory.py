@@ -111,7 +111,7 @@ def best_first(index: faiss.Index, queries_CD: np.ndarray, count: int) -> tuple[
     """
     asked = min(count + 1, index.ntotal)
     best_CK, found_CK = index.search(queries_CD, asked)
-    while asked < index.ntotal and (best_CK[:, -1] == best_CK[:, count - 1]).any():
+    while asked < index.ntotal and ((best_CK[:, -1] == best_CK[:, count - 1]) & (found_CK[:, -1] >= 0)).any():
         asked = min(2 * asked, index.ntotal)
         best_CK, found_CK = index.search(queries_CD, asked)
     order_CK = np.lexsort((found_CK, -best_CK))[:, :count]

@@ -130,7 +130,8 @@ class Reader:
                 neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCD is None else queries_BCD[row])
                 ids_CU, slots_BSCN[row] = distinct_neighbours(neighbours_SCN, self.distinct)
                 pairs_BCUR[row] = memory.pairs(ids_CU)
-                text_BCUT[row] = place.texts(ids_CU, size)
+                if self.shape.copying and isinstance(memory, Memory):
+                    text_BCUT[row] = place.texts(ids_CU, size)
         idle = np.zeros_like(next(pairs for pairs in pairs_BCUR if pairs is not None))
         pairs = jnp.asarray(np.stack([idle if pairs is None else pairs for pairs in pairs_BCUR]))
         return Fetched(pairs, jnp.asarray(slots_BSCN), jnp.asarray(text_BCUT) if self.shape.copying else None)

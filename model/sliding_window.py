@@ -51,7 +51,8 @@ class WindowAttention(Attention):
         """Sliding-window attention over a segment, without the output projection. `text_BT` begins a stride before it."""
         queries, (keys, values) = self.queries(x), self.keys_and_values(x)
         agreement = None
-        if self.agreement is not None and text_BT is not None:
+        if self.agreement is not None:
+            assert text_BT is not None, "heads that are told what agrees are given no text"
             agreement = self.agreement(*windows_of(text_BT, self.stride, x.shape[1] // self.stride))
         mixed = sliding_window_attention(queries, keys, values, self.stride, self.rate, key, past, self.turned, agreement)
         window = Window(keys[:, -self.stride :], values[:, -self.stride :], jnp.ones(len(x), bool))

@@ -97,16 +97,17 @@ class RetroCorpus(LanguageModel):
     ) -> tuple[HiddenStates, tuple[State, ...]]:
         """The upper decoder; `fuse` makes what cross-attention reads of the residual stream after self-attention of its first layer."""
         fused, states = None, list[Any]()
+        again = jax.checkpoint if self.shape.remat else lambda function: function  # the backward pass computes each block again
         for block, state, block_key in zip(
             self.upper.layers, past or (None,) * len(self.upper.layers), subkeys(key, len(self.upper.layers)), strict=True
         ):
             if block.cross_attention is not None and fused is None:
                 attention_key, cross_key, feed_forward_key = subkeys(block_key, 3)
-                x, following = block.attend(x, state, attention_key, text_BT)
+                x, following = again(block.attend)(x, state, attention_key, text_BT)
                 fused = fuse(x)
-                x = block.after_attention(x, state, fused, cross_key, feed_forward_key, text_BT)
+                x = again(block.after_attention)(x, state, fused, cross_key, feed_forward_key, text_BT)
             else:
-                x, following = (jax.checkpoint(block) if self.shape.remat else block)(x, state, fused, block_key, text_BT)
+                x, following = again(block)(x, state, fused, block_key, text_BT)
             states.append(following)
         return x, tuple(states)
 

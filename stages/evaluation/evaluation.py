@@ -22,6 +22,7 @@ from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.documents import document_runs
 from data_contracts.evaluations import BY_CHANCE, EVALUATIONS, OWN, RANKING_LENGTH
 from data_contracts.failure import Exit, Failure
+from data_contracts.passages import NEAREST
 from data_contracts.tokens import CHUNKS, list_rows
 from model.presets import SYSTEMS
 from stages.evaluation.documents import DocumentReader, DocumentReading, OracleChoice, Request
@@ -167,7 +168,7 @@ def evaluate(context: Context, geometry: Geometry, evaluation: Evaluation, recip
         source = PassageSource(context.input(context.run.input), ORIGIN_OF[system.retriever], recipe.neighbours)
         corpus = CorpusPassages(source, evaluation.split, geometry)
     write_evaluations(context, geometry, evaluation, readers(context, geometry, evaluation, recipe), "evaluation", {}, corpus=corpus)
-    if corpus:
+    if corpus and ORIGIN_OF[system.retriever] == NEAREST:
         assert context.run_name
         place = context.input(context.run.input)
         said = importlib.import_module(LEAKAGE).leakage_of

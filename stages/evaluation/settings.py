@@ -5,17 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from data_contracts.evaluations import BY_CHANCE, ORACLE, ORACLE_ALL, OWN, WITHOUT
+from data_contracts.passages import RANDOM
 from model.system import System
 from stages.evaluation.rankings import Ranking, Rankings
+from stages.training.passages import ORIGIN_OF
 
 FIRST = {f"first_{count}": count for count in range(1, 5)}
 NEAR = "training_length"
 
 
 def settings_of(system: System, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the asked settings that a system has: without neighbours there is one; what reads a corpus has controls always."""
+    """Those of the asked settings that a system has: without neighbours there is one; what reads a corpus has controls always, and of what
+    is read by chance there is no first and no second."""
     if system.supervision == "corpus":
-        return tuple(sorted({OWN, WITHOUT, BY_CHANCE, *asked} - {NEAR}))
+        ranked = set() if ORIGIN_OF[system.retriever] == RANDOM else {*asked} - {NEAR}
+        return tuple(sorted({OWN, WITHOUT, BY_CHANCE} | ranked))
     return (OWN,) if system.retriever == "none" else tuple(sorted({OWN, *asked} - {BY_CHANCE}))
 
 

@@ -43,7 +43,7 @@ def _step(graph: nnx.GraphDef[TransformerXL]) -> Callable[..., Any]:
     def step(parameters: Any, tokens_BL: Array, targets_BL: Array, past: Any) -> tuple[Array, Array, Any]:
         model = nnx.merge(graph, parameters)
         encoded, lower = model.encode_segment(tokens_BL, past[0])
-        final_BLD, upper = model.upper(encoded.hidden_BLD, past[1])
+        final_BLD, upper = model.upper(encoded.hidden_BLD, past[1], text_BT=encoded.text_BT)
         final_BLD = model.final_norm(final_BLD)
         return model.token_losses(final_BLD, targets_BL), final_BLD, (lower, upper)
 

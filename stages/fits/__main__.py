@@ -42,8 +42,9 @@ def _devices(topology: dict[str, Any], card: str | None) -> Sequence[jax.Device]
 
 def _step(request: dict, devices: Sequence[jax.Device]) -> AbstractStep:
     system = described_system(request["model"])
-    optimizer = system.optimizer(learning_rate(*request["optimizer"]))
-    return abstract_step(system, described_shape(request["model"]), StepSizes(**request["sizes"]), optimizer, devices)
+    shape = described_shape(request["model"])
+    optimizer = system.optimizer_for(shape, learning_rate(*request["optimizer"]))
+    return abstract_step(system, shape, StepSizes(**request["sizes"]), optimizer, devices)
 
 
 def _described(step: AbstractStep, devices: Sequence[jax.Device]) -> dict[str, Any]:

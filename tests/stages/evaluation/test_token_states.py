@@ -1,5 +1,7 @@
 """States and losses of documents: the losses of an evaluation, whatever the segments, and states from which they follow."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,10 +15,11 @@ from tests.tiny import tiny_shape
 SHAPE = tiny_shape()
 
 
-@pytest.fixture(scope="module")
-def model():
-    architecture = Architecture.of(SYSTEMS["transformer_xl"].build, SHAPE)
-    return architecture.model({path: 3 * x for path, x in initial_parameters(architecture, SHAPE, 0).items()})
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "copying"])
+def model(request):
+    shape = replace(SHAPE, copying=request.param)
+    architecture = Architecture.of(SYSTEMS["transformer_xl"].build, shape)
+    return architecture.model({path: 3 * x for path, x in initial_parameters(architecture, shape, 0).items()})
 
 
 def test_losses_are_those_of_the_evaluation_and_follow_from_the_states(model, tmp_path):
