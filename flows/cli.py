@@ -139,7 +139,8 @@ def new(
 ) -> int:
     """Add a corpus with a run for each system to params.yaml, and show what its text would give. Nothing else runs.
 
-    The text is read as ingestion would read it, up to 128 MiB of it; text that ingestion would refuse leaves params.yaml as it was.
+    The first files are read as ingestion would read them, 128 MiB or one whole file; text that ingestion would refuse leaves params.yaml
+    as it was.
 
     Examples: `./rpt new thesis --source 'thesis/**/*.tex'`;
     `./rpt new papers --source papers.jsonl -o corpora.papers.where.year=2019 --json`

@@ -88,6 +88,8 @@ def add(
 
     Examples: `./rpt index add notes.txt`; `./rpt index add a.txt b.txt --corpus demo`
     """
+    from data_contracts.contract import open_artifact
+    from data_contracts.tokens import CHUNKS
     from flows.workspace import workspace_lock
     from stages.index.edition import add as put
     from stages.index.edition import open_edition
@@ -104,7 +106,9 @@ def add(
     texts = {TextKey(text).digest(): text for text in map(_text, files)}
     tokenizer = ROOT / "artifacts" / name / "tokenizer"
     with workspace_lock("rpt index add"):
-        edition = open_edition(_opened(name), ROOT / EDITIONS / name)
+        opened = _opened(name)
+        opened.made_of("chunks", open_artifact(CHUNKS, ROOT / "artifacts" / name / "chunks").digest)
+        edition = open_edition(opened, ROOT / EDITIONS / name)
         tokens = dict(zip(texts, encode(texts.values(), load_tokenizer(tokenizer)), strict=True))
         added = put(edition, tokens, load_encoder(configuration.passage_encoder, tokenizer, size), size)
         _say_edition(name)

@@ -30,7 +30,8 @@ def _duplicates(home: Path, configuration: Configuration) -> pl.DataFrame:
         table = chunks.read(shard)
         whole, tokens_CM = whole_chunks(table.filter(pc.equal(table.column("split"), configuration.evaluation.split)), size)
         columns = {"doc_id": whole.column("doc_id").to_pylist(), "chunk": whole.column("chunk").to_numpy() - 1}
-        frames.append(pl.DataFrame({**columns, "duplicate": near_duplicates(tokens_CM, database_NM)}))
+        frame = {**columns, "duplicate": near_duplicates(tokens_CM, database_NM)}
+        frames.append(pl.DataFrame(frame, schema_overrides={"doc_id": pl.String}))  # also of a shard without a chunk
     return pl.concat(frames)
 
 

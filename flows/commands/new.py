@@ -9,6 +9,7 @@ import numpy as np
 
 from data_contracts.documents import SPLITS
 from data_contracts.failure import Exit, Failure
+from data_contracts.passages import CORPUS_NEIGHBOURS
 from flows.commands.bill import CHARACTERS_A_BIT
 from flows.execution import unless_refused
 from flows.overrides import apply_overrides
@@ -55,6 +56,8 @@ def _entries(configuration: Configuration, name: str, source: str, like: str | N
     }
     for run_name, run in runs.items():
         entries[f"runs.{run_name}"] = {"corpus": name, "system": run.system, "input": run.input, "seed": run.seed}
+    if any(run.input == CORPUS_NEIGHBOURS.name for run in runs.values()):
+        entries["indexed_corpora"] = [*configuration.indexed_corpora, name]
     return entries
 
 

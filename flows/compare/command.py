@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from data_contracts.failure import Exit
+from data_contracts.failure import Exit, Failure
 from flows.terminal.output import Json, out
 from flows.workspace import ROOT
+
+if TYPE_CHECKING:
+    from flows.compare.runs import Wanted
 
 Systems = Annotated[
     tuple[str, ...],
@@ -43,7 +46,7 @@ def compare(
     `./rpt compare --systems all --dense`; `./rpt compare --systems all --no-run --json`
     """
     from flows.compare.results import compared, directory_of, write
-    from flows.compare.runs import bring_up_to_date, choose, stale
+    from flows.compare.runs import bring_up_to_date, choose
     from reports.comparison.page import markdown
     from stages.parameters import load
 
@@ -51,7 +54,7 @@ def compare(
     chosen = choose(configuration, list(systems), list(corpora), list(seeds), dense)
     target = directory_of(name, chosen)
     failure = bring_up_to_date(configuration, chosen, verbose) if run else None
-    old = stale(chosen) if failure or not run else {}
+    old = _stale(chosen) if failure or not run else {}
     result = compared(configuration, target.name, chosen, old)
     write(result, target)
     out(json.dumps(result) if json_ else markdown(result).rstrip("\n"))
@@ -59,3 +62,14 @@ def compare(
     if failure:
         raise failure
     return Exit.DONE
+
+
+def _stale(chosen: list[Wanted]) -> dict[str, str]:
+    """What is stale, or nothing and a line that says why that is not known."""
+    from flows.compare.runs import stale
+
+    try:
+        return stale(chosen)
+    except Failure as failure:
+        sys.stderr.write(f"what is stale is not known: {failure.what}: {failure.cause}\n")
+        return {}

@@ -70,7 +70,8 @@ def host_name() -> Finding:
 def remote_ray(environment: Mapping[str, str] = os.environ) -> Finding:
     """A Ray elsewhere that stages would join."""
     address = environment.get("RAY_ADDRESS", "")
-    return judged("ray", address or "a Ray of this checkout's own", "unset RAY_ADDRESS, unless you mean it", unsure=bool(address))
+    found = address.rpartition("@")[2] or "a Ray of this checkout's own"
+    return judged("ray", found, "unset RAY_ADDRESS, unless you mean it", unsure=bool(address))
 
 
 CHECKS = {

@@ -53,9 +53,9 @@ class Current:
         with self._lock:
             state = self._state()  # before it is opened: what changes meanwhile is seen by the next request
             if state != self._seen:
-                self._seen = state
                 try:
                     self._application = self._opened()
                 except Failure as failure:
                     self._application = self._closed(failure)
+                self._seen = state
             return self._application

@@ -24,7 +24,7 @@ from stages.runner.stage import Context, Job
 
 METRIC: Metric = "l2"
 MEASURED = 10  # passages of each query whose recall is measured
-DONE = "shards_done.json"
+DONE = ".shards_done.json"
 
 
 class _Part(NamedTuple):
@@ -63,6 +63,7 @@ def make_index(context: Context, geometry: Geometry, index: Index) -> None:
     about = {"kind": kind, "metric": METRIC, "probes": index.probes, "recall": recall, "passages": total, "width": width}
     about |= {"encoder": keys.fact("encoder"), "made_of": {"keys": keys.digest, "chunks": chunks.digest}}
     store.seal(target, about)
+    (target / DONE).unlink()
     found = "exact search" if recall is None else f"{kind}, recall@{MEASURED} against exact search {recall:.1%}"
     context.say.note(f"**{context.corpus}**: {total:,} passages of {len(documents):,} documents, keys of {width} values, {found}")
 
@@ -89,7 +90,7 @@ def _copied(
     context: Context, keys: Artifact, chunks: Artifact, begins: dict[str, int], arrays: dict[str, np.ndarray], geometry: Geometry
 ) -> list[str]:
     """Copy the shards that are not yet; the documents in their order."""
-    progress = context.scratch / DONE
+    progress = context.out("index") / DONE  # beside the arrays, so that it never outlives them
     done: dict[str, list[str]] = json.loads(progress.read_bytes()) if progress.exists() else {}
     for shard, begin in begins.items():
         if shard not in done:

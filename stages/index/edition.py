@@ -99,13 +99,20 @@ def open_edition(base: PassageIndex, place: Path) -> Edition:
     path = place / EDITION
     if not path.exists():
         return Edition(place, (base,), frozenset())
-    said = json.loads(path.read_bytes())
-    if said["base"] != base.digest:
-        cause = f"it is of the index {said['base'][:12]}..., there is {base.digest[:12]}..."
-        remedy = f"remove {place} and add the documents again, or bring that index back"
-        raise Failure(f"{place} is of another index", cause, remedy, Exit.CONTRACT)
-    parts = tuple(open_index(place / name) for name in said["segments"])
-    return Edition(place, (base, *parts), frozenset(said["removed"]))
+    again = f"remove {place} and add the documents again"
+    try:
+        said = json.loads(path.read_bytes())
+        segments, removed, of_base = said["segments"], frozenset(said["removed"]), said["base"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failure(f"{path} cannot be read", f"{type(error).__name__}: {error}", again, Exit.CONTRACT) from error
+    if of_base != base.digest:
+        cause = f"it is of the index {of_base[:12]}..., there is {base.digest[:12]}..."
+        raise Failure(f"{place} is of another index", cause, f"{again}, or bring that index back", Exit.CONTRACT)
+    try:
+        parts = tuple(open_index(place / name) for name in segments)
+    except Failure as failure:
+        raise Failure(failure.what, failure.cause, again, Exit.CONTRACT) from failure
+    return Edition(place, (base, *parts), removed)
 
 
 def add(edition: Edition, texts: Mapping[str, np.ndarray], encoder: Encoder, size: int) -> list[str]:
@@ -115,6 +122,9 @@ def add(edition: Edition, texts: Mapping[str, np.ndarray], encoder: Encoder, siz
         Failure: (exit code 2) if none has a whole chunk; (3) if the encoder is not that of the index.
     """
     edition.base.fits(encoder.identity)
+    if edition.base.passages_NR.shape[1] != 2 * size:
+        cause = f"its passages have {edition.base.passages_NR.shape[1]} tokens, these would have {2 * size}"
+        raise Failure(f"{edition.base.directory} has chunks of another size", cause, "./rpt run index makes it again", Exit.CONTRACT)
     known = {doc_id for part in edition.parts for doc_id in part.documents}
     new = {doc_id: ids for doc_id, ids in texts.items() if doc_id not in known}
     short = [doc_id for doc_id, ids in new.items() if len(ids) < size]

@@ -53,7 +53,7 @@ def tokenize(documents: pa.Table, tokenizer: Path) -> Iterator[pa.Table]:
 def _known(row: tuple[str, str, np.ndarray], unknown: int | None) -> tuple[str, str, np.ndarray]:
     """The row itself, if none of its tokens stands for text that has none."""
     doc_id, _, ids = row
-    if unknown is not None and (lost := np.count_nonzero(ids == unknown)):
+    if unknown is not None and (lost := np.count_nonzero(ids[1:-1] == unknown)):
         cause = f"{lost:,} of its {len(ids):,} tokens are unknown, and what they stood for is lost"
         raise Failure(f"document {doc_id} cannot be tokenized", cause, REMEDY, Exit.USAGE)
     return row
