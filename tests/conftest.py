@@ -22,7 +22,8 @@ settings.register_profile("rpt", deadline=None)  # a busy machine is no failure
 settings.load_profile("rpt")
 
 
-# The longest files, in the order in which they begin: one that begins last would end alone. Not all of the first wait for one pipeline.
+# The longest files, in the order in which they begin: one that begins last would end alone. Most of the first need no finished pipeline,
+# which takes one process two minutes to make while the others would wait.
 FIRST = (
     "tests/flows/test_services.py",
     "tests/model/test_planted_corpus.py",
@@ -30,6 +31,7 @@ FIRST = (
     "tests/stages/runner/test_ray_map.py",
     "tests/flows/compare/",
     "tests/flows/test_pipeline_tiny.py",
+    "tests/model/test_",
     "tests/flows/",
     "tests/model/",
     "",
