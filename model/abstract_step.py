@@ -67,12 +67,12 @@ def abstract_step(
         optimizer,
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return AbstractStep(mesh, state, _batch(shape, sizes, mesh), Schedule(1.0, 0.0, 0.0), _placed(key, everywhere))
+    return AbstractStep(mesh, state, _batch(system, shape, sizes, mesh), Schedule(1.0, 0.0, 0.0), _placed(key, everywhere))
 
 
-def _batch(shape: Shape, sizes: StepSizes, mesh: Mesh) -> Batch:
+def _batch(system: System, shape: Shape, sizes: StepSizes, mesh: Mesh) -> Batch:
     tokens, chunks = (sizes.rows, sizes.tokens), (sizes.rows, shape.chunks_of(sizes.tokens))
-    types = (
+    types = [
         jax.ShapeDtypeStruct(tokens, jnp.int32),
         jax.ShapeDtypeStruct(tokens, jnp.int32),
         jax.ShapeDtypeStruct(tokens, jnp.bool_),
@@ -80,7 +80,9 @@ def _batch(shape: Shape, sizes: StepSizes, mesh: Mesh) -> Batch:
         jax.ShapeDtypeStruct((*chunks, sizes.slots), jnp.float32),
         jax.ShapeDtypeStruct(chunks, jnp.bool_),
         jax.ShapeDtypeStruct(tokens[:1], jnp.bool_),
-    )
+    ]
+    if system.supervision == "corpus":
+        types.append(jax.ShapeDtypeStruct((*chunks, shape.neighbours, 2 * shape.chunk_tokens), jnp.int32))
     return Batch(*(_placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: len(array.shape)]))) for array in types))
 
 

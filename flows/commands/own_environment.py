@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
-from flows.workspace import ROOT
+from flows.workspace import ROOT, STATE
 
 INSTALLER = ROOT / "infra" / "install.sh"
 
@@ -19,7 +20,13 @@ def own_python(name: str, lock: Path, size: str) -> Path:
     Raises:
         Failure: (exit code 5) if it cannot be made.
     """
-    environment = ROOT / f".venv-{name}"
+    STATE.mkdir(mode=0o700, exist_ok=True)
+    with open(STATE / f"venv-{name}.lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # who comes second waits for the first, and finds it made
+        return _made(ROOT / f".venv-{name}", lock, size)
+
+
+def _made(environment: Path, lock: Path, size: str) -> Path:
     python, stamp = environment / "bin" / "python", environment / ".rpt-lock"
     if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
         return python

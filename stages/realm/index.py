@@ -14,6 +14,7 @@ import faiss
 import jax
 import numpy as np
 
+from data_contracts.failure import Exit, Failure
 from model.baselines.realm import Embedder
 from model.parameters import Architecture, Parameters
 
@@ -58,7 +59,7 @@ class Index:
         """The `count` passages of largest inner product that are not trivial for their query, exactly.
 
         Raises:
-            ValueError: if a query has fewer than `count`.
+            Failure: (exit code 2) if a query has fewer than `count`.
         """
         most, queries_BE = len(self.keys_XE), np.ascontiguousarray(queries_BE, np.float32)
         ids_BN, left_out, fetched = np.empty((len(queries_BE), count), np.int64), 0, min(most, count + MARGIN)
@@ -73,9 +74,15 @@ class Index:
                 else:
                     short.append(query)
             if short and fetched == most:
-                raise ValueError(f"query {short[0]} has fewer than {count} passages of {most}: lower the candidates or give more passages")
+                raise too_few(short[0], count, most)
             waiting, fetched = np.array(short, int), min(most, 4 * fetched)
         return Found(ids_BN, left_out)
+
+
+def too_few(query: int, count: int, most: int) -> Failure:
+    """What is said where a question is left with too few passages, because its own are left out."""
+    cause = f"question {query} has fewer than {count} of the {most} passages, without those that hold it"
+    return Failure("too few passages for REALM", cause, "lower realm_start.candidates, or give more text", Exit.USAGE)
 
 
 def recall(found_BN: np.ndarray, truth_BN: np.ndarray) -> float:

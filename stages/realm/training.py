@@ -120,7 +120,8 @@ def train(
     was made; and where an index took over, `old_recall`, what the one before still found of what it finds for the probe's questions.
 
     Raises:
-        ValueError: if a batch needs more questions than there are, or a query has fewer candidates than asked for.
+        ValueError: if a batch needs more questions than there are.
+        Failure: (exit code 2) if a query has fewer candidates than asked for.
         FloatingPointError: if the loss is no longer finite.
     """
     count = len(data.questions.answers)

@@ -15,12 +15,15 @@ from tests.model.mesh_worker import SHAPE, make_batch
 CHUNKS, SLOTS = 32, 3
 
 
-@pytest.mark.parametrize("name", ["rpt_sem", "transformer_xl_carry"])
+@pytest.mark.parametrize("name", ["rpt_sem", "transformer_xl_carry", "retro_corpus"])
 def test_types_are_those_of_a_real_step(name):
     system, optimizer, rows = SYSTEMS[name], adabelief(1e-3), 2
     step = abstract_step(system, SHAPE, StepSizes(rows, CHUNKS * SHAPE.chunk_tokens, SLOTS), optimizer, jax.devices()[:1])
     state = init_train_state(system, SHAPE, 0, optimizer, rows)
-    batch = sharded(make_batch(rows), make_mesh(rows, CHUNKS // SHAPE.stride_chunks, jax.devices()[:1]))
+    batch = make_batch(rows)
+    if system.supervision == "corpus":
+        batch = batch._replace(passages_BCNR=np.zeros((rows, CHUNKS, SHAPE.neighbours, 2 * SHAPE.chunk_tokens), np.int32))
+    batch = sharded(batch, make_mesh(rows, CHUNKS // SHAPE.stride_chunks, jax.devices()[:1]))
     real = state, batch, Schedule(1.0, 0.0, 0.0), jax.random.key(0)
     assert jax.tree.map(np.shape, real) == jax.tree.map(np.shape, step.arguments)
     assert [leaf.dtype for leaf in jax.tree.leaves(real[:2])] == [leaf.dtype for leaf in jax.tree.leaves(step.arguments[:2])]

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data_contracts.failure import Failure
 from model.baselines.bert_config import BertConfig
 from model.baselines.realm import RealmConfig, first_parameters
 from stages.realm import index
@@ -30,7 +31,7 @@ def test_what_is_found_is_what_is_nearest_without_what_is_trivial():
     found = Index(KEYS).search(QUERIES, 4, lambda query, passage: passage in trivial[query])
     assert found.ids_BN.tolist() == [by_hand(query, trivial[query])[:4] for query in range(3)]
     assert found.trivial == 2 + 20
-    with pytest.raises(ValueError, match="query 1 has fewer than 11 passages of 30: lower the candidates"):
+    with pytest.raises(Failure, match="question 1 has fewer than 11 of the 30 passages"):
         Index(KEYS).search(QUERIES, 11, lambda query, passage: passage in trivial[query])
 
 
