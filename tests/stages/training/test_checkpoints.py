@@ -1,5 +1,6 @@
 """A checkpoint is either read back bit for bit, or noticed to be broken and passed over."""
 
+import json
 import os
 import resource
 import subprocess
@@ -66,6 +67,17 @@ def test_other_cores_are_said_and_the_checkpoint_is_taken(directory, said, monke
     monkeypatch.setattr(checkpoints_module, "computed_on", lambda: "64 TPU v4")
     assert_is(restored(directory, said), 5)
     assert said == [f"the checkpoint of step 5 was computed on {here}, the rest is on 64 TPU v4: last bits may differ"]
+
+
+def test_a_checkpoint_that_does_not_say_what_it_was_computed_on_is_taken(directory, said):
+    newest = directory / "00000005"
+    (newest / checkpoints_module.COMPUTED_ON).unlink()
+    manifest = json.loads((newest / MANIFEST).read_text())
+    del manifest["files"][checkpoints_module.COMPUTED_ON]
+    (newest / MANIFEST).write_text(json.dumps(manifest))
+    assert_is(restored(directory, said), 5)
+    assert len(said) == 1
+    assert "was computed on what it does not say" in said[0]
 
 
 def test_nothing_saved_is_nothing_restored(tmp_path, said):
