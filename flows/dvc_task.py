@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from data_contracts.failure import Exit, Failure
+from flows import dvc_records
 from flows.workspace import EVENTS, ROOT, child_environment
 from infra.leash import leashed, release
 
@@ -51,7 +52,10 @@ def read_state() -> list[StageState]:
     if child.returncode:
         reason = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
         raise Failure("DVC could not read the pipeline", reason[0], "see `dvc status` for the whole message", Exit.ENVIRONMENT)
-    return [StageState(row["name"], tuple(row["needs"]), tuple(row["changes"])) for row in json.loads(child.stdout)]
+    said = json.loads(child.stdout)
+    if said["mended"]:
+        sys.stderr.write(said["mended"] + "\n")
+    return [StageState(row["name"], tuple(row["needs"]), tuple(row["changes"])) for row in said["stages"]]
 
 
 def get_version(commit: str, places: Sequence[str], target: Path) -> None:
@@ -171,7 +175,34 @@ def _modified_outputs(status: dict[str, list]) -> Iterator[str]:
                 yield from (path for path, change in item.get("changed outs", {}).items() if change == "modified")
 
 
+def _damaged_record(error: Exception) -> Path | None:
+    """Which of its own records DVC could not read."""
+    from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
+
+    if isinstance(error, RWLockFileCorruptedError | RWLockFileFormatError):
+        return dvc_records.USERS
+    return dvc_records.LOCK if Path(getattr(error, "path", "")).name == dvc_records.LOCK.name else None
+
+
 def _print_state() -> None:
+    """The stages as JSON. Half a record, which a kill left, is put aside and said: without that DVC would fail for ever."""
+    from dvc.exceptions import DvcException
+
+    mended: list[str] = []
+    while True:
+        try:
+            rows = _state()
+            break
+        except DvcException as error:
+            record = _damaged_record(error)
+            sentence = dvc_records.put_aside(ROOT, record) if record else None
+            if not sentence or sentence in mended:
+                raise
+            mended.append(sentence)
+    sys.stdout.write(json.dumps({"stages": rows, "mended": "\n".join(mended)}))
+
+
+def _state() -> list[dict[str, Any]]:
     import networkx
     from dvc.repo import Repo
 
@@ -181,7 +212,7 @@ def _print_state() -> None:
             distrust(ROOT / path)
         place = {stage: number for number, stage in enumerate(repo.index.stages)}
         order = networkx.lexicographical_topological_sort(graph.reverse(), key=place.__getitem__)
-        rows = [
+        return [
             {
                 "name": stage.addressing,
                 "needs": [other.addressing for other in sorted(graph.successors(stage), key=place.__getitem__)],
@@ -189,7 +220,6 @@ def _print_state() -> None:
             }
             for stage in order
         ]
-    sys.stdout.write(json.dumps(rows))
 
 
 def _get(commit: str, target: str, places: list[str]) -> None:
@@ -225,7 +255,9 @@ def _reproduce(stage: str) -> tuple[bool, str | None]:
 
     try:
         with Repo(str(ROOT)) as repo:
-            return bool(repo.reproduce(stage, single_item=True)), None
+            changed = bool(repo.reproduce(stage, single_item=True))
+        dvc_records.keep(ROOT)
+        return changed, None
     except DvcException as error:
         return True, str(error.__cause__ or error)
 

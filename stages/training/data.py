@@ -44,7 +44,7 @@ class TrainingData:
         self._labelled = np.zeros(shape[:2], bool)
         if supervision:
             self._read_supervision(supervision, geometry.sequence_chunks)
-        self._passages = passages_of(passages, self.keys, geometry) if passages else None
+        self._passages = passages_of(passages, self.keys, self._lengths, geometry) if passages else None
         self.left_out = self._leave_out(shortest * length)
 
     def _read_supervision(self, directory: Path, chunks: int) -> None:

@@ -29,12 +29,14 @@ class PassageSource(NamedTuple):
     neighbours: int
 
 
-def passages_of(source: PassageSource, keys: Sequence[tuple[str, int]], geometry: Geometry) -> np.ndarray:
+def passages_of(source: PassageSource, keys: Sequence[tuple[str, int]], lengths_S: np.ndarray, geometry: Geometry) -> np.ndarray:
     """[S, C, N, R] tokens of what the chunks of S training sequences (doc_id, first chunk) read; -1 for a chunk that is not whole.
+
+    `lengths_S` are the tokens that each sequence reads.
 
     Raises:
         Failure: (exit code 2) if a chunk reads more passages than were found; (3) if they were found for chunks of another size, or not for
-            these documents.
+            just these documents.
     """
     artifact = open_artifact(CORPUS_NEIGHBOURS, source.directory)
     found, size, chunks = artifact.fact("counts")["train"][source.origin], artifact.fact("chunk_tokens"), geometry.sequence_chunks
@@ -57,6 +59,11 @@ def passages_of(source: PassageSource, keys: Sequence[tuple[str, int]], geometry
             asked = query[begin : end : source.neighbours]
             read = tokens[begin:end].reshape(len(asked), source.neighbours, 2 * size)
             passages[base[doc_id] + asked // chunks, asked % chunks] = read
+    whole = np.arange(chunks) < (lengths_S // size)[:, None]
+    if len(lacking := np.argwhere(whole & (passages[:, :, 0, 0] < 0))):
+        doc_id, first = keys[lacking[0, 0]]
+        cause = f"it has nothing for {len(lacking):,} of {whole.sum():,} chunks; the first is {first + lacking[0, 1]} of document {doc_id}"
+        raise Failure(f"{source.directory} does not fit the sequences", cause, "./rpt run corpus_neighbours", Exit.CONTRACT)
     return passages
 
 

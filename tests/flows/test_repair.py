@@ -87,6 +87,22 @@ def test_a_run_does_not_restore_the_damage_from_a_linked_cache(chunked, rpt):
     assert contents(chunked) == good
 
 
+def test_half_a_record_of_dvc_is_put_aside_and_nothing_is_done_again(chunked, rpt):
+    """What a kill leaves while DVC writes dvc.lock or its list of readers and writers: without help DVC refuses for ever."""
+    run_chunking(chunked, rpt)
+    good, lock = contents(chunked), chunked / "dvc.lock"
+    whole = lock.read_bytes()
+    for half in (len(whole) // 2, 0):
+        lock.write_bytes(whole[:half])
+        (chunked / ".dvc" / "tmp" / "rwlock").write_text('{"read": {')
+        done = rpt(chunked, "run", "chunking")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "dvc.lock was half written" in done.stderr
+        assert "rwlock was half written" in done.stderr
+        assert lock.read_bytes() == whole
+        assert contents(chunked) == good
+
+
 @pytest.mark.slow
 def test_a_stage_that_stops_on_a_damaged_input_is_mended_by_running_again(chunked, rpt):
     run_chunking(chunked, rpt)  # after which DVC takes a file of the same size and time for the same

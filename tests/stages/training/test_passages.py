@@ -1,8 +1,11 @@
 """The passages of training sequences and of held-out documents stand beside the right chunk, and losses are those of reading them."""
 
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.candidates import CANDIDATES
@@ -84,10 +87,28 @@ def test_more_passages_than_were_found_are_refused(home, geometry):
     with pytest.raises(Failure, match=r"raise corpus_neighbours\.neighbours to 3") as failure:
         data_of(home, SYSTEMS["retro_corpus"], RUN, tiny_recipe(neighbours=3), geometry, tiny_training())
     assert failure.value.code == Exit.USAGE
+    source, length = PassageSource(home / "corpus_neighbours", NEAREST, 2), np.array([geometry.sequence_tokens])
     with pytest.raises(Failure, match=r"chunks of 8 tokens, geometry\.chunk_tokens is 16"):
-        passages_of(PassageSource(home / "corpus_neighbours", NEAREST, 2), [("a", 0)], geometry.model_copy(update={"chunk_tokens": 16}))
+        passages_of(source, [("a", 0)], length, geometry.model_copy(update={"chunk_tokens": 16}))
     with pytest.raises(Failure, match="document a has no training sequence"):
-        passages_of(PassageSource(home / "corpus_neighbours", NEAREST, 2), [("b", 0)], geometry)
+        passages_of(source, [("b", 0)], length, geometry)
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [("b", "16 of 36 chunks; the first is 0 of document b"), (None, "19 of 36 chunks; the first is 1 of document a")],
+)
+def test_sequences_without_passages_are_refused(home, geometry, without, said):
+    """A document that the artifact lacks, or some of its chunks, would be trained on with nothing to read, and nobody would know."""
+    path = home / "corpus_neighbours" / "part-00000.parquet"
+    table = pq.read_table(path)
+    lost = pc.equal(table.column("doc_id"), without or "a")
+    found = table.filter(pc.invert(lost if without else pc.and_(lost, pc.greater(table.column("query_chunk"), 0))))
+    shutil.rmtree(path.parent)
+    write_artifact(CORPUS_NEIGHBOURS, path.parent, found)
+    with pytest.raises(Failure, match=said) as failure:
+        data_of(home, SYSTEMS["retro_corpus"], RUN, tiny_recipe(), geometry, tiny_training())
+    assert failure.value.code == Exit.CONTRACT
 
 
 def test_an_evaluation_reads_the_passages_of_the_index(home, geometry):
