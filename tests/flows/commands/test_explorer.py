@@ -85,7 +85,7 @@ def test_it_serves_until_it_is_stopped(project, artifacts, tmp_path, number):
         with urllib.request.urlopen(address) as answer:
             assert b"small-sem" in answer.read()
         process.send_signal(number)
-        assert process.wait(20) == Exit.DONE
+        assert process.wait(60) == Exit.DONE
         figures = subprocess.run([*command, "--json"], cwd=root, env=environment, text=True, capture_output=True, check=True).stdout
         assert json.loads(figures)["corpus"] == "small"
     finally:

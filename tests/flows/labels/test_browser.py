@@ -56,7 +56,7 @@ def test_it_serves_until_it_is_stopped(workspace, labels, number, arguments):
             assert b"made-up" in answer.read()
         assert process.stdout.readline() == "stop with Ctrl-C\n"
         process.send_signal(number)
-        assert process.wait(20) == Exit.DONE
+        assert process.wait(60) == Exit.DONE
         said = process.stderr.read().splitlines()  # on a slow machine that it makes an index
         assert [line for line in said if not line.startswith("indexing ")] == []
 
@@ -127,5 +127,5 @@ def test_stopping_does_not_wait_for_requests(workspace, labels):
             time.sleep(0.3)
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == Exit.DONE
+            assert process.wait(60) == Exit.DONE
             assert time.monotonic() - began < 10
