@@ -102,8 +102,9 @@ def run(
         if stages:
             raise Failure(f"--corpus {corpus}", f"stages are named too: {', '.join(stages)}", f"name {stages[0]}@{corpus}", Exit.USAGE)
         stages = (f"label_report@{corpus}", f"report@{corpus}")
-    from flows.commands.pages import LABELS, RUN, page
-    from flows.execution import EventLog, execute, prepare
+    from flows.commands.outcome import outcome_lines
+    from flows.event_log import EventLog
+    from flows.execution import execute, prepare
     from flows.terminal.display import Display
     from flows.workspace import workspace_lock
 
@@ -119,13 +120,23 @@ def run(
             execute(steps, configuration, EventLog(display))
     finally:
         display.close()
-    changed = [stage for stage, result in display.results.items() if result != "unchanged"]
-    _out(f"{len(changed)} of {len(steps)} stages did something." + (f" To keep this version: {KEEP}" if changed else ""))
-    for corpus in configuration.corpora:
-        for name, stage in (("Report", RUN), ("Labels", LABELS)):
-            if f"{stage}@{corpus}" in display.results and (ROOT / page(stage, corpus)).exists():
-                _out(f"{name}: {page(stage, corpus)}")
+    for line in outcome_lines(display.results):
+        _out(line)
     return Exit.DONE
+
+
+@app.command
+def watch(*, verbose: Verbose = False) -> int:
+    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ends. Its exit code is that of the run.
+
+    If none goes, the last one is shown, or, while `./rpt up` serves, the next one is waited for.
+
+    Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`
+    """
+    from flows.commands.serving import serving
+    from flows.commands.watch import watch as show
+
+    return show(verbose, served=serving() is not None)
 
 
 @app.command
@@ -156,9 +167,6 @@ def new(
         _out(change)
         _out(as_text(name, known))
     return Exit.DONE
-
-
-KEEP = 'git add params.yaml dvc.lock sources metrics && git commit -m "results"'
 
 
 def _asked(from_checkpoint: Path | None, stages: list[str]) -> dict[str, str]:

@@ -1,7 +1,4 @@
-"""Carries out a plan, stage by stage, whoever asked for it; and keeps the log of events that every display reads.
-
-Events are JSON lines in `.run/events.jsonl`: plan, begin, progress, note, line, end, failure, finish.
-"""
+"""Carries out a plan, stage by stage, whoever asked for it. Events: plan, begin, progress, note, line, end, failure, finish."""
 
 from __future__ import annotations
 
@@ -17,11 +14,12 @@ from pathlib import Path
 from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
 from flows.dvc_task import Dvc, read_state
+from flows.event_log import EventLog
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
 from flows.profiles import use_profile
 from flows.status import verify_all
-from flows.workspace import EVENTS, ROOT, STATE, child_environment
+from flows.workspace import ROOT, STATE, child_environment
 from infra.leash import release
 from stages.engines.choice import automatic_engine
 from stages.identity.code_files import write_code_files
@@ -30,23 +28,6 @@ from stages.parameters import Configuration, load
 from stages.runner.stage import RAY_STAGES
 
 Around = Callable[[Step, Callable[[], str]], str]
-
-
-class EventLog:
-    """Appends events to the log and hands them to a listener."""
-
-    def __init__(self, listener: Callable[[dict], None] | None = None, path: Path = EVENTS):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("")
-        self._path = path
-        self._listener = listener
-
-    def __call__(self, event: str, **facts: object) -> None:
-        message = {"event": event, **facts}
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(message) + "\n")
-        if self._listener:
-            self._listener(message)
 
 
 def prepare(

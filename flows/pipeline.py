@@ -17,8 +17,10 @@ from prefect.cache_policies import NO_CACHE
 
 from data_contracts.failure import Failure
 from flows.commands.pages import LABELS, page
-from flows.execution import EventLog, execute, prepare
+from flows.event_log import EventLog
+from flows.execution import execute, prepare
 from flows.plan import Step
+from flows.terminal.display import progress_figures
 from flows.workspace import ROOT, workspace_lock
 
 PROGRESS_SECONDS = 2.0
@@ -51,7 +53,7 @@ class PrefectListener:
             return
         self._updated = time.monotonic()
         stage, share = event["stage"], 100 * event["done"] / event["total"]
-        logger.info(f"{event['done']:g}/{event['total']:g} {event['unit']}, {event['rate']:.3g}/s, {event['seconds_left']} s left")
+        logger.info(progress_figures(event))
         if stage not in self._bars:
             self._bars[stage] = create_progress_artifact(share, key=f"rpt-progress-{_key(stage)}", description=stage)
         else:

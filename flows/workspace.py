@@ -46,6 +46,22 @@ def _lock_file() -> TextIO:
         raise Failure("this checkout cannot be written", f"{STATE.name}/lock: {error.strerror}", remedy, Exit.ENVIRONMENT) from error
 
 
+def _said(file: TextIO) -> dict[str, str]:
+    """What the holder of the lock wrote into it; question marks if it has just begun."""
+    file.seek(0)
+    return {"purpose": "another run", "pid": "?", "since": "?", **json.loads(file.read() or "{}")}
+
+
+def holder() -> dict[str, str] | None:
+    """Who holds the workspace now: purpose, pid and since; None if nobody does."""
+    with _lock_file() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _said(file)
+    return None
+
+
 @contextlib.contextmanager
 def workspace_lock(purpose: str) -> Iterator[None]:
     """Hold the workspace: one run at a time, however it was started.
@@ -57,11 +73,8 @@ def workspace_lock(purpose: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = json.loads(file.read() or "{}")
-            cause = (
-                f"{holder.get('purpose', 'another run')} (process {holder.get('pid', '?')}) has held it since {holder.get('since', '?')}"
-            )
+            holder = _said(file)
+            cause = f"{holder['purpose']} (process {holder['pid']}) has held it since {holder['since']}"
             raise Failure("this workspace is in use", cause, "wait for it, or stop it and run again", Exit.LOCKED) from None
         file.truncate(0)
         file.write(json.dumps({"purpose": purpose, "pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))

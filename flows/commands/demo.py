@@ -7,14 +7,14 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from data_contracts.failure import Exit, Failure
 from flows.commands.pages import LABELS, page
+from flows.event_log import Follower
 from flows.overrides import apply_overrides
 from flows.terminal.display import Display
-from flows.workspace import EVENTS, ROOT, child_environment, workspace_lock
+from flows.workspace import ROOT, child_environment, workspace_lock
 from infra.services import DEPLOYMENT, Services, mark_orphans_crashed, prefect_client, services
 from stages.parameters import load
 
@@ -63,14 +63,14 @@ def _say(text: str) -> None:
 
 def _run_deployment(running: Services, display: Display) -> Failure | None:
     """Start the run and show its events until Prefect calls it finished."""
-    EVENTS.unlink(missing_ok=True)
+    events = Follower(skip=True)
     with prefect_client(running) as client:
         from prefect.deployments import run_deployment
         from prefect.states import Cancelled
 
         flow_run: Any = run_deployment(DEPLOYMENT, timeout=0, as_subflow=False)
         try:
-            return _follow(client, flow_run.id, display)
+            return _follow(client, flow_run.id, events, display)
         except KeyboardInterrupt:
             display.close()
             _say("stopping ...")
@@ -78,16 +78,15 @@ def _run_deployment(running: Services, display: Display) -> Failure | None:
             raise
 
 
-def _follow(client, flow_run_id, display: Display) -> Failure | None:
-    position, asked, failure = 0, 0.0, None
+def _follow(client, flow_run_id, events: Follower, display: Display) -> Failure | None:
+    asked, failure = 0.0, None
     while True:
         finished = None
         if time.monotonic() - asked > STATE_SECONDS:
             asked = time.monotonic()
             state = client.read_flow_run(flow_run_id).state
             finished = state if state and state.is_final() else None
-        events, position = _new_events(EVENTS, position)
-        for event in events:
+        for event in events():
             display(event)
             if event["event"] == "failure":
                 failure = Failure(event["what"], event["cause"], event["remedy"], Exit(event["code"]))
@@ -97,17 +96,6 @@ def _follow(client, flow_run_id, display: Display) -> Failure | None:
                 return failure
             return Failure("the flow run did not complete", f"{finished.name}: {finished.message}", "see .run/worker.log")
         time.sleep(POLL_SECONDS)
-
-
-def _new_events(path: Path, position: int) -> tuple[list[dict], int]:
-    """Whole lines written since `position`."""
-    if not path.exists():
-        return [], position
-    with open(path, "rb") as file:
-        file.seek(position)
-        data = file.read()
-    whole = data[: data.rfind(b"\n") + 1]
-    return [json.loads(line) for line in whole.splitlines()], position + len(whole)
 
 
 def _summarise(seconds: float) -> None:

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
-from flows.execution import EventLog, execute, prepare
+from flows.event_log import EventLog
+from flows.execution import execute, prepare
 from flows.terminal.display import Display
 from flows.workspace import ROOT, workspace_lock
 from stages.parameters import load

@@ -14,6 +14,8 @@ import time
 import psutil
 
 from data_contracts.failure import Exit, Failure
+from flows.commands.watch import POLL_SECONDS, Watcher
+from flows.event_log import Follower
 from flows.workspace import QUIET, ROOT, STATE, child_environment
 from infra.services import DEPLOYMENT, mark_orphans_crashed, services
 
@@ -26,7 +28,7 @@ def serve(port: int) -> int:
     Raises:
         Failure: (exit code 7) if they already run, (5) if they do not come up.
     """
-    if running := _serving():
+    if running := serving():
         cause = f"process {running['pid']} serves {running['api_url']}"
         raise Failure("this workspace is up already", cause, "use it, or stop it with ./rpt down", Exit.LOCKED)
     stop_now = threading.Event()
@@ -41,24 +43,35 @@ def serve(port: int) -> int:
             sys.stdout.write(
                 f"up: {running_services.api_url.removesuffix('/api')}\n"
                 f'in another shell:  eval "$({shlex.quote(str(ROOT / "rpt"))} env)"\n'
-                f"then:              prefect deployment run {DEPLOYMENT} --watch\n"
+                f"then:              prefect deployment run {DEPLOYMENT} && ./rpt watch\n"
                 "stop with Ctrl-C or ./rpt down\n"
             )
             sys.stdout.flush()
-            stop_now.wait()
+            _show_runs(stop_now)
     finally:
         SERVING.unlink(missing_ok=True)
     return Exit.DONE
 
 
+def _show_runs(stop_now: threading.Event) -> None:
+    """Show every run that begins, as `rpt run` would, until it is time to stop."""
+    follow, watcher = Follower(skip=True), Watcher()
+    try:
+        while not stop_now.wait(POLL_SECONDS):
+            for event in follow():
+                watcher(event)
+    finally:
+        watcher.close()
+
+
 def stop() -> int:
     """End the services of this workspace and wait until they are gone."""
-    running = _serving()
+    running = serving()
     if not running:
         sys.stdout.write("nothing is up\n")
         return Exit.DONE
     os.kill(running["pid"], signal.SIGTERM)
-    while _serving():
+    while serving():
         time.sleep(0.1)
     sys.stdout.write("stopped\n")
     return Exit.DONE
@@ -67,13 +80,13 @@ def stop() -> int:
 def environment_lines() -> list[str]:
     """Shell exports for PATH, telemetry and, while the services are up, the address of the API."""
     values = {**QUIET, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    if running := _serving():
+    if running := serving():
         values["PREFECT_API_URL"] = running["api_url"]
     lines = [f"export {key}={shlex.quote(value)}" for key, value in values.items()]
     return [f'export PATH={shlex.quote(str(ROOT / ".venv" / "bin"))}:"$PATH"', *lines]
 
 
-def _serving() -> dict | None:
+def serving() -> dict | None:
     """What up.json says, if the very process that wrote it still runs; numbers of ended processes are used again."""
     with contextlib.suppress(OSError, ValueError, KeyError, psutil.Error):
         running = json.loads(SERVING.read_text())

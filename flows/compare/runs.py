@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from data_contracts.ceilings import CEILING
 from data_contracts.evaluations import BASELINE, DPR, ORACLE
 from data_contracts.failure import Exit, Failure
-from flows.execution import EventLog, execute, prepare
+from flows.event_log import EventLog
+from flows.execution import execute, prepare
 from flows.overrides import apply_overrides
 from flows.plan import AFTER, Step
 from flows.terminal.display import Display

@@ -20,6 +20,16 @@ def clock(seconds: float | None) -> str:
     return "" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+def progress_figures(event: dict) -> str:
+    """How far a stage is, how fast, how long it will take, and what it says of itself, such as its loss."""
+    figures = f"{event['done']:g}/{event['total']:g} {event['unit']}"
+    if event["rate"]:
+        figures += f", {event['rate']:.3g}/s"
+    if event["seconds_left"] is not None:
+        figures += f", {clock(event['seconds_left'])} left"
+    return figures + (f", {event['detail']}" if event["detail"] else "")
+
+
 class Display:
     """A listener for events; `verbose` shows the log lines of stages too."""
 
@@ -48,6 +58,7 @@ class Display:
         self._console.print(escape(text), style=style)
 
     def _on_plan(self, event: dict) -> None:
+        self.results = {}
         self._stages = len(event["stages"])
         stale = [row for row in event["stages"] if row["reasons"]]
         self._say(f"{self._stages} stages, {len(stale)} to look at" if stale else f"{self._stages} stages, nothing to do")
@@ -66,13 +77,7 @@ class Display:
         self._bar.start()
 
     def _on_progress(self, event: dict) -> None:
-        figures = f"{event['done']:g}/{event['total']:g} {event['unit']}"
-        if event["rate"]:
-            figures += f", {event['rate']:.3g}/s"
-        if event["seconds_left"] is not None:
-            figures += f", {clock(event['seconds_left'])} left"
-        if event["detail"]:
-            figures += f", {event['detail']}"
+        figures = progress_figures(event)
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=event["done"], total=event["total"], figures=escape(figures))
         elif time.monotonic() - self._last >= LINE_SECONDS:

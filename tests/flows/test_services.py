@@ -139,12 +139,18 @@ def test_up_serves_prefect_deployment_run_from_any_directory(own, tmp_path):
         lines = subprocess.run([sys.executable, "-m", "flows.cli", "env"], cwd=own, text=True, capture_output=True, check=True).stdout
         (tmp_path / "env.sh").write_text(lines)
         script = (
-            f'. "{tmp_path}/env.sh" && "{sys.executable}" -m prefect deployment run rpt/full-pipeline --watch '
+            f'. "{tmp_path}/env.sh" && "{sys.executable}" -m prefect deployment run rpt/full-pipeline '
             "--param overrides='{\"packing.lexical_candidates\": 1}'"
         )
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT")}
-        done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=900, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT")}
+        asked = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=clean, text=True, capture_output=True, timeout=300, check=False)
+        assert asked.returncode == 0, asked.stdout + asked.stderr
+        watch, env = [sys.executable, "-m", "flows.cli", "watch"], environment(own)
+        shown = subprocess.run(watch, cwd=own, env=env, text=True, capture_output=True, timeout=900, check=False)
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        for text in (shown.stdout, output(own)):
+            assert "training@demo-retro: done in" in text
+            assert "Report: artifacts/demo/report/index.html" in text
         ran = {event["stage"] for event in events(own) if event["event"] == "end" and event["result"] != "unchanged"}
         runs = {f"{stage}@demo-retro" for stage in ("training", "evaluation", "oracle", "ceilings")}
         assert ran == {"lexical_supervision@demo", *runs, "retrieved@demo", "report@demo"}
