@@ -1,4 +1,4 @@
-"""The shape of a model: every number that decides its parameters and its computation."""
+"""The configuration of a model: every number that decides its parameters and its computation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelConfig:
     """Sizes of a system; one value serves every system, which takes from it what it needs.
 
     Lengths are in tokens, except `stride_chunks` and `gate_window`, which are in chunks. The visible window of self-attention is
@@ -85,8 +85,8 @@ class Shape:
         """Tokens of a window stride; the length of a sequence is a multiple of it."""
         return self.stride_chunks * self.chunk_tokens
 
-    def as_published(self) -> Shape:
-        """The shape without what only small models of this project are given."""
+    def as_published(self) -> ModelConfig:
+        """The configuration without what only small models of this project are given."""
         return replace(self, copying=False)
 
     def chunks_of(self, tokens: int) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.system import System
 from model.systems import MODULE_OF
 
-PAPER_SHAPE = Shape(
+PAPER_CONFIG = ModelConfig(
     vocabulary_size=50_277,
     width=1024,
     layers=12,

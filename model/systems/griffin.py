@@ -6,14 +6,14 @@ from functools import partial
 
 from model.baselines.griffin import griffin_block
 from model.baselines.transformer_xl import TransformerXL
-from model.config import Shape
+from model.config import ModelConfig
 from model.language_model import LanguageModel
 from model.system import System
 
 
-def griffin(shape: Shape) -> LanguageModel:
+def griffin(config: ModelConfig) -> LanguageModel:
     """Griffin. Table 2: perplexity 3.08, 2.24, 11.26, 14.16; 240M parameters; time 1.15."""
-    return TransformerXL(shape, partial(griffin_block, shape))
+    return TransformerXL(config, partial(griffin_block, config))
 
 
 SYSTEMS = (System("griffin", griffin),)

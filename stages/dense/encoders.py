@@ -17,7 +17,7 @@ import numpy as np
 from model.baselines.bert import BertEncoder
 from model.baselines.bert_config import BertConfig
 from model.baselines.dpr import ChunkEncoder, DualEncoder
-from model.config import Shape
+from model.config import ModelConfig
 from model.parameters import Architecture
 from stages.tokens.word_pieces import WordPieces
 
@@ -25,21 +25,23 @@ LONGEST = 4  # word pieces at most, over the tokens of a chunk: 256, as in DPR, 
 
 
 class Encoders(NamedTuple):
-    """What vectors are made by: `inputs` gives what is encoded of chunks [X, M], and how many of them had to be cut; `shape` has the
+    """What vectors are made by: `inputs` gives what is encoded of chunks [X, M], and how many of them had to be cut; `config` has the
     width of the vectors, `described` is what config.json says of it all."""
 
-    shape: Shape
+    config: ModelConfig
     architecture: Architecture[DualEncoder]
     inputs: Callable[[np.ndarray], tuple[np.ndarray, int]]
     described: dict[str, Any]
 
 
-def from_scratch(shape: Shape) -> Encoders:
+def from_scratch(config: ModelConfig) -> Encoders:
     """Encoders that read chunks as they are."""
-    return Encoders(shape, Architecture.of(partial(DualEncoder, ChunkEncoder), shape), lambda chunks: (chunks, 0), {"shape": asdict(shape)})
+    return Encoders(
+        config, Architecture.of(partial(DualEncoder, ChunkEncoder), config), lambda chunks: (chunks, 0), {"shape": asdict(config)}
+    )
 
 
-def from_bert(shape: Shape, config: BertConfig, corpus: Path, bert: Path, length: int | None = None) -> Encoders:
+def from_bert(config: ModelConfig, bert_config: BertConfig, corpus: Path, bert: Path, length: int | None = None) -> Encoders:
     """Encoders that are a BERT of that configuration, whose tokenizer lies in `bert`; that of the corpus in `corpus`.
 
     They read `length` word pieces, by default as many as the longest chunk has, and no more than 256.
@@ -47,16 +49,16 @@ def from_bert(shape: Shape, config: BertConfig, corpus: Path, bert: Path, length
     Raises:
         Failure: as `WordPieces` states.
     """
-    longest = length or min(LONGEST * shape.chunk_tokens, config.max_position_embeddings)
-    pieces = WordPieces(corpus, bert, config.vocab_size, config.pad_token_id, length or 1, longest)
-    described = {"shape": asdict(shape), "bert": config.to_dict()}
-    return Encoders(shape, Architecture.of(partial(DualEncoder, BertEncoder), config), pieces, described)
+    longest = length or min(LONGEST * config.chunk_tokens, bert_config.max_position_embeddings)
+    pieces = WordPieces(corpus, bert, bert_config.vocab_size, bert_config.pad_token_id, length or 1, longest)
+    described = {"shape": asdict(config), "bert": bert_config.to_dict()}
+    return Encoders(config, Architecture.of(partial(DualEncoder, BertEncoder), bert_config), pieces, described)
 
 
 def read_encoders(directory: Path, corpus: Path) -> Encoders:
     """Those of the artifact `dense_retriever`, for a corpus whose tokenizer lies in `corpus`; they read as much as in training."""
     described = json.loads((directory / "config.json").read_text())
-    shape = Shape(**{**described["shape"], "cca_layers": ()})
+    config = ModelConfig(**{**described["shape"], "cca_layers": ()})
     if "bert" not in described:
-        return from_scratch(shape)
-    return from_bert(shape, BertConfig.from_dict(described["bert"]), corpus, directory, described["length"])
+        return from_scratch(config)
+    return from_bert(config, BertConfig.from_dict(described["bert"]), corpus, directory, described["length"])

@@ -12,7 +12,7 @@ from data_contracts.contract import open_artifact
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model.baselines.dpr import both_from, first_parameters
-from model.config import Shape
+from model.config import ModelConfig
 from model.parameters import Parameters
 from model.parameters_io import save_parameters
 from stages.bert import find_bert
@@ -26,14 +26,14 @@ from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
 
 
-def encoder_shape(geometry: Geometry, sizes: DenseRetriever, vocabulary_size: int) -> Shape:
-    """The shape of both encoders.
+def encoder_config(geometry: Geometry, sizes: DenseRetriever, vocabulary_size: int) -> ModelConfig:
+    """The configuration of both encoders.
 
     Raises:
         Failure: (exit code 2) if the sizes do not fit together.
     """
     try:
-        return Shape(
+        return ModelConfig(
             vocabulary_size=vocabulary_size,
             width=sizes.width,
             layers=sizes.layers,
@@ -58,8 +58,8 @@ def begin_from_scratch(context: Context, geometry: Geometry, sizes: DenseRetriev
     Raises:
         Failure: as `encoder_shape` states.
     """
-    shape = encoder_shape(geometry, sizes, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
-    return from_scratch(shape), first_parameters(shape, sizes.seed)
+    config = encoder_config(geometry, sizes, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
+    return from_scratch(config), first_parameters(config, sizes.seed)
 
 
 def begin_from_bert(context: Context, geometry: Geometry, dense_retriever: DenseRetriever) -> tuple[Encoders, Parameters]:
@@ -70,10 +70,10 @@ def begin_from_bert(context: Context, geometry: Geometry, dense_retriever: Dense
     """
     bert, target = find_bert(dense_retriever.name, dense_retriever.revision, "dense_retriever"), context.out("dense_retriever")
     shutil.copyfile(bert.directory / "tokenizer.json", target / "tokenizer.json")
-    # Of the shape only width and chunks matter: BERT has a configuration of its own.
+    # Of this configuration only width and chunks matter: BERT has a configuration of its own.
     sizes = dense_retriever.model_copy(update={"layers": 2, "width": bert.config.hidden_size, "heads": 1})
-    shape = encoder_shape(geometry, sizes, bert.config.vocab_size)
-    return from_bert(shape, bert.config, context.input("tokenizer"), target), both_from(bert.parameters)
+    config = encoder_config(geometry, sizes, bert.config.vocab_size)
+    return from_bert(config, bert.config, context.input("tokenizer"), target), both_from(bert.parameters)
 
 
 BEGIN = {"scratch": begin_from_scratch, "bert": begin_from_bert}

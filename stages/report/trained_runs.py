@@ -14,7 +14,7 @@ from reports.comparison.figures import Trained
 from stages.parameters import Configuration
 from stages.report.report import parameter_count
 from stages.training.log import PLACE
-from stages.training.systems import described_shape
+from stages.training.systems import described_config
 
 COMPILING = 2  # updates at the beginning of a session that may hold compilation
 
@@ -32,7 +32,7 @@ def trained_run(name: str, corpus: str, system: str, seed: int, configuration: C
         parameters=parameter_count(directory / "model.safetensors"),
         steps=len(losses) or None,
         step_seconds=seconds_per_step(_lines(root / PLACE / "training" / f"{name}.jsonl"), losses),
-        step_flops=step_flops(system, described_shape(config), configuration.geometry.sequence_tokens, configuration.training.batch),
+        step_flops=step_flops(system, described_config(config), configuration.geometry.sequence_tokens, configuration.training.batch),
         sizes=config["shape"],
     )
 

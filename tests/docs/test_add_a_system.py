@@ -12,18 +12,18 @@ from ruamel.yaml import YAML
 
 from flows.compare.runs import choose
 from model import presets, systems, training_cost
-from model.config import Shape
+from model.config import ModelConfig
 from model.language_model import Batch, Schedule
 from model.parameters import Architecture
 from model.system import System
 from reports.metrics import published
 from stages.parameters import check
-from stages.training.systems import shape_of, system_of
+from stages.training.systems import config_of, system_of
 from tests.docs.pages import ROOT, blocks, text_of
 from tests.model.structures import VARIANTS
 
 GUIDE = "docs/guides/add-a-system.md"
-SHAPE = Shape(40, 16, 4, 2, 4, 2, (), 1, 1, 0.0, False, "float32", False)
+CONFIG = ModelConfig(40, 16, 4, 2, 4, 2, (), 1, 1, 0.0, False, "float32", False)
 BATCH = Batch(
     *(np.zeros((1, 16), np.int32) for _ in range(2)),
     np.ones((1, 16), bool),
@@ -82,10 +82,10 @@ def test_the_system_can_be_compared_and_trained(added):
     (wanted,) = choose(configuration, [added], [], [0])
     run = check(document | {"runs": {wanted.name: wanted.entry}}).runs[wanted.name]
     system = system_of(wanted.name, run)
-    assert shape_of(configuration.geometry, configuration.training, configuration.recipes[added], 100).vocabulary_size == 100
-    assert training_cost.step_flops(added, SHAPE, 16, 1) == training_cost.step_flops("transformer_xl", SHAPE, 16, 1)
+    assert config_of(configuration.geometry, configuration.training, configuration.recipes[added], 100).vocabulary_size == 100
+    assert training_cost.step_flops(added, CONFIG, 16, 1) == training_cost.step_flops("transformer_xl", CONFIG, 16, 1)
 
-    architectures = [Architecture.of(one.build, SHAPE) for one in (system, presets.SYSTEMS["transformer_xl"])]
+    architectures = [Architecture.of(one.build, CONFIG) for one in (system, presets.SYSTEMS["transformer_xl"])]
     assert architectures[0].parameter_sizes() == architectures[1].parameter_sizes()
     ours, theirs = (_losses(architecture) for architecture in architectures)
     assert list(ours.losses) == list(theirs.losses) == ["lm"]
@@ -104,7 +104,7 @@ def _losses(architecture: Architecture):
 
 def test_the_layer_is_the_formula(added):
     """x + attention(norm x) + feed-forward(norm x), and not one after the other."""
-    block = sys.modules[f"model.baselines.{added}"].ParallelBlock(SHAPE)
+    block = sys.modules[f"model.baselines.{added}"].ParallelBlock(CONFIG)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8, 16)), jnp.float32)
     for name in ("attention_norm", "feed_forward_norm"):
         getattr(block, name).scale[...] = jnp.ones(16)

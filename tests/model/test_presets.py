@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from data_contracts.evaluations import BASELINE, BM25_READERS
-from model.config import Shape
+from model.config import ModelConfig
 from model.matching import as_many_parameters
 from model.parameters import Architecture
-from model.presets import PAPER_SHAPE, SYSTEMS
+from model.presets import PAPER_CONFIG, SYSTEMS
 from model.systems import MODULE_OF
 
 
@@ -28,24 +28,24 @@ from model.systems import MODULE_OF
     ],
 )
 def test_parameters_of_the_paper(name: str, layers: int, millions: float) -> None:
-    sizes = Architecture.of(SYSTEMS[name].build, replace(PAPER_SHAPE, layers=layers)).parameter_sizes()
+    sizes = Architecture.of(SYSTEMS[name].build, replace(PAPER_CONFIG, layers=layers)).parameter_sizes()
     assert round(sum(map(math.prod, sizes.values())) / 1e6, 1) == millions
 
 
-def count(name: str, shape: Shape = PAPER_SHAPE) -> int:
-    return sum(map(math.prod, Architecture.of(SYSTEMS[name].build, shape).sizes))
+def count(name: str, config: ModelConfig = PAPER_CONFIG) -> int:
+    return sum(map(math.prod, Architecture.of(SYSTEMS[name].build, config).sizes))
 
 
 def test_deeper_transformer_xls() -> None:
     assert count("transformer_xl_plus_2") - count("transformer_xl") == 2 * (12 * 1024**2 + 2 * 1024)
-    assert as_many_parameters(PAPER_SHAPE).layers == 15
+    assert as_many_parameters(PAPER_CONFIG).layers == 15
     layer, difference = 12 * 1024**2 + 2 * 1024, count("transformer_xl_same_parameters") - count("rpt_sem")
     assert abs(difference) <= layer / 2
     assert round(count("transformer_xl_same_parameters") / 1e6, 1) == 240.3
 
 
 def test_updates_relative_to_the_others() -> None:
-    updates = {name: system.updates(PAPER_SHAPE, 16_384) for name, system in SYSTEMS.items()}
+    updates = {name: system.updates(PAPER_CONFIG, 16_384) for name, system in SYSTEMS.items()}
     assert updates["transformer_xl_longer"] == 1.5
     assert updates["transformer_xl_same_time"] == pytest.approx(1.27, abs=0.005)
     others = {*updates} - {"transformer_xl_longer", "transformer_xl_same_time"}
@@ -53,7 +53,7 @@ def test_updates_relative_to_the_others() -> None:
 
 
 def test_a_gate_that_is_open_has_no_parameters() -> None:
-    gated, ungated = (Architecture.of(SYSTEMS[name].build, PAPER_SHAPE).parameter_sizes() for name in ("rpt_sem", "rpt_sem_ungated"))
+    gated, ungated = (Architecture.of(SYSTEMS[name].build, PAPER_CONFIG).parameter_sizes() for name in ("rpt_sem", "rpt_sem_ungated"))
     assert {*gated} - {*ungated} == {path for path in gated if path.startswith("fusion.gate.")}
     assert not {*ungated} - {*gated}
 

@@ -18,10 +18,10 @@ from model.presets import SYSTEMS
 from stages.dense.encoders import from_scratch
 from stages.dense.evaluation import evaluate_with_dense_retriever
 from stages.dense.rankings import DenseRanker
-from stages.dense.retriever import encoder_shape
+from stages.dense.retriever import encoder_config
 from stages.parameters import Evaluation, Run
 from stages.runner.stage import Context
-from stages.training.systems import INPUT_OF, shape_of
+from stages.training.systems import INPUT_OF, config_of
 from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
 from tests.tiny import tiny_context, tiny_dense_retriever, tiny_recipe, tiny_training
 
@@ -33,13 +33,13 @@ DOCUMENTS = {letter * 16: np.random.default_rng(seed).integers(1, 256, 8 * 33 + 
 @pytest.fixture
 def retriever(tmp_path, geometry):
     """A dense retriever whose two encoders differ, as if it had been trained."""
-    shape = encoder_shape(geometry, tiny_dense_retriever(), 300)
-    parameters = {path: value * (1.5 if path.startswith("query") else 1.0) for path, value in first_parameters(shape, 0).items()}
+    config = encoder_config(geometry, tiny_dense_retriever(), 300)
+    parameters = {path: value * (1.5 if path.startswith("query") else 1.0) for path, value in first_parameters(config, 0).items()}
     place = tmp_path / "dense_retriever"
     place.mkdir()
     save_parameters(parameters, place / "model.safetensors")
-    (place / "config.json").write_text(json.dumps({"shape": vars(shape)}))
-    return from_scratch(shape).architecture.model(parameters)
+    (place / "config.json").write_text(json.dumps({"shape": vars(config)}))
+    return from_scratch(config).architecture.model(parameters)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def make_context(tmp_path, make_chunks, geometry):
         write_artifact(CHUNKS, tmp_path / "chunks", make_chunks({doc_id: ("test", tokens) for doc_id, tokens in DOCUMENTS.items()}))
         facts = {"stride_chunks": geometry.stride_chunks, "sequence_chunks": geometry.sequence_chunks}
         write_artifact(CANDIDATES, tmp_path / "candidates", CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts))
-        write_model(tmp_path / "models" / "it", system, shape_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
+        write_model(tmp_path / "models" / "it", system, config_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
         run = Run(corpus="demo", system=system, input=INPUT_OF[SYSTEMS[system].supervision])
         (tmp_path / "scratch").mkdir()
         return tiny_context(tmp_path, run_name="it", run=run)
