@@ -26,7 +26,17 @@ from stages.evaluation.documents import DocumentReader, Request
 
 TOKENS = int(os.environ.get("TOKENS", 1_600_000))
 LENGTHS = {"100k": TOKENS // 16, "400k": TOKENS // 4, "1600k": TOKENS}
-CONFIG = ModelConfig(2_048, 128, 4, 4, 64, 4, (3, 4), 2, 64, 0.0, False, "float32", False)
+CONFIG = ModelConfig(
+    vocabulary_size=2_048,
+    width=128,
+    layers=4,
+    heads=4,
+    chunk_tokens=64,
+    stride_chunks=4,
+    cca_layers=(3, 4),
+    neighbours=2,
+    gate_window=64,
+)
 TRAINING_CHUNKS = 256
 BARS = [
     Bar("linearity", 0.8, at_most=False, wall_clock=True),

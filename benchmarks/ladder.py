@@ -47,6 +47,7 @@ SIZES: dict[str, Any] = {
     "layers": 2,
     "heads": 2,
     "cca_layers": (2,),
+    "recurrent_layers": (2,),
     "gate_window": 32,
     "dropout": 0.0,
     "dtype": "float32",

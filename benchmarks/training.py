@@ -42,7 +42,8 @@ SEQUENCES_IN_ALL, SLOTS, STEPS = 16, 20, 5
 PAPER_CHUNKS = 256  # 16,384 tokens, section 3.4
 SYSTEM_NAMES = ("transformer_xl", "rpt_sem")
 HEAD_TO_BODY = replace(PAPER_CONFIG, vocabulary_size=25_088, width=512, stride_chunks=8, dtype="float32", remat=False)
-TOY = replace(HEAD_TO_BODY, vocabulary_size=2_048, width=256, layers=4, heads=4, stride_chunks=4, cca_layers=(3, 4))
+UPPER = (3, 4)
+TOY = replace(HEAD_TO_BODY, vocabulary_size=2_048, width=256, layers=4, heads=4, stride_chunks=4, cca_layers=UPPER, recurrent_layers=UPPER)
 BARS = [
     Bar("rpt_x_transformer_xl", 1.40, at_most=True, wall_clock=True),
     Bar("rpt_step_s", 4.41 / 2, at_most=True, wall_clock=True),

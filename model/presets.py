@@ -17,14 +17,15 @@ PAPER_CONFIG = ModelConfig(
     chunk_tokens=64,
     stride_chunks=16,
     cca_layers=(8, 9, 10, 11, 12),
+    recurrent_layers=(8, 9, 10, 11, 12),
     neighbours=2,
     gate_window=64,
     dropout=0.05,
-    zero_init_residuals=False,
     dtype="bfloat16",
     remat=True,
 )
-"""Sizes of the paper (section 3.4, appendix A). Cross-attention is in 5 of the 12 layers (appendix B); which five it does not say."""
+"""Sizes of the paper (section 3.4, appendix A). Cross-attention is in 5 of the 12 layers (appendix B), Griffin's recurrence in as many;
+which five it does not say."""
 
 
 class Systems(Mapping[str, System]):

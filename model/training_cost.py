@@ -113,7 +113,7 @@ def griffin_macs(config: ModelConfig, tokens: int) -> Macs:
     """Transformer-XL and the recurrence of the layers that have it: three projections to or from 2 D, two gates of H blocks each."""
     inner = 2 * config.width
     recurrence = tokens * (3 * config.width * inner + 2 * inner**2 / config.heads)
-    return {**decoder_macs(config, tokens), "recurrence": len(config.cca_layers) * recurrence}
+    return {**decoder_macs(config, tokens), "recurrence": len(config.recurrent_layers) * recurrence}
 
 
 MACS: dict[str, Callable[[ModelConfig, int], Macs]] = {

@@ -402,6 +402,7 @@ class Recipe(Params):
     """What is particular to one system; Transformer-XL needs none of it."""
 
     cca_layers: tuple[int, ...] = Field((), description="layers with chunked cross-attention, 1 = first")
+    recurrent_layers: tuple[int, ...] = Field((), description="layers with a recurrence, for Griffin (paper: 5 of 12)")
     lower_layers: int | None = Field(
         None, ge=1, description="layers of the lower decoder, before the first with cross-attention; null: half of all (RETRO: 5 of 12)"
     )

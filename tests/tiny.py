@@ -21,12 +21,9 @@ CONFIG = ModelConfig(
     chunk_tokens=4,
     stride_chunks=2,
     cca_layers=(2,),
+    recurrent_layers=(2,),
     neighbours=2,
     gate_window=3,
-    dropout=0.0,
-    zero_init_residuals=False,
-    dtype="float32",
-    remat=False,
 )
 OF_CONFIG = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "equal_projections", "dtype", "remat")
 MODEL = {name: getattr(CONFIG, name) for name in OF_CONFIG}

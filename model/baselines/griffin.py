@@ -129,5 +129,5 @@ class GriffinBlock(Block):
 
 
 def griffin_block(config: ModelConfig, layer: int) -> Block:
-    """The blocks of Griffin: the recurrence is in the layers in which others have cross-attention, the last 5 of 12 in the paper."""
-    return GriffinBlock(config) if layer in config.cca_layers else Block(config)
+    """The blocks of Griffin: the recurrence is in `recurrent_layers`, in the paper as many as others have cross-attention, 5 of 12."""
+    return GriffinBlock(config) if layer in config.recurrent_layers else Block(config)

@@ -12,7 +12,13 @@ from model.system import System
 
 
 def griffin(config: ModelConfig) -> LanguageModel:
-    """Griffin. Table 2: perplexity 3.08, 2.24, 11.26, 14.16; 240M parameters; time 1.15."""
+    """Griffin. Table 2: perplexity 3.08, 2.24, 11.26, 14.16; 240M parameters; time 1.15.
+
+    Raises:
+        ValueError: the configuration has no layer with a recurrence.
+    """
+    if not config.recurrent_layers:
+        raise ValueError("recurrent_layers is empty, but Griffin has a recurrence: name its layers there, no longer in cca_layers")
     return TransformerXL(config, partial(griffin_block, config))
 
 

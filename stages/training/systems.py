@@ -51,6 +51,7 @@ def config_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary
             chunk_tokens=geometry.chunk_tokens,
             stride_chunks=geometry.stride_chunks,
             cca_layers=recipe.cca_layers,
+            recurrent_layers=recipe.recurrent_layers,
             neighbours=recipe.neighbours,
             gate_window=recipe.gate_window,
             dropout=training.dropout,
@@ -86,12 +87,18 @@ def _words(recipe: Recipe) -> dict[str, str]:
 def describe(system: System, config: ModelConfig, recipe: Recipe) -> dict:
     """What config.json beside the parameters says; `load_trained` reads it."""
     learned = {"retriever_training": _words(recipe)} if system.relevance else {}
-    return {"system": system.name, "shape": asdict(config), **learned}
+    sizes = asdict(config)
+    if not config.recurrent_layers:
+        del sizes["recurrent_layers"]  # artifacts from before it had a name say the same
+    return {"system": system.name, "shape": sizes, **learned}
 
 
 def described_config(config: dict) -> ModelConfig:
-    """The configuration in a config.json."""
-    return ModelConfig(**{**config["shape"], "cca_layers": tuple(config["shape"]["cca_layers"])})
+    """The configuration in a config.json; an older one has the recurrent layers of Griffin as `cca_layers`."""
+    older = config["system"] == "griffin" and "recurrent_layers" not in config["shape"]
+    sizes = config["shape"] | ({"cca_layers": (), "recurrent_layers": config["shape"]["cca_layers"]} if older else {})
+    layers = {name: tuple(sizes.get(name, ())) for name in ("cca_layers", "recurrent_layers")}
+    return ModelConfig(**{**sizes, **layers})
 
 
 def described_system(config: dict) -> System:

@@ -12,7 +12,6 @@ from ruamel.yaml import YAML
 
 from flows.compare.runs import choose
 from model import presets, systems, training_cost
-from model.config import ModelConfig
 from model.language_model import Batch, Schedule
 from model.parameters import Architecture
 from model.system import System
@@ -21,9 +20,10 @@ from stages.parameters import check
 from stages.training.systems import config_of, system_of
 from tests.docs.pages import ROOT, blocks, text_of
 from tests.model.structures import VARIANTS
+from tests.tiny import tiny_config
 
 GUIDE = "docs/guides/add-a-system.md"
-CONFIG = ModelConfig(40, 16, 4, 2, 4, 2, (), 1, 1, 0.0, False, "float32", False)
+CONFIG = tiny_config(layers=4, cca_layers=(), recurrent_layers=())
 BATCH = Batch(
     *(np.zeros((1, 16), np.int32) for _ in range(2)),
     np.ones((1, 16), bool),

@@ -18,7 +18,7 @@ from model.parameters import Architecture, Parameters
 from model.presets import SYSTEMS
 from tests.tiny import tiny_config
 
-SMALL = tiny_config(layers=4, cca_layers=(3, 4))
+SMALL = tiny_config(layers=4, cca_layers=(3, 4), recurrent_layers=(3, 4))
 CHUNKS = 12
 SLOTS = 4
 

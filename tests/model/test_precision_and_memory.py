@@ -33,7 +33,7 @@ def measured(request, make_batch) -> dict[str, tuple[float, dict[str, jax.Array]
     """
     batch, found = make_batch(), {}
     for kind, changes in KINDS.items():
-        config = tiny_config(layers=4, cca_layers=(4,), dropout=0.2, **changes)
+        config = tiny_config(layers=4, cca_layers=(4,), recurrent_layers=(4,), dropout=0.2, **changes)
         architecture = Architecture.of(SYSTEMS[request.param].build, config)
         parameters = initial_parameters(architecture, config, 0)
         found[kind] = loss_and_gradients(architecture, parameters, batch, SCHEDULE, jax.random.key(0))[:2]

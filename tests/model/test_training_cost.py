@@ -13,10 +13,12 @@ from model.presets import PAPER_CONFIG, SYSTEMS
 from model.training_cost import MACS, macs_per_token, printed_cca_overhead, printed_retriever_overhead, step_flops
 from tests.tiny import tiny_config
 
+LAYERS = {"cca_layers": (3, 4), "recurrent_layers": (3, 4)}
 SIZES = {
-    "narrow": {"vocabulary_size": 500, "width": 64, "layers": 4, "chunk_tokens": 16, "cca_layers": (3, 4), "gate_window": 8},
+    "narrow": {"vocabulary_size": 500, "width": 64, "layers": 4, "chunk_tokens": 16, "gate_window": 8} | LAYERS,
     "wide": {"vocabulary_size": 1000, "width": 256, "layers": 4, "heads": 4, "chunk_tokens": 32, "stride_chunks": 4}
-    | {"cca_layers": (3, 4), "neighbours": 3, "gate_window": 16, "dropout": 0.1, "dtype": "bfloat16"},
+    | {"neighbours": 3, "gate_window": 16, "dropout": 0.1, "dtype": "bfloat16"}
+    | LAYERS,
 }
 CONFIGS = {"narrow": (tiny_config(**SIZES["narrow"], copying=True), 24), "wide": (tiny_config(**SIZES["wide"]), 32)}
 

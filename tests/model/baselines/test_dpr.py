@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.baselines.dpr import ChunkEncoder, DualEncoder, accuracy, dpr_loss, first_parameters, in_batch_scores
+from model.baselines.dpr import ChunkEncoder, DualEncoder, EncoderConfig, accuracy, dpr_loss, first_parameters, in_batch_scores
 from model.parameters import Architecture
 from tests.model.programs import compiled
-from tests.tiny import tiny_config
 
-CONFIG = tiny_config(vocabulary_size=50, chunk_tokens=8, cca_layers=())
+CONFIG = EncoderConfig(vocabulary_size=50, width=16, layers=2, heads=2)
 RNG = np.random.default_rng(0)
 QUERIES, PASSAGES = RNG.normal(size=(4, 6)), RNG.normal(size=(8, 6))
 DIFFERENT = np.arange(8)

@@ -33,13 +33,14 @@ DOCUMENTS = {letter * 16: np.random.default_rng(seed).integers(1, 256, 8 * 33 + 
 @pytest.fixture
 def retriever(tmp_path, geometry):
     """A dense retriever whose two encoders differ, as if it had been trained."""
-    config = encoder_config(geometry, tiny_dense_retriever(), 300)
+    config = encoder_config(tiny_dense_retriever(), 300)
     parameters = {path: value * (1.5 if path.startswith("query") else 1.0) for path, value in first_parameters(config, 0).items()}
     place = tmp_path / "dense_retriever"
     place.mkdir()
     save_parameters(parameters, place / "model.safetensors")
-    (place / "config.json").write_text(json.dumps({"shape": vars(config)}))
-    return from_scratch(config).architecture.model(parameters)
+    encoders = from_scratch(geometry, config)
+    (place / "config.json").write_text(json.dumps(encoders.described))
+    return encoders.architecture.model(parameters)
 
 
 @pytest.fixture
@@ -87,6 +88,15 @@ def test_a_system_reads_what_the_dense_retriever_ranks_first(system, make_contex
     frame = pl.DataFrame(rows)
     assert frame["retrieved"].list.len().max() == 2
     assert frame["ranking"].list.len().max() == 20
+
+
+def test_an_older_artifact_which_says_more_of_its_sizes_is_read(tmp_path, retriever):
+    config = tmp_path / "dense_retriever" / "config.json"
+    described = json.loads(config.read_text())
+    described["shape"] |= {"cca_layers": [], "neighbours": 1, "gate_window": 1, "dropout": 0.0, "remat": False}
+    config.write_text(json.dumps(described))
+    ranker = DenseRanker(tmp_path / "dense_retriever", tmp_path / "tokenizer", 8, "exact", tmp_path)
+    assert len(ranker(DOCUMENTS["d" * 16]).best.ids_CR) == 33
 
 
 def test_a_ranking_knows_nothing_of_what_comes_later(tmp_path, retriever, geometry):

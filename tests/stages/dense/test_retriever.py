@@ -88,8 +88,8 @@ def planted(count: int, seed: int) -> Examples:
 
 @pytest.mark.slow
 def test_training_finds_planted_pairs_that_it_has_not_seen(geometry):
-    config, plan = encoder_config(geometry, SIZES, 80), Plan(400, 32, 3e-3, 0)
-    encoders, steps = from_scratch(config), []
+    config, plan = encoder_config(SIZES, 80), Plan(400, 32, 3e-3, 0)
+    encoders, steps = from_scratch(geometry, config), []
     trained = train(
         encoders.architecture, fresh(first_parameters(config, 0), plan), planted(2000, 0), plan, lambda now: steps.append(now.step)
     )
@@ -110,9 +110,9 @@ def test_every_example_is_used_once_an_epoch():
 
 
 def test_a_positive_that_two_queries_share_is_no_negative_of_either(geometry):
-    config, plan, (query, positive, negative, _) = encoder_config(geometry, SIZES, 80), Plan(1, 2, 1e-3, 0), planted(2, 0)
+    config, plan, (query, positive, negative, _) = encoder_config(SIZES, 80), Plan(1, 2, 1e-3, 0), planted(2, 0)
     positive[1] = positive[0]
-    examples, encoders = Examples(query, positive, negative, np.array([[0, 1], [0, 2]], np.int32)), from_scratch(config)
+    examples, encoders = Examples(query, positive, negative, np.array([[0, 1], [0, 2]], np.int32)), from_scratch(geometry, config)
     model = encoders.architecture.model(first_parameters(config, 0))
     scores = np.asarray(model.query(query) @ model.passage(np.concatenate([positive[:1], negative])).T)
     expected = np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[:, 0])
@@ -121,8 +121,8 @@ def test_a_positive_that_two_queries_share_is_no_negative_of_either(geometry):
 
 
 def test_training_says_when_it_cannot_go_on(geometry):
-    config = encoder_config(geometry, SIZES, 80)
-    architecture, parameters = from_scratch(config).architecture, first_parameters(config, 0)
+    config = encoder_config(SIZES, 80)
+    architecture, parameters = from_scratch(geometry, config).architecture, first_parameters(config, 0)
     with pytest.raises(ValueError, match="batch of 9 cannot be drawn from 8"):
         train(architecture, fresh(parameters, Plan(1, 9, 1e-3, 0)), planted(8, 0), Plan(1, 9, 1e-3, 0))
     with pytest.raises(FloatingPointError, match="lower the learning rate"):
@@ -255,6 +255,6 @@ def test_a_corpus_without_hard_negatives_is_refused(make_context, geometry):
     assert failure.value.code == Exit.USAGE
 
 
-def test_sizes_that_do_not_fit_are_refused(geometry):
+def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(Failure, match="change `dense_retriever`"):
-        encoder_config(geometry, SIZES.model_copy(update={"heads": 3}), 80)
+        encoder_config(SIZES.model_copy(update={"heads": 3}), 80)

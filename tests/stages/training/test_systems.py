@@ -1,6 +1,7 @@
 """What config.json says of a trained system brings it back, with the way its retriever was trained."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from model.ranking_loss import as_sum
 from model.rpt import RPT, RetrieverTraining
 from model.scheduled_sampling import draw_by_sequence
 from stages.parameters import Recipe
-from stages.training.systems import describe, load_trained, with_recipe
+from stages.training.systems import describe, described_config, load_trained, with_recipe
 from tests.tiny import tiny_config
 
 CONFIG = tiny_config(vocabulary_size=30)
@@ -45,3 +46,19 @@ def test_a_system_without_a_retriever_says_nothing_of_it(tmp_path):
     model, config = restored(tmp_path, "retro", Recipe(normalise="sum"))
     assert set(config) == {"system", "shape"}
     assert model.config == CONFIG
+
+
+def test_a_griffin_of_before_its_layers_had_a_name_is_the_same(tmp_path):
+    """Older artifacts have them as `cca_layers`; what other systems write has not changed."""
+    model, config = restored(tmp_path, "griffin", Recipe())
+    sizes = {name: value for name, value in config["shape"].items() if name != "recurrent_layers"}
+    assert described_config(config).recurrent_layers == (2,)
+    older = config | {"shape": sizes | {"cca_layers": [2]}}
+    assert load_trained(tmp_path, older).config == replace(model.config, cca_layers=())
+    plain = describe(SYSTEMS["transformer_xl"], replace(CONFIG, recurrent_layers=()), Recipe())
+    assert set(plain["shape"]) == set(sizes)
+
+
+def test_a_griffin_without_a_recurrence_is_refused():
+    with pytest.raises(ValueError, match="no longer in cca_layers"):
+        SYSTEMS["griffin"].build(replace(CONFIG, recurrent_layers=()))
