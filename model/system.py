@@ -21,14 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class System:
-    """A named system: how it is built, which supervision its training reads, and who finds its neighbours at test time.
+    """A record of data_contracts/systems.py with the code that it names; that file describes the fields.
 
-    With `carry` "document" a row of the batch reads documents sequence after sequence, its layers going on from what they keep; the others
-    are trained on independent sequences. At test all go on from stride to stride. `updates` says how many updates a run has, relative to
-    `training.steps`, from the configuration and the tokens of a sequence. A system that learns to retrieve does so by `relevance`; its
-    `build` takes a `RetrieverTraining` as its second argument, which `retriever_training` makes of the words of a recipe. `first_values`,
-    `optimizer` and `learning_rate`, the highest, are those of all systems (None: `training.learning_rate`) but for rows in the form of
-    other code.
+    `first_values` and `optimizer` are those of all systems but for rows in the form of other code.
     """
 
     name: str

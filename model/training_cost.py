@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pkgutil import resolve_name
 
 from data_contracts.eligibility import first_query
+from data_contracts.systems import RECORDS
 from model.baselines.memorizing import RETRIEVED
 from model.config import ModelConfig
 from model.layers import FEED_FORWARD_FACTOR
@@ -116,49 +118,42 @@ def griffin_macs(config: ModelConfig, tokens: int) -> Macs:
     return {**decoder_macs(config, tokens), "recurrence": len(config.recurrent_layers) * recurrence}
 
 
-MACS: dict[str, Callable[[ModelConfig, int], Macs]] = {
-    "transformer_xl": decoder_macs,
-    "transformer_xl_plus_2": lambda config, tokens: decoder_macs(deeper(config, 2), tokens),
-    "transformer_xl_longer": decoder_macs,
-    "transformer_xl_same_parameters": lambda config, tokens: decoder_macs(as_many_parameters(config), tokens),
-    "transformer_xl_same_time": decoder_macs,
-    "transformer_xl_carry": decoder_macs,
-    "memorizing_32k": partial(memorizing_macs, strides=32),
-    "memorizing_65k": partial(memorizing_macs, strides=64),
-    "memorizing_32k_bucketed": partial(memorizing_macs, strides=32),
-    "block_recurrent": block_recurrent_macs,
-    "transformer_xl_official": decoder_macs,
-    "memorizing_32k_official": partial(memorizing_macs, strides=32),
-    "memorizing_65k_official": partial(memorizing_macs, strides=64),
-    "block_recurrent_official": block_recurrent_macs,
-    "griffin": griffin_macs,
-    "retro": fused_macs,
-    "retro_q": fused_macs,
-    "random": fused_macs,
-    "recency": fused_macs,
-    "retro_corpus": retro_corpus_macs,
-    "retro_corpus_random": retro_corpus_macs,
-    "rpt_lex": rpt_macs,
-    "rpt_sem": rpt_macs,
-    "rpt_sem_gold_only": rpt_macs,
-    "rpt_sem_own_only": rpt_macs,
-    "rpt_sem_ungated": ungated_macs,
-}
-"""How each system of model/systems/ is counted."""
+memorizing_32k_macs, memorizing_65k_macs = (partial(memorizing_macs, strides=strides) for strides in (32, 64))
+
+
+def plus_2_macs(config: ModelConfig, tokens: int) -> Macs:
+    """Transformer-XL of two layers more."""
+    return decoder_macs(deeper(config, 2), tokens)
+
+
+def same_parameters_macs(config: ModelConfig, tokens: int) -> Macs:
+    """Transformer-XL with as many parameters as RPT."""
+    return decoder_macs(as_many_parameters(config), tokens)
+
+
+def macs_of(system: str, config: ModelConfig, tokens: int) -> Macs:
+    """What a system computes, counted as its record says."""
+    count: Callable[[ModelConfig, int], Macs] = resolve_name(RECORDS[system].cost)
+    return count(config, tokens)
 
 
 def macs_per_token(system: str, config: ModelConfig, tokens: int) -> float:
     """Multiply-accumulates a token of one forward pass over sequences of `tokens` tokens."""
-    return sum(MACS[system](config, tokens).values()) / tokens
+    return sum(macs_of(system, config, tokens).values()) / tokens
 
 
-def step_flops(system: str, config: ModelConfig, tokens: int, sequences: int) -> float:
-    """Operations of one update: 2 a multiply-accumulate, forward once and backward twice, or as `PASSES` says.
+def flops(macs: Macs) -> float:
+    """Operations of one update on one sequence: 2 a multiply-accumulate, forward once and backward twice, or as `PASSES` says.
 
     What `ModelConfig.remat` and the blocks of the LM loss compute again is not counted: these are the operations of the model, by which a
     utilisation is to be measured.
     """
-    return 2 * sequences * sum(PASSES.get(part, 3) * macs for part, macs in MACS[system](config, tokens).items())
+    return 2 * sum(PASSES.get(part, 3) * count for part, count in macs.items())
+
+
+def step_flops(system: str, config: ModelConfig, tokens: int, sequences: int) -> float:
+    """Operations of one update of a system on so many sequences."""
+    return sequences * flops(macs_of(system, config, tokens))
 
 
 def printed_cca_overhead(share: float, neighbours: int, block: int = 12) -> float:

@@ -11,8 +11,10 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from model.agreement import Text
+from model.baselines.transformer_xl import TransformerXL
 from model.config import ModelConfig
 from model.decoder import Block, State
+from model.language_model import LanguageModel
 from model.layers import Linear, RMSNorm, subkeys
 from model.neighbour_fusion import FusedNeighbours
 from model.shapes import HiddenStates
@@ -128,6 +130,12 @@ class GriffinBlock(Block):
         return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), (window, carried)
 
 
-def griffin_block(config: ModelConfig, layer: int) -> Block:
-    """The blocks of Griffin: the recurrence is in `recurrent_layers`, in the paper as many as others have cross-attention, 5 of 12."""
-    return GriffinBlock(config) if layer in config.recurrent_layers else Block(config)
+def griffin(config: ModelConfig) -> LanguageModel:
+    """Transformer-XL with the recurrence in `recurrent_layers`, in the paper as many as others have cross-attention, 5 of 12.
+
+    Raises:
+        ValueError: there is no such layer.
+    """
+    if not config.recurrent_layers:
+        raise ValueError("recurrent_layers is empty, but Griffin has a recurrence: name its layers there, no longer in cca_layers")
+    return TransformerXL(config, lambda layer: GriffinBlock(config) if layer in config.recurrent_layers else Block(config))

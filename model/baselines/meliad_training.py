@@ -16,7 +16,6 @@ from model.baselines.meliad import BUCKETS
 from model.config import ModelConfig
 from model.parameters import Architecture, Parameters
 
-PEAK_RATE = 0.01
 DEVIATIONS = {"initial_state": 0.1, "gate_bias": 0.1}
 
 

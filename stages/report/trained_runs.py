@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from model.presets import SYSTEMS
+from data_contracts.systems import RECORDS
 from model.training_cost import step_flops
 from reports.comparison.figures import Trained
 from stages.parameters import Configuration
@@ -21,7 +21,7 @@ COMPILING = 2  # updates at the beginning of a session that may hold compilation
 
 def trained_run(name: str, corpus: str, system: str, seed: int, configuration: Configuration, root: Path) -> Trained:
     """What is known of a run, trained or not; `root` is the checkout."""
-    untrained = Trained(name, system, seed, SYSTEMS[system].retriever)
+    untrained = Trained(name, system, seed, RECORDS[system].retriever)
     directory = root / "artifacts" / corpus / "models" / name
     if not (directory / "model.safetensors").exists():
         return untrained

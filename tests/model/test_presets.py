@@ -1,4 +1,3 @@
-import importlib
 import math
 import subprocess
 import sys
@@ -7,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from data_contracts.evaluations import BASELINE, BM25_READERS
+from data_contracts.systems import RECORDS
 from model.config import ModelConfig
 from model.matching import as_many_parameters
 from model.parameters import Architecture
 from model.presets import PAPER_CONFIG, SYSTEMS
-from model.systems import MODULE_OF
 
 
 @pytest.mark.parametrize(
@@ -58,22 +57,24 @@ def test_a_gate_that_is_open_has_no_parameters() -> None:
     assert not {*ungated} - {*gated}
 
 
-def test_each_system_is_in_the_file_that_the_table_says_and_only_there() -> None:
-    modules = {name: importlib.import_module(f"model.systems.{name}") for name in dict.fromkeys(MODULE_OF.values())}
-    assert sorted(system.name for module in modules.values() for system in module.SYSTEMS) == sorted(SYSTEMS)
-    assert all(system.name == name for name, system in SYSTEMS.items())
+def test_every_record_leads_to_its_code_and_to_other_systems_that_there_are() -> None:
+    assert all(system.name == name == RECORDS[name].name for name, system in SYSTEMS.items())
+    assert SYSTEMS["griffin"] is SYSTEMS["griffin"]
     assert "griffon" not in SYSTEMS
+    assert {record.recipe for record in RECORDS.values()} <= set(SYSTEMS)
+    variants = {name: record.variant_of for name, record in RECORDS.items() if record.variant_of}
+    assert set(variants.values()) <= set(SYSTEMS) - set(variants)
+    assert len({record.title for record in RECORDS.values()}) == len(RECORDS)
 
 
 def test_listing_names_imports_no_system() -> None:
-    listed = "import sys; from model.presets import SYSTEMS; [*SYSTEMS]; 'griffin' in SYSTEMS; SYSTEMS['retro']"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{listed}; print([name for name in sys.modules if name.startswith('model.systems.')])"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "['model.systems.retro']\n"
+    def imported(code: str) -> list[str]:
+        shown = f"import sys; {code}; print(*sorted(name for name in sys.modules if name.startswith(('jax.', 'model.baselines.'))))"
+        return subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout.split()
+
+    assert imported("from data_contracts.systems import RECORDS; RECORDS['griffin'].title") == []
+    one = imported("from model.presets import SYSTEMS; [*SYSTEMS]; 'griffin' in SYSTEMS; SYSTEMS['retro']")
+    assert [name for name in one if name.startswith("model.")] == ["model.baselines.retro"]
 
 
 def test_the_names_that_reports_know_systems_by_are_those_of_presets() -> None:
