@@ -28,7 +28,7 @@ RUNNERS = frozenset(
         "stages/runner/interruption.py",
         "stages/ingestion/inventory.py",
         "stages/runner/messages.py",
-        "stages/parameters.py",
+        "stages/parameters/__init__.py",
         "stages/runner/ray_map.py",
         "stages/runner/ray_workers.py",
         "stages/runner/stage.py",
