@@ -30,9 +30,9 @@ from benchmarks.result import Bar, show
 from data_contracts.contract import open_artifact
 from data_contracts.eligibility import first_query
 from data_contracts.tokens import TOKENS, list_rows
-from model.config import Shape
+from model.config import ModelConfig
 from model.language_model import Batch, LanguageModel
-from model.presets import PAPER_SHAPE, SYSTEMS
+from model.presets import PAPER_CONFIG, SYSTEMS
 from model.rpt import RPT
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import init_train_state, train_step
@@ -47,6 +47,7 @@ SIZES: dict[str, Any] = {
     "layers": 2,
     "heads": 2,
     "cca_layers": (2,),
+    "recurrent_layers": (2,),
     "gate_window": 32,
     "dropout": 0.0,
     "dtype": "float32",
@@ -72,7 +73,7 @@ class Corpus:
     held_out: list[np.ndarray]
     geometry: Geometry
     mining: Mining
-    shape: Shape
+    config: ModelConfig
 
 
 def read(corpus: str) -> Corpus:
@@ -93,10 +94,10 @@ def read(corpus: str) -> Corpus:
         "equal_projections": True,
     }
     vocabulary = configuration.tokenization.vocabulary_size
-    shape = replace(PAPER_SHAPE, vocabulary_size=vocabulary, zero_init_residuals=True, **SIZES, **sizes)
+    config = replace(PAPER_CONFIG, vocabulary_size=vocabulary, zero_init_residuals=True, **SIZES, **sizes)
     mining = configuration.mining.model_copy(update={"max_candidates": SLOTS})
     return Corpus(
-        TrainingData(place / "sequences", None, geometry), held_out[:: max(1, len(held_out) // HELD_OUT)], geometry, mining, shape
+        TrainingData(place / "sequences", None, geometry), held_out[:: max(1, len(held_out) // HELD_OUT)], geometry, mining, config
     )
 
 
@@ -111,7 +112,7 @@ def bm25(corpus: Corpus, text_T: np.ndarray) -> np.ndarray:
 def trained(system: str, corpus: Corpus, inputs: Inputs, steps: int = STEPS) -> LanguageModel:
     """The system after so many updates of one sequence each."""
     rate, rng = learning_rate(PEAK, STEPS, 0.2), np.random.default_rng(SEED)
-    state = init_train_state(SYSTEMS[system], corpus.shape, SEED, SYSTEMS[system].optimizer_for(corpus.shape, rate))
+    state = init_train_state(SYSTEMS[system], corpus.config, SEED, SYSTEMS[system].optimizer_for(corpus.config, rate))
     for step in range(steps):
         batch = corpus.data.batch(independent(corpus.data.keys, step, 1, SEED))
         text = np.append(np.asarray(batch.tokens_BL)[0], np.asarray(batch.targets_BL)[0, -1])
@@ -157,14 +158,14 @@ def main() -> None:
     """Measure and show."""
     load_at_start = os.getloadavg()[0]
     corpus = read(next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "demo"))
-    shape, chunks = corpus.shape, corpus.geometry.sequence_chunks
+    config, chunks = corpus.config, corpus.geometry.sequence_chunks
     rng = np.random.default_rng(1)
 
     def twice(rng: np.random.Generator, text_T: np.ndarray) -> WrittenTwice:
-        return write_twice(rng, text_T, shape.chunk_tokens, shape.stride_chunks, shape.neighbours)
+        return write_twice(rng, text_T, config.chunk_tokens, config.stride_chunks, config.neighbours)
 
     def by_chance(rng: np.random.Generator) -> np.ndarray:
-        return random_neighbours(rng, chunks, shape.stride_chunks, shape.neighbours)
+        return random_neighbours(rng, chunks, config.stride_chunks, config.neighbours)
 
     def real(_: np.random.Generator, text_T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return text_T, bm25(corpus, text_T)
@@ -172,9 +173,9 @@ def main() -> None:
     written = [twice(rng, text) for text in corpus.held_out]
     before = copied(trained("retro", corpus, lambda rng, text: twice(rng, text)[:2], steps=0), written)
     after = copied(trained("retro", corpus, lambda rng, text: twice(rng, text)[:2]), written)
-    found = [bm25(corpus, text)[:, : shape.neighbours] for text in corpus.held_out]
+    found = [bm25(corpus, text)[:, : config.neighbours] for text in corpus.held_out]
     chance = [by_chance(rng) for _ in corpus.held_out]
-    served = np.arange(chunks * shape.chunk_tokens) >= (first_query(shape.stride_chunks) + 1) * shape.chunk_tokens - 1
+    served = np.arange(chunks * config.chunk_tokens) >= (first_query(config.stride_chunks) + 1) * config.chunk_tokens - 1
     masks = [served] * len(corpus.held_out)
     retro, plain, control, lexical = (trained(name, corpus, real) for name in ("retro", "transformer_xl", "random", "rpt_lex"))
     own = [np.asarray(retrieved(lexical, jnp.asarray(text)[None]))[0] for text in corpus.held_out]

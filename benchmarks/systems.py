@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from benchmarks.result import Bar, show
 from benchmarks.training import measure
-from model.presets import PAPER_SHAPE
+from model.presets import PAPER_CONFIG
 from model.training_cost import step_flops
 
 BASE = "transformer_xl"
@@ -28,7 +28,7 @@ PUBLISHED = {
     "block_recurrent_official": 1.56,
     "griffin": 1.15,
 }
-SHAPE = replace(PAPER_SHAPE, vocabulary_size=12_544, width=256, stride_chunks=4, dtype="float32", remat=False)
+CONFIG = replace(PAPER_CONFIG, vocabulary_size=12_544, width=256, stride_chunks=4, dtype="float32", remat=False)
 CHUNKS = 32
 BARS = [Bar(f"{name}_x_{BASE}", time, at_most=True, wall_clock=True) for name, time in PUBLISHED.items()]
 
@@ -36,9 +36,9 @@ BARS = [Bar(f"{name}_x_{BASE}", time, at_most=True, wall_clock=True) for name, t
 def main() -> None:
     """Measure and show."""
     load, names = os.getloadavg()[0], (BASE, *PUBLISHED)
-    runs, recompiled = measure(SHAPE, CHUNKS, names)
+    runs, recompiled = measure(CONFIG, CHUNKS, names)
     seconds = {name: statistics.median(runs[name].seconds) for name in names}
-    flops = {name: step_flops(name, SHAPE, CHUNKS * SHAPE.chunk_tokens, 1) for name in names}
+    flops = {name: step_flops(name, CONFIG, CHUNKS * CONFIG.chunk_tokens, 1) for name in names}
     figures = {f"{BASE}_step_s": seconds[BASE], "recompilations": float(recompiled)}
     for name, time in PUBLISHED.items():
         figures[f"{name}_x_{BASE}"] = seconds[name] / seconds[BASE]

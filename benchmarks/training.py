@@ -26,10 +26,10 @@ from data_contracts.contract import Contract, commit, write_shard
 from data_contracts.eligibility import last_eligible
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import list_column
-from model.config import Shape
+from model.config import ModelConfig
 from model.matrix_flops import matrix_flops
 from model.optimizer import adabelief
-from model.presets import PAPER_SHAPE, SYSTEMS
+from model.presets import PAPER_CONFIG, SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, init_train_state, train_step
 from model.training_cost import step_flops
@@ -41,8 +41,9 @@ from stages.training.order import independent
 SEQUENCES_IN_ALL, SLOTS, STEPS = 16, 20, 5
 PAPER_CHUNKS = 256  # 16,384 tokens, section 3.4
 SYSTEM_NAMES = ("transformer_xl", "rpt_sem")
-HEAD_TO_BODY = replace(PAPER_SHAPE, vocabulary_size=25_088, width=512, stride_chunks=8, dtype="float32", remat=False)
-TOY = replace(HEAD_TO_BODY, vocabulary_size=2_048, width=256, layers=4, heads=4, stride_chunks=4, cca_layers=(3, 4))
+HEAD_TO_BODY = replace(PAPER_CONFIG, vocabulary_size=25_088, width=512, stride_chunks=8, dtype="float32", remat=False)
+UPPER = (3, 4)
+TOY = replace(HEAD_TO_BODY, vocabulary_size=2_048, width=256, layers=4, heads=4, stride_chunks=4, cca_layers=UPPER, recurrent_layers=UPPER)
 BARS = [
     Bar("rpt_x_transformer_xl", 1.40, at_most=True, wall_clock=True),
     Bar("rpt_step_s", 4.41 / 2, at_most=True, wall_clock=True),
@@ -62,25 +63,25 @@ class Run:
     waited: list[float]
 
 
-def make_data(folder: Path, shape: Shape, chunks: int) -> TrainingData:
+def make_data(folder: Path, config: ModelConfig, chunks: int) -> TrainingData:
     """Sequences of random tokens, every chunk labelled with as many eligible candidates as there are slots."""
     rng = np.random.default_rng(0)
     keys: dict[str, list] = {"doc_id": [f"{number:016x}" for number in range(SEQUENCES_IN_ALL)], "first_chunk": [0] * SEQUENCES_IN_ALL}
-    tokens = [rng.integers(0, shape.vocabulary_size, chunks * shape.chunk_tokens + 1, np.uint32) for _ in keys["doc_id"]]
+    tokens = [rng.integers(0, config.vocabulary_size, chunks * config.chunk_tokens + 1, np.uint32) for _ in keys["doc_id"]]
     candidates = np.full((SEQUENCES_IN_ALL, chunks, SLOTS), -1, np.int32)
     for number in range(SEQUENCES_IN_ALL):
         for query in range(chunks):
-            chosen = rng.permutation(max(0, last_eligible(query, shape.stride_chunks) + 1))[:SLOTS]
+            chosen = rng.permutation(max(0, last_eligible(query, config.stride_chunks) + 1))[:SLOTS]
             candidates[number, query, : len(chosen)] = chosen
     columns = {
         "candidates": list(candidates.reshape(SEQUENCES_IN_ALL, -1)),
         "scores": list(rng.normal(0, 32, (SEQUENCES_IN_ALL, chunks * SLOTS)).astype(np.float32)),
         "labelled": [[True] * chunks] * SEQUENCES_IN_ALL,
     }
-    sequence_tokens = chunks * shape.chunk_tokens
+    sequence_tokens = chunks * config.chunk_tokens
     _write(SEQUENCES, folder / "sequences", {**keys, "token_ids": list_column(tokens)}, sequence_tokens=sequence_tokens)
     _write(SUPERVISION, folder / "supervision", {**keys, **columns}, sequence_chunks=chunks, slots=SLOTS)
-    geometry = Geometry(chunk_tokens=shape.chunk_tokens, sequence_chunks=chunks, stride_chunks=shape.stride_chunks)
+    geometry = Geometry(chunk_tokens=config.chunk_tokens, sequence_chunks=chunks, stride_chunks=config.stride_chunks)
     return TrainingData(folder / "sequences", folder / "supervision", geometry)
 
 
@@ -107,13 +108,13 @@ def compilations() -> int:
     return train_step._cache_size()  # type: ignore[attr-defined]
 
 
-def measure(shape: Shape, chunks: int, names: tuple[str, ...] = SYSTEM_NAMES) -> tuple[dict[str, Run], int]:
+def measure(config: ModelConfig, chunks: int, names: tuple[str, ...] = SYSTEM_NAMES) -> tuple[dict[str, Run], int]:
     """The systems after `STEPS` steps in turn, and how often a step was compiled after its first."""
     with tempfile.TemporaryDirectory() as folder:
-        data = make_data(Path(folder), shape, chunks)
+        data = make_data(Path(folder), config, chunks)
     optimizer, runs = adabelief(1e-3), {}
     for name in names:
-        runs[name] = Run(init_train_state(SYSTEMS[name], shape, 0, optimizer), [], [])
+        runs[name] = Run(init_train_state(SYSTEMS[name], config, 0, optimizer), [], [])
         step(runs[name], data, 0)
         runs[name].seconds.clear()
         runs[name].waited.clear()
@@ -124,19 +125,19 @@ def measure(shape: Shape, chunks: int, names: tuple[str, ...] = SYSTEM_NAMES) ->
     return runs, compilations() - compiled
 
 
-def traced_flops(shape: Shape, chunks: int, name: str) -> float:
+def traced_flops(config: ModelConfig, chunks: int, name: str) -> float:
     """Matrix operations of one update, counted from the traced step."""
     with tempfile.TemporaryDirectory() as folder:
-        data = make_data(Path(folder), shape, chunks)
-    state = jax.eval_shape(lambda: init_train_state(SYSTEMS[name], shape, 0, adabelief(1e-3)))
+        data = make_data(Path(folder), config, chunks)
+    state = jax.eval_shape(lambda: init_train_state(SYSTEMS[name], config, 0, adabelief(1e-3)))
     arguments = state, data.batch(independent(data.keys, 0, 1, 0)), TrainingSchedule(2.0, 1e-2, 0.1, 0.6).at(0, 100), jax.random.key(0)
     return matrix_flops(jax.make_jaxpr(train_step)(*arguments).jaxpr)
 
 
-def speed(shape: Shape, chunks: int, name: str, seconds: float) -> dict[str, float]:
+def speed(config: ModelConfig, chunks: int, name: str, seconds: float) -> dict[str, float]:
     """What a step of so many seconds on one sequence amounts to: tokens and operations a second, and their share of the peak if known."""
-    flops, peak = step_flops(name, shape, chunks * shape.chunk_tokens, 1), training_peak(jax.devices()[0].device_kind, shape.dtype)
-    figures = {"tokens_per_s": chunks * shape.chunk_tokens / seconds, "gflop_per_step": flops / 1e9, "gflop_per_s": flops / 1e9 / seconds}
+    flops, peak = step_flops(name, config, chunks * config.chunk_tokens, 1), training_peak(jax.devices()[0].device_kind, config.dtype)
+    figures = {"tokens_per_s": chunks * config.chunk_tokens / seconds, "gflop_per_step": flops / 1e9, "gflop_per_s": flops / 1e9 / seconds}
     return figures | ({"mfu": flops / seconds / peak} if peak else {})
 
 
@@ -150,7 +151,7 @@ def main() -> None:
     figures["rpt_x_transformer_xl"] = median["rpt_sem"] / median["transformer_xl"]
     figures["rpt_step_s"] = statistics.median(toy["rpt_sem"].seconds)
     figures["transformer_xl_step_s"] = statistics.median(toy["transformer_xl"].seconds)
-    paper, recompiled_paper = measure(PAPER_SHAPE, PAPER_CHUNKS) if accelerator else ({}, 0)
+    paper, recompiled_paper = measure(PAPER_CONFIG, PAPER_CHUNKS) if accelerator else ({}, 0)
     runs = [*toy.values(), *large.values(), *paper.values()]
     figures["loader_wait_share"] = max(sum(run.waited) / sum(run.seconds) for run in runs)
     figures["recompilations"] = float(recompiled + recompiled_toy + recompiled_paper)
@@ -167,7 +168,7 @@ def main() -> None:
 
 def paper_figures(seconds: dict[str, float]) -> dict[str, float]:
     """Figures of RPT-Sem at the paper's shape, and its time over Transformer-XL's, from the seconds of a step of both."""
-    ours = speed(PAPER_SHAPE, PAPER_CHUNKS, "rpt_sem", seconds["rpt_sem"])
+    ours = speed(PAPER_CONFIG, PAPER_CHUNKS, "rpt_sem", seconds["rpt_sem"])
     ratio = seconds["rpt_sem"] / seconds["transformer_xl"]
     return {f"paper_{figure}": value for figure, value in ours.items()} | {"paper_rpt_x_transformer_xl": ratio}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ from ruamel.yaml.error import YAMLError
 
 from data_contracts.failure import Exit, Failure
 from stages.parameters import check, is_mapping_of_values
+
+
+@dataclass(frozen=True)
+class SameAs:
+    """A section that is another one, by its key: in the file an alias, so that an edit of the one holds for both."""
+
+    key: str
 
 
 def _editor() -> YAML:
@@ -118,7 +126,17 @@ def set_value(document: Any, dotted: str, value: object) -> None:
         Failure: (exit code 2) if a section on the way is not there.
     """
     node, leaf = _parent(document, dotted)
-    node[leaf] = _on_one_line(value) if isinstance(value, dict) else value
+    if isinstance(value, SameAs):
+        node[leaf] = _shared(document, value.key)
+    else:
+        node[leaf] = _on_one_line(value) if isinstance(value, dict) else value
+
+
+def _shared(document: Any, dotted: str) -> object:
+    section = _get(document, dotted)
+    if isinstance(section, CommentedMap) and section.anchor.value is None:
+        section.yaml_set_anchor(dotted.rpartition(".")[2])
+    return section
 
 
 def _on_one_line(entry: dict) -> CommentedMap:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.language_model import Batch, Schedule
 from model.mesh import AXES, make_mesh
 from model.parameters import Architecture
@@ -48,12 +48,12 @@ class AbstractStep(NamedTuple):
 
 
 def abstract_step(
-    system: System, shape: Shape, sizes: StepSizes, optimizer: optax.GradientTransformation, devices: Sequence[jax.Device]
+    system: System, config: ModelConfig, sizes: StepSizes, optimizer: optax.GradientTransformation, devices: Sequence[jax.Device]
 ) -> AbstractStep:
     """The step that training does on these devices, laid out as training lays it out (model/mesh.py)."""
-    mesh = make_mesh(sizes.rows, sizes.tokens // shape.stride_tokens, devices)
+    mesh = make_mesh(sizes.rows, sizes.tokens // config.stride_tokens, devices)
     everywhere, rows = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXES[0]))
-    architecture = Architecture.of(system.build, shape)
+    architecture = Architecture.of(system.build, config)
     parameters = {path: jax.ShapeDtypeStruct(size, jnp.float32) for path, size in architecture.parameter_sizes().items()}
     carried = None
     if system.carry == "document":
@@ -67,11 +67,11 @@ def abstract_step(
         optimizer,
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return AbstractStep(mesh, state, _batch(system, shape, sizes, mesh), Schedule(1.0, 0.0, 0.0), _placed(key, everywhere))
+    return AbstractStep(mesh, state, _batch(system, config, sizes, mesh), Schedule(1.0, 0.0, 0.0), _placed(key, everywhere))
 
 
-def _batch(system: System, shape: Shape, sizes: StepSizes, mesh: Mesh) -> Batch:
-    tokens, chunks = (sizes.rows, sizes.tokens), (sizes.rows, shape.chunks_of(sizes.tokens))
+def _batch(system: System, config: ModelConfig, sizes: StepSizes, mesh: Mesh) -> Batch:
+    tokens, chunks = (sizes.rows, sizes.tokens), (sizes.rows, config.chunks_of(sizes.tokens))
     types = [
         jax.ShapeDtypeStruct(tokens, jnp.int32),
         jax.ShapeDtypeStruct(tokens, jnp.int32),
@@ -82,7 +82,7 @@ def _batch(system: System, shape: Shape, sizes: StepSizes, mesh: Mesh) -> Batch:
         jax.ShapeDtypeStruct(tokens[:1], jnp.bool_),
     ]
     if system.supervision == "corpus":
-        types.append(jax.ShapeDtypeStruct((*chunks, shape.neighbours, 2 * shape.chunk_tokens), jnp.int32))
+        types.append(jax.ShapeDtypeStruct((*chunks, config.neighbours, 2 * config.chunk_tokens), jnp.int32))
     return Batch(*(_placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: len(array.shape)]))) for array in types))
 
 

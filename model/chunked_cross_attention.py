@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from model.agreement import LONGEST, Agreement, Text
 from model.attention import Attention, attend
-from model.config import Shape
+from model.config import ModelConfig
 from model.neighbour_fusion import FusedNeighbours
 from model.rotary import rotate
 from model.shapes import HiddenStates, RowMask
@@ -25,11 +25,11 @@ class ChunkedCrossAttention(nnx.Module):
     those before have none.
     """
 
-    def __init__(self, shape: Shape) -> None:
-        self.chunk_tokens, self.rate, self.turned = shape.chunk_tokens, shape.dropout, shape.turned
-        self.attention = Attention(shape.width, shape.heads, null_key=True)
-        self.agreement = Agreement(shape.heads) if shape.copying else None
-        self.nothing_bias = nnx.Param(jnp.zeros(shape.heads)) if shape.copying else None
+    def __init__(self, config: ModelConfig) -> None:
+        self.chunk_tokens, self.rate, self.turned = config.chunk_tokens, config.dropout, config.turned
+        self.attention = Attention(config.width, config.heads, null_key=True)
+        self.agreement = Agreement(config.heads) if config.copying else None
+        self.nothing_bias = nnx.Param(jnp.zeros(config.heads)) if config.copying else None
 
     def __call__(
         self,

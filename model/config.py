@@ -1,22 +1,26 @@
-"""The shape of a model: every number that decides its parameters and its computation."""
+"""The configuration of a model: every number that decides its parameters and its computation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of a system; one value serves every system, which takes from it what it needs.
+def check_heads(width: int, heads: int) -> None:
+    """Whether the heads of an attention can share out its width.
 
-    Lengths are in tokens, except `stride_chunks` and `gate_window`, which are in chunks. The visible window of self-attention is
-    the stride before a token's own, in full, and its own stride up to the token (paper section 3.4: 2048 = 1024 + 1024).
-    The first `lower` layers are the lower decoder, half of all if it is None. `cca_layers` are the layers with chunked cross-attention,
-    numbered from 1 over both decoders. `dtype` is that of the activations: parameters, norms, softmax, retrieval scores and losses are
-    float32 always. With `remat` the backward pass computes each block's activations again instead of keeping them. With
-    `copying` heads are told how far the text before a key agrees with that up to the query (model/agreement.py), and begin with reading
-    what followed (model/copying_values.py).
-    With `equal_projections` a retriever's queries and keys begin as one projection.
+    Raises:
+        ValueError: they cannot.
+    """
+    if width % (2 * heads):
+        raise ValueError(
+            f"width {width} is not a multiple of 2 * heads = {2 * heads}: rotary positions turn pairs of features in "
+            f"each head; change width or heads"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of a system; one value serves every system, which takes from it what it needs. Layers are numbered from 1 over both decoders.
 
     Raises:
         ValueError: a size is out of range; the message names the value, the limit and the remedy.
@@ -28,16 +32,30 @@ class Shape:
     heads: int
     chunk_tokens: int
     stride_chunks: int
-    cca_layers: tuple[int, ...]
-    neighbours: int
-    gate_window: int
-    dropout: float
-    zero_init_residuals: bool
-    dtype: str
-    remat: bool
+    """Chunks of a window stride. Self-attention sees the stride before a token's own, in full, and its own up to the token (paper section
+    3.4: 2048 = 1024 + 1024)."""
+    cca_layers: tuple[int, ...] = ()
+    """Layers with chunked cross-attention, all of them in the upper decoder."""
+    recurrent_layers: tuple[int, ...] = ()
+    """Layers with a recurrence (Griffin)."""
+    neighbours: int = 1
+    """Chunks that a chunk retrieves and reads."""
+    gate_window: int = 1
+    """Chunks whose neighbours the gate attends to."""
+    dropout: float = 0.0
+    zero_init_residuals: bool = False
+    """Output projections of residual branches begin at zero."""
+    dtype: str = "float32"
+    """Of the activations, or bfloat16. Parameters, norms, softmax, retrieval scores and losses are float32 always."""
+    remat: bool = False
+    """The backward pass computes each block's activations again instead of keeping them."""
     copying: bool = False
+    """Heads are told how far the text before a key agrees with that up to the query (model/agreement.py), and begin with reading what
+    followed (model/copying_values.py)."""
     equal_projections: bool = False
+    """A retriever's queries and keys begin as one projection."""
     lower: int | None = None
+    """Layers of the lower decoder; None: half of all."""
 
     def __post_init__(self) -> None:
         for name in ("vocabulary_size", "width", "heads", "stride_chunks", "neighbours", "gate_window"):
@@ -49,21 +67,21 @@ class Shape:
             raise ValueError(f"lower is {self.lower}, must be 1 to {self.layers - 1}: the upper decoder needs a layer")
         if self.chunk_tokens < 2:
             raise ValueError(f"chunk_tokens is {self.chunk_tokens}, must be at least 2: choose a longer chunk (the paper's is 64)")
-        if self.width % (2 * self.heads):
-            raise ValueError(
-                f"width {self.width} is not a multiple of 2 * heads = {2 * self.heads}: rotary positions turn pairs of features in "
-                f"each head; change width or heads"
-            )
-        outside = [layer for layer in self.cca_layers if not self.lower_layers < layer <= self.layers]
-        if outside or len(set(self.cca_layers)) != len(self.cca_layers):
-            raise ValueError(
-                f"cca_layers {self.cca_layers} must be distinct layers of the upper decoder, {self.lower_layers + 1} to {self.layers}: "
-                f"remove {outside or 'the repeated ones'}"
-            )
+        check_heads(self.width, self.heads)
+        self._check_layers("cca_layers", "of the upper decoder", self.lower_layers + 1)
+        self._check_layers("recurrent_layers", "of the model", 1)
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype is {self.dtype!r}, must be float32 or bfloat16: float16 would need the loss scaled")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout is {self.dropout}, must be in [0, 1): set 0 to turn it off")
+
+    def _check_layers(self, name: str, where: str, first: int) -> None:
+        layers = getattr(self, name)
+        outside = [layer for layer in layers if not first <= layer <= self.layers]
+        if outside or len(set(layers)) != len(layers):
+            raise ValueError(
+                f"{name} {layers} must be distinct layers {where}, {first} to {self.layers}: remove {outside or 'the repeated ones'}"
+            )
 
     @property
     def lower_layers(self) -> int:
@@ -85,8 +103,8 @@ class Shape:
         """Tokens of a window stride; the length of a sequence is a multiple of it."""
         return self.stride_chunks * self.chunk_tokens
 
-    def as_published(self) -> Shape:
-        """The shape without what only small models of this project are given."""
+    def as_published(self) -> ModelConfig:
+        """The configuration without what only small models of this project are given."""
         return replace(self, copying=False)
 
     def chunks_of(self, tokens: int) -> int:

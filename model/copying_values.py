@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.parameters import Parameters
 
 MATCHES = (4.0, 5.0, 4.0)  # logits of a key before which the last token is the same, the last two, the last three
@@ -22,18 +22,18 @@ HANDED_ON = 4.0  # what cross-attention adds of a token that it finds, in embedd
 GATE = 2.0  # logit of a neighbour's gate, 0.9 of it open
 
 
-def with_copying_values(values: Parameters, shape: Shape, key: Array) -> Parameters:
+def with_copying_values(values: Parameters, config: ModelConfig, key: Array) -> Parameters:
     """The values, with those of what heads know of agreement, of cross-attention's values and outputs and of the gate replaced."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    handed_on_DD = np.linalg.qr(rng.standard_normal((shape.width, shape.width)))[0]
+    handed_on_DD = np.linalg.qr(rng.standard_normal((config.width, config.width)))[0]
     size_of_tokens = float(values["embedding.table"].std())
-    heads, new = np.arange(shape.heads), {path: np.asarray(value) for path, value in values.items()}
+    heads, new = np.arange(config.heads), {path: np.asarray(value) for path, value in values.items()}
     for path, value in values.items():
         crossing = ".cross_attention." in path
         if path.endswith("match_bias"):
-            new[path] = np.outer(heads < (shape.heads if crossing else max(1, shape.heads // 2)), MATCHES)
+            new[path] = np.outer(heads < (config.heads if crossing else max(1, config.heads // 2)), MATCHES)
         elif path.endswith("nothing_bias"):
-            new[path] = np.full(shape.heads, NOTHING_AGREES)
+            new[path] = np.full(config.heads, NOTHING_AGREES)
         elif crossing and path.endswith("null_value"):
             new[path] = np.zeros_like(value)
         elif crossing and path.endswith("value.kernel"):
@@ -43,5 +43,5 @@ def with_copying_values(values: Parameters, shape: Shape, key: Array) -> Paramet
         elif path == "fusion.gate.weight.bias":
             new[path] = np.full_like(value, GATE)
         elif path == "final_norm.scale":
-            new[path] = value / (size_of_tokens * np.sqrt(shape.width))
+            new[path] = value / (size_of_tokens * np.sqrt(config.width))
     return {path: jnp.asarray(value, jnp.float32) for path, value in new.items()}

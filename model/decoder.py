@@ -13,7 +13,7 @@ from jax import Array
 
 from model.agreement import Text
 from model.chunked_cross_attention import ChunkedCrossAttention
-from model.config import Shape
+from model.config import ModelConfig
 from model.layers import FeedForward, RMSNorm, subkeys
 from model.neighbour_fusion import FusedNeighbours
 from model.shapes import HiddenStates, RowMask
@@ -41,14 +41,14 @@ class Mixer(Protocol):
 class Block(nnx.Module):
     """x += attention(norm x); x += cross-attention(norm x, neighbours); x += feed-forward(norm x) (paper Figure 2)."""
 
-    def __init__(self, shape: Shape, attention: Mixer | None = None, cross_attention: bool = False) -> None:
-        self.rate = shape.dropout
-        self.attention_norm = RMSNorm(shape.width)
-        self.attention = SlidingWindowAttention(shape) if attention is None else attention
-        self.cross_attention_norm = RMSNorm(shape.width) if cross_attention else None
-        self.cross_attention = ChunkedCrossAttention(shape) if cross_attention else None
-        self.feed_forward_norm = RMSNorm(shape.width)
-        self.feed_forward = FeedForward(shape.width)
+    def __init__(self, config: ModelConfig, attention: Mixer | None = None, cross_attention: bool = False) -> None:
+        self.rate = config.dropout
+        self.attention_norm = RMSNorm(config.width)
+        self.attention = SlidingWindowAttention(config) if attention is None else attention
+        self.cross_attention_norm = RMSNorm(config.width) if cross_attention else None
+        self.cross_attention = ChunkedCrossAttention(config) if cross_attention else None
+        self.feed_forward_norm = RMSNorm(config.width)
+        self.feed_forward = FeedForward(config.width)
 
     def start(self, rows: int) -> State:
         """The state at the start of `rows` documents."""
@@ -97,12 +97,12 @@ BlockOf = Callable[[int], Block]
 class Decoder(nnx.Module):
     """A stack of blocks: layers `first` to `last` of the model.
 
-    Where activations are computed again (`Shape.remat`), layers that follow each other and differ in their parameters alone are one loop:
-    a program is compiled once for all of them. A loop that keeps activations keeps more of them than the same layers written out.
+    Where activations are computed again (`ModelConfig.remat`), layers that follow each other and differ in their parameters alone are one
+    loop: a program is compiled once for all of them. A loop that keeps activations keeps more of them than the same layers written out.
     """
 
-    def __init__(self, shape: Shape, block: BlockOf, first: int, last: int) -> None:
-        self.remat = shape.remat
+    def __init__(self, config: ModelConfig, block: BlockOf, first: int, last: int) -> None:
+        self.remat = config.remat
         self.layers = nnx.List([block(layer) for layer in range(first, last + 1)])
 
     def start(self, rows: int) -> tuple[State, ...]:

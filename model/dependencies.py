@@ -22,7 +22,7 @@ def dependencies(model: LanguageModel, tokens_BL: TokenIds, neighbours_BCN: Neig
         return model.decode(model.encode(tokens), neighbours_BCN)[0]
 
     def changed(position: Array) -> Array:
-        other = tokens_BL.at[0, position].set((tokens_BL[0, position] + 1) % model.shape.vocabulary_size)
+        other = tokens_BL.at[0, position].set((tokens_BL[0, position] + 1) % model.config.vocabulary_size)
         return jnp.abs(final(other) - final(tokens_BL)).max(axis=-1) > SAME
 
     return jax.lax.map(changed, jnp.arange(tokens_BL.shape[1])).T

@@ -10,7 +10,7 @@ from jax import Array
 
 from data_contracts.eligibility import first_query
 from model.agreement import LONGEST, NOTHING
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import Block, State
 from model.language_model import Decoded, Encoded, Fetched, LanguageModel
 from model.layers import subkeys
@@ -31,9 +31,9 @@ class UpperPast(NamedTuple):
 class FusedDecoder(LanguageModel):
     """Lower decoder, fusion of the neighbours' states, upper decoder with chunked cross-attention."""
 
-    def __init__(self, shape: Shape, gate: OpenGate | None = None) -> None:
-        super().__init__(shape, lambda layer: Block(shape, cross_attention=layer in shape.cca_layers))
-        self.fusion = NeighbourFusion(shape, gate or NeighbourGate(shape))
+    def __init__(self, config: ModelConfig, gate: OpenGate | None = None) -> None:
+        super().__init__(config, lambda layer: Block(config, cross_attention=layer in config.cca_layers))
+        self.fusion = NeighbourFusion(config, gate or NeighbourGate(config))
 
     def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
         """Upper decoder and final norm.
@@ -46,14 +46,14 @@ class FusedDecoder(LanguageModel):
         fusion_key, upper_key = subkeys(key, 2)
         hidden_BCMD = encoded.hidden_BLD.reshape(encoded.chunks_BCMD.shape)
         # The first two strides have nothing to retrieve, an eighth of the paper's sequences: nothing is computed for them.
-        first = min(first_query(self.shape.stride_chunks), hidden_BCMD.shape[1] - 1)
+        first = min(first_query(self.config.stride_chunks), hidden_BCMD.shape[1] - 1)
         fused = self.fusion(encoded.chunks_BCMD, hidden_BCMD[:, first:], neighbours_BCN[:, first:], fusion_key, encoded.text_BT)
         return self.final_norm(self.upper(encoded.hidden_BLD, None, fused, upper_key, encoded.text_BT)[0])
 
     def start_decoding(self, rows: int, slots: int) -> UpperPast:
         """Nothing was read, nothing retrieved."""
-        values = jnp.zeros((rows, 1, slots, 2 * self.shape.chunk_tokens, self.shape.width), self.shape.dtype)
-        text = jnp.full((rows, 1, slots, LONGEST + 2 * self.shape.chunk_tokens), NOTHING, jnp.int32) if self.shape.copying else None
+        values = jnp.zeros((rows, 1, slots, 2 * self.config.chunk_tokens, self.config.width), self.config.dtype)
+        text = jnp.full((rows, 1, slots, LONGEST + 2 * self.config.chunk_tokens), NOTHING, jnp.int32) if self.config.copying else None
         last = FusedNeighbours(values, jnp.zeros((rows, 1, slots), bool), text)
         return UpperPast(self.upper.start(rows), self.fusion.gate.start(rows, slots), last)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.copying_values import with_copying_values
 from model.parameters import Architecture, Parameters
 
@@ -19,27 +19,33 @@ QUERIES, KEYS = "retriever.query_projection.kernel", "retriever.key_projection.k
 RADII = (0.9, 0.999)  # of Griffin's recurrence: uniform in the ring between them, as in its official code
 
 
-def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> Parameters:
+def drawn(architecture: Architecture, width: int, root: Array, zero_init_residuals: bool = False) -> Parameters:
     """Kernels, embedding and null pairs N(0, 0.64^2 / width), norms 1, biases 0; output of residual branches 0 if `zero_init_residuals`.
 
     At the paper's width of 1024 the standard deviation is the official code's 0.02 (its null pairs have 0.0001); a fixed 0.02 starves
     narrow models of signal.
-    Systems that have a parameter under the same path start from the same bits, which makes their comparison fair. Where `shape.copying`
-    says so, some begin as `with_copying_values` has them.
+    """
+    return {path: _initial(path, size, root, width, zero_init_residuals) for path, size in architecture.parameter_sizes().items()}
 
-    With `shape.equal_projections` the retriever's queries and keys begin as one orthonormal projection times 0.64. Two chunks then fit as
+
+def initial_parameters(architecture: Architecture, config: ModelConfig, seed: int) -> Parameters:
+    """What all systems begin as but for rows in the form of other code: `drawn`, and where `config.copying` says so, some parameters as
+    `with_copying_values` has them. Systems that have a parameter under the same path start from the same bits, which makes their comparison
+    fair.
+
+    With `config.equal_projections` the retriever's queries and keys begin as one orthonormal projection times 0.64. Two chunks then fit as
     much as the means of their states do, which for a start is how many tokens they share; two projections drawn apart give every pair a
     score by chance, and one that is no rotation blurs it.
     """
     root = jax.random.key(seed)
-    values = {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}
-    if shape.equal_projections and QUERIES in values:
+    values = drawn(architecture, config.width, root, config.zero_init_residuals)
+    if config.equal_projections and QUERIES in values:
         values[QUERIES] = SCALE * jnp.linalg.qr(values[QUERIES])[0]
         values[KEYS] = jnp.array(values[QUERIES])  # an array of its own, as a training step uses up every one
-    return with_copying_values(values, shape, jax.random.fold_in(root, zlib.crc32(b"copying"))) if shape.copying else values
+    return with_copying_values(values, config, jax.random.fold_in(root, zlib.crc32(b"copying"))) if config.copying else values
 
 
-def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Array:
+def _initial(path: str, size: tuple[int, ...], root: Array, width: int, zero_init_residuals: bool) -> Array:
     name = path.rpartition(".")[2]
     if name.endswith("scale"):
         return jnp.ones(size)
@@ -47,8 +53,8 @@ def _initial(path: str, size: tuple[int, ...], root: Array, shape: Shape) -> Arr
     if name == "decay":
         square = jax.random.uniform(key, size, minval=RADII[0] ** 2, maxval=RADII[1] ** 2)
         return jnp.log(jnp.expm1(-0.5 * jnp.log(square)))
-    if name.endswith("bias") or (shape.zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
+    if name.endswith("bias") or (zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
         return jnp.zeros(size)
     if name not in RANDOM:
         raise ValueError(f"parameter {path} has no rule for its first value: known names are *scale, *bias, decay, {', '.join(RANDOM)}")
-    return SCALE * shape.width**-0.5 * jax.random.normal(key, size)
+    return SCALE * width**-0.5 * jax.random.normal(key, size)

@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Int
 
 from model.agreement import LONGEST, NOTHING, Text
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import Block, BlockOf, Decoder, State
 from model.layers import Embedding, RMSNorm, dropout, subkeys
 from model.lm_loss import mean_loss, token_losses
@@ -115,13 +115,13 @@ class Trained(NamedTuple):
 class LanguageModel(nnx.Module):
     """The parts all systems share, under the same parameter paths. Subclasses say what is encoded, retrieved and learned."""
 
-    def __init__(self, shape: Shape, block: BlockOf | None = None) -> None:
-        self.shape = shape
-        self.embedding = Embedding(shape.vocabulary_size, shape.width, shape.dtype)
-        block = block or (lambda _: Block(shape))
-        self.lower = Decoder(shape, block, 1, shape.lower_layers)
-        self.upper = Decoder(shape, block, shape.lower_layers + 1, shape.layers)
-        self.final_norm = RMSNorm(shape.width)
+    def __init__(self, config: ModelConfig, block: BlockOf | None = None) -> None:
+        self.config = config
+        self.embedding = Embedding(config.vocabulary_size, config.width, config.dtype)
+        block = block or (lambda _: Block(config))
+        self.lower = Decoder(config, block, 1, config.lower_layers)
+        self.upper = Decoder(config, block, config.lower_layers + 1, config.layers)
+        self.final_norm = RMSNorm(config.width)
 
     def encode(self, tokens_BL: TokenIds, key: Array | None = None) -> Encoded:
         """Lower decoder over whole sequences; dropout only with a key.
@@ -137,21 +137,21 @@ class LanguageModel(nnx.Module):
 
     def encode_segment(self, tokens_BL: TokenIds, past: LowerPast | None, key: Array | None = None) -> tuple[Encoded, LowerPast]:
         """`encode` over strides of documents that go on from `past`, and what the next go on from."""
-        self.shape.chunks_of(tokens_BL.shape[1])
+        self.config.chunks_of(tokens_BL.shape[1])
         embedding_key, lower_key = subkeys(key, 2)
         before = past.text_BT if past else self._nothing_before(len(tokens_BL))
         text = None if before is None else jnp.concatenate((before, tokens_BL), axis=1)
-        embedded = dropout(self.embedding(tokens_BL), self.shape.dropout, embedding_key)
+        embedded = dropout(self.embedding(tokens_BL), self.config.dropout, embedding_key)
         hidden, layers = self.lower(embedded, past and past.layers, key=lower_key, text_BT=text)
-        following = None if text is None else text[:, -(self.shape.stride_tokens + LONGEST) :]
+        following = None if text is None else text[:, -(self.config.stride_tokens + LONGEST) :]
         return self._encoded(hidden, key)._replace(text_BT=text), LowerPast(layers, following)
 
     def _nothing_before(self, rows: int) -> Text | None:
-        size = self.shape.stride_tokens + LONGEST
-        return jnp.full((rows, size), NOTHING, jnp.int32) if self.shape.copying else None
+        size = self.config.stride_tokens + LONGEST
+        return jnp.full((rows, size), NOTHING, jnp.int32) if self.config.copying else None
 
     def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
-        return Encoded(hidden_BLD, hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.shape.chunk_tokens, hidden_BLD.shape[-1]), None, None)
+        return Encoded(hidden_BLD, hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.config.chunk_tokens, hidden_BLD.shape[-1]), None, None)
 
     @abstractmethod
     def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
@@ -186,4 +186,4 @@ class LanguageModel(nnx.Module):
 
     def _dropout_keys(self, key: Array) -> list[Array | None]:
         """One key for encode and one for decode, or none where there is nothing to drop."""
-        return subkeys(jax.random.fold_in(key, 0) if self.shape.dropout else None, 2)
+        return subkeys(jax.random.fold_in(key, 0) if self.config.dropout else None, 2)

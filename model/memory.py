@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 import faiss
 import jax.numpy as jnp
@@ -11,7 +12,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from data_contracts.eligibility import last_eligible
-from model.config import Shape
 
 HALVES = {"float32": np.float16, "bfloat16": jnp.bfloat16}
 IN_MEMORY_BYTES = 2 * 2**30
@@ -22,6 +22,19 @@ MEASURED = 16  # of so many approximate searches one is repeated exactly, to kno
 faiss.omp_set_num_threads(1)
 
 
+class Sizes(Protocol):
+    """Of the chunks in a memory: what `ModelConfig` has, and less. Lengths in tokens, but `stride_chunks`."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def chunk_tokens(self) -> int: ...
+    @property
+    def stride_chunks(self) -> int: ...
+    @property
+    def dtype(self) -> str: ...
+
+
 class Memory:
     """All earlier chunks of one document, however far back: keys in float32 on the CPU, token states in half precision.
 
@@ -30,13 +43,13 @@ class Memory:
     (a graph of neighbours, approximate), whose `recall` is measured while it is used.
     """
 
-    def __init__(self, shape: Shape, chunks: int, scratch: Path, index: str = "exact", dtype: DTypeLike | None = None) -> None:
-        self.stride_chunks, self.scale = shape.stride_chunks, shape.width**-0.5
-        sizes = (chunks, shape.chunk_tokens, shape.width)
-        self._states_CMD = _array(sizes, np.dtype(dtype or HALVES[shape.dtype]), scratch)
+    def __init__(self, config: Sizes, chunks: int, scratch: Path, index: str = "exact", dtype: DTypeLike | None = None) -> None:
+        self.stride_chunks, self.scale = config.stride_chunks, config.width**-0.5
+        sizes = (chunks, config.chunk_tokens, config.width)
+        self._states_CMD = _array(sizes, np.dtype(dtype or HALVES[config.dtype]), scratch)
         self._held, self.dtype = 0, self._states_CMD.dtype
-        self._flat, self._index = _indexes(index, shape.width)
-        self._waiting_CD = np.empty((0, shape.width), np.float32)
+        self._flat, self._index = _indexes(index, config.width)
+        self._waiting_CD = np.empty((0, config.width), np.float32)
         self._searches = self._asked = self._found = 0
 
     def add(self, keys_CD: np.ndarray | None, states_CMD: np.ndarray) -> None:

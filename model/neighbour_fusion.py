@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from model.agreement import LONGEST, Text
 from model.attention import Attention, attend, bidirectional_attention
-from model.config import Shape
+from model.config import ModelConfig
 from model.layers import RMSNorm, subkeys
 from model.neighbour_gating import Gates, NeighbourGate, OpenGate
 from model.neighbours import PairStates, chunk_pairs, gather_pairs, valid_neighbours
@@ -38,14 +38,14 @@ class NeighbourFusion(nnx.Module):
     gathered. The query chunk's keys and values are computed once for all of its neighbours.
     """
 
-    def __init__(self, shape: Shape, gate: NeighbourGate | OpenGate) -> None:
-        self.stride_chunks, self.rate = shape.stride_chunks, shape.dropout
-        self.pair_norm = RMSNorm(shape.width)
-        self.pair_attention = Attention(shape.width, shape.heads, null_key=True)
-        self.neighbour_norm = RMSNorm(shape.width)
-        self.query_chunk_norm = RMSNorm(shape.width)
-        self.query_chunk_attention = Attention(shape.width, shape.heads, null_key=True)
-        self.states_norm = RMSNorm(shape.width) if shape.copying else None
+    def __init__(self, config: ModelConfig, gate: NeighbourGate | OpenGate) -> None:
+        self.stride_chunks, self.rate = config.stride_chunks, config.dropout
+        self.pair_norm = RMSNorm(config.width)
+        self.pair_attention = Attention(config.width, config.heads, null_key=True)
+        self.neighbour_norm = RMSNorm(config.width)
+        self.query_chunk_norm = RMSNorm(config.width)
+        self.query_chunk_attention = Attention(config.width, config.heads, null_key=True)
+        self.states_norm = RMSNorm(config.width) if config.copying else None
         self.gate = gate
 
     def __call__(

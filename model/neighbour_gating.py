@@ -11,7 +11,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from model.attention import Attention, attend, with_previous_block
-from model.config import Shape
+from model.config import ModelConfig
 from model.layers import Linear, RMSNorm
 from model.masks import band_mask
 from model.rotary import rotate
@@ -38,12 +38,12 @@ class NeighbourGate(nnx.Module):
     over the last `gate_window` chunks, in training as in the evaluation of a long document.
     """
 
-    def __init__(self, shape: Shape) -> None:
-        self.window, self.rate = shape.gate_window, shape.dropout
-        self.attention_norm = RMSNorm(shape.width)
-        self.attention = Attention(shape.width, shape.heads)
-        self.gate_norm = RMSNorm(shape.width)
-        self.weight = Linear(shape.width, 1, bias=True)
+    def __init__(self, config: ModelConfig) -> None:
+        self.window, self.rate = config.gate_window, config.dropout
+        self.attention_norm = RMSNorm(config.width)
+        self.attention = Attention(config.width, config.heads)
+        self.gate_norm = RMSNorm(config.width)
+        self.weight = Linear(config.width, 1, bias=True)
 
     def __call__(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None = None) -> Gates:
         return self._gates(pooled_BCND + self._attend_to_earlier(self.attention_norm(pooled_BCND), valid_BCN, key))

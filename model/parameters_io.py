@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from safetensors.numpy import load_file
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.language_model import LanguageModel
 from model.parameters import Architecture, Parameters
 from model.system import System
@@ -20,9 +20,9 @@ def save_parameters(parameters: dict[str, Array], path: Path) -> None:
     save_tensors(parameters, path)
 
 
-def load_model(path: Path, system: System, shape: Shape) -> LanguageModel:
+def load_model(path: Path, system: System, config: ModelConfig) -> LanguageModel:
     """The system with the parameters of `path`; raises like `load_parameters`."""
-    architecture = Architecture.of(system.build, shape)
+    architecture = Architecture.of(system.build, config)
     return architecture.model(load_parameters(path, system.name, architecture.parameter_sizes()))
 
 
@@ -40,6 +40,6 @@ def load_parameters(path: Path, name: str, expected: dict[str, tuple[int, ...]])
     if missing or extra or wrong:
         raise ValueError(
             f"{path} does not hold the parameters of {name}: missing {missing or 'none'}; not expected {extra or 'none'}; "
-            f"of another size {wrong or 'none'}: load it with the system and shape it was trained with"
+            f"of another size {wrong or 'none'}: load it with the system and configuration it was trained with"
         )
     return {key: jnp.asarray(value) for key, value in tensors.items()}

@@ -11,7 +11,7 @@ from jax import Array
 from jaxtyping import Float
 
 from model.attention import Attention, attend, bidirectional_attention
-from model.config import Shape
+from model.config import ModelConfig
 from model.layers import FeedForward, RMSNorm, subkeys
 from model.rotary import rotate
 from model.shapes import ChunkStates, NeighbourStates
@@ -22,15 +22,15 @@ LAYERS, CONDITIONED = 2, (1,)
 class PassageLayer(nnx.Module):
     """z += bidirectional attention(norm z); in some layers z += attention(norm z, norm h); z += feed-forward(norm z)."""
 
-    def __init__(self, shape: Shape, conditioned: bool) -> None:
-        self.rate = shape.dropout
-        self.attention_norm = RMSNorm(shape.width)
-        self.attention = Attention(shape.width, shape.heads)
-        self.neighbour_norm = RMSNorm(shape.width) if conditioned else None
-        self.query_chunk_norm = RMSNorm(shape.width) if conditioned else None
-        self.query_chunk_attention = Attention(shape.width, shape.heads) if conditioned else None
-        self.feed_forward_norm = RMSNorm(shape.width)
-        self.feed_forward = FeedForward(shape.width)
+    def __init__(self, config: ModelConfig, conditioned: bool) -> None:
+        self.rate = config.dropout
+        self.attention_norm = RMSNorm(config.width)
+        self.attention = Attention(config.width, config.heads)
+        self.neighbour_norm = RMSNorm(config.width) if conditioned else None
+        self.query_chunk_norm = RMSNorm(config.width) if conditioned else None
+        self.query_chunk_attention = Attention(config.width, config.heads) if conditioned else None
+        self.feed_forward_norm = RMSNorm(config.width)
+        self.feed_forward = FeedForward(config.width)
 
     def __call__(self, z_BCNRD: NeighbourStates, hidden_BCMD: ChunkStates, key: Array | None = None) -> NeighbourStates:
         own_key, query_key, feed_forward_key = subkeys(key, 3)
@@ -44,9 +44,9 @@ class PassageLayer(nnx.Module):
 class PassageEncoder(nnx.Module):
     """Embedded tokens of each chunk's passages and the states of the chunk -> the states that cross-attention reads."""
 
-    def __init__(self, shape: Shape) -> None:
-        self.layers = nnx.List([PassageLayer(shape, layer in CONDITIONED) for layer in range(1, LAYERS + 1)])
-        self.norm = RMSNorm(shape.width)
+    def __init__(self, config: ModelConfig) -> None:
+        self.layers = nnx.List([PassageLayer(config, layer in CONDITIONED) for layer in range(1, LAYERS + 1)])
+        self.norm = RMSNorm(config.width)
 
     def __call__(self, embedded_BCNRD: NeighbourStates, hidden_BCMD: ChunkStates, key: Array | None = None) -> NeighbourStates:
         z_BCNRD = embedded_BCNRD

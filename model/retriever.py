@@ -9,7 +9,7 @@ from flax import nnx
 from jax import Array
 
 from model.attention import Attention, bidirectional_attention
-from model.config import Shape
+from model.config import ModelConfig
 from model.layers import Linear, RMSNorm
 from model.shapes import ChunkScores, ChunkStates, ChunkVectors
 
@@ -25,14 +25,14 @@ class RetrieverOutput(NamedTuple):
 class Retriever(nnx.Module):
     """e = h + bidirectional attention in the chunk; c = mean of e; q = W_Q norm(c) + b_Q; k = W_K norm(c) + b_K."""
 
-    def __init__(self, shape: Shape) -> None:
-        self.rate = shape.dropout
-        self.attention_norm = RMSNorm(shape.width)
-        self.attention = Attention(shape.width, shape.heads, null_key=True)
-        self.query_norm = RMSNorm(shape.width)
-        self.query_projection = Linear(shape.width, shape.width, bias=True)
-        self.key_norm = RMSNorm(shape.width)
-        self.key_projection = Linear(shape.width, shape.width, bias=True)
+    def __init__(self, config: ModelConfig) -> None:
+        self.rate = config.dropout
+        self.attention_norm = RMSNorm(config.width)
+        self.attention = Attention(config.width, config.heads, null_key=True)
+        self.query_norm = RMSNorm(config.width)
+        self.query_projection = Linear(config.width, config.width, bias=True)
+        self.key_norm = RMSNorm(config.width)
+        self.key_projection = Linear(config.width, config.width, bias=True)
 
     def __call__(self, hidden_BCMD: ChunkStates, key: Array | None = None) -> RetrieverOutput:
         chunks_BCMD = hidden_BCMD + bidirectional_attention(self.attention, self.attention_norm(hidden_BCMD), self.rate, key)

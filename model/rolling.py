@@ -17,7 +17,7 @@ from flax import nnx
 from jax import Array
 
 from model.agreement import LONGEST, NOTHING
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import State, restart
 from model.language_model import Encoded, Fetched, LanguageModel
 from model.memory import Memory
@@ -46,9 +46,9 @@ class Reading(NamedTuple):
 class _Place:
     """One row of the batch and the document that is read in it."""
 
-    def __init__(self, number: int, document: Document, shape: Shape) -> None:
+    def __init__(self, number: int, document: Document, config: ModelConfig) -> None:
         self.number, self.document, self.stride = number, document, 0
-        tokens_T, size = document.tokens_T, shape.stride_tokens
+        tokens_T, size = document.tokens_T, config.stride_tokens
         self.strides = max(1, -(-(len(tokens_T) - 1) // size))
         self.inputs, self.targets = np.zeros((self.strides, size), np.int32), np.zeros((self.strides, size), np.int32)
         self.inputs.reshape(-1)[: len(tokens_T)] = tokens_T[: self.strides * size]
@@ -73,7 +73,7 @@ class Reader:
     """
 
     def __init__(self, model: LanguageModel, settings: int, slots: int, distinct: int, rows: int = 1) -> None:
-        self.shape, self.rows, self.settings, self.slots, self.distinct = model.shape, rows, settings, slots, distinct
+        self.config, self.rows, self.settings, self.slots, self.distinct = model.config, rows, settings, slots, distinct
         graph, self._parameters = nnx.split(model)
         self._encode, self._decode = _steps(graph)
         self._start = jax.jit(lambda: (model.start_encoding(rows), model.start_decoding(rows * settings, slots)))()
@@ -99,11 +99,11 @@ class Reader:
 
     def _next(self, numbered: Iterator[tuple[int, Document]]) -> _Place | None:
         following = next(numbered, None)
-        return None if following is None else _Place(*following, self.shape)
+        return None if following is None else _Place(*following, self.config)
 
     def _stride(self, places: list[_Place | None], lower: State, upper: State) -> tuple[State, State]:
         starts_B = np.array([place is not None and not place.stride for place in places])
-        idle = np.zeros(self.shape.stride_tokens, np.int32)
+        idle = np.zeros(self.config.stride_tokens, np.int32)
         inputs_BW, targets_BW = (np.stack([getattr(p, name)[p.stride] if p else idle for p in places]) for name in ("inputs", "targets"))
         encoded, lower = self._encode(self._parameters, inputs_BW, starts_B, lower)
         fetched = self._fetch(places, encoded)
@@ -130,11 +130,11 @@ class Reader:
                 neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCD is None else queries_BCD[row])
                 ids_CU, slots_BSCN[row] = distinct_neighbours(neighbours_SCN, self.distinct)
                 pairs_BCUR[row] = memory.pairs(ids_CU)
-                if self.shape.copying and isinstance(memory, Memory):
+                if self.config.copying and isinstance(memory, Memory):
                     text_BCUT[row] = place.texts(ids_CU, size)
         idle = np.zeros_like(next(pairs for pairs in pairs_BCUR if pairs is not None))
         pairs = jnp.asarray(np.stack([idle if pairs is None else pairs for pairs in pairs_BCUR]))
-        return Fetched(pairs, jnp.asarray(slots_BSCN), jnp.asarray(text_BCUT) if self.shape.copying else None)
+        return Fetched(pairs, jnp.asarray(slots_BSCN), jnp.asarray(text_BCUT) if self.config.copying else None)
 
 
 def distinct_neighbours(neighbours_SCN: np.ndarray, distinct: int) -> tuple[np.ndarray, np.ndarray]:

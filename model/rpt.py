@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import State
 from model.fused_decoder import FusedDecoder
 from model.language_model import Batch, Encoded, Schedule, Trained
@@ -44,10 +44,10 @@ class RPT(FusedDecoder):
     """Paper section 3. `relevance` turns a batch and the tokens of a chunk into t of every candidate; what is positive is gold."""
 
     def __init__(
-        self, shape: Shape, relevance: Relevance, training: RetrieverTraining = OUR_TRAINING, gate: OpenGate | None = None
+        self, config: ModelConfig, relevance: Relevance, training: RetrieverTraining = OUR_TRAINING, gate: OpenGate | None = None
     ) -> None:
-        super().__init__(shape, gate)
-        self.retriever = Retriever(shape)
+        super().__init__(config, gate)
+        self.retriever = Retriever(config)
         self.relevance, self.training = relevance, training
 
     def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
@@ -56,22 +56,22 @@ class RPT(FusedDecoder):
         return Encoded(encoded.hidden_BLD, *self.retriever(encoded.chunks_BCMD, retriever_key))
 
     def retrieve(self, encoded: Encoded) -> Neighbours:
-        """Each chunk's best eligible chunks of its own sequence, `shape.neighbours` of them, -1 where there are fewer."""
+        """Each chunk's best eligible chunks of its own sequence, `config.neighbours` of them, -1 where there are fewer."""
         scores, eligible = self._scores(encoded)
-        return own_neighbours(scores, eligible, self.shape.neighbours)
+        return own_neighbours(scores, eligible, self.config.neighbours)
 
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
         """L_LM with scheduled sampling of the neighbours, and alpha_ret L_ret (paper sections 3.3 and 3.4)."""
         encode_key, decode_key = self._dropout_keys(key)
         encoded = self.encode(batch.tokens_BL, encode_key)
         scores, eligible = self._scores(encoded)
-        relevance = self.relevance(batch, self.shape.chunk_tokens)
+        relevance = self.relevance(batch, self.config.chunk_tokens)
         labelled = batch.labelled_BC & jnp.any(batch.loss_mask_BL.reshape(*batch.labelled_BC.shape, -1), axis=-1)
         relevance_BCC = jnp.where(labelled[..., None], dense_relevance(batch.candidates_BCS, relevance, eligible), 0.0)
         neighbours = mix(
             self.training.sampling(jax.random.fold_in(key, 1), *labelled.shape),
-            self.training.gold(scores, relevance_BCC, eligible, self.shape.neighbours),
-            own_neighbours(scores, eligible, self.shape.neighbours),
+            self.training.gold(scores, relevance_BCC, eligible, self.config.neighbours),
+            own_neighbours(scores, eligible, self.config.neighbours),
             schedule.own_probability,
             labelled,
         )
@@ -85,7 +85,7 @@ class RPT(FusedDecoder):
         assert encoded.queries_BCD is not None
         assert encoded.keys_BCD is not None
         scores = retrieval_scores(encoded.queries_BCD, encoded.keys_BCD)
-        return scores, eligible_pairs(scores.shape[1], self.shape.stride_chunks)
+        return scores, eligible_pairs(scores.shape[1], self.config.stride_chunks)
 
 
 def semantic_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from model.agreement import Agreement, Text, windows_of
 from model.attention import Attention, HeadKeys, attend, with_previous_block
-from model.config import Shape
+from model.config import ModelConfig
 from model.masks import two_stride_mask
 from model.rotary import rotate
 from model.shapes import HiddenStates, RowMask
@@ -37,10 +37,10 @@ class Local(NamedTuple):
 class WindowAttention(Attention):
     """An attention whose tokens attend to their window at least."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape.width, shape.heads)
-        self.stride, self.rate, self.dtype, self.turned = shape.stride_tokens, shape.dropout, shape.dtype, shape.turned
-        self.agreement = Agreement(shape.heads) if shape.copying else None
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.width, config.heads)
+        self.stride, self.rate, self.dtype, self.turned = config.stride_tokens, config.dropout, config.dtype, config.turned
+        self.agreement = Agreement(config.heads) if config.copying else None
 
     def empty_window(self, rows: int) -> Window:
         """The window at the start of `rows` documents: there is nothing before."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import optax
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.initialisation import initial_parameters
 from model.language_model import LanguageModel
 from model.optimizer import adabelief, with_slow_retriever
@@ -21,14 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class System:
-    """A named system: how it is built, which supervision its training reads, and who finds its neighbours at test time.
+    """A record of data_contracts/systems.py with the code that it names; that file describes the fields.
 
-    With `carry` "document" a row of the batch reads documents sequence after sequence, its layers going on from what they keep; the others
-    are trained on independent sequences. At test all go on from stride to stride. `updates` says how many updates a run has, relative to
-    `training.steps`, from the shape and the tokens of a sequence. A system that learns to retrieve does so by `relevance`; its `build`
-    takes a `RetrieverTraining` as its second argument, which `retriever_training` makes of the words of a recipe. `first_values`,
-    `optimizer` and `learning_rate`, the highest, are those of all systems (None: `training.learning_rate`) but for rows in the form of
-    other code.
+    `first_values` and `optimizer` are those of all systems but for rows in the form of other code.
     """
 
     name: str
@@ -36,17 +31,17 @@ class System:
     supervision: Literal["none", "bm25", "bm25_q", "scored", "corpus"] = "none"
     retriever: Literal["none", "bm25", "random", "recency", "own", "corpus", "corpus_random"] = "none"
     carry: Literal["none", "document"] = "none"
-    updates: Callable[[Shape, int], float] = lambda shape, tokens: 1.0
+    updates: Callable[[ModelConfig, int], float] = lambda config, tokens: 1.0
     relevance: Relevance | None = None
     retriever_training: Callable[..., RetrieverTraining] | None = None
-    first_values: Callable[[Architecture, Shape, int], Parameters] = initial_parameters
+    first_values: Callable[[Architecture, ModelConfig, int], Parameters] = initial_parameters
     optimizer: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = adabelief
     learning_rate: float | None = None
 
-    def optimizer_for(self, shape: Shape, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+    def optimizer_for(self, config: ModelConfig, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
         """The optimizer at this rate; with equal projections what learns to retrieve does so more slowly than the rest."""
         optimizer = self.optimizer(rate)
-        return with_slow_retriever(optimizer) if shape.equal_projections and self.relevance is not None else optimizer
+        return with_slow_retriever(optimizer) if config.equal_projections and self.relevance is not None else optimizer
 
 
 def trained_as(system: System, training: RetrieverTraining) -> System:

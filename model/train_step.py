@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import State
 from model.language_model import Batch, LanguageModel, Metrics, Schedule
 from model.parameters import Architecture, Parameters
@@ -42,13 +42,13 @@ class TrainState:
         return self.architecture.model(self.parameters)
 
 
-def init_train_state(system: System, shape: Shape, seed: int, optimizer: optax.GradientTransformation, rows: int = 1) -> TrainState:
+def init_train_state(system: System, config: ModelConfig, seed: int, optimizer: optax.GradientTransformation, rows: int = 1) -> TrainState:
     """The state before the first step, for batches of `rows` sequences.
 
     Pass one optimizer object to all states that should share a compiled step.
     """
-    architecture = Architecture.of(system.build, shape)
-    parameters = system.first_values(architecture, shape, seed)
+    architecture = Architecture.of(system.build, config)
+    parameters = system.first_values(architecture, config, seed)
     carried = jax.jit(lambda: architecture.model(parameters).start(rows))() if system.carry == "document" else None
     return TrainState(parameters, optimizer.init(parameters), jnp.zeros((), jnp.int32), carried, architecture, optimizer)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pkgutil import resolve_name
 
 from data_contracts.eligibility import first_query
+from data_contracts.systems import RECORDS
 from model.baselines.memorizing import RETRIEVED
-from model.config import Shape
+from model.config import ModelConfig
 from model.layers import FEED_FORWARD_FACTOR
 from model.matching import as_many_parameters, deeper
 from model.neighbours import retrievable_pairs
@@ -34,131 +36,124 @@ def attention_macs(width: int, pairs: float, queries: float, keys: float, output
     return width * (2 * pairs + width * (queries + 2 * keys + outputs))
 
 
-def decoder_macs(shape: Shape, tokens: int) -> Macs:
+def decoder_macs(config: ModelConfig, tokens: int) -> Macs:
     """Both decoders without cross-attention, and the output matrix: a layer has 2d (2W + 2d) + 8 d^2 a token, W the stride in tokens.
 
     Appendix B prints 2d (W + 2d) + 8 d^2, with half of the window, and rounds that to 12 d^2; it leaves out the d V of the output.
     """
-    attention = attention_macs(shape.width, tokens * 2 * shape.stride_tokens, tokens, tokens, tokens)
-    feed_forward = 2 * FEED_FORWARD_FACTOR * tokens * shape.width**2
-    output = tokens * shape.width * shape.vocabulary_size
-    return {"self-attention": shape.layers * attention, "feed-forward": shape.layers * feed_forward, "output": output}
+    attention = attention_macs(config.width, tokens * 2 * config.stride_tokens, tokens, tokens, tokens)
+    feed_forward = 2 * FEED_FORWARD_FACTOR * tokens * config.width**2
+    output = tokens * config.width * config.vocabulary_size
+    return {"self-attention": config.layers * attention, "feed-forward": config.layers * feed_forward, "output": output}
 
 
-def fused_macs(shape: Shape, tokens: int) -> Macs:
+def fused_macs(config: ModelConfig, tokens: int) -> Macs:
     """The decoders, chunked cross-attention, and the fusion of neighbours (RETRO and all that read neighbours as it does).
 
     The first step of fusion, attention in a pair (j, j + 1), and the queries of the second are computed once a retrievable pair, the keys
     and values of the query chunk once a chunk; appendix B has all of them once a neighbour. The gate is not in appendix B. The first
     chunks, which have nothing to retrieve, cost none of it.
     """
-    chunks = shape.chunks_of(tokens)
-    served = chunks - min(first_query(shape.stride_chunks), chunks - 1)
-    neighbours, tokens_served = served * shape.neighbours, served * shape.chunk_tokens
-    in_neighbours, pairs = neighbours * 2 * shape.chunk_tokens, retrievable_pairs(chunks, shape.stride_chunks)
-    in_pairs = pairs * 2 * shape.chunk_tokens
-    cross = attention_macs(shape.width, 2 * neighbours * shape.chunk_tokens**2, tokens_served, in_neighbours, tokens_served)
-    in_pair = attention_macs(shape.width, in_pairs * 2 * shape.chunk_tokens, in_pairs, in_pairs, in_pairs)
-    to_query_chunk = attention_macs(shape.width, in_neighbours * shape.chunk_tokens, in_pairs, tokens_served, in_neighbours)
-    window = min(shape.gate_window, served)
-    gated = -(-served // window) * window * shape.neighbours
-    gate = attention_macs(shape.width, gated * 2 * window * shape.neighbours, gated, gated, gated) + neighbours * shape.width
+    chunks = config.chunks_of(tokens)
+    served = chunks - min(first_query(config.stride_chunks), chunks - 1)
+    neighbours, tokens_served = served * config.neighbours, served * config.chunk_tokens
+    in_neighbours, pairs = neighbours * 2 * config.chunk_tokens, retrievable_pairs(chunks, config.stride_chunks)
+    in_pairs = pairs * 2 * config.chunk_tokens
+    cross = attention_macs(config.width, 2 * neighbours * config.chunk_tokens**2, tokens_served, in_neighbours, tokens_served)
+    in_pair = attention_macs(config.width, in_pairs * 2 * config.chunk_tokens, in_pairs, in_pairs, in_pairs)
+    to_query_chunk = attention_macs(config.width, in_neighbours * config.chunk_tokens, in_pairs, tokens_served, in_neighbours)
+    window = min(config.gate_window, served)
+    gated = -(-served // window) * window * config.neighbours
+    gate = attention_macs(config.width, gated * 2 * window * config.neighbours, gated, gated, gated) + neighbours * config.width
     fusion = {"pairs": in_pair, "query chunk": to_query_chunk, "gate": gate}
-    return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, **fusion}
+    return {**decoder_macs(config, tokens), "cross-attention": len(config.cca_layers) * cross, **fusion}
 
 
-def retro_corpus_macs(shape: Shape, tokens: int) -> Macs:
+def retro_corpus_macs(config: ModelConfig, tokens: int) -> Macs:
     """The decoders, cross-attention of all chunks to N passages of R tokens, and the encoder of the passages."""
-    chunks, passages = shape.chunks_of(tokens), shape.chunks_of(tokens) * shape.neighbours
-    read, width, length = passages * 2 * shape.chunk_tokens, shape.width, 2 * shape.chunk_tokens
-    cross = attention_macs(width, read * shape.chunk_tokens, chunks * shape.chunk_tokens, read, chunks * shape.chunk_tokens)
+    chunks, passages = config.chunks_of(tokens), config.chunks_of(tokens) * config.neighbours
+    read, width, length = passages * 2 * config.chunk_tokens, config.width, 2 * config.chunk_tokens
+    cross = attention_macs(width, read * config.chunk_tokens, chunks * config.chunk_tokens, read, chunks * config.chunk_tokens)
     in_passage = attention_macs(width, read * length, read, read, read)
-    to_query_chunk = attention_macs(width, read * shape.chunk_tokens, read, tokens, read)
+    to_query_chunk = attention_macs(width, read * config.chunk_tokens, read, tokens, read)
     feed_forward = 2 * FEED_FORWARD_FACTOR * read * width**2
     encoder = LAYERS * (in_passage + feed_forward) + len(CONDITIONED) * to_query_chunk
-    return {**decoder_macs(shape, tokens), "cross-attention": len(shape.cca_layers) * cross, "passages": encoder}
+    return {**decoder_macs(config, tokens), "cross-attention": len(config.cca_layers) * cross, "passages": encoder}
 
 
-def ungated_macs(shape: Shape, tokens: int) -> Macs:
+def ungated_macs(config: ModelConfig, tokens: int) -> Macs:
     """What RPT computes but for the gate."""
-    macs = rpt_macs(shape, tokens)
+    macs = rpt_macs(config, tokens)
     del macs["gate"]
     return macs
 
 
-def rpt_macs(shape: Shape, tokens: int) -> Macs:
+def rpt_macs(config: ModelConfig, tokens: int) -> Macs:
     """What RETRO computes, and the retriever: attention in the chunk, W_Q and W_K once a chunk, and the scores of all pairs of chunks."""
-    chunks = shape.chunks_of(tokens)
-    encoder = attention_macs(shape.width, tokens * shape.chunk_tokens, tokens, tokens, tokens)
-    scores = 2 * chunks * shape.width**2 + chunks**2 * shape.width
-    return {**fused_macs(shape, tokens), "retriever": encoder + scores}
+    chunks = config.chunks_of(tokens)
+    encoder = attention_macs(config.width, tokens * config.chunk_tokens, tokens, tokens, tokens)
+    scores = 2 * chunks * config.width**2 + chunks**2 * config.width
+    return {**fused_macs(config, tokens), "retriever": encoder + scores}
 
 
-def memorizing_macs(shape: Shape, tokens: int, strides: int) -> Macs:
+def memorizing_macs(config: ModelConfig, tokens: int, strides: int) -> Macs:
     """Transformer-XL and, in one layer, the scores of all tokens in a memory of so many strides, and attention to those that are found."""
-    capacity = strides * shape.stride_tokens
-    read = 2 * tokens * min(RETRIEVED, capacity) * shape.width
-    return {**decoder_macs(shape, tokens), SEARCH: tokens * capacity * shape.width, READ: read}
+    capacity = strides * config.stride_tokens
+    read = 2 * tokens * min(RETRIEVED, capacity) * config.width
+    return {**decoder_macs(config, tokens), SEARCH: tokens * capacity * config.width, READ: read}
 
 
-def block_recurrent_macs(shape: Shape, tokens: int) -> Macs:
+def block_recurrent_macs(config: ModelConfig, tokens: int) -> Macs:
     """Transformer-XL and, in one layer, the tokens' attention to N states, and the states' to themselves and to two strides of tokens."""
-    blocks, states, width = tokens // shape.stride_tokens, max(1, shape.stride_tokens // 2), shape.width
+    blocks, states, width = tokens // config.stride_tokens, max(1, config.stride_tokens // 2), config.width
     vertical = tokens * (2 * width**2 + 2 * states * width)
-    horizontal = blocks * states * (6 * width**2 + 2 * (states + 2 * shape.stride_tokens) * width)
-    return {**decoder_macs(shape, tokens), "states": vertical + horizontal}
+    horizontal = blocks * states * (6 * width**2 + 2 * (states + 2 * config.stride_tokens) * width)
+    return {**decoder_macs(config, tokens), "states": vertical + horizontal}
 
 
-def griffin_macs(shape: Shape, tokens: int) -> Macs:
+def griffin_macs(config: ModelConfig, tokens: int) -> Macs:
     """Transformer-XL and the recurrence of the layers that have it: three projections to or from 2 D, two gates of H blocks each."""
-    inner = 2 * shape.width
-    recurrence = tokens * (3 * shape.width * inner + 2 * inner**2 / shape.heads)
-    return {**decoder_macs(shape, tokens), "recurrence": len(shape.cca_layers) * recurrence}
+    inner = 2 * config.width
+    recurrence = tokens * (3 * config.width * inner + 2 * inner**2 / config.heads)
+    return {**decoder_macs(config, tokens), "recurrence": len(config.recurrent_layers) * recurrence}
 
 
-MACS: dict[str, Callable[[Shape, int], Macs]] = {
-    "transformer_xl": decoder_macs,
-    "transformer_xl_plus_2": lambda shape, tokens: decoder_macs(deeper(shape, 2), tokens),
-    "transformer_xl_longer": decoder_macs,
-    "transformer_xl_same_parameters": lambda shape, tokens: decoder_macs(as_many_parameters(shape), tokens),
-    "transformer_xl_same_time": decoder_macs,
-    "transformer_xl_carry": decoder_macs,
-    "memorizing_32k": partial(memorizing_macs, strides=32),
-    "memorizing_65k": partial(memorizing_macs, strides=64),
-    "memorizing_32k_bucketed": partial(memorizing_macs, strides=32),
-    "block_recurrent": block_recurrent_macs,
-    "transformer_xl_official": decoder_macs,
-    "memorizing_32k_official": partial(memorizing_macs, strides=32),
-    "memorizing_65k_official": partial(memorizing_macs, strides=64),
-    "block_recurrent_official": block_recurrent_macs,
-    "griffin": griffin_macs,
-    "retro": fused_macs,
-    "retro_q": fused_macs,
-    "random": fused_macs,
-    "recency": fused_macs,
-    "retro_corpus": retro_corpus_macs,
-    "retro_corpus_random": retro_corpus_macs,
-    "rpt_lex": rpt_macs,
-    "rpt_sem": rpt_macs,
-    "rpt_sem_gold_only": rpt_macs,
-    "rpt_sem_own_only": rpt_macs,
-    "rpt_sem_ungated": ungated_macs,
-}
-"""How each system of model/systems/ is counted."""
+memorizing_32k_macs, memorizing_65k_macs = (partial(memorizing_macs, strides=strides) for strides in (32, 64))
 
 
-def macs_per_token(system: str, shape: Shape, tokens: int) -> float:
+def plus_2_macs(config: ModelConfig, tokens: int) -> Macs:
+    """Transformer-XL of two layers more."""
+    return decoder_macs(deeper(config, 2), tokens)
+
+
+def same_parameters_macs(config: ModelConfig, tokens: int) -> Macs:
+    """Transformer-XL with as many parameters as RPT."""
+    return decoder_macs(as_many_parameters(config), tokens)
+
+
+def macs_of(system: str, config: ModelConfig, tokens: int) -> Macs:
+    """What a system computes, counted as its record says."""
+    count: Callable[[ModelConfig, int], Macs] = resolve_name(RECORDS[system].cost)
+    return count(config, tokens)
+
+
+def macs_per_token(system: str, config: ModelConfig, tokens: int) -> float:
     """Multiply-accumulates a token of one forward pass over sequences of `tokens` tokens."""
-    return sum(MACS[system](shape, tokens).values()) / tokens
+    return sum(macs_of(system, config, tokens).values()) / tokens
 
 
-def step_flops(system: str, shape: Shape, tokens: int, sequences: int) -> float:
-    """Operations of one update: 2 a multiply-accumulate, forward once and backward twice, or as `PASSES` says.
+def flops(macs: Macs) -> float:
+    """Operations of one update on one sequence: 2 a multiply-accumulate, forward once and backward twice, or as `PASSES` says.
 
-    What `Shape.remat` and the blocks of the LM loss compute again is not counted: these are the operations of the model, by which a
+    What `ModelConfig.remat` and the blocks of the LM loss compute again is not counted: these are the operations of the model, by which a
     utilisation is to be measured.
     """
-    return 2 * sequences * sum(PASSES.get(part, 3) * macs for part, macs in MACS[system](shape, tokens).items())
+    return 2 * sum(PASSES.get(part, 3) * count for part, count in macs.items())
+
+
+def step_flops(system: str, config: ModelConfig, tokens: int, sequences: int) -> float:
+    """Operations of one update of a system on so many sequences."""
+    return sequences * flops(macs_of(system, config, tokens))
 
 
 def printed_cca_overhead(share: float, neighbours: int, block: int = 12) -> float:

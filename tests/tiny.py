@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.parameters import Corpus, DenseRetriever, Geometry, RealmStart, RealmTraining, Recipe, Runtime, Training
 from stages.runner.messages import Messages
 from stages.runner.stage import Context
 
-SHAPE = Shape(
+CONFIG = ModelConfig(
     vocabulary_size=40,
     width=16,
     layers=2,
@@ -21,20 +21,17 @@ SHAPE = Shape(
     chunk_tokens=4,
     stride_chunks=2,
     cca_layers=(2,),
+    recurrent_layers=(2,),
     neighbours=2,
     gate_window=3,
-    dropout=0.0,
-    zero_init_residuals=False,
-    dtype="float32",
-    remat=False,
 )
-OF_SHAPE = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "equal_projections", "dtype", "remat")
-MODEL = {name: getattr(SHAPE, name) for name in OF_SHAPE}
+OF_CONFIG = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "equal_projections", "dtype", "remat")
+MODEL = {name: getattr(CONFIG, name) for name in OF_CONFIG}
 
 
-def tiny_shape(**changes: Any) -> Shape:
-    """The smallest shape that has everything: a layer in each decoder, cross-attention in the upper one."""
-    return replace(SHAPE, **changes)
+def tiny_config(**changes: Any) -> ModelConfig:
+    """The smallest configuration that has everything: a layer in each decoder, cross-attention in the upper one."""
+    return replace(CONFIG, **changes)
 
 
 def tiny_geometry(**changes: Any) -> Geometry:
@@ -43,7 +40,7 @@ def tiny_geometry(**changes: Any) -> Geometry:
 
 
 def tiny_training(**changes: Any) -> Training:
-    """One step with the sizes of `tiny_shape`."""
+    """One step with the sizes of `tiny_config`."""
     return Training(**{**MODEL, "steps": 1, "batch": 1, "learning_rate": 1e-3, "warmup": 0.0, **changes})
 
 

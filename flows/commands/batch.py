@@ -16,7 +16,7 @@ from stages.tokens.token_texts import CUT
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.data import data_of
 from stages.training.order import ORDERS, Segments
-from stages.training.systems import shape_of, steps_of, system_of
+from stages.training.systems import config_of, steps_of, system_of
 
 
 def look(configuration: Configuration, name: str, step: int | None, sequence: int | None) -> dict[str, Any]:
@@ -37,8 +37,8 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
     run, training = configuration.runs[name], configuration.training
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
     tokenizer, geometry = load_tokenizer(home / "tokenizer"), configuration.geometry
-    shape = shape_of(geometry, training, configuration.recipes[run.system], vocabulary_size(tokenizer))
-    _check("step", step, steps_of(system, shape, training, geometry), "training.steps says how many there are")
+    config = config_of(geometry, training, configuration.recipes[run.system], vocabulary_size(tokenizer))
+    _check("step", step, steps_of(system, config, training, geometry), "training.steps says how many there are")
     supervision = system.supervision not in ("none", "corpus")
     data = data_of(home, system, run, configuration.recipes[run.system], configuration.geometry, training)
     _check("sequence", sequence, len(data.keys), "the train split has so many")

@@ -15,14 +15,14 @@ from data_contracts.failure import Exit, Failure
 from flows.commands.own_environment import own_python
 from flows.workspace import ROOT, child_environment
 from infra.leash import leashed, release
-from model.config import Shape
+from model.config import ModelConfig
 from model.system import System
 from model.training_cost import step_flops
 from stages.fits.chips import Platform, Target, read_target
 from stages.fits.program import Program, verdict
 from stages.parameters import Configuration
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
-from stages.training.systems import describe, shape_of, steps_of, system_of, with_recipe
+from stages.training.systems import config_of, describe, steps_of, system_of, with_recipe
 
 LOCKS: dict[Platform, Path] = {"tpu": ROOT / "requirements-tpu-plan.txt", "cuda": ROOT / "requirements-cuda-plan.txt"}
 COMPILER: dict[Platform, dict[str, str]] = {
@@ -51,12 +51,12 @@ def fit(configuration: Configuration, name: str | None, on: str, batch: int | No
     """
     target = read_target(on)
     name = _run_name(configuration, name)
-    request, shape = _request(configuration, name, target, batch)
+    request, config = _request(configuration, name, target, batch)
     program = _compiled(request, target)
     rows, tokens, system = request["sizes"]["rows"], request["sizes"]["tokens"], request["model"]["system"]
     memory = target.chip.memory_bytes
     found = verdict(program, memory, rows)
-    counted = step_flops(system, shape, tokens, rows)
+    counted = step_flops(system, config, tokens, rows)
     return {
         "run": name,
         "system": system,
@@ -96,33 +96,33 @@ def _run_name(configuration: Configuration, name: str | None) -> str:
 
 
 def _flops(configuration: Configuration, name: str) -> float:
-    system, shape = _built(configuration, name)
-    return step_flops(system.name, shape, configuration.geometry.sequence_tokens, configuration.training.batch)
+    system, config = _built(configuration, name)
+    return step_flops(system.name, config, configuration.geometry.sequence_tokens, configuration.training.batch)
 
 
-def _built(configuration: Configuration, name: str) -> tuple[System, Shape]:
-    """System and shape of a run, with the tokenizer's own vocabulary where there is one already."""
+def _built(configuration: Configuration, name: str) -> tuple[System, ModelConfig]:
+    """System and configuration of a run, with the tokenizer's own vocabulary where there is one already."""
     run = configuration.runs[name]
     recipe, tokenizer = configuration.recipes[run.system], ROOT / "artifacts" / run.corpus / "tokenizer"
     made = tokenizer.exists() and configuration.tokenization.tokenizer == "train"
     vocabulary = vocabulary_size(load_tokenizer(tokenizer)) if made else configuration.tokenization.vocabulary_size
-    shape = shape_of(configuration.geometry, configuration.training, recipe, vocabulary)
-    return with_recipe(system_of(name, run), recipe), shape
+    config = config_of(configuration.geometry, configuration.training, recipe, vocabulary)
+    return with_recipe(system_of(name, run), recipe), config
 
 
-def _request(configuration: Configuration, name: str, target: Target, batch: int | None) -> tuple[dict[str, Any], Shape]:
-    """What the child is asked, and the shape in it."""
-    system, shape = _built(configuration, name)
+def _request(configuration: Configuration, name: str, target: Target, batch: int | None) -> tuple[dict[str, Any], ModelConfig]:
+    """What the child is asked, and the configuration in it."""
+    system, config = _built(configuration, name)
     training, geometry, recipe = configuration.training, configuration.geometry, configuration.recipes[system.name]
     slots = {"none": 1, "scored": configuration.scoring.candidates}.get(system.supervision, configuration.packing.lexical_candidates)
-    steps = steps_of(system, shape, training, geometry)
+    steps = steps_of(system, config, training, geometry)
     return {
-        "model": describe(system, shape, recipe),
+        "model": describe(system, config, recipe),
         "sizes": {"rows": batch or training.batch, "tokens": geometry.sequence_tokens, "slots": slots},
         "optimizer": [system.learning_rate or training.learning_rate, steps, training.warmup],
         "topology": target.topology(),
         **({"card": target.chip.name} if target.chip.platform == "cuda" else {}),
-    }, shape
+    }, config
 
 
 def _compiled(request: dict[str, Any], target: Target) -> Program:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Systems = Annotated[
     tuple[str, ...],
-    Parameter(consume_multiple=True, negative=(), help="systems of model/systems/, or `all` that params.yaml has a recipe for"),
+    Parameter(consume_multiple=True, negative=(), help="systems of data_contracts/systems.py, or `all` that params.yaml has a recipe for"),
 ]
 Corpora = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), help="corpora of params.yaml; none means all")]
 Seeds = Annotated[

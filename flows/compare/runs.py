@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from data_contracts.ceilings import CEILING
 from data_contracts.evaluations import BASELINE, DPR, ORACLE
 from data_contracts.failure import Exit, Failure
+from data_contracts.systems import RECORDS
 from flows.event_log import EventLog
 from flows.execution import execute, prepare
-from flows.overrides import apply_overrides
+from flows.overrides import SameAs, apply_overrides
 from flows.plan import AFTER, Step
 from flows.terminal.display import Display
 from flows.workspace import ROOT, workspace_lock
-from model.presets import SYSTEMS
 from reports.metrics.published import TABLE_4
 from stages.parameters import Configuration
 from stages.training.systems import INPUT_OF
@@ -43,7 +43,7 @@ class Wanted:
     @property
     def stages(self) -> list[str]:
         """The stages that make its rows."""
-        oracle = [ORACLE] if SYSTEMS[self.system].retriever == "own" else []
+        oracle = [ORACLE] if RECORDS[self.system].retriever == "own" else []
         ceilings = [CEILING] if self.system == BASELINE else []
         dense = ["dense_evaluation"] if self.dense else []
         return [f"{stage}@{self.name}" for stage in ("evaluation", *oracle, *ceilings, *dense)]
@@ -51,7 +51,7 @@ class Wanted:
     @property
     def entry(self) -> dict[str, object]:
         """Its value in `runs`."""
-        return {"corpus": self.corpus, "system": self.system, "input": INPUT_OF[SYSTEMS[self.system].supervision], "seed": self.seed}
+        return {"corpus": self.corpus, "system": self.system, "input": INPUT_OF[RECORDS[self.system].supervision], "seed": self.seed}
 
 
 def choose(configuration: Configuration, systems: list[str], corpora: list[str], seeds: list[int], dense: bool = False) -> list[Wanted]:
@@ -62,10 +62,10 @@ def choose(configuration: Configuration, systems: list[str], corpora: list[str],
     Raises:
         Failure: (exit code 2) for an unknown system or corpus, a system without a recipe, a seed below 0, or names that are taken.
     """
-    known = [name for name in SYSTEMS if name in configuration.recipes]
+    known = [name for name, record in RECORDS.items() if {name, record.recipe} & configuration.recipes.keys()]
     asked = known if systems == [EVERY] else list(dict.fromkeys(systems))
     for system in asked:
-        _known("system", system, [*SYSTEMS, EVERY], "model/systems/ has none of this name")
+        _known("system", system, [*RECORDS, EVERY], "data_contracts/systems.py has none of this name")
         if system not in known:
             remedy = f"add `{system}` to `recipes`; there are recipes for {', '.join(known)}"
             raise Failure(f"system {system!r}", "params.yaml has no recipe for it", remedy, Exit.USAGE)
@@ -102,7 +102,9 @@ def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
     """Put what is missing into params.yaml; the changed lines as a diff, empty if there are none."""
     chosen = list(chosen)
     missing: dict[str, object] = {f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs}
-    reading = [one.corpus for one in chosen if SYSTEMS[one.system].supervision == "corpus"]
+    without = dict.fromkeys(one.system for one in chosen if one.system not in configuration.recipes)
+    missing |= {f"recipes.{system}": SameAs(f"recipes.{RECORDS[system].recipe}") for system in without}
+    reading = [one.corpus for one in chosen if RECORDS[one.system].supervision == "corpus"]
     if unknown := [corpus for corpus in reading if corpus not in configuration.indexed_corpora]:
         missing["indexed_corpora"] = list(dict.fromkeys([*configuration.indexed_corpora, *unknown]))
     swapped = [one for one in chosen if one.dense and one.name not in configuration.swaps]

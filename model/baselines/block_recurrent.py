@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 
 from model.agreement import Text
 from model.attention import HeadKeys, attend, with_previous_block
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import Block
 from model.layers import Linear, RMSNorm
 from model.shapes import HiddenStates
@@ -38,9 +38,9 @@ class BlockRecurrentAttention(WindowAttention):
     """Tokens attend to their window and, with queries of their own, to the states before their block (vertical); the states attend to
     themselves and to the tokens of their block and the one before (horizontal). Keys and values are shared, queries are not."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
-        self.remat, width, states = shape.remat, shape.width, max(1, self.stride // 2)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.remat, width, states = config.remat, config.width, max(1, self.stride // 2)
         self.output = Linear(2 * width, width)
         self.state_query = Linear(width, width)
         self.state_norm = RMSNorm(width)
@@ -107,11 +107,11 @@ class BlockRecurrentAttention(WindowAttention):
         return attend(queries.reshape(len(keys), self.stride, *queries.shape[2:]), keys, values).reshape(queries.shape)
 
 
-def block_recurrent_block(shape: Shape, layer: int) -> Block:
+def block_recurrent_block(config: ModelConfig, layer: int) -> Block:
     """The blocks of a Block-Recurrent Transformer. It has half as many states as a stride has tokens, 512 at the paper's size."""
-    return Block(shape, BlockRecurrentAttention(shape) if layer == recurrent_layer(shape) else None)
+    return Block(config, BlockRecurrentAttention(config) if layer == recurrent_layer(config) else None)
 
 
-def recurrent_layer(shape: Shape) -> int:
+def recurrent_layer(config: ModelConfig) -> int:
     """The layer with the states: five sixths up the stack, the 10th of 12."""
-    return max(1, 5 * shape.layers // 6)
+    return max(1, 5 * config.layers // 6)

@@ -8,6 +8,7 @@ the paper's retriever does (section 3.1), which finds shared words from the firs
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -17,8 +18,8 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from model.attention import Attention, bidirectional_attention
-from model.config import Shape
-from model.initialisation import initial_parameters
+from model.config import check_heads
+from model.initialisation import drawn
 from model.layers import Embedding, FeedForward, RMSNorm
 from model.parameters import Architecture, Parameters
 from model.shapes import Scalar
@@ -28,14 +29,34 @@ Vectors = Float[Array, "X D"]
 Scores = Float[Array, "B P"]
 
 
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of an encoder of chunks.
+
+    Raises:
+        ValueError: a size is below 1, or the width cannot be shared out among the heads.
+    """
+
+    vocabulary_size: int
+    width: int
+    layers: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} is {value}, must be at least 1: set a positive size")
+        check_heads(self.width, self.heads)
+
+
 class EncoderBlock(nnx.Module):
     """x += bidirectional attention(norm x); x += feed-forward(norm x)."""
 
-    def __init__(self, shape: Shape) -> None:
-        self.attention_norm = RMSNorm(shape.width)
-        self.attention = Attention(shape.width, shape.heads)
-        self.feed_forward_norm = RMSNorm(shape.width)
-        self.feed_forward = FeedForward(shape.width)
+    def __init__(self, config: EncoderConfig) -> None:
+        self.attention_norm = RMSNorm(config.width)
+        self.attention = Attention(config.width, config.heads)
+        self.feed_forward_norm = RMSNorm(config.width)
+        self.feed_forward = FeedForward(config.width)
 
     def __call__(self, x_XMD: Array) -> Array:
         x_XMD = x_XMD + bidirectional_attention(self.attention, self.attention_norm(x_XMD))
@@ -45,10 +66,10 @@ class EncoderBlock(nnx.Module):
 class ChunkEncoder(nnx.Module):
     """A chunk's tokens -> its vector: the mean over the last block's states, normed. Chunks do not see each other; nothing is dropped."""
 
-    def __init__(self, shape: Shape) -> None:
-        self.embedding = Embedding(shape.vocabulary_size, shape.width, shape.dtype)
-        self.layers = nnx.List([EncoderBlock(shape) for _ in range(shape.layers)])
-        self.norm = RMSNorm(shape.width)
+    def __init__(self, config: EncoderConfig) -> None:
+        self.embedding = Embedding(config.vocabulary_size, config.width, "float32")
+        self.layers = nnx.List([EncoderBlock(config) for _ in range(config.layers)])
+        self.norm = RMSNorm(config.width)
 
     def __call__(self, tokens_XM: Chunks, key: Array | None = None) -> Vectors:
         x_XMD = self.embedding(tokens_XM)
@@ -69,9 +90,9 @@ def both_from(encoder: Parameters) -> Parameters:
     return {f"{side}.{path}": jnp.array(value) for side in ("query", "passage") for path, value in encoder.items()}
 
 
-def first_parameters(shape: Shape, seed: int) -> Parameters:
+def first_parameters(config: EncoderConfig, seed: int) -> Parameters:
     """The first values of two encoders of chunks."""
-    return both_from(initial_parameters(Architecture.of(ChunkEncoder, shape), shape, seed))
+    return both_from(drawn(Architecture.of(ChunkEncoder, config), config.width, jax.random.key(seed)))
 
 
 def in_batch_scores(queries_BD: Vectors, passages_PD: Vectors, names_P: Int[Array, " P"]) -> Scores:

@@ -11,8 +11,10 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from model.agreement import Text
-from model.config import Shape
+from model.baselines.transformer_xl import TransformerXL
+from model.config import ModelConfig
 from model.decoder import Block, State
+from model.language_model import LanguageModel
 from model.layers import Linear, RMSNorm, subkeys
 from model.neighbour_fusion import FusedNeighbours
 from model.shapes import HiddenStates
@@ -48,13 +50,13 @@ class BlockDiagonal(nnx.Module):
 class RecurrentBlock(nnx.Module):
     """W_o (gelu(W_y x) * RG-LRU(convolution(W_x x))), E = 2 D wide (figure 2c and section 2.4 of that paper)."""
 
-    def __init__(self, shape: Shape) -> None:
-        self.width = 2 * shape.width
-        self.branch, self.input = Linear(shape.width, self.width, bias=True), Linear(shape.width, self.width, bias=True)
-        self.output = Linear(self.width, shape.width, bias=True)
+    def __init__(self, config: ModelConfig) -> None:
+        self.width = 2 * config.width
+        self.branch, self.input = Linear(config.width, self.width, bias=True), Linear(config.width, self.width, bias=True)
+        self.output = Linear(self.width, config.width, bias=True)
         self.convolution = nnx.Param(jnp.zeros((CONVOLUTION, self.width)))
         self.convolution_bias = nnx.Param(jnp.zeros(self.width))
-        self.input_gate, self.recurrence_gate = BlockDiagonal(self.width, shape.heads), BlockDiagonal(self.width, shape.heads)
+        self.input_gate, self.recurrence_gate = BlockDiagonal(self.width, config.heads), BlockDiagonal(self.width, config.heads)
         self.decay = nnx.Param(jnp.zeros(self.width))
 
     def start(self, rows: int) -> Carried:
@@ -102,9 +104,9 @@ def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
 class GriffinBlock(Block):
     """The decoder block with the recurrence as one more pre-norm residual branch, between attention and feed-forward."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
-        self.recurrence_norm, self.recurrence = RMSNorm(shape.width), RecurrentBlock(shape)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.recurrence_norm, self.recurrence = RMSNorm(config.width), RecurrentBlock(config)
 
     def start(self, rows: int) -> State:
         """The window, and the recurrence, of `rows` documents that start."""
@@ -128,6 +130,12 @@ class GriffinBlock(Block):
         return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), (window, carried)
 
 
-def griffin_block(shape: Shape, layer: int) -> Block:
-    """The blocks of Griffin: the recurrence is in the layers in which others have cross-attention, the last 5 of 12 in the paper."""
-    return GriffinBlock(shape) if layer in shape.cca_layers else Block(shape)
+def griffin(config: ModelConfig) -> LanguageModel:
+    """Transformer-XL with the recurrence in `recurrent_layers`, in the paper as many as others have cross-attention, 5 of 12.
+
+    Raises:
+        ValueError: there is no such layer.
+    """
+    if not config.recurrent_layers:
+        raise ValueError("recurrent_layers is empty, but Griffin has a recurrence: name its layers there, no longer in cca_layers")
+    return TransformerXL(config, lambda layer: GriffinBlock(config) if layer in config.recurrent_layers else Block(config))

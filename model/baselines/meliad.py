@@ -23,7 +23,7 @@ from model.attention import attend, with_previous_block
 from model.baselines.block_recurrent import BlockRecurrentAttention
 from model.baselines.memorizing import MemorizingAttention, bucketed
 from model.baselines.transformer_xl import TransformerXL
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import Block, Mixer, State
 from model.layers import Features, FeedForward, dropout, subkeys
 from model.neighbour_fusion import FusedNeighbours
@@ -94,17 +94,17 @@ class NormedAttention(WindowAttention):
 class NormedWindowAttention(NormedAttention, SlidingWindowAttention):
     """The self-attention of a layer that has nothing else."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape.as_published())
-        self.scale, self.distances = head_scale(shape), DistanceBiases(shape.heads)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.as_published())
+        self.scale, self.distances = head_scale(config), DistanceBiases(config.heads)
 
 
 class NormedMemorizingAttention(NormedAttention, MemorizingAttention):
     """The layer with a memory, whose tokens have no position; its gate stays as it is where the memory is empty, which reads as zeros."""
 
-    def __init__(self, shape: Shape, strides: int) -> None:
-        super().__init__(shape.as_published(), strides, bucketed)
-        self.scale, self.distances = head_scale(shape), None
+    def __init__(self, config: ModelConfig, strides: int) -> None:
+        super().__init__(config.as_published(), strides, bucketed)
+        self.scale, self.distances = head_scale(config), None
 
     def _weights(self, logits: Array, held: Array) -> Array:
         return jax.nn.softmax(logits, axis=-1)
@@ -116,10 +116,10 @@ class NormedMemorizingAttention(NormedAttention, MemorizingAttention):
 class NormedBlockRecurrentAttention(NormedAttention, BlockRecurrentAttention):
     """The layer with states; each of its four attentions has a scale of its own."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape.as_published())
-        self.scale, self.distances = head_scale(shape), DistanceBiases(shape.heads)
-        self.state_scale, self.state_self_scale, self.state_cross_scale = head_scale(shape), head_scale(shape), head_scale(shape)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.as_published())
+        self.scale, self.distances = head_scale(config), DistanceBiases(config.heads)
+        self.state_scale, self.state_self_scale, self.state_cross_scale = head_scale(config), head_scale(config), head_scale(config)
 
     def _queries_of_states(self, x: Array) -> Array:
         return scaled(super()._queries_of_states(x), self.state_scale)
@@ -144,9 +144,9 @@ def scaled(queries: Float[Array, "... H K"], scale: nnx.Param[Array]) -> Float[A
     return unit(queries) * (jnp.abs(scale[...])[:, None] * queries.shape[-1] ** 0.5).astype(queries.dtype)
 
 
-def head_scale(shape: Shape) -> nnx.Param[Array]:
+def head_scale(config: ModelConfig) -> nnx.Param[Array]:
     """A factor for each head."""
-    return nnx.Param(jnp.zeros(shape.heads))
+    return nnx.Param(jnp.zeros(config.heads))
 
 
 class ReluFeedForward(FeedForward):
@@ -159,9 +159,9 @@ class ReluFeedForward(FeedForward):
 class MeliadBlock(Block):
     """x += attention(dropout(norm x)); x += feed-forward(norm x)."""
 
-    def __init__(self, shape: Shape, attention: Mixer) -> None:
-        super().__init__(shape, attention)
-        self.feed_forward = ReluFeedForward(shape.width)
+    def __init__(self, config: ModelConfig, attention: Mixer) -> None:
+        super().__init__(config, attention)
+        self.feed_forward = ReluFeedForward(config.width)
 
     def __call__(
         self,
@@ -185,9 +185,9 @@ class Meliad(TransformerXL):
     Its embedding begins with deviation 1, so logits are over sqrt(D).
     """
 
-    def __init__(self, shape: Shape, others: Mapping[int, Mixer] = MappingProxyType({})) -> None:
-        super().__init__(shape.as_published(), lambda layer: MeliadBlock(shape, others.get(layer) or NormedWindowAttention(shape)))
+    def __init__(self, config: ModelConfig, others: Mapping[int, Mixer] = MappingProxyType({})) -> None:
+        super().__init__(config.as_published(), lambda layer: MeliadBlock(config, others.get(layer) or NormedWindowAttention(config)))
 
     def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
         """-log p(target) of every position, in nats."""
-        return super().token_losses(final_BLD * self.shape.width**-0.5, targets_BL)
+        return super().token_losses(final_BLD * self.config.width**-0.5, targets_BL)

@@ -13,10 +13,9 @@ import optax
 from jax import Array
 
 from model.baselines.meliad import BUCKETS
-from model.config import Shape
+from model.config import ModelConfig
 from model.parameters import Architecture, Parameters
 
-PEAK_RATE = 0.01
 DEVIATIONS = {"initial_state": 0.1, "gate_bias": 0.1}
 
 
@@ -25,8 +24,8 @@ def adafactor(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransforma
     return optax.adafactor(learning_rate, momentum=0.9)
 
 
-def meliad_parameters(architecture: Architecture, shape: Shape, seed: int) -> Parameters:
-    """First values, a function of the seed and of each parameter's path alone; `shape.zero_init_residuals` does not matter.
+def meliad_parameters(architecture: Architecture, config: ModelConfig, seed: int) -> Parameters:
+    """First values, a function of the seed and of each parameter's path alone; `config.zero_init_residuals` does not matter.
 
     Kernels are normal, cut at two deviations, with variance one over the number of their inputs; the embedding and the positions of
     states are N(0, 1), biases of distances N(0, 1 / 32), initial states and the bias of their gate N(0, 0.1^2); scales 1, the gate of a

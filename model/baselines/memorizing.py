@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from model.agreement import Text
 from model.attention import HeadKeys
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import Block
 from model.shapes import HiddenStates
 from model.sliding_window import Window, WindowAttention
@@ -43,10 +43,10 @@ class MemorizingAttention(WindowAttention):
     No gradient reaches what is in the memory. Where it is empty, g is 0. `strides` is its size in window strides.
     """
 
-    def __init__(self, shape: Shape, strides: int, search: Search) -> None:
-        super().__init__(shape)
-        self.capacity, self.remat, self.search = strides * self.stride, shape.remat, search
-        self.memory_bias = nnx.Param(jnp.zeros(shape.heads))
+    def __init__(self, config: ModelConfig, strides: int, search: Search) -> None:
+        super().__init__(config)
+        self.capacity, self.remat, self.search = strides * self.stride, config.remat, search
+        self.memory_bias = nnx.Param(jnp.zeros(config.heads))
 
     def start(self, rows: int) -> Remembered:
         """Nothing is remembered of `rows` documents."""
@@ -127,14 +127,14 @@ def bucketed(scores: Float[Array, "B H W T"], count: int) -> Int[Array, "B H W E
     return best * count + jnp.arange(count)
 
 
-def memorizing_block(shape: Shape, layer: int, strides: int, search: Search = exact) -> Block:
+def memorizing_block(config: ModelConfig, layer: int, strides: int, search: Search = exact) -> Block:
     """The blocks of a Memorizing Transformer, one of which has a memory of so many strides."""
-    return Block(shape, MemorizingAttention(shape, strides, search) if layer == memory_layer(shape) else None)
+    return Block(config, MemorizingAttention(config, strides, search) if layer == memory_layer(config) else None)
 
 
-def memory_layer(shape: Shape) -> int:
+def memory_layer(config: ModelConfig) -> int:
     """The layer with the memory: three quarters up the stack, the 9th of 12."""
-    return 3 * shape.layers // 4
+    return 3 * config.layers // 4
 
 
 def _gather(x_BTHK: Array, places_BHWE: Array) -> Array:

@@ -18,5 +18,5 @@ class RandomRetrieval(Retro):
     def training_neighbours(self, batch: Batch, key: Array) -> Neighbours:
         """As many eligible chunks as there are neighbours, without replacement, -1 where there are fewer."""
         rows, chunks = batch.labelled_BC.shape
-        eligible = eligible_pairs(chunks, self.shape.stride_chunks)
-        return own_neighbours(jax.random.uniform(key, (rows, chunks, chunks)), eligible, self.shape.neighbours)
+        eligible = eligible_pairs(chunks, self.config.stride_chunks)
+        return own_neighbours(jax.random.uniform(key, (rows, chunks, chunks)), eligible, self.config.neighbours)

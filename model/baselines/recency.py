@@ -19,4 +19,4 @@ class Recency(Retro):
         """As many as there are neighbours, -1 where there are fewer."""
         rows, chunks = batch.labelled_BC.shape
         latest = jnp.broadcast_to(jnp.arange(chunks, dtype=jnp.float32), (rows, chunks, chunks))
-        return own_neighbours(latest, eligible_pairs(chunks, self.shape.stride_chunks), self.shape.neighbours)
+        return own_neighbours(latest, eligible_pairs(chunks, self.config.stride_chunks), self.config.neighbours)

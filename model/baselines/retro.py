@@ -26,7 +26,7 @@ class Retro(FusedDecoder):
 
     def training_neighbours(self, batch: Batch, key: Array) -> Neighbours:
         """The best BM25 candidates; nothing is drawn."""
-        first = batch.candidates_BCS[..., : self.shape.neighbours]
-        eligible = eligible_pairs(first.shape[1], self.shape.stride_chunks)
+        first = batch.candidates_BCS[..., : self.config.neighbours]
+        eligible = eligible_pairs(first.shape[1], self.config.stride_chunks)
         allowed = jnp.take_along_axis(eligible[None], first, axis=2, mode="clip")
         return jnp.where(allowed, first, -1)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from model.agreement import LONGEST, NOTHING, Text
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import Block, State
 from model.fused_decoder import UpperPast
 from model.language_model import Batch, Decoded, Encoded, Fetched, LanguageModel, Schedule, Trained
@@ -28,14 +28,14 @@ class RetroCorpus(LanguageModel):
     """Where other systems are given the numbers of neighbours, this one is given tokens [B, C, N, R], -1 for no passage.
 
     Raises:
-        ValueError: the shape has no layer with cross-attention.
+        ValueError: the configuration has no layer with cross-attention.
     """
 
-    def __init__(self, shape: Shape) -> None:
-        if not shape.cca_layers:
+    def __init__(self, config: ModelConfig) -> None:
+        if not config.cca_layers:
             raise ValueError("cca_layers is empty, but RETRO reads passages by cross-attention: name its layers (the paper: 6, 9, 12)")
-        super().__init__(shape, lambda layer: Block(shape, cross_attention=layer in shape.cca_layers))
-        self.passages = PassageEncoder(shape)
+        super().__init__(config, lambda layer: Block(config, cross_attention=layer in config.cca_layers))
+        self.passages = PassageEncoder(config)
 
     def decode(self, encoded: Encoded, passages_BCNR: PassageTokens | None, key: Array | None = None) -> HiddenStates:
         """Upper decoder and final norm.
@@ -55,8 +55,8 @@ class RetroCorpus(LanguageModel):
 
     def start_decoding(self, rows: int, slots: int) -> UpperPast:
         """Nothing was read, nothing retrieved."""
-        tokens = jnp.full((rows, 1, slots, 2 * self.shape.chunk_tokens), -1, jnp.int32)
-        values = jnp.zeros((*tokens.shape, self.shape.width), self.shape.dtype)
+        tokens = jnp.full((rows, 1, slots, 2 * self.config.chunk_tokens), -1, jnp.int32)
+        values = jnp.zeros((*tokens.shape, self.config.width), self.config.dtype)
         return UpperPast(self.upper.start(rows), None, FusedNeighbours(values, tokens[..., 0] >= 0, self._texts(tokens)))
 
     def decode_segment(self, encoded: Encoded, fetched: Fetched, past: UpperPast) -> Decoded:
@@ -97,7 +97,7 @@ class RetroCorpus(LanguageModel):
     ) -> tuple[HiddenStates, tuple[State, ...]]:
         """The upper decoder; `fuse` makes what cross-attention reads of the residual stream after self-attention of its first layer."""
         fused, states = None, list[Any]()
-        again = jax.checkpoint if self.shape.remat else lambda function: function  # the backward pass computes each block again
+        again = jax.checkpoint if self.config.remat else lambda function: function  # the backward pass computes each block again
         for block, state, block_key in zip(
             self.upper.layers, past or (None,) * len(self.upper.layers), subkeys(key, len(self.upper.layers)), strict=True
         ):
@@ -114,15 +114,15 @@ class RetroCorpus(LanguageModel):
     def _encoded_passages(self, passages_BCNR: PassageTokens, hidden_BCMD: ChunkStates, key: Array | None = None) -> Array:
         embedding_key, encoder_key = subkeys(key, 2)
         tokens_XR = jnp.maximum(passages_BCNR, 0).reshape(-1, passages_BCNR.shape[-1])
-        embedded = dropout(self.embedding(tokens_XR), self.shape.dropout, embedding_key).reshape(*passages_BCNR.shape, -1)
-        encode = jax.checkpoint(self.passages) if self.shape.remat else self.passages
+        embedded = dropout(self.embedding(tokens_XR), self.config.dropout, embedding_key).reshape(*passages_BCNR.shape, -1)
+        encode = jax.checkpoint(self.passages) if self.config.remat else self.passages
         return encode(embedded, hidden_BCMD, encoder_key)
 
     def _texts(self, passages_BCNR: PassageTokens) -> Text | None:
         """The text of passages, where heads are told what agrees; what stood before a passage is not known."""
-        if not self.shape.copying:
+        if not self.config.copying:
             return None
         return jnp.pad(passages_BCNR, ((0, 0), (0, 0), (0, 0), (LONGEST, 0)), constant_values=NOTHING).astype(jnp.int32)
 
     def _by_chunk(self, x_XLD: HiddenStates) -> ChunkStates:
-        return x_XLD.reshape(x_XLD.shape[0], -1, self.shape.chunk_tokens, x_XLD.shape[-1])
+        return x_XLD.reshape(x_XLD.shape[0], -1, self.config.chunk_tokens, x_XLD.shape[-1])

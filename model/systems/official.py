@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from model.baselines.block_recurrent import recurrent_layer
 from model.baselines.meliad import Meliad, NormedBlockRecurrentAttention, NormedMemorizingAttention
-from model.baselines.meliad_training import PEAK_RATE, adafactor, meliad_parameters
 from model.baselines.memorizing import memory_layer
-from model.config import Shape
+from model.config import ModelConfig
 from model.language_model import LanguageModel
-from model.system import System
 
 
-def transformer_xl_official(shape: Shape) -> LanguageModel:
+def transformer_xl_official(config: ModelConfig) -> LanguageModel:
     """The decoder of the official code of the next three without memory or states: their control. Not in the paper."""
-    return Meliad(shape)
+    return Meliad(config)
 
 
-def memorizing_32k_official(shape: Shape) -> LanguageModel:
+def memorizing_32k_official(config: ModelConfig) -> LanguageModel:
     """Memorizing Transformer in the form it was published in, as the paper's row is likely to be: 202.5M parameters there too."""
-    return Meliad(shape, {memory_layer(shape): NormedMemorizingAttention(shape, 32)})
+    return Meliad(config, {memory_layer(config): NormedMemorizingAttention(config, 32)})
 
 
-def memorizing_65k_official(shape: Shape) -> LanguageModel:
+def memorizing_65k_official(config: ModelConfig) -> LanguageModel:
     """The same with 64 window strides."""
-    return Meliad(shape, {memory_layer(shape): NormedMemorizingAttention(shape, 64)})
+    return Meliad(config, {memory_layer(config): NormedMemorizingAttention(config, 64)})
 
 
-def block_recurrent_official(shape: Shape) -> LanguageModel:
+def block_recurrent_official(config: ModelConfig) -> LanguageModel:
     """Block-Recurrent Transformer in the form it was published in, as the paper's row is likely to be: 211.9M parameters."""
-    return Meliad(shape, {recurrent_layer(shape): NormedBlockRecurrentAttention(shape)})
-
-
-_published = partial(System, carry="document", first_values=meliad_parameters, optimizer=adafactor, learning_rate=PEAK_RATE)
-
-SYSTEMS = (
-    _published("transformer_xl_official", transformer_xl_official),
-    _published("memorizing_32k_official", memorizing_32k_official),
-    _published("memorizing_65k_official", memorizing_65k_official),
-    _published("block_recurrent_official", block_recurrent_official),
-)
+    return Meliad(config, {recurrent_layer(config): NormedBlockRecurrentAttention(config)})

@@ -127,7 +127,10 @@ def _more_rows(corpora: Corpora) -> list[Row]:
         if row["system"] in ("rpt_lex", "retro_corpus") and row["setting"] in SETTINGS
     )
     more = [pair for pair in dict.fromkeys((*asked, *wider)) if pair not in known]
-    return [Row(clipped(name_of(system), NAME) + SETTINGS[setting], (), system=system, setting=setting) for system, setting in more]
+    return [
+        Row(2, line, clipped(name_of(system), NAME) + SETTINGS[setting], (), setting=setting, system=system)
+        for line, (system, setting) in enumerate(more, len(TABLE_2) + 1)
+    ]
 
 
 def _name(row: dict[str, Any]) -> str:

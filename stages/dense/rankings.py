@@ -27,7 +27,7 @@ class DenseRanker:
     """
 
     def __init__(self, directory: Path, corpus: Path, reach: int, index: str, scratch: Path) -> None:
-        self.shape, architecture, self._inputs, _ = read_encoders(directory, corpus)
+        self.sizes, architecture, self._inputs, _ = read_encoders(directory, corpus)
         self.reach, self.index, self.scratch, self.cut = reach, index, scratch, 0
         self._parameters = load_parameters(directory / "model.safetensors", "the dense retriever", architecture.parameter_sizes())
         self._query: Encode = jax.jit(lambda parameters, tokens_XM: architecture.model(parameters).query(tokens_XM))
@@ -35,13 +35,13 @@ class DenseRanker:
 
     def __call__(self, tokens_T: np.ndarray) -> Rankings:
         """The rankings of a document's whole chunks; scores are divided by the root of the width, as the memory does."""
-        size, stride = self.shape.chunk_tokens, self.shape.stride_chunks
+        size, stride = self.sizes.chunk_tokens, self.sizes.stride_chunks
         chunks_CM = tokens_T[: len(tokens_T) // size * size].reshape(-1, size).astype(np.int32)
         inputs_CT, cut = self._inputs(chunks_CM)
         self.cut += cut
         queries_CD, keys_CD = (self._encoded(encode, inputs_CT) for encode in (self._query, self._passage))
-        memory, rankings = Memory(self.shape, 0, self.scratch, self.index), Rankings.empty(len(chunks_CM))
-        no_states = np.empty((0, size, self.shape.width), np.float32)
+        memory, rankings = Memory(self.sizes, 0, self.scratch, self.index), Rankings.empty(len(chunks_CM))
+        no_states = np.empty((0, size, self.sizes.width), np.float32)
         for first in range(0, len(chunks_CM), stride):
             memory.add(keys_CD[first : first + stride], no_states)
             queries = queries_CD[first : first + stride]

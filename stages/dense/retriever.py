@@ -11,12 +11,11 @@ from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import open_artifact
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from model.baselines.dpr import both_from, first_parameters
-from model.config import Shape
+from model.baselines.dpr import EncoderConfig, both_from, first_parameters
 from model.parameters import Parameters
 from model.parameters_io import save_parameters
 from stages.bert import find_bert
-from stages.dense.encoders import Encoders, from_bert, from_scratch
+from stages.dense.encoders import ChunkSizes, Encoders, from_bert, from_scratch
 from stages.dense.examples import HARD_NEGATIVE, training_examples
 from stages.dense.training import Examples, Plan, fresh, train
 from stages.parameters import DenseRetriever, Geometry
@@ -26,28 +25,14 @@ from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
 
 
-def encoder_shape(geometry: Geometry, sizes: DenseRetriever, vocabulary_size: int) -> Shape:
-    """The shape of both encoders.
+def encoder_config(sizes: DenseRetriever, vocabulary_size: int) -> EncoderConfig:
+    """The configuration of both encoders.
 
     Raises:
         Failure: (exit code 2) if the sizes do not fit together.
     """
     try:
-        return Shape(
-            vocabulary_size=vocabulary_size,
-            width=sizes.width,
-            layers=sizes.layers,
-            heads=sizes.heads,
-            chunk_tokens=geometry.chunk_tokens,
-            stride_chunks=geometry.stride_chunks,
-            cca_layers=(),
-            neighbours=1,
-            gate_window=1,
-            dropout=0.0,
-            zero_init_residuals=False,
-            dtype="float32",
-            remat=False,
-        )
+        return EncoderConfig(vocabulary_size, sizes.width, sizes.layers, sizes.heads)
     except ValueError as error:
         raise Failure("the sizes of the dense retriever", str(error), "change `dense_retriever` in params.yaml", Exit.USAGE) from error
 
@@ -56,24 +41,22 @@ def begin_from_scratch(context: Context, geometry: Geometry, sizes: DenseRetriev
     """Encoders of the corpus's tokens, and their first values.
 
     Raises:
-        Failure: as `encoder_shape` states.
+        Failure: as `encoder_config` states.
     """
-    shape = encoder_shape(geometry, sizes, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
-    return from_scratch(shape), first_parameters(shape, sizes.seed)
+    config = encoder_config(sizes, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
+    return from_scratch(geometry, config), first_parameters(config, sizes.seed)
 
 
 def begin_from_bert(context: Context, geometry: Geometry, dense_retriever: DenseRetriever) -> tuple[Encoders, Parameters]:
     """The BERT that is asked for, twice; its tokenizer is copied beside what will be trained.
 
     Raises:
-        Failure: as `find_bert` and `encoder_shape` state.
+        Failure: as `find_bert` states.
     """
     bert, target = find_bert(dense_retriever.name, dense_retriever.revision, "dense_retriever"), context.out("dense_retriever")
     shutil.copyfile(bert.directory / "tokenizer.json", target / "tokenizer.json")
-    # Of the shape only width and chunks matter: BERT has a configuration of its own.
-    sizes = dense_retriever.model_copy(update={"layers": 2, "width": bert.config.hidden_size, "heads": 1})
-    shape = encoder_shape(geometry, sizes, bert.config.vocab_size)
-    return from_bert(shape, bert.config, context.input("tokenizer"), target), both_from(bert.parameters)
+    sizes = ChunkSizes(geometry.chunk_tokens, geometry.stride_chunks, bert.config.hidden_size)
+    return from_bert(sizes, bert.config, context.input("tokenizer"), target), both_from(bert.parameters)
 
 
 BEGIN = {"scratch": begin_from_scratch, "bert": begin_from_bert}

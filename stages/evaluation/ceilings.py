@@ -79,7 +79,7 @@ def reader_and_mixer(context: Context, geometry: Geometry, index: str) -> tuple[
     directory = context.input("models") / context.run_name
     model = load_trained(directory, json.loads((directory / "config.json").read_text()))
     assert isinstance(model, TransformerXL)
-    return StateReader(model, geometry.sequence_tokens), Mixer(geometry, model.shape.vocabulary_size, index)
+    return StateReader(model, geometry.sequence_tokens), Mixer(geometry, model.config.vocabulary_size, index)
 
 
 def read_document(reader: StateReader, tokens_T: np.ndarray, trained: Second) -> Document:

@@ -67,7 +67,7 @@ class DocumentReader:
         rows: int = 1,
         dtype: DTypeLike | None = None,
     ) -> None:
-        self.shape, self.settings, self.neighbours = model.shape, settings, neighbours
+        self.config, self.settings, self.neighbours = model.config, settings, neighbours
         self.reach, self.index, self.scratch, self.dtype = reach, index, scratch, dtype
         self.row_of, self.reads_corpus = computed(settings, neighbours), isinstance(model, RetroCorpus)
         self.has_neighbours = self.reads_corpus or isinstance(model, FusedDecoder)
@@ -93,14 +93,14 @@ class DocumentReader:
         """
         columns: dict[str, list] = {}
         for setting in self.settings:
-            rows = losses_by_chunk(reading.losses[setting], bytes_T, self.shape.chunk_tokens)
+            rows = losses_by_chunk(reading.losses[setting], bytes_T, self.config.chunk_tokens)
             ranking, neighbours_CN, queries = ranking_of(setting, reading.rankings), reading.neighbours[setting], rows["chunk"]
             if self.reads_corpus:  # its passages are no chunks of the document; corpus_neighbours has them
                 ranking, neighbours_CN = Ranking.empty(len(queries)), np.full_like(neighbours_CN, -1)
             reach = self.reach if setting == NEAR else len(queries)
             rows |= {
                 "setting": [setting] * len(queries),
-                "eligible": [eligible(query, self.shape.stride_chunks, reach) for query in queries],
+                "eligible": [eligible(query, self.config.stride_chunks, reach) for query in queries],
                 "retrieved": _named(queries, neighbours_CN, neighbours_CN),
                 "gates": _named(queries, neighbours_CN, reading.gates[setting]),
                 "ranking": _named(queries, ranking.ids_CR, ranking.ids_CR),
@@ -115,10 +115,10 @@ class _Choices:
     """Which neighbours a document that is being read was given so far, in every setting."""
 
     def __init__(self, reader: DocumentReader, request: Request) -> None:
-        chunks, stride = -(-len(request.tokens) // reader.shape.chunk_tokens), reader.shape.stride_chunks
+        chunks, stride = -(-len(request.tokens) // reader.config.chunk_tokens), reader.config.stride_chunks
         self._reader, self._request = reader, request
         self.memory = (
-            Memory(reader.shape, chunks if reader.has_neighbours else 0, reader.scratch, reader.index, reader.dtype)
+            Memory(reader.config, chunks if reader.has_neighbours else 0, reader.scratch, reader.index, reader.dtype)
             if request.passages_PR is None
             else Passages(request.passages_PR)
         )
@@ -130,7 +130,7 @@ class _Choices:
 
     def choose(self, first: int, queries_CD: np.ndarray | None) -> np.ndarray:
         """[S, C, N] neighbours of the stride that begins with chunk `first`."""
-        reader, strides = self._reader, slice(first, first + self._reader.shape.stride_chunks)
+        reader, strides = self._reader, slice(first, first + self._reader.config.stride_chunks)
         if queries_CD is not None and self._request.given is None:
             self._rankings.put(first, self._search(first, queries_CD))
         for setting, row in reader.row_of.items():

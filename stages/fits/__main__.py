@@ -21,7 +21,7 @@ from model.schedules import learning_rate
 from model.train_step import train_step
 from stages.fits.cards import description
 from stages.fits.collectives import by_kind, collectives, normalised
-from stages.training.systems import described_shape, described_system
+from stages.training.systems import described_config, described_system
 
 TOO_LARGE = "RESOURCE_EXHAUSTED"
 
@@ -42,9 +42,9 @@ def _devices(topology: dict[str, Any], card: str | None) -> Sequence[jax.Device]
 
 def _step(request: dict, devices: Sequence[jax.Device]) -> AbstractStep:
     system = described_system(request["model"])
-    shape = described_shape(request["model"])
-    optimizer = system.optimizer_for(shape, learning_rate(*request["optimizer"]))
-    return abstract_step(system, shape, StepSizes(**request["sizes"]), optimizer, devices)
+    config = described_config(request["model"])
+    optimizer = system.optimizer_for(config, learning_rate(*request["optimizer"]))
+    return abstract_step(system, config, StepSizes(**request["sizes"]), optimizer, devices)
 
 
 def _described(step: AbstractStep, devices: Sequence[jax.Device]) -> dict[str, Any]:

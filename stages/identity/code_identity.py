@@ -19,17 +19,16 @@ from stages.identity.code_meaning import meaning
 CHECKOUT = Path(__file__).resolve().parents[2]  # whose code this process runs
 CACHE = Path(".run/code-cache.json")
 
-# These decide where and how a stage runs, or say which file something is in, and not what is written; nor does what only they import.
+# These decide where and how a stage runs, and not what is written; nor does what only they import.
 RUNNERS = frozenset(
     {
-        "model/systems/__init__.py",
         "stages/__init__.py",
         "stages/devices.py",
         "stages/training/event_file.py",
         "stages/runner/interruption.py",
         "stages/ingestion/inventory.py",
         "stages/runner/messages.py",
-        "stages/parameters.py",
+        "stages/parameters/__init__.py",
         "stages/runner/ray_map.py",
         "stages/runner/ray_workers.py",
         "stages/runner/stage.py",
@@ -121,7 +120,12 @@ def _read(file: Path) -> tuple[str, list[str]]:
         found = meaning(file.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise Failure(f"{file} cannot be run", f"line {error.lineno}: {error.msg}", "mend it and run again", Exit.USAGE) from error
-    return hashlib.sha256(found.text.encode()).hexdigest()[:16], found.names
+    return digest_of(found.text), found.names
+
+
+def digest_of(text: str) -> str:
+    """16 hex digits of what a file means."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def as_lines(files: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from data_contracts.contract import open_artifact
-from stages.identity.code_files import modules_of
+from stages.identity.code_files import code_of
 from stages.identity.code_identity import CHECKOUT, Code
 from stages.identity.fingerprint import path_digest
 from stages.parameters import Configuration, Run
@@ -44,7 +44,7 @@ def identity_of(stage: ShardStage | Job, item: str, configuration: Configuration
     """
     run = run_of(stage, item, configuration)
     code = Code(CHECKOUT)
-    files = code.files(*modules_of(stage.name, run.system if run else None))
+    files = code_of(code, stage.name, run.system if run else None)
     code.remember()
     sections = sections_of(stage, configuration, run)
     if isinstance(stage, ShardStage):

@@ -8,20 +8,20 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from model.presets import SYSTEMS
+from data_contracts.systems import RECORDS
 from model.training_cost import step_flops
 from reports.comparison.figures import Trained
 from stages.parameters import Configuration
 from stages.report.report import parameter_count
 from stages.training.log import PLACE
-from stages.training.systems import described_shape
+from stages.training.systems import described_config
 
 COMPILING = 2  # updates at the beginning of a session that may hold compilation
 
 
 def trained_run(name: str, corpus: str, system: str, seed: int, configuration: Configuration, root: Path) -> Trained:
     """What is known of a run, trained or not; `root` is the checkout."""
-    untrained = Trained(name, system, seed, SYSTEMS[system].retriever)
+    untrained = Trained(name, system, seed, RECORDS[system].retriever)
     directory = root / "artifacts" / corpus / "models" / name
     if not (directory / "model.safetensors").exists():
         return untrained
@@ -32,7 +32,7 @@ def trained_run(name: str, corpus: str, system: str, seed: int, configuration: C
         parameters=parameter_count(directory / "model.safetensors"),
         steps=len(losses) or None,
         step_seconds=seconds_per_step(_lines(root / PLACE / "training" / f"{name}.jsonl"), losses),
-        step_flops=step_flops(system, described_shape(config), configuration.geometry.sequence_tokens, configuration.training.batch),
+        step_flops=step_flops(system, described_config(config), configuration.geometry.sequence_tokens, configuration.training.batch),
         sizes=config["shape"],
     )
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from jax.sharding import Mesh
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.training_cost import step_flops
 from stages.devices import training_peak
 from stages.runner.messages import Messages
@@ -34,10 +34,10 @@ class Work(NamedTuple):
     peak: float | None
 
 
-def work_of(system: str, shape: Shape, tokens: int, sequences: int, mesh: Mesh) -> Work:
+def work_of(system: str, config: ModelConfig, tokens: int, sequences: int, mesh: Mesh) -> Work:
     """What a step of `system` is, with `sequences` of so many tokens on the devices of `mesh`."""
-    peak = training_peak(mesh.devices.flat[0].device_kind, shape.dtype)
-    return Work(sequences * tokens, step_flops(system, shape, tokens, sequences), None if peak is None else peak * mesh.size)
+    peak = training_peak(mesh.devices.flat[0].device_kind, config.dtype)
+    return Work(sequences * tokens, step_flops(system, config, tokens, sequences), None if peak is None else peak * mesh.size)
 
 
 class TrainingLog:

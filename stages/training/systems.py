@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
-from model.config import Shape
+from model.config import ModelConfig
 from model.language_model import LanguageModel
 from model.parameters_io import load_model
 from model.presets import SYSTEMS
@@ -36,14 +36,14 @@ def system_of(name: str, run: Run) -> System:
     return system
 
 
-def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_size: int) -> Shape:
-    """The shape of a system.
+def config_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_size: int) -> ModelConfig:
+    """The configuration of a system.
 
     Raises:
         Failure: (exit code 2) if the sizes do not fit together.
     """
     try:
-        return Shape(
+        return ModelConfig(
             vocabulary_size=vocabulary_size,
             width=training.width,
             layers=training.layers,
@@ -51,6 +51,7 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
             chunk_tokens=geometry.chunk_tokens,
             stride_chunks=geometry.stride_chunks,
             cca_layers=recipe.cca_layers,
+            recurrent_layers=recipe.recurrent_layers,
             neighbours=recipe.neighbours,
             gate_window=recipe.gate_window,
             dropout=training.dropout,
@@ -65,9 +66,9 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
         raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error
 
 
-def steps_of(system: System, shape: Shape, training: Training, geometry: Geometry) -> int:
+def steps_of(system: System, config: ModelConfig, training: Training, geometry: Geometry) -> int:
     """How many updates a run of a system has."""
-    return max(1, round(training.steps * system.updates(shape, geometry.sequence_tokens)))
+    return max(1, round(training.steps * system.updates(config, geometry.sequence_tokens)))
 
 
 def with_recipe(system: System, recipe: Recipe) -> System:
@@ -83,15 +84,21 @@ def _words(recipe: Recipe) -> dict[str, str]:
     return {"normalise": recipe.normalise, "sampling": recipe.sampling, "missing_gold": recipe.missing_gold}
 
 
-def describe(system: System, shape: Shape, recipe: Recipe) -> dict:
+def describe(system: System, config: ModelConfig, recipe: Recipe) -> dict:
     """What config.json beside the parameters says; `load_trained` reads it."""
     learned = {"retriever_training": _words(recipe)} if system.relevance else {}
-    return {"system": system.name, "shape": asdict(shape), **learned}
+    sizes = asdict(config)
+    if not config.recurrent_layers:
+        del sizes["recurrent_layers"]  # artifacts from before it had a name say the same
+    return {"system": system.name, "shape": sizes, **learned}
 
 
-def described_shape(config: dict) -> Shape:
-    """The shape in a config.json."""
-    return Shape(**{**config["shape"], "cca_layers": tuple(config["shape"]["cca_layers"])})
+def described_config(config: dict) -> ModelConfig:
+    """The configuration in a config.json; an older one has the recurrent layers of Griffin as `cca_layers`."""
+    older = config["system"] == "griffin" and "recurrent_layers" not in config["shape"]
+    sizes = config["shape"] | ({"cca_layers": (), "recurrent_layers": config["shape"]["cca_layers"]} if older else {})
+    layers = {name: tuple(sizes.get(name, ())) for name in ("cca_layers", "recurrent_layers")}
+    return ModelConfig(**{**sizes, **layers})
 
 
 def described_system(config: dict) -> System:
@@ -102,4 +109,4 @@ def described_system(config: dict) -> System:
 
 def load_trained(directory: Path, config: dict) -> LanguageModel:
     """The trained model of an artifact whose config.json is `config`."""
-    return load_model(directory / "model.safetensors", described_system(config), described_shape(config))
+    return load_model(directory / "model.safetensors", described_system(config), described_config(config))

@@ -22,7 +22,7 @@ from stages.training.data import TrainingData, data_of
 from stages.training.log import TrainingLog, work_of
 from stages.training.loop import Plan, TrainingLoop
 from stages.training.order import ORDERS
-from stages.training.systems import describe, shape_of, steps_of, system_of, with_recipe
+from stages.training.systems import config_of, describe, steps_of, system_of, with_recipe
 
 
 def train(context: Context, geometry: Geometry, training: Training, recipe: Recipe) -> None:
@@ -34,20 +34,20 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     assert context.run
     assert context.run_name
     system = with_recipe(system_of(context.run_name, context.run), recipe)
-    shape = shape_of(geometry, training, recipe, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
+    config = config_of(geometry, training, recipe, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
     data = data_of(context.inputs, system, context.run, recipe, geometry, training)
     _say_what_is_left_out(context, data, training)
     schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
-    steps, seed = steps_of(system, shape, training, geometry), context.run.seed
+    steps, seed = steps_of(system, config, training, geometry), context.run.seed
     rate = learning_rate(system.learning_rate or training.learning_rate, steps, training.warmup)
     mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
     rates = np.asarray(rate(jnp.arange(steps)))
     plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, mesh)
-    work = work_of(system.name, shape, geometry.sequence_tokens, training.batch, mesh)
+    work = work_of(system.name, config, geometry.sequence_tokens, training.batch, mesh)
     if idle := jax.device_count() - mesh.size:
         context.say.note(f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide its work evenly")
     with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
-        fresh = init_train_state(system, shape, seed, system.optimizer_for(shape, rate), training.batch)
+        fresh = init_train_state(system, config, seed, system.optimizer_for(config, rate), training.batch)
         begin = _begin(checkpoints, replace(replicated(fresh, mesh), carried=by_row(fresh.carried, mesh)))
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")
@@ -56,7 +56,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
             state = loop.run()
     target = context.out("model")
     save_parameters(state.parameters, target / "model.safetensors")
-    (target / "config.json").write_text(json.dumps(describe(system, shape, recipe), indent=1, sort_keys=True) + "\n")
+    (target / "config.json").write_text(json.dumps(describe(system, config, recipe), indent=1, sort_keys=True) + "\n")
     (target / "losses.jsonl").write_text(jsonl(loop.history))
 
 

@@ -1,6 +1,7 @@
 """docs/guides/add-a-system.md followed step by step: its system can be built, counted, compared and trained."""
 
 import re
+import shutil
 import sys
 from types import ModuleType
 
@@ -8,22 +9,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 
-from flows.compare.runs import choose
-from model import presets, systems, training_cost
-from model.config import Shape
+from data_contracts import systems
+from data_contracts.systems import RECORDS, Record
+from flows.compare import runs
 from model.language_model import Batch, Schedule
 from model.parameters import Architecture
-from model.system import System
-from reports.metrics import published
-from stages.parameters import check
-from stages.training.systems import shape_of, system_of
+from model.presets import SYSTEMS
+from model.training_cost import step_flops
+from reports.metrics.published import name_of
+from stages.parameters import load
+from stages.training.systems import config_of, system_of
 from tests.docs.pages import ROOT, blocks, text_of
-from tests.model.structures import VARIANTS
+from tests.tiny import tiny_config
 
 GUIDE = "docs/guides/add-a-system.md"
-SHAPE = Shape(40, 16, 4, 2, 4, 2, (), 1, 1, 0.0, False, "float32", False)
+CONFIG = tiny_config(layers=4, cca_layers=(), recurrent_layers=())
 BATCH = Batch(
     *(np.zeros((1, 16), np.int32) for _ in range(2)),
     np.ones((1, 16), bool),
@@ -36,56 +37,37 @@ BATCH = Batch(
 
 @pytest.fixture
 def added(monkeypatch):
-    """The system's name, when every step of the guide was done."""
-    *files, structure = (block.text for block in blocks(GUIDE, "python"))
-    for path, text in zip(re.findall(r"Write `([^`]+)`", text_of(GUIDE)), files, strict=True):
-        module = ModuleType(path.removesuffix(".py").replace("/", "."))
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        exec(compile(text, path, "exec"), module.__dict__)
-    (system,) = module.SYSTEMS
-    for owner, table in ((systems, "MODULE_OF"), (published, "NAMES"), (training_cost, "MACS")):
-        ((key, value),) = eval("{" + _entry(table) + "}", vars(owner)).items()  # noqa: S307
-        assert key == system.name
-        monkeypatch.setitem(getattr(owner, table), key, value)
-    assert structure.strip() == f'"{system.name}": ()'
+    """The system's name, when its module and its record are there."""
+    text, record = (block.text for block in blocks(GUIDE, "python"))
+    (path,) = re.findall(r"Write `([^`]+)`", text_of(GUIDE))
+    module = ModuleType(path.removesuffix(".py").replace("/", "."))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(text, path, "exec"), module.__dict__)
+    system: Record = eval(record, vars(systems))  # noqa: S307
+    monkeypatch.setitem(RECORDS, system.name, system)
     return system.name
 
 
-def _entry(table: str) -> str:
-    """What the guide says to add to a table."""
-    (entry,) = re.findall(rf"^\| `[^`]+`, `{table}` \| `([^`]+)`", text_of(GUIDE), re.MULTILINE)
-    return entry
-
-
-def test_the_guide_names_every_place_that_has_an_entry_for_each_system():
-    places = set(re.findall(r"`([\w./]+\.(?:py|yaml))`,\s`(\w+)`", text_of(GUIDE)))
-    assert places == {
-        ("model/systems/__init__.py", "MODULE_OF"),
-        ("reports/metrics/published.py", "NAMES"),
-        ("model/training_cost.py", "MACS"),
-        ("params.yaml", "recipes"),
-        ("tests/model/structures.py", "VARIANTS"),
-    }
-    recipes = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["recipes"]
-    variants = {*VARIANTS, *(name for others in VARIANTS.values() for name in others)}
-    assert set(presets.SYSTEMS) == set(published.NAMES) == set(training_cost.MACS) == set(recipes) == variants
+def test_the_fields_that_the_guide_names_are_those_of_a_record():
     fields = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text_of(GUIDE), re.MULTILINE)
-    assert {name for row in fields for name in re.findall(r"\w+", row)} <= set(System.__dataclass_fields__)
+    named = {name for row in fields for name in re.findall(r"\w+", row)}
+    others = {"name", "title", "build", "updates", "first_values", "optimizer", "learning_rate"}
+    assert named == set(Record.__dataclass_fields__) - others
 
 
-def test_the_system_can_be_compared_and_trained(added):
-    text = (ROOT / "params.yaml").read_text().replace("\nrecipes:\n", f"\nrecipes:\n  {added}: *plain\n")
-    plain = text.index("&plain {}")
-    text = text.replace("*plain", "&plain {}", 1) if text.index("*plain") < plain else text
-    document = YAML(typ="safe").load(re.sub(r"(?<=transformer_xl: )&plain \{\}", "*plain", text))
-    configuration = check(document)
-    (wanted,) = choose(configuration, [added], [], [0])
-    run = check(document | {"runs": {wanted.name: wanted.entry}}).runs[wanted.name]
+def test_the_system_can_be_compared_and_trained(added, tmp_path, monkeypatch):
+    params = shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.setattr(runs, "ROOT", tmp_path)
+    (wanted,) = chosen = runs.choose(load(params), [added], [], [0])
+    runs.add_runs(load(params), chosen)
+    configuration = load(params)
+    run = configuration.runs[wanted.name]
     system = system_of(wanted.name, run)
-    assert shape_of(configuration.geometry, configuration.training, configuration.recipes[added], 100).vocabulary_size == 100
-    assert training_cost.step_flops(added, SHAPE, 16, 1) == training_cost.step_flops("transformer_xl", SHAPE, 16, 1)
+    assert config_of(configuration.geometry, configuration.training, configuration.recipes[added], 100).vocabulary_size == 100
+    assert step_flops(added, CONFIG, 16, 1) == step_flops("transformer_xl", CONFIG, 16, 1)
+    assert name_of(added) == "Transformer-XL, parallel blocks"
 
-    architectures = [Architecture.of(one.build, SHAPE) for one in (system, presets.SYSTEMS["transformer_xl"])]
+    architectures = [Architecture.of(one.build, CONFIG) for one in (system, SYSTEMS["transformer_xl"])]
     assert architectures[0].parameter_sizes() == architectures[1].parameter_sizes()
     ours, theirs = (_losses(architecture) for architecture in architectures)
     assert list(ours.losses) == list(theirs.losses) == ["lm"]
@@ -104,7 +86,7 @@ def _losses(architecture: Architecture):
 
 def test_the_layer_is_the_formula(added):
     """x + attention(norm x) + feed-forward(norm x), and not one after the other."""
-    block = sys.modules[f"model.baselines.{added}"].ParallelBlock(SHAPE)
+    block = sys.modules[f"model.baselines.{added}"].ParallelBlock(CONFIG)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8, 16)), jnp.float32)
     for name in ("attention_norm", "feed_forward_norm"):
         getattr(block, name).scale[...] = jnp.ones(16)

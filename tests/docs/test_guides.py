@@ -7,8 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from data_contracts.failure import Exit
+from data_contracts.systems import RECORDS
 from reports.metrics.gates import GATES
-from reports.metrics.published import NAMES
 from stages.parameters import check
 from stages.runner.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES
 from tests.docs.pages import ROOT, blocks, text_of
@@ -78,7 +78,7 @@ def test_the_systems_are_those_that_can_be_compared():
         first = first if name.startswith("_") else name
         base = {"transformer_xl_plus_2": "transformer_xl", "rpt_sem_gold_only": "rpt_sem"}.get(first, first)
         named.append(base + name if name.startswith("_") else name)
-    assert sorted(named) == sorted(NAMES)
+    assert sorted(named) == sorted(RECORDS)
 
 
 @pytest.mark.parametrize("page", ["docs/guides/read-labels.md"])

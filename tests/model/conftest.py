@@ -11,48 +11,48 @@ import numpy as np
 import pytest
 
 from data_contracts.eligibility import last_eligible
-from model.config import Shape
+from model.config import ModelConfig
 from model.initialisation import initial_parameters
 from model.language_model import Batch, LanguageModel
 from model.parameters import Architecture, Parameters
 from model.presets import SYSTEMS
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
-SMALL = tiny_shape(layers=4, cca_layers=(3, 4))
+SMALL = tiny_config(layers=4, cca_layers=(3, 4), recurrent_layers=(3, 4))
 CHUNKS = 12
 SLOTS = 4
 
 
 @pytest.fixture(scope="session")
-def small() -> Shape:
+def small() -> ModelConfig:
     return SMALL
 
 
 @cache
-def _architecture(name: str, shape: Shape) -> Architecture[LanguageModel]:
-    return Architecture.of(SYSTEMS[name].build, shape)
+def _architecture(name: str, config: ModelConfig) -> Architecture[LanguageModel]:
+    return Architecture.of(SYSTEMS[name].build, config)
 
 
 @cache
-def _first_values(name: str, shape: Shape) -> Parameters:
+def _first_values(name: str, config: ModelConfig) -> Parameters:
     """Nobody may donate them."""
-    return initial_parameters(_architecture(name, shape), shape, 0)
+    return initial_parameters(_architecture(name, config), config, 0)
 
 
-def _model(name: str, shape: Shape = SMALL, scale: float = 10.0) -> LanguageModel:
-    parameters = {path: x * (1.0 if path.endswith("scale") else scale) for path, x in _first_values(name, shape).items()}
-    return _architecture(name, shape).model(parameters)
+def _model(name: str, config: ModelConfig = SMALL, scale: float = 10.0) -> LanguageModel:
+    parameters = {path: x * (1.0 if path.endswith("scale") else scale) for path, x in _first_values(name, config).items()}
+    return _architecture(name, config).model(parameters)
 
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., LanguageModel]:
-    """(system name, shape) -> a new model; kernels are ten times their first values, so that what matters shows in float32."""
+    """(system name, config) -> a new model; kernels are ten times their first values, so that what matters shows in float32."""
     return _model
 
 
 @pytest.fixture(scope="session")
-def architecture_of() -> Callable[[str, Shape], Architecture[LanguageModel]]:
-    """(system name, shape) -> its architecture."""
+def architecture_of() -> Callable[[str, ModelConfig], Architecture[LanguageModel]]:
+    """(system name, config) -> its architecture."""
     return _architecture
 
 
@@ -73,30 +73,30 @@ def random_candidates() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def make_batch() -> Callable[..., Batch]:
-    """(shape, rows, chunks, seed) -> a random batch with every chunk labelled."""
+    """(config, rows, chunks, seed) -> a random batch with every chunk labelled."""
 
-    def make(shape: Shape = SMALL, rows: int = 1, chunks: int = CHUNKS, seed: int = 0) -> Batch:
+    def make(config: ModelConfig = SMALL, rows: int = 1, chunks: int = CHUNKS, seed: int = 0) -> Batch:
         rng = np.random.default_rng(seed)
-        text = rng.integers(0, shape.vocabulary_size, (rows, chunks * shape.chunk_tokens + 1)).astype(np.int32)
-        candidates = np.stack([_random_candidates(rng, chunks, SLOTS, shape.stride_chunks) for _ in range(rows)])
+        text = rng.integers(0, config.vocabulary_size, (rows, chunks * config.chunk_tokens + 1)).astype(np.int32)
+        candidates = np.stack([_random_candidates(rng, chunks, SLOTS, config.stride_chunks) for _ in range(rows)])
         return Batch(
             text[:, :-1],
             text[:, 1:],
             np.ones((rows, text.shape[1] - 1), bool),
             candidates,
-            rng.normal(0.0, shape.chunk_tokens, candidates.shape).astype(np.float32),
+            rng.normal(0.0, config.chunk_tokens, candidates.shape).astype(np.float32),
             np.ones((rows, chunks), bool),
             np.ones(rows, bool),
-            rng.integers(0, shape.vocabulary_size, (rows, chunks, shape.neighbours, 2 * shape.chunk_tokens)).astype(np.int32),
+            rng.integers(0, config.vocabulary_size, (rows, chunks, config.neighbours, 2 * config.chunk_tokens)).astype(np.int32),
         )
 
     return make
 
 
 @pytest.fixture(scope="session")
-def two_layers() -> Shape:
-    """The smallest shape that has everything, for tests that compile a training step."""
-    return tiny_shape()
+def two_layers() -> ModelConfig:
+    """The smallest configuration that has everything, for tests that compile a training step."""
+    return tiny_config()
 
 
 @pytest.fixture(scope="session")
@@ -126,10 +126,10 @@ def official_model(official: dict[str, np.ndarray]) -> LanguageModel:
     Strides are of one chunk, so that it holds every pair that the official rule allows. The official gate is sigmoid((w p + b) / D).
     """
     sizes = {"vocabulary_size": 512, "width": 64, "layers": 4, "heads": 4, "cca_layers": (3, 4)}
-    shape = tiny_shape(**sizes, chunk_tokens=16, stride_chunks=1, gate_window=16)
-    architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
+    config = tiny_config(**sizes, chunk_tokens=16, stride_chunks=1, gate_window=16)
+    architecture = Architecture.of(SYSTEMS["rpt_sem"].build, config)
     sizes = architecture.parameter_sizes()
     parameters: Parameters = {path: jax.numpy.asarray(official.get(path, np.zeros(size, np.float32))) for path, size in sizes.items()}
-    parameters["fusion.gate.weight.kernel"] /= shape.width**0.5
-    parameters["fusion.gate.weight.bias"] /= shape.width
+    parameters["fusion.gate.weight.kernel"] /= config.width**0.5
+    parameters["fusion.gate.weight.bias"] /= config.width
     return architecture.model(parameters)

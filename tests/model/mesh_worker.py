@@ -19,9 +19,9 @@ from model.optimizer import adabelief
 from model.parameters import Parameters
 from model.presets import SYSTEMS
 from model.train_step import init_train_state
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
-SHAPE = tiny_shape(vocabulary_size=70, chunk_tokens=8, gate_window=5, dropout=0.1)
+CONFIG = tiny_config(vocabulary_size=70, chunk_tokens=8, gate_window=5, dropout=0.1)
 CHUNKS, SLOTS = 32, 3
 SCHEDULE = Schedule(2.0, 0.5, 0.5)
 
@@ -29,19 +29,19 @@ SCHEDULE = Schedule(2.0, 0.5, 0.5)
 def make_batch(rows: int) -> Batch:
     """Random text and labels; the last quarter of the last sequence is padding."""
     rng = np.random.default_rng(rows)
-    length = CHUNKS * SHAPE.chunk_tokens
-    text = rng.integers(0, SHAPE.vocabulary_size, (rows, length + 1)).astype(np.int32)
+    length = CHUNKS * CONFIG.chunk_tokens
+    text = rng.integers(0, CONFIG.vocabulary_size, (rows, length + 1)).astype(np.int32)
     mask = np.ones((rows, length), bool)
     mask[-1, length * 3 // 4 :] = False
     limit = np.maximum(2 * (np.arange(CHUNKS) // 2 - 1) - 1, 0)[None, :, None]
     candidates = np.where(limit > SLOTS, (rng.integers(0, 50, (rows, CHUNKS, 1)) + np.arange(SLOTS)) % np.maximum(limit, 1), -1)
-    scores = rng.normal(0, SHAPE.chunk_tokens, candidates.shape).astype(np.float32)
+    scores = rng.normal(0, CONFIG.chunk_tokens, candidates.shape).astype(np.float32)
     return Batch(text[:, :-1], text[:, 1:], mask, candidates.astype(np.int32), scores, np.ones((rows, CHUNKS), bool), np.ones(rows, bool))
 
 
 def measured(system: str, mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
     """The total loss, every metric and every gradient; and what a device needs besides its arguments."""
-    state = init_train_state(SYSTEMS[system], SHAPE, 0, adabelief(1e-3), len(batch.starts_B))
+    state = init_train_state(SYSTEMS[system], CONFIG, 0, adabelief(1e-3), len(batch.starts_B))
 
     def total(parameters: Parameters, batch: Batch, key: jax.Array, carried: State):
         losses, metrics, following = state.architecture.model(parameters).train_losses(batch, SCHEDULE, key, carried)
@@ -66,7 +66,7 @@ def main(target: Path, system: str, meshes: list[str]) -> None:
     for name in meshes:
         rows, data, sequence = map(int, name.replace("-", "x").split("x"))
         devices = np.array(jax.devices()[: data * sequence])
-        mesh = make_mesh(rows, CHUNKS // SHAPE.stride_chunks, devices.tolist())
+        mesh = make_mesh(rows, CHUNKS // CONFIG.stride_chunks, devices.tolist())
         if mesh.devices.shape != (data, sequence):
             raise SystemExit(f"{len(devices)} devices and {rows} sequences make the mesh {mesh.devices.shape}")
         found = measured(system, mesh, make_batch(rows))

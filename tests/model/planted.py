@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_contracts.eligibility import is_eligible, last_eligible
-from model.config import Shape
+from model.config import ModelConfig
 from model.language_model import Batch
 
 MARK = 0  # the first token of every header and no other token
@@ -44,10 +44,10 @@ class Planted(NamedTuple):
         return np.pad(header, ((0, 0), (chunk_tokens - 1, 0)))[:, : header.shape[1]]
 
 
-def planted_documents(rng: np.random.Generator, shape: Shape, documents: int, pairs: int) -> Planted:
+def planted_documents(rng: np.random.Generator, config: ModelConfig, documents: int, pairs: int) -> Planted:
     """Documents of `pairs` pairs, each with records of its own."""
-    first_BP = np.stack([_first_occurrences(rng, pairs, shape.stride_chunks) for _ in range(documents)])
-    fresh = rng.integers(MARK + 1, shape.vocabulary_size, (documents, pairs, PAIR * shape.chunk_tokens), np.int32)
+    first_BP = np.stack([_first_occurrences(rng, pairs, config.stride_chunks) for _ in range(documents)])
+    fresh = rng.integers(MARK + 1, config.vocabulary_size, (documents, pairs, PAIR * config.chunk_tokens), np.int32)
     fresh[..., 0] = MARK
     text = np.take_along_axis(fresh, first_BP[..., None], axis=1).reshape(documents, -1)
     return Planted(np.pad(text, ((0, 0), (0, 1)), constant_values=MARK), first_BP)
@@ -64,19 +64,21 @@ def _first_occurrences(rng: np.random.Generator, pairs: int, stride_chunks: int)
     return first
 
 
-def wrong_neighbours(rng: np.random.Generator, planted: Planted, shape: Shape) -> np.ndarray:
+def wrong_neighbours(rng: np.random.Generator, planted: Planted, config: ModelConfig) -> np.ndarray:
     """[B, C] by chance an eligible chunk that is no true neighbour, -1 where there is none."""
     chunk = np.arange(PAIR * planted.first_BP.shape[1])
-    allowed = is_eligible(chunk[:, None], chunk, shape.stride_chunks) & ~planted.true_neighbours()
+    allowed = is_eligible(chunk[:, None], chunk, config.stride_chunks) & ~planted.true_neighbours()
     draws = np.where(allowed, rng.random(allowed.shape), -1.0)
     return np.where(allowed.any(axis=-1), draws.argmax(axis=-1), -1).astype(np.int32)
 
 
-def planted_batch(planted: Planted, shape: Shape) -> Batch:
+def planted_batch(planted: Planted, config: ModelConfig) -> Batch:
     """What training is given: all eligible headers scored for every chunk, true neighbours with all there is to gain, others below 0."""
     headers, chunk = PAIR * np.arange(planted.first_BP.shape[1]), np.arange(PAIR * planted.first_BP.shape[1])
-    scores = np.where(planted.true_neighbours()[..., headers], shape.chunk_tokens * np.log(shape.vocabulary_size), -1.0).astype(np.float32)
-    candidates = np.where(is_eligible(chunk[:, None], headers, shape.stride_chunks), headers, -1).astype(np.int32)
+    scores = np.where(planted.true_neighbours()[..., headers], config.chunk_tokens * np.log(config.vocabulary_size), -1.0).astype(
+        np.float32
+    )
+    candidates = np.where(is_eligible(chunk[:, None], headers, config.stride_chunks), headers, -1).astype(np.int32)
     tokens, targets = planted.text_BL1[:, :-1], planted.text_BL1[:, 1:]
     labelled = np.ones(scores.shape[:2], bool)
     supervision = np.broadcast_to(candidates, scores.shape), scores, labelled

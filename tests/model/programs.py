@@ -38,7 +38,7 @@ def read_by(model: LanguageModel, tokens_BL: TokenIds, neighbours_BCN: Neighbour
     """What `decode` is given for these neighbours: their numbers or, of a system that reads passages, the tokens of the pairs."""
     if not isinstance(model, RetroCorpus):
         return neighbours_BCN
-    chunks_BCM = jnp.asarray(tokens_BL).reshape(len(tokens_BL), -1, model.shape.chunk_tokens)
+    chunks_BCM = jnp.asarray(tokens_BL).reshape(len(tokens_BL), -1, model.config.chunk_tokens)
     pairs_BCR = jnp.concatenate((chunks_BCM, jnp.roll(chunks_BCM, -1, axis=1)), axis=2)
     return jnp.where(neighbours_BCN[..., None] < 0, -1, gather_pairs(pairs_BCR, neighbours_BCN))
 

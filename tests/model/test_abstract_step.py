@@ -10,7 +10,7 @@ from model.mesh import make_mesh, sharded
 from model.optimizer import adabelief
 from model.presets import SYSTEMS
 from model.train_step import init_train_state
-from tests.model.mesh_worker import SHAPE, make_batch
+from tests.model.mesh_worker import CONFIG, make_batch
 
 CHUNKS, SLOTS = 32, 3
 
@@ -18,12 +18,12 @@ CHUNKS, SLOTS = 32, 3
 @pytest.mark.parametrize("name", ["rpt_sem", "transformer_xl_carry", "retro_corpus"])
 def test_types_are_those_of_a_real_step(name):
     system, optimizer, rows = SYSTEMS[name], adabelief(1e-3), 2
-    step = abstract_step(system, SHAPE, StepSizes(rows, CHUNKS * SHAPE.chunk_tokens, SLOTS), optimizer, jax.devices()[:1])
-    state = init_train_state(system, SHAPE, 0, optimizer, rows)
+    step = abstract_step(system, CONFIG, StepSizes(rows, CHUNKS * CONFIG.chunk_tokens, SLOTS), optimizer, jax.devices()[:1])
+    state = init_train_state(system, CONFIG, 0, optimizer, rows)
     batch = make_batch(rows)
     if system.supervision == "corpus":
-        batch = batch._replace(passages_BCNR=np.zeros((rows, CHUNKS, SHAPE.neighbours, 2 * SHAPE.chunk_tokens), np.int32))
-    batch = sharded(batch, make_mesh(rows, CHUNKS // SHAPE.stride_chunks, jax.devices()[:1]))
+        batch = batch._replace(passages_BCNR=np.zeros((rows, CHUNKS, CONFIG.neighbours, 2 * CONFIG.chunk_tokens), np.int32))
+    batch = sharded(batch, make_mesh(rows, CHUNKS // CONFIG.stride_chunks, jax.devices()[:1]))
     real = state, batch, Schedule(1.0, 0.0, 0.0), jax.random.key(0)
     assert jax.tree.map(np.shape, real) == jax.tree.map(np.shape, step.arguments)
     assert [leaf.dtype for leaf in jax.tree.leaves(real[:2])] == [leaf.dtype for leaf in jax.tree.leaves(step.arguments[:2])]

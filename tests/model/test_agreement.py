@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from model.agreement import LONGEST, NOTHING, Agreement, windows_of
-from model.config import Shape
+from model.config import ModelConfig
 from model.parameters import Architecture
 from model.presets import SYSTEMS
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
-COPYING = tiny_shape(copying=True)
+COPYING = tiny_config(copying=True)
 STRIDE = 4
 WORTH = np.array([[1.0, 10.0, 100.0], [0.5, 0.0, 2.0]], np.float32)
 """[H, LONGEST]: the first head's bias reads as the number of tokens that agree, 1, 11 or 111."""
@@ -67,7 +67,7 @@ def test_documents_begin_with_nothing_before_them(make_model) -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_is_told_but_the_official_forms(name: str) -> None:
-    with_it, without = (Architecture.of(SYSTEMS[name].build, shape).parameter_sizes() for shape in (COPYING, COPYING.as_published()))
+    with_it, without = (Architecture.of(SYSTEMS[name].build, config).parameter_sizes() for config in (COPYING, COPYING.as_published()))
     more = {path.rpartition(".")[2] for path in with_it.keys() - without.keys()}
     crossing = {"nothing_bias"} if any(".cross_attention." in path for path in without) else set()
     fused = {"scale"} if any(path.startswith("fusion.") for path in without) else set()
@@ -75,4 +75,4 @@ def test_every_system_is_told_but_the_official_forms(name: str) -> None:
 
 
 def test_the_paper_has_none_of_it() -> None:
-    assert not Shape.__dataclass_fields__["copying"].default
+    assert not ModelConfig.__dataclass_fields__["copying"].default

@@ -8,7 +8,7 @@ import pytest
 
 from model.presets import SYSTEMS
 from tests.model.programs import compiled, final_states
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 CHUNKS = 12
 SAME = 1e-6
@@ -63,7 +63,7 @@ def with_own(model, tokens_BL):
 def with_own_neighbours(request, make_model, tokens):
     """tokens -> final states of a system that retrieves so many neighbours itself."""
     name, count = request.param
-    model = make_model(name, tiny_shape(neighbours=count))
+    model = make_model(name, tiny_config(neighbours=count))
     most = np.asarray(with_own(model, np.zeros_like(tokens))[1] >= 0).sum(axis=-1).max()
     assert most == count, "no chunk has all of its neighbours"
     return lambda text: with_own(model, text)[0]
@@ -97,7 +97,7 @@ def test_every_token_of_a_partial_last_chunk_counts(with_own_neighbours, tokens,
 
 @pytest.mark.parametrize("name", ["retro", "rpt_sem"])
 def test_neighbours_of_a_chunk_change_the_predictions_of_the_next_chunk_only(name: str, make_model, tokens, neighbours) -> None:
-    model = make_model(name, tiny_shape(gate_window=1))
+    model = make_model(name, tiny_config(gate_window=1))
     before, size = final_states(model, tokens, neighbours), tokens.shape[1] // CHUNKS
     for chunk, others in ((4, [-1, -1]), (9, [1, 3]), (11, [6, -1])):
         changed = neighbours.copy()

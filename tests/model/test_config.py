@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from model.config import Shape
+from model.config import ModelConfig
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from model.config import Shape
         ({"dropout": 1.0}, "dropout is 1.0"),
     ],
 )
-def test_impossible_shapes_are_refused(small: Shape, change: dict, message: str) -> None:
+def test_impossible_configs_are_refused(small: ModelConfig, change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(small, **change)
 
 
-def test_a_sequence_is_a_whole_number_of_strides(small: Shape) -> None:
+def test_a_sequence_is_a_whole_number_of_strides(small: ModelConfig) -> None:
     assert small.chunks_of(24) == 6
     for tokens in (0, 12, 23):
         with pytest.raises(ValueError, match=f"{tokens} tokens, not a positive multiple of the stride of 8"):

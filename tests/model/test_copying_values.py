@@ -10,22 +10,22 @@ from model.language_model import LanguageModel
 from model.parameters import Architecture
 from model.presets import SYSTEMS
 from tests.model.programs import losses_of_passages, losses_of_tokens
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 CHUNK, CHUNKS = 16, 16
-SHAPE = tiny_shape(vocabulary_size=256, width=64, heads=2, chunk_tokens=CHUNK, zero_init_residuals=True, copying=True)
+CONFIG = tiny_config(vocabulary_size=256, width=64, heads=2, chunk_tokens=CHUNK, zero_init_residuals=True, copying=True)
 QUERY, SOURCE, OTHER = 12, 2, 6
 
 
-def first_model(name: str, shape=SHAPE) -> LanguageModel:
-    architecture = Architecture.of(SYSTEMS[name].build, shape)
-    return architecture.model(initial_parameters(architecture, shape, 0))
+def first_model(name: str, config=CONFIG) -> LanguageModel:
+    architecture = Architecture.of(SYSTEMS[name].build, config)
+    return architecture.model(initial_parameters(architecture, config, 0))
 
 
 def copied(offset: int, shift: int) -> np.ndarray:
     """[L + 1] random tokens, in which what stands from `offset` of chunk 2 on stands again from `shift` of chunk 12 on."""
     rng = np.random.default_rng(0)
-    text = rng.integers(0, SHAPE.vocabulary_size, CHUNKS * CHUNK + 1).astype(np.int32)
+    text = rng.integers(0, CONFIG.vocabulary_size, CHUNKS * CHUNK + 1).astype(np.int32)
     begin, again, length = SOURCE * CHUNK + offset, QUERY * CHUNK + shift, 2 * CHUNK - max(offset, shift)
     text[again : again + length] = text[begin : begin + length]
     return text
@@ -44,7 +44,7 @@ def test_a_true_neighbour_is_copied_wherever_the_text_stands_in_it(offset: int, 
     model, text = first_model("retro"), copied(offset, shift)
     true, wrong = loss_of_the_copy(model, text, SOURCE), loss_of_the_copy(model, text, OTHER)
     assert wrong - true > 2.0, f"{true:.2f} with the true neighbour, {wrong:.2f} with another"
-    plain = first_model("retro", replace(SHAPE, copying=False))
+    plain = first_model("retro", replace(CONFIG, copying=False))
     assert abs(loss_of_the_copy(plain, text, OTHER) - loss_of_the_copy(plain, text, SOURCE)) < 0.5
 
 
@@ -55,15 +55,15 @@ def test_a_neighbour_in_which_nothing_agrees_is_hardly_read() -> None:
 
 @pytest.mark.parametrize("name", ["transformer_xl", "retro", "rpt_lex"])
 def test_shared_parameters_are_the_same_bits(name: str) -> None:
-    own, full = (initial_parameters(Architecture.of(SYSTEMS[system].build, SHAPE), SHAPE, 0) for system in (name, "rpt_sem"))
+    own, full = (initial_parameters(Architecture.of(SYSTEMS[system].build, CONFIG), CONFIG, 0) for system in (name, "rpt_sem"))
     for path, value in own.items():
         np.testing.assert_array_equal(value, full[path])
 
 
 def test_a_quarter_of_a_head_is_turned() -> None:
-    shape = replace(SHAPE, width=128, heads=4, chunk_tokens=64)
-    assert shape.turned == 8
-    assert replace(shape, copying=False).turned is None
+    config = replace(CONFIG, width=128, heads=4, chunk_tokens=64)
+    assert config.turned == 8
+    assert replace(config, copying=False).turned is None
 
 
 def test_a_passage_of_another_document_is_copied_too() -> None:

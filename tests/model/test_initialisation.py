@@ -8,8 +8,8 @@ from model.parameters import Architecture
 from model.presets import SYSTEMS
 
 
-def parameters(name: str, shape, seed: int = 0):
-    return initial_parameters(Architecture.of(SYSTEMS[name].build, shape), shape, seed)
+def parameters(name: str, config, seed: int = 0):
+    return initial_parameters(Architecture.of(SYSTEMS[name].build, config), config, seed)
 
 
 @pytest.mark.parametrize("name", ["transformer_xl", "retro", "rpt_lex"])

@@ -8,12 +8,12 @@ from data_contracts.eligibility import last_eligible
 from model import memory as memory_module
 from model.memory import Memory
 from model.neighbours import own_neighbours
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 
 def search_all(queries, keys, stride, count, scratch, index="exact", reach=None):
     """[chunks, count] found for every chunk, stride by stride, and the scores."""
-    memory, found = Memory(tiny_shape(stride_chunks=stride), len(keys), scratch, index), []
+    memory, found = Memory(tiny_config(stride_chunks=stride), len(keys), scratch, index), []
     for first in range(0, len(keys), stride):
         strides = slice(first, first + stride)
         memory.add(keys[strides], np.zeros((len(keys[strides]), 4, 16)))
@@ -76,7 +76,7 @@ def test_an_approximate_index_finds_eligible_chunks_and_says_how_many_of_the_bes
     assert memory.recall > 0.9
     assert memory.recall == pytest.approx(measured, abs=0.05)
     with pytest.raises(ValueError, match="must be exact or hnsw"):
-        Memory(tiny_shape(), 4, tmp_path, "none")
+        Memory(tiny_config(), 4, tmp_path, "none")
 
 
 @pytest.mark.parametrize("limit", [2**30, 0])
@@ -84,7 +84,7 @@ def test_an_approximate_index_finds_eligible_chunks_and_says_how_many_of_the_bes
 def test_pairs_are_a_chunk_and_the_next(limit, dtype, kept, tmp_path, monkeypatch):
     monkeypatch.setattr(memory_module, "IN_MEMORY_BYTES", limit)
     states = np.random.default_rng(0).normal(size=(6, 4, 16)).astype(kept)
-    memory = Memory(tiny_shape(dtype=dtype), 5, tmp_path)
+    memory = Memory(tiny_config(dtype=dtype), 5, tmp_path)
     for first in (0, 2, 4):
         memory.add(None, states[first : first + 2])
     pairs = memory.pairs(np.array([[3, 0], [-1, 1]]))

@@ -29,7 +29,7 @@ def close(ours: np.ndarray, official: np.ndarray, atol: float = TOLERANCE) -> No
 
 def with_open_gate(model: LanguageModel) -> LanguageModel:
     """The model with a gate of exactly 1 everywhere, which leaves neighbours as they come out of their augmentation."""
-    architecture = Architecture.of(SYSTEMS["rpt_sem"].build, model.shape)
+    architecture = Architecture.of(SYSTEMS["rpt_sem"].build, model.config)
     return architecture.model({**parameters_of(model), "fusion.gate.weight.bias": jnp.full((1,), 100.0)})
 
 
@@ -42,7 +42,7 @@ def retrieved(official: Arrays, official_model: LanguageModel, official_eligible
         e, queries, keys = official_model.retriever(hidden_BCMD)
         scores = retrieval_scores(queries, keys)
         neighbours = own_neighbours(scores, jnp.asarray(official_eligible), 2)
-        pairs = chunk_pairs(e, official_model.shape.stride_chunks)
+        pairs = chunk_pairs(e, official_model.config.stride_chunks)
         mixed = pairs + bidirectional_attention(fusion.pair_attention, fusion.pair_norm(pairs))
         states = {"neighbour_states": gather_pairs(pairs, neighbours), "mixed": gather_pairs(mixed, neighbours)}
         return {"e": e, "queries": queries, "keys": keys, "scores": scores, "neighbours": neighbours, **states}

@@ -4,7 +4,7 @@ import optax
 
 from model.optimizer import RETRIEVER_RATE, adabelief
 from model.presets import SYSTEMS
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 
 def test_two_steps_against_numpy() -> None:
@@ -41,7 +41,7 @@ def test_a_retriever_that_begins_with_equal_projections_learns_slowly_and_no_oth
     x = {path: jnp.ones(2) for path in ("lower.kernel", "retriever.key_projection.kernel", "retriever.attention.query.kernel")}
     steps = {}
     for equal in (False, True):
-        optimizer = SYSTEMS["rpt_sem"].optimizer_for(tiny_shape(equal_projections=equal), 0.1)
+        optimizer = SYSTEMS["rpt_sem"].optimizer_for(tiny_config(equal_projections=equal), 0.1)
         steps[equal], _ = optimizer.update({path: jnp.array([0.1, 0.2]) for path in x}, optimizer.init(x), x)
     for path in x:
         scale = RETRIEVER_RATE if path.startswith("retriever.") else 1.0

@@ -18,13 +18,13 @@ from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import init_train_state, train_step
 from tests.model.planted import Planted, planted_batch, planted_documents, wrong_neighbours
 from tests.quick_compilation import OPTIMISED
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 # Chunks of 8 tokens instead of 64: the work of a token is the same, and a head has to single out one of 32 positions, not of 256.
 # Residual branches do not begin at zero: copying would begin some hundred steps later, and with some seeds not at all (docs/log.md).
-SHAPE = tiny_shape(vocabulary_size=256, width=64, chunk_tokens=8, gate_window=16)
+CONFIG = tiny_config(vocabulary_size=256, width=64, chunk_tokens=8, gate_window=16)
 SEED, HELD_OUT_SEED = 0, 1
 STEPS, DOCUMENTS, PAIRS, HELD_OUT_DOCUMENTS = 800, 2, 32, 8
 OPTIMIZER = adabelief(learning_rate(1e-3, STEPS))
@@ -35,10 +35,10 @@ def trained(system: str) -> LanguageModel:
     """The model after `STEPS` steps, none of which sees a document twice."""
 
     def arguments(step: int) -> tuple[Batch, Schedule, jax.Array]:
-        planted = planted_documents(np.random.default_rng((SEED, step)), SHAPE, DOCUMENTS, PAIRS)
-        return planted_batch(planted, SHAPE), SCHEDULE.at(step, STEPS), jax.random.key(step)
+        planted = planted_documents(np.random.default_rng((SEED, step)), CONFIG, DOCUMENTS, PAIRS)
+        return planted_batch(planted, CONFIG), SCHEDULE.at(step, STEPS), jax.random.key(step)
 
-    state = init_train_state(SYSTEMS[system], SHAPE, SEED, OPTIMIZER)
+    state = init_train_state(SYSTEMS[system], CONFIG, SEED, OPTIMIZER)
     update = train_step.lower(state, *arguments(0)).compile(OPTIMISED)
     for step in range(STEPS):
         state, _ = update(state, *arguments(step))
@@ -53,12 +53,12 @@ def token_losses(model: LanguageModel, text_BL1, neighbours_BCN):
 def repeated_loss(model: LanguageModel, planted: Planted, neighbours_BCN: np.ndarray | None) -> float:
     """Nats a token of the repeated records."""
     losses = np.asarray(token_losses(model, planted.text_BL1, neighbours_BCN))
-    return float(losses[planted.repeated_positions(SHAPE.chunk_tokens)].mean())
+    return float(losses[planted.repeated_positions(CONFIG.chunk_tokens)].mean())
 
 
 @pytest.fixture(scope="module")
 def held_out() -> Planted:
-    return planted_documents(np.random.default_rng(HELD_OUT_SEED), SHAPE, HELD_OUT_DOCUMENTS, PAIRS)
+    return planted_documents(np.random.default_rng(HELD_OUT_SEED), CONFIG, HELD_OUT_DOCUMENTS, PAIRS)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,11 @@ def rpt_sem() -> LanguageModel:
 
 
 def test_transformer_xl_can_only_guess(transformer_xl_loss) -> None:
-    assert transformer_xl_loss == pytest.approx(np.log(SHAPE.vocabulary_size), rel=0.03)
+    assert transformer_xl_loss == pytest.approx(np.log(CONFIG.vocabulary_size), rel=0.03)
 
 
 def test_true_neighbours_are_copied_and_wrong_ones_do_not_help(transformer_xl_loss, rpt_sem, held_out) -> None:
-    wrong = wrong_neighbours(np.random.default_rng(HELD_OUT_SEED), held_out, SHAPE)
+    wrong = wrong_neighbours(np.random.default_rng(HELD_OUT_SEED), held_out, CONFIG)
     given = only_neighbour(held_out.sources()), only_neighbour(wrong)
     true_ratio, wrong_ratio = (repeated_loss(rpt_sem, held_out, neighbours) / transformer_xl_loss for neighbours in given)
     assert true_ratio < 0.3, f"with true neighbours the loss is {true_ratio:.1%} of Transformer-XL's, must be below 30 %"
@@ -92,7 +92,7 @@ def test_rpt_sem_finds_what_it_copies(transformer_xl_loss, rpt_sem, held_out) ->
 
 def only_neighbour(neighbours_BC: np.ndarray) -> np.ndarray:
     """[B, C, N] with the other slots empty."""
-    return np.pad(neighbours_BC[..., None], ((0, 0), (0, 0), (0, SHAPE.neighbours - 1)), constant_values=-1)
+    return np.pad(neighbours_BC[..., None], ((0, 0), (0, 0), (0, CONFIG.neighbours - 1)), constant_values=-1)
 
 
 def share_found(planted: Planted, found_BCN: np.ndarray) -> float:

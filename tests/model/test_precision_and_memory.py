@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.config import Shape
+from model.config import ModelConfig
 from model.initialisation import initial_parameters
 from model.language_model import Schedule
 from model.optimizer import adabelief
@@ -17,11 +17,11 @@ from model.schedules import TrainingSchedule
 from model.train_step import init_train_state, train_step
 from tests.model.programs import loss_and_gradients
 from tests.model.structures import BLOCKS
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 SCHEDULE = Schedule(1.5, 1e-2, 0.5)
 OPTIMIZER = adabelief(1e-2)
-BIG = tiny_shape(vocabulary_size=4096, width=64, layers=8, heads=4, chunk_tokens=16, stride_chunks=4, cca_layers=(7, 8), gate_window=8)
+BIG = tiny_config(vocabulary_size=4096, width=64, layers=8, heads=4, chunk_tokens=16, stride_chunks=4, cca_layers=(7, 8), gate_window=8)
 KINDS = {"plain": {}, "recomputed": {"remat": True}, "half": {"dtype": "bfloat16"}}
 
 
@@ -33,9 +33,9 @@ def measured(request, make_batch) -> dict[str, tuple[float, dict[str, jax.Array]
     """
     batch, found = make_batch(), {}
     for kind, changes in KINDS.items():
-        shape = tiny_shape(layers=4, cca_layers=(4,), dropout=0.2, **changes)
-        architecture = Architecture.of(SYSTEMS[request.param].build, shape)
-        parameters = initial_parameters(architecture, shape, 0)
+        config = tiny_config(layers=4, cca_layers=(4,), recurrent_layers=(4,), dropout=0.2, **changes)
+        architecture = Architecture.of(SYSTEMS[request.param].build, config)
+        parameters = initial_parameters(architecture, config, 0)
         found[kind] = loss_and_gradients(architecture, parameters, batch, SCHEDULE, jax.random.key(0))[:2]
     return found
 
@@ -61,8 +61,8 @@ def test_equal_recomputed_layers_are_traced_once(make_batch):
     batch = make_batch(BIG, chunks=16)
 
     def products(layers: int, remat: bool) -> int:
-        shape = replace(BIG, layers=layers, cca_layers=tuple(range(layers // 2 + 1, layers + 1)), remat=remat)
-        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
+        config = replace(BIG, layers=layers, cca_layers=tuple(range(layers // 2 + 1, layers + 1)), remat=remat)
+        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, config)
 
         def total(parameters):
             return sum(architecture.model(parameters).train_losses(batch, SCHEDULE, jax.random.key(0))[0].values())
@@ -84,9 +84,9 @@ def test_bfloat16_is_near_float32_and_gradients_stay_float32(measured):
 
 
 def test_in_bfloat16_hidden_states_are_small_and_what_adds_up_is_not(make_batch, small):
-    shape = replace(small, dtype="bfloat16")
-    architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
-    batch, parameters = make_batch(), initial_parameters(architecture, shape, 0)
+    config = replace(small, dtype="bfloat16")
+    architecture = Architecture.of(SYSTEMS["rpt_sem"].build, config)
+    batch, parameters = make_batch(), initial_parameters(architecture, config, 0)
     encoded = jax.eval_shape(lambda p: architecture.model(p).encode(batch.tokens_BL), parameters)
     assert (encoded.hidden_BLD.dtype, encoded.chunks_BCMD.dtype) == (jnp.bfloat16, jnp.bfloat16)
     assert (encoded.queries_BCD.dtype, encoded.keys_BCD.dtype) == (jnp.float32, jnp.float32)
@@ -102,9 +102,9 @@ def test_in_bfloat16_hidden_states_are_small_and_what_adds_up_is_not(make_batch,
 
 
 def test_training_in_bfloat16_learns_a_repeated_batch(make_batch, two_layers):
-    shape = replace(two_layers, dtype="bfloat16", remat=True, zero_init_residuals=True)
+    config = replace(two_layers, dtype="bfloat16", remat=True, zero_init_residuals=True)
     batch, schedule = make_batch(), TrainingSchedule(2.0, 1e-2, 0.1, 0.6)
-    state, history = init_train_state(SYSTEMS["rpt_sem"], shape, 0, OPTIMIZER), []
+    state, history = init_train_state(SYSTEMS["rpt_sem"], config, 0, OPTIMIZER), []
     for step in range(40):
         state, metrics = train_step(state, batch, schedule.at(step, 40), jax.random.key(step))
         history.append(float(metrics["lm_loss"]))
@@ -117,8 +117,8 @@ def test_recomputed_blocks_keep_little_for_the_backward_pass(make_batch):
     """What a compiled program needs is no measure here: XLA's CPU backend does not put the second computation where it saves memory."""
     batch = make_batch(BIG, chunks=64)
 
-    def kept_bytes(shape: Shape) -> int:
-        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
+    def kept_bytes(config: ModelConfig) -> int:
+        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, config)
 
         def total(parameters):
             return sum(architecture.model(parameters).train_losses(batch, SCHEDULE, jax.random.key(0))[0].values())
@@ -133,12 +133,12 @@ def test_recomputed_blocks_keep_little_for_the_backward_pass(make_batch):
 
 
 def test_the_logits_of_all_tokens_never_exist_at_once(make_batch):
-    shape = replace(BIG, vocabulary_size=50_277)
-    batch = make_batch(shape, chunks=64)
-    state = jax.eval_shape(lambda: init_train_state(SYSTEMS["rpt_sem"], shape, 0, OPTIMIZER))
+    config = replace(BIG, vocabulary_size=50_277)
+    batch = make_batch(config, chunks=64)
+    state = jax.eval_shape(lambda: init_train_state(SYSTEMS["rpt_sem"], config, 0, OPTIMIZER))
     jaxpr = jax.make_jaxpr(train_step)(state, batch, TrainingSchedule(2.0, 1e-2, 0.1, 0.6).at(0, 40), jax.random.key(0))
-    largest = max(aval.size for aval in arrays_in(jaxpr.jaxpr) if hasattr(aval, "size") and shape.vocabulary_size in aval.shape)
-    assert largest < batch.tokens_BL.size * shape.vocabulary_size / 4
+    largest = max(aval.size for aval in arrays_in(jaxpr.jaxpr) if hasattr(aval, "size") and config.vocabulary_size in aval.shape)
+    assert largest < batch.tokens_BL.size * config.vocabulary_size / 4
 
 
 def test_float16_is_refused(small):

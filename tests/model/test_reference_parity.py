@@ -16,7 +16,7 @@ from flax import nnx
 from model.baselines.griffin import RecurrentBlock
 from model.baselines.meliad import distance_bucket
 from model.chunked_cross_attention import ChunkedCrossAttention
-from model.config import Shape
+from model.config import ModelConfig
 from model.decoder import restart
 from model.neighbour_fusion import FusedNeighbours
 from tests.model.baselines.griffin_numpy import griffin_block, zero_recurrence
@@ -48,7 +48,7 @@ def with_neighbouring_pairs(features: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def cross_attention(retro: Arrays, small: Shape) -> ChunkedCrossAttention:
+def cross_attention(retro: Arrays, small: ModelConfig) -> ChunkedCrossAttention:
     module = ChunkedCrossAttention(replace(small, width=32, heads=HEADS, chunk_tokens=CHUNK))
     attention = module.attention
     attention.query.kernel = nnx.Param(jnp.asarray(with_neighbouring_pairs(retro["query"])))
@@ -95,7 +95,7 @@ def test_griffin_restatement(griffin: Arrays, borders: tuple[int, ...]) -> None:
     np.testing.assert_allclose(inputs_BTR, griffin["inputs_BTR"], rtol=0, atol=1e-6)
 
 
-def test_griffin_block(griffin: Arrays, small: Shape) -> None:
+def test_griffin_block(griffin: Arrays, small: ModelConfig) -> None:
     """Ours in one call to the second document and one after it, and with a reset there."""
     heads, width = len(griffin["input_gate_kernel"]), griffin["x_kernel"].shape[0]
     block = RecurrentBlock(replace(small, width=width, heads=heads))

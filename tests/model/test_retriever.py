@@ -5,7 +5,7 @@ from model.initialisation import initial_parameters
 from model.parameters import Architecture
 from model.presets import SYSTEMS
 from model.retriever import retrieval_scores
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 
 def test_scores_are_scaled_products() -> None:
@@ -20,9 +20,9 @@ def test_one_that_begins_with_equal_projections_finds_the_chunk_with_the_same_to
     tokens[:, 12] = tokens[np.arange(40), same]
     found = {}
     for equal in (True, False):
-        shape = tiny_shape(vocabulary_size=256, width=64, chunk_tokens=16, zero_init_residuals=True, equal_projections=equal)
-        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, shape)
-        encoded = architecture.model(initial_parameters(architecture, shape, 0)).encode(tokens.reshape(40, -1))
+        config = tiny_config(vocabulary_size=256, width=64, chunk_tokens=16, zero_init_residuals=True, equal_projections=equal)
+        architecture = Architecture.of(SYSTEMS["rpt_sem"].build, config)
+        encoded = architecture.model(initial_parameters(architecture, config, 0)).encode(tokens.reshape(40, -1))
         scores = np.asarray(retrieval_scores(encoded.queries_BCD, encoded.keys_BCD))
         found[equal] = (scores[:, 12, :8].argmax(axis=1) == same).mean()
     assert found[True] > 0.8, found

@@ -11,7 +11,7 @@ from model.memory import Memory
 from model.presets import SYSTEMS
 from model.rolling import Document, Reader, Reading, distinct_neighbours
 from tests.model.programs import compiled
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 CHUNKS = 14
 
@@ -24,7 +24,7 @@ def losses_in_settings(model, inputs_BL, targets_BL, neighbours_SCN):
 
 def forward(model: LanguageModel, tokens_T, neighbours_SCN) -> np.ndarray:
     """[S, T - 1] the losses of the training forward, padded at the end."""
-    length = CHUNKS * model.shape.chunk_tokens
+    length = CHUNKS * model.config.chunk_tokens
     inputs, targets = np.zeros((1, length), np.int32), np.zeros((1, length), np.int32)
     inputs[0, : len(tokens_T)] = tokens_T[:length]
     targets[0, : len(tokens_T) - 1] = tokens_T[1:]
@@ -38,8 +38,8 @@ def reader_of(model: LanguageModel, settings: int, slots: int) -> Reader:
 
 def rolled(model: LanguageModel, tokens_T, neighbours_SCN, scratch, dtype=np.float32) -> Reading:
     settings, _, slots = neighbours_SCN.shape
-    stride = model.shape.stride_chunks
-    memory = Memory(model.shape, CHUNKS, scratch, dtype=dtype)
+    stride = model.config.stride_chunks
+    memory = Memory(model.config, CHUNKS, scratch, dtype=dtype)
     document = Document(tokens_T, memory, lambda first, _: neighbours_SCN[:, first : first + stride])
     [(_, reading)] = reader_of(model, settings, slots).read(iter([document]))
     return reading
@@ -78,7 +78,7 @@ def test_every_token_has_the_loss_of_the_training_forward(name, make_model, toke
 
 @pytest.mark.parametrize(("count", "window"), [(1, 3), (2, 1), (3, 20)])
 def test_any_number_of_neighbours_and_any_window_of_the_gate(count, window, make_model, tokens, neighbours, tmp_path):
-    model = make_model("rpt_sem", tiny_shape(gate_window=window), 2.0)
+    model = make_model("rpt_sem", tiny_config(gate_window=window), 2.0)
     given = neighbours[:3, :, :count]
     losses = rolled(model, tokens, given, tmp_path).losses_ST
     np.testing.assert_allclose(losses, forward(model, tokens, given), rtol=0, atol=1e-5)
@@ -104,15 +104,15 @@ def test_a_document_may_end_anywhere(model, tokens, neighbours, tmp_path):
 
 def test_neighbours_serve_the_first_tokens_of_the_next_stride(make_model, tokens, neighbours, tmp_path):
     """The last chunk of a stride predicts over its border; changing its neighbours changes the next chunk first."""
-    shape = tiny_shape()
-    model = make_model("rpt_sem", shape, 2.0)
+    config = tiny_config()
+    model = make_model("rpt_sem", config, 2.0)
     changed = neighbours.copy()
-    last = 4 * shape.stride_chunks - 1
+    last = 4 * config.stride_chunks - 1
     changed[0, last] = neighbours[3, last]
     before, after = (rolled(model, tokens, given[:1], tmp_path).losses_ST[0] for given in (neighbours, changed))
     places = np.flatnonzero(np.abs(before - after) > 1e-4)
-    assert places.min() + 1 == (last + 1) * shape.chunk_tokens
-    assert (places + 1 < (last + 2) * shape.chunk_tokens + shape.gate_window * shape.chunk_tokens).all()
+    assert places.min() + 1 == (last + 1) * config.chunk_tokens
+    assert (places + 1 < (last + 2) * config.chunk_tokens + config.gate_window * config.chunk_tokens).all()
 
 
 def test_half_precision_of_the_memory_moves_losses_little(model, tokens, neighbours, tmp_path):
@@ -139,12 +139,12 @@ def test_different_neighbours_of_a_chunk_are_fetched_once():
 
 def test_documents_side_by_side_are_read_as_if_alone(model, tokens, neighbours, tmp_path):
     """Two rows take five documents of other lengths, begun anew in the middle of each other."""
-    stride = model.shape.stride_chunks
+    stride = model.config.stride_chunks
     lengths = (55, 9, 30, 2, 41)
     texts = [np.roll(tokens, 7 * number)[:length] for number, length in enumerate(lengths)]
 
     def document(text):
-        memory = Memory(model.shape, CHUNKS, tmp_path, dtype=np.float32)  # halves would make a step of the last bit of a state
+        memory = Memory(model.config, CHUNKS, tmp_path, dtype=np.float32)  # halves would make a step of the last bit of a state
         return Document(text, memory, lambda first, _: neighbours[:, first : first + stride])
 
     together = dict(Reader(model, 4, 4, 8, rows=2).read(map(document, texts)))

@@ -11,7 +11,7 @@ from model.rpt import RetrieverTraining, lexical_relevance
 from model.scheduled_sampling import draw_by_batch
 from model.system import trained_as
 from tests.model.programs import losses_of_tokens, own_neighbours, train_losses
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 KEY = jax.random.key(7)
 SHIFTS_ALL_SCORES = "retriever.key_projection.bias"  # adds q_i . b to every score of query i, which moves no difference of two
@@ -137,7 +137,7 @@ def test_lexical_relevance_falls_with_the_rank(make_batch) -> None:
 
 
 def test_dropout_follows_the_key(make_model, make_batch) -> None:
-    model, batch = make_model("rpt_sem", tiny_shape(dropout=0.3)), make_batch()
+    model, batch = make_model("rpt_sem", tiny_config(dropout=0.3)), make_batch()
     loss, again, other = (train_losses(model, batch, Schedule(4.0, 1.0, 0.0), jax.random.key(seed))[0]["lm"] for seed in (0, 0, 1))
     assert loss == again
     assert loss != other

@@ -48,7 +48,7 @@ def token_losses(model, batch) -> np.ndarray:
 @pytest.fixture(scope="module")
 def evaluate(model, tmp_path_factory):
     """Tokens of a document -> how the evaluation stage reads it, but for the half precision of its memory."""
-    reader = DocumentReader(model, ("own",), model.shape.neighbours, CHUNKS, "exact", tmp_path_factory.mktemp("scratch"), dtype=np.float32)
+    reader = DocumentReader(model, ("own",), model.config.neighbours, CHUNKS, "exact", tmp_path_factory.mktemp("scratch"), dtype=np.float32)
     return lambda tokens: next(reader.read([Request("d", tokens)]))
 
 
@@ -72,6 +72,6 @@ def test_training_retrieves_what_the_memory_finds(model, evaluate, batch, docume
 
 def test_the_losses_depend_on_the_neighbours(model, token_losses, batch) -> None:
     """Otherwise equal losses would say nothing about equal retrieval."""
-    none = np.full((1, CHUNKS, model.shape.neighbours), -1)
+    none = np.full((1, CHUNKS, model.config.neighbours), -1)
     losses = losses_of_tokens(model, batch.tokens_BL, batch.targets_BL, none)[0]
     assert np.abs(losses - token_losses).max() > 1e-2

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from data_contracts.contract import Contract, commit, write_shard
 from model import gpt_neox, gpt_neox_files
-from model.config import Shape
+from model.config import ModelConfig
 from model.gpt_neox_config import GPTNeoXConfig
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
@@ -47,11 +47,11 @@ def write_other_tokenizer(directory: Path, size: int) -> None:
     (directory / "tokenizer.json").write_text(json.dumps(written))
 
 
-def write_model(place: Path, system: str, shape: Shape, recipe: Recipe) -> None:
+def write_model(place: Path, system: str, config: ModelConfig, recipe: Recipe) -> None:
     """`place`, an untrained system."""
     place.mkdir(parents=True)
-    save_parameters(initial_parameters(Architecture.of(SYSTEMS[system].build, shape), shape, 0), place / "model.safetensors")
-    (place / "config.json").write_text(json.dumps(describe(SYSTEMS[system], shape, recipe)))
+    save_parameters(initial_parameters(Architecture.of(SYSTEMS[system].build, config), config, 0), place / "model.safetensors")
+    (place / "config.json").write_text(json.dumps(describe(SYSTEMS[system], config, recipe)))
 
 
 def write_reference_lm(place: Path, config: GPTNeoXConfig, params: gpt_neox.Params | None = None) -> None:

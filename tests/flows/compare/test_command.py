@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from data_contracts.failure import Exit, Failure
+from data_contracts.systems import RECORDS
 from flows.compare import runs as comparison_runs
 from flows.compare.results import directory_of
 from flows.compare.runs import Kept, Wanted, add_runs, choose
+from flows.overrides import apply_overrides
 from flows.plan import Step
-from model.presets import SYSTEMS
 from stages.parameters import load
 from stages.training.systems import system_of
 
@@ -38,7 +39,7 @@ def test_every_system_can_be_a_run(params):
     chosen = choose(load(params), ["all"], [], [0], dense=True)
     add_runs(load(params), chosen)
     configuration = load(params)
-    assert {run.system for run in configuration.runs.values()} == set(SYSTEMS)
+    assert {run.system for run in configuration.runs.values()} == set(RECORDS)
     assert all(system_of(name, run).name == run.system for name, run in configuration.runs.items())
 
 
@@ -67,7 +68,10 @@ def test_a_name_that_means_another_run_is_not_taken(params):
 
 def test_all_is_every_system_with_a_recipe(params):
     configuration = load(params)
-    assert [one.system for one in choose(configuration, ["all"], [], [0])] == [name for name in SYSTEMS if name in configuration.recipes]
+    assert [one.system for one in choose(configuration, ["all"], [], [0])] == [*RECORDS]
+    apply_overrides(params, {"recipes": {"retro": {}}, "runs": {}})
+    as_retro = [name for name, record in RECORDS.items() if record.recipe == "retro"]
+    assert [one.system for one in choose(load(params), ["all"], [], [0])] == as_retro
 
 
 @pytest.mark.parametrize(
@@ -75,18 +79,26 @@ def test_all_is_every_system_with_a_recipe(params):
     [
         (["transformer_lx"], [], [0], "did you mean 'transformer_xl'"),
         (["zzz"], [], [0], "one of transformer_xl"),
-        (["random"], [], [0], "add `random` to `recipes`"),
+        (["griffin"], [], [0], "add `griffin` to `recipes`"),
         (["retro"], ["dmeo"], [0], "did you mean 'demo'"),
         (["retro"], [], [-1], "seeds are 0 or greater"),
     ],
 )
 def test_what_is_not_there_is_a_usage_error_with_what_was_meant(params, systems, corpora, seeds, words):
-    text = "".join(line for line in params.read_text().splitlines(True) if "random" not in line)
+    text = "".join(line for line in params.read_text().splitlines(True) if line.strip() not in ("griffin:", "recurrent_layers: [3, 4]"))
     params.write_text(text)
     with pytest.raises(Failure) as failure:
         choose(load(params), systems, corpora, seeds)
     assert words in str(failure.value)
     assert failure.value.code == Exit.USAGE
+
+
+def test_a_system_without_a_recipe_shares_the_one_that_its_record_says(params):
+    params.write_text(params.read_text().replace("  random: *neighbours\n", "").replace("  rpt_lex: *retriever\n", ""))
+    change = add_runs(load(params), choose(load(params), ["random", "rpt_lex", "retro"], [], [0]))
+    assert [line for line in change.splitlines() if "*" in line] == ["+  random: *neighbours", "+  rpt_lex: *retriever"]
+    apply_overrides(params, {"recipes.retro.neighbours": 3})
+    assert load(params).recipes["random"].neighbours == 3
 
 
 def test_new_runs_are_lines_of_params_yaml_and_nothing_else_changes(params):

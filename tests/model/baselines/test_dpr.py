@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.baselines.dpr import ChunkEncoder, DualEncoder, accuracy, dpr_loss, first_parameters, in_batch_scores
+from model.baselines.dpr import ChunkEncoder, DualEncoder, EncoderConfig, accuracy, dpr_loss, first_parameters, in_batch_scores
 from model.parameters import Architecture
 from tests.model.programs import compiled
-from tests.tiny import tiny_shape
 
-SHAPE = tiny_shape(vocabulary_size=50, chunk_tokens=8, cca_layers=())
+CONFIG = EncoderConfig(vocabulary_size=50, width=16, layers=2, heads=2)
 RNG = np.random.default_rng(0)
 QUERIES, PASSAGES = RNG.normal(size=(4, 6)), RNG.normal(size=(8, 6))
 DIFFERENT = np.arange(8)
@@ -63,8 +62,8 @@ def test_accuracy_counts_positives_that_come_first():
 
 @pytest.fixture(scope="module")
 def encoder() -> ChunkEncoder:
-    architecture = Architecture.of(partial(DualEncoder, ChunkEncoder), SHAPE)
-    parameters = first_parameters(SHAPE, 0)
+    architecture = Architecture.of(partial(DualEncoder, ChunkEncoder), CONFIG)
+    parameters = first_parameters(CONFIG, 0)
     assert parameters.keys() == architecture.parameter_sizes().keys()
     return architecture.model(parameters).query
 
@@ -90,7 +89,7 @@ def test_a_token_sees_its_whole_chunk_and_no_other(encoder):
 
 
 def test_both_encoders_begin_alike_and_order_counts(encoder):
-    parameters = first_parameters(SHAPE, 3)
+    parameters = first_parameters(CONFIG, 3)
     for path, value in parameters.items():
         side, _, rest = path.partition(".")
         assert jnp.array_equal(value, parameters[f"{'passage' if side == 'query' else 'query'}.{rest}"])

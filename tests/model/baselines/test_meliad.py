@@ -11,11 +11,11 @@ import pytest
 from model.baselines.meliad import distance_bucket
 from model.baselines.meliad_training import adafactor
 from model.parameters import Architecture
-from model.presets import PAPER_SHAPE, SYSTEMS
+from model.presets import PAPER_CONFIG, SYSTEMS
 from tests.model.baselines.meliad_numpy import Kept, block_recurrent, bucket, local, memorizing
 from tests.model.baselines.segments import ours, theirs, wide
 from tests.model.programs import compiled
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 NO_STATES = np.zeros((1, 1))
 
@@ -93,14 +93,14 @@ def test_block_recurrent(make_model, small, x):
 )
 def test_parameters_with_the_vocabulary_that_they_are_published_with(name, count):
     """The official code's own counts: 12 layers of 8 scales, and 8 x 32 biases in each but the one with a memory, which has 8 gates."""
-    sizes = Architecture.of(SYSTEMS[name].build, replace(PAPER_SHAPE, vocabulary_size=50_254)).parameter_sizes()
+    sizes = Architecture.of(SYSTEMS[name].build, replace(PAPER_CONFIG, vocabulary_size=50_254)).parameter_sizes()
     assert sum(map(math.prod, sizes.values())) == count
 
 
 @pytest.fixture(scope="module")
 def first_values(architecture_of):
-    system, shape = SYSTEMS["block_recurrent_official"], tiny_shape(layers=4, width=64, cca_layers=(3, 4))
-    return jax.jit(lambda: system.first_values(architecture_of(system.name, shape), shape, 0))()
+    system, config = SYSTEMS["block_recurrent_official"], tiny_config(layers=4, width=64, cca_layers=(3, 4))
+    return jax.jit(lambda: system.first_values(architecture_of(system.name, config), config, 0))()
 
 
 @pytest.mark.parametrize(

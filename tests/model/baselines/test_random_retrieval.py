@@ -6,13 +6,13 @@ import numpy as np
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import RANKING_LENGTH
 from model.parameters import Architecture
-from model.presets import PAPER_SHAPE, SYSTEMS
+from model.presets import PAPER_CONFIG, SYSTEMS
 from stages.evaluation.rankings import random_rankings
 from tests.model.programs import compiled
 
 
 def test_it_has_the_parameters_of_retro():
-    sizes = {name: Architecture.of(SYSTEMS[name].build, PAPER_SHAPE).parameter_sizes() for name in ("random", "retro")}
+    sizes = {name: Architecture.of(SYSTEMS[name].build, PAPER_CONFIG).parameter_sizes() for name in ("random", "retro")}
     assert sizes["random"] == sizes["retro"]
 
 

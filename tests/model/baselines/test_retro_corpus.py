@@ -14,36 +14,36 @@ from model.language_model import Schedule
 from model.neighbour_fusion import FusedNeighbours
 from model.parameters import Architecture
 from model.passages import Passages
-from model.presets import PAPER_SHAPE, SYSTEMS
+from model.presets import PAPER_CONFIG, SYSTEMS
 from model.rolling import Document, Reader
 from model.rotary import rotate
 from tests.model.programs import compiled, loss_and_gradients
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
 CHUNKS, KEPT = 12, 9
 SAME = 1e-6
 
 
 @pytest.fixture(scope="module")
-def shape():
+def config():
     """Cross-attention in layers 2 and 4 of 4, the first of which ends the lower half as layer 6 does in the paper."""
-    return tiny_shape(layers=4, cca_layers=(2, 4), lower=1)
+    return tiny_config(layers=4, cca_layers=(2, 4), lower=1)
 
 
 @pytest.fixture(scope="module")
-def model(make_model, shape) -> RetroCorpus:
-    return make_model("retro_corpus", shape, 2.0)
+def model(make_model, config) -> RetroCorpus:
+    return make_model("retro_corpus", config, 2.0)
 
 
 @pytest.fixture(scope="module")
-def tokens(shape) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, shape.vocabulary_size, (1, CHUNKS * shape.chunk_tokens)).astype(np.int32)
+def tokens(config) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, config.vocabulary_size, (1, CHUNKS * config.chunk_tokens)).astype(np.int32)
 
 
 @pytest.fixture(scope="module")
-def passages(shape) -> np.ndarray:
+def passages(config) -> np.ndarray:
     """[1, C, 2, R]: chunk 3 has one, chunk 5 none."""
-    drawn = np.random.default_rng(1).integers(0, shape.vocabulary_size, (1, CHUNKS, 2, 2 * shape.chunk_tokens)).astype(np.int32)
+    drawn = np.random.default_rng(1).integers(0, config.vocabulary_size, (1, CHUNKS, 2, 2 * config.chunk_tokens)).astype(np.int32)
     drawn[0, 3, 1], drawn[0, 5] = -1, -1
     return drawn
 
@@ -73,17 +73,20 @@ def attention(module, queries_from, keys_from, heads):
     return np.stack(out, axis=1).reshape(len(q), -1) @ np.asarray(module.output.kernel[...])
 
 
-def test_a_passage_is_encoded_as_the_formulas_say(model, shape):
+def test_a_passage_is_encoded_as_the_formulas_say(model, config):
     """Norms begin as ones, so that what they scale is seen in the test of gradients only."""
     rng = np.random.default_rng(2)
-    passage, hidden = rng.integers(0, 40, 2 * shape.chunk_tokens), rng.standard_normal((shape.chunk_tokens, shape.width)).astype(np.float32)
+    passage, hidden = (
+        rng.integers(0, 40, 2 * config.chunk_tokens),
+        rng.standard_normal((config.chunk_tokens, config.width)).astype(np.float32),
+    )
     z = np.asarray(model.embedding.table[...])[passage]
     for number, layer in enumerate(model.passages.layers):
         normed = norm(z, layer.attention_norm.scale[...])
-        z = z + attention(layer.attention, normed, normed, shape.heads)
+        z = z + attention(layer.attention, normed, normed, config.heads)
         if number == 0:
             sides = norm(z, layer.neighbour_norm.scale[...]), norm(hidden, layer.query_chunk_norm.scale[...])
-            z = z + attention(layer.query_chunk_attention, *sides, shape.heads)
+            z = z + attention(layer.query_chunk_attention, *sides, config.heads)
         inner = norm(z, layer.feed_forward_norm.scale[...]) @ np.asarray(layer.feed_forward.expand.kernel[...])
         z = z + np.asarray(jax.nn.gelu(jnp.asarray(inner))) @ np.asarray(layer.feed_forward.contract.kernel[...])
     expected = norm(z, model.passages.norm.scale[...])
@@ -115,24 +118,24 @@ def test_the_encoder_is_told_the_state_after_self_attention_of_the_first_layer_t
     np.testing.assert_array_equal(read[0], read[1])
 
 
-def test_nothing_depends_on_what_comes_later(model, tokens, passages, shape):
+def test_nothing_depends_on_what_comes_later(model, tokens, passages, config):
     before = np.asarray(final(model, tokens, passages))
     for position in (0, 3, 4, 15, 16, 23, 30, 47):
         changed = tokens.copy()
-        changed[0, position] = (changed[0, position] + 1) % shape.vocabulary_size
+        changed[0, position] = (changed[0, position] + 1) % config.vocabulary_size
         difference = np.abs(np.asarray(final(model, changed, passages)) - before).max(axis=(0, 2))
         assert difference[:position].max(initial=0.0) < SAME, position
         assert difference[position] > 1e-3, position
 
 
-def test_a_passage_serves_the_next_chunk_and_what_sees_it(model, tokens, passages, shape):
+def test_a_passage_serves_the_next_chunk_and_what_sees_it(model, tokens, passages, config):
     """Position p predicts token p + 1: the passages of chunk 4 change nothing before the last token of chunk 4."""
     before, changed = np.asarray(final(model, tokens, passages)), passages.copy()
-    changed[0, 4] = (changed[0, 4] + 1) % shape.vocabulary_size
+    changed[0, 4] = (changed[0, 4] + 1) % config.vocabulary_size
     difference = np.abs(np.asarray(final(model, tokens, changed)) - before).max(axis=(0, 2))
-    begin = 5 * shape.chunk_tokens - 1
+    begin = 5 * config.chunk_tokens - 1
     assert difference[:begin].max() < SAME
-    assert difference[begin : begin + shape.chunk_tokens].min() > 1e-4
+    assert difference[begin : begin + config.chunk_tokens].min() > 1e-4
 
 
 def test_what_stands_in_an_empty_slot_does_not_matter(model, tokens, passages):
@@ -142,14 +145,14 @@ def test_what_stands_in_an_empty_slot_does_not_matter(model, tokens, passages):
 
 
 @pytest.mark.parametrize("copying", [False, True])
-def test_a_document_read_stride_by_stride_has_the_losses_of_the_training_forward(copying, make_model, shape, tokens):
-    model = make_model("retro_corpus", replace(shape, copying=copying), 1.0 if copying else 2.0)
+def test_a_document_read_stride_by_stride_has_the_losses_of_the_training_forward(copying, make_model, config, tokens):
+    model = make_model("retro_corpus", replace(config, copying=copying), 1.0 if copying else 2.0)
     rng = np.random.default_rng(3)
-    known = rng.integers(0, shape.vocabulary_size, (20, 2 * shape.chunk_tokens)).astype(np.int32)
+    known = rng.integers(0, config.vocabulary_size, (20, 2 * config.chunk_tokens)).astype(np.int32)
     slots_SCN = rng.integers(-1, 20, (3, CHUNKS, 2)).astype(np.int32)
     slots_SCN[2] = -1
     text = np.append(tokens[0], 3)
-    document = Document(text, Passages(known), lambda first, _: slots_SCN[:, first : first + shape.stride_chunks])
+    document = Document(text, Passages(known), lambda first, _: slots_SCN[:, first : first + config.stride_chunks])
     [(_, reading)] = Reader(model, 3, 2, 6, rows=2).read(iter([document]))
     for row, slots_CN in enumerate(slots_SCN):
         given = np.where(slots_CN[..., None] < 0, -1, known[slots_CN])[None]
@@ -158,16 +161,16 @@ def test_a_document_read_stride_by_stride_has_the_losses_of_the_training_forward
     assert np.abs(reading.losses_ST[0] - reading.losses_ST[2]).max() > 1e-2
 
 
-def test_every_parameter_learns(make_batch, architecture_of, shape):
-    architecture = architecture_of("retro_corpus", shape)
-    parameters = {path: 2 * value for path, value in initial_parameters(architecture, shape, 0).items()}
-    _, gradients, _ = loss_and_gradients(architecture, parameters, make_batch(shape), Schedule(1.0, 0.0, 0.0), jax.random.key(0))
+def test_every_parameter_learns(make_batch, architecture_of, config):
+    architecture = architecture_of("retro_corpus", config)
+    parameters = {path: 2 * value for path, value in initial_parameters(architecture, config, 0).items()}
+    _, gradients, _ = loss_and_gradients(architecture, parameters, make_batch(config), Schedule(1.0, 0.0, 0.0), jax.random.key(0))
     assert not [path for path, gradient in gradients.items() if np.abs(gradient).max() < 1e-7]
 
 
 def test_the_sizes_of_the_paper():
     """d = 896, 12 layers, FFN of 4 d, cross-attention in 6, 9, 12: the encoder of 2 layers of 12 d^2 has the 19 M of section 2.5."""
-    sizes = replace(PAPER_SHAPE, width=896, heads=14, cca_layers=(6, 9, 12), lower=5)
+    sizes = replace(PAPER_CONFIG, width=896, heads=14, cca_layers=(6, 9, 12), lower=5)
     parameters = Architecture.of(SYSTEMS["retro_corpus"].build, sizes).parameter_sizes()
     reading = [path for path in parameters if "cross_attention.attention.query" in path]
     assert reading == ["upper.layers.0.cross_attention.attention.query.kernel", *reading[1:]]
@@ -179,16 +182,16 @@ def test_the_sizes_of_the_paper():
     assert conditioning == 4 * 4 * 896**2  # 12.8 M
 
 
-def test_a_shape_that_reads_nothing_is_refused(shape):
+def test_a_config_that_reads_nothing_is_refused(config):
     with pytest.raises(ValueError, match="cca_layers is empty"):
-        RetroCorpus(replace(shape, cca_layers=()))
+        RetroCorpus(replace(config, cca_layers=()))
     with pytest.raises(ValueError, match="lower is 4, must be 1 to 3"):
-        replace(shape, lower=4)
+        replace(config, lower=4)
 
 
-def test_the_control_has_the_same_parameters(shape):
+def test_the_control_has_the_same_parameters(config):
     one, control = (
-        initial_parameters(Architecture.of(SYSTEMS[name].build, shape), shape, 0) for name in ("retro_corpus", "retro_corpus_random")
+        initial_parameters(Architecture.of(SYSTEMS[name].build, config), config, 0) for name in ("retro_corpus", "retro_corpus_random")
     )
     assert {*one} == {*control}
     for path, value in one.items():

@@ -18,10 +18,10 @@ from model.presets import SYSTEMS
 from stages.dense.encoders import from_scratch
 from stages.dense.evaluation import evaluate_with_dense_retriever
 from stages.dense.rankings import DenseRanker
-from stages.dense.retriever import encoder_shape
+from stages.dense.retriever import encoder_config
 from stages.parameters import Evaluation, Run
 from stages.runner.stage import Context
-from stages.training.systems import INPUT_OF, shape_of
+from stages.training.systems import INPUT_OF, config_of
 from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
 from tests.tiny import tiny_context, tiny_dense_retriever, tiny_recipe, tiny_training
 
@@ -33,13 +33,14 @@ DOCUMENTS = {letter * 16: np.random.default_rng(seed).integers(1, 256, 8 * 33 + 
 @pytest.fixture
 def retriever(tmp_path, geometry):
     """A dense retriever whose two encoders differ, as if it had been trained."""
-    shape = encoder_shape(geometry, tiny_dense_retriever(), 300)
-    parameters = {path: value * (1.5 if path.startswith("query") else 1.0) for path, value in first_parameters(shape, 0).items()}
+    config = encoder_config(tiny_dense_retriever(), 300)
+    parameters = {path: value * (1.5 if path.startswith("query") else 1.0) for path, value in first_parameters(config, 0).items()}
     place = tmp_path / "dense_retriever"
     place.mkdir()
     save_parameters(parameters, place / "model.safetensors")
-    (place / "config.json").write_text(json.dumps({"shape": vars(shape)}))
-    return from_scratch(shape).architecture.model(parameters)
+    encoders = from_scratch(geometry, config)
+    (place / "config.json").write_text(json.dumps(encoders.described))
+    return encoders.architecture.model(parameters)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def make_context(tmp_path, make_chunks, geometry):
         write_artifact(CHUNKS, tmp_path / "chunks", make_chunks({doc_id: ("test", tokens) for doc_id, tokens in DOCUMENTS.items()}))
         facts = {"stride_chunks": geometry.stride_chunks, "sequence_chunks": geometry.sequence_chunks}
         write_artifact(CANDIDATES, tmp_path / "candidates", CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts))
-        write_model(tmp_path / "models" / "it", system, shape_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
+        write_model(tmp_path / "models" / "it", system, config_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
         run = Run(corpus="demo", system=system, input=INPUT_OF[SYSTEMS[system].supervision])
         (tmp_path / "scratch").mkdir()
         return tiny_context(tmp_path, run_name="it", run=run)
@@ -87,6 +88,15 @@ def test_a_system_reads_what_the_dense_retriever_ranks_first(system, make_contex
     frame = pl.DataFrame(rows)
     assert frame["retrieved"].list.len().max() == 2
     assert frame["ranking"].list.len().max() == 20
+
+
+def test_an_older_artifact_which_says_more_of_its_sizes_is_read(tmp_path, retriever):
+    config = tmp_path / "dense_retriever" / "config.json"
+    described = json.loads(config.read_text())
+    described["shape"] |= {"cca_layers": [], "neighbours": 1, "gate_window": 1, "dropout": 0.0, "remat": False}
+    config.write_text(json.dumps(described))
+    ranker = DenseRanker(tmp_path / "dense_retriever", tmp_path / "tokenizer", 8, "exact", tmp_path)
+    assert len(ranker(DOCUMENTS["d" * 16]).best.ids_CR) == 33
 
 
 def test_a_ranking_knows_nothing_of_what_comes_later(tmp_path, retriever, geometry):

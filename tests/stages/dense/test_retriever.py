@@ -22,7 +22,7 @@ from model.hugging_face_files import digest
 from stages.dense.encoders import from_scratch
 from stages.dense.examples import training_examples
 from stages.dense.rankings import DenseRanker
-from stages.dense.retriever import encoder_shape, make_dense_retriever
+from stages.dense.retriever import encoder_config, make_dense_retriever
 from stages.dense.training import Examples, Plan, _batches, fresh, train
 from stages.mining.mining import mine
 from stages.parameters import DenseRetriever
@@ -88,10 +88,10 @@ def planted(count: int, seed: int) -> Examples:
 
 @pytest.mark.slow
 def test_training_finds_planted_pairs_that_it_has_not_seen(geometry):
-    shape, plan = encoder_shape(geometry, SIZES, 80), Plan(400, 32, 3e-3, 0)
-    encoders, steps = from_scratch(shape), []
+    config, plan = encoder_config(SIZES, 80), Plan(400, 32, 3e-3, 0)
+    encoders, steps = from_scratch(geometry, config), []
     trained = train(
-        encoders.architecture, fresh(first_parameters(shape, 0), plan), planted(2000, 0), plan, lambda now: steps.append(now.step)
+        encoders.architecture, fresh(first_parameters(config, 0), plan), planted(2000, 0), plan, lambda now: steps.append(now.step)
     )
     assert steps == list(range(1, 401))
     assert [row["step"] for row in trained.history] == list(range(20, 401, 20))
@@ -110,19 +110,19 @@ def test_every_example_is_used_once_an_epoch():
 
 
 def test_a_positive_that_two_queries_share_is_no_negative_of_either(geometry):
-    shape, plan, (query, positive, negative, _) = encoder_shape(geometry, SIZES, 80), Plan(1, 2, 1e-3, 0), planted(2, 0)
+    config, plan, (query, positive, negative, _) = encoder_config(SIZES, 80), Plan(1, 2, 1e-3, 0), planted(2, 0)
     positive[1] = positive[0]
-    examples, encoders = Examples(query, positive, negative, np.array([[0, 1], [0, 2]], np.int32)), from_scratch(shape)
-    model = encoders.architecture.model(first_parameters(shape, 0))
+    examples, encoders = Examples(query, positive, negative, np.array([[0, 1], [0, 2]], np.int32)), from_scratch(geometry, config)
+    model = encoders.architecture.model(first_parameters(config, 0))
     scores = np.asarray(model.query(query) @ model.passage(np.concatenate([positive[:1], negative])).T)
     expected = np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[:, 0])
-    trained = train(encoders.architecture, fresh(first_parameters(shape, 0), plan), examples, plan)
+    trained = train(encoders.architecture, fresh(first_parameters(config, 0), plan), examples, plan)
     assert trained.history[0]["loss"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_training_says_when_it_cannot_go_on(geometry):
-    shape = encoder_shape(geometry, SIZES, 80)
-    architecture, parameters = from_scratch(shape).architecture, first_parameters(shape, 0)
+    config = encoder_config(SIZES, 80)
+    architecture, parameters = from_scratch(geometry, config).architecture, first_parameters(config, 0)
     with pytest.raises(ValueError, match="batch of 9 cannot be drawn from 8"):
         train(architecture, fresh(parameters, Plan(1, 9, 1e-3, 0)), planted(8, 0), Plan(1, 9, 1e-3, 0))
     with pytest.raises(FloatingPointError, match="lower the learning rate"):
@@ -255,6 +255,6 @@ def test_a_corpus_without_hard_negatives_is_refused(make_context, geometry):
     assert failure.value.code == Exit.USAGE
 
 
-def test_sizes_that_do_not_fit_are_refused(geometry):
+def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(Failure, match="change `dense_retriever`"):
-        encoder_shape(geometry, SIZES.model_copy(update={"heads": 3}), 80)
+        encoder_config(SIZES.model_copy(update={"heads": 3}), 80)

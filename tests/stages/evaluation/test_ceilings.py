@@ -16,7 +16,7 @@ from stages.evaluation.ceilings import fitting_texts, measure_ceilings, training
 from stages.evaluation.evaluation import evaluate
 from stages.parameters import Evaluation, Run
 from stages.runner.stage import Context
-from stages.training.systems import shape_of
+from stages.training.systems import config_of
 from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
 from tests.tiny import tiny_context, tiny_recipe, tiny_training
 
@@ -42,7 +42,7 @@ def make_context(tmp_path, make_chunks, geometry):
         facts = {"stride_chunks": geometry.stride_chunks, "sequence_chunks": geometry.sequence_chunks}
         write_artifact(CANDIDATES, place / "candidates", CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts))
         write_model(
-            place / "models" / "xl", "transformer_xl", shape_of(geometry, tiny_training(), tiny_recipe(), vocabulary), tiny_recipe()
+            place / "models" / "xl", "transformer_xl", config_of(geometry, tiny_training(), tiny_recipe(), vocabulary), tiny_recipe()
         )
         context = tiny_context(place, run_name="xl", run=Run(corpus="demo", system="transformer_xl", input="sequences"))
         context.scratch.mkdir()

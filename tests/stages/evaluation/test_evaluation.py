@@ -16,7 +16,7 @@ from stages.evaluation.rankings import Rankings, bm25_rankings, random_rankings
 from stages.evaluation.settings import computed, settings_of, slots_needed
 from stages.mining.mining import mine
 from stages.parameters import Evaluation, Mining
-from stages.training.systems import shape_of
+from stages.training.systems import config_of
 from tests.tiny import tiny_geometry, tiny_recipe, tiny_training
 
 GEOMETRY = tiny_geometry()
@@ -28,9 +28,9 @@ ALL = tuple(sorted({*SETTINGS} - {"oracle", "oracle_all", "dpr", "by_chance"}))
 @pytest.fixture
 def reader(tmp_path):
     def make(name: str, settings: tuple[str, ...] = ALL) -> DocumentReader:
-        shape = shape_of(GEOMETRY, tiny_training(), tiny_recipe(), 50)
-        architecture = Architecture.of(SYSTEMS[name].build, shape)
-        model = architecture.model({path: 3 * x for path, x in initial_parameters(architecture, shape, 0).items()})
+        config = config_of(GEOMETRY, tiny_training(), tiny_recipe(), 50)
+        architecture = Architecture.of(SYSTEMS[name].build, config)
+        model = architecture.model({path: 3 * x for path, x in initial_parameters(architecture, config, 0).items()})
         return DocumentReader(model, settings_of(SYSTEMS[name], settings), 2, GEOMETRY.sequence_chunks, "exact", tmp_path)
 
     return make

@@ -11,7 +11,7 @@ from data_contracts.tokens import CHUNKS
 from stages.evaluation.oracle import evaluate_with_oracle, oracle_choices
 from stages.parameters import Evaluation, Run
 from stages.runner.stage import Context
-from stages.training.systems import shape_of
+from stages.training.systems import config_of
 from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
 from tests.tiny import tiny_context, tiny_recipe, tiny_training
 
@@ -64,8 +64,8 @@ def make_context(tmp_path, make_chunks, geometry):
         write_artifact(CANDIDATES, tmp_path / "candidates", CANDIDATES.table(no_candidates, stride_chunks=2, **more))
         write_artifact(LABELS, tmp_path / "labels", LABELS.table(labelled([0, 1, 2], [4, 0, 2], [1.0, -1.0, 3.0]), **facts, **more))
         write_artifact(EXHAUSTIVE, tmp_path / "exhaustive", EXHAUSTIVE.table(scored(sample), **facts))
-        shape = shape_of(geometry, tiny_training(), RECIPE, vocabulary)
-        write_model(tmp_path / "models" / "sem", "rpt_sem", shape, RECIPE)
+        config = config_of(geometry, tiny_training(), RECIPE, vocabulary)
+        write_model(tmp_path / "models" / "sem", "rpt_sem", config, RECIPE)
         run = Run(corpus="demo", system="rpt_sem", input="supervision/scored")
         return tiny_context(tmp_path, run_name="sem", run=run)
 

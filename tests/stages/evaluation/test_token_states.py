@@ -10,23 +10,23 @@ from model.parameters import Architecture
 from model.presets import SYSTEMS
 from stages.evaluation.documents import DocumentReader, Request
 from stages.evaluation.token_states import StateReader
-from tests.tiny import tiny_shape
+from tests.tiny import tiny_config
 
-SHAPE = tiny_shape()
+CONFIG = tiny_config()
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "copying"])
 def model(request):
-    shape = replace(SHAPE, copying=request.param)
-    architecture = Architecture.of(SYSTEMS["transformer_xl"].build, shape)
-    return architecture.model({path: 3 * x for path, x in initial_parameters(architecture, shape, 0).items()})
+    config = replace(CONFIG, copying=request.param)
+    architecture = Architecture.of(SYSTEMS["transformer_xl"].build, config)
+    return architecture.model({path: 3 * x for path, x in initial_parameters(architecture, config, 0).items()})
 
 
 def test_losses_are_those_of_the_evaluation_and_follow_from_the_states(model, tmp_path):
     evaluation = DocumentReader(model, ("own",), 1, 16, "exact", tmp_path)
     readers = [StateReader(model, segment) for segment in (8, 32)]
     for length in (2, 8, 9, 70):
-        tokens = np.random.default_rng(length).integers(0, SHAPE.vocabulary_size, length)
+        tokens = np.random.default_rng(length).integers(0, CONFIG.vocabulary_size, length)
         evaluated = next(evaluation.read([Request("d", tokens)])).losses["own"]
         for reader in readers:
             losses, states = reader.read(tokens)

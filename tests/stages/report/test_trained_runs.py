@@ -9,7 +9,7 @@ import pytest
 from model.training_cost import step_flops
 from stages.parameters import load
 from stages.report.trained_runs import COMPILING, seconds_per_step, trained_run
-from stages.training.systems import shape_of
+from stages.training.systems import config_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -68,24 +68,24 @@ def trained(tmp_path):
 
     configuration = load(Path(shutil.copy(ROOT / "profiles" / "demo.yaml", tmp_path / "params.yaml")))
     recipe = configuration.recipes["retro"]
-    shape = shape_of(configuration.geometry, configuration.training, recipe, 1024)
+    config = config_of(configuration.geometry, configuration.training, recipe, 1024)
     directory = tmp_path / "artifacts" / "demo" / "models" / "demo-retro"
     directory.mkdir(parents=True)
     save_file({"a": np.zeros((3, 5), np.float32), "b": np.zeros(7, np.float32)}, directory / "model.safetensors")
-    (directory / "config.json").write_text(json.dumps(describe(SYSTEMS["retro"], shape, recipe)))
+    (directory / "config.json").write_text(json.dumps(describe(SYSTEMS["retro"], config, recipe)))
     log = log_of(range(9))
     (directory / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in losses_of(log)))
     (tmp_path / ".run" / "training").mkdir(parents=True)
     (tmp_path / ".run" / "training" / "demo-retro.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log) + '{"step": 9, "lm')
-    return tmp_path, configuration, shape
+    return tmp_path, configuration, config
 
 
 def test_everything_is_read_from_where_it_is(trained):
-    root, configuration, shape = trained
+    root, configuration, config = trained
     run = trained_run("demo-retro", "demo", "retro", 0, configuration, root)
     assert (run.parameters, run.steps, run.step_seconds, run.retriever) == (22, 9, 1.0, "bm25")
-    assert run.step_flops == step_flops("retro", shape, 2048, 1)
-    assert run.sizes["layers"] == shape.layers
+    assert run.step_flops == step_flops("retro", config, 2048, 1)
+    assert run.sizes["layers"] == config.layers
     (root / ".run" / "training" / "demo-retro.jsonl").unlink()
     assert trained_run("demo-retro", "demo", "retro", 0, configuration, root).step_seconds is None
 

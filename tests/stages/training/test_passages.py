@@ -28,7 +28,7 @@ from stages.tokens.tokenizer import vocabulary_size
 from stages.training.data import data_of
 from stages.training.order import Segments
 from stages.training.passages import PassageSource, passages_of
-from stages.training.systems import shape_of
+from stages.training.systems import config_of
 from tests.model.programs import losses_of_passages
 from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
 from tests.tiny import tiny_context, tiny_recipe, tiny_training
@@ -117,15 +117,15 @@ def test_an_evaluation_reads_the_passages_of_the_index(home, geometry):
         tiny_recipe(),
         Evaluation(split="test", max_tokens_per_document=1000, settings=("first_1", "second", "training_length")),
     )
-    shape = shape_of(geometry, tiny_training(), recipe, 300)
-    write_model(home / "models" / "it", "retro_corpus", shape, recipe)
+    config = config_of(geometry, tiny_training(), recipe, 300)
+    write_model(home / "models" / "it", "retro_corpus", config, recipe)
     context = tiny_context(home, run_name="it", run=RUN)
     evaluate(context, geometry, evaluation, recipe)
     rows = open_artifact(EVALUATIONS, home / "scratch" / "evaluation").read_all().to_pylist()
     assert {row["setting"] for row in rows} == {OWN, WITHOUT, BY_CHANCE, "first_1", "second"}
     assert settings_of(SYSTEMS["retro_corpus"], ()) == (BY_CHANCE, WITHOUT, OWN)
     assert not any(row[name] for row in rows for name in ("retrieved", "ranking", "scores", "gates"))
-    model = load_model(home / "models" / "it" / "model.safetensors", SYSTEMS["retro_corpus"], shape)
+    model = load_model(home / "models" / "it" / "model.safetensors", SYSTEMS["retro_corpus"], config)
     near, chance = (rows_of(home, "t", origin) for origin in (NEAREST, RANDOM))
     reads = {OWN: (near, (0, 1)), BY_CHANCE: (chance, (0, 1)), WITHOUT: (near, ()), "first_1": (near, (0,)), "second": (near, (1,))}
     chunks = open_artifact(CHUNKS, home / "chunks").read_all()

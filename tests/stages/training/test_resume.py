@@ -25,11 +25,11 @@ from stages.training.loop import Plan, TrainingLoop
 from stages.training.order import ORDERS, independent
 from tests.stages.artifacts import write_artifact
 from tests.stages.event_files import read_events
-from tests.tiny import tiny_geometry, tiny_shape
+from tests.tiny import tiny_config, tiny_geometry
 
 STEPS = 200
 GEOMETRY = tiny_geometry(chunk_tokens=4, sequence_chunks=8)
-SHAPE = tiny_shape(vocabulary_size=30, dropout=0.1)
+CONFIG = tiny_config(vocabulary_size=30, dropout=0.1)
 SCHEDULE = TrainingSchedule(2.0, 1e-2, 0.1, 0.6)
 RATE = learning_rate(1e-3, STEPS, 0.1)
 OPTIMIZER = adabelief(RATE)
@@ -78,7 +78,7 @@ def session(
     """One process's worth of training: from the newest checkpoint in `place` until it is stopped or done."""
     mesh, system = make_mesh(2, 4), SYSTEMS[name]
     plan = Plan("some-run", data, ORDERS[system.carry], SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3, mesh)
-    fresh = replicated(init_train_state(system, SHAPE, 3, optimizer, 2), mesh)
+    fresh = replicated(init_train_state(system, CONFIG, 3, optimizer, 2), mesh)
     with Checkpoints(place / "checkpoints", print) as checkpoints, Interruption() as interruption:
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
         with TrainingLog("some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())) as log:

@@ -1,6 +1,7 @@
 """What config.json says of a trained system brings it back, with the way its retriever was trained."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,16 +14,16 @@ from model.ranking_loss import as_sum
 from model.rpt import RPT, RetrieverTraining
 from model.scheduled_sampling import draw_by_sequence
 from stages.parameters import Recipe
-from stages.training.systems import describe, load_trained, with_recipe
-from tests.tiny import tiny_shape
+from stages.training.systems import describe, described_config, load_trained, with_recipe
+from tests.tiny import tiny_config
 
-SHAPE = tiny_shape(vocabulary_size=30)
+CONFIG = tiny_config(vocabulary_size=30)
 
 
 def restored(directory, name: str, recipe: Recipe):
     system = with_recipe(SYSTEMS[name], recipe)
-    save_parameters(initial_parameters(Architecture.of(system.build, SHAPE), SHAPE, 0), directory / "model.safetensors")
-    config = json.loads(json.dumps(describe(system, SHAPE, recipe)))
+    save_parameters(initial_parameters(Architecture.of(system.build, CONFIG), CONFIG, 0), directory / "model.safetensors")
+    config = json.loads(json.dumps(describe(system, CONFIG, recipe)))
     return load_trained(directory, config), config
 
 
@@ -37,11 +38,27 @@ def restored(directory, name: str, recipe: Recipe):
 def test_a_retriever_comes_back_as_it_was_trained(tmp_path, recipe, training):
     model, config = restored(tmp_path, "rpt_lex", recipe)
     assert isinstance(model, RPT)
-    assert (model.shape, model.training, model.relevance.__name__) == (SHAPE, training, "lexical_relevance")
+    assert (model.config, model.training, model.relevance.__name__) == (CONFIG, training, "lexical_relevance")
     assert set(config) == {"system", "shape", "retriever_training"}
 
 
 def test_a_system_without_a_retriever_says_nothing_of_it(tmp_path):
     model, config = restored(tmp_path, "retro", Recipe(normalise="sum"))
     assert set(config) == {"system", "shape"}
-    assert model.shape == SHAPE
+    assert model.config == CONFIG
+
+
+def test_a_griffin_of_before_its_layers_had_a_name_is_the_same(tmp_path):
+    """Older artifacts have them as `cca_layers`; what other systems write has not changed."""
+    model, config = restored(tmp_path, "griffin", Recipe())
+    sizes = {name: value for name, value in config["shape"].items() if name != "recurrent_layers"}
+    assert described_config(config).recurrent_layers == (2,)
+    older = config | {"shape": sizes | {"cca_layers": [2]}}
+    assert load_trained(tmp_path, older).config == replace(model.config, cca_layers=())
+    plain = describe(SYSTEMS["transformer_xl"], replace(CONFIG, recurrent_layers=()), Recipe())
+    assert set(plain["shape"]) == set(sizes)
+
+
+def test_a_griffin_without_a_recurrence_is_refused():
+    with pytest.raises(ValueError, match="no longer in cca_layers"):
+        SYSTEMS["griffin"].build(replace(CONFIG, recurrent_layers=()))

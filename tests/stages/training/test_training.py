@@ -12,7 +12,7 @@ from model.training_cost import step_flops
 from stages.parameters import Recipe, Run
 from stages.runner.stage import Context
 from stages.tokens.tokenizer import train_tokenizer
-from stages.training.systems import load_trained, shape_of
+from stages.training.systems import config_of, load_trained
 from stages.training.training import train
 from tests.stages.artifacts import write_artifact
 from tests.tiny import tiny_context, tiny_geometry, tiny_training
@@ -53,8 +53,8 @@ def test_a_model_trained_as_the_paper_does(context, tmp_path):
     assert load_trained(model, config).training.normalise.__name__ == "as_sum"
     assert "**a-run** leaves out 1 of 3 sequences, 19 tokens: they are shorter than training.shortest_sequence, 0.9" in said
     lines = [json.loads(line) for line in (tmp_path / ".run/training/a-run.jsonl").read_text().splitlines()]
-    shape = shape_of(GEOMETRY, TRAINING, RECIPE, 257)
-    flops = step_flops(SYSTEMS["rpt_sem"].name, shape, GEOMETRY.sequence_tokens, TRAINING.batch)
+    config = config_of(GEOMETRY, TRAINING, RECIPE, 257)
+    flops = step_flops(SYSTEMS["rpt_sem"].name, config, GEOMETRY.sequence_tokens, TRAINING.batch)
     assert lines[3]["flops_per_second"] == pytest.approx(lines[3]["tokens_per_second"] * flops / 64)
     assert "mfu" not in lines[3], "of a CPU no peak is known"
     assert all("flops_per_second" not in line for line in map(json.loads, (model / "losses.jsonl").read_text().splitlines()))

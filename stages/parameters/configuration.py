@@ -1,0 +1,91 @@
+"""params.yaml as a whole, and what its sections must agree on."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from stages.parameters.labels import Exhaustive, LabelGates, Mining, ReferenceLM, Retrieved, Scoring
+from stages.parameters.realm import RealmAnswers, RealmStart, RealmTraining
+from stages.parameters.results import Evaluation, Report
+from stages.parameters.retrieval import CorpusNeighbours, DenseRetriever, Index, PassageEncoder, Swap
+from stages.parameters.runtime import Runtime
+from stages.parameters.section import Params
+from stages.parameters.text import Corpus, Geometry, Ingestion, Tokenization
+from stages.parameters.training import Packing, Recipe, Run, Training
+
+
+class Configuration(Params):
+    """params.yaml as a whole."""
+
+    corpora: dict[str, Corpus]
+    runs: dict[str, Run]
+    geometry: Geometry
+    ingestion: Ingestion
+    tokenization: Tokenization
+    mining: Mining
+    reference_lm: ReferenceLM
+    scoring: Scoring
+    label_gates: LabelGates
+    exhaustive: Exhaustive
+    retrieved: Retrieved
+    dense_corpora: tuple[str, ...] = Field(description="corpora for which a dense retriever is trained")
+    swaps: dict[str, Swap] = Field(description="runs, by name, that are also read with its neighbours")
+    dense_retriever: DenseRetriever
+    indexed_corpora: tuple[str, ...] = Field(description="corpora whose train split is indexed, for systems that read all of it")
+    passage_encoder: PassageEncoder
+    index: Index
+    corpus_neighbours: CorpusNeighbours
+    realm_corpora: tuple[str, ...] = Field(description="corpora for which REALM is trained")
+    realm_start: RealmStart
+    realm: RealmTraining
+    realm_answers: RealmAnswers
+    packing: Packing
+    training: Training
+    recipes: dict[str, Recipe]
+    evaluation: Evaluation
+    report: Report
+    runtime: Runtime
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Configuration:
+        for name, run in self.runs.items():
+            for kind, value, known in (("corpus", run.corpus, self.corpora), ("system", run.system, self.recipes)):
+                if value not in known:
+                    raise ValueError(f"runs.{name}.{kind} is {value!r}, known are {sorted(known)}")
+        limit = self.mining.max_candidates
+        asked = {
+            "scoring.candidates": self.scoring.candidates,
+            "scoring.evaluation_candidates": self.scoring.evaluation_candidates,
+            "packing.lexical_candidates": self.packing.lexical_candidates,
+        }
+        for name, count in asked.items():
+            if count > limit:
+                raise ValueError(f"{name} is {count}, mining.max_candidates only {limit}: raise mining.max_candidates")
+        return self
+
+    @model_validator(mode="after")
+    def _corpora_are_indexed(self) -> Configuration:
+        for corpus in self.indexed_corpora:
+            if corpus not in self.corpora:
+                raise ValueError(f"indexed_corpora names {corpus!r}, known are {sorted(self.corpora)}")
+        for name, run in self.runs.items():
+            if run.input == "corpus_neighbours" and run.corpus not in self.indexed_corpora:
+                raise ValueError(f"runs.{name} reads a whole corpus: add {run.corpus!r} to indexed_corpora {list(self.indexed_corpora)}")
+        return self
+
+    @model_validator(mode="after")
+    def _swaps_are_of_runs(self) -> Configuration:
+        for corpus in self.dense_corpora:
+            if corpus not in self.corpora:
+                raise ValueError(f"dense_corpora names {corpus!r}, known are {sorted(self.corpora)}")
+        for corpus in self.realm_corpora:
+            if corpus not in self.corpora:
+                raise ValueError(f"realm_corpora names {corpus!r}, known are {sorted(self.corpora)}")
+        for name, swap in self.swaps.items():
+            meant = self.runs.get(name)
+            if meant is None or (meant.corpus, meant.system) != (swap.corpus, swap.system):
+                found = f"says corpus {meant.corpus}, system {meant.system}" if meant else f"has only {sorted(self.runs)}"
+                raise ValueError(f"swaps.{name} says corpus {swap.corpus}, system {swap.system}; runs {found}")
+            if swap.corpus not in self.dense_corpora:
+                raise ValueError(f"swaps.{name} needs a dense retriever: add {swap.corpus!r} to dense_corpora {list(self.dense_corpora)}")
+        return self
