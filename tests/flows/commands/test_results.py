@@ -15,6 +15,7 @@ from tests.pipelines import private
 def root(finished, tmp_path):
     """A copy of the finished pipeline whose params.yaml is a profile too."""
     root = private(finished, tmp_path / "project")
+    (root / "profiles").mkdir(exist_ok=True)
     shutil.copy(root / "params.yaml", root / "profiles" / "tiny.yaml")
     return root
 
