@@ -528,12 +528,11 @@ def results(profile: Annotated[str, Parameter(help="of profiles/, the one that p
 
     Example: `./rpt results small-code`
     """
-    from flows.commands.documentation import write_pages
     from flows.commands.results import keep
     from flows.workspace import workspace_lock
 
     with workspace_lock("rpt results"):
-        _out("\n".join([*keep(profile), *write_pages(app)]))
+        _out("\n".join(keep(profile)))
     return Exit.DONE
 
 

@@ -24,7 +24,7 @@ COLUMNS = ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "e
 
 
 def keep(profile: str) -> list[str]:
-    """Write the figures of every corpus of a profile into metrics/results/; the names of the files.
+    """Write the figures of every corpus of a profile into metrics/results/, and the page of all that are kept; the names of the files.
 
     Raises:
         Failure: (exit code 2) for an unknown profile or one that params.yaml is not, (3) if a run is missing or stale.
@@ -42,7 +42,8 @@ def keep(profile: str) -> list[str]:
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(ROOT / name, (json.dumps(result, indent=1) + "\n").encode())
         names.append(name.as_posix())
-    return names
+    write_atomically(ROOT / PAGE, results_page(ROOT).encode())
+    return [*names, PAGE]
 
 
 def _fresh(configuration: Configuration, profile: str) -> None:

@@ -15,7 +15,8 @@ from tests.pipelines import private
 def root(finished, tmp_path):
     """A copy of the finished pipeline whose params.yaml is a profile too."""
     root = private(finished, tmp_path / "project")
-    (root / "profiles").mkdir(exist_ok=True)
+    for folder in ("profiles", "docs"):
+        (root / folder).mkdir()
     shutil.copy(root / "params.yaml", root / "profiles" / "tiny.yaml")
     return root
 
@@ -42,9 +43,9 @@ def test_the_figures_of_a_profile_are_kept_and_the_page_is_written(root, rpt):
 
 
 def test_other_parameters_and_stale_runs_are_refused(root, rpt):
-    refused = rpt(root, "results", "small-code")
-    assert (refused.returncode, "--profile small-code" in refused.stderr) == (2, True)
     assert rpt(root, "config", "-o", "training.steps=5").returncode == 0
+    refused = rpt(root, "results", "tiny")
+    assert (refused.returncode, "./rpt run evaluation --profile tiny" in refused.stderr) == (2, True)
     shutil.copy(root / "params.yaml", root / "profiles" / "tiny.yaml")
     refused = rpt(root, "results", "tiny")
     assert (refused.returncode, "stale" in refused.stderr) == (3, True)
