@@ -529,8 +529,24 @@ def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *argum
 
 
 @app.command
+def results(profile: Annotated[str, Parameter(help="of profiles/, the one that params.yaml is a copy of")]) -> int:
+    """Keep the figures of a profile's runs in metrics/results/, which git tracks, and write docs/results.md from all that are kept.
+
+    Perplexity and paired gains of every system over its seeds; no times. Nothing runs: what is missing or stale is an error.
+
+    Example: `./rpt results small-code`
+    """
+    from flows.commands.results import keep
+    from flows.workspace import workspace_lock
+
+    with workspace_lock("rpt results"):
+        _out("\n".join(keep(profile)))
+    return Exit.DONE
+
+
+@app.command
 def docs() -> int:
-    """Write docs/files.md and docs/commands.md again, from docstrings and from the command line itself.
+    """Write docs/files.md, docs/commands.md and docs/results.md again, from docstrings, the command line itself and metrics/results/.
 
     Example: `./rpt docs`
     """

@@ -1,4 +1,5 @@
-"""`rpt docs`: docs/files.md from what every file says of itself, docs/commands.md from the command line itself."""
+"""`rpt docs`: docs/files.md from what every file says of itself, docs/commands.md from the command line itself, docs/results.md from the
+figures that are kept."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from cyclopts import App
 
+from flows.commands.results import PAGE, results_page
 from flows.workspace import ROOT
 
 FOLDERS = ("flows", "stages", "model", "data_contracts", "reports", "infra", "benchmarks")
@@ -29,7 +31,7 @@ def write_pages(app: App) -> list[str]:
 
 def pages(app: App) -> dict[str, str]:
     """File name -> text of every generated page."""
-    return {"docs/files.md": files_page(ROOT), "docs/commands.md": commands_page(app)}
+    return {"docs/files.md": files_page(ROOT), "docs/commands.md": commands_page(app), PAGE: results_page(ROOT)}
 
 
 def files_page(root: Path) -> str:

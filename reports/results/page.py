@@ -1,0 +1,159 @@
+"""The page of all results that are kept: what they show, what they do not, and the figures with the commands that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from reports.html.formats import count, interval, number, size
+from reports.html.parts import NOT_LOGGED
+from reports.html.plain_table import PlainTable, as_markdown
+from reports.metrics.evaluation_rows import CONTROL
+from reports.metrics.published import name_of
+from reports.metrics.resampling import FEWEST_DOCUMENTS
+from reports.metrics.seeds import DEVIATIONS, FEWEST_SEEDS
+from reports.results.figures import PLACES
+
+Result = dict[str, Any]
+WRITTEN = "<!-- Written by `./rpt results` and `./rpt docs` from metrics/results/. Edit reports/results/page.py and run `./rpt docs`. -->"
+GAINS = {"over_transformer_xl": "Transformer-XL", "over_random": "the random control", "without_neighbours": "itself without neighbours"}
+PLACE_NAMES = {"all": "all tokens", "with_neighbours": "tokens with an eligible neighbour"}
+NOT_SHOWN = (
+    "Anything at the paper's size. Its models have 200 M parameters and read billions of tokens: no figure here is comparable with its "
+    "tables.",
+    "What would come without help. These models get first values, and heads that are told where the same tokens stood before "
+    "(`training.copying`), and a retriever that begins with equal projections: none of it is in the paper. Runs of about this size "
+    "without it gained nothing by retrieval ([log](log.md), 2026-11-25).",
+    "That Transformer-XL, which has fewer parameters and takes less time, would still be behind if it were as large or were trained as "
+    "long: such rows were not trained here. The random control has RETRO's parameters.",
+    "That an order holds on other text. Books repeat far less, and none was tried.",
+)
+READING = (
+    "A mean over the seeds ± its standard deviation over them, then the 95 % interval of the documents, resampled with blocks within them. "
+    "Gains are in nats a token, positive is better, each seed paired with its own on the same tokens. That over itself without "
+    "neighbours says that a model reads, and not what reading is worth: it has not learned to do without.",
+    f"An order is claimed only with {FEWEST_SEEDS} seeds of each and means more than {DEVIATIONS:g} pooled standard deviations apart.",
+)
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """The page; `results` as `./rpt results` keeps them."""
+    parts = [
+        "# Results",
+        WRITTEN,
+        "Small runs: models that are trained for minutes of a core each, over several seeds. Every figure of this page is in a file of "
+        "`metrics/results/`, which the commands beside it write.",
+        "## What is shown",
+        _list(sentence for result in results for sentence in shown(result)),
+        "## What is not shown",
+        _list([*(sentence for result in results for sentence in not_ordered(result)), *NOT_SHOWN]),
+        "## How to read the tables",
+        *READING,
+        *(part for result in results for part in _section(result)),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def shown(result: Result) -> list[str]:
+    """What the figures of a corpus support, in sentences."""
+    below: dict[str, list[str]] = {}
+    for pair in result["orders"]["all"]:
+        if pair["claimed"]:
+            below.setdefault(pair["better"], []).append(_name(pair["worse"]))
+    said = [f"{_name(better)} is below {_and(worse)}" for better, worse in below.items()]
+    sentences = [f"**{result['corpus']}**: in perplexity on all tokens, {'; '.join(said)}."] if said else []
+    for row in result["rows"]:
+        found = [f"{_figure(row['all'][name], 3, signed=True)} over {of}" for name, of in GAINS.items() if _above_zero(row["all"][name])]
+        if found:
+            sentences.append(f"**{result['corpus']}**: {_name(row['system'])} predicts better, in nats a token, by {_and(found)}.")
+    return sentences
+
+
+def not_ordered(result: Result) -> list[str]:
+    """Which pairs of systems the seeds of a corpus leave open."""
+    pairs = [pair for pair in result["orders"]["all"] if not pair["claimed"]]
+    said = "; ".join(f"{_name(pair['better'])} or {_name(pair['worse'])}" for pair in pairs)
+    return [f"**{result['corpus']}**: which is better: {said}."] if pairs else []
+
+
+def _above_zero(figure: Result | None) -> bool:
+    return figure is not None and figure["low"] is not None and figure["low"] > 0
+
+
+def _section(result: Result) -> list[str]:
+    training, tokens = result["training"], result["tokens"]
+    passed = sum(gate["passed"] for gate in result["gates"])
+    about = (
+        f"{training['layers']} layers of {training['width']}, a vocabulary of {count(training['vocabulary'])}, "
+        f"{count(training['steps'])} updates of {count(training['tokens'] // training['steps'])} tokens ({count(training['tokens'])} in "
+        f"all). {count(result['documents'])} test documents, {count(tokens['all'])} tokens, {count(tokens['with_neighbours'])} of them "
+        f"with an eligible neighbour; the same for all runs (SHA-256 {result['tokens_sha256'][:12]}). Of the gates that say whether "
+        f"labels are fit to train on, {passed} of {len(result['gates'])} pass."
+    )
+    few = f"Of fewer than {FEWEST_DOCUMENTS} documents an interval means nothing." if result["documents"] < FEWEST_DOCUMENTS else ""
+    local = not result["source"].startswith("python-stdlib")
+    needs = f"*Needs: {result['source']}, a file with a column `text`, one document a row.*" if local else ""
+    commands = (
+        f"./rpt run evaluation --profile {result['profile']}     # trains and evaluates every run",
+        f"./rpt results {result['profile']}                      # the figures, and this page",
+    )
+    tables = [part for place in PLACES for part in (f"Perplexity and gains, {PLACE_NAMES[place]}:", as_markdown(table(result, place)))]
+    return [f"## {result['corpus']}", about, few, needs, "```sh\n" + "\n".join(commands) + "\n```", *tables, "Orders:", _orders(result)]
+
+
+def table(result: Result, place: str) -> PlainTable:
+    """A row a system, on the tokens of `place`, the lowest perplexity first."""
+    head = ["system", "parameters", "perplexity", *(f"gain over {of}" for of in GAINS.values()), "perplexity by seed"]
+    rows = sorted(result["rows"], key=lambda row: row[place]["perplexity"]["value"])
+    return PlainTable(head, [_row(row["system"], row["parameters"], row[place]) for row in rows])
+
+
+def _row(system: str, parameters: int, figures: Result) -> list[str]:
+    gains = (_figure(figures[name], 3, signed=True) for name in GAINS)
+    by_seed = ", ".join(number(value) for value in figures["perplexity"]["by_seed"])
+    return [_name(system), size(parameters), _figure(figures["perplexity"], 2), *gains, by_seed]
+
+
+def _figure(figure: Result | None, digits: int, *, signed: bool = False) -> str:
+    if figure is None:
+        return NOT_LOGGED
+    spread = "" if figure["deviation"] is None else f" ± {number(figure['deviation'], digits)}"
+    return f"{number(figure['value'], digits, signed=signed)}{spread} {interval(figure['low'], figure['high'], digits, signed=signed)}"
+
+
+def _orders(result: Result) -> str:
+    rows = [
+        [_name(pair["better"]), _name(pair["worse"]), *(cell for place in PLACES for cell in _gap(_pair(result, place, pair)))]
+        for pair in result["orders"]["all"]
+    ]
+    head = [f"{name}{suffix}" for name in PLACE_NAMES.values() for suffix in (", gap (pooled deviations)", ", an order")]
+    return as_markdown(PlainTable(["lower", "higher", *head], rows))
+
+
+def _pair(result: Result, place: str, pair: Result) -> tuple[Result, int]:
+    """The same pair on the tokens of `place`, and 1, or -1 where its order is the other one there."""
+    names = (pair["better"], pair["worse"])
+    return next(
+        (other, sign)
+        for other in result["orders"][place]
+        for sign, of in ((1, names), (-1, names[::-1]))
+        if (other["better"], other["worse"]) == of
+    )
+
+
+def _gap(found: tuple[Result, int]) -> list[str]:
+    pair, sign = found
+    unit = NOT_LOGGED if pair["deviations"] is None else number(sign * pair["deviations"], 1)
+    return [f"{number(sign * pair['gap'])} ({unit})", "yes" if pair["claimed"] else "no"]
+
+
+def _name(system: str) -> str:
+    return "the random control" if system == CONTROL else name_of(system)
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
