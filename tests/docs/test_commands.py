@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from data_contracts.candidates import LABELS
 from data_contracts.contract import open_artifact
 from data_contracts.failure import Failure
-from flows.cli import KEEP, app
+from flows.cli import app
+from flows.cli.running import KEEP
 from flows.overrides import parse_override, set_value
 from flows.profiles import names as profiles
 from stages.fits.chips import read_target
