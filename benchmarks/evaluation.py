@@ -1,4 +1,4 @@
-"""Rolling evaluation of one document of 100k, 400k and 1.6M tokens: does the cost grow with its length, and what does it hold in memory?
+"""Streaming evaluation of one document of 100k, 400k and 1.6M tokens: does the cost grow with its length, and what does it hold in memory?
 
 The model is RPT-Sem of 4 layers, 128 wide, with cross-attention in two of them and strides of 4 chunks; it is untrained, and tokens are
 random, because neither changes the work. A shorter document for a trial: TOKENS=64000 python -m benchmarks.evaluation
@@ -19,9 +19,9 @@ from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import RANKING_LENGTH
 from model.config import ModelConfig
 from model.initialisation import initial_parameters
-from model.memory import Memory
 from model.parameters import Architecture
 from model.presets import SYSTEMS
+from model.retrieval_index import RetrievalIndex
 from stages.evaluation.documents import DocumentReader, Request
 
 TOKENS = int(os.environ.get("TOKENS", 1_600_000))
@@ -61,7 +61,7 @@ def document(tokens: int) -> np.ndarray:
 
 def our_seconds(queries: np.ndarray, keys: np.ndarray, index: str, scratch: Path) -> tuple[float, float | None]:
     """Seconds that the memory takes to add all keys and search all queries, stride by stride, and its recall."""
-    memory, states = Memory(CONFIG, 0, scratch, index), np.zeros((CONFIG.stride_chunks, CONFIG.chunk_tokens, CONFIG.width))
+    memory, states = RetrievalIndex(CONFIG, 0, scratch, index), np.zeros((CONFIG.stride_chunks, CONFIG.chunk_tokens, CONFIG.width))
     began = time.perf_counter()
     for first in range(0, len(keys), CONFIG.stride_chunks):
         memory.add(keys[first : first + CONFIG.stride_chunks], states)

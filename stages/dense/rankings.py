@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from data_contracts.evaluations import RANKING_LENGTH
-from model.memory import Memory
 from model.parameters import Parameters
 from model.parameters_io import load_parameters
+from model.retrieval_index import RetrievalIndex
 from stages.dense.encoders import read_encoders
 from stages.evaluation.rankings import Ranking, Rankings
 
@@ -40,7 +40,7 @@ class DenseRanker:
         inputs_CT, cut = self._inputs(chunks_CM)
         self.cut += cut
         queries_CD, keys_CD = (self._encoded(encode, inputs_CT) for encode in (self._query, self._passage))
-        memory, rankings = Memory(self.sizes, 0, self.scratch, self.index), Rankings.empty(len(chunks_CM))
+        memory, rankings = RetrievalIndex(self.sizes, 0, self.scratch, self.index), Rankings.empty(len(chunks_CM))
         no_states = np.empty((0, size, self.sizes.width), np.float32)
         for first in range(0, len(chunks_CM), stride):
             memory.add(keys_CD[first : first + stride], no_states)

@@ -1,1 +1,1 @@
-"""Rolling evaluation of a trained system, with its own, an oracle's or another system's neighbours."""
+"""Streaming evaluation of a trained system, with its own, an oracle's or another system's neighbours."""

@@ -14,9 +14,9 @@ from data_contracts.evaluations import RANKING_LENGTH
 from model.baselines.retro_corpus import RetroCorpus
 from model.fused_decoder import FusedDecoder
 from model.language_model import LanguageModel
-from model.memory import Memory
 from model.passages import Passages
-from model.rolling import Document, Reader, Reading
+from model.retrieval_index import RetrievalIndex
+from model.streaming import Document, Reading, StreamingReader
 from stages.evaluation.rankings import Ranking, Rankings
 from stages.evaluation.settings import NEAR, computed, neighbours_of, ranking_of, slots_needed
 
@@ -72,7 +72,7 @@ class DocumentReader:
         self.row_of, self.reads_corpus = computed(settings, neighbours), isinstance(model, RetroCorpus)
         self.has_neighbours = self.reads_corpus or isinstance(model, FusedDecoder)
         self.slots, distinct = slots_needed(settings, neighbours) if self.has_neighbours else (0, 0)
-        self._reader = Reader(model, len({*self.row_of.values()}), self.slots, distinct, rows)
+        self._reader = StreamingReader(model, len({*self.row_of.values()}), self.slots, distinct, rows)
 
     def read(self, requests: Iterable[Request]) -> Iterator[DocumentReading]:
         """Read documents, each given back when it ends: with several rows that need not be their order."""
@@ -118,7 +118,7 @@ class _Choices:
         chunks, stride = -(-len(request.tokens) // reader.config.chunk_tokens), reader.config.stride_chunks
         self._reader, self._request = reader, request
         self.memory = (
-            Memory(reader.config, chunks if reader.has_neighbours else 0, reader.scratch, reader.index, reader.dtype)
+            RetrievalIndex(reader.config, chunks if reader.has_neighbours else 0, reader.scratch, reader.index, reader.dtype)
             if request.passages_PR is None
             else Passages(request.passages_PR)
         )
@@ -149,7 +149,7 @@ class _Choices:
         return DocumentReading(self._request.doc_id, losses, gates, neighbours, self._rankings, self.memory.recall)
 
     def _search(self, first: int, queries_CD: np.ndarray) -> Rankings:
-        assert isinstance(self.memory, Memory)
+        assert isinstance(self.memory, RetrievalIndex)
         best = Ranking(*self.memory.search(first, queries_CD, RANKING_LENGTH))
         if NEAR not in self._reader.settings:
             return Rankings(best, best)

@@ -38,7 +38,7 @@ def workspace(looked_at, tmp_path, monkeypatch) -> Path:
     def locate(version: str | None) -> Path:
         return before if version in ("HEAD:demo", "HEAD~1:demo") else real(version)
 
-    for module in (cli, explorer, label_versions):
+    for module in (cli.looking, cli.preparing, cli.planning, explorer, label_versions):
         monkeypatch.setattr(module, "ROOT", root)
     for module in (label_browser, label_versions):
         monkeypatch.setattr(module, "INDEX", tmp_path / "index")

@@ -118,7 +118,7 @@ def test_every_artifact_is_intact_and_a_flipped_bit_is_found(own, rpt):
 @pytest.fixture
 def batch(ran, monkeypatch, capsys):
     """`rpt batch` in this process: what it prints as JSON."""
-    monkeypatch.setattr(cli, "ROOT", ran)
+    monkeypatch.setattr(cli.looking, "ROOT", ran)
     monkeypatch.setattr(batch_module, "ROOT", ran)
 
     def batch(*arguments: str) -> dict:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from model.language_model import Batch, Schedule
-from model.memory import Memory
 from model.parameters import parameters_of
 from model.presets import SYSTEMS
-from model.rolling import Document, Reader
+from model.retrieval_index import RetrievalIndex
+from model.streaming import Document, StreamingReader
 from tests.model.programs import loss_and_gradients, train_losses
 from tests.model.structures import STRUCTURES
 
@@ -45,8 +45,8 @@ def trained(model, text, starts_of, make_batch, small) -> np.ndarray:
 def test_training_segment_by_segment_is_reading_the_whole_document(name, copying, make_model, small, text, make_batch, tmp_path):
     model = make_model(name, replace(small, copying=copying), 1.0 if copying else 2.0)
     losses = trained(model, text, lambda number: [number == 0] * 2, make_batch, small)
-    documents = (Document(row, Memory(small, 0, tmp_path), lambda *_: np.full((1, 2, 0), -1)) for row in text)
-    read = [reading.losses_ST[0] for _, reading in Reader(model, 1, 0, 0).read(documents)]
+    documents = (Document(row, RetrievalIndex(small, 0, tmp_path), lambda *_: np.full((1, 2, 0), -1)) for row in text)
+    read = [reading.losses_ST[0] for _, reading in StreamingReader(model, 1, 0, 0).read(documents)]
     expected = np.mean(read, axis=0).reshape(SEGMENTS, -1).mean(axis=1)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-5)
 

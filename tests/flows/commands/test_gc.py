@@ -22,7 +22,7 @@ OTHER = NOW | {"parameters": {"geometry": {"chunk_tokens": 4}}}
 def gc(tmp_path, monkeypatch, capsys):
     """`rpt gc` in a workspace whose packing, of corpus demo, is now `NOW`, and whose other stages lack their inputs."""
     monkeypatch.chdir(tmp_path)
-    for module in (cli, gc_module):
+    for module in (cli.keeping, gc_module):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(workspace, "STATE", tmp_path / ".run")
     monkeypatch.setattr("stages.parameters.load", lambda path: SimpleNamespace(corpora={"demo": None}, runs={}))

@@ -15,8 +15,8 @@ from model.neighbour_fusion import FusedNeighbours
 from model.parameters import Architecture
 from model.passages import Passages
 from model.presets import PAPER_CONFIG, SYSTEMS
-from model.rolling import Document, Reader
 from model.rotary import rotate
+from model.streaming import Document, StreamingReader
 from tests.model.programs import compiled, loss_and_gradients
 from tests.tiny import tiny_config
 
@@ -153,7 +153,7 @@ def test_a_document_read_stride_by_stride_has_the_losses_of_the_training_forward
     slots_SCN[2] = -1
     text = np.append(tokens[0], 3)
     document = Document(text, Passages(known), lambda first, _: slots_SCN[:, first : first + config.stride_chunks])
-    [(_, reading)] = Reader(model, 3, 2, 6, rows=2).read(iter([document]))
+    [(_, reading)] = StreamingReader(model, 3, 2, 6, rows=2).read(iter([document]))
     for row, slots_CN in enumerate(slots_SCN):
         given = np.where(slots_CN[..., None] < 0, -1, known[slots_CN])[None]
         losses = model.token_losses(final(model, tokens, given), text[None, 1:])[0]

@@ -35,7 +35,7 @@ class Sizes(Protocol):
     def dtype(self) -> str: ...
 
 
-class Memory:
+class RetrievalIndex:
     """All earlier chunks of one document, however far back: keys in float32 on the CPU, token states in half precision.
 
     States are float16 or, for a model of that type, bfloat16, which is exact; `dtype` is another choice. Those of more than 2 GiB lie in

@@ -1,19 +1,19 @@
-"""The memory against a sort over all eligible keys."""
+"""The retrieval index against a sort over all eligible keys."""
 
 import ml_dtypes
 import numpy as np
 import pytest
 
 from data_contracts.eligibility import last_eligible
-from model import memory as memory_module
-from model.memory import Memory
+from model import retrieval_index
 from model.neighbours import own_neighbours
+from model.retrieval_index import RetrievalIndex
 from tests.tiny import tiny_config
 
 
 def search_all(queries, keys, stride, count, scratch, index="exact", reach=None):
     """[chunks, count] found for every chunk, stride by stride, and the scores."""
-    memory, found = Memory(tiny_config(stride_chunks=stride), len(keys), scratch, index), []
+    memory, found = RetrievalIndex(tiny_config(stride_chunks=stride), len(keys), scratch, index), []
     for first in range(0, len(keys), stride):
         strides = slice(first, first + stride)
         memory.add(keys[strides], np.zeros((len(keys[strides]), 4, 16)))
@@ -76,15 +76,15 @@ def test_an_approximate_index_finds_eligible_chunks_and_says_how_many_of_the_bes
     assert memory.recall > 0.9
     assert memory.recall == pytest.approx(measured, abs=0.05)
     with pytest.raises(ValueError, match="must be exact or hnsw"):
-        Memory(tiny_config(), 4, tmp_path, "none")
+        RetrievalIndex(tiny_config(), 4, tmp_path, "none")
 
 
 @pytest.mark.parametrize("limit", [2**30, 0])
 @pytest.mark.parametrize(("dtype", "kept"), [("float32", np.float16), ("bfloat16", ml_dtypes.bfloat16)])
 def test_pairs_are_a_chunk_and_the_next(limit, dtype, kept, tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_module, "IN_MEMORY_BYTES", limit)
+    monkeypatch.setattr(retrieval_index, "IN_MEMORY_BYTES", limit)
     states = np.random.default_rng(0).normal(size=(6, 4, 16)).astype(kept)
-    memory = Memory(tiny_config(dtype=dtype), 5, tmp_path)
+    memory = RetrievalIndex(tiny_config(dtype=dtype), 5, tmp_path)
     for first in (0, 2, 4):
         memory.add(None, states[first : first + 2])
     pairs = memory.pairs(np.array([[3, 0], [-1, 1]]))
@@ -97,6 +97,6 @@ def test_pairs_are_a_chunk_and_the_next(limit, dtype, kept, tmp_path, monkeypatc
 
 
 def test_a_state_that_half_precision_cannot_hold_is_refused(tmp_path, small):
-    memory = Memory(small, 4, tmp_path)
+    memory = RetrievalIndex(small, 4, tmp_path)
     with pytest.raises(ValueError, match="65504"):
         memory.add(None, np.full((2, small.chunk_tokens, small.width), 1e5, np.float32))

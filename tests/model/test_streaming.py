@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from model.language_model import LanguageModel
-from model.memory import Memory
 from model.presets import SYSTEMS
-from model.rolling import Document, Reader, Reading, distinct_neighbours
+from model.retrieval_index import RetrievalIndex
+from model.streaming import Document, Reading, StreamingReader, distinct_neighbours
 from tests.model.programs import compiled
 from tests.tiny import tiny_config
 
@@ -32,14 +32,14 @@ def forward(model: LanguageModel, tokens_T, neighbours_SCN) -> np.ndarray:
 
 
 @cache
-def reader_of(model: LanguageModel, settings: int, slots: int) -> Reader:
-    return Reader(model, settings, slots, 8)
+def reader_of(model: LanguageModel, settings: int, slots: int) -> StreamingReader:
+    return StreamingReader(model, settings, slots, 8)
 
 
 def rolled(model: LanguageModel, tokens_T, neighbours_SCN, scratch, dtype=np.float32) -> Reading:
     settings, _, slots = neighbours_SCN.shape
     stride = model.config.stride_chunks
-    memory = Memory(model.config, CHUNKS, scratch, dtype=dtype)
+    memory = RetrievalIndex(model.config, CHUNKS, scratch, dtype=dtype)
     document = Document(tokens_T, memory, lambda first, _: neighbours_SCN[:, first : first + stride])
     [(_, reading)] = reader_of(model, settings, slots).read(iter([document]))
     return reading
@@ -144,10 +144,10 @@ def test_documents_side_by_side_are_read_as_if_alone(model, tokens, neighbours, 
     texts = [np.roll(tokens, 7 * number)[:length] for number, length in enumerate(lengths)]
 
     def document(text):
-        memory = Memory(model.config, CHUNKS, tmp_path, dtype=np.float32)  # halves would make a step of the last bit of a state
+        memory = RetrievalIndex(model.config, CHUNKS, tmp_path, dtype=np.float32)  # halves would make a step of the last bit of a state
         return Document(text, memory, lambda first, _: neighbours[:, first : first + stride])
 
-    together = dict(Reader(model, 4, 4, 8, rows=2).read(map(document, texts)))
+    together = dict(StreamingReader(model, 4, 4, 8, rows=2).read(map(document, texts)))
     assert list(together) != sorted(together), "a short document ends before a long one that began earlier"
     for number, text in enumerate(texts):
         [(_, alone)] = reader_of(model, 4, 4).read(iter([document(text)]))

@@ -20,11 +20,11 @@ from model.agreement import LONGEST, NOTHING
 from model.config import ModelConfig
 from model.decoder import State, restart
 from model.language_model import Encoded, Fetched, LanguageModel
-from model.memory import Memory
 from model.passages import Passages
+from model.retrieval_index import RetrievalIndex
 from model.shapes import RowMask, TokenLosses
 
-Choose = Callable[[int, np.ndarray | None], np.ndarray]
+ChooseNeighbours = Callable[[int, np.ndarray | None], np.ndarray]
 """(number of the first chunk of a stride, queries [C, D] or None) -> neighbours [S, C, N] of each setting, -1 for none."""
 
 
@@ -32,8 +32,8 @@ class Document(NamedTuple):
     """What is to be read: tokens, the memory that its neighbours are fetched from, and who chooses them."""
 
     tokens_T: np.ndarray
-    memory: Memory | Passages
-    choose: Choose
+    memory: RetrievalIndex | Passages
+    choose: ChooseNeighbours
 
 
 class Reading(NamedTuple):
@@ -43,7 +43,7 @@ class Reading(NamedTuple):
     gates_SCN: np.ndarray
 
 
-class _Place:
+class _Row:
     """One row of the batch and the document that is read in it."""
 
     def __init__(self, number: int, document: Document, config: ModelConfig) -> None:
@@ -66,7 +66,7 @@ class _Place:
         return Reading(losses_ST[:, : len(self.document.tokens_T) - 1], gates_SCN)
 
 
-class Reader:
+class StreamingReader:
     """Reads `rows` documents side by side with one model, in S settings of at most N neighbours, of which a chunk has at most U different.
 
     Its two steps are compiled once, whatever the documents' lengths; a row whose document has ended takes the next.
@@ -86,7 +86,7 @@ class Reader:
         """
         lower, upper = self._start
         numbered = enumerate(documents)
-        places: list[_Place | None] = [None] * self.rows
+        places: list[_Row | None] = [None] * self.rows
         while True:
             places = [place or self._next(numbered) for place in places]
             if not any(places):
@@ -97,11 +97,11 @@ class Reader:
                     yield place.number, place.reading(row)
                     places[row] = None
 
-    def _next(self, numbered: Iterator[tuple[int, Document]]) -> _Place | None:
+    def _next(self, numbered: Iterator[tuple[int, Document]]) -> _Row | None:
         following = next(numbered, None)
-        return None if following is None else _Place(*following, self.config)
+        return None if following is None else _Row(*following, self.config)
 
-    def _stride(self, places: list[_Place | None], lower: State, upper: State) -> tuple[State, State]:
+    def _stride(self, places: list[_Row | None], lower: State, upper: State) -> tuple[State, State]:
         starts_B = np.array([place is not None and not place.stride for place in places])
         idle = np.zeros(self.config.stride_tokens, np.int32)
         inputs_BW, targets_BW = (np.stack([getattr(p, name)[p.stride] if p else idle for p in places]) for name in ("inputs", "targets"))
@@ -115,7 +115,7 @@ class Reader:
                 place.stride += 1
         return lower, upper
 
-    def _fetch(self, places: list[_Place | None], encoded: Encoded) -> Fetched:
+    def _fetch(self, places: list[_Row | None], encoded: Encoded) -> Fetched:
         """Let the memories take in what was encoded, and fetch the neighbours that are chosen then."""
         states_BCMD = np.asarray(encoded.chunks_BCMD)
         queries_BCD, keys_BCD = (None if x is None else np.asarray(x) for x in (encoded.queries_BCD, encoded.keys_BCD))
@@ -130,7 +130,7 @@ class Reader:
                 neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCD is None else queries_BCD[row])
                 ids_CU, slots_BSCN[row] = distinct_neighbours(neighbours_SCN, self.distinct)
                 pairs_BCUR[row] = memory.pairs(ids_CU)
-                if self.config.copying and isinstance(memory, Memory):
+                if self.config.copying and isinstance(memory, RetrievalIndex):
                     text_BCUT[row] = place.texts(ids_CU, size)
         idle = np.zeros_like(next(pairs for pairs in pairs_BCUR if pairs is not None))
         pairs = jnp.asarray(np.stack([idle if pairs is None else pairs for pairs in pairs_BCUR]))

@@ -1,0 +1,114 @@
+"""The commands that look at what there is: artifacts, the machine, training steps, reports, what was retrieved."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from data_contracts.failure import Exit, Failure
+from flows.cli.options import Verbose
+from flows.terminal.output import Json, out
+from flows.workspace import ROOT
+
+
+def status(*, json_: Json = False) -> int:
+    """Show what exists: every artifact with its shards, rows and size."""
+    from flows.status import artifacts
+
+    rows = artifacts(ROOT / "artifacts")
+    if json_:
+        out(json.dumps({"artifacts": rows}))
+        return Exit.DONE
+    for row in rows:
+        out(f"{row['artifact']:<40}{row['shards']:>6} shards{row['rows']:>12,} rows{row['bytes'] / 1e6:>10.1f} MB")
+    out() if rows else out("nothing yet; `./rpt demo` or `./rpt run` makes it")
+    return Exit.DONE
+
+
+def verify(*, json_: Json = False) -> int:
+    """Read every shard of every artifact against its digest and its contract; exit code 3 names those that fail."""
+    from flows.status import verify_all
+
+    problems = verify_all(ROOT / "artifacts")
+    if json_:
+        out(json.dumps({"problems": problems}))
+    else:
+        for problem in problems:
+            out(problem)
+        out(f"{len(problems)} problems" if problems else "every shard is as its manifest and contract say")
+    return Exit.CONTRACT if problems else Exit.DONE
+
+
+def doctor(*, json_: Json = False) -> int:
+    """Look at this machine, this checkout and its network, and say what will fail, with a line to paste; exit code 5 if something will.
+
+    Examples: `./rpt doctor`; `./rpt doctor --json`
+    """
+    from flows.doctor import checkout, machine, network
+    from flows.doctor.finding import as_data, examine, report
+
+    findings = [examine(name, check) for part in (machine, checkout, network) for name, check in part.CHECKS.items()]
+    out(json.dumps(as_data(findings)) if json_ else report(findings))
+    return Exit.ENVIRONMENT if any(finding.state == "bad" for finding in findings) else Exit.DONE
+
+
+def batch(
+    run: Annotated[str, Parameter(help="a run of params.yaml")],
+    /,
+    *,
+    step: Annotated[int | None, Parameter(help="show what this step reads, counted from 0")] = None,
+    sequence: Annotated[int | None, Parameter(help="show this training sequence instead")] = None,
+    json_: Json = False,
+) -> int:
+    """Show what a training step reads: the exact text of its sequences, and each chunk's candidates, labels and gold neighbours.
+
+    Examples: `./rpt batch demo-rpt_sem --step 37`; `./rpt batch demo-rpt_sem --sequence 0 --json`
+    """
+    from flows.commands.batch import look
+    from flows.commands.batch_text import print_batch
+    from stages.parameters import load
+
+    if (step is None) == (sequence is None):
+        raise Failure("rpt batch", "it shows one step or one sequence", "give --step or --sequence", Exit.USAGE)
+    found = look(load(ROOT / "params.yaml"), run, step, sequence)
+    out(json.dumps(found)) if json_ else print_batch(found)
+    return Exit.DONE
+
+
+def report_(
+    *corpora: Annotated[str, Parameter(help="corpora of params.yaml; none means all")],
+    verbose: Verbose = False,
+    json_: Json = False,
+) -> int:
+    """Bring the report of a run up to date: perplexity, retrieval, settings and figures as a page, as JSON and as CSV.
+
+    Examples: `./rpt report`; `./rpt report demo --json`
+    """
+    from flows.commands.pages import RUN, as_json, as_lines, bring_up_to_date
+
+    done = bring_up_to_date(RUN, list(corpora), verbose)
+    out(as_json(RUN, done) if json_ else "\n".join(as_lines(RUN, done)))
+    return Exit.DONE
+
+
+def explore(
+    corpus: Annotated[str | None, Parameter(help="a corpus, or a directory with its artifacts; none means the only evaluated one")] = None,
+    /,
+    *,
+    port: Annotated[int, Parameter(help="of 127.0.0.1; 0 is a free one")] = 0,
+    open_: Annotated[bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")] = False,
+    json_: Json = False,
+) -> int:
+    """Serve pages on what evaluated systems retrieved and what it did to the loss, until Ctrl-C; with --json only print their figures.
+
+    What a training step read is shown by `./rpt batch`. Examples: `./rpt explore`; `./rpt explore demo --port 8080`; `./rpt explore --json`
+    """
+    from flows.commands.explorer import explore as serve_pages
+    from flows.commands.explorer import systems
+
+    if json_:
+        out(json.dumps(systems(corpus)))
+        return Exit.DONE
+    return serve_pages(corpus, port, open_)

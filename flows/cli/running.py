@@ -1,0 +1,88 @@
+"""The commands that run stages, `rpt demo` and `rpt run`, and `rpt watch`, which shows it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from data_contracts.failure import Exit, Failure
+from flows.cli.options import Overrides, Stages, Verbose, parsed
+from flows.terminal.output import out
+
+
+def demo(*, override: Overrides = (), verbose: Verbose = False) -> int:
+    """Run the whole pipeline on real text with a private Prefect server, and show what came out. Run again to go on after a stop.
+
+    Examples: `./rpt demo`; `./rpt demo -o corpora.demo.source=my_books/ -o corpora.demo.max_characters=3000000`
+    """
+    from flows.commands.demo import run_demo
+
+    return run_demo(parsed(override), verbose)
+
+
+def run(
+    *stages: Stages,
+    profile: Annotated[str | None, Parameter(help="a whole configuration of profiles/, copied to params.yaml first")] = None,
+    force: Annotated[bool, Parameter(negative=(), help="let --profile overwrite edits of params.yaml")] = False,
+    override: Overrides = (),
+    allow_weak_labels: Annotated[
+        bool, Parameter(negative=(), help="short for -o label_gates.enforce=false: go on whatever the gates say")
+    ] = False,
+    from_checkpoint: Annotated[
+        Path | None, Parameter(help="a directory of .work/ with a checkpoint that was set aside; the training named goes on from it")
+    ] = None,
+    corpus: Annotated[str | None, Parameter(help="everything of this corpus and its runs, instead of naming stages")] = None,
+    verbose: Verbose = False,
+) -> int:
+    """Bring stages and their stale ancestors up to date, as plain Python without Prefect or a server.
+
+    Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`; `./rpt run mining --profile paper-pg19`; `./rpt run --corpus demo`
+    """
+    if corpus is not None:
+        if stages:
+            raise Failure(f"--corpus {corpus}", f"stages are named too: {', '.join(stages)}", f"name {stages[0]}@{corpus}", Exit.USAGE)
+        stages = (f"label_report@{corpus}", f"report@{corpus}")
+    from flows.commands.outcome import outcome_lines
+    from flows.event_log import EventLog
+    from flows.execution import execute, prepare
+    from flows.terminal.display import Display
+    from flows.workspace import workspace_lock
+
+    display = Display(verbose)
+    try:
+        with workspace_lock("rpt run"):
+            overrides = parsed(override) | ({"label_gates.enforce": False} if allow_weak_labels else {})
+            asked = _asked(from_checkpoint, list(stages))
+            configuration, steps = prepare(overrides, list(stages), profile, force)
+            if asked and not steps[-1].stale:
+                raise Failure(f"--from-checkpoint {from_checkpoint}", f"{stages[0]} is up to date", "nothing is left to do", Exit.USAGE)
+            os.environ |= asked
+            execute(steps, configuration, EventLog(display))
+    finally:
+        display.close()
+    for line in outcome_lines(display.results):
+        out(line)
+    return Exit.DONE
+
+
+def watch(*, verbose: Verbose = False) -> int:
+    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ends. Its exit code is that of the run.
+
+    If none goes, the last one is shown, or, while `./rpt up` serves, the next one is waited for.
+
+    Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`
+    """
+    from flows.commands.serving import serving
+    from flows.commands.watch import watch as show
+
+    return show(verbose, served=serving() is not None)
+
+
+def _asked(from_checkpoint: Path | None, stages: list[str]) -> dict[str, str]:
+    """What tells a stage to take up a checkpoint: part of the environment that it inherits."""
+    from stages.identity.from_checkpoint import VARIABLE, ask_for
+
+    return {VARIABLE: ask_for(from_checkpoint, stages)} if from_checkpoint else {}
