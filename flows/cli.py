@@ -522,7 +522,7 @@ def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *argum
 
 @app.command
 def docs() -> int:
-    """Write docs/files.md and docs/commands.md again, from docstrings and from the command line itself.
+    """Write docs/files.md, docs/commands.md and docs/report.schema.json again, from docstrings, the command line and the code.
 
     Example: `./rpt docs`
     """

@@ -1,4 +1,4 @@
-"""`rpt docs`: docs/files.md from what every file says of itself, docs/commands.md from the command line itself."""
+"""`rpt docs`: docs/files.md from what every file says of itself, docs/commands.md and docs/report.schema.json from the code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from cyclopts import App
 
 from flows.workspace import ROOT
+from reports.metrics.figures_file import schema
+from reports.run.report import RunReport
 
 FOLDERS = ("flows", "stages", "model", "data_contracts", "reports", "infra", "benchmarks")
 CONFIGURATION = ("rpt", "params.yaml", "dvc.yaml", "prefect.yaml", ".ci/run")
@@ -29,7 +31,7 @@ def write_pages(app: App) -> list[str]:
 
 def pages(app: App) -> dict[str, str]:
     """File name -> text of every generated page."""
-    return {"docs/files.md": files_page(ROOT), "docs/commands.md": commands_page(app)}
+    return {"docs/files.md": files_page(ROOT), "docs/commands.md": commands_page(app), "docs/report.schema.json": schema(RunReport)}
 
 
 def files_page(root: Path) -> str:
