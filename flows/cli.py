@@ -30,6 +30,10 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
+app.register_install_completion_command(
+    help="Complete commands and options at TAB: write a script for bash, zsh or fish and name it in the shell's startup file."
+)
+
 Stages = Annotated[str, Parameter(help="stages such as `scoring` or `scoring@demo`; none means all")]
 Overrides = Annotated[
     tuple[str, ...],
@@ -236,7 +240,10 @@ def plan(
     batch: Annotated[int | None, Parameter(help="with --on: so many sequences a step instead of training.batch")] = None,
     json_: Json = False,
 ) -> int:
-    """Show which stages would be looked at, and why; nothing runs. With `scoring` named, also the bill: pairs, tokens, time and price.
+    """Show what would run, why, about how long it takes here and how much it writes; nothing runs. With `scoring` named, also the bill.
+
+    Changed parameters are named with their values. A stage is reckoned with as long as it took when it last ran here, times the growth of
+    what it is proportional to (tokens of the reference LM, candidates, training steps). The bill has pairs, tokens, time and price.
 
     With `training` and --on, the step of a run is compiled for chips that need not be here, in an environment of its own (1.5 GB, made
     once): whether it fits their memory, which batch does, and what devices exchange. Of several runs the one with most operations is
@@ -249,19 +256,18 @@ def plan(
         return _plan_on(list(stages), on, profile, batch, json_)
     if profile or batch is not None:
         raise Failure("rpt plan", "--profile and --batch are for a training step on chips", "add --on, such as --on v5e:1x1", Exit.USAGE)
-    from flows.execution import prepare
+    from flows.commands.look import looked
 
-    configuration, steps = prepare({}, list(stages))
+    configuration, states, steps = looked(list(stages))
+    from flows.commands import planned
+
+    rows = planned.planned(steps, states)
     named = any(stage.split("@")[0] == "scoring" for stage in stages)
     bills = _bills(configuration, steps, calibrate) if named else []
     if json_:
-        rows = [{"stage": step.stage, "stale": step.stale, "reasons": step.reasons} for step in steps]
-        _out(json.dumps({"stages": rows, **({"bills": bills} if named else {})}))
+        _out(json.dumps({**planned.as_data(rows, ROOT), **({"bills": bills} if named else {})}))
         return Exit.DONE
-    width = max([30, *(len(step.stage) for step in steps)])
-    for step in steps:
-        reasons = "; ".join(step.reasons[:4]) + ("; ..." if len(step.reasons) > 4 else "")
-        _out(f"{'run      ' if step.stale else 'unchanged'}  {step.stage:<{width}}  {reasons}")
+    _out(planned.as_text(rows, ROOT))
     if named:
         from flows.commands.bill_text import as_text
 
@@ -298,16 +304,17 @@ def _bills(configuration: Configuration, steps: list[Step], calibrate: bool) -> 
 
 @app.command
 def status(*, json_: Json = False) -> int:
-    """Show what exists: every artifact with its shards, rows and size."""
-    from flows.status import artifacts
+    """Show every stage: fresh, stale or missing, how old and how large what it wrote is, and where the pages are; nothing runs.
 
-    rows = artifacts(ROOT / "artifacts")
-    if json_:
-        _out(json.dumps({"artifacts": rows}))
-        return Exit.DONE
-    for row in rows:
-        _out(f"{row['artifact']:<40}{row['shards']:>6} shards{row['rows']:>12,} rows{row['bytes'] / 1e6:>10.1f} MB")
-    _out() if rows else _out("nothing yet; `./rpt demo` or `./rpt run` makes it")
+    Examples: `./rpt status`; `./rpt status --json`
+    """
+    from flows.commands.look import looked
+
+    configuration, states, steps = looked([])
+    from flows.commands import stage_status
+
+    rows, pages = stage_status.stage_status(steps, states, ROOT), stage_status.pages(list(configuration.corpora), ROOT)
+    _out(json.dumps(stage_status.as_data(rows, pages)) if json_ else stage_status.as_text(rows, pages))
     return Exit.DONE
 
 
@@ -536,7 +543,8 @@ def docs() -> int:
 def main() -> None:
     """Run the command line; a Failure becomes three lines, in which nothing that it quotes can act, and its exit code."""
     os.chdir(ROOT)
-    STATE.mkdir(mode=0o700, exist_ok=True)
+    if not {"--help", "-h", "--version"} & set(sys.argv):  # who only asks finds the checkout as it was
+        STATE.mkdir(mode=0o700, exist_ok=True)
     try:
         code = app(result_action="return_value")
     except Failure as failure:

@@ -86,6 +86,7 @@ def commands_page(app: App) -> str:
     # generate_docs takes one word of a usage line for its command and writes the whole command in its place: what is left of it is the
     # rest of a usage line of our own, or of the way this process was started, `python -m flows.cli`.
     body = re.sub(r"^\./rpt (.+?) (?:\1|-m \S+)(?= |$)", r"./rpt \1", body, flags=re.MULTILINE)
+    body = re.sub(r"\[`--([\w-]+)`\]\(#rpt-\1\)", r"[`--\1`](#rpt---\1)", body)  # a heading's dashes stand in its anchor too
     parts = [
         "# Commands",
         GENERATED.format("the command in flows/"),
