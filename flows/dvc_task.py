@@ -1,35 +1,46 @@
 """The only caller of DVC: what the DAG is, what is stale and why, and one stage at a time brought up to date.
 
-`python -m flows.dvc_task` prints the state as JSON, `... get COMMIT TARGET PLACE...` fetches what a commit tracked, and `... serve` brings
-stages up to date, one after the other.
+`python -m flows.dvc_task` prints the state as JSON once its input ends, `... get COMMIT TARGET PLACE...` fetches what a commit tracked, and
+`... serve` brings stages up to date, one after the other.
 DVC is imported in those children only; it touches signals and holds locks.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_contracts.failure import Exit, Failure
 from flows import dvc_records
+from flows.parameter_changes import Change, changed_values, sentence
 from flows.workspace import EVENTS, ROOT, child_environment
 from infra.leash import leashed, release
+
+if TYPE_CHECKING:
+    from dvc.stage import Stage
 
 
 @dataclass(frozen=True)
 class StageState:
-    """One stage of dvc.yaml: the stages it needs, and what changed since it last ran (nothing: it is up to date)."""
+    """One stage of dvc.yaml: the stages it needs, and what changed since it last ran (nothing: it is up to date).
+
+    `values` are the parameters among the changes, before and after; `outs` what it writes, from the root, and `bytes` how much that was.
+    """
 
     name: str
     needs: tuple[str, ...]
     changes: tuple[str, ...]
+    values: Mapping[str, Change] = field(default_factory=dict)
+    outs: tuple[str, ...] = ()
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,21 +52,34 @@ class Outcome:
     retry: bool = False
 
 
-def read_state() -> list[StageState]:
-    """All stages in the order of the DAG, ties in the order of dvc.yaml.
+@contextlib.contextmanager
+def waiting_dvc() -> Iterator[subprocess.Popen]:
+    """A child that imports DVC, which takes as long as what its caller has to do first, and then waits for `read_state`."""
+    command, piped = [sys.executable, "-m", "flows.dvc_task"], subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=child_environment(), text=True, stdin=piped, stdout=piped, stderr=piped) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def read_state(child: subprocess.Popen) -> list[StageState]:
+    """All stages in the order of the DAG, ties in the order of dvc.yaml, as a `waiting_dvc` finds them now.
 
     Raises:
         Failure: if DVC cannot read the project.
     """
-    command = [sys.executable, "-m", "flows.dvc_task"]
-    child = subprocess.run(command, cwd=ROOT, env=child_environment(), text=True, capture_output=True, check=False)
+    said, errors = child.communicate()
     if child.returncode:
-        reason = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
+        reason = errors.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
         raise Failure("DVC could not read the pipeline", reason[0], "see `dvc status` for the whole message", Exit.ENVIRONMENT)
-    said = json.loads(child.stdout)
-    if said["mended"]:
-        sys.stderr.write(said["mended"] + "\n")
-    return [StageState(row["name"], tuple(row["needs"]), tuple(row["changes"])) for row in said["stages"]]
+    found = json.loads(said)
+    if found["mended"]:
+        sys.stderr.write(found["mended"] + "\n")
+    return [
+        StageState(row["name"], tuple(row["needs"]), tuple(row["changes"]), row["values"], tuple(row["outs"]), row["bytes"])
+        for row in found["stages"]
+    ]
 
 
 def get_version(commit: str, places: Sequence[str], target: Path) -> None:
@@ -150,8 +174,20 @@ def distrust(path: Path) -> None:
                 os.utime(file)
 
 
-def _changes(status: list) -> list[str]:
-    """DVC's status of one stage as sentences such as `params.yaml: scoring.candidates modified`."""
+def _values(stage: Stage) -> dict[str, dict[str, Change]]:
+    """The parameters of a stage that changed, by the section of params.yaml that dvc.yaml names."""
+    from dvc.dependency import ParamsDependency
+
+    found: dict[str, dict[str, Change]] = {}
+    for dependency in stage.deps:
+        if isinstance(dependency, ParamsDependency) and dependency.hash_info.value:
+            before, now = dependency.hash_info.value, dependency.read_params()
+            found |= {name: changed_values({name: before[name]}, {name: now[name]}) for name in before.keys() & now.keys()}
+    return found
+
+
+def _changes(status: list, values: Mapping[str, Mapping[str, Change]]) -> list[str]:
+    """DVC's status of one stage as sentences such as `scoring.candidates 8 -> 12` and `artifacts/demo/chunks modified`."""
     sentences = []
     for item in status:
         if isinstance(item, str):
@@ -160,7 +196,9 @@ def _changes(status: list) -> list[str]:
         for kind, entries in item.items():
             for name, change in entries.items():
                 if isinstance(change, dict):
-                    sentences += [f"{key} {state}" for key, state in change.items()]
+                    for key, state in change.items():
+                        said = [sentence(name, value) for name, value in values.get(key, {}).items()]
+                        sentences += said or [f"{key} {state}"]
                 else:
                     sentences.append(
                         f"{name} {'missing' if change == 'deleted' else change}" + (" (output)" if kind == "changed outs" else "")
@@ -186,8 +224,11 @@ def _damaged_record(error: Exception) -> Path | None:
 
 def _print_state() -> None:
     """The stages as JSON. Half a record, which a kill left, is put aside and said: without that DVC would fail for ever."""
+    for name in ("dvc.dependency", "dvc.repo.index", "dvc.repo.status", "networkx"):
+        importlib.import_module(name)  # what takes long, before it is told to look
     from dvc.exceptions import DvcException
 
+    sys.stdin.read()
     mended: list[str] = []
     while True:
         try:
@@ -199,27 +240,32 @@ def _print_state() -> None:
             if not sentence or sentence in mended:
                 raise
             mended.append(sentence)
-    sys.stdout.write(json.dumps({"stages": rows, "mended": "\n".join(mended)}))
+    sys.stdout.write(json.dumps({"stages": rows, "mended": "\n".join(mended)}, default=str))
 
 
 def _state() -> list[dict[str, Any]]:
     import networkx
-    from dvc.repo import Repo
+    from dvc.repo import Repo, lock_repo
 
-    with Repo(str(ROOT)) as repo:
+    with Repo(str(ROOT)) as repo, lock_repo(repo):  # inside one lock DVC builds its index once and not three times
         graph, status = repo.index.graph, repo.status()
         for path in _modified_outputs(status):
             distrust(ROOT / path)
         place = {stage: number for number, stage in enumerate(repo.index.stages)}
         order = networkx.lexicographical_topological_sort(graph.reverse(), key=place.__getitem__)
-        return [
-            {
-                "name": stage.addressing,
-                "needs": [other.addressing for other in sorted(graph.successors(stage), key=place.__getitem__)],
-                "changes": _changes(status.get(stage.addressing, [])),
-            }
-            for stage in order
-        ]
+        return [_row(stage, sorted(graph.successors(stage), key=place.__getitem__), status.get(stage.addressing, [])) for stage in order]
+
+
+def _row(stage: Stage, needs: list[Stage], status: list) -> dict[str, Any]:
+    values = _values(stage) if status else {}
+    return {
+        "name": stage.addressing,
+        "needs": [other.addressing for other in needs],
+        "changes": _changes(status, values),
+        "values": {name: change for of_section in values.values() for name, change in of_section.items()},
+        "outs": [str(out) for out in stage.outs],
+        "bytes": sum(out.meta.size or 0 for out in stage.outs),
+    }
 
 
 def _get(commit: str, target: str, places: list[str]) -> None:

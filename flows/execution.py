@@ -13,7 +13,8 @@ from pathlib import Path
 
 from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
-from flows.dvc_task import Dvc, read_state
+from flows.durations import remember
+from flows.dvc_task import Dvc, StageState, read_state, waiting_dvc
 from flows.event_log import EventLog
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
@@ -38,15 +39,25 @@ def prepare(
     Raises:
         Failure: for a wrong profile, parameter or stage, or a corpus without input; params.yaml is then as it was.
     """
-    with unless_refused(ROOT / "params.yaml") as params:
+    with waiting_dvc() as dvc, unless_refused(ROOT / "params.yaml") as params:
         if profile:
             use_profile(params, profile, force)
         apply_overrides(params, overrides)
-        configuration = _with_an_engine(load(params))
-        with contextlib.chdir(ROOT):
-            write_inventories(configuration)
-            write_code_files(configuration)
-        return configuration, make_plan(read_state(), stages)
+        configuration, states = look(dvc)
+        return configuration, make_plan(states, stages)
+
+
+def look(dvc: subprocess.Popen) -> tuple[Configuration, list[StageState]]:
+    """The configuration and every stage of it, after sources/ was brought up to date; `dvc` is waiting (flows/dvc_task.py).
+
+    Raises:
+        Failure: for a wrong parameter, or a corpus without input.
+    """
+    configuration = _with_an_engine(load(ROOT / "params.yaml"))
+    with contextlib.chdir(ROOT):
+        write_inventories(configuration)
+        write_code_files(configuration)
+    return configuration, read_state(dvc)
 
 
 @contextlib.contextmanager
@@ -108,7 +119,10 @@ def _bring_up_to_date(step: Step, number: int, of: int, dvc: Dvc, ray: LocalRay,
         if not outcome.retry:
             break
         log("line", stage=step.stage, text=f"attempt {attempt + 1} failed: {outcome.failure}")
-    log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(time.monotonic() - began, 1))
+    seconds = time.monotonic() - began
+    log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(seconds, 1))
+    if outcome.result == "ran":
+        remember(step.stage, seconds)
     if failure := outcome.failure:
         if failure.code == Exit.CONTRACT:
             verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input

@@ -1,4 +1,4 @@
-"""What exists under artifacts/, and whether it is intact."""
+"""Whether what exists under artifacts/ is intact."""
 
 from __future__ import annotations
 
@@ -58,24 +58,6 @@ def _open(directory: Path) -> Artifact:
 def _directories(root: Path) -> list[Path]:
     """Every directory with a manifest or with shards, so that a lost manifest does not hide its shards."""
     return sorted({path.parent for pattern in ("manifest.json", "part-*.parquet") for path in root.rglob(pattern)})
-
-
-def artifacts(root: Path) -> list[dict]:
-    """One row for every artifact.
-
-    Raises:
-        Failure: (exit code 3) for an artifact whose manifest does not fit it.
-    """
-    return [
-        {
-            "artifact": directory.relative_to(root).as_posix(),
-            "shards": len(artifact.shards),
-            "rows": artifact.rows,
-            "bytes": sum(shard["bytes"] for shard in artifact.shards.values()),
-        }
-        for directory in _directories(root)
-        for artifact in [_open(directory)]
-    ]
 
 
 def verify_all(root: Path) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from data_contracts import candidates, ceilings, counting, documents, evaluations, ledger, sequences, tokens
 from data_contracts.contract import Contract
+from reports.metrics.chunk_sizes import ChunkSizes
 from reports.metrics.corpus_figures import corpus_figures
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,9 +35,9 @@ def test_each_count_is_64_bits_wide() -> None:
 
 def test_a_corpus_of_more_tokens_than_32_bits_hold() -> None:
     chunks = pl.DataFrame({"doc_id": ["a", "a", "b"], "split": ["train"] * 3, "tokens": pl.Series([HUGE, HUGE, 7], dtype=pl.UInt32)})
-    figures = corpus_figures(2, pl.DataFrame({"reason": ["empty"]}), chunks, {}, 300)
-    assert figures["splits"]["train"]["tokens"] == 2 * HUGE + 7
-    assert figures["quarantined"] == {"empty": 1}
+    figures = corpus_figures(2, pl.DataFrame({"reason": ["empty"]}), chunks, ChunkSizes(64, 16, 2), 300)
+    assert figures.splits["train"].tokens == 2 * HUGE + 7
+    assert figures.quarantined == {"empty": 1}
 
 
 def test_lists_longer_than_their_offsets_are_refused() -> None:

@@ -21,6 +21,9 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
+app.register_install_completion_command(
+    help="Complete commands and options at TAB: write a script for bash, zsh or fish and name it in the shell's startup file."
+)
 app.command(running.demo)
 app.command(development.test)
 app.command(development.lint)
@@ -53,7 +56,8 @@ app.command(development.docs)
 def main() -> None:
     """Run the command line; a Failure becomes three lines, in which nothing that it quotes can act, and its exit code."""
     os.chdir(ROOT)
-    STATE.mkdir(mode=0o700, exist_ok=True)
+    if not {"--help", "-h", "--version"} & set(sys.argv):  # who only asks finds the checkout as it was
+        STATE.mkdir(mode=0o700, exist_ok=True)
     try:
         code = app(result_action="return_value")
     except Failure as failure:

@@ -49,7 +49,7 @@ def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *argum
 
 
 def docs() -> int:
-    """Write docs/files.md, docs/commands.md and docs/results.md again, from docstrings, the command line itself and metrics/results/.
+    """Write the generated pages again: docs/files.md, docs/commands.md, docs/report.schema.json and docs/results.md.
 
     Example: `./rpt docs`
     """

@@ -14,16 +14,17 @@ from flows.workspace import ROOT
 
 
 def status(*, json_: Json = False) -> int:
-    """Show what exists: every artifact with its shards, rows and size."""
-    from flows.status import artifacts
+    """Show every stage: fresh, stale or missing, how old and how large what it wrote is, and where the pages are; nothing runs.
 
-    rows = artifacts(ROOT / "artifacts")
-    if json_:
-        out(json.dumps({"artifacts": rows}))
-        return Exit.DONE
-    for row in rows:
-        out(f"{row['artifact']:<40}{row['shards']:>6} shards{row['rows']:>12,} rows{row['bytes'] / 1e6:>10.1f} MB")
-    out() if rows else out("nothing yet; `./rpt demo` or `./rpt run` makes it")
+    Examples: `./rpt status`; `./rpt status --json`
+    """
+    from flows.commands.look import looked
+
+    configuration, states, steps = looked([])
+    from flows.commands import stage_status
+
+    rows, pages = stage_status.stage_status(steps, states, ROOT), stage_status.pages(list(configuration.corpora), ROOT)
+    out(json.dumps(stage_status.as_data(rows, pages)) if json_ else stage_status.as_text(rows, pages))
     return Exit.DONE
 
 

@@ -30,7 +30,10 @@ def plan(
     batch: Annotated[int | None, Parameter(help="with --on: so many sequences a step instead of training.batch")] = None,
     json_: Json = False,
 ) -> int:
-    """Show which stages would be looked at, and why; nothing runs. With `scoring` named, also the bill: pairs, tokens, time and price.
+    """Show what would run, why, about how long it takes here and how much it writes; nothing runs. With `scoring` named, also the bill.
+
+    Changed parameters are named with their values. A stage is reckoned with as long as it took when it last ran here, times the growth of
+    what it is proportional to (tokens of the reference LM, candidates, training steps). The bill has pairs, tokens, time and price.
 
     With `training` and --on, the step of a run is compiled for chips that need not be here, in an environment of its own (1.5 GB, made
     once): whether it fits their memory, which batch does, and what devices exchange. Of several runs the one with most operations is
@@ -43,19 +46,18 @@ def plan(
         return _plan_on(list(stages), on, profile, batch, json_)
     if profile or batch is not None:
         raise Failure("rpt plan", "--profile and --batch are for a training step on chips", "add --on, such as --on v5e:1x1", Exit.USAGE)
-    from flows.execution import prepare
+    from flows.commands.look import looked
 
-    configuration, steps = prepare({}, list(stages))
+    configuration, states, steps = looked(list(stages))
+    from flows.commands import planned
+
+    rows = planned.planned(steps, states)
     named = any(stage.split("@")[0] == "scoring" for stage in stages)
     bills = _bills(configuration, steps, calibrate) if named else []
     if json_:
-        rows = [{"stage": step.stage, "stale": step.stale, "reasons": step.reasons} for step in steps]
-        out(json.dumps({"stages": rows, **({"bills": bills} if named else {})}))
+        out(json.dumps({**planned.as_data(rows, ROOT), **({"bills": bills} if named else {})}))
         return Exit.DONE
-    width = max([30, *(len(step.stage) for step in steps)])
-    for step in steps:
-        reasons = "; ".join(step.reasons[:4]) + ("; ..." if len(step.reasons) > 4 else "")
-        out(f"{'run      ' if step.stale else 'unchanged'}  {step.stage:<{width}}  {reasons}")
+    out(planned.as_text(rows, ROOT))
     if named:
         from flows.commands.bill_text import as_text
 

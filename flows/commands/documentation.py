@@ -1,5 +1,5 @@
-"""`rpt docs`: docs/files.md from what every file says of itself, docs/commands.md from the command line itself, docs/results.md from the
-figures that are kept."""
+"""`rpt docs`: docs/files.md from what every file says of itself, docs/commands.md from the command line, docs/report.schema.json from the
+code, docs/results.md from the figures that are kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from cyclopts import App
 
 from flows.commands.results import PAGE, results_page
 from flows.workspace import ROOT
+from reports.metrics.figures_file import schema
+from reports.run.report import RunReport
 
 FOLDERS = ("flows", "stages", "model", "data_contracts", "reports", "infra", "benchmarks")
 CONFIGURATION = ("rpt", "params.yaml", "dvc.yaml", "prefect.yaml", ".ci/run")
@@ -31,7 +33,12 @@ def write_pages(app: App) -> list[str]:
 
 def pages(app: App) -> dict[str, str]:
     """File name -> text of every generated page."""
-    return {"docs/files.md": files_page(ROOT), "docs/commands.md": commands_page(app), PAGE: results_page(ROOT)}
+    return {
+        "docs/files.md": files_page(ROOT),
+        "docs/commands.md": commands_page(app),
+        "docs/report.schema.json": schema(RunReport),
+        PAGE: results_page(ROOT),
+    }
 
 
 def files_page(root: Path) -> str:
@@ -86,6 +93,7 @@ def commands_page(app: App) -> str:
     # generate_docs takes one word of a usage line for its command and writes the whole command in its place: what is left of it is the
     # rest of a usage line of our own, or of the way this process was started, `python -m flows.cli`.
     body = re.sub(r"^\./rpt (.+?) (?:\1|-m \S+)(?= |$)", r"./rpt \1", body, flags=re.MULTILINE)
+    body = re.sub(r"\[`--([\w-]+)`\]\(#rpt-\1\)", r"[`--\1`](#rpt---\1)", body)  # a heading's dashes stand in its anchor too
     parts = [
         "# Commands",
         GENERATED.format("the command in flows/"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -189,7 +190,9 @@ def leakage(run: Annotated[str, Parameter(help="an evaluated run whose system re
 
     configuration = load(ROOT / "params.yaml")
     rows = leakage_rows(configuration, run, ROOT / "artifacts")
-    out(json.dumps({"run": run, "rows": rows}) if json_ else as_markdown(rows, configuration.geometry.chunk_tokens))
+    out(
+        json.dumps({"run": run, "rows": [asdict(row) for row in rows]}) if json_ else as_markdown(rows, configuration.geometry.chunk_tokens)
+    )
     return Exit.DONE
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +14,7 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.passages import CORPUS_NEIGHBOURS
 from data_contracts.tokens import CHUNKS
 from reports.metrics.evaluation_rows import frames_of, with_own
-from reports.metrics.leakage import leakage, overlaps
+from reports.metrics.leakage import Leakage, leakage, overlaps
 from reports.metrics.near_duplicates import near_duplicates
 from stages.index.keys import whole_chunks
 from stages.index.store import open_index
@@ -35,7 +34,7 @@ def _duplicates(home: Path, configuration: Configuration) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def leakage_rows(configuration: Configuration, name: str, artifacts: Path) -> list[dict[str, Any]]:
+def leakage_rows(configuration: Configuration, name: str, artifacts: Path) -> list[Leakage]:
     """The rows of the leakage table of run `name`, from what lies in `artifacts`.
 
     Raises:

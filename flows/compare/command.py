@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -57,7 +58,7 @@ def compare(
     old = _stale(chosen) if failure or not run else {}
     result = compared(configuration, target.name, chosen, old)
     write(result, target)
-    out(json.dumps(result) if json_ else markdown(result).rstrip("\n"))
+    out(json.dumps(asdict(result)) if json_ else markdown(result).rstrip("\n"))
     sys.stderr.write(f"table  {target.relative_to(ROOT) / 'table.md'}\npage   {target.relative_to(ROOT) / 'index.html'}\n")
     if failure:
         raise failure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -15,9 +14,11 @@ from data_contracts.evaluations import EVALUATIONS, ORACLE
 from data_contracts.failure import Exit, Failure
 from flows.compare.runs import Wanted
 from flows.workspace import ROOT
-from reports.comparison.figures import Measured, Trained, corpus_comparison
+from reports.comparison.figures import Measured, corpus_comparison
 from reports.comparison.page import markdown, render
+from reports.comparison.rows import Comparison, Trained
 from reports.metrics.evaluation_rows import Key, frames_of
+from reports.metrics.figures_file import as_json
 from stages.parameters import Configuration
 from stages.report.report import rows_of
 from stages.report.trained_runs import trained_run
@@ -40,8 +41,8 @@ def directory_of(name: str | None, chosen: list[Wanted]) -> Path:
     return PLACE / name
 
 
-def compared(configuration: Configuration, name: str, chosen: list[Wanted], stale: dict[str, str]) -> dict:
-    """The comparison as plain data; `stale` says of some runs why what there is of them is not of now.
+def compared(configuration: Configuration, name: str, chosen: list[Wanted], stale: dict[str, str]) -> Comparison:
+    """The comparison; `stale` says of some runs why what there is of them is not of now.
 
     Raises:
         Failure: (exit code 3) if runs of a corpus were evaluated on different tokens, or an artifact is not as its contract says.
@@ -50,13 +51,13 @@ def compared(configuration: Configuration, name: str, chosen: list[Wanted], stal
     for one in chosen:
         corpora.setdefault(one.corpus, []).append(one)
     measured = [_measured(configuration, corpus, runs, stale) for corpus, runs in corpora.items()]
-    return {"name": name, "corpora": [corpus_comparison(one, configuration.report.bootstrap_samples) for one in measured]}
+    return Comparison(name, [corpus_comparison(one, configuration.report.bootstrap_samples) for one in measured])
 
 
-def write(comparison: dict, target: Path) -> None:
+def write(comparison: Comparison, target: Path) -> None:
     """The comparison in all its forms."""
     target.mkdir(parents=True, exist_ok=True)
-    (target / "results.json").write_text(json.dumps(comparison, indent=1) + "\n", encoding="utf-8")
+    (target / "results.json").write_text(as_json(comparison), encoding="utf-8")
     (target / "table.md").write_text(markdown(comparison), encoding="utf-8")
     (target / "index.html").write_text(render(comparison), encoding="utf-8")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from starlette.types import ASGIApp
@@ -19,7 +19,7 @@ from flows.commands.page_server import Progress, serve
 from flows.labels.versions import INDEX, PARTS, locate
 from flows.workspace import child_environment
 from reports.browser import share_page
-from reports.browser.movers_page import compared
+from reports.browser.movers_page import Compared, compared
 from reports.browser.server import browser
 from reports.browser.shelf import ReferenceLM, Shelf
 from reports.browser.vocabulary import label_site
@@ -146,7 +146,7 @@ def _reference_lm(labels: LabelSet) -> ReferenceLM | None:
     return LazyTextLM(directory, tokenizer) if (tokenizer / "tokenizer.json").exists() else None
 
 
-def _comparison(sets: Sequence[LabelSet]) -> Future[dict[str, Any]] | None:
+def _comparison(sets: Sequence[LabelSet]) -> Future[Compared] | None:
     if len(sets) == 1:
         return None
     return ThreadPoolExecutor(1).submit(compared, sets[0], sets[1], MOVERS)

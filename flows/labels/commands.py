@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,7 +40,7 @@ def stats(
     opened = open_version(version)
     result = summary(opened, documents)
     if json_:
-        out(json.dumps(result))
+        out(json.dumps(asdict(result)))
     else:
         print_stats(result, len(opened.documents))
     return Exit.DONE
@@ -98,7 +99,7 @@ def diff(
     opened = open_version(a), open_version(b)
     result = compare(*opened, movers)
     if json_:
-        out(json.dumps(result))
+        out(json.dumps(asdict(result)))
     else:
         print_diff(result, opened[0])
     return Exit.DONE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,7 +18,7 @@ from reports.site.address import Question, View, refused, whole
 from reports.site.guard import application, chunk_of, status_of
 
 
-def browser(shelf: Shelf, port: int, comparison: Future[dict[str, Any]] | None = None) -> ASGIApp:
+def browser(shelf: Shelf, port: int, comparison: Future[movers_page.Compared] | None = None) -> ASGIApp:
     """The application that is served on `port`; `comparison` is what `movers_page.compared` gives, if there are two label sets."""
     gains = Gains(shelf)
 

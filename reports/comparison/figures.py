@@ -6,21 +6,21 @@ deviation of the seeds. All runs are of the identical tokens, which `aligned` as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from data_contracts import counting
 from data_contracts.evaluations import BASELINE, BY_CHANCE, DPR, ORACLE, OWN, WITHOUT
+from reports.comparison.rows import ComparedRun, CorpusComparison, Orders, RetrieverRow, SystemCost, SystemRow, Trained
 from reports.metrics.ceilings import ceiling_figures
 from reports.metrics.evaluation_rows import Evaluations, Key, aligned, control_of, token_digest, with_own
 from reports.metrics.perplexity import nats, resampled, token_sums
 from reports.metrics.published import name_of
-from reports.metrics.resampling import FEWEST_DOCUMENTS, Named, Sums
+from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate, Named, Sums
 from reports.metrics.retrieval import CUTS, QUERY, Gold, bm25_ranking, gold_of, means, query_figures, recency_ranking
 from reports.metrics.seeds import FEWEST_SEEDS, ordered
 
@@ -29,26 +29,6 @@ BESIDE_OWN = (("first_3", "first_4"), (ORACLE,), (DPR,))
 group are evaluated on the same documents, which may be fewer than those of `own`."""
 CONTROLS = (WITHOUT, BY_CHANCE)
 """The same of systems that read a whole corpus: what the model they trained does without passages, and with any."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run of a system with a seed, and what is known of it beside its evaluation; None where there is nothing to know it from.
-
-    `step_seconds` is the measured time of an update, `step_flops` what one computes by model/training_cost.py, `steps` how many there were.
-    `sizes` are the numbers of config.json that decide the model. `retriever` says who finds its neighbours: none, bm25, random, recency,
-    own, corpus or corpus_random.
-    """
-
-    run: str
-    system: str
-    seed: int
-    retriever: str
-    parameters: int | None = None
-    steps: int | None = None
-    step_seconds: float | None = None
-    step_flops: float | None = None
-    sizes: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +47,8 @@ class Measured:
     stale: Mapping[str, str] = field(default_factory=dict)
 
 
-def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[str, Any]:
-    """Everything that is said of one corpus, as plain data.
+def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> CorpusComparison:
+    """Everything that is said of one corpus.
 
     Raises:
         Failure: (exit code 3) unless all runs were evaluated on the identical tokens.
@@ -81,27 +61,26 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> dict[s
     of_corpus = {run.run for run in measured.runs if run.retriever == "corpus"}
     beside.append(with_own({key: rows for key, rows in frames.items() if key[1] == OWN or key[0] in of_corpus}, evaluated, seeds, CONTROLS))
     rows = [row for group in (own, *beside) if group for row in _rows(measured, group, samples, seed, own=group is own)]
-    _mark_lowest(rows)
-    return {
-        "corpus": measured.corpus,
-        "split": measured.split,
-        "documents": int(own.document_B.max()) + 1 if own else None,
-        "tokens": own.chunks.select(counting.total("tokens")).item() if own else None,
-        "tokens_sha256": token_digest(own.chunks) if own else None,
-        "rows": rows,
-        "ceilings": ceiling_figures(frames, evaluated, seeds, samples, seed),
-        "runs": [_run(run, run.run in evaluated, measured.stale) for run in measured.runs],
-        "costs": _costs(measured.runs),
-        "retrieval": _retrieval(measured, own) if own else [],
-        "orders": _orders([row for row in rows if row["setting"] == OWN]),
-    }
+    return CorpusComparison(
+        corpus=measured.corpus,
+        split=measured.split,
+        documents=int(own.document_B.max()) + 1 if own else None,
+        tokens=own.chunks.select(counting.total("tokens")).item() if own else None,
+        tokens_sha256=token_digest(own.chunks) if own else None,
+        rows=_lowest_marked(rows),
+        ceilings=ceiling_figures(frames, evaluated, seeds, samples, seed),
+        runs=[_run(run, run.run in evaluated, measured.stale) for run in measured.runs],
+        costs=_costs(measured.runs),
+        retrieval=_retrieval(measured, own) if own else [],
+        orders=_orders([row for row in rows if row.setting == OWN]),
+    )
 
 
-def _run(run: Trained, evaluated: bool, stale: Mapping[str, str]) -> dict[str, Any]:
-    return {**vars(run), "evaluated": evaluated, "stale": stale.get(run.run) if evaluated else None}
+def _run(run: Trained, evaluated: bool, stale: Mapping[str, str]) -> ComparedRun:
+    return ComparedRun(run, evaluated, stale.get(run.run) if evaluated else None)
 
 
-def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int, *, own: bool) -> list[dict[str, Any]]:
+def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int, *, own: bool) -> list[SystemRow]:
     """A row a system and setting of these evaluations; `own` says whether they are those of the own setting."""
     nothing = evaluations.chunks.select("doc_id", "chunk").clear()
     sums = resampled(evaluations, token_sums(evaluations, nothing), samples, seed)
@@ -115,24 +94,24 @@ def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int,
     return [_row(evaluations, sums, system, setting, found, system in reading) for (system, setting), found in keys.items()]
 
 
-def _row(evaluations: Evaluations, sums: Sums, system: str, setting: str, keys: list[Key], reads: bool) -> dict[str, Any]:
+def _row(evaluations: Evaluations, sums: Sums, system: str, setting: str, keys: list[Key], reads: bool) -> SystemRow:
     mean = sums.combined(lambda at: np.mean([_perplexity(at, key) for key in keys], axis=0))
     by_seed = [sums.combined(partial(_perplexity, key=key)).value for key in keys]
     known = [value for value in by_seed if value is not None]
     meaningful = sums.documents >= FEWEST_DOCUMENTS
-    return {
-        "system": system,
-        "setting": setting,
-        "runs": [run for run, _ in keys],
-        "perplexity": mean.value,
-        "low": mean.low if meaningful else None,
-        "high": mean.high if meaningful else None,
-        "by_seed": by_seed,
-        "deviation": float(np.std(known, ddof=1)) if len(known) == len(keys) > 1 else None,
-        "documents": sums.documents,
-        "gain": _gain(evaluations, sums, keys, BASELINE, system),
-        "retrieval_gain": _gain(evaluations, sums, keys, control_of(system), system) if reads else None,
-    }
+    return SystemRow(
+        system=system,
+        setting=setting,
+        runs=[run for run, _ in keys],
+        perplexity=mean.value,
+        low=mean.low if meaningful else None,
+        high=mean.high if meaningful else None,
+        by_seed=by_seed,
+        deviation=float(np.std(known, ddof=1)) if len(known) == len(keys) > 1 else None,
+        documents=sums.documents,
+        gain=_gain(evaluations, sums, keys, BASELINE, system),
+        retrieval_gain=_gain(evaluations, sums, keys, control_of(system), system) if reads else None,
+    )
 
 
 def _perplexity(at: Named, key: Key) -> np.ndarray:
@@ -143,55 +122,62 @@ def _mean_nats(at: Named, keys: list[Key]) -> np.ndarray:
     return np.mean([nats(at, key) for key in keys], axis=0)
 
 
-def _gain(evaluations: Evaluations, sums: Sums, keys: list[Key], against: str, system: str) -> dict[str, float | None] | None:
+def _gain(evaluations: Evaluations, sums: Sums, keys: list[Key], against: str, system: str) -> Estimate | None:
     """Nats a token of a system `against` minus those of `keys`, paired, both the mean over their runs; None if it is not here."""
     others = [(run, OWN) for run, name in evaluations.systems.items() if name == against]
     if not others or system == against:
         return None
     found = sums.combined(lambda at: _mean_nats(at, others) - _mean_nats(at, keys))
-    meaningful = sums.documents >= FEWEST_DOCUMENTS
-    return {"nats": found.value, "low": found.low if meaningful else None, "high": found.high if meaningful else None}
+    return found if sums.documents >= FEWEST_DOCUMENTS else found.bare()
 
 
-def _mark_lowest(rows: list[dict[str, Any]]) -> None:
+def _lowest_marked(rows: list[SystemRow]) -> list[SystemRow]:
     """`lowest`: the lowest perplexity over all documents; an oracle sees the target and does not count."""
-    most = max((row["documents"] for row in rows), default=0)
-    counted = [row for row in rows if row["perplexity"] is not None and row["setting"] != ORACLE and row["documents"] == most]
-    lowest = min((row["perplexity"] for row in counted), default=None)
-    for row in rows:
-        row["lowest"] = row in counted and row["perplexity"] == lowest
+    most = max((row.documents for row in rows), default=0)
+    counted = [row for row in rows if row.setting != ORACLE and row.documents == most]
+    lowest = min((row.perplexity for row in counted if row.perplexity is not None), default=None)
+    return [replace(row, lowest=row in counted and row.perplexity == lowest is not None) for row in rows]
 
 
-def _costs(runs: Sequence[Trained]) -> dict[str, dict[str, Any]]:
+def _costs(runs: Sequence[Trained]) -> dict[str, SystemCost]:
     """What each system costs, by its name: parameters, and time and operations of an update over those of Transformer-XL, each the median
     over its runs; None where one of the two is not known."""
     by_system: dict[str, list[Trained]] = {}
     for run in runs:
         by_system.setdefault(run.system, []).append(run)
-    found = {system: {name: _median(of, name) for name in ("parameters", "step_seconds", "step_flops")} for system, of in by_system.items()}
-    base = found.get(BASELINE, {})
-    for cost in found.values():
-        for name, over in (("time", "step_seconds"), ("operations", "step_flops")):
-            mine, basis = cost[over], base.get(over)
-            cost[name] = mine / basis if mine is not None and basis else None
-    return found
+    seconds = {system: _median(run.step_seconds for run in of) for system, of in by_system.items()}
+    flops = {system: _median(run.step_flops for run in of) for system, of in by_system.items()}
+    return {
+        system: SystemCost(
+            parameters=_median(run.parameters for run in of),
+            step_seconds=seconds[system],
+            step_flops=flops[system],
+            time=_over(seconds[system], seconds.get(BASELINE)),
+            operations=_over(flops[system], flops.get(BASELINE)),
+        )
+        for system, of in by_system.items()
+    }
 
 
-def _median(runs: list[Trained], name: str) -> float | None:
-    known = [value for run in runs if (value := getattr(run, name)) is not None]
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None
 
 
-def _orders(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Which systems are better than which by `ordered`, lowest first, and those with too few seeds for any claim."""
-    seeds = {row["system"]: [value for value in row["by_seed"] if value is not None] for row in rows}
-    ranked = sorted((row for row in rows if row["perplexity"] is not None), key=lambda row: row["perplexity"])
-    names = [row["system"] for row in ranked]
+def _over(mine: float | None, basis: float | None) -> float | None:
+    return mine / basis if mine is not None and basis else None
+
+
+def _orders(rows: list[SystemRow]) -> Orders:
+    """By `ordered`."""
+    seeds = {row.system: [value for value in row.by_seed if value is not None] for row in rows}
+    reached = [(row.perplexity, row.system) for row in rows if row.perplexity is not None]
+    names = [system for _, system in sorted(reached, key=lambda found: found[0])]
     better = {name: [other for other in names[place + 1 :] if ordered(seeds[name], seeds[other])] for place, name in enumerate(names)}
-    return {"better_than": better, "too_few_seeds": [name for name in names if len(seeds[name]) < FEWEST_SEEDS]}
+    return Orders(better, [name for name in names if len(seeds[name]) < FEWEST_SEEDS])
 
 
-def _retrieval(measured: Measured, own: Evaluations) -> list[dict[str, Any]]:
+def _retrieval(measured: Measured, own: Evaluations) -> list[RetrieverRow]:
     """Precision@2, Recall@10 and nDCG@20 of every retriever against the labels, the mean over the runs of a system; chance first."""
     if measured.labels is None or measured.candidates is None:
         return []
@@ -209,15 +195,16 @@ def _retrieval(measured: Measured, own: Evaluations) -> list[dict[str, Any]]:
     for run in learned:
         ranking = own.chunks.select(*QUERY).with_columns(own.frames[run.run, OWN]["ranking"])
         rankings.setdefault(name_of(run.system), []).append(ranking)
-    return [{"retriever": name, **_over_seeds(gold, found)} for name, found in rankings.items()]
+    return [_over_seeds(gold, name, found) for name, found in rankings.items()]
 
 
-def _over_seeds(gold: Gold, rankings: Sequence[pl.DataFrame | None]) -> dict[str, Any]:
+def _over_seeds(gold: Gold, retriever: str, rankings: Sequence[pl.DataFrame | None]) -> RetrieverRow:
     found = [means(gold, query_figures(gold, ranking)) for ranking in rankings]
-    values = {name: [one[name] for one in found if one[name] is not None] for name in CUTS}
-    return {
-        "runs": len(found),
-        "queries": found[0]["counted"],
-        **{name: float(np.mean(of)) if of else None for name, of in values.items()},
-        "deviation": {name: float(np.std(of, ddof=1)) if len(of) > 1 else None for name, of in values.items()},
-    }
+    values = {name: [value for one in found if (value := one.figures[name]) is not None] for name in CUTS}
+    return RetrieverRow(
+        retriever=retriever,
+        runs=len(found),
+        queries=found[0].counted,
+        figures={name: float(np.mean(of)) if of else None for name, of in values.items()},
+        deviation={name: float(np.std(of, ddof=1)) if len(of) > 1 else None for name, of in values.items()},
+    )

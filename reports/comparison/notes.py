@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import cast
 
 from data_contracts.evaluations import BASELINE
+from reports.comparison.rows import CorpusComparison, Trained
 from reports.comparison.tables import Corpora
 from reports.html.formats import count
 from reports.html.markup import clipped
@@ -58,16 +59,16 @@ def orders(corpora: Corpora) -> list[str]:
     return [rule, *(sentence for corpus in corpora for sentence in _orders(corpus))]
 
 
-def _orders(corpus: dict[str, Any]) -> list[str]:
-    name, found = clipped(corpus["corpus"], NAME), corpus["orders"]
-    ranked = list(found["better_than"])
-    claims = [f"{name}: {_names([one])} is better than {_from(others, ranked)}." for one, others in found["better_than"].items() if others]
+def _orders(corpus: CorpusComparison) -> list[str]:
+    name, found = clipped(corpus.corpus, NAME), corpus.orders
+    ranked = list(found.better_than)
+    claims = [f"{name}: {_names([one])} is better than {_from(others, ranked)}." for one, others in found.better_than.items() if others]
     claims = [f"{name}, lowest first: {_names(ranked)}.", *(claims or [f"{name}: no order is claimed."])]
-    few = found["too_few_seeds"]
+    few = found.too_few_seeds
     return claims + ([f"{name}: fewer than {FEWEST_SEEDS} seeds of {_names(few)}."] if few else [])
 
 
-def _from(systems: list[str], ranked: list[str]) -> str:
+def _from(systems: Sequence[str], ranked: list[str]) -> str:
     """The systems, by the first of them if they are the rest of the ranked ones."""
     rest = len(systems) > 2 and systems == ranked[-len(systems) :]
     return f"{_names(systems[:1])} and all after it" if rest else _names(systems)
@@ -78,20 +79,20 @@ def fairness(corpora: Corpora) -> list[str]:
     return [sentence for corpus in corpora for sentence in _fairness(corpus)]
 
 
-def _fairness(corpus: dict[str, Any]) -> list[str]:
-    name = clipped(corpus["corpus"], NAME)
-    trained = [run for run in corpus["runs"] if run["steps"] is not None]
+def _fairness(corpus: CorpusComparison) -> list[str]:
+    name = clipped(corpus.corpus, NAME)
+    trained = [run.trained for run in corpus.runs if run.trained.steps is not None]
     if not trained:
         return [f"{name}: nothing is trained."]
     parts = [
-        _shared(trained, lambda run: f"{count(run['steps'])} updates", "all systems"),
-        _shared(trained, lambda run: "{layers} layers of {width}, {heads} heads".format(**run["sizes"]), "all systems"),
-        _shared([run for run in trained if run["retriever"] != "none"], _neighbours, "all that read neighbours"),
+        _shared(trained, lambda run: f"{count(run.steps)} updates", "all systems"),
+        _shared(trained, lambda run: "{layers} layers of {width}, {heads} heads".format(**(run.sizes or {})), "all systems"),
+        _shared([run for run in trained if run.retriever != "none"], _neighbours, "all that read neighbours"),
     ]
     said = [f"{name}: {words}." for words in parts if words]
-    systems = {run["system"] for run in corpus["runs"] if run["evaluated"]}
+    systems = {run.trained.system for run in corpus.runs if run.evaluated}
     missing = [system for system in MINIMUM if system not in systems]
-    few = [system for system in MINIMUM if system in systems and system in corpus["orders"]["too_few_seeds"]]
+    few = [system for system in MINIMUM if system in systems and system in corpus.orders.too_few_seeds]
     lacks = [f"without {_names(missing)}"] * bool(missing) + [f"with fewer than {FEWEST_SEEDS} seeds of {_names(few)}"] * bool(few)
     state = "is complete" if not lacks else "is not complete: " + ", and ".join(lacks)
     said.append(f"{name}: the least set for a claim ({_names(MINIMUM)}, {FEWEST_SEEDS} seeds each) {state}.")
@@ -107,30 +108,30 @@ def _fairness(corpus: dict[str, Any]) -> list[str]:
     return said
 
 
-def _neighbours(run: dict[str, Any]) -> str:
-    sizes = run["sizes"]
-    layers = ", ".join(str(layer) for layer in sizes["cca_layers"])
+def _neighbours(run: Trained) -> str:
+    sizes = run.sizes or {}
+    layers = ", ".join(map(str, cast(Sequence[int], sizes["cca_layers"])))
     return f"{sizes['neighbours']} neighbours in layers {layers}, gate over {sizes['gate_window']} chunks"
 
 
-def _shared(runs: Sequence[dict[str, Any]], words: Callable[[dict[str, Any]], str], everyone: str) -> str:
+def _shared(runs: Sequence[Trained], words: Callable[[Trained], str], everyone: str) -> str:
     """What the systems have: `140 updates: all systems`, or `140 updates: A; B. 210 updates: C`."""
     groups: dict[str, dict[str, None]] = {}
     for run in runs:
-        groups.setdefault(words(run), {})[run["system"]] = None
+        groups.setdefault(words(run), {})[run.system] = None
     return ". ".join(f"{what}: {everyone if len(groups) == 1 else _names(systems)}" for what, systems in groups.items())
 
 
 def warnings(corpora: Corpora) -> list[str]:
     """What stands in red at the top."""
-    few = [corpus for corpus in corpora if corpus["documents"] is not None and corpus["documents"] < FEWEST_DOCUMENTS]
+    few = [corpus for corpus in corpora if corpus.documents is not None and corpus.documents < FEWEST_DOCUMENTS]
     said = [
-        f"{clipped(corpus['corpus'], NAME)}: interval not meaningful: {corpus['documents']} documents, fewer than {FEWEST_DOCUMENTS}."
+        f"{clipped(corpus.corpus, NAME)}: interval not meaningful: {corpus.documents} documents, fewer than {FEWEST_DOCUMENTS}."
         for corpus in few
     ]
-    missing = [(corpus, [run["run"] for run in corpus["runs"] if not run["evaluated"]]) for corpus in corpora]
-    said += [f"{clipped(corpus['corpus'], NAME)}: not evaluated: {clipped(', '.join(runs), 400)}." for corpus, runs in missing if runs]
-    old = [(run["run"], run["stale"]) for corpus in corpora for run in corpus["runs"] if run["stale"]]
+    missing = [(corpus, [run.trained.run for run in corpus.runs if not run.evaluated]) for corpus in corpora]
+    said += [f"{clipped(corpus.corpus, NAME)}: not evaluated: {clipped(', '.join(runs), 400)}." for corpus, runs in missing if runs]
+    old = [(run.trained.run, run.stale) for corpus in corpora for run in corpus.runs if run.stale]
     said += [f"{clipped(run, NAME)} is stale, its figures are of before this change: {clipped(cause, 400)}." for run, cause in old]
     return said
 

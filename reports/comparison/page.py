@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from data_contracts.evaluations import OWN
 from reports.comparison import notes as notes
 from reports.comparison import tables as tables
+from reports.comparison.rows import Comparison, CorpusComparison, SystemCost
 from reports.comparison.tables import Corpora
 from reports.html.charts import NAMED_NARROW, Point, figure, scatter_chart
 from reports.html.formats import count, finite, number
@@ -21,10 +23,10 @@ LEAD = (
     "Systems trained and evaluated by one pipeline on the same text, beside the figures of Retrieval-Pretrained Transformer (arXiv "
     "2306.13421)."
 )
-X_LABELS = {
-    "time": "measured time of an update over Transformer-XL's",
-    "operations": "operations of an update over Transformer-XL's",
-    "parameters": "parameters",
+X_AXES: dict[str, tuple[str, Callable[[SystemCost], float | None]]] = {
+    "time": ("measured time of an update over Transformer-XL's", lambda cost: cost.time),
+    "operations": ("operations of an update over Transformer-XL's", lambda cost: cost.operations),
+    "parameters": ("parameters", lambda cost: cost.parameters),
 }
 
 
@@ -37,9 +39,9 @@ class Part(NamedTuple):
     sentences: tuple[str, ...]
 
 
-def parts(comparison: dict[str, Any]) -> list[Part]:
+def parts(comparison: Comparison) -> list[Part]:
     """The parts of a comparison in order."""
-    corpora = comparison["corpora"]
+    corpora = comparison.corpora
     return [
         Part("table-2", "Perplexity (the paper's Table 2)", tables.table_2(corpora), notes.OF_TABLE_2),
         Part("orders", "What order these seeds support", None, tuple(notes.orders(corpora))),
@@ -53,10 +55,10 @@ def parts(comparison: dict[str, Any]) -> list[Part]:
     ]
 
 
-def markdown(comparison: dict[str, Any]) -> str:
+def markdown(comparison: Comparison) -> str:
     """The comparison as Markdown, which a terminal can show too."""
-    lines = [f"# Comparison {markdown_text(comparison['name'])}", LEAD, *map(markdown_text, _evaluated(comparison["corpora"]))]
-    lines += [f"**{markdown_text(warning)}**" for warning in notes.warnings(comparison["corpora"])]
+    lines = [f"# Comparison {markdown_text(comparison.name)}", LEAD, *map(markdown_text, _evaluated(comparison.corpora))]
+    lines += [f"**{markdown_text(warning)}**" for warning in notes.warnings(comparison.corpora)]
     for part in parts(comparison):
         lines.append(f"## {part.title}")
         lines += [as_markdown(part.table)] if part.table and part.table.rows else []
@@ -64,10 +66,10 @@ def markdown(comparison: dict[str, Any]) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def render(comparison: dict[str, Any]) -> str:
+def render(comparison: Comparison) -> str:
     """The comparison as a page; names of corpora and runs may be hostile."""
-    corpora = comparison["corpora"]
-    heading = tag("h1", "Comparison ", tag("bdi", clipped(comparison["name"], NAME)))
+    corpora = comparison.corpora
+    heading = tag("h1", "Comparison ", tag("bdi", clipped(comparison.name, NAME)))
     header = [heading, tag("p", " ".join([LEAD, *_evaluated(corpora)]), class_="lead"), *warning_list(notes.warnings(corpora))]
     sections = []
     for part in parts(comparison):
@@ -77,47 +79,48 @@ def render(comparison: dict[str, Any]) -> str:
             content += [_picture(corpus) for corpus in corpora]
         if content:
             sections.append(section(part.anchor, part.title, *content))
-    return page(f"Comparison {clipped(comparison['name'], NAME)}", header, sections)
+    return page(f"Comparison {clipped(comparison.name, NAME)}", header, sections)
 
 
 def _evaluated(corpora: Corpora) -> list[str]:
     return [
-        f"{clipped(corpus['corpus'], NAME)}: {count(corpus['documents'])} documents of the {clipped(corpus['split'], NAME)} split, "
-        f"{count(corpus['tokens'])} tokens, the same for all rows (SHA-256 {corpus['tokens_sha256'][:12]})."
+        f"{clipped(corpus.corpus, NAME)}: {count(corpus.documents)} documents of the {clipped(corpus.split, NAME)} split, "
+        f"{count(corpus.tokens)} tokens, the same for all rows (SHA-256 {corpus.tokens_sha256[:12]})."
         for corpus in corpora
-        if corpus["tokens_sha256"]
+        if corpus.tokens_sha256
     ]
 
 
-def _picture(corpus: dict[str, Any]) -> Html:
+def _picture(corpus: CorpusComparison) -> Html:
     """Perplexity against what an update costs: measured, or counted where a row was not measured, or parameters without Transformer-XL."""
-    rows = [row for row in corpus["rows"] if row["setting"] == OWN and finite(row["perplexity"])]
-    costs = corpus["costs"]
-    by = next((name for name in X_LABELS if all(costs[row["system"]][name] is not None for row in rows)), "parameters")
+    rows = [(row, row.perplexity) for row in corpus.rows if row.setting == OWN and row.perplexity is not None and finite(row.perplexity)]
+    costs = corpus.costs
+    by = next((name for name, (_, cost) in X_AXES.items() if all(cost(costs[row.system]) is not None for row, _ in rows)), "parameters")
+    label, cost_of = X_AXES[by]
     systems = list(costs)
     points = [
         Point(
-            clipped(name_of(row["system"]), NAME),
-            costs[row["system"]][by],
-            row["perplexity"],
-            systems.index(row["system"]),
-            *((row["perplexity"] + sign * row["deviation"] for sign in (-1, 1)) if row["deviation"] else ()),
+            clipped(name_of(row.system), NAME),
+            cost,
+            perplexity,
+            systems.index(row.system),
+            *((perplexity + sign * row.deviation for sign in (-1, 1)) if row.deviation else ()),
         )
-        for row in rows
-        if costs[row["system"]][by] is not None
+        for row, perplexity in rows
+        if (cost := cost_of(costs[row.system])) is not None
     ]
-    name = clipped(corpus["corpus"], NAME)
+    name = clipped(corpus.corpus, NAME)
     body = [
         [f"{place}: {point.name}", number(point.x) if by != "parameters" else count(point.x), number(point.y)]
         for place, point in enumerate(points, 1)
     ]
     key = f" {'; '.join(row[0] for row in body)}." if len(points) > NAMED_NARROW else ""
     caption = (
-        f"{name}: perplexity against the {X_LABELS[by]}. Lower and further left is better. An upright line is one standard deviation of "
+        f"{name}: perplexity against the {label}. Lower and further left is better. An upright line is one standard deviation of "
         f"the seeds, where there are several; the interval of the documents is in the table, and all systems share most of it.{key}"
     )
 
     def draw(width: int) -> Html:
-        return scatter_chart(points, title=f"Perplexity and cost, {name}", x_label=X_LABELS[by], y_label="perplexity", width=width)
+        return scatter_chart(points, title=f"Perplexity and cost, {name}", x_label=label, y_label="perplexity", width=width)
 
-    return figure(draw, [caption], ["system", X_LABELS[by], "perplexity"], body)
+    return figure(draw, [caption], ["system", label, "perplexity"], body)

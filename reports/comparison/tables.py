@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from data_contracts.evaluations import BY_CHANCE, DPR, ORACLE, OWN, WITHOUT
+from reports.comparison.rows import CorpusComparison, SystemRow
 from reports.html.formats import count, interval, number, size
 from reports.html.markup import clipped
 from reports.html.parts import NAME, NOT_LOGGED
 from reports.html.plain_table import Group, PlainTable, Strong
 from reports.metrics.published import AVERAGE, CORPORA, RETRIEVERS, TABLE_2, TABLE_3, TABLE_4, Row, name_of
-from reports.metrics.resampling import FEWEST_DOCUMENTS
+from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate
 from reports.run import ceiling_section as ceiling_results
 from reports.run.retrieval_section import METRICS
 
-Corpora = Sequence[dict[str, Any]]
+Corpora = Sequence[CorpusComparison]
+Known = TypeVar("Known")
 SETTINGS = {OWN: "", "first_3": ", 3 neighbours", "first_4": ", 4 neighbours", ORACLE: ", oracle", DPR: ", DPR-style retriever"}
 SETTINGS |= {WITHOUT: ", no passages", BY_CHANCE: ", passages by chance"}
 NOT_MEANINGFUL = "not meaningful"
@@ -42,8 +44,8 @@ def table_3(corpora: Corpora) -> PlainTable:
     head = ["", *RETRIEVERS * len(METRICS)]
     rows: list[list[str]] = []
     for corpus in corpora:
-        found = {row["retriever"]: row for row in corpus["retrieval"]}
-        name = clipped(corpus["corpus"], NAME)
+        found = {row.retriever: row.figures for row in corpus.retrieval}
+        name = clipped(corpus.corpus, NAME)
         rows.append([name, *(_percent(found.get(one, {}).get(key)) for key in METRICS for one in RETRIEVERS)])
         rows.append([f"{name}, chance", *(_percent(found.get("chance", {}).get(key)) for key in METRICS for _ in RETRIEVERS)])
     for place, figures in TABLE_3.items():
@@ -55,13 +57,13 @@ def retrievers(corpora: Corpora) -> PlainTable:
     """Every retriever, those of systems over their seeds."""
     rows = [
         [
-            f"{clipped(corpus['corpus'], NAME)}: {clipped(row['retriever'], NAME)}",
-            *(_percent(row[key]) + _spread(row["deviation"][key]) for key in METRICS),
-            count(row["queries"]["precision_at_2"]),
-            count(row["runs"]) if row["retriever"] not in ("chance", "recency", "BM25") else "",
+            f"{clipped(corpus.corpus, NAME)}: {clipped(row.retriever, NAME)}",
+            *(_percent(row.figures[key]) + _spread(row.deviation[key]) for key in METRICS),
+            count(row.queries["precision_at_2"]),
+            count(row.runs) if row.retriever not in ("chance", "recency", "BM25") else "",
         ]
         for corpus in corpora
-        for row in corpus["retrieval"]
+        for row in corpus.retrieval
     ]
     return PlainTable(["retriever", *(f"{name}, %" for name in METRICS.values()), "queries", "runs"], rows)
 
@@ -69,13 +71,11 @@ def retrievers(corpora: Corpora) -> PlainTable:
 def gains(corpora: Corpora) -> PlainTable:
     """What each row gains over Transformer-XL, and over random retrieval, in nats a token."""
 
-    def cells(row: dict[str, Any]) -> list[str]:
-        return [_gain(row["gain"]), _gain(row["retrieval_gain"])]
+    def cells(row: SystemRow) -> list[str]:
+        return [_gain(row.gain), _gain(row.retrieval_gain)]
 
     rows = [
-        [f"{clipped(corpus['corpus'], NAME)}: {_name(row)}", *cells(row), count(row["documents"])]
-        for corpus in corpora
-        for row in corpus["rows"]
+        [f"{clipped(corpus.corpus, NAME)}: {_name(row)}", *cells(row), count(row.documents)] for corpus in corpora for row in corpus.rows
     ]
     return PlainTable(["nats a token, positive is better", "over Transformer-XL", "retrieval gain", "docs"], rows)
 
@@ -83,9 +83,9 @@ def gains(corpora: Corpora) -> PlainTable:
 def ceilings(corpora: Corpora) -> PlainTable:
     """What the past of the documents is worth to Transformer-XL."""
     rows = [
-        [f"{clipped(corpus['corpus'], NAME)}: {cells[0]}", *cells[1:]]
+        [f"{clipped(corpus.corpus, NAME)}: {cells[0]}", *cells[1:]]
         for corpus in corpora
-        for cells in map(ceiling_results.cells, corpus["ceilings"])
+        for cells in map(ceiling_results.cells, corpus.ceilings)
     ]
     return PlainTable(ceiling_results.HEAD, rows)
 
@@ -93,25 +93,26 @@ def ceilings(corpora: Corpora) -> PlainTable:
 def runs(corpora: Corpora) -> PlainTable:
     """Every run: what it is and what it took."""
     perplexity = {
-        (corpus["corpus"], run): value
+        (corpus.corpus, run): value
         for corpus in corpora
-        for row in corpus["rows"]
-        if row["setting"] == OWN
-        for run, value in zip(row["runs"], row["by_seed"], strict=True)
+        for row in corpus.rows
+        if row.setting == OWN
+        for run, value in zip(row.runs, row.by_seed, strict=True)
     }
     rows = [
         [
-            clipped(run["run"], NAME) + (" (stale)" if run["stale"] else ""),
-            clipped(name_of(run["system"]), NAME),
-            str(run["seed"]),
-            _known(run["steps"], count),
-            _known(run["parameters"], count),
-            _known(run["step_seconds"], lambda value: number(value, 3)),
-            _known(run["step_flops"], size),
-            number(perplexity[corpus["corpus"], run["run"]]) if run["evaluated"] else NOT_LOGGED,
+            clipped(run.run, NAME) + (" (stale)" if compared.stale else ""),
+            clipped(name_of(run.system), NAME),
+            str(run.seed),
+            _known(run.steps, count),
+            _known(run.parameters, count),
+            _known(run.step_seconds, lambda value: number(value, 3)),
+            _known(run.step_flops, size),
+            number(perplexity[corpus.corpus, run.run]) if compared.evaluated else NOT_LOGGED,
         ]
         for corpus in corpora
-        for run in corpus["runs"]
+        for compared in corpus.runs
+        for run in [compared.trained]
     ]
     return PlainTable(["run", "system", "seed", "updates", "parameters", "seconds an update", "operations an update", "perplexity"], rows)
 
@@ -119,12 +120,12 @@ def runs(corpora: Corpora) -> PlainTable:
 def _more_rows(corpora: Corpora) -> list[Row]:
     """Rows for what the paper's Table 2 does not have and Table 4 neither."""
     known = {(row.system, row.setting) for row in (*TABLE_2, *TABLE_4)}
-    asked = dict.fromkeys((run["system"], OWN) for corpus in corpora for run in corpus["runs"])
+    asked = dict.fromkeys((run.trained.system, OWN) for corpus in corpora for run in corpus.runs)
     wider = dict.fromkeys(
-        (row["system"], row["setting"])
+        (row.system, row.setting)
         for corpus in corpora
-        for row in corpus["rows"]
-        if row["system"] in ("rpt_lex", "retro_corpus") and row["setting"] in SETTINGS
+        for row in corpus.rows
+        if row.system in ("rpt_lex", "retro_corpus") and row.setting in SETTINGS
     )
     more = [pair for pair in dict.fromkeys((*asked, *wider)) if pair not in known]
     return [
@@ -133,17 +134,17 @@ def _more_rows(corpora: Corpora) -> list[Row]:
     ]
 
 
-def _name(row: dict[str, Any]) -> str:
-    return clipped(name_of(row["system"]), NAME) + SETTINGS.get(row["setting"], f", {row['setting']}")
+def _name(row: SystemRow) -> str:
+    return clipped(name_of(row.system), NAME) + SETTINGS.get(row.setting, f", {row.setting}")
 
 
 def _several_seeds(corpora: Corpora) -> bool:
-    return any(len(row["runs"]) > 1 for corpus in corpora for row in corpus["rows"])
+    return any(len(row.runs) > 1 for corpus in corpora for row in corpus.rows)
 
 
 def _groups(corpora: Corpora) -> list[Group]:
-    columns, names = 3 if _several_seeds(corpora) else 2, [clipped(corpus["corpus"], NAME) for corpus in corpora]
-    return [Group(f"{name}, {clipped(corpus['split'], NAME)} split", columns, name) for name, corpus in zip(names, corpora, strict=True)]
+    columns, names = 3 if _several_seeds(corpora) else 2, [clipped(corpus.corpus, NAME) for corpus in corpora]
+    return [Group(f"{name}, {clipped(corpus.split, NAME)} split", columns, name) for name, corpus in zip(names, corpora, strict=True)]
 
 
 def _head(corpora: Corpora) -> list[str]:
@@ -155,26 +156,27 @@ def _measured(corpora: Corpora, published: Row) -> list[str]:
     seeds = _several_seeds(corpora)
     cells: list[str] = []
     for corpus in corpora:
-        row = next((row for row in corpus["rows"] if (row["system"], row["setting"]) == (published.system, published.setting)), None)
-        cells += [NOT_LOGGED] * (3 if seeds else 2) if row is None else _figures(row, corpus["documents"], seeds)
+        row = next((row for row in corpus.rows if (row.system, row.setting) == (published.system, published.setting)), None)
+        cells += [NOT_LOGGED] * (3 if seeds else 2) if row is None else _figures(row, corpus.documents, seeds)
     return cells
 
 
-def _figures(row: dict[str, Any], documents: int, seeds: bool) -> list[str]:
-    few = f" ({count(row['documents'])} docs)" if row["documents"] != documents else ""
-    value = number(row["perplexity"]) + few
-    bounds = interval(row["low"], row["high"]) if row["documents"] >= FEWEST_DOCUMENTS else NOT_MEANINGFUL
-    deviation = NOT_LOGGED if row["deviation"] is None else number(row["deviation"], 3)
-    return [Strong(value) if row["lowest"] else value, bounds, *([f"{deviation} ({len(row['runs'])})"] if seeds else [])]
+def _figures(row: SystemRow, documents: int | None, seeds: bool) -> list[str]:
+    few = f" ({count(row.documents)} docs)" if row.documents != documents else ""
+    value = number(row.perplexity) + few
+    bounds = interval(row.low, row.high) if row.documents >= FEWEST_DOCUMENTS else NOT_MEANINGFUL
+    deviation = NOT_LOGGED if row.deviation is None else number(row.deviation, 3)
+    return [Strong(value) if row.lowest else value, bounds, *([f"{deviation} ({len(row.runs)})"] if seeds else [])]
 
 
 def _costs(corpora: Corpora, published: Row) -> list[str]:
     """Parameters, time and operations; the latter two are of training, which a setting at test does not change."""
-    costs = [corpus["costs"].get(published.system, {}) for corpus in corpora]
+    costs = [corpus.costs.get(published.system) if published.system else None for corpus in corpora]
     own = published.setting == OWN
     return [
-        _joined([_known(cost.get("parameters"), size) for cost in costs]),
-        *(_joined([_known(cost.get(name) if own else None, number) for cost in costs]) for name in ("time", "operations")),
+        _joined([_known(cost.parameters if cost else None, size) for cost in costs]),
+        _joined([_known(cost.time if cost and own else None, number) for cost in costs]),
+        _joined([_known(cost.operations if cost and own else None, number) for cost in costs]),
     ]
 
 
@@ -190,7 +192,7 @@ def _published_costs(row: Row) -> list[str]:
     return [row.parameters or NOT_LOGGED, _known(row.time, number), _known(row.reckoned, number)]
 
 
-def _known(value: Any, written: Callable[[Any], str]) -> str:
+def _known(value: Known | None, written: Callable[[Known], str]) -> str:
     return NOT_LOGGED if value is None else written(value)
 
 
@@ -202,8 +204,8 @@ def _spread(deviation: float | None) -> str:
     return "" if deviation is None else f" ± {number(100 * deviation, 1)}"
 
 
-def _gain(gain: dict[str, Any] | None) -> str:
+def _gain(gain: Estimate | None) -> str:
     if gain is None:
         return NOT_LOGGED
-    bounds = "" if gain["low"] is None else f" {interval(gain['low'], gain['high'], 3, signed=True)}"
-    return number(gain["nats"], 3, signed=True) + bounds
+    bounds = "" if gain.low is None else f" {interval(gain.low, gain.high, 3, signed=True)}"
+    return number(gain.value, 3, signed=True) + bounds

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from reports.html.charts import Line, figure, line_chart
 from reports.html.formats import NOT_AVAILABLE, Number, count, finite, interval, number
 from reports.html.markup import Html, clipped, tag
-from reports.metrics.resampling import FEWEST_DOCUMENTS
+from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate
 
 CURVE_POINTS = 100
 CURVE_ROWS = 20
 NAME = 80
 NOT_LOGGED = "\N{EN DASH}"
 Curve = Sequence[Sequence[Number]]
+Value = TypeVar("Value")
+
+
+class Trained(Protocol):
+    """A run that was trained: its name, and its loss by step."""
+
+    @property
+    def run(self) -> str: ...
+
+    @property
+    def curve(self) -> Curve: ...
 
 
 def section(anchor: str, heading: str, *content: Html) -> Html:
@@ -23,7 +34,7 @@ def section(anchor: str, heading: str, *content: Html) -> Html:
     return tag("section", tag("h2", heading), *content, id=anchor)
 
 
-def in_split_order(values: dict[str, Any]) -> list[tuple[str, Any]]:
+def in_split_order(values: Mapping[str, Value]) -> list[tuple[str, Value]]:
     """The items with train, validation and test first, in this order."""
     order = ("train", "validation", "test")
     return sorted(values.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
@@ -34,9 +45,9 @@ def empty(text: str) -> Html:
     return tag("p", text, class_="note")
 
 
-def colours_of(systems: Sequence[dict[str, Any]]) -> dict[str, int]:
+def colours_of(systems: Sequence[Trained]) -> dict[str, int]:
     """The colour of each run, the same in every chart."""
-    return {system["run"]: colour for colour, system in enumerate(systems)}
+    return {system.run: colour for colour, system in enumerate(systems)}
 
 
 def few_documents(documents: Sequence[Number]) -> str:
@@ -46,13 +57,13 @@ def few_documents(documents: Sequence[Number]) -> str:
     return f" With fewer than {FEWEST_DOCUMENTS} documents the intervals are not meaningful." if few else ""
 
 
-def measured(figure: dict[str, Any] | None, digits: int, value: str = "value", *, signed: bool = False) -> str:
+def measured(figure: Estimate | None, digits: int, *, signed: bool = False) -> str:
     """A figure with its interval; a dash where there was nothing to measure."""
     if figure is None:
         return NOT_LOGGED
-    if not finite(figure[value]):
+    if not finite(figure.value):
         return NOT_AVAILABLE
-    return f"{number(figure[value], digits, signed=signed)} {interval(figure['low'], figure['high'], digits, signed=signed)}"
+    return f"{number(figure.value, digits, signed=signed)} {interval(figure.low, figure.high, digits, signed=signed)}"
 
 
 def averaged(curve: Curve, limit: int = CURVE_POINTS) -> list[tuple[float, Number]]:
@@ -78,19 +89,19 @@ def curve_table(names: Sequence[str], curves: Sequence[Curve]) -> tuple[list[str
     return ["step", *names], rows
 
 
-def training_curves(systems: Sequence[dict[str, Any]], split: str) -> Html:
+def training_curves(systems: Sequence[Trained], split: str) -> Html:
     """Training loss of every system by step; perplexities are of `split`."""
-    if not any(system["curve"] for system in systems):
+    if not any(system.curve for system in systems):
         return section("training", "Training", empty("No training losses were recorded."))
-    names = [clipped(system["run"], NAME) for system in systems]
-    lines = [Line(name, averaged(system["curve"]), colour) for colour, (name, system) in enumerate(zip(names, systems, strict=True))]
+    names = [clipped(system.run, NAME) for system in systems]
+    lines = [Line(name, averaged(system.curve), colour) for colour, (name, system) in enumerate(zip(names, systems, strict=True))]
     caption = (
         "Training loss in nats a token. A curve that still falls at its end was stopped by the budget, not by what the system can learn; "
         f"a gap is a loss that was not finite. Longer runs are drawn as at most {CURVE_POINTS} means over neighbouring steps. RETRO's "
         "training neighbours are chosen with sight of the target, so its training loss is not comparable with the others; its "
         f"perplexity on the {clipped(split, NAME)} split is."
     )
-    head, rows = curve_table(names, [system["curve"] for system in systems])
+    head, rows = curve_table(names, [system.curve for system in systems])
 
     def draw(width: int) -> Html:
         return line_chart(lines, title="Training loss by step", x_label="step", y_label="nats a token", width=width)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
 from data_contracts.candidates import LABELS
 from reports.html.formats import count, interval, number, percent, size
@@ -17,6 +16,8 @@ from reports.html.markup import clipped, visible
 from reports.labels.card_header import header, kind_name
 from reports.labels.evidence import in_bytes
 from reports.labels.findings import COPYING, VERDICTS, findings, warnings
+from reports.labels.report import LabelReport
+from reports.metrics.resampling import Estimate
 
 TEXT, SENTENCE = 200, 600
 
@@ -47,50 +48,48 @@ def _columns() -> str:
     return _table(["column", "type", "unit", "what it is"], rows)
 
 
-def _figures(report: dict[str, Any]) -> str:
-    def value(row: dict[str, Any]) -> str:
-        return f"{number(row['value'], 4)} {interval(row['low'], row['high'], 4)}"
+def _figures(report: LabelReport) -> str:
+    def value(row: Estimate) -> str:
+        return f"{number(row.value, 4)} {interval(row.low, row.high, 4)}"
 
     rows = [
         [
             split,
-            *(count(found[name]) for name in ("documents", "queries", "pairs")),
-            percent(found["positive_rate"]["value"]),
-            value(found["best_by_k"][-1]),
-            f"{found['candidates']} {VERDICTS[found['enough']['verdict']]}",
-            percent(found["copies"]["of_positives"]["value"]),
+            *map(count, (found.documents, found.queries, found.pairs)),
+            percent(found.positive_rate.value),
+            value(found.best_by_k[-1]),
+            f"{found.candidates} {VERDICTS[found.enough.verdict]}",
+            percent(found.copies.of_positives.value),
         ]
-        for split, found in report["splits"].items()
+        for split, found in report.splits.items()
     ]
     head = ["split", "documents", "queries", "labels", "positive", "best of k, nats a token", "k", "copies among positives"]
     gates = [
         [
-            markdown(gate["name"]),
-            number(gate["value"], 3),
-            "passed" if gate["passed"] else "**failed**",
-            markdown(gate["sentence"], SENTENCE),
+            markdown(gate.name),
+            number(gate.value, 3),
+            "passed" if gate.passed else "**failed**",
+            markdown(gate.sentence, SENTENCE),
         ]
-        for gate in report["gates"]["gates"]
+        for gate in report.gates.gates
     ]
     return f"{_table(head, rows)}\n\n{_table(['gate', 'figure', 'verdict', 'what it says'], gates)}"
 
 
-def _made(report: dict[str, Any]) -> str:
-    rows = [
-        [f"`{section}.{key}`", markdown(str(value))] for section, values in report["parameters"].items() for key, value in values.items()
-    ]
-    scorer = [[markdown(key), markdown(str(value))] for key, value in sorted(report["scorer"].items())]
-    cost = report["cost"]
-    origin = f"{COPYING}\n\n" if report["parameters"]["reference_lm"]["source"] == "train" else ""
+def _made(report: LabelReport) -> str:
+    rows = [[f"`{section}.{key}`", markdown(str(value))] for section, values in report.parameters.items() for key, value in values.items()]
+    scorer = [[markdown(key), markdown(str(value))] for key, value in sorted(report.scorer.items())]
+    cost = report.cost
+    origin = f"{COPYING}\n\n" if report.parameters["reference_lm"]["source"] == "train" else ""
     return (
         f"{_table(['scorer', ''], scorer)}\n\n{origin}"
-        f"A model of {size(cost['parameters'])} parameters read {size(cost['tokens'])} tokens for "
-        f"{count(report['sharing']['pairs'])} pairs, {size(cost['flops'])}FLOP.\n\n{_table(['parameter', 'value'], rows)}"
+        f"A model of {size(cost.parameters)} parameters read {size(cost.tokens)} tokens for "
+        f"{count(report.sharing.pairs)} pairs, {size(cost.flops)}FLOP.\n\n{_table(['parameter', 'value'], rows)}"
     )
 
 
-def _limits(report: dict[str, Any]) -> str:
-    licenses = ", ".join(markdown(name) if name else "not stated" for name in report["licenses"]) or "not stated"
+def _limits(report: LabelReport) -> str:
+    licenses = ", ".join(markdown(name) if name else "not stated" for name in report.licenses) or "not stated"
     limits = [
         *(markdown(warning, SENTENCE) for warning in warnings(report)),
         "A label is the judgement of one language model, at one position, on one candidate at a time. It says nothing of candidates that "
@@ -108,16 +107,11 @@ def _shell(corpus: str, place: str) -> str:
     return re.sub(r"\s|```", " ", shlex.quote(f"artifacts/{visible(clipped(corpus, TEXT))}/{place}"))
 
 
-def card(report: dict[str, Any]) -> str:
-    """README.md of the labels, the same bytes for the same labels.
-
-    Args:
-        report: what statistics.json holds, with `licenses`, the distinct ones that the documents state, and `parameters`, those that
-            made the labels, by section. Any text in it may be hostile.
-    """
-    corpus = markdown(report["corpus"])
+def card(report: LabelReport) -> str:
+    """README.md of the labels, the same bytes for the same labels; any text of the report may be hostile."""
+    corpus = markdown(report.corpus)
     first = "\n".join(f"- **{markdown(found.figure)}**: {markdown(found.words, SENTENCE)}" for found in findings(report))
-    tokens = report["geometry"]["chunk_tokens"]
+    tokens = report.geometry.chunk_tokens
     return f"""---
 {header(report)}---
 
@@ -132,7 +126,7 @@ language model, after *Retrieval-Pretrained Transformer* ([arXiv 2306.13421](htt
 
 A document is cut into chunks of {tokens} tokens. For a query chunk i, BM25 proposes earlier chunks j that the model's window does not see.
 A row is one such pair. Its `target_score` is s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference
-language model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline token{in_bytes(report["gates"])}. Above 0 the
+language model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline token{in_bytes(report.gates)}. Above 0 the
 candidate helps more than the nearest text. Rows are sorted by document, query and BM25 rank.
 
 {_columns()}
@@ -165,8 +159,8 @@ With 95 % intervals over documents and blocks of 64 chunks. More in `statistics.
 From the root of the project, this file at the top of the repository and the shards in `labels/`, where the header expects them:
 
 ```sh
-hf upload USER/NAME {_shell(report["corpus"], "label_report/README.md")} README.md --repo-type dataset
-hf upload USER/NAME {_shell(report["corpus"], "labels")} labels --repo-type dataset
+hf upload USER/NAME {_shell(report.corpus, "label_report/README.md")} README.md --repo-type dataset
+hf upload USER/NAME {_shell(report.corpus, "labels")} labels --repo-type dataset
 ```
 
 `manifest.json` goes along, so that every shard can be checked against its SHA-256.

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from data_contracts.candidates import LABELS
 from reports.html.markup import clipped, visible
+from reports.labels.report import LabelReport
 
 TEXT = 200
 _LICENSES = """afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-nc-4.0
@@ -19,7 +20,7 @@ lgpl lgpl-2.1 lgpl-3.0 mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 osl-3.0 pddl p
 KNOWN_LICENSES = frozenset(_LICENSES.split())  # identifiers of the Hub
 
 
-def license_of(licenses: Sequence[str]) -> dict[str, Any]:
+def license_of(licenses: Sequence[str]) -> dict[str, str | list[str]]:
     """`license` of the header, and `license_name` where the Hub does not know it, from the distinct ones that documents state."""
     if not any(licenses):
         return {"license": "unknown"}
@@ -49,14 +50,14 @@ def kind_name(kind: pa.DataType) -> str:
     return "float32" if pa.types.is_float32(kind) else str(kind)
 
 
-def header(report: dict[str, Any]) -> str:
+def header(report: LabelReport) -> str:
     """The YAML between the two lines of dashes; any YAML parser gives back the texts that went in."""
     values = {
-        "pretty_name": f"Retrieval labels of {visible(clipped(report['corpus'], TEXT))}",
-        **license_of(report["licenses"]),
+        "pretty_name": f"Retrieval labels of {visible(clipped(report.corpus, TEXT))}",
+        **license_of(report.licenses),
         "task_categories": ["text-retrieval"],
         "tags": ["retrieval-pretrained-transformer", "language-modeling", "retrieval", "supervision"],
-        "size_categories": [size_category(sum(found["pairs"] for found in report["splits"].values()))],
+        "size_categories": [size_category(sum(found.pairs for found in report.splits.values()))],
         "configs": [{"config_name": "labels", "default": True, "data_files": [{"split": "labels", "path": "labels/*.parquet"}]}],
         "dataset_info": {"config_name": "labels", "features": [_feature(field) for field in LABELS.schema]},
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from data_contracts import counting
+from reports.labels.version_changes import BestChange, Change, Flips, FlipShares, Held, PartChanges, RankCorrelation, Rates
 from reports.metrics.rank_correlation import rank_correlations
 
 QUERY = ["place", "query_chunk"]
@@ -69,29 +71,27 @@ def _of_orders(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def figures(a: pl.DataFrame, b: pl.DataFrame, sums: dict[str, Any]) -> dict[str, Any]:
+def figures(a: pl.DataFrame, b: pl.DataFrame, sums: Mapping[str, Any]) -> PartChanges:
     """The figures of `compare` for a part of the corpus: its documents in both versions, and its sums."""
 
     def over(count: str, *names: str) -> list[float | None]:
         return [sums[name] / sums[count] if sums[count] else None for name in names]
 
-    def held(name: str) -> dict[str, int]:
-        return {"common": sums[name], "only_a": a[name].sum() - sums[name], "only_b": b[name].sum() - sums[name]}
+    def held(name: str) -> Held:
+        return Held(sums[name], a[name].sum() - sums[name], b[name].sum() - sums[name])
 
     def rate(documents: pl.DataFrame) -> float | None:
         return int(documents["positive"].sum()) / int(documents["pairs"].sum()) if len(documents) else None
 
-    mean, absolute, to_positive, to_negative = over("pairs", "change", "absolute_change", "to_positive", "to_negative")
-    same, best, best_absolute, higher, lower = over("queries", "same_best", "best_change", "absolute_best_change", "higher", "lower")
-    spearman, kendall = over("ordered", "spearman", "kendall")
-    return {
-        "queries": held("queries"),
-        "pairs": held("pairs"),
-        "positive_rate": {"a": rate(a), "b": rate(b)},
-        "score_change": {"mean": mean, "mean_absolute": absolute},
-        "flips": {"to_positive": sums["to_positive"], "to_negative": sums["to_negative"]},
-        "flip_share": {"to_positive": to_positive, "to_negative": to_negative},
-        "rank_correlation": {"queries": sums["ordered"], "spearman": spearman, "kendall": kendall},
-        "same_best": same,
-        "best_change": {"mean": best, "mean_absolute": best_absolute, "higher": higher, "lower": lower},
-    }
+    (same,) = over("queries", "same_best")
+    return PartChanges(
+        queries=held("queries"),
+        pairs=held("pairs"),
+        positive_rate=Rates(rate(a), rate(b)),
+        score_change=Change(*over("pairs", "change", "absolute_change")),
+        flips=Flips(sums["to_positive"], sums["to_negative"]),
+        flip_share=FlipShares(*over("pairs", "to_positive", "to_negative")),
+        rank_correlation=RankCorrelation(sums["ordered"], *over("ordered", "spearman", "kendall")),
+        same_best=same,
+        best_change=BestChange(*over("queries", "best_change", "absolute_best_change", "higher", "lower")),
+    )

@@ -1,28 +1,8 @@
-"""Two versions of the labels of one corpus compared: more candidates, another scorer, another BM25.
-
-Documents are the same where their ids are, which are hashes of their texts; a document is of the split that `a` has it in. Scores are s_t
-in nats. `compare` returns a dictionary ready for JSON, in which a figure that nothing was measured for is None:
-
-    a, b            labels (their directory), digest, scorer, stride_chunks, sequence_chunks, candidates (the most that a query has)
-    documents       {common, only_a, only_b}
-    splits          `all` and each split, with these figures:
-        queries, pairs      {common, only_a, only_b}
-        positive_rate       {a, b}: share of all pairs of the version with s_t > 0
-        score_change        {mean, mean_absolute} of s_t(b) - s_t(a) over the common pairs, nats
-        flips               {to_positive, to_negative}: common pairs whose s_t > 0 in one version only
-        flip_share          the same as shares of the common pairs
-        rank_correlation    {queries, spearman, kendall}: means over the queries whose common candidates both versions put in an order
-        same_best           share of the common queries whose best candidate, of all that a version has, is the same; ties go to BM25
-        best_change         {mean, mean_absolute} of the change of the best s_t of the common queries, nats; {higher, lower}: their shares
-    movers          common pairs by the size of their change: doc_id, source, split, query_chunk, candidate_chunk, change (nats), and for
-                    a and b {rank, bm25, target_score}
-    best_movers     common queries by the size of the change of their best s_t: doc_id, source, split, query_chunk, change (nats), and for
-                    a and b {candidate_chunk, target_score}
-"""
+"""Two versions of the labels of one corpus compared: more candidates, another scorer, another BM25."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -31,13 +11,14 @@ from data_contracts.documents import SPLITS
 from data_contracts.failure import Exit, Failure
 from reports.labels.changes import QUERY, best_candidates, change_sums, figures
 from reports.labels.label_set import LabelSet
+from reports.labels.version_changes import BestScore, Held, MovedPair, MovedQuery, PairScore, PartChanges, Version, VersionChanges
 
 BATCH_PAIRS = 1_000_000
 CHECKED_DOCUMENTS = 16
 COLUMNS = ["doc_id", "query_chunk", "candidate_chunk", "rank", "bm25", "target_score"]
 
 
-def compare(a: LabelSet, b: LabelSet, movers: int = 20) -> dict[str, Any]:
+def compare(a: LabelSet, b: LabelSet, movers: int = 20) -> VersionChanges:
     """What changes from `a` to `b`, with at most `movers` of the pairs and of the queries that changed most.
 
     Neighbouring documents are read together, so that a bounded number of pairs stands in memory.
@@ -56,14 +37,14 @@ def compare(a: LabelSet, b: LabelSet, movers: int = 20) -> dict[str, Any]:
         candidates = {name: max(most, rows[name]["rank"].to_numpy().max() + 1) for name, most in candidates.items()}
         for name, part in (("pairs", pairs), ("queries", queries)):
             moved[name] = _most_changed(pl.concat([moved[name], part], how="diagonal"), movers)
-    return {
-        "a": _described(a, candidates["a"]),
-        "b": _described(b, candidates["b"]),
-        "documents": {"common": len(common), "only_a": len(a.documents) - len(common), "only_b": len(b.documents) - len(common)},
-        "splits": _by_split(a.documents, b.documents, pl.concat(sums, how="diagonal")),
-        "movers": [_moved_pair(row) for row in moved["pairs"].iter_rows(named=True)],
-        "best_movers": [_moved_query(row) for row in moved["queries"].iter_rows(named=True)],
-    }
+    return VersionChanges(
+        a=_described(a, candidates["a"]),
+        b=_described(b, candidates["b"]),
+        documents=Held(len(common), len(a.documents) - len(common), len(b.documents) - len(common)),
+        splits=_by_split(a.documents, b.documents, pl.concat(sums, how="diagonal")),
+        movers=[_moved_pair(row) for row in moved["pairs"].iter_rows(named=True)],
+        best_movers=[_moved_query(row) for row in moved["queries"].iter_rows(named=True)],
+    )
 
 
 def _common_documents(a: LabelSet, b: LabelSet) -> pl.DataFrame:
@@ -115,27 +96,26 @@ def _most_changed(rows: pl.DataFrame, count: int) -> pl.DataFrame:
     )
 
 
-def _described(labels: LabelSet, candidates: int) -> dict[str, Any]:
-    facts = {"labels": str(labels.directory), "digest": labels.digest, "scorer": labels.scorer, "candidates": int(candidates)}
-    return {**facts, "stride_chunks": labels.stride_chunks, "sequence_chunks": labels.sequence_chunks}
+def _described(labels: LabelSet, candidates: int) -> Version:
+    return Version(str(labels.directory), labels.digest, labels.scorer, int(candidates), labels.stride_chunks, labels.sequence_chunks)
 
 
-def _by_split(a: pl.DataFrame, b: pl.DataFrame, sums: pl.DataFrame) -> dict[str, dict]:
+def _by_split(a: pl.DataFrame, b: pl.DataFrame, sums: pl.DataFrame) -> dict[str, PartChanges]:
     b = b.update(a.select("doc_id", "split"), on="doc_id")
     splits = [split for split in SPLITS if split in {*a["split"], *b["split"]}]
     parts = {"all": pl.lit(True), **{split: pl.col("split") == split for split in splits}}
     return {name: figures(a.filter(part), b.filter(part), sums.filter(part).sum().row(0, named=True)) for name, part in parts.items()}
 
 
-def _place(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("doc_id", "source", "split", "query_chunk")}
+def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
+    return row["doc_id"], row["source"], row["split"], row["query_chunk"]
 
 
-def _moved_pair(row: dict[str, Any]) -> dict[str, Any]:
-    sides = {side: {name: row[name + suffix] for name in ("rank", "bm25", "target_score")} for side, suffix in (("a", ""), ("b", "_b"))}
-    return {**_place(row), "candidate_chunk": row["candidate_chunk"], "change": row["change"], **sides}
+def _moved_pair(row: Mapping[str, Any]) -> MovedPair:
+    a, b = (PairScore(row[f"rank{side}"], row[f"bm25{side}"], row[f"target_score{side}"]) for side in ("", "_b"))
+    return MovedPair(*_place(row), row["candidate_chunk"], row["change"], a, b)
 
 
-def _moved_query(row: dict[str, Any]) -> dict[str, Any]:
-    sides = {side: {name: row[name + suffix] for name in ("candidate_chunk", "target_score")} for side, suffix in (("a", ""), ("b", "_b"))}
-    return {**_place(row), "change": row["change"], **sides}
+def _moved_query(row: Mapping[str, Any]) -> MovedQuery:
+    a, b = (BestScore(row[f"candidate_chunk{side}"], row[f"target_score{side}"]) for side in ("", "_b"))
+    return MovedQuery(*_place(row), row["change"], a, b)

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from data_contracts.documents import SPLITS
 from reports.html.charts import Line, figure, line_chart
 from reports.html.formats import number, percent
 from reports.html.markup import Html
+from reports.labels.report import HistogramBin, SplitFigures
 from reports.labels.sums import BIN
 
 BARS = 40
+Kind = Literal["pairs", "best"]
 TAIL = 0.001  # share of the scores at either end that may lie beyond the drawing
 
 
-def _places(rows: list[dict[str, Any]], kind: str) -> list[tuple[int, int]]:
+def _places(rows: Sequence[HistogramBin], kind: Kind) -> list[tuple[int, int]]:
     """The number of each fine bin, 0 for the one that begins at a score of 0, and what it counts."""
-    return [(round(row["from"] / BIN), row[kind]) for row in rows]
+    return [(round(row.start / BIN), row.pairs if kind == "pairs" else row.best) for row in rows]
 
 
-def coarse(splits: dict[str, dict[str, Any]], kind: str) -> tuple[list[float], dict[str, list[int]], float]:
+def coarse(splits: Mapping[str, SplitFigures], kind: Kind) -> tuple[list[float], dict[str, list[int]], float]:
     """Lower edges and the width of bins in nats a token, and what they count by split.
 
     There are about `BARS`; the first and the last hold all that lies beyond them, about `TAIL` of the scores.
     """
-    every = sorted(place for found in splits.values() for place in _places(found["histogram"], kind))
+    every = sorted(place for found in splits.values() for place in _places(found.histogram, kind))
     total, seen, inside = sum(n for _, n in every), 0, list[int]()
     for place, n in every:
         if seen + n > TAIL * total and seen < (1 - TAIL) * total:
@@ -36,12 +39,12 @@ def coarse(splits: dict[str, dict[str, Any]], kind: str) -> tuple[list[float], d
     first, last = math.floor(low / width), math.floor(high / width)
     counts = {split: [0] * (last - first + 1) for split in splits}
     for split, found in splits.items():
-        for place, n in _places(found["histogram"], kind):
+        for place, n in _places(found.histogram, kind):
             counts[split][min(max(math.floor(place / width), first), last) - first] += n
     return [place * width * BIN for place in range(first, last + 1)], counts, width * BIN
 
 
-def distribution(splits: dict[str, dict[str, Any]], kind: str, title: str, caption: str) -> Html:
+def distribution(splits: Mapping[str, SplitFigures], kind: Kind, title: str, caption: str) -> Html:
     """The chart of `kind`: `pairs`, or the `best` of each query."""
     edges, counts, width = coarse(splits, kind)
     totals = {split: max(sum(values), 1) for split, values in counts.items()}

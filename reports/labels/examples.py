@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 
 from reports.labels.label_set import LabelSet
+from reports.labels.report import Examples, LabelExample, ShownCandidate
 from reports.labels.rows import LabelRows
 from reports.metrics.near_copies import containment
 
@@ -60,19 +59,19 @@ def _first(found: pl.DataFrame, kind: str) -> pl.DataFrame:
     return ordered.unique("document", keep="first", maintain_order=True).head(EACH)
 
 
-def with_texts(label_set: LabelSet, chosen: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+def with_texts(label_set: LabelSet, chosen: pl.DataFrame) -> Examples:
     """The chosen examples by kind, with query, target and at most `SHOWN` candidates: the one in question, BM25's first, the best by s_t.
 
     Raises:
         Failure: (exit code 3) if a document cannot be read.
     """
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[LabelExample]] = {kind: [] for kind in KINDS}
     for row in chosen.iter_rows(named=True):
         found[row["kind"]].append(_example(label_set, row["document"], row["query"], row["candidate"]))
     return found
 
 
-def _example(label_set: LabelSet, doc_id: str, query: int, candidate: int) -> dict[str, Any]:
+def _example(label_set: LabelSet, doc_id: str, query: int, candidate: int) -> LabelExample:
     place, chunks = label_set.place(doc_id), label_set.chunks(doc_id)
     rows = label_set.labels(doc_id).filter(pl.col("query_chunk") == query)
     about, first = pl.col("candidate_chunk") == candidate, pl.col("rank") == 0
@@ -81,15 +80,14 @@ def _example(label_set: LabelSet, doc_id: str, query: int, candidate: int) -> di
     copied = containment(chunks["token_ids"].to_arrow(), np.zeros(len(chunks)), np.full(len(pairs), query + 1), pairs)
     text = chunks["text"].to_list()
     candidates = [
-        {
-            "chunk": row["candidate_chunk"],
-            "text": text[row["candidate_chunk"]] + text[row["candidate_chunk"] + 1],
-            "rank": row["rank"],
-            "bm25": row["bm25"],
-            "score": row["target_score"] / label_set.chunk_tokens,
-            "copied": float(share),
-        }
+        ShownCandidate(
+            chunk=row["candidate_chunk"],
+            text=text[row["candidate_chunk"]] + text[row["candidate_chunk"] + 1],
+            rank=row["rank"],
+            bm25=row["bm25"],
+            score=row["target_score"] / label_set.chunk_tokens,
+            copied=float(share),
+        )
         for row, share in zip(shown.iter_rows(named=True), copied, strict=True)
     ]
-    where = {"doc_id": doc_id, "split": place["split"], "source": place["source"], "query_chunk": query}
-    return {**where, "query": text[query], "target": text[query + 1], "candidates": candidates}
+    return LabelExample(doc_id, place["split"], place["source"], query, text[query], text[query + 1], candidates)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from data_contracts.documents import SPLITS
 from reports.html.charts import Line, figure, line_chart
 from reports.html.formats import Number, count, interval, number
 from reports.html.markup import Html
+from reports.labels.report import Rate, SplitFigures
+from reports.metrics.resampling import Estimate
 
-Splits = dict[str, dict[str, Any]]
+Splits = Mapping[str, SplitFigures]
+Point = tuple[float, str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Words:
 
 def _chart(
     splits: Splits,
-    points: Callable[[dict[str, Any]], list[tuple[float, str, dict[str, Any]]]],
+    points: Callable[[SplitFigures], Sequence[Point]],
     words: Words,
     *,
     scale: float = 1.0,
@@ -36,16 +38,16 @@ def _chart(
     zero: bool = False,
     x_words: Callable[[float], str] | None = None,
 ) -> Html:
-    """Estimates of every split: `points` gives (x, name in the table, estimate, with `pairs` where it has some)."""
+    """Estimates of every split: `points` gives (x, name in the table, estimate, a `Rate` with its pairs)."""
     lines, cells, names = list[Line](), dict[tuple[str, float], str](), dict[float, str]()
     for split, found in splits.items():
         line, band = list[tuple[float, Number]](), list[tuple[float, Number, Number]]()
         for x, name, row in points(found):
-            value, low, high = (None if row[end] is None else scale * row[end] for end in ("value", "low", "high"))
+            value, low, high = (None if end is None else scale * end for end in (row.value, row.low, row.high))
             line.append((x, value))
             band.append((x, low, high))
             names[x] = name
-            of = f" of {count(row['pairs'])}" if "pairs" in row else ""
+            of = f" of {count(row.pairs)}" if isinstance(row, Rate) else ""
             cells[split, x] = f"{number(value, digits)} {interval(low, high, digits)}{of}"
         lines.append(Line(split, line, SPLITS.index(split), band))
     rows = [[names[x], *(cells.get((split, x), "") for split in splits)] for x in sorted(names)]
@@ -63,7 +65,7 @@ def by_rank(splits: Splits) -> Html:
         "does not, or nothing at all."
     )
     words = Words("Positive labels by BM25 rank", "BM25 rank", "% positive", "rank", caption)
-    return _chart(splits, lambda found: [(row["rank"], count(row["rank"]), row) for row in found["by_rank"]], words, scale=100, digits=1)
+    return _chart(splits, lambda found: [(row.rank, count(row.rank), row) for row in found.by_rank], words, scale=100, digits=1)
 
 
 def by_distance(splits: Splits) -> Html:
@@ -74,8 +76,8 @@ def by_distance(splits: Splits) -> Html:
     )
     words = Words("Positive labels by distance", "chunks between candidate and query", "% positive", "chunks", caption)
 
-    def points(found: dict[str, Any]) -> list[tuple[float, str, dict[str, Any]]]:
-        return [(math.log2(row["from"] * (row["to"] + 1)) / 2, _span(row["from"], row["to"]), row) for row in found["by_distance"]]
+    def points(found: SplitFigures) -> list[Point]:
+        return [(math.log2(row.start * (row.end + 1)) / 2, _span(row.start, row.end), row) for row in found.by_distance]
 
     return _chart(splits, points, words, scale=100, digits=1, x_words=lambda tick: f"{2**tick:,.0f}")
 
@@ -92,8 +94,8 @@ def by_position(splits: Splits) -> Html:
     )
     words = Words("Positive labels by position of the query", "tenth of the document", "% positive", "tenth", caption)
 
-    def points(found: dict[str, Any]) -> list[tuple[float, str, dict[str, Any]]]:
-        return [(round(10 * row["to"]), count(10 * row["to"]), row) for row in found["by_position"]]
+    def points(found: SplitFigures) -> list[Point]:
+        return [(round(10 * row.end), count(10 * row.end), row) for row in found.by_position]
 
     return _chart(splits, points, words, scale=100, digits=1)
 
@@ -105,7 +107,7 @@ def figure_5(splits: Splits) -> Html:
         "even if every score is noise, so the rise alone proves nothing; the figure beside it and the gate “BM25 over chance” do."
     )
     words = Words("Best score by number of candidates", "candidates k", "nats a target token", "k", caption)
-    return _chart(splits, lambda found: [(row["k"], count(row["k"]), row) for row in found["best_by_k"]], words, digits=4, zero=True)
+    return _chart(splits, lambda found: [(row.k, count(row.k), row) for row in found.best_by_k], words, digits=4, zero=True)
 
 
 def order_gain(splits: Splits) -> Html:
@@ -116,7 +118,7 @@ def order_gain(splits: Splits) -> Html:
     )
     words = Words("Lead of BM25's order over a random order", "candidates k", "nats a target token", "k", caption)
 
-    def points(found: dict[str, Any]) -> list[tuple[float, str, dict[str, Any]]]:
-        return [(row["k"], count(row["k"]), row["order_gain"]) for row in found["best_by_k"]]
+    def points(found: SplitFigures) -> list[Point]:
+        return [(row.k, count(row.k), row.order_gain) for row in found.best_by_k]
 
     return _chart(splits, points, words, digits=4, zero=True)

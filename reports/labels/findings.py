@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from data_contracts.documents import SPLITS
 from reports.html.formats import count, number, percent, percents
+from reports.labels.report import LabelReport, SplitFigures
+from reports.metrics.gates import GateFigures
 from reports.metrics.resampling import FEWEST_DOCUMENTS
 
 MOST_COPIES = 0.2  # share of the positive labels that may copy their target before it is a warning
@@ -28,28 +30,29 @@ class Finding:
     poor: bool = False
 
 
-def findings(report: dict[str, Any]) -> list[Finding]:
+def findings(report: LabelReport) -> list[Finding]:
     """How many labels there are, whether they are any good, whether k is enough, and how much is copying."""
-    return [_how_many(report), _any_good(report["gates"]["gates"]), _enough(report), _copying(report)]
+    return [_how_many(report), _any_good(report.gates.gates), _enough(report), _copying(report)]
 
 
-def main_split(report: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+def main_split(report: LabelReport) -> tuple[str, SplitFigures] | None:
     """Train, which a retriever learns from, or else the first split that has labels."""
-    return next(iter(report["splits"].items()), None)
+    return next(iter(report.splits.items()), None)
 
 
-def _how_many(report: dict[str, Any]) -> Finding:
-    splits = report["splits"]
-    pairs, queries, documents = (sum(found[name] for found in splits.values()) for name in ("pairs", "queries", "documents"))
-    rates = ", ".join(f"{split} {percent(found['positive_rate']['value'])}" for split, found in splits.items())
+def _how_many(report: LabelReport) -> Finding:
+    splits = report.splits
+    of = splits.values()
+    pairs, queries, documents = (sum(found.pairs for found in of), sum(found.queries for found in of), sum(found.documents for found in of))
+    rates = ", ".join(f"{split} {percent(found.positive_rate.value)}" for split, found in splits.items())
     positive = f" Positive, which means that the candidate helps: {rates}." if rates else ""
     return Finding(f"{count(pairs)} labels", f"Candidates of {count(queries)} queries in {count(documents)} documents.{positive}")
 
 
-def _any_good(gates: list[dict[str, Any]]) -> Finding:
+def _any_good(gates: Sequence[GateFigures]) -> Finding:
     if not gates:
         return Finding("No gate measured", "Whether the labels are fit to train on is not known.", poor=True)
-    failed = [gate["name"] for gate in gates if not gate["passed"]]
+    failed = [gate.name for gate in gates if not gate.passed]
     words = f"Failed: {', '.join(failed)}. A retriever trained on them may learn noise." if failed else "The labels are fit to train on."
     return Finding(f"{len(gates) - len(failed)} of {len(gates)} gates passed", words, poor=bool(failed))
 
@@ -57,54 +60,52 @@ def _any_good(gates: list[dict[str, Any]]) -> Finding:
 VERDICTS = {"yes": "is enough", "no": "is not enough", "open": "may be enough", "unknown": "is too few to tell"}
 
 
-def _enough(report: dict[str, Any]) -> Finding:
+def _enough(report: LabelReport) -> Finding:
     chosen = main_split(report)
     if chosen is None:
         return Finding("k is not known", "There is no label.")
     split, found = chosen
-    enough, k = found["enough"], found["candidates"]
-    if enough["verdict"] == "unknown":
-        words = f"Queries of {split} have at most {k} scored candidates; of {enough['last'] + 2} or more one could see the rise level off."
-    elif enough["share"]["value"] is None:
+    enough, k = found.enough, found.candidates
+    if enough.verdict == "unknown":
+        words = f"Queries of {split} have at most {k} scored candidates; of {enough.last + 2} or more one could see the rise level off."
+    elif enough.share.value is None:
         words = f"In {split} no candidate after the first is ever better."
     else:
-        share, total = enough["share"], number(enough["total"]["value"], 3)
-        bring = f"{percent(share['value'])} {percents(share['low'], share['high'])}"
-        words = f"In {split} the last {enough['last']} candidates bring {bring} of the {total} nats a token that all after the first bring."
+        share, total = enough.share, number(enough.total.value, 3)
+        bring = f"{percent(share.value)} {percents(share.low, share.high)}"
+        words = f"In {split} the last {enough.last} candidates bring {bring} of the {total} nats a token that all after the first bring."
     others = [
-        f" In {other} k = {part['candidates']} {VERDICTS[part['enough']['verdict']]}."
-        for other, part in report["splits"].items()
-        if other != split
+        f" In {other} k = {part.candidates} {VERDICTS[part.enough.verdict]}." for other, part in report.splits.items() if other != split
     ]
-    return Finding(f"k = {k} {VERDICTS[enough['verdict']]}", "".join([words, *others]))
+    return Finding(f"k = {k} {VERDICTS[enough.verdict]}", "".join([words, *others]))
 
 
-def _copying(report: dict[str, Any]) -> Finding:
+def _copying(report: LabelReport) -> Finding:
     chosen = main_split(report)
     if chosen is None:
         return Finding("Copies are not known", "There is no label.")
     split, found = chosen
-    copies = found["copies"]
-    share, without = copies["of_positives"]["value"], copies["positive_rate_without"]["value"]
+    copies = found.copies
+    share, without = copies.of_positives.value, copies.positive_rate_without.value
     words = (
-        f"In {split} so many positive labels are near-copies of their target, and {percent(copies['share']['value'])} of all pairs. "
-        f"Without them {percent(without)} would be positive, not {percent(found['positive_rate']['value'])}."
+        f"In {split} so many positive labels are near-copies of their target, and {percent(copies.share.value)} of all pairs. "
+        f"Without them {percent(without)} would be positive, not {percent(found.positive_rate.value)}."
     )
     return Finding(f"{percent(share)} are copies", words, poor=share is not None and share > MOST_COPIES)
 
 
-def warnings(report: dict[str, Any]) -> list[str]:
+def warnings(report: LabelReport) -> list[str]:
     """Everything a reader must know before believing a figure."""
-    splits = report["splits"]
-    found = [f"Weak labels: {gate['sentence']}" for gate in report["gates"]["gates"] if not gate["passed"]]
+    splits = report.splits
+    found = [f"Weak labels: {gate.sentence}" for gate in report.gates.gates if not gate.passed]
     if missing := [split for split in SPLITS if split not in splits]:
         found.append(f"There is no label in {' and '.join(missing)}.")
     for split, part in splits.items():
-        if not part["positives"]:
+        if not part.positives:
             found.append(f"No candidate of {split} helps: there is nothing that a retriever could learn.")
-        if part["documents"] < FEWEST_DOCUMENTS:
-            found.append(f"Intervals of {split} are not meaningful: {part['documents']} documents, fewer than {FEWEST_DOCUMENTS}.")
-        if (share := part["copies"]["of_positives"]["value"]) is not None and share > MOST_COPIES:
+        if part.documents < FEWEST_DOCUMENTS:
+            found.append(f"Intervals of {split} are not meaningful: {part.documents} documents, fewer than {FEWEST_DOCUMENTS}.")
+        if (share := part.copies.of_positives.value) is not None and share > MOST_COPIES:
             found.append(
                 f"{percent(share)} of the positive labels of {split} copy their target: a retriever would learn to find duplicates. Remove "
                 "repeated text from the documents before mining."

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reports.html.formats import count
 from reports.html.frame import SENTENCE, contents, page, warning_list
 from reports.html.markup import Html, clipped, table, tag
 from reports.html.parts import NAME, section
 from reports.labels.evidence import examples, gates, in_bytes
 from reports.labels.findings import COPYING, findings, warnings
+from reports.labels.report import Examples, LabelReport
 from reports.labels.sections import copies, cost, enough, scores, where
 
 _LINKS = (
@@ -24,12 +23,12 @@ _LINKS = (
 )
 
 
-def _header(report: dict[str, Any]) -> list[Html]:
-    corpus = tag("bdi", clipped(report["corpus"], NAME))
+def _header(report: LabelReport) -> list[Html]:
+    corpus = tag("bdi", clipped(report.corpus, NAME))
     about = (
         "A label s_t says how much more likely a reference language model finds the target, the next "
-        f"{count(report['geometry']['chunk_tokens'])} tokens, after an earlier chunk of the document (the candidate) than after the "
-        f"nearest text, in nats a pipeline token{in_bytes(report['gates'])}. What helps is positive, and a retriever is trained to find it."
+        f"{count(report.geometry.chunk_tokens)} tokens, after an earlier chunk of the document (the candidate) than after the "
+        f"nearest text, in nats a pipeline token{in_bytes(report.gates)}. What helps is positive, and a retriever is trained to find it."
     )
     tiles = [
         tag(
@@ -61,7 +60,7 @@ _KINDS = (
 )
 
 
-def _examples(report: dict[str, Any]) -> Html:
+def _examples(by_kind: Examples) -> Html:
     words = (
         "The pair in question comes first, then BM25's first choice and the best others. Can you see the help in the text? A label is only "
         "as good as that. Characters that cannot be seen are written out, like ",
@@ -71,13 +70,13 @@ def _examples(report: dict[str, Any]) -> Html:
     shown = [
         part
         for number_, (kind, heading) in enumerate(_KINDS)
-        for part in (tag("h3", heading), *examples(report["examples"][kind], opened=not number_))
+        for part in (tag("h3", heading), *examples(by_kind[kind], opened=not number_))
     ]
     return section("examples", "Examples to read", tag("p", *words, class_="note"), *shown)
 
 
-def _next(report: dict[str, Any]) -> Html:
-    labels = f"artifacts/{report['corpus']}/labels"
+def _next(report: LabelReport) -> Html:
+    labels = f"artifacts/{report.corpus}/labels"
     commands = [
         ("./rpt run label_report -o scoring.candidates=30", "more candidates a query; only new pairs are scored"),
         ("./rpt run label_report -o reference_lm.tokens=12000000", "a reference LM trained for longer"),
@@ -94,18 +93,9 @@ def _next(report: dict[str, Any]) -> Html:
     return section("next", "How to go on", table(["command", "what it does"], body, numeric_from=2), tag("p", *files, class_="note"))
 
 
-def render(report: dict[str, Any]) -> str:
-    """The page of a label artifact.
-
-    Args:
-        report: what statistics.json holds, with `examples` by kind, texts and all (see reports/labels/examples.py). Any text in it may be
-            hostile.
-    """
-    origin = [tag("p", COPYING, class_="note")] if report["parameters"]["reference_lm"]["source"] == "train" else []
-    gate = section("gates", "Are they fit to train on?", *gates(report["gates"]), *origin)
-    sections = (
-        [part(report) for part in (enough, where, scores, copies, _examples, cost, _next)]
-        if report["splits"]
-        else [cost(report), _next(report)]
-    )
-    return page(f"Labels of {clipped(report['corpus'], NAME)}", _header(report), [gate, *sections])
+def render(report: LabelReport, by_kind: Examples) -> str:
+    """The page of a label artifact, with examples to read; any text may be hostile."""
+    origin = [tag("p", COPYING, class_="note")] if report.parameters["reference_lm"]["source"] == "train" else []
+    gate = section("gates", "Are they fit to train on?", *gates(report.gates), *origin)
+    figures = [enough(report), where(report), scores(report), copies(report, by_kind["copy"]), _examples(by_kind)] if report.splits else []
+    return page(f"Labels of {clipped(report.corpus, NAME)}", _header(report), [gate, *figures, cost(report), _next(report)])

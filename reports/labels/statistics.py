@@ -7,7 +7,6 @@ repeats itself, and less than 1 GiB.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,33 +16,44 @@ from data_contracts import counting
 from data_contracts.documents import SPLITS
 from reports.labels.examples import choose
 from reports.labels.label_set import LabelSet
+from reports.labels.report import (
+    BestOfK,
+    Copies,
+    DistanceRate,
+    Enough,
+    HistogramBin,
+    LabelStatistics,
+    PositionRate,
+    RankRate,
+    Rate,
+    Sharing,
+    SplitFigures,
+    TwoCandidates,
+)
 from reports.labels.rows import most_candidates, shards_of
 from reports.labels.sums import BIN, BINS, DISTANCES, POSITIONS, block_sums, histograms, sharing
 from reports.metrics.resampling import DIGITS, Estimate, Sums
 
 LAST = 5
 ENOUGH = 0.10
+Counts = dict[str, Any]
+"""Of a split: `pairs` and `best` by bin, arrays; `scored` pairs and the `prefixes` they need."""
 
 
-def no_statistics() -> dict[str, Any]:
+def no_statistics() -> LabelStatistics:
     """The statistics of labels without a row."""
-    return {"splits": {}, "sharing": _sharing([], 0)}
+    return LabelStatistics({}, _sharing([], 0))
 
 
-def label_statistics(label_set: LabelSet, samples: int, seed: int = 0) -> tuple[dict[str, Any], pl.DataFrame]:
-    """The statistics as they stand in statistics.json, and examples; the same labels, samples and seed give the same ones.
-
-    Returns:
-        `splits`, for each of train, validation and test that has labels what `_split` says; `sharing`: pairs scored with the local
-        contexts, the distinct prefixes they need, and the `rate` of pairs that found their prefix computed. And what
-        `label_examples.choose` chooses.
+def label_statistics(label_set: LabelSet, samples: int, seed: int = 0) -> tuple[LabelStatistics, pl.DataFrame]:
+    """The statistics, and the examples that `reports.labels.examples.choose` chooses; the same labels, samples and seed give the same ones.
 
     Raises:
         Failure: (exit code 3) if a shard cannot be read.
     """
     rng, most = np.random.default_rng(seed), most_candidates(label_set)
     found: dict[str, Sums] = {}
-    counted: dict[str, dict[str, Any]] = {}
+    counted: dict[str, Counts] = {}
     in_split = dict(label_set.documents.group_by("split").agg(counting.rows()).iter_rows())
     chosen: pl.DataFrame | None = None
     for rows in shards_of(label_set):
@@ -59,49 +69,46 @@ def label_statistics(label_set: LabelSet, samples: int, seed: int = 0) -> tuple[
             parts = {**histograms(rows, split_D == split), **sharing(rows, split_D == split)}
             known = counted.setdefault(split, {})
             counted[split] = {name: known.get(name, 0) + part for name, part in parts.items()}
-    statistics = {
-        "splits": {split: _split(found[split], counted[split]) for split in SPLITS if split in found},
-        "sharing": _sharing(list(counted.values()), len(label_set.documents)),
-    }
     assert chosen is not None
-    return statistics, chosen
+    splits = {split: _split(found[split], counted[split]) for split in SPLITS if split in found}
+    return LabelStatistics(splits, _sharing(list(counted.values()), len(label_set.documents))), chosen
 
 
-def _sharing(counted: list[dict[str, Any]], documents: int) -> dict[str, Any]:
-    pairs, prefixes = (sum(part[name] for part in counted) for name in ("scored", "prefixes"))
-    return {"documents": documents, "pairs": pairs, "prefixes": prefixes, "rate": round(1 - prefixes / pairs, DIGITS) if pairs else None}
+def _sharing(counted: list[Counts], documents: int) -> Sharing:
+    pairs, prefixes = (int(sum(part[name] for part in counted)) for name in ("scored", "prefixes"))
+    return Sharing(documents, pairs, prefixes, round(1 - prefixes / pairs, DIGITS) if pairs else None)
 
 
-def _split(sums: Sums, counted: dict[str, Any]) -> dict[str, Any]:
-    """One split: counts; `positive_rate`, `mean_score`; `best_by_k` (Figure 5) and whether k is `enough`; `two`, two candidates by BM25 or
-    by s_t; positive rates `by_rank`, `by_distance`, `by_position`; `histogram`; `copies`."""
+def _split(sums: Sums, counted: Counts) -> SplitFigures:
     candidates = int(np.count_nonzero(sums.total("rank_pairs")))
-    return {
-        "documents": sums.documents,
+    return SplitFigures(
+        documents=sums.documents,
         **{name: int(sums.total(name)[0]) for name in ("queries", "pairs", "positives")},
-        "candidates": candidates,
-        "positive_rate": asdict(sums.ratio("positives", "pairs")),
-        "mean_score": asdict(sums.ratio("score", "pairs")),
-        "best_by_k": [
-            {"k": k, **asdict(sums.ratio("best", "queries", k - 1)), "order_gain": asdict(_order_gain(sums, k))}
-            for k in range(1, candidates + 1)
+        candidates=candidates,
+        positive_rate=sums.ratio("positives", "pairs"),
+        mean_score=sums.ratio("score", "pairs"),
+        best_by_k=[
+            BestOfK(**vars(sums.ratio("best", "queries", k - 1)), k=k, order_gain=_order_gain(sums, k)) for k in range(1, candidates + 1)
         ],
-        "enough": _enough(sums, candidates),
-        "two": _two(sums, candidates),
-        "by_rank": [{"rank": place + 1, **row} for place, row in _rates(sums, "rank")],
-        "by_distance": [
-            {"from": int(DISTANCES[place]), "to": int(DISTANCES[place + 1]) - 1, **row} for place, row in _rates(sums, "distance")
+        enough=_enough(sums, candidates),
+        two=_two(sums, candidates),
+        by_rank=[RankRate(**vars(rate), rank=place + 1) for place, rate in _rates(sums, "rank")],
+        by_distance=[
+            DistanceRate(**vars(rate), start=int(DISTANCES[place]), end=int(DISTANCES[place + 1]) - 1)
+            for place, rate in _rates(sums, "distance")
         ],
-        "by_position": [{"from": place / POSITIONS, "to": (place + 1) / POSITIONS, **row} for place, row in _rates(sums, "position")],
-        "histogram": _histogram(counted["pairs"], counted["best"]),
-        "copies": _copies(sums),
-    }
+        by_position=[
+            PositionRate(**vars(rate), start=place / POSITIONS, end=(place + 1) / POSITIONS) for place, rate in _rates(sums, "position")
+        ],
+        histogram=_histogram(np.asarray(counted["pairs"]), np.asarray(counted["best"])),
+        copies=_copies(sums),
+    )
 
 
-def _rates(sums: Sums, kind: str) -> list[tuple[int, dict[str, Any]]]:
+def _rates(sums: Sums, kind: str) -> list[tuple[int, Rate]]:
     pairs = sums.total(f"{kind}_pairs")
     return [
-        (place, {**asdict(sums.ratio(f"{kind}_positives", f"{kind}_pairs", place)), "pairs": int(pairs[place])})
+        (place, Rate(**vars(sums.ratio(f"{kind}_positives", f"{kind}_pairs", place)), pairs=int(pairs[place])))
         for place in np.flatnonzero(pairs).tolist()
     ]
 
@@ -111,7 +118,7 @@ def _order_gain(sums: Sums, k: int) -> Estimate:
     return sums.combined(lambda at: (at("best") - at("orders"))[..., k - 1] / at("queries")[..., 0])
 
 
-def _enough(sums: Sums, candidates: int) -> dict[str, Any]:
+def _enough(sums: Sums, candidates: int) -> Enough:
     """Is k enough? What the last `LAST` candidates add to the mean best s_t, as a share of what all after the first add.
 
     yes: the whole 95 % interval of the share lies below `ENOUGH`, or no candidate after the first adds anything; no: it lies above; open:
@@ -129,47 +136,44 @@ def _enough(sums: Sums, candidates: int) -> dict[str, Any]:
         verdict = "yes"
     else:
         verdict = "yes" if share.high < ENOUGH else "no" if share.low > ENOUGH else "open"
-    return {"verdict": verdict, "last": LAST, "gain": asdict(gain), "total": asdict(total), "share": asdict(share)}
+    return Enough(verdict, LAST, gain, total, share)
 
 
-def _two(sums: Sums, candidates: int) -> dict[str, Any]:
-    """Two candidates a query: the better one of BM25's first two and of all (gain@2 and gain@k), and the means over both of the two."""
+def _two(sums: Sums, candidates: int) -> TwoCandidates:
     second = min(2, candidates) - 1
-    return {
-        "best_of_bm25": asdict(sums.ratio("best", "queries", second)),
-        "best_of_all": asdict(sums.ratio("best", "queries", candidates - 1)),
-        "lead_of_best": asdict(sums.ratio("best", "queries", candidates - 1, minus=second)),
-        "mean_of_bm25": asdict(sums.ratio("first_two", "queries")),
-        "mean_of_best": asdict(sums.ratio("best_two", "queries")),
-        "lead_of_mean": asdict(sums.combined(lambda at: (at("best_two") - at("first_two"))[..., 0] / at("queries")[..., 0])),
-    }
+    return TwoCandidates(
+        best_of_bm25=sums.ratio("best", "queries", second),
+        best_of_all=sums.ratio("best", "queries", candidates - 1),
+        lead_of_best=sums.ratio("best", "queries", candidates - 1, minus=second),
+        mean_of_bm25=sums.ratio("first_two", "queries"),
+        mean_of_best=sums.ratio("best_two", "queries"),
+        lead_of_mean=sums.combined(lambda at: (at("best_two") - at("first_two"))[..., 0] / at("queries")[..., 0]),
+    )
 
 
-def _copies(sums: Sums) -> dict[str, Any]:
-    """Candidates that copy their target: how many, their share of pairs and of positives, and what the labels are without them."""
-
+def _copies(sums: Sums) -> Copies:
     def without(top: str, copied: str) -> Estimate:
         return sums.combined(lambda at: (at(top) - at(copied))[..., 0] / (at("pairs") - at("copies"))[..., 0])
 
-    return {
-        "pairs": int(sums.total("copies")[0]),
-        "verbatim": int(sums.total("verbatim")[0]),
-        "share": asdict(sums.ratio("copies", "pairs")),
-        "of_positives": asdict(sums.ratio("copy_positives", "positives")),
-        "of_best": asdict(sums.ratio("copy_is_best", "queries")),
-        "positive_rate": asdict(sums.ratio("copy_positives", "copies")),
-        "mean_score": asdict(sums.ratio("copy_score", "copies")),
-        "positive_rate_without": asdict(without("positives", "copy_positives")),
-        "mean_score_without": asdict(without("score", "copy_score")),
-    }
+    return Copies(
+        pairs=int(sums.total("copies")[0]),
+        verbatim=int(sums.total("verbatim")[0]),
+        share=sums.ratio("copies", "pairs"),
+        of_positives=sums.ratio("copy_positives", "positives"),
+        of_best=sums.ratio("copy_is_best", "queries"),
+        positive_rate=sums.ratio("copy_positives", "copies"),
+        mean_score=sums.ratio("copy_score", "copies"),
+        positive_rate_without=without("positives", "copy_positives"),
+        mean_score_without=without("score", "copy_score"),
+    )
 
 
-def _histogram(pairs: np.ndarray, best: np.ndarray) -> list[dict[str, Any]]:
+def _histogram(pairs: np.ndarray, best: np.ndarray) -> list[HistogramBin]:
     """The bins that hold something; the first and the last are open."""
     places = np.flatnonzero(pairs + best)
     edges = (np.arange(BINS + 1) - BINS // 2) * BIN
     return [
-        {"from": low, "to": high, "pairs": int(pairs[place]), "best": int(best[place])}
+        HistogramBin(low, high, int(pairs[place]), int(best[place]))
         for place in places
         for low, high in [np.round(edges[place : place + 2], 2).tolist()]
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import polars as pl
@@ -18,30 +19,69 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS = 100  # a nat; s_t is counted in hundredths
 
 
-def summary(labels: LabelSet, documents: int) -> dict[str, Any]:
-    """The figures of a label set and its `documents` documents with the most queries, ready for JSON.
+@dataclass(frozen=True)
+class PartSummary:
+    """A part of a label set: `candidates` is the most that a query has, `positive_rate` the share of pairs with s_t > 0, `best_score` by k
+    the mean over queries of the best s_t of the first k (nats; None where no query has so many), `score_quantiles` those of s_t (nats, to
+    0.01)."""
 
-    Returns:
-        labels, digest, scorer, chunk_tokens, stride_chunks, sequence_chunks; splits: for `all` and each split documents, queries, pairs,
-        candidates (the most that a query has), positive_rate (share of pairs with s_t > 0), best_score (mean over queries of the best s_t
-        of the first k, nats; None where no query has k candidates) and score_quantiles (of s_t, nats, to 0.01); documents: doc_id, source,
-        split, chunks, queries, pairs, positive (pairs with s_t > 0), best_mean and best_max (of the best s_t of its queries, nats), sparks.
-    """
+    documents: int
+    queries: int
+    pairs: int
+    candidates: int
+    positive_rate: float
+    best_score: Mapping[str, float | None]
+    score_quantiles: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class DocumentSummary:
+    """A document: `positive` pairs have s_t > 0, `best_mean` and `best_max` are of the best s_t of its queries (nats), `sparks` means of
+    that along it."""
+
+    doc_id: str
+    source: str
+    split: str
+    chunks: int
+    queries: int
+    pairs: int
+    positive: int
+    best_mean: float
+    best_max: float
+    sparks: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """A label set: whose it is, `splits` with `all` and each split, and its documents with the most queries."""
+
+    labels: str
+    digest: str
+    scorer: Mapping[str, object]
+    chunk_tokens: int
+    stride_chunks: int
+    sequence_chunks: int
+    splits: Mapping[str, PartSummary]
+    documents: Sequence[DocumentSummary]
+
+
+def summary(labels: LabelSet, documents: int) -> LabelSummary:
+    """The figures of a label set and its `documents` documents with the most queries."""
     sums = pl.concat([_of_shard(labels, shard) for shard in labels.documents["shard"].unique(maintain_order=True)])
     splits = [split for split in SPLITS if split in set(labels.documents["split"])]
     parts = {"all": pl.lit(True), **{split: pl.col("split") == split for split in splits}}
     largest = labels.documents.sort("queries", descending=True, maintain_order=True).head(documents)
-    names = ["doc_id", "source", "split", "chunks", "queries", "pairs", "positive", "best_mean", "best_max", "sparks"]
-    return {
-        "labels": str(labels.directory),
-        "digest": labels.digest,
-        "scorer": labels.scorer,
-        "chunk_tokens": labels.chunk_tokens,
-        "stride_chunks": labels.stride_chunks,
-        "sequence_chunks": labels.sequence_chunks,
-        "splits": {name: _figures(labels.documents.filter(part), sums.filter(part)) for name, part in parts.items()},
-        "documents": largest.select(names).to_dicts(),
-    }
+    names = [field.name for field in fields(DocumentSummary)]
+    return LabelSummary(
+        labels=str(labels.directory),
+        digest=labels.digest,
+        scorer=labels.scorer,
+        chunk_tokens=labels.chunk_tokens,
+        stride_chunks=labels.stride_chunks,
+        sequence_chunks=labels.sequence_chunks,
+        splits={name: _figures(labels.documents.filter(part), sums.filter(part)) for name, part in parts.items()},
+        documents=[DocumentSummary(**row) for row in largest.select(names).iter_rows(named=True)],
+    )
 
 
 def _of_shard(labels: LabelSet, shard: str) -> pl.DataFrame:
@@ -63,7 +103,7 @@ def _of_shard(labels: LabelSet, shard: str) -> pl.DataFrame:
     return pl.concat([of_queries, counted], how="diagonal")
 
 
-def _figures(documents: pl.DataFrame, sums: pl.DataFrame) -> dict[str, Any]:
+def _figures(documents: pl.DataFrame, sums: pl.DataFrame) -> PartSummary:
     pairs = documents["pairs"].sum()
     most = int(np.nanmax(sums["candidates"].to_numpy()))
     scores = sums.filter(pl.col("name") == "score").group_by("value").agg(pl.col("count").sum()).sort("value")
@@ -73,14 +113,12 @@ def _figures(documents: pl.DataFrame, sums: pl.DataFrame) -> dict[str, Any]:
     for k in FIRST:
         total, count = sums.filter(pl.col("name") == f"best {k}").select(pl.col("value").sum(), pl.col("count").sum()).row(0)
         best[str(k)] = total / count if k <= most else None
-    return {
-        "documents": len(documents),
-        "queries": int(documents["queries"].sum()),
-        "pairs": int(pairs),
-        "candidates": most,
-        "positive_rate": int(documents["positive"].sum()) / int(pairs),
-        "best_score": best,
-        "score_quantiles": {
-            str(quantile): round(scores["value"][int(place)], 2) for quantile, place in zip(QUANTILES, places, strict=True)
-        },
-    }
+    return PartSummary(
+        documents=len(documents),
+        queries=int(documents["queries"].sum()),
+        pairs=int(pairs),
+        candidates=most,
+        positive_rate=int(documents["positive"].sum()) / int(pairs),
+        best_score=best,
+        score_quantiles={str(quantile): round(scores["value"][int(place)], 2) for quantile, place in zip(QUANTILES, places, strict=True)},
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,35 @@ KINDS = ("gain", "loss")
 EACH = 2  # a kind and run, one a document
 
 
-def gain_examples(evaluations: Evaluations, labels: pl.DataFrame, texts: pl.DataFrame, chunk_tokens: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class ReadChunk:
+    """A neighbour: its `text` and that of its continuation, its `gate`, and its `score` s_t in nats a target token, None if not scored."""
+
+    chunk: int
+    text: str
+    gate: float | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class GainExample:
+    """A chunk whose target a run predicts better or worse than Transformer-XL by `gain` nats a token, and what it read for that."""
+
+    run: str
+    system: str
+    kind: str
+    doc_id: str
+    query_chunk: int
+    gain: float | None
+    query: str
+    target: str
+    neighbours: Sequence[ReadChunk]
+
+
+def gain_examples(evaluations: Evaluations, labels: pl.DataFrame, texts: pl.DataFrame, chunk_tokens: int) -> list[GainExample]:
     """The most striking chunks of every run that reads neighbours, in nats a token over Transformer-XL, the largest gains first.
 
-    `labels`: doc_id, query_chunk, candidate_chunk, target_score; `texts`: doc_id, chunk, text. A neighbour has its text and that of its
-    continuation, its `gate`, and its `score` s_t in nats a target token, or None where it was not scored.
+    `labels`: doc_id, query_chunk, candidate_chunk, target_score; `texts`: doc_id, chunk, text.
     """
     baselines = {run: evaluations.counterpart(run, BASELINE) for run in evaluations.readers()}
     chosen = [
@@ -48,12 +74,14 @@ def _striking(evaluations: Evaluations, run: str, baseline: str, kind: str, chun
     return ordered.unique("doc_id", keep="first", maintain_order=True).head(EACH)
 
 
-def _example(row: dict[str, Any], text_of: dict[tuple[str, int], str], score_of: dict[tuple[str, int, int], float]) -> dict[str, Any]:
+def _example(row: Mapping[str, Any], text_of: dict[tuple[str, int], str], score_of: dict[tuple[str, int, int], float]) -> GainExample:
     doc, query = row["doc_id"], row["chunk"]
     neighbours = [
-        {"chunk": chunk, "text": text_of[doc, chunk] + text_of[doc, chunk + 1], "gate": gate, "score": score_of.get((doc, query, chunk))}
+        ReadChunk(chunk, text_of[doc, chunk] + text_of[doc, chunk + 1], gate, score_of.get((doc, query, chunk)))
         for chunk, gate in zip(row["retrieved"], row["gates"], strict=True)
     ]
     named = {name: row[name] for name in ("run", "system", "kind", "doc_id")}
-    texts = {"query": text_of[doc, query], "target": text_of[doc, query + 1]}
-    return {**named, "query_chunk": query, "gain": float(np.round(row["gain"], 6)), **texts, "neighbours": neighbours}
+    gain = float(np.round(row["gain"], 6))
+    return GainExample(
+        **named, query_chunk=query, gain=gain, query=text_of[doc, query], target=text_of[doc, query + 1], neighbours=neighbours
+    )

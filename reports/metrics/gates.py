@@ -7,14 +7,14 @@ intervals come from resampling documents, then blocks within them, as for perple
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from data_contracts import counting
-from reports.metrics.resampling import BLOCK_CHUNKS, Resampler, estimate
+from reports.metrics.resampling import BLOCK_CHUNKS, Estimate, Resampler, estimate
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
@@ -69,6 +69,35 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class GateFigures:
+    """A gate as it stands in gates.json: `value` with `low` and `high`, its 95 % interval (None where there was nothing to measure),
+    `a_byte`, the value in nats a byte (None where it is not in nats), its limits (`most` None: no limit), whether it `passed`, and a
+    sentence for a person."""
+
+    name: str
+    unit: str
+    value: float | None
+    low: float | None
+    high: float | None
+    a_byte: float | None
+    least: float
+    most: float | None
+    passed: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Gates:
+    """All of gates.json: what the gates were measured on, the bytes of text that a pipeline token has there on average, and each gate."""
+
+    split: str
+    documents: int
+    queries: int
+    bytes_a_token: float | None
+    gates: Sequence[GateFigures]
+
+
+@dataclass(frozen=True)
 class Gate:
     """A figure of the labels and its limits; `proven` asks that the whole interval lies above `least`.
 
@@ -89,30 +118,27 @@ class Gate:
     train_columns: tuple[str, ...] = ()
     a_byte: bool = False
 
-    def measure(self, validation: pl.DataFrame, train: pl.DataFrame, samples: int, rng: np.random.Generator) -> dict:
-        """The gate as it stands in gates.json, from sums by block of both splits and `samples` resamples.
-
-        Returns:
-            name, unit, value with low and high (its 95 % interval; None where there was nothing to measure), a_byte (the value in nats a
-            byte, None where it is not in nats), least, most (None: no limit), passed, and a sentence for a person.
-        """
+    def measure(self, validation: pl.DataFrame, train: pl.DataFrame, samples: int, rng: np.random.Generator) -> GateFigures:
+        """The gate from sums by block of both splits and `samples` resamples."""
         parts = [(rows, columns) for rows, columns in ((train, self.train_columns), (validation, self.columns)) if columns]
         total_C = np.concatenate([_numbers(rows, columns).sum(axis=0) for rows, columns in parts])
         samples_SC = np.concatenate([resampled(rows, columns, samples, rng) for rows, columns in parts], axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
-        value, low, high = found.value, found.low, found.high
+        value, low = found.value, found.low
         if value is None or low is None:
-            return self._row(None, None, None, None, False, f"The gate `{self.name}` could not be measured: no query has what it needs.")
+            words = f"The gate `{self.name}` could not be measured: no query has what it needs."
+            return self._found(Estimate(None, None, None), None, False, words)
         passed = (low > self.least if self.proven else value >= self.least) and (self.most is None or value <= self.most)
         a_byte = float(_ratio(_numbers(validation, (self.columns[0], "bytes")).sum(axis=0))) if self.a_byte else None
         sentence = self.says.format(value=value, low=low, a_byte=a_byte, least=self.least, most=self.most)
-        return self._row(value, low, high, a_byte, passed, sentence)
+        return self._found(found, a_byte, passed, sentence)
 
-    def _row(self, value: float | None, low: float | None, high: float | None, a_byte: float | None, passed: bool, sentence: str) -> dict:
-        figures = {"name": self.name, "unit": self.unit, "value": value, "low": low, "high": high, "a_byte": a_byte}
-        figures |= {"least": self.least, "most": self.most}
-        return {**figures, "passed": passed, "sentence": sentence if passed else f"{sentence} {self.or_else}"}
+    def _found(self, found: Estimate, a_byte: float | None, passed: bool, sentence: str) -> GateFigures:
+        said = sentence if passed else f"{sentence} {self.or_else}"
+        return GateFigures(
+            self.name, self.unit, **vars(found), a_byte=a_byte, least=self.least, most=self.most, passed=passed, sentence=said
+        )
 
 
 # Most a positive rate may differ between train and validation.

@@ -7,9 +7,10 @@ before, which are what is read for its prediction, count too: the larger of the 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,10 +19,23 @@ import pyarrow as pa
 from data_contracts.passages import NEAREST
 from reports.metrics.evaluation_rows import Evaluations, Key
 from reports.metrics.perplexity import loss_of, resampled
-from reports.metrics.resampling import Named
+from reports.metrics.resampling import Estimate, Named
 
 TABLES = ("at_most",), ("between",), ("near_duplicate", "no_near_duplicate")
 ALPHAS = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """The chunks of a `Bin`: how many, bits a byte by system and setting, the first of which is the one in question, and its `gains` over
+    the others in nats a token."""
+
+    kind: str
+    least: int
+    most: int | None
+    chunks: int
+    bits_per_byte: Mapping[str, float | None]
+    gains: Mapping[str, Estimate]
 
 
 def overlaps(neighbours: pa.Table) -> pl.DataFrame:
@@ -37,7 +51,7 @@ def overlaps(neighbours: pa.Table) -> pl.DataFrame:
 
 def leakage(
     evaluations: Evaluations, overlap: pl.DataFrame, chunk_tokens: int, key: Key, baselines: list[Key], samples: int, seed: int = 0
-) -> list[dict[str, Any]]:
+) -> list[Leakage]:
     """A row for each alpha: first the chunks whose overlap is at most alpha of a chunk, then those between it and the alpha before; at the
     end, where that is known, those with a near duplicate in the database, and those without. `overlap` has doc_id, chunk, overlap and
     perhaps duplicate, of the target.
@@ -64,10 +78,10 @@ def leakage(
 
     rows = []
     for place, one_bin in enumerate(bins):
-        row: dict[str, Any] = one_bin._asdict() | {"chunks": int(sums.total("chunks")[place])}
-        row["bits_per_byte"] = {_said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)}
-        gains = {_said(one): asdict(sums.combined(partial(gain, one=one, place=place))) for one in baselines}
-        rows.append(row | {"gains": gains})
+        counted = int(sums.total("chunks")[place])
+        bits_per_byte = {_said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)}
+        gains = {_said(one): sums.combined(partial(gain, one=one, place=place)) for one in baselines}
+        rows.append(Leakage(one_bin.kind, one_bin.least, one_bin.most, counted, bits_per_byte, gains))
     return rows
 
 
@@ -98,21 +112,21 @@ def _said(key: Key) -> str:
     return f"{key[0]} {key[1]}"
 
 
-def as_markdown(rows: list[dict[str, Any]], chunk_tokens: int) -> str:
+def as_markdown(rows: Sequence[Leakage], chunk_tokens: int) -> str:
     """Three tables: at most so much overlap, between two bounds, and with and without a near duplicate where that is known."""
-    names = list(rows[0]["bits_per_byte"])
+    names = list(rows[0].bits_per_byte)
     head = f"| longest common run, of {chunk_tokens} | chunks | " + " | ".join(f"{name}, bits a byte" for name in names)
     head += " | " + " | ".join(f"gain over {name}, nats a token" for name in names[1:]) + " |"
     lines = []
-    kinds_of_tables = [kinds for kinds in TABLES if any(row["kind"] in kinds for row in rows)]
+    kinds_of_tables = [kinds for kinds in TABLES if any(row.kind in kinds for row in rows)]
     for kinds in kinds_of_tables:
         lines += [head, "|---" + "|---:" * (2 * len(names)) + "|"]
-        for row in (row for row in rows if row["kind"] in kinds):
-            bits = [_figure(value) for value in row["bits_per_byte"].values()]
-            gains = [f"{_figure(one['value'])} [{_figure(one['low'])}, {_figure(one['high'])}]" for one in row["gains"].values()]
-            where = {"at_most": f"at most {row['most']}", "between": f"{row['least']} to {row['most']}"}.get(row["kind"])
-            where = where or row["kind"].replace("_", " ")
-            lines.append(" | ".join([f"| {where}", f"{row['chunks']:,}", *bits, *gains]) + " |")
+        for row in (row for row in rows if row.kind in kinds):
+            bits = [_figure(value) for value in row.bits_per_byte.values()]
+            gains = [f"{_figure(one.value)} [{_figure(one.low)}, {_figure(one.high)}]" for one in row.gains.values()]
+            where = {"at_most": f"at most {row.most}", "between": f"{row.least} to {row.most}"}.get(row.kind)
+            where = where or row.kind.replace("_", " ")
+            lines.append(" | ".join([f"| {where}", f"{row.chunks:,}", *bits, *gains]) + " |")
         lines.append("")
     return "\n".join(lines).rstrip("\n")
 

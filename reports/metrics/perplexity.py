@@ -7,17 +7,33 @@ an interval of its own, much narrower than theirs.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from reports.metrics.evaluation_rows import Evaluations, Key
-from reports.metrics.resampling import Named, Sums
+from reports.metrics.resampling import Estimate, Named, Sums
 
 ALL, WITH_NEIGHBOURS, SCORED = range(3)
 """Places of the sums of tokens."""
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """`perplexity` micro (over all tokens) with its interval, macro (mean over documents), and over tokens that could have had a neighbour;
+    None where a model diverged so far that no float holds it. `tokens` and `documents` are those counted."""
+
+    perplexity: float | None
+    low: float | None
+    high: float | None
+    macro_perplexity: float | None
+    perplexity_with_neighbours: float | None
+    nats_per_token: float | None
+    bits_per_token: float | None
+    bits_per_byte: Estimate
+    tokens: int
+    documents: int
 
 
 def loss_of(key: Key) -> str:
@@ -52,9 +68,8 @@ def bits_per_byte(at: Named, key: Key) -> np.ndarray:
     return at(loss_of(key))[..., 0] / at("bytes")[..., 0] / math.log(2)
 
 
-def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> dict[str, Any]:
-    """Micro (over all tokens) with its interval, macro (mean over documents), and over tokens that could have had a neighbour; None where a
-    model diverged so far that no float holds its perplexity."""
+def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> Perplexity:
+    """Every way to count the loss of a system in a setting."""
     micro = sums.combined(lambda at: np.exp(nats(at, key)))
     some = sums.combined(lambda at: np.exp(nats(at, key, WITH_NEIGHBOURS)))
     loss = sums.combined(lambda at: nats(at, key))
@@ -62,21 +77,20 @@ def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> dict[str, Any]:
     by_document = np.bincount(document_R, evaluations.loss(key)) / np.bincount(document_R, evaluations.chunks["tokens"].to_numpy())
     with np.errstate(over="ignore"):
         macro = float(np.exp(by_document).mean())
-    return {
-        "perplexity": micro.value,
-        "low": micro.low,
-        "high": micro.high,
-        "macro_perplexity": macro if math.isfinite(macro) else None,
-        "perplexity_with_neighbours": some.value,
-        "nats_per_token": loss.value,
-        "bits_per_token": sums.combined(lambda at: nats(at, key) / math.log(2)).value,
-        "bits_per_byte": asdict(sums.combined(lambda at: bits_per_byte(at, key))),
-        "tokens": int(sums.total("tokens")[0]),
-        "documents": sums.documents,
-    }
+    return Perplexity(
+        perplexity=micro.value,
+        low=micro.low,
+        high=micro.high,
+        macro_perplexity=macro if math.isfinite(macro) else None,
+        perplexity_with_neighbours=some.value,
+        nats_per_token=loss.value,
+        bits_per_token=sums.combined(lambda at: nats(at, key) / math.log(2)).value,
+        bits_per_byte=sums.combined(lambda at: bits_per_byte(at, key)),
+        tokens=int(sums.total("tokens")[0]),
+        documents=sums.documents,
+    )
 
 
-def difference(sums: Sums, key: Key, baseline: Key) -> dict[str, Any]:
+def difference(sums: Sums, key: Key, baseline: Key) -> Estimate:
     """Nats a token of `baseline` minus `key` (positive: better than the baseline), over all tokens."""
-    found = sums.combined(lambda at: nats(at, baseline) - nats(at, key))
-    return {"nats": found.value, "low": found.low, "high": found.high}
+    return sums.combined(lambda at: nats(at, baseline) - nats(at, key))

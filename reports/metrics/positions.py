@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from data_contracts.evaluations import BASELINE, OWN
 from reports.metrics.evaluation_rows import Evaluations
-from reports.metrics.resampling import Sums
+from reports.metrics.resampling import Estimate, Sums
 
 EDGES = np.array([1, *(2**power for power in range(4, 31))])  # in tokens; doubling from 16 on
 COUNT = "tokens by position"
+
+
+@dataclass(frozen=True)
+class PositionBin:
+    """Tokens from `start` to `end` of a document, inclusive, and how many were counted."""
+
+    start: int
+    end: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class PositionRun:
+    """The `nats` a token of a run in each bin, and its `gain` over Transformer-XL there, None without one to compare with."""
+
+    run: str
+    system: str
+    nats: Sequence[Estimate]
+    gain: Sequence[Estimate] | None
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Loss by distance from the start of the document."""
+
+    bins: Sequence[PositionBin]
+    runs: Sequence[PositionRun]
 
 
 def position_of(run: str) -> str:
@@ -44,20 +71,18 @@ def position_sums(evaluations: Evaluations, chunk_tokens: int) -> dict[str, np.n
     return {COUNT: added(None), **{position_of(run): added(loss_T) for run, loss_T in losses.items()}}
 
 
-def position_figures(evaluations: Evaluations, sums: Sums) -> dict[str, Any]:
-    """`bins` from token `from` to `to`, inclusive, and for each run its `nats` a token in each, with its `gain` over Transformer-XL."""
+def position_figures(evaluations: Evaluations, sums: Sums) -> Positions:
+    """The bins that hold a token, and every run in them."""
     tokens = sums.total(COUNT)
     used = np.flatnonzero(tokens)
     runs = []
     for run, system in evaluations.systems.items():
         baseline = evaluations.counterpart(run, BASELINE)
-        mine = [asdict(sums.ratio(position_of(run), COUNT, int(place))) for place in used]
+        mine = [sums.ratio(position_of(run), COUNT, int(place)) for place in used]
         gains = [_gain(sums, run, baseline, int(place)) for place in used] if baseline and run != baseline else None
-        runs.append({"run": run, "system": system, "nats": mine, "gain": gains})
-    bins = [{"from": int(EDGES[place]), "to": int(EDGES[place + 1]) - 1, "tokens": int(tokens[place])} for place in used]
-    return {"bins": bins, "runs": runs}
+        runs.append(PositionRun(run, system, mine, gains))
+    return Positions([PositionBin(int(EDGES[place]), int(EDGES[place + 1]) - 1, int(tokens[place])) for place in used], runs)
 
 
-def _gain(sums: Sums, run: str, baseline: str, place: int) -> dict[str, Any]:
-    found = sums.combined(lambda at: (at(position_of(baseline)) - at(position_of(run)))[..., place] / at(COUNT)[..., place])
-    return asdict(found)
+def _gain(sums: Sums, run: str, baseline: str, place: int) -> Estimate:
+    return sums.combined(lambda at: (at(position_of(baseline)) - at(position_of(run)))[..., place] / at(COUNT)[..., place])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -62,6 +62,10 @@ class Estimate:
     value: float | None
     low: float | None
     high: float | None
+
+    def bare(self) -> Estimate:
+        """The figure without its interval."""
+        return replace(self, low=None, high=None)
 
 
 def estimate(value: float, values_S: np.ndarray) -> Estimate:

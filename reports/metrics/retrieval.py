@@ -10,8 +10,8 @@ unranked chunk has the same chance at every place that is left. Chance is the sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -93,17 +93,28 @@ def query_figures(gold: Gold, ranking: pl.DataFrame | None, *, rerank: bool = Fa
     return queries.select(*QUERY).with_columns(pl.Series(name, values, nan_to_null=True) for name, values in figures.items())
 
 
-def means(gold: Gold, figures: pl.DataFrame) -> dict[str, Any]:
-    """Mean figures over the queries that count; `counted` says how many of them, in how many `documents`, each figure is over."""
-    found: dict[str, Any] = {name: figures[name].mean() for name in CUTS}
+@dataclass(frozen=True)
+class Means:
+    """Mean `figures` over the queries that count, by the names of `CUTS`; `counted` says how many of the `queries`, and `documents` in how
+    many documents those of Precision@2 are."""
+
+    figures: Mapping[str, float | None]
+    counted: Mapping[str, int]
+    documents: int
+    queries: int
+    queries_with_positive: int
+
+
+def means(gold: Gold, figures: pl.DataFrame) -> Means:
+    """The means of what `query_figures` gives."""
     counted = {name: figures.filter(pl.col(name).is_not_null()) for name in CUTS}
-    return {
-        **found,
-        "counted": {name: len(rows) for name, rows in counted.items()},
-        "documents": counted["precision_at_2"]["doc_id"].n_unique(),
-        "queries": len(gold.queries),
-        "queries_with_positive": int((gold.queries["positives"] > 0).sum()),
-    }
+    return Means(
+        figures={name: figures.select(pl.col(name).mean()).item() for name in CUTS},
+        counted={name: len(rows) for name, rows in counted.items()},
+        documents=counted["precision_at_2"]["doc_id"].n_unique(),
+        queries=len(gold.queries),
+        queries_with_positive=int((gold.queries["positives"] > 0).sum()),
+    )
 
 
 def _expected(gold: Gold, ranking: pl.DataFrame | None, size_Q: np.ndarray, what: str, rerank: bool) -> np.ndarray:

@@ -5,8 +5,8 @@ A figure is a mean over queries, so it is two sums over blocks, and is resampled
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ import polars as pl
 from data_contracts.evaluations import BM25_READERS, OWN
 from reports.metrics.evaluation_rows import Evaluations
 from reports.metrics.published import names_of
-from reports.metrics.resampling import Sums
+from reports.metrics.resampling import Estimate, Sums
 from reports.metrics.retrieval import CUTS, QUERY, Gold, bm25_ranking, means, query_figures, recency_ranking
 
 
@@ -30,6 +30,25 @@ class Measured:
     system: str | None
     gold: Gold
     figures: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Counted(Estimate):
+    """A mean over so many `queries`."""
+
+    queries: int
+
+
+@dataclass(frozen=True)
+class RetrieverFigures:
+    """A retriever against a gold: each figure of `CUTS` by its name. `documents` are those of the queries that Precision@2 is over."""
+
+    retriever: str
+    system: str | None
+    figures: Mapping[str, Counted]
+    documents: int
+    queries: int
+    queries_with_positive: int
 
 
 def measured(evaluations: Evaluations, candidates: pl.DataFrame, of: str, gold: Gold, *, rerank: bool = False) -> list[Measured]:
@@ -62,10 +81,10 @@ def mean_sums(evaluations: Evaluations, name: str, figures: pl.DataFrame) -> dic
     }
 
 
-def mean_interval(sums: Sums, name: str, column: str) -> dict[str, float | None]:
-    """The `low` and `high` end of the interval of such a mean."""
+def mean_interval(sums: Sums, name: str, column: str) -> tuple[float | None, float | None]:
+    """The low and the high end of the interval of such a mean."""
     found = sums.combined(lambda at: at(f"{column} of {name}")[..., 0] / at(f"{column} of {name}")[..., 1])
-    return {"low": found.low, "high": found.high}
+    return found.low, found.high
 
 
 def retrieval_sums(evaluations: Evaluations, rows: list[Measured]) -> dict[str, np.ndarray]:
@@ -76,15 +95,13 @@ def retrieval_sums(evaluations: Evaluations, rows: list[Measured]) -> dict[str, 
     return found
 
 
-def retrieval_figures(sums: Sums, rows: list[Measured], of: str) -> list[dict[str, Any]]:
+def retrieval_figures(sums: Sums, rows: list[Measured], of: str) -> list[RetrieverFigures]:
     """The rows of one gold: each figure, its interval, and how many queries and documents it is over."""
-    return [
-        {
-            "retriever": row.retriever,
-            "system": row.system,
-            **means(row.gold, row.figures),
-            "intervals": {name: mean_interval(sums, f"{row.retriever} in {of}", name) for name in CUTS},
-        }
-        for row in rows
-        if row.of == of
-    ]
+    return [_figures(sums, row) for row in rows if row.of == of]
+
+
+def _figures(sums: Sums, row: Measured) -> RetrieverFigures:
+    found = means(row.gold, row.figures)
+    ends = {name: mean_interval(sums, f"{row.retriever} in {row.of}", name) for name in CUTS}
+    figures = {name: Counted(found.figures[name], *ends[name], found.counted[name]) for name in CUTS}
+    return RetrieverFigures(row.retriever, row.system, figures, found.documents, found.queries, found.queries_with_positive)

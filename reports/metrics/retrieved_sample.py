@@ -6,7 +6,7 @@ chunk, because a query has one eligible chunk or its system read only one, is no
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -16,13 +16,24 @@ from data_contracts.evaluations import BM25_READERS, OWN
 from data_contracts.failure import Exit, Failure
 from reports.metrics.evaluation_rows import Evaluations
 from reports.metrics.published import names_of
-from reports.metrics.resampling import Sums
+from reports.metrics.resampling import Estimate, Sums
 from reports.metrics.retrieval import QUERY, Gold, query_figures
 from reports.metrics.retrieval_rows import mean_interval, mean_sums
 
 PLACES = 2
 FIGURE = "precision_at_2"
 CHANCE = "random"
+
+
+@dataclass(frozen=True)
+class SampleFigures:
+    """Precision@2 of what a retriever gave for the `queries` of the sample, which are of so many `documents`."""
+
+    retriever: str
+    system: str | None
+    precision_at_2: Estimate
+    queries: int
+    documents: int
 
 
 def exact_precision(evaluations: Evaluations, scored: Gold, exhaustive: Gold) -> dict[str, pl.DataFrame]:
@@ -62,17 +73,16 @@ def precision_sums(evaluations: Evaluations, exact: dict[str, pl.DataFrame]) -> 
     return found
 
 
-def precision_figures(evaluations: Evaluations, sums: Sums, exact: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
-    """A row a retriever: Precision@2 with its interval, and the queries and documents that it is over."""
+def precision_figures(evaluations: Evaluations, sums: Sums, exact: dict[str, pl.DataFrame]) -> list[SampleFigures]:
+    """A row a retriever."""
     system_of = {name: evaluations.systems[run] for run, name in names_of(evaluations.systems).items()}
     return [
-        {
-            "retriever": name,
-            "system": system_of.get(name),
-            FIGURE: float(figures[FIGURE].to_numpy().mean()),
-            **mean_interval(sums, f"{name} in retrieved", FIGURE),
-            "queries": len(figures),
-            "documents": figures["doc_id"].n_unique(),
-        }
+        SampleFigures(
+            name,
+            system_of.get(name),
+            Estimate(float(figures[FIGURE].to_numpy().mean()), *mean_interval(sums, f"{name} in retrieved", FIGURE)),
+            len(figures),
+            figures["doc_id"].n_unique(),
+        )
         for name, figures in exact.items()
     ]

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import polars as pl
 
 from data_contracts.evaluations import BASELINE, OWN
 from reports.metrics.evaluation_rows import Evaluations, control_of
-from reports.metrics.gain_examples import gain_examples
-from reports.metrics.neighbours_at_test import oracle_all_figures, oracle_figures, settings_figures
-from reports.metrics.perplexity import difference, resampled, summarise, token_sums
-from reports.metrics.positions import position_figures, position_sums
+from reports.metrics.gain_examples import GainExample, gain_examples
+from reports.metrics.neighbours_at_test import (
+    OracleAllFigures,
+    OracleFigures,
+    SettingFigures,
+    oracle_all_figures,
+    oracle_figures,
+    settings_figures,
+)
+from reports.metrics.perplexity import Perplexity, difference, resampled, summarise, token_sums
+from reports.metrics.positions import Positions, position_figures, position_sums
 from reports.metrics.published import published_perplexity
-from reports.metrics.resampling import Sums
+from reports.metrics.resampling import Estimate, Sums
 from reports.metrics.retrieval import QUERY, Gold, gold_of
-from reports.metrics.retrieval_rows import measured, retrieval_figures, retrieval_sums
-from reports.metrics.retrieved_sample import exact_precision, precision_figures, precision_sums
-from reports.metrics.seeds import orders, seed_figures
-from reports.metrics.subgroup_gain import subgroup_figures, subgroup_sums
-from reports.metrics.token_overlap import overlap_figures, overlap_sums
+from reports.metrics.retrieval_rows import RetrieverFigures, measured, retrieval_figures, retrieval_sums
+from reports.metrics.retrieved_sample import SampleFigures, exact_precision, precision_figures, precision_sums
+from reports.metrics.seeds import Order, SeedFigures, orders, seed_figures
+from reports.metrics.subgroup_gain import SubgroupFigures, subgroup_figures, subgroup_sums
+from reports.metrics.token_overlap import OverlapFigures, overlap_figures, overlap_sums
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,53 @@ class Evidence:
     stride_chunks: int
 
 
-def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, Any]:
-    """All sections of report.json that are about systems. Intervals are of the same resamples, except those of other settings and of the
+@dataclass(frozen=True)
+class Gain(Estimate):
+    """Nats a token that a run is better than the run `against`, on the same tokens and resamples."""
+
+    against: str
+
+
+@dataclass(frozen=True)
+class RunPerplexity(Perplexity):
+    """A run in its own setting: its perplexity, that of its system on the paper's corpora, and what it gains over Transformer-XL and over
+    random retrieval, None without a run of these or for these themselves."""
+
+    run: str
+    system: str
+    seed: int
+    published: Mapping[str, float]
+    difference: Gain | None
+    over_random: Gain | None
+
+    @property
+    def setting(self) -> str:
+        """That of the system itself."""
+        return OWN
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """All sections of report.json that are measured from evaluations; a section that was not evaluated has no row."""
+
+    systems: Sequence[RunPerplexity]
+    seeds: Sequence[SeedFigures]
+    orders: Sequence[Order]
+    settings: Sequence[SettingFigures]
+    oracles: Sequence[OracleFigures]
+    oracles_all: Sequence[OracleAllFigures]
+    positions: Positions
+    retrieval: Sequence[RetrieverFigures]
+    rerank: Sequence[RetrieverFigures]
+    exhaustive: Sequence[RetrieverFigures]
+    retrieved: Sequence[SampleFigures]
+    overlap: Sequence[OverlapFigures]
+    subgroups: Sequence[SubgroupFigures]
+    gain_examples: Sequence[GainExample]
+
+
+def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> RunFigures:
+    """All figures of the systems. Intervals are of the same resamples, except those of other settings and of the
     oracle, which may be of fewer documents: each of these two sections has a bootstrap of its own."""
     evaluations = evidence.evaluations
     gold, exact, read = (_gold(evidence, rows) for rows in (evidence.labels, evidence.exhaustive, evidence.retrieved))
@@ -59,38 +110,49 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
     }
     sums = resampled(evaluations, by_block, samples, seed)
 
-    def beside(others: Evaluations | None, figures: Callable[[Evaluations, Sums], list[dict]], scored: Gold = gold) -> list[dict]:
-        return figures(others, resampled(others, token_sums(others, scored.queries), samples, seed)) if others else []
+    def beside(others: Evaluations, scored: Gold = gold) -> Sums:
+        return resampled(others, token_sums(others, scored.queries), samples, seed)
 
     systems = [_system(evaluations, sums, run) for run in evaluations.systems]
-    return {
-        "systems": systems,
-        "seeds": seed_figures(systems),
-        "orders": orders(systems),
-        "settings": beside(evidence.in_settings, settings_figures),
-        "oracles": beside(evidence.with_oracle, oracle_figures),
-        "oracles_all": beside(evidence.with_oracle, oracle_all_figures, exact),
-        "positions": position_figures(evaluations, sums),
-        **{of: retrieval_figures(sums, ranked, of) for of in ("retrieval", "rerank", "exhaustive")},
-        "retrieved": precision_figures(evaluations, sums, precision),
-        "overlap": overlap_figures(evaluations, sums),
-        "subgroups": [{**row, "scored": "labels" if worth is gold else "retrieved"} for row in subgroup_figures(evaluations, sums, worth)],
-        "gain_examples": gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),
-    }
+    reached = [(row.system, row.perplexity) for row in systems]
+    settings, oracle = evidence.in_settings, evidence.with_oracle
+    return RunFigures(
+        systems=systems,
+        seeds=seed_figures(reached),
+        orders=orders(reached),
+        settings=settings_figures(settings, beside(settings)) if settings else [],
+        oracles=oracle_figures(oracle, beside(oracle)) if oracle else [],
+        oracles_all=oracle_all_figures(oracle, beside(oracle, exact)) if oracle else [],
+        positions=position_figures(evaluations, sums),
+        retrieval=retrieval_figures(sums, ranked, "retrieval"),
+        rerank=retrieval_figures(sums, ranked, "rerank"),
+        exhaustive=retrieval_figures(sums, ranked, "exhaustive"),
+        retrieved=precision_figures(evaluations, sums, precision),
+        overlap=overlap_figures(evaluations, sums),
+        subgroups=subgroup_figures(evaluations, sums, worth, "labels" if worth is gold else "retrieved"),
+        gain_examples=gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),
+    )
 
 
-def _system(evaluations: Evaluations, sums: Sums, run: str) -> dict[str, Any]:
+def _system(evaluations: Evaluations, sums: Sums, run: str) -> RunPerplexity:
     """One run: its perplexity, and what it gains over Transformer-XL and over random retrieval."""
     system = evaluations.systems[run]
     control = control_of(system)
     against = {name: evaluations.counterpart(run, name) for name in (BASELINE, control)}
     gains = {
-        name: {"against": other, **difference(sums, (run, OWN), (other, OWN))} if other and other != run else None
+        name: Gain(**asdict(difference(sums, (run, OWN), (other, OWN))), against=other) if other and other != run else None
         for name, other in against.items()
     }
     found = summarise(evaluations, sums, (run, OWN))
-    paired = {"difference": gains[BASELINE], "over_random": gains[control]}
-    return {"run": run, "system": system, "seed": evaluations.seeds[run], **found, "published": published_perplexity(system), **paired}
+    return RunPerplexity(
+        **vars(found),
+        run=run,
+        system=system,
+        seed=evaluations.seeds[run],
+        published=published_perplexity(system),
+        difference=gains[BASELINE],
+        over_random=gains[control],
+    )
 
 
 def _gold(evidence: Evidence, scored: pl.DataFrame) -> Gold:

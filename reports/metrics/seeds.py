@@ -5,11 +5,36 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 FEWEST_SEEDS = 3
 DEVIATIONS = 2.0
+
+
+@dataclass(frozen=True)
+class SeedFigures:
+    """Mean and standard deviation of perplexity over the `runs` of a system."""
+
+    system: str
+    runs: int
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """Two systems of which the `better` may be called so: the gap of their mean perplexities, and its unit, their pooled standard
+    deviation over seeds."""
+
+    better: str
+    worse: str
+    gap: float
+    pooled_deviation: float
+
+
+Reached = Sequence[tuple[str, float | None]]
+"""The system of every run with its perplexity, None if it diverged."""
 
 
 def pooled_deviation(a: Sequence[float], b: Sequence[float]) -> float:
@@ -29,32 +54,30 @@ def ordered(a: Sequence[float], b: Sequence[float]) -> bool:
     return abs(statistics.fmean(a) - statistics.fmean(b)) > DEVIATIONS * pooled_deviation(a, b)
 
 
-def _by_system(systems: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+def _by_system(reached: Reached) -> dict[str, list[float]]:
     """Perplexities of the runs of each system; infinite for a run that diverged."""
     found: dict[str, list[float]] = {}
-    for row in systems:
-        found.setdefault(row["system"], []).append(math.inf if row["perplexity"] is None else row["perplexity"])
+    for system, perplexity in reached:
+        found.setdefault(system, []).append(math.inf if perplexity is None else perplexity)
     return found
 
 
-def seed_figures(systems: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation of perplexity over the runs of each system that was trained more than once; those that diverged have none
-    and do not count."""
-    kept = {system: [value for value in found if math.isfinite(value)] for system, found in _by_system(systems).items()}
+def seed_figures(reached: Reached) -> list[SeedFigures]:
+    """Every system that was trained more than once; runs that diverged have no perplexity and do not count."""
+    kept = {system: [value for value in found if math.isfinite(value)] for system, found in _by_system(reached).items()}
     return [
-        {"system": system, "runs": len(found), "mean": statistics.fmean(found), "deviation": statistics.stdev(found)}
+        SeedFigures(system, len(found), statistics.fmean(found), statistics.stdev(found))
         for system, found in kept.items()
         if len(found) > 1
     ]
 
 
-def orders(systems: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every pair of systems of which the `better` may be called so: the gap of their mean perplexities, and its unit, their pooled standard
-    deviation over seeds."""
+def orders(reached: Reached) -> list[Order]:
+    """Every pair of systems whose order may be claimed."""
     found = []
-    for pair in combinations(_by_system(systems).items(), 2):
+    for pair in combinations(_by_system(reached).items(), 2):
         (better, low), (worse, high) = sorted(pair, key=lambda item: statistics.fmean(item[1]))
         if ordered(low, high):
             gap, deviation = statistics.fmean(high) - statistics.fmean(low), pooled_deviation(low, high)
-            found.append({"better": better, "worse": worse, "gap": gap, "pooled_deviation": deviation})
+            found.append(Order(better, worse, gap, deviation))
     return found

@@ -7,19 +7,32 @@ few chunks that are predicted almost perfectly.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from data_contracts.evaluations import BASELINE, OWN
 from reports.metrics.evaluation_rows import Evaluations
-from reports.metrics.resampling import Named, Sums
+from reports.metrics.resampling import Estimate, Named, Sums
 from reports.metrics.retrieval import QUERY, Gold
 
 GROUPS = {"with_gold": (0,), "without_gold": (1,), "all": (0, 1)}
+
+
+@dataclass(frozen=True)
+class SubgroupFigures:
+    """The `improvement` of a run in percent over the `chunks` of a group, of queries in so many `documents`; `scored` says whether gold is
+    by the `labels` or by the sample of what was `retrieved`."""
+
+    run: str
+    system: str
+    group: str
+    chunks: int
+    documents: int
+    improvement: Estimate
+    scored: str
 
 
 def subgroup_of(run: str) -> str:
@@ -54,15 +67,14 @@ def subgroup_sums(evaluations: Evaluations, gold: Gold) -> dict[str, np.ndarray]
     return found
 
 
-def subgroup_figures(evaluations: Evaluations, sums: Sums, gold: Gold) -> list[dict[str, Any]]:
-    """A row a run and group: `chunks` in so many `documents`, and the improvement in percent with its interval."""
+def subgroup_figures(evaluations: Evaluations, sums: Sums, gold: Gold, scored: str) -> list[SubgroupFigures]:
+    """A row a run and group."""
     rows, documents = [], len(np.unique(evaluations.document_B[evaluations.block_of_rows()[evaluations.among(gold.queries)]]))
     for run in _compared(evaluations):
         chunks = sums.total(subgroup_of(run)).reshape(2, 3)[:, 0]
         for group, parts in GROUPS.items():
-            found = asdict(sums.combined(partial(_improvement, run, parts)))
-            of = {"run": run, "system": evaluations.systems[run], "group": group}
-            rows.append({**of, "chunks": int(chunks[list(parts)].sum()), "documents": documents, **found})
+            found, counted = sums.combined(partial(_improvement, run, parts)), int(chunks[list(parts)].sum())
+            rows.append(SubgroupFigures(run, evaluations.systems[run], group, counted, documents, found, scored))
     return rows
 
 

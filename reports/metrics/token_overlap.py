@@ -7,17 +7,28 @@ reads too, stands beside it for the target.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from data_contracts.evaluations import OWN
 from reports.metrics.evaluation_rows import Evaluations
-from reports.metrics.resampling import Sums
+from reports.metrics.resampling import Estimate, Sums
 
 SIDES = ("query", "target", "target_with_continuation")
+
+
+@dataclass(frozen=True)
+class OverlapFigures:
+    """Mean distinct tokens that the first neighbour shares with the query chunk and with the target, over so many `chunks`."""
+
+    run: str
+    system: str
+    chunks: int
+    query: Estimate
+    target: Estimate
+    target_with_continuation: Estimate
 
 
 def overlap_of(run: str) -> str:
@@ -59,10 +70,10 @@ def _overlaps(evaluations: Evaluations, run: str, tokens: pl.DataFrame, chunk_to
     return evaluations.by_block(*sums_R4.T)
 
 
-def overlap_figures(evaluations: Evaluations, sums: Sums) -> list[dict[str, Any]]:
-    """Mean distinct tokens in common, by run and side, with the number of `chunks`."""
+def overlap_figures(evaluations: Evaluations, sums: Sums) -> list[OverlapFigures]:
+    """A row a run that reads neighbours."""
     rows = []
     for run in evaluations.readers():
-        means = {side: asdict(sums.ratio(overlap_of(run), compared_of(run), place)) for place, side in enumerate(SIDES)}
-        rows.append({"run": run, "system": evaluations.systems[run], "chunks": int(sums.total(compared_of(run))[0]), **means})
+        means = {side: sums.ratio(overlap_of(run), compared_of(run), place) for place, side in enumerate(SIDES)}
+        rows.append(OverlapFigures(run, evaluations.systems[run], int(sums.total(compared_of(run))[0]), **means))
     return rows

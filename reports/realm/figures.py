@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from data_contracts import counting
 from data_contracts.realm_answers import METHODS
-from reports.metrics.resampling import Sums
+from reports.metrics.resampling import Estimate, Sums
 
 EXACT = {
     "realm": "with REALM's own passages",
@@ -25,12 +25,86 @@ EXACT = {
 LAST = 50  # updates whose mean is the training's last word
 
 
-def realm_figures(answers: pa.Table, history: Sequence[dict], samples: int, seed: int) -> dict[str, Any]:
-    """Everything the page shows, from the artifact `realm_answers` and the rows of `losses.jsonl`.
+History = Sequence[Mapping[str, Any]]
+"""The rows of `losses.jsonl`."""
+Curve = Sequence[tuple[float, float]]
+"""(update, value)."""
 
-    A method's `logprob` is in nats a token of the answer, and `over` what REALM's passages gain over its: on the same questions, resampled
-    by documents and questions.
-    """
+
+@dataclass(frozen=True)
+class MethodFigures:
+    """One way of finding passages: `logprob` in nats a token of the answer, the shares of `exact` answers and of questions with the
+    `answer_in` a passage, and what REALM's passages gain `over` its (None for these): on the same questions, resampled by documents and
+    questions."""
+
+    logprob: Estimate
+    exact: Estimate
+    answer_in: Estimate
+    over: Estimate | None
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """At update `step` an index took over that was built from the weights of `built_from`; the one before it still found `old_recall`."""
+
+    step: int
+    built_from: int
+    old_recall: float
+
+
+@dataclass(frozen=True)
+class TrainingFigures:
+    """Loss, utility, null and recall by update in `curves`; mean utility at the end and at the beginning; None where recall was never
+    measured; how many passages were `trivial`."""
+
+    updates: int
+    curves: Mapping[str, Curve]
+    refreshes: Sequence[Refresh]
+    utility: float
+    utility_first: float
+    recall_mean: float | None
+    recall_lowest: float | None
+    trivial: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How many questions of which kinds were asked, and what each method is worth."""
+
+    questions: int
+    documents: int
+    kinds: Mapping[str, int]
+    methods: Mapping[str, MethodFigures]
+
+
+@dataclass(frozen=True)
+class RealmReport(Answered):
+    """Everything the page shows."""
+
+    corpus: str
+    passages: int
+    questions_train: int
+    training: TrainingFigures
+    headline: Sequence[str]
+
+
+def realm_report(
+    corpus: str, passages: int, questions_train: int, answers: pa.Table, history: History, samples: int, seed: int
+) -> RealmReport:
+    """The report of a corpus of so many passages, by the artifact `realm_answers` and the rows of `losses.jsonl`."""
+    answered, training = answer_figures(answers, samples, seed), training_figures(history)
+    return RealmReport(
+        **vars(answered),
+        corpus=corpus,
+        passages=passages,
+        questions_train=questions_train,
+        training=training,
+        headline=headline(answered, training),
+    )
+
+
+def answer_figures(answers: pa.Table, samples: int, seed: int) -> Answered:
+    """What each way of finding passages is worth."""
     frame = pl.DataFrame(pl.from_arrow(answers)).sort("question", "method")
     names, documents = sorted(METHODS), frame["doc_id"].n_unique()
     values = {
@@ -44,56 +118,54 @@ def realm_figures(answers: pa.Table, history: Sequence[dict], samples: int, seed
     sums.add(document_B[order], {name: value[order] for name, value in values.items()} | {"questions": np.ones((len(order), 1))})
     own = names.index("realm")
     methods = {
-        method: {
-            "logprob": asdict(sums.ratio("logprob", "tokens", place)),
-            "exact": asdict(sums.ratio("exact", "questions", place)),
-            "answer_in": asdict(sums.ratio("answer_in", "questions", place)),
-            "over": None if place == own else asdict(_gain(sums, own, place)),
-        }
+        method: MethodFigures(
+            logprob=sums.ratio("logprob", "tokens", place),
+            exact=sums.ratio("exact", "questions", place),
+            answer_in=sums.ratio("answer_in", "questions", place),
+            over=None if place == own else _gain(sums, own, place),
+        )
         for place, method in enumerate(names)
     }
     kinds = dict(sorted(one.group_by("kind").agg(counting.rows()).iter_rows()))
-    figures = {"questions": len(order), "documents": documents, "kinds": kinds, "methods": methods, "training": training_figures(history)}
-    return {**figures, "headline": headline(figures)}
+    return Answered(len(order), documents, kinds, methods)
 
 
-def _gain(sums: Sums, own: int, place: int) -> Any:
+def _gain(sums: Sums, own: int, place: int) -> Estimate:
     return sums.combined(lambda at: (at("logprob")[..., own] - at("logprob")[..., place]) / at("tokens")[..., own])
 
 
-def training_figures(history: Sequence[dict]) -> dict[str, Any]:
+def training_figures(history: History) -> TrainingFigures:
     """Loss, utility and the recall of the index by update, and where an index took over, with the update it was built from."""
-    curves = {name: [[row["step"], row[name]] for row in history if name in row] for name in ("loss", "utility", "null", "recall")}
-    refreshes = [
-        {"step": row["step"], "built_from": row["built_from"], "old_recall": row["old_recall"]} for row in history if "old_recall" in row
-    ]
+    curves = {name: [(row["step"], row[name]) for row in history if name in row] for name in ("loss", "utility", "null", "recall")}
+    refreshes = [Refresh(row["step"], row["built_from"], row["old_recall"]) for row in history if "old_recall" in row]
     recalls = [value for _, value in curves["recall"]]
-    return {
-        "updates": len(history),
-        "curves": curves,
-        "refreshes": refreshes,
-        "utility": fmean(row["utility"] for row in history[-LAST:]),
-        "utility_first": fmean(row["utility"] for row in history[:LAST]),
-        "recall_mean": fmean(recalls) if recalls else None,
-        "recall_lowest": min(recalls) if recalls else None,
-        "trivial": sum(row["trivial"] for row in history),
-    }
+    return TrainingFigures(
+        updates=len(history),
+        curves=curves,
+        refreshes=refreshes,
+        utility=fmean(row["utility"] for row in history[-LAST:]),
+        utility_first=fmean(row["utility"] for row in history[:LAST]),
+        recall_mean=fmean(recalls) if recalls else None,
+        recall_lowest=min(recalls) if recalls else None,
+        trivial=sum(row["trivial"] for row in history),
+    )
 
 
-def headline(figures: dict[str, Any]) -> list[str]:
+def headline(answered: Answered, training: TrainingFigures) -> list[str]:
     """What came out, in sentences."""
-    methods, training = figures["methods"], figures["training"]
-    over = methods["random"]["over"]
+    methods = answered.methods
+    over = methods["random"].over
+    assert over is not None
     recalled = (
         "its recall was never measured"
-        if training["recall_lowest"] is None
-        else f"it found {training['recall_mean']:.0%} of what a fresh one finds, {training['recall_lowest']:.0%} at least, by the probes"
+        if training.recall_lowest is None
+        else f"it found {training.recall_mean:.0%} of what a fresh one finds, {training.recall_lowest:.0%} at least, by the probes"
     )
-    exact = [f"{methods[method]['exact']['value']:.1%} {words}" for method, words in EXACT.items()]
-    times, interval = len(training["refreshes"]), f"95 % interval {over['low']:+.3f} to {over['high']:+.3f}"
+    exact = [f"{methods[method].exact.value:.1%} {words}" for method, words in EXACT.items()]
+    times, interval = len(training.refreshes), f"95 % interval {over.low:+.3f} to {over.high:+.3f}"
     return [
-        f"{figures['questions']:,} held-out questions: exact match {', '.join(exact)}",
-        f"REALM's passages are worth {over['value']:+.3f} nats a token over random ones, {interval}",
-        f"utility {training['utility_first']:+.3f} nats a token at the beginning of training, {training['utility']:+.3f} at its end; "
+        f"{answered.questions:,} held-out questions: exact match {', '.join(exact)}",
+        f"REALM's passages are worth {over.value:+.3f} nats a token over random ones, {interval}",
+        f"utility {training.utility_first:+.3f} nats a token at the beginning of training, {training.utility:+.3f} at its end; "
         f"{times} refresh{'es' if times != 1 else ''} of the index: {recalled}",
     ]

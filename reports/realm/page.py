@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from data_contracts.realm_answers import METHODS
 from reports.html.charts import Line, figure, line_chart
@@ -11,6 +11,7 @@ from reports.html.frame import contents, page
 from reports.html.markup import Html, clipped, tag
 from reports.html.parts import NAME, NOT_LOGGED, averaged, curve_table, empty, few_documents, measured, section
 from reports.html.plain_table import PlainTable, as_html
+from reports.realm.figures import Curve, MethodFigures, RealmReport, TrainingFigures
 
 ORDER = ("realm", "start", "bm25", "random", "null")
 ANSWERS = (
@@ -30,52 +31,50 @@ RECALL = (
 )
 
 
-def realm_page(figures: dict[str, Any]) -> str:
-    """HTML of the figures of `reports.realm.figures.realm_figures`."""
-    name = clipped(figures["corpus"], NAME)
+def realm_page(figures: RealmReport) -> str:
+    """The report as HTML."""
+    name = clipped(figures.corpus, NAME)
     header = [
         tag("h1", f"REALM: {name}"),
-        *(tag("p", line) for line in figures["headline"]),
+        *(tag("p", line) for line in figures.headline),
         contents([("answers", "Answers"), ("training", "Training"), ("index", "The index")]),
     ]
-    return page(f"REALM {name}", header, [answers(figures), training(figures["training"]), index(figures["training"])])
+    return page(f"REALM {name}", header, [answers(figures), training(figures.training), index(figures.training)])
 
 
-def answers(figures: dict[str, Any]) -> Html:
+def answers(figures: RealmReport) -> Html:
     """What each way of finding passages is worth."""
     head = ["passages", "exact match", "nats a token", "REALM's gain", "answer in a passage"]
-    rows = [_row(method, figures["methods"][method]) for method in ORDER]
-    kinds = ", ".join(f"{count(number)} {kind}{'s' if number > 1 else ''}" for kind, number in figures["kinds"].items())
-    asked = f"{count(figures['questions'])} questions of {count(figures['documents'])} documents: {kinds}."
-    return section(
-        "answers", "Answers", as_html(PlainTable(head, rows)), empty(f"{asked} {ANSWERS}{few_documents([figures['documents']])}")
-    )
+    rows = [_row(method, figures.methods[method]) for method in ORDER]
+    kinds = ", ".join(f"{count(number)} {kind}{'s' if number > 1 else ''}" for kind, number in figures.kinds.items())
+    asked = f"{count(figures.questions)} questions of {count(figures.documents)} documents: {kinds}."
+    return section("answers", "Answers", as_html(PlainTable(head, rows)), empty(f"{asked} {ANSWERS}{few_documents([figures.documents])}"))
 
 
-def _row(method: str, row: dict[str, Any]) -> list[str]:
-    exact, answer_in = (f"{percent(row[name]['value'])} {percents(row[name]['low'], row[name]['high'])}" for name in ("exact", "answer_in"))
-    over = NOT_LOGGED if row["over"] is None else measured(row["over"], 3, signed=True)
-    return [METHODS[method], exact, measured(row["logprob"], 3), over, answer_in if method != "null" else NOT_LOGGED]
+def _row(method: str, row: MethodFigures) -> list[str]:
+    exact, answer_in = (f"{percent(found.value)} {percents(found.low, found.high)}" for found in (row.exact, row.answer_in))
+    over = NOT_LOGGED if row.over is None else measured(row.over, 3, signed=True)
+    return [METHODS[method], exact, measured(row.logprob, 3), over, answer_in if method != "null" else NOT_LOGGED]
 
 
-def training(found: dict[str, Any]) -> Html:
+def training(found: TrainingFigures) -> Html:
     """Loss and utility by update."""
     return section(
-        "training", "Training", *(_curves(found["curves"], name, caption) for name, caption in (("loss", LOSS), ("utility", UTILITY)))
+        "training", "Training", *(_curves(found.curves, name, caption) for name, caption in (("loss", LOSS), ("utility", UTILITY)))
     )
 
 
-def index(found: dict[str, Any]) -> Html:
+def index(found: TrainingFigures) -> Html:
     """How far the index was behind, and when it was built anew."""
     head = ["update", "built from", "what the index before still found"]
-    rows = [[count(row["step"]), count(row["built_from"]), percent(row["old_recall"])] for row in found["refreshes"]]
+    rows = [[count(row.step), count(row.built_from), percent(row.old_recall)] for row in found.refreshes]
     taken = as_html(PlainTable(head, rows)) if rows else empty("The index was never built anew.")
-    if not found["curves"]["recall"]:
+    if not found.curves["recall"]:
         return section("index", "The index", empty("Its recall was never measured."), taken)
-    return section("index", "The index", _curves(found["curves"], "recall", RECALL), taken)
+    return section("index", "The index", _curves(found.curves, "recall", RECALL), taken)
 
 
-def _curves(curves: dict[str, list], name: str, caption: str) -> Html:
+def _curves(curves: Mapping[str, Curve], name: str, caption: str) -> Html:
     def draw(width: int) -> Html:
         return line_chart([Line(name, averaged(curves[name]), 0)], title=f"{name} by update", x_label="update", y_label=name, width=width)
 

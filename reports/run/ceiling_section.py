@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from data_contracts.ceilings import MIXTURES
 from reports.html.formats import count, interval, number
 from reports.html.markup import Html
 from reports.html.parts import NOT_LOGGED, empty, section
 from reports.html.plain_table import PlainTable, as_html
-from reports.metrics.resampling import FEWEST_DOCUMENTS
+from reports.metrics.ceilings import Ceiling
+from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate
 
 WORDS = (
     "Transformer-XL mixed with what is counted over text: how much there is to gain, whoever retrieves and whoever reads. The past beyond "
@@ -23,27 +23,27 @@ WORDS = (
 HEAD = ["Transformer-XL mixed with", "perplexity", "gain", "with neighbours", "gain", "over the control", "docs"]
 
 
-def cells(row: dict[str, Any]) -> list[str]:
-    """A row of `reports.metrics.ceilings.ceiling_figures`."""
-    name = MIXTURES.get(row["setting"], "nothing")
-    both = [(row[f"perplexity{where}"], row[f"gain{where}"]) for where in ("", "_with_neighbours")]
+def cells(row: Ceiling) -> list[str]:
+    """The cells of a mixture."""
+    name = MIXTURES.get(row.setting, "nothing")
+    both = [(row.perplexity, row.gain), (row.perplexity_with_neighbours, row.gain_with_neighbours)]
     return [
         name,
         *(cell for value, gain in both for cell in (number(value), _gain(gain))),
-        _gain(row["over_training"]),
-        count(row["documents"]),
+        _gain(row.over_training),
+        count(row.documents),
     ]
 
 
-def ceilings(rows: Sequence[dict[str, Any]]) -> Html:
+def ceilings(rows: Sequence[Ceiling]) -> Html:
     """The section of the page."""
     if not rows:
         return section("ceilings", "What the past holds", empty("No run of Transformer-XL was mixed with its past."))
     return section("ceilings", "What the past holds", as_html(PlainTable(HEAD, [cells(row) for row in rows])), empty(WORDS))
 
 
-def _gain(gain: dict[str, Any] | None) -> str:
+def _gain(gain: Estimate | None) -> str:
     if gain is None:
         return NOT_LOGGED
-    bounds = "" if gain["low"] is None else f" {interval(gain['low'], gain['high'], 3, signed=True)}"
-    return number(gain["value"], 3, signed=True) + bounds
+    bounds = "" if gain.low is None else f" {interval(gain.low, gain.high, 3, signed=True)}"
+    return number(gain.value, 3, signed=True) + bounds

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from reports.html.formats import count, finite, number
 from reports.html.markup import Html, clipped, tag
 from reports.html.parts import NAME, empty, section
 from reports.labels.evidence import EXAMPLES_BYTES, chunk_text
+from reports.metrics.gain_examples import GainExample, ReadChunk
 
 NEIGHBOURS = 8
 
 
-def _neighbour(neighbour: dict[str, Any], place: int) -> Html:
-    score = neighbour["score"]
+def _neighbour(neighbour: ReadChunk, place: int) -> Html:
+    score = neighbour.score
     helped = score is not None and finite(score) and score > 0
     verdict = "not scored" if score is None else f"s_t {number(score, 3, signed=True)} nats a token"
     badge = tag("span", verdict, class_="good" if helped else "bad") if score is not None else verdict
-    words = f"{place}. chunk {count(neighbour['chunk'])} and the one after it · gate {number(neighbour['gate'])} · "
-    return tag("li", tag("p", words, badge, class_="about"), chunk_text(neighbour["text"]))
+    words = f"{place}. chunk {count(neighbour.chunk)} and the one after it · gate {number(neighbour.gate)} · "
+    return tag("li", tag("p", words, badge, class_="about"), chunk_text(neighbour.text))
 
 
-def _example(example: dict[str, Any]) -> Html:
-    gain = example["gain"]
+def _example(example: GainExample) -> Html:
+    gain = example.gain
     better = gain is not None and finite(gain) and gain > 0
     badge = tag("span", f"{number(gain, 3, signed=True)} nats a token", class_="good" if better else "bad")
-    summary = tag("summary", badge, " · ", tag("bdi", clipped(example["run"], NAME)), f" · chunk {count(example['query_chunk'])}")
-    texts = (("Query: what the retriever sees", example["query"]), ("Target: what is to be predicted", example["target"]))
+    summary = tag("summary", badge, " · ", tag("bdi", clipped(example.run, NAME)), f" · chunk {count(example.query_chunk)}")
+    texts = (("Query: what the retriever sees", example.query), ("Target: what is to be predicted", example.target))
     sides = tag("div", *(tag("div", tag("h3", name), chunk_text(text)) for name, text in texts), class_="pair")
-    shown = [_neighbour(neighbour, place) for place, neighbour in enumerate(example["neighbours"][:NEIGHBOURS], 1)]
-    document = tag("p", "document ", tag("code", clipped(example["doc_id"], NAME)), class_="about")
+    shown = [_neighbour(neighbour, place) for place, neighbour in enumerate(example.neighbours[:NEIGHBOURS], 1)]
+    document = tag("p", "document ", tag("code", clipped(example.doc_id, NAME)), class_="about")
     retrieved = [tag("h3", "Retrieved"), tag("ol", *shown, class_="candidates")]
     return tag("details", summary, document, sides, *retrieved, class_="example")
 
 
-def gain_examples(rows: Sequence[dict[str, Any]]) -> Html:
+def gain_examples(rows: Sequence[GainExample]) -> Html:
     """Every example that fits, the largest gain and the largest loss of each run among them."""
     heading = "Examples of what was retrieved"
     if not rows:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 from data_contracts.evaluations import SETTINGS
 from reports.html.charts import Line, figure, line_chart
 from reports.html.formats import Number, count, finite, interval, number, percent
 from reports.html.markup import Html, clipped, table, tag
 from reports.html.parts import NAME, NOT_LOGGED, empty, few_documents, measured, section
-from reports.metrics.neighbours_at_test import MOST_LEFT_OUT
+from reports.metrics.neighbours_at_test import MOST_LEFT_OUT, GapClosed, OracleAllFigures, OracleFigures, SettingFigures
+from reports.metrics.positions import PositionBin, PositionRun, Positions
 
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[SettingFigures]
 READ = {"none": 0, "first_1": 1, "first_2": 2, "first_3": 3, "first_4": 4}
 WORDS = {
     "own": "own",
@@ -31,10 +32,10 @@ def _words(setting: str) -> str:
     return clipped(WORDS.get(setting, setting), NAME)
 
 
-def _by_run(rows: Rows) -> dict[str, dict[str, dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+def _by_run(rows: Rows) -> dict[str, dict[str, SettingFigures]]:
+    found: dict[str, dict[str, SettingFigures]] = {}
     for row in rows:
-        found.setdefault(row["run"], {})[row["setting"]] = row
+        found.setdefault(row.run, {})[row.setting] = row
     return found
 
 
@@ -42,7 +43,7 @@ def _pivot(rows: Rows) -> Html:
     by_run = _by_run(rows)
     known = [setting for setting in SETTINGS if any(setting in found for found in by_run.values())]
     body = [
-        [clipped(run, NAME), *(number(found[setting]["perplexity"]) if setting in found else NOT_LOGGED for setting in known)]
+        [clipped(run, NAME), *(number(found[setting].perplexity) if setting in found else NOT_LOGGED for setting in known)]
         for run, found in by_run.items()
     ]
     return table(["run", *map(_words, known)], body)
@@ -50,9 +51,7 @@ def _pivot(rows: Rows) -> Html:
 
 def _settings_figure(rows: Rows, colours: dict[str, int]) -> Html:
     lines = [
-        Line(
-            clipped(run, NAME), [(x, found[setting]["perplexity"]) for setting, x in READ.items() if setting in found], colours.get(run, -1)
-        )
+        Line(clipped(run, NAME), [(x, found[setting].perplexity) for setting, x in READ.items() if setting in found], colours.get(run, -1))
         for run, found in _by_run(rows).items()
     ]
     curve = (
@@ -64,13 +63,13 @@ def _settings_figure(rows: Rows, colours: dict[str, int]) -> Html:
         "paired. All of this, the own setting too, is over the documents that were read in every setting, which may be fewer than those "
         "of the perplexity above."
     )
-    few = few_documents([row["documents"] for row in rows])
+    few = few_documents([row.documents for row in rows])
     head = ["run", "neighbours", "perplexity", "95 % interval", "with neighbours", "bits a byte", "gain, nats a token", "docs"]
     body = []
     for row in rows:
-        cells = [number(row["perplexity"]), interval(row["low"], row["high"]), number(row["perplexity_with_neighbours"])]
-        cells += [measured(row["bits_per_byte"], 3), measured(row["gain"], 4, "nats", signed=True), count(row["documents"])]
-        body.append([clipped(row["run"], NAME), _words(row["setting"]), *cells])
+        cells = [number(row.perplexity), interval(row.low, row.high), number(row.perplexity_with_neighbours)]
+        cells += [measured(row.bits_per_byte, 3), measured(row.gain, 4, signed=True), count(row.documents)]
+        body.append([clipped(row.run, NAME), _words(row.setting), *cells])
 
     if len({x for line in lines for x, _ in line.points}) < 2:
         return tag("div", table(head, body), empty(caption + few))
@@ -83,19 +82,19 @@ def _settings_figure(rows: Rows, colours: dict[str, int]) -> Html:
     return figure(draw, [curve, caption, few], head, body)
 
 
-def _gap(found: dict[str, Any] | None) -> str:
-    left_out = [f"; {percent(found['left_out'])} left out"] if found and found["left_out"] != 0 else []
+def _gap(found: GapClosed | None) -> str:
+    left_out = [f"; {percent(found.left_out)} left out"] if found and found.left_out != 0 else []
     return "".join([measured(found, 2), *left_out])
 
 
-def _oracles(rows: Rows) -> list[Html]:
+def _oracles(rows: Sequence[OracleFigures]) -> list[Html]:
     if not rows:
         return []
     body = []
     for row in rows:
-        cells = [number(row["perplexity"]), interval(row["low"], row["high"]), number(row["perplexity_with_neighbours"])]
-        gaps = [_gap(row[key]) for key in ("gap_closed", "gap_closed_scored")]
-        body.append([clipped(row["run"], NAME), *cells, *gaps, count(row["documents"])])
+        cells = [number(row.perplexity), interval(row.low, row.high), number(row.perplexity_with_neighbours)]
+        gaps = [_gap(gap) for gap in (row.gap_closed, row.gap_closed_scored)]
+        body.append([clipped(row.run, NAME), *cells, *gaps, count(row.documents)])
     words = (
         "With the scored candidates of highest s_t, which no system can know, since s_t has seen the target. They are the reference LM's "
         "choice among those candidates: other neighbours may serve the system better, so this is no bound. Gap closed: (Transformer-XL - "
@@ -108,15 +107,15 @@ def _oracles(rows: Rows) -> list[Html]:
     return [tag("h3", "Oracle: the reference LM's choice, no system"), table(head, body), empty(words)]
 
 
-def _oracles_all(rows: Rows) -> list[Html]:
+def _oracles_all(rows: Sequence[OracleAllFigures]) -> list[Html]:
     if not rows:
         return []
     body = [
         [
-            clipped(row["run"], NAME),
-            *(measured(row[key], 2) for key in ("own", "oracle", "oracle_all")),
-            measured(row["gain"], 4, signed=True),
-            count(row["tokens"]),
+            clipped(row.run, NAME),
+            *(measured(found, 2) for found in (row.own, row.oracle, row.oracle_all)),
+            measured(row.gain, 4, signed=True),
+            count(row.tokens),
         ]
         for row in rows
     ]
@@ -129,7 +128,7 @@ def _oracles_all(rows: Rows) -> list[Html]:
     return [tag("h3", "Oracle over all eligible chunks"), table(head, body), empty(words)]
 
 
-def neighbours(settings: Rows, oracles: Rows, oracles_all: Rows, colours: dict[str, int]) -> Html:
+def neighbours(settings: Rows, oracles: Sequence[OracleFigures], oracles_all: Sequence[OracleAllFigures], colours: dict[str, int]) -> Html:
     """Perplexity with none, fewer, more and nearer neighbours, and with those of oracles."""
     anchor, heading = "neighbours", "Neighbours at test"
     bounds = [*_oracles(oracles), *_oracles_all(oracles_all)]
@@ -138,28 +137,30 @@ def neighbours(settings: Rows, oracles: Rows, oracles_all: Rows, colours: dict[s
     return section(anchor, heading, _settings_figure(settings, colours), _pivot(settings), *bounds)
 
 
-def _middle(bin_: dict[str, Any]) -> float | None:
+def _middle(bin_: PositionBin) -> float | None:
     """The logarithm of the middle of a bin on a logarithmic axis."""
-    if not (finite(bin_["from"]) and finite(bin_["to"])):
+    if not (finite(bin_.start) and finite(bin_.end)):
         return None
-    return math.log2(max(1, bin_["from"]) * max(1, bin_["to"] + 1)) / 2
+    return math.log2(max(1, bin_.start) * max(1, bin_.end + 1)) / 2
 
 
-def _position_figure(bins: Rows, runs: Rows, key: str, colours: dict[str, int], caption: str) -> Html:
-    lines, drawn = list[Line](), [run for run in runs if run[key] is not None]
-    for run in drawn:
+def _position_figure(
+    bins: Sequence[PositionBin], runs: Sequence[PositionRun], key: Literal["nats", "gain"], colours: dict[str, int], caption: str
+) -> Html:
+    lines, drawn = list[Line](), [(run, of) for run in runs if (of := run.nats if key == "nats" else run.gain) is not None]
+    for run, of in drawn:
         points, band = list[tuple[float, Number]](), list[tuple[float, Number, Number]]()
-        for bin_, found in zip(bins, run[key], strict=True):
+        for bin_, found in zip(bins, of, strict=True):
             if (x := _middle(bin_)) is not None:
-                points.append((x, found["value"]))
-                band.append((x, found["low"], found["high"]))
-        lines.append(Line(clipped(run["run"], NAME), points, colours.get(run["run"], -1), band if key == "gain" else ()))
-    head = ["tokens", "counted", *(clipped(run["run"], NAME) for run in drawn)]
+                points.append((x, found.value))
+                band.append((x, found.low, found.high))
+        lines.append(Line(clipped(run.run, NAME), points, colours.get(run.run, -1), band if key == "gain" else ()))
+    head = ["tokens", "counted", *(clipped(run.run, NAME) for run, _ in drawn)]
     body = [
         [
-            f"{count(bin_['from'])} to {count(bin_['to'])}",
-            count(bin_["tokens"]),
-            *(measured(run[key][place], 3, signed=key == "gain") for run in drawn),
+            f"{count(bin_.start)} to {count(bin_.end)}",
+            count(bin_.tokens),
+            *(measured(of[place], 3, signed=key == "gain") for _, of in drawn),
         ]
         for place, bin_ in enumerate(bins)
     ]
@@ -173,10 +174,10 @@ def _position_figure(bins: Rows, runs: Rows, key: str, colours: dict[str, int], 
     return figure(draw, [caption], head, body, width=550)
 
 
-def positions(found: dict[str, Any], colours: dict[str, int]) -> Html:
+def positions(found: Positions, colours: dict[str, int]) -> Html:
     """Mean loss of every run by distance from the start of its document, and its gain over Transformer-XL."""
     heading = "Where in a document"
-    if not found["bins"]:
+    if not found.bins:
         return section("positions", heading, empty("No token was counted."))
     loss = (
         "Mean loss by how far a token is from the start of its document; each bin is twice as long as the one before it. Neighbours "
@@ -186,7 +187,7 @@ def positions(found: dict[str, Any], colours: dict[str, int]) -> Html:
         "The gain over Transformer-XL in the same bins, with its 95 % interval. A memory of the whole document promises a line that "
         "rises to the right; one that is level near 0 says that it brings nothing."
     )
-    figures = [_position_figure(found["bins"], found["runs"], "nats", colours, loss)]
-    if any(run["gain"] is not None for run in found["runs"]):
-        figures.append(_position_figure(found["bins"], found["runs"], "gain", colours, gain))
+    figures = [_position_figure(found.bins, found.runs, "nats", colours, loss)]
+    if any(run.gain is not None for run in found.runs):
+        figures.append(_position_figure(found.bins, found.runs, "gain", colours, gain))
     return section("positions", heading, tag("div", *figures, class_="pair"))

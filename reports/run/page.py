@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reports.html import parts as results
 from reports.html.frame import SENTENCE, contents, page, warning_list
 from reports.html.markup import Html, clipped, tag
@@ -14,6 +12,7 @@ from reports.run import neighbours as neighbour_results
 from reports.run import perplexity_section as perplexity_results
 from reports.run import provenance
 from reports.run import retrieval_section as retrieval_results
+from reports.run.report import RunReport
 
 _LINKS = (
     ("perplexity", "Perplexity"),
@@ -32,8 +31,8 @@ _LINKS = (
 )
 
 
-def _header(report: dict[str, Any]) -> list[Html]:
-    title = tag("h1", "Retrieval-pretrained language models on ", tag("bdi", clipped(report["corpus"], results.NAME)))
+def _header(report: RunReport) -> list[Html]:
+    title = tag("h1", "Retrieval-pretrained language models on ", tag("bdi", clipped(report.corpus, results.NAME)))
     about = (
         "Language models that retrieve from earlier in the same document, compared with ones that do not, all trained and tested on this "
         "corpus by one pipeline (after Retrieval-Pretrained Transformer, arXiv 2306.13421)."
@@ -42,34 +41,31 @@ def _header(report: dict[str, Any]) -> list[Html]:
         " A small run: so little text says nothing about which system is better; it shows only that the chain from raw text to evaluated "
         "models works."
     )
-    lead = tag("p", about, *([tag("strong", small)] if report["small_scale"] else []), class_="lead")
-    headline = tag("ul", *(tag("li", clipped(line, SENTENCE)) for line in report["headline"][:3]), class_="headline")
-    return [title, lead, headline, *warning_list(report["warnings"]), contents(_LINKS)]
+    lead = tag("p", about, *([tag("strong", small)] if report.small_scale else []), class_="lead")
+    headline = tag("ul", *(tag("li", clipped(line, SENTENCE)) for line in report.headline[:3]), class_="headline")
+    return [title, lead, headline, *warning_list(report.warnings), contents(_LINKS)]
 
 
-def render(report: dict[str, Any]) -> str:
+def render(report: RunReport) -> str:
     """The page of a run's report.
 
     Every text in `report` may be hostile. None and numbers that are not finite read "n/a"; long lists and texts are cut, and say so.
-    Units: `difference` is the other system's loss minus this one's, nats a token, positive is better; rates are shares of 1.
     """
-    colours = results.colours_of(report["systems"])
+    colours = results.colours_of(report.systems)
     sections = (
-        perplexity_results.perplexity(
-            report["evaluation"], report["systems"], report["seeds"], report["orders"], report["settings"], report["oracles"]
-        ),
-        ceiling_results.ceilings(report["ceilings"]),
-        results.training_curves(report["systems"], report["evaluation"]["split"]),
-        neighbour_results.neighbours(report["settings"], report["oracles"], report["oracles_all"], colours),
-        neighbour_results.positions(report["positions"], colours),
-        retrieval_results.retrieval(report["retrieval"], report["rerank"], report["exhaustive"], report["retrieved"]),
-        retrieval_results.analysis(report["overlap"], report["subgroups"], colours),
-        example_results.gain_examples(report["gain_examples"]),
-        evidence.labels(report["labels"]),
-        provenance.data(report["data"]),
-        provenance.reference_lm(report["reference_lm"]),
-        provenance.artifacts(report["artifacts"]),
-        provenance.next_steps(report["small_scale"]),
+        perplexity_results.perplexity(report.evaluation, report.systems, report.seeds, report.orders, [*report.settings, *report.oracles]),
+        ceiling_results.ceilings(report.ceilings),
+        results.training_curves(report.systems, report.evaluation.split),
+        neighbour_results.neighbours(report.settings, report.oracles, report.oracles_all, colours),
+        neighbour_results.positions(report.positions, colours),
+        retrieval_results.retrieval(report.retrieval, report.rerank, report.exhaustive, report.retrieved),
+        retrieval_results.analysis(report.overlap, report.subgroups, colours),
+        example_results.gain_examples(report.gain_examples),
+        evidence.labels(report.labels),
+        provenance.data(report.data),
+        provenance.reference_lm(report.reference_lm),
+        provenance.artifacts(report.artifacts),
+        provenance.next_steps(report.small_scale),
     )
-    title = f"Retrieval-pretrained language models on {clipped(report['corpus'], results.NAME)}"
+    title = f"Retrieval-pretrained language models on {clipped(report.corpus, results.NAME)}"
     return page(title, _header(report), sections)

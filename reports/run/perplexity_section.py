@@ -4,51 +4,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-from data_contracts.evaluations import ORACLE, OWN
+from data_contracts.evaluations import OWN
 from reports.html.charts import Dot, dot_chart, figure
-from reports.html.formats import count, finite, interval, number, size
+from reports.html.formats import Number, count, finite, interval, number, size
 from reports.html.markup import Html, clipped, table, tag
 from reports.html.parts import NAME, NOT_LOGGED, empty, measured, section
+from reports.metrics.neighbours_at_test import OracleFigures, SettingFigures
 from reports.metrics.published import CORPORA, TABLE_2, name_of, names_of
-from reports.metrics.seeds import DEVIATIONS, FEWEST_SEEDS
+from reports.metrics.run_figures import Gain
+from reports.metrics.seeds import DEVIATIONS, FEWEST_SEEDS, Order, SeedFigures
+from reports.run.report import Evaluated, System
 
-Systems = Sequence[dict[str, Any]]
+Systems = Sequence[System]
+Others = Sequence[SettingFigures | OracleFigures]
 
 
-def _against(systems: Systems, key: str) -> str:
+def _against(systems: Systems, gains: Sequence[Gain | None]) -> str:
     """The run that others are compared with, by its name."""
-    system_of = {system["run"]: system["system"] for system in systems}
-    against = dict.fromkeys(system[key]["against"] for system in systems if system[key] is not None)
+    system_of = {system.run: system.system for system in systems}
+    against = dict.fromkeys(gain.against for gain in gains if gain is not None)
     if len(against) > 1:
         return f"{clipped(name_of(system_of[next(iter(against))]), NAME)} of the same seed"
     names = names_of(system_of)
     return "".join(clipped(names.get(run, run), NAME) for run in against)
 
 
-def _own_cells(row: dict[str, Any], parameters: Any) -> list[str]:
-    return [tag("b", number(row["perplexity"])), interval(row["low"], row["high"]), size(parameters)]
+def _own_cells(row: System | SettingFigures | OracleFigures, parameters: Number) -> list[str]:
+    return [tag("b", number(row.perplexity)), interval(row.low, row.high), size(parameters)]
 
 
-def _seed_row(name: str, seeds: dict[str, Any], parameters: Any) -> list[Html | str]:
+def _seed_row(name: str, seeds: SeedFigures, parameters: Number) -> list[Html | str]:
     """What the runs of a system reach together: mean and standard deviation over seeds."""
-    spread = f"{number(seeds['mean'])} \N{PLUS-MINUS SIGN} {number(seeds['deviation'], 3)}"
-    return [f"{name}, {count(seeds['runs'])} seeds", tag("b", spread), NOT_LOGGED, size(parameters)]
+    spread = f"{number(seeds.mean)} \N{PLUS-MINUS SIGN} {number(seeds.deviation, 3)}"
+    return [f"{name}, {count(seeds.runs)} seeds", tag("b", spread), NOT_LOGGED, size(parameters)]
 
 
-def table_2(systems: Systems, other_settings: Systems, seeds: Systems, split: str) -> Html:
+def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigures], split: str) -> Html:
     """The paper's rows in its order with this run's figures before its own, then the systems that the paper does not have; of one that was
     trained with several seeds first their mean.
 
     `other_settings` are rows of a run with other neighbours at test, the oracle's among them; if they are of fewer documents, they say so.
     """
-    parameters, documents = ({system["run"]: system[key] for system in systems} for key in ("parameters", "documents"))
-    left, over_seeds = list(systems), {row["system"]: row for row in seeds}
+    parameters, documents = {row.run: row.parameters for row in systems}, {row.run: row.documents for row in systems}
+    left, over_seeds = list(systems), {row.system: row for row in seeds}
     rows = list[list[Html | str]]()
     for published in TABLE_2:
         known = systems if published.setting == OWN else other_settings
-        ours = [row for row in known if (row["system"], row.get("setting", OWN)) == (published.system, published.setting)]
+        ours = [row for row in known if (row.system, row.setting) == (published.system, published.setting)]
         left = [system for system in left if system not in ours]
         cells = [
             *(number(value) for value in published.perplexity),
@@ -56,18 +59,18 @@ def table_2(systems: Systems, other_settings: Systems, seeds: Systems, split: st
             f"{number(published.time)}" if published.time else "",
         ]
         if ours and published.setting == OWN and published.system in over_seeds:
-            rows.append([*_seed_row(published.name, over_seeds[published.system], parameters.get(ours[0]["run"])), *cells])
+            rows.append([*_seed_row(published.name, over_seeds[published.system], parameters.get(ours[0].run)), *cells])
         for row in ours:
-            few = f", {count(row['documents'])} docs" if row["documents"] != documents.get(row["run"]) else ""
-            name = published.name + few + ("" if len(ours) == 1 else f" ({clipped(row['run'], NAME)})")
-            rows.append([name, *_own_cells(row, parameters.get(row["run"])), *cells])
+            few = f", {count(row.documents)} docs" if row.documents != documents.get(row.run) else ""
+            name = published.name + few + ("" if len(ours) == 1 else f" ({clipped(row.run, NAME)})")
+            rows.append([name, *_own_cells(row, parameters.get(row.run)), *cells])
         if not ours:
             rows.append([published.name, *[NOT_LOGGED] * 3, *cells])
-    names, blank = names_of({system["run"]: system["system"] for system in systems}), [NOT_LOGGED] * (len(CORPORA) + 2)
+    names, blank = names_of({system.run: system.system for system in systems}), [NOT_LOGGED] * (len(CORPORA) + 2)
     for system in left:
-        if found := over_seeds.pop(system["system"], None):
-            rows.append([*_seed_row(clipped(name_of(system["system"]), NAME), found, system["parameters"]), *blank])
-        rows.append([clipped(names[system["run"]], NAME), *_own_cells(system, system["parameters"]), *blank])
+        if found := over_seeds.pop(system.system, None):
+            rows.append([*_seed_row(clipped(name_of(system.system), NAME), found, system.parameters), *blank])
+        rows.append([clipped(names[system.run], NAME), *_own_cells(system, system.parameters), *blank])
     head = ["", "perplexity", "95 % interval", "parameters", *CORPORA, "parameters", "time"]
     spans = [tag("td"), tag("th", f"this run, {split} split", colspan=3, scope="colgroup")]
     spans.append(tag("th", "published: other corpora and scale", colspan=len(CORPORA) + 2, scope="colgroup", class_="foreign"))
@@ -76,31 +79,32 @@ def table_2(systems: Systems, other_settings: Systems, seeds: Systems, split: st
 
 def _every_way(systems: Systems) -> Html:
     """All figures of a run that the protocol asks for."""
-    over, random = (_against(systems, key) for key in ("difference", "over_random"))
+    over = _against(systems, [system.difference for system in systems])
+    random = _against(systems, [system.over_random for system in systems])
     head = ["run", "seed", "perplexity", "macro mean", "with neighbours", "nats a token", "bits a token", "bits a byte"]
     head += [f"gain over {over}, nats a token" if over else "gain", *([f"gain over {random}"] if random else []), "tokens", "docs"]
     rows = []
     for system in systems:
-        row = [clipped(system["run"], NAME), count(system["seed"])]
-        row += [number(system[key]) for key in ("perplexity", "macro_perplexity", "perplexity_with_neighbours")]
-        row += [number(system[key], 3) for key in ("nats_per_token", "bits_per_token")]
-        row += [measured(system["bits_per_byte"], 3), measured(system["difference"], 3, "nats", signed=True)]
-        row += [measured(system["over_random"], 3, "nats", signed=True)] if random else []
-        rows.append([*row, count(system["tokens"]), count(system["documents"])])
+        row = [clipped(system.run, NAME), count(system.seed)]
+        row += [number(value) for value in (system.perplexity, system.macro_perplexity, system.perplexity_with_neighbours)]
+        row += [number(value, 3) for value in (system.nats_per_token, system.bits_per_token)]
+        row += [measured(system.bits_per_byte, 3), measured(system.difference, 3, signed=True)]
+        row += [measured(system.over_random, 3, signed=True)] if random else []
+        rows.append([*row, count(system.tokens), count(system.documents)])
     return tag("div", table(head, rows), class_="systems")
 
 
-def _seeds(rows: Systems, orders: Systems) -> list[Html]:
+def _seeds(rows: Sequence[SeedFigures], orders: Sequence[Order]) -> list[Html]:
     if not rows:
         return []
-    body = [[clipped(name_of(row["system"]), NAME), count(row["runs"]), number(row["mean"]), number(row["deviation"], 3)] for row in rows]
+    body = [[clipped(name_of(row.system), NAME), count(row.runs), number(row.mean), number(row.deviation, 3)] for row in rows]
     words = (
         "Training again with another seed gives another perplexity. An order of two systems is claimed only with "
         f"{FEWEST_SEEDS} seeds of each and a gap of more than {DEVIATIONS:g} pooled standard deviations; the intervals above do not hold "
         "this."
     )
     claimed = [
-        [*(clipped(name_of(row[key]), NAME) for key in ("better", "worse")), number(row["gap"]), number(row["pooled_deviation"], 3)]
+        [*(clipped(name_of(system), NAME) for system in (row.better, row.worse)), number(row.gap), number(row.pooled_deviation, 3)]
         for row in orders
     ]
     head = ["better", "worse", "gap in perplexity", "pooled standard deviation"]
@@ -110,7 +114,7 @@ def _seeds(rows: Systems, orders: Systems) -> list[Html]:
 
 
 def _perplexity_figure(systems: Systems, split: str) -> Html:
-    dots = [Dot(clipped(s["run"], NAME), s["perplexity"], s["low"], s["high"], colour) for colour, s in enumerate(systems)]
+    dots = [Dot(clipped(s.run, NAME), s.perplexity, s.low, s.high, colour) for colour, s in enumerate(systems)]
     dots.sort(key=lambda dot: dot.value if dot.value is not None and finite(dot.value) else math.inf)
     caption = (
         f"Perplexity on the {split} split, lowest first. Dot: over all its tokens. Line: 95 % interval, resampling documents and blocks "
@@ -131,11 +135,11 @@ def _perplexity_figure(systems: Systems, split: str) -> Html:
 
 def _gain_figure(systems: Systems) -> Html:
     dots = [
-        Dot(clipped(s["run"], NAME), s["difference"]["nats"], s["difference"]["low"], s["difference"]["high"], colour, 3)
+        Dot(clipped(s.run, NAME), s.difference.value, s.difference.low, s.difference.high, colour, 3)
         for colour, s in enumerate(systems)
-        if s["difference"] is not None
+        if s.difference is not None
     ]
-    against = _against(systems, "difference")
+    against = _against(systems, [system.difference for system in systems])
     caption = (
         f"Gain over {against}: its loss minus that of the run, on the same tokens and the same resamples. Right of 0 is better. "
         "Where the line crosses 0, the two cannot be told apart; chance in training (the seed) is not in the interval."
@@ -149,23 +153,22 @@ def _gain_figure(systems: Systems) -> Html:
     return figure(draw, [caption], ["run", "gain", "low", "high"], rows, width=550)
 
 
-def _counted(evaluation: dict[str, Any]) -> str:
+def _counted(evaluation: Evaluated) -> str:
     """Which tokens count, in a sentence."""
-    cut = evaluation["documents_cut"]
-    end = f" up to token {count(evaluation['max_tokens_per_document'])}, where {count(cut)} of them were cut" if cut != 0 else ""
+    cut = evaluation.documents_cut
+    end = f" up to token {count(evaluation.max_tokens_per_document)}, where {count(cut)} of them were cut" if cut != 0 else ""
     return f"Every token after the first of a document is counted{end}, the same ones for all, which a digest has shown. "
 
 
-def perplexity(evaluation: dict[str, Any], systems: Systems, seeds: Systems, orders: Systems, settings: Systems, oracles: Systems) -> Html:
-    """Dots with intervals, paired gains, Table 2, the table of all figures, what the seed does, and which orders may be claimed.
-
-    `evaluation`: the `split` that was evaluated, `max_tokens_per_document`, and how many documents that cut (`documents_cut`).
-    """
+def perplexity(
+    evaluation: Evaluated, systems: Systems, seeds: Sequence[SeedFigures], orders: Sequence[Order], other_settings: Others
+) -> Html:
+    """Dots with intervals, paired gains, Table 2, the table of all figures, what the seed does, and which orders may be claimed."""
     if not systems:
         return section("perplexity", "Perplexity", empty("No system was evaluated."))
-    split = clipped(evaluation["split"], NAME)
+    split = clipped(evaluation.split, NAME)
     figures = [_perplexity_figure(systems, split)]
-    if any(system["difference"] is not None for system in systems):
+    if any(system.difference is not None for system in systems):
         figures.append(_gain_figure(systems))
     published = (
         "The paper's Table 2. The grey columns are its figures, for models of 200 M parameters on corpora of billions of tokens with "
@@ -178,6 +181,5 @@ def perplexity(evaluation: dict[str, Any], systems: Systems, seeds: Systems, ord
         "choosing its neighbours, and not by having more parameters, is its gain over a system that reads random ones, where one was "
         "trained."
     )
-    with_oracles = [*settings, *({**row, "setting": ORACLE} for row in oracles)]
-    tables = [table_2(systems, with_oracles, seeds, split), empty(published), _every_way(systems), empty(ways), *_seeds(seeds, orders)]
+    tables = [table_2(systems, other_settings, seeds, split), empty(published), _every_way(systems), empty(ways), *_seeds(seeds, orders)]
     return section("perplexity", "Perplexity", tag("div", *figures, class_="pair"), *tables)

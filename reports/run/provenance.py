@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from reports.html.charts import Line, bar_chart, figure, line_chart
 from reports.html.formats import Number, count, finite, number, size
@@ -12,6 +11,9 @@ from reports.html.markup import Html, clipped, table, tag
 from reports.html.parts import NAME, averaged, curve_table, empty, in_split_order, section
 from reports.labels.evidence import facts
 from reports.labels.findings import COPYING
+from reports.metrics.corpus_figures import CorpusFigures
+from reports.metrics.lengths import LengthBin
+from reports.run.report import ReferenceModel
 
 PATH = 300
 
@@ -21,9 +23,9 @@ def _times(*factors: Number) -> Number:
     return math.prod(known) if len(known) == len(factors) else None
 
 
-def _balance(numbers: dict[str, Any]) -> list[Html]:
+def _balance(numbers: CorpusFigures) -> list[Html]:
     """Inputs = documents + quarantined, in red if that is not so."""
-    parts: list[Number] = [numbers["inputs"], numbers["documents_kept"], *numbers["quarantined"].values()]
+    parts: list[Number] = [numbers.inputs, numbers.documents_kept, *numbers.quarantined.values()]
     counts = [part for part in parts if part is not None and finite(part)]
     if len(counts) < len(parts):
         return [tag("p", f"{count(parts[0])} inputs, {count(parts[1])} documents; not all of the counts are known.")]
@@ -35,14 +37,14 @@ def _balance(numbers: dict[str, Any]) -> list[Html]:
     return lines
 
 
-def _lengths(bins: Sequence[dict[str, Any]]) -> list[Html]:
+def _lengths(bins: Sequence[LengthBin]) -> list[Html]:
     """The paper's Figure 3."""
     if not bins:
         return []
-    shares = [_times(100, bin_["share"]) for bin_ in bins]
-    bars = [(number(bin_["from"], 2), share) for bin_, share in zip(bins, shares, strict=True)]
+    shares = [_times(100, bin_.share) for bin_ in bins]
+    bars = [(number(bin_.start, 2), share) for bin_, share in zip(bins, shares, strict=True)]
     rows = [
-        [f"{number(bin_['from'], 2)} to {number(bin_['to'], 2)}", count(bin_["documents"]), number(share, 1)]
+        [f"{number(bin_.start, 2)} to {number(bin_.end, 2)}", count(bin_.documents), number(share, 1)]
         for bin_, share in zip(bins, shares, strict=True)
     ]
 
@@ -55,36 +57,36 @@ def _lengths(bins: Sequence[dict[str, Any]]) -> list[Html]:
     return [figure(draw, [caption], ["log10 of tokens", "documents", "%"], rows)]
 
 
-def data(numbers: dict[str, Any]) -> Html:
+def data(numbers: CorpusFigures) -> Html:
     """Every input accounted for, the splits and the geometry."""
-    quarantined = numbers["quarantined"]
+    quarantined = numbers.quarantined
     reasons = [[clipped(reason, NAME), count(n)] for reason, n in quarantined.items()]
     why = [table(["quarantined because", "inputs"], reasons)] if reasons else []
     splits = [
-        [clipped(split, NAME), *(count(sizes[key]) for key in ("documents", "chunks", "tokens", "median_tokens"))]
-        for split, sizes in in_split_order(numbers["splits"])
+        [clipped(split, NAME), *map(count, (sizes.documents, sizes.chunks, sizes.tokens, sizes.median_tokens))]
+        for split, sizes in in_split_order(numbers.splits)
     ]
-    geometry = numbers["geometry"]
-    tokens, sequence, stride = geometry["chunk_tokens"], geometry["sequence_chunks"], geometry["stride_chunks"]
-    known = [("vocabulary", count(numbers["vocabulary"])), ("chunk", f"{count(tokens)} tokens")]
+    geometry = numbers.geometry
+    tokens, sequence, stride = geometry.chunk_tokens, geometry.sequence_chunks, geometry.stride_chunks
+    known = [("vocabulary", count(numbers.vocabulary)), ("chunk", f"{count(tokens)} tokens")]
     known += [("training sequence", f"{count(sequence)} chunks, {count(_times(sequence, tokens))} tokens")]
     known += [("stride", f"{count(stride)} chunks; attention sees at most {count(_times(2, stride, tokens))} tokens")]
     tables = tag("div", table(["split", "documents", "chunks", "tokens", "median length"], splits), *why, class_="pair")
-    return section("data", "Data", *_balance(numbers), tables, facts(known), *_lengths(numbers["lengths"]))
+    return section("data", "Data", *_balance(numbers), tables, facts(known), *_lengths(numbers.lengths))
 
 
-def reference_lm(model: dict[str, Any]) -> Html:
+def reference_lm(model: ReferenceModel) -> Html:
     """The language model whose judgement the labels are."""
-    known = [("parameters", size(model["parameters"])), ("steps", count(model["steps"]))]
-    known += [("first loss", f"{number(model['loss_first'], 3)} nats"), ("last loss", f"{number(model['loss_last'], 3)} nats")]
-    if not model["curve"]:
+    known = [("parameters", size(model.parameters)), ("steps", count(model.steps))]
+    known += [("first loss", f"{number(model.loss_first, 3)} nats"), ("last loss", f"{number(model.loss_last, 3)} nats")]
+    if not model.curve:
         return section("reference", "Reference language model", facts(known), empty("No losses were recorded."))
     caption = (
         f"Loss of the model that scored the candidates. {COPYING} A model that does not use text placed before it gives labels that are "
         "noise, however low its loss: the section on labels is the check."
     )
-    head, rows = curve_table(["loss"], [model["curve"]])
-    line = Line("reference", averaged(model["curve"]), 0)
+    head, rows = curve_table(["loss"], [model.curve])
+    line = Line("reference", averaged(model.curve), 0)
 
     def draw(width: int) -> Html:
         return line_chart([line], title="Loss of the reference model by step", x_label="step", y_label="nats a token", width=width)

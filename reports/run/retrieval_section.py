@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from reports.html.charts import Dot, dot_chart, figure
 from reports.html.formats import NOT_AVAILABLE, Number, count, finite, number, percent
 from reports.html.markup import Html, clipped, join, table, tag
 from reports.html.parts import NAME, NOT_LOGGED, empty, few_documents, measured, section
 from reports.metrics.published import AVERAGE, RETRIEVERS, TABLE_3, name_of, names_of
+from reports.metrics.resampling import Estimate
+from reports.metrics.retrieval_rows import RetrieverFigures
+from reports.metrics.retrieved_sample import SampleFigures
+from reports.metrics.subgroup_gain import SubgroupFigures
+from reports.metrics.token_overlap import OverlapFigures
 
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[RetrieverFigures]
+Sample = Sequence[SampleFigures]
 METRICS = {"precision_at_2": "precision@2", "recall_at_10": "recall@10", "ndcg_at_20": "nDCG@20"}
-COUNTED = {"queries": "queries", "documents": "docs"}
 TIMES = "\N{MULTIPLICATION SIGN}"
 GROUPS = {"with_gold": "gold", "without_gold": "none", "all": "all"}
 
 
-def _percent(found: dict[str, Any], key: str) -> str:
-    return number(100 * found[key], 1) if found and found.get(key) is not None and finite(found[key]) else NOT_LOGGED
+class Line(NamedTuple):
+    """What a line of Table 3 is made of; a figure that was not measured is not in `figures`."""
+
+    retriever: str
+    system: str | None
+    queries: int
+    figures: Mapping[str, Estimate]
 
 
-def _block(words: str, rows: Rows) -> list[list[str]]:
-    """Figures of `rows` in the columns of Table 3: one line, another for each run of a system that has several, and chance."""
-    by_name = {row["retriever"]: row for row in rows}
-    ours = [words, *(_percent(by_name.get(name, {}), key) for key in METRICS for name in RETRIEVERS)]
+def _percent(line: Line | None, key: str) -> str:
+    found = line.figures.get(key) if line else None
+    return NOT_LOGGED if found is None or found.value is None or not finite(found.value) else number(100 * found.value, 1)
+
+
+def _block(words: str, lines: Sequence[Line]) -> list[list[str]]:
+    """Figures of `lines` in the columns of Table 3: one line, another for each run of a system that has several, and chance."""
+    by_name = {line.retriever: line for line in lines}
+    ours = [words, *(_percent(by_name.get(name), key) for key in METRICS for name in RETRIEVERS)]
     seeds = [
         [
-            f"{words}, {clipped(row['retriever'], NAME)}",
-            *(_percent(row if name == name_of(row["system"]) else {}, key) for key in METRICS for name in RETRIEVERS),
+            f"{words}, {clipped(line.retriever, NAME)}",
+            *(_percent(line if name == name_of(line.system) else None, key) for key in METRICS for name in RETRIEVERS),
         ]
-        for row in rows
-        if row["system"] and row["retriever"] != name_of(row["system"]) and name_of(row["system"]) in RETRIEVERS
+        for line in lines
+        if line.system and line.retriever != name_of(line.system) and name_of(line.system) in RETRIEVERS
     ]
     if not (random := by_name.get("random")):
         return [ours, *seeds]
-    few = f" ({count(random['queries'])} queries)" if len({row["queries"] for row in rows}) > 1 else ""
+    few = f" ({count(random.queries)} queries)" if len({line.queries for line in lines}) > 1 else ""
     return [ours, *seeds, [f"{words}, chance{few}", *(_percent(random, key) for key in METRICS for _ in RETRIEVERS)]]
 
 
-def table_3(rows: Rows, retrieved: Rows) -> Html:
+def table_3(rows: Rows, retrieved: Sample) -> Html:
     """The paper's layout, in percent: against the labels and where what was retrieved was scored, then what was published."""
     published = [
         [f"{corpus}, published", *(number(value, 0 if corpus != AVERAGE else 1) for key in METRICS for value in figures[key])]
         for corpus, figures in TABLE_3.items()
     ]
     spans = [tag("td"), *(tag("th", f"{name}, %", colspan=len(RETRIEVERS), scope="colgroup") for name in METRICS.values())]
-    body = [*_block("against the labels", rows), *(_block("retrieved neighbours scored", retrieved) if retrieved else []), *published]
+    ours = [Line(row.retriever, row.system, row.queries, row.figures) for row in rows]
+    sampled = [Line(row.retriever, row.system, row.queries, {"precision_at_2": row.precision_at_2}) for row in retrieved]
+    body = [*_block("against the labels", ours), *(_block("retrieved neighbours scored", sampled) if sampled else []), *published]
     return tag("div", table(["", *RETRIEVERS * len(METRICS)], body, groups=tag("tr", *spans)), class_="systems gold")
 
 
@@ -57,37 +74,37 @@ def _against_chance(value: Number, chance: Number) -> str:
     return f"{value / chance:.2f}{TIMES}"
 
 
-def _named(row: dict[str, Any]) -> Html:
-    return join([clipped(row["retriever"], NAME), *([tag("small", " (chance)")] if row["retriever"] == "random" else [])])
+def _named(row: RetrieverFigures | SampleFigures) -> Html:
+    return join([clipped(row.retriever, NAME), *([tag("small", " (chance)")] if row.retriever == "random" else [])])
 
 
 def _table(rows: Rows) -> Html:
     """Each figure beside its interval, its ratio to what a random order is expected to reach and the number of queries that it counts."""
-    random: dict[str, Any] = next((row for row in rows if row["retriever"] == "random"), {})
+    random = next((row.figures for row in rows if row.retriever == "random"), None)
     head = ["retriever", *(cell for name in METRICS.values() for cell in (f"{name} [95 %]", f"{TIMES} chance", "queries"))]
     body = []
     for row in rows:
         cells: list[str] = [_named(row)]
         for key in METRICS:
-            figure_of = {"value": row[key], **row["intervals"][key]}
-            cells += [measured(figure_of, 3), _against_chance(row[key], random.get(key)), count(row["counted"][key])]
+            found = row.figures[key]
+            cells += [measured(found, 3), _against_chance(found.value, random[key].value if random else None), count(found.queries)]
         body.append(cells)
     return tag("div", table(head, body), class_="systems metrics")
 
 
 def _documents(rows: Rows) -> str:
     """Over how many documents a table is, and whether that is enough."""
-    few = few_documents([row["documents"] for row in rows])
-    return f"95 % intervals are over the {count(rows[0]['documents'])} documents that the queries are of.{few}"
+    few = few_documents([row.documents for row in rows])
+    return f"95 % intervals are over the {count(rows[0].documents)} documents that the queries are of.{few}"
 
 
-def _without_positive(row: dict[str, Any]) -> str:
-    queries, found = row["queries"], row["queries_with_positive"]
+def _without_positive(row: RetrieverFigures) -> str:
+    queries, found = row.queries, row.queries_with_positive
     share = percent(1 - found / queries if finite(queries) and finite(found) and queries else None)
     return f"{share} of the {count(queries)} queries"
 
 
-def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Rows) -> Html:
+def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Sample) -> Html:
     """Precision, recall and nDCG against gold: over all eligible chunks, among the scored candidates, and where more was scored."""
     if not rows:
         return section("retrieval", "Retrieval against gold", empty("No retriever was measured against gold."))
@@ -112,18 +129,18 @@ def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Rows) -> 
     return section("retrieval", "Retrieval against gold", *tables, *_reranked(reranked), *_exhaustive(exhaustive))
 
 
-def _retrieved(rows: Rows) -> list[Html]:
+def _retrieved(rows: Sample) -> list[Html]:
     if not rows:
         return []
-    body = [[_named(row), measured(row, 3, "precision_at_2"), *(count(row[key]) for key in COUNTED)] for row in rows]
+    body = [[_named(row), measured(row.precision_at_2, 3), count(row.queries), count(row.documents)] for row in rows]
     words = (
         "A sample of queries, the same one for every system, for which the reference LM scored whatever a system read: the share of the "
         "first two neighbours with s_t > 0. Every neighbour has a score here, so precision is exact, where the labels know BM25's "
         "candidates alone; a query with one eligible chunk cannot reach more than a half. Chance is known only for the queries of which "
         "all eligible chunks were scored, which lie nearer to the start of their documents; the last table is of such alone."
-        + few_documents([row["documents"] for row in rows])
+        + few_documents([row.documents for row in rows])
     )
-    table_of = table(["what was read", f"{METRICS['precision_at_2']} [95 %]", *COUNTED.values()], body)
+    table_of = table(["what was read", f"{METRICS['precision_at_2']} [95 %]", "queries", "docs"], body)
     return [tag("h3", "Retrieved neighbours scored"), tag("div", table_of, class_="systems"), empty(words)]
 
 
@@ -149,19 +166,26 @@ def _exhaustive(rows: Rows) -> list[Html]:
     return [tag("h3", "Where everything was scored"), _table(rows), empty(words)]
 
 
-def _side(rows: Rows, side: str, colours: dict[str, int], caption: str, columns: dict[str, str]) -> Html:
-    dots = [
-        Dot(clipped(row["run"], NAME), row[side]["value"], row[side]["low"], row[side]["high"], colours.get(row["run"], -1)) for row in rows
-    ]
-    body = [[clipped(row["run"], NAME), *(measured(row[key], 2) for key in columns), count(row["chunks"])] for row in rows]
+def _side(
+    rows: Sequence[OverlapFigures],
+    side: str,
+    colours: dict[str, int],
+    caption: str,
+    columns: dict[str, Callable[[OverlapFigures], Estimate]],
+) -> Html:
+    """`columns` of the table, of which the first is drawn."""
+    drawn, *_ = columns.values()
+    found = [(row, drawn(row)) for row in rows]
+    dots = [Dot(clipped(row.run, NAME), of.value, of.low, of.high, colours.get(row.run, -1)) for row, of in found]
+    body = [[clipped(row.run, NAME), *(measured(of(row), 2) for of in columns.values()), count(row.chunks)] for row in rows]
 
     def draw(width: int) -> Html:
         return dot_chart(dots, title=f"Overlap with the {side} chunk", x_label=f"distinct tokens shared with the {side} chunk", width=width)
 
-    return figure(draw, [caption], ["run", *columns.values(), "chunks"], body, width=550)
+    return figure(draw, [caption], ["run", *columns, "chunks"], body, width=550)
 
 
-def overlap(rows: Rows, colours: dict[str, int]) -> list[Html]:
+def overlap(rows: Sequence[OverlapFigures], colours: dict[str, int]) -> list[Html]:
     """The paper's Figure 4."""
     if not rows:
         return []
@@ -173,23 +197,30 @@ def overlap(rows: Rows, colours: dict[str, int]) -> list[Html]:
         "The same with the target chunk, what comes next. A retriever that learned from the reference LM should lead here, although it "
         "never sees the target. In the table also with its continuation, which the model reads too."
     )
-    sides = {"target": "target", "target_with_continuation": "with continuation"}
-    figures = _side(rows, "query", colours, query, {"query": "query"}), _side(rows, "target", colours, target, sides)
+    figures = (
+        _side(rows, "query", colours, query, {"query": lambda row: row.query}),
+        _side(
+            rows,
+            "target",
+            colours,
+            target,
+            {"target": lambda row: row.target, "with continuation": lambda row: row.target_with_continuation},
+        ),
+    )
     return [tag("h3", "What is retrieved"), tag("div", *figures, class_="pair")]
 
 
-def subgroups(rows: Rows, colours: dict[str, int]) -> list[Html]:
+def subgroups(rows: Sequence[SubgroupFigures], colours: dict[str, int]) -> list[Html]:
     """The paper's Figure 6."""
     if not rows:
         return []
-    dots, body, names = [], [], names_of({row["run"]: row["system"] for row in rows})
+    dots, body, names = [], [], names_of({row.run: row.system for row in rows})
     for row in rows:
-        group = GROUPS[row["group"]] if row["group"] in GROUPS else clipped(row["group"], NAME)
-        name = f"{group}: {clipped(names[row['run']], NAME)}"
-        dots.append(Dot(name, row["value"], row["low"], row["high"], colours.get(row["run"], -1), 2))
-        body.append(
-            [clipped(row["run"], NAME), group, measured(row, 2, signed=True), *(count(row[key]) for key in ("chunks", "documents"))]
-        )
+        group = GROUPS[row.group] if row.group in GROUPS else clipped(row.group, NAME)
+        name = f"{group}: {clipped(names[row.run], NAME)}"
+        found = row.improvement
+        dots.append(Dot(name, found.value, found.low, found.high, colours.get(row.run, -1), 2))
+        body.append([clipped(row.run, NAME), group, measured(found, 2, signed=True), count(row.chunks), count(row.documents)])
     gold = {
         "retrieved": "over chunks for which a gold chunk (s_t > 0) was among the neighbours, for which none was, and over both. Of the "
         "sample of queries whose retrieved neighbours were all scored, so both groups are sure.",
@@ -199,8 +230,8 @@ def subgroups(rows: Rows, colours: dict[str, int]) -> list[Html]:
     }
     caption = (
         "The paper's Figure 6: how much lower than Transformer-XL's the perplexity is, in percent, "
-        f"{gold['retrieved' if rows[0]['scored'] == 'retrieved' else 'labels']} If both gain alike, what was retrieved explains little of "
-        f"the gain. Lines: 95 % intervals.{few_documents([row['documents'] for row in rows])}"
+        f"{gold['retrieved' if rows[0].scored == 'retrieved' else 'labels']} If both gain alike, what was retrieved explains little of "
+        f"the gain. Lines: 95 % intervals.{few_documents([row.documents for row in rows])}"
     )
 
     def draw(width: int) -> Html:
@@ -211,7 +242,7 @@ def subgroups(rows: Rows, colours: dict[str, int]) -> list[Html]:
     return [tag("h3", "What gold is worth"), figure(draw, [caption], ["run", "gold retrieved", "% lower", "chunks", "documents"], body)]
 
 
-def analysis(overlaps: Rows, groups: Rows, colours: dict[str, int]) -> Html:
+def analysis(overlaps: Sequence[OverlapFigures], groups: Sequence[SubgroupFigures], colours: dict[str, int]) -> Html:
     """Figures 4 and 6."""
     drawn = [*overlap(overlaps, colours), *subgroups(groups, colours)]
     return section("analysis", "What was retrieved, and what it brought", *(drawn or [empty("No system retrieved anything.")]))

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 from urllib.parse import urlencode
 
 from data_contracts.documents import SPLITS
@@ -99,19 +99,29 @@ class State:
         return self.link(path, **{**self.NOT_LISTED, **changes})
 
 
-def listing(params: Mapping[str, str], sorts: tuple[str, ...]) -> dict[str, Any]:
+class Listing(TypedDict):
+    """Fields of `State`, for the list of documents."""
+
+    find: str
+    split: str
+    sort: str
+    page: int
+    at: int
+
+
+def listing(params: Mapping[str, str], sorts: tuple[str, ...]) -> Listing:
     """The fields of `State` from a query string; `sorts` are the columns of the list.
 
     Raises:
         Failure: (exit code 2) if a value is not one of those that are known.
     """
-    return {
-        "find": text_of(params, "find"),
-        "split": one_of(params, "split", SPLITS),
-        "sort": one_of(params, "sort", (*sorts, *(f"-{name}" for name in sorts))),
-        "page": whole(params.get("page") or "1", "page", 1),
-        "at": whole(params.get("at") or "1", "at", 1),
-    }
+    return Listing(
+        find=text_of(params, "find"),
+        split=one_of(params, "split", SPLITS),
+        sort=one_of(params, "sort", (*sorts, *(f"-{name}" for name in sorts))),
+        page=whole(params.get("page") or "1", "page", 1),
+        at=whole(params.get("at") or "1", "at", 1),
+    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from data_contracts.realm_answers import METHODS, REALM_ANSWERS
 from model.baselines.realm import Embedder
 from model.parameters import Architecture, Parameters
 from model.parameters_io import load_parameters
-from reports.realm.figures import realm_figures
+from reports.metrics.figures_file import as_json
+from reports.realm.figures import realm_report
 from reports.realm.page import realm_page
 from stages.parameters import Geometry, RealmAnswers
 from stages.realm.answering import Answers, answer
@@ -51,16 +52,12 @@ def make_realm_answers(context: Context, geometry: Geometry, realm_answers: Real
     target = context.out("realm_answers")
     write_shard(REALM_ANSWERS, table, target / "part-00000.parquet")
     commit(REALM_ANSWERS, target)
-    figures = {
-        "corpus": context.corpus,
-        "passages": len(data.passages.plain),
-        "questions_train": len(corpus.questions.train.answers),
-        **realm_figures(table, history, realm_answers.bootstrap_samples, realm_answers.seed),
-    }
+    sizes_of_corpus = (len(data.passages.plain), len(corpus.questions.train.answers))
+    figures = realm_report(context.corpus, *sizes_of_corpus, table, history, realm_answers.bootstrap_samples, realm_answers.seed)
     report = context.out("realm_report")
-    (report / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (report / "report.json").write_text(as_json(figures))
     (report / "index.html").write_text(realm_page(figures), encoding="utf-8")
-    for line in figures["headline"]:
+    for line in figures.headline:
         context.say.note(f"**{context.corpus}**: {line}")
 
 

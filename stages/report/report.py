@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.compute as pc
@@ -18,14 +17,18 @@ from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL, OWN
 from data_contracts.tokens import CHUNKS
-from reports.metrics.ceilings import ceiling_figures
-from reports.metrics.corpus_figures import corpus_figures
+from reports.labels.report import LabelReport, LabelSection
+from reports.metrics.ceilings import Ceiling, ceiling_figures
+from reports.metrics.chunk_sizes import ChunkSizes
+from reports.metrics.corpus_figures import CorpusFigures, corpus_figures
 from reports.metrics.evaluation_rows import Evaluations, aligned, frames_of, with_own
+from reports.metrics.figures_file import as_json, read_figures
 from reports.metrics.neighbours_at_test import OTHERS
-from reports.metrics.run_figures import Evidence, run_figures
+from reports.metrics.run_figures import Evidence, RunPerplexity, run_figures
 from reports.run.csv_tables import csv_tables
-from reports.run.headline import NOT_OF_THE_PAPER, headline, metrics, warnings
+from reports.run.headline import headline, metrics, warnings
 from reports.run.page import render
+from reports.run.report import VERSION, Curve, Evaluated, ReferenceModel, RunReport, System
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.runner.stage import Context, Job
 
@@ -50,19 +53,19 @@ PLACES = {
 }
 
 
-def thinned(curve: list[list[float]]) -> list[list[float]]:
+def thinned(curve: list[tuple[int, float]]) -> Curve:
     """At most 100 points of a curve: means of equal groups of steps, at the last step of each."""
     size = -(-len(curve) // CURVE_POINTS) if curve else 1
     groups = [curve[begin : begin + size] for begin in range(0, len(curve), size)]
-    return [[group[-1][0], sum(value for _, value in group) / len(group)] for group in groups]
+    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
 
 
-def curve_of(path: Path, value: str) -> list[list[float]]:
+def curve_of(path: Path, value: str) -> list[tuple[int, float]]:
     """(step, value) of every line of losses.jsonl; a model that was not trained here has no such file."""
     if not path.exists():
         return []
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [[row["step"], row[value]] for row in rows]
+    return [(row["step"], row[value]) for row in rows]
 
 
 def parameter_count(path: Path) -> int:
@@ -90,34 +93,35 @@ def open_evaluations(context: Context, runs: dict[str, Run]) -> tuple[Evaluation
     return own, with_own(frames, systems, seeds, OTHERS), with_own(frames, systems, seeds, (ORACLE, ORACLE_ALL))
 
 
-def ceiling_section(context: Context, own: Evaluations, samples: int) -> list[dict]:
+def ceiling_section(context: Context, own: Evaluations, samples: int) -> list[Ceiling]:
     """What the past of the documents is worth to the runs of Transformer-XL."""
     columns = [name for name in CEILINGS.schema.names if name != "token_losses"]
     mixed = frames_of((run, open_artifact(CEILINGS, context.input(CEILING) / run).read_all(columns)) for run in own.systems)
     return ceiling_figures({**own.frames, **mixed}, own.systems, own.seeds, samples)
 
 
-def label_section(directory: Path) -> dict:
+def label_section(directory: Path) -> LabelSection:
     """What the page says of the labels, from the statistics of the supervision report."""
-    known = json.loads((directory / "statistics.json").read_text())
-    splits = known["splits"]
-    return {
-        **{name: sum(found[name] for found in splits.values()) for name in ("queries", "pairs")},
-        "positive_rate": {split: found["positive_rate"]["value"] for split, found in splits.items()},
-        "best": {split: found["best_by_k"][-1] for split, found in splits.items()},
-        "scorer": known["scorer"],
-        "gates": known["gates"],
-    }
+    known = read_figures(LabelReport, directory / "statistics.json", "./rpt run label_report")
+    splits = known.splits
+    return LabelSection(
+        queries=sum(found.queries for found in splits.values()),
+        pairs=sum(found.pairs for found in splits.values()),
+        positive_rate={split: found.positive_rate.value for split, found in splits.items()},
+        best={split: found.best_by_k[-1] for split, found in splits.items()},
+        scorer=known.scorer,
+        gates=known.gates,
+    )
 
 
-def evaluation_section(evaluation: Evaluation, chunks: pl.DataFrame) -> dict:
+def evaluation_section(evaluation: Evaluation, chunks: pl.DataFrame) -> Evaluated:
     """What was evaluated: the split, and at how many tokens how many of its documents were cut."""
     limit = evaluation.max_tokens_per_document
     tokens = chunks.group_by("doc_id").agg(tokens=counting.length("token_ids").sum())["tokens"]
-    return {"split": evaluation.split, "max_tokens_per_document": limit, "documents_cut": int((tokens > limit).sum())}
+    return Evaluated(evaluation.split, limit, int((tokens > limit).sum()))
 
 
-def data_section(context: Context, geometry: Geometry) -> dict:
+def data_section(context: Context, geometry: Geometry) -> CorpusFigures:
     """What went in and what became of it."""
     chunks = open_artifact(CHUNKS, context.input("chunks"))
     lengths = [
@@ -129,20 +133,31 @@ def data_section(context: Context, geometry: Geometry) -> dict:
     quarantine = pl.DataFrame(pl.from_arrow(open_artifact(QUARANTINE, context.input("quarantine")).read_all(["reason"])))
     documents = open_artifact(DOCUMENTS, context.input("documents")).rows
     vocabulary = json.loads((context.input("reference_lm") / "config.json").read_text())["vocab_size"]
-    return corpus_figures(documents, quarantine, pl.concat(lengths), geometry.model_dump(), vocabulary)
+    return corpus_figures(documents, quarantine, pl.concat(lengths), ChunkSizes(**geometry.model_dump()), vocabulary)
 
 
-def reference_lm_section(directory: Path) -> dict:
+def reference_lm_section(directory: Path) -> ReferenceModel:
     """How the reference LM was trained; of one from the hub nothing is known."""
     curve = curve_of(directory / "losses.jsonl", "loss")
-    first, last = (curve[0], curve[-1]) if curve else ([None, None], [None, None])
-    return {
-        "parameters": sum(parameter_count(file) for file in directory.glob("*.safetensors")),
-        "steps": last[0],
-        "loss_first": first[1],
-        "loss_last": last[1],
-        "curve": thinned(curve),
-    }
+    return ReferenceModel(
+        parameters=sum(parameter_count(file) for file in directory.glob("*.safetensors")),
+        steps=curve[-1][0] if curve else None,
+        loss_first=curve[0][1] if curve else None,
+        loss_last=curve[-1][1] if curve else None,
+        curve=thinned(curve),
+    )
+
+
+def trained(row: RunPerplexity, directory: Path) -> System:
+    """A run with what the directory of its model says of its training."""
+    shape = json.loads((directory / "config.json").read_text())["shape"]
+    return System(
+        **vars(row),
+        parameters=parameter_count(directory / "model.safetensors"),
+        copying=shape.get("copying", False),
+        equal_projections=shape.get("equal_projections", False),
+        curve=thinned(curve_of(directory / "losses.jsonl", "lm_loss")),
+    )
 
 
 def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, report: Report, runs: dict[str, Run]) -> None:
@@ -155,39 +170,35 @@ def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, re
     sizes = (geometry.chunk_tokens, geometry.stride_chunks)
     evidence = Evidence(*evaluations, labels, exhaustive, retrieved, candidates, chunks, *sizes)
     figures = run_figures(evidence, report.bootstrap_samples)
-    for system in figures["systems"]:
-        directory = context.input("models") / system["run"]
-        system["parameters"] = parameter_count(directory / "model.safetensors")
-        shape = json.loads((directory / "config.json").read_text())["shape"]
-        system |= {name: shape.get(name, False) for name in NOT_OF_THE_PAPER}
-        system["curve"] = thinned(curve_of(directory / "losses.jsonl", "lm_loss"))
+    systems = [trained(row, context.input("models") / row.run) for row in figures.systems]
     of_labels, data = label_section(context.input("label_report")), data_section(context, geometry)
-    small = data["splits"]["train"]["tokens"] < SMALL_TOKENS
-    result: dict[str, Any] = {
-        "corpus": context.corpus,
-        "small_scale": small,
-        "evaluation": evaluation_section(evaluation, chunks),
-        "headline": headline(figures["systems"], of_labels, figures["retrieval"], figures["retrieved"], small, split),
-        "warnings": warnings(of_labels["gates"]["gates"], figures["systems"]),
-        "data": data,
-        "reference_lm": reference_lm_section(context.input("reference_lm")),
-        "labels": of_labels,
-        **figures,
-        "ceilings": ceiling_section(context, evaluations[0], report.bootstrap_samples),
-        "artifacts": [[f"artifacts/{context.corpus}/{name}", text] for name, text in PLACES.items()],
-    }
+    small = data.splits["train"].tokens < SMALL_TOKENS
+    result = RunReport(
+        **{**vars(figures), "systems": systems},
+        version=VERSION,
+        corpus=context.corpus,
+        small_scale=small,
+        evaluation=evaluation_section(evaluation, chunks),
+        headline=headline(systems, of_labels, figures.retrieval, figures.retrieved, small, split),
+        warnings=warnings(of_labels.gates.gates, systems),
+        data=data,
+        reference_lm=reference_lm_section(context.input("reference_lm")),
+        labels=of_labels,
+        ceilings=ceiling_section(context, evaluations[0], report.bootstrap_samples),
+        artifacts=[(f"artifacts/{context.corpus}/{name}", text) for name, text in PLACES.items()],
+    )
     write(context, result)
 
 
-def write(context: Context, result: dict[str, Any]) -> None:
+def write(context: Context, result: RunReport) -> None:
     """The report in all its forms."""
     target = context.out("report")
-    (target / "report.json").write_text(json.dumps(result, indent=1) + "\n")
+    (target / "report.json").write_text(as_json(result))
     (target / "index.html").write_text(render(result), encoding="utf-8")
     for name, rows in csv_tables(result).items():
         (target / f"{name}.csv").write_text(rows, encoding="utf-8")
     (context.scratch / "metrics.json").write_text(json.dumps(metrics(result), indent=1) + "\n")
-    for line in result["headline"] + result["warnings"]:
+    for line in [*result.headline, *result.warnings]:
         context.say.note(line)
     context.say.progress(1, 1, "report")
 

@@ -10,7 +10,7 @@ from statistics import median
 
 from data_contracts.systems import RECORDS
 from model.training_cost import step_flops
-from reports.comparison.figures import Trained
+from reports.comparison.rows import Trained
 from stages.parameters import Configuration
 from stages.report.report import parameter_count
 from stages.training.log import PLACE

@@ -7,8 +7,6 @@ are BM25 candidates, because the best of many scores well by chance alone.
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -20,7 +18,8 @@ from data_contracts.documents import document_runs
 from data_contracts.eligibility import last_eligible
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
-from reports.metrics.gates import GATES, by_block, label_sums
+from reports.metrics.figures_file import as_json
+from reports.metrics.gates import GATES, Gates, by_block, label_sums
 from stages.engines.scoring_lm import Progress
 from stages.parameters import Geometry, LabelGates, Scoring
 from stages.runner.stage import Context, Job
@@ -138,17 +137,17 @@ def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, lab
     sample = score_sample(context, chosen, geometry, scoring, rng)
     rows = [gate.measure(sample if "queries" in gate.columns else validation, train, label_gates.bootstrap_samples, rng) for gate in GATES]
     documents = validation["doc_id"].n_unique()
-    failed = [row for row in rows if not row["passed"]]
-    lines = [f"- {'passed' if row['passed'] else '**FAILED**'}: {row['sentence']}" for row in rows]
+    failed = [row for row in rows if not row.passed]
+    lines = [f"- {'passed' if row.passed else '**FAILED**'}: {row.sentence}" for row in rows]
     verdict = f"**{context.corpus}**: {len(rows) - len(failed)} of {len(rows)} label gates passed on {documents} {SPLIT} documents"
     context.say.note("\n".join([verdict, "", *lines]))
     if failed and label_gates.enforce:
-        names, cause = ", ".join(row["name"] for row in failed), " ".join(row["sentence"] for row in failed)
+        names, cause = ", ".join(row.name for row in failed), " ".join(row.sentence for row in failed)
         remedy = "train a larger reference LM or train it longer (reference_lm), or go on all the same with ./rpt run --allow-weak-labels"
         raise Failure(f"the labels of {context.corpus} are too weak to train on: {names}", cause, remedy, Exit.CONTRACT)
     a_token = float(sample["bytes"].to_numpy().sum() / sample["queries"].to_numpy().sum()) if len(chosen) else None
-    result = {"split": SPLIT, "documents": documents, "queries": len(chosen), "bytes_a_token": a_token, "gates": rows}
-    (context.out("label_gates") / "gates.json").write_text(json.dumps(result, indent=1) + "\n")
+    result = Gates(SPLIT, documents, len(chosen), a_token, rows)
+    (context.out("label_gates") / "gates.json").write_text(as_json(result))
 
 
 STAGE = Job("label_gates", make_label_gates, ("geometry", "scoring", "label_gates"), {"label_gates": "artifacts/{corpus}/label_gates"})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATED = ("docs/files.md", "docs/commands.md", "docs/results.md")
+GENERATED = ("docs/files.md", "docs/commands.md", "docs/report.schema.json", "docs/results.md")
 DATED = ("docs/log.md",)
 """Pages that say what was run on a day, with the commands of that day."""
 NEEDS = re.compile(r"\*Needs: (.+)\.\*")

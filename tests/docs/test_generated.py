@@ -1,4 +1,4 @@
-"""docs/files.md and docs/commands.md are what `./rpt docs` writes."""
+"""docs/files.md, docs/commands.md and docs/report.schema.json are what `./rpt docs` writes."""
 
 import pytest
 

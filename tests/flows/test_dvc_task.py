@@ -3,7 +3,7 @@
 import pytest
 
 from data_contracts.failure import Exit
-from flows.dvc_task import Dvc, _outcome
+from flows.dvc_task import Dvc, _changes, _outcome
 
 BUDGET = {"event": "outcome", "code": 6, "what": "scoring", "cause": "the budget is used up", "remedy": "run again", "retry": True}
 
@@ -37,3 +37,19 @@ def test_dvc_says_itself_what_it_cannot_do():
         again = dvc.reproduce("no_such_stage", {}, lambda message: None, lambda line: None)
     assert "no_such_stage" in outcome.failure.cause
     assert again.failure.cause == outcome.failure.cause
+
+
+def test_what_changed_is_said_with_values_where_they_are_known():
+    status = [
+        {"changed deps": {"params.yaml": {"scoring": "modified", "geometry": "new"}, "artifacts/demo/chunks": "modified"}},
+        {"changed outs": {"artifacts/demo/labels": "deleted"}},
+        "changed command",
+    ]
+    assert _changes(status, {"scoring": {"scoring.candidates": (8, 12), "scoring.engine": ("jax", "vllm")}}) == [
+        "scoring.candidates 8 -> 12",
+        "scoring.engine jax -> vllm",
+        "geometry new",
+        "artifacts/demo/chunks modified",
+        "artifacts/demo/labels missing (output)",
+        "changed command",
+    ]

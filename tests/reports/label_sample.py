@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pyarrow as pa
 from benchmarks._label_sets import made_up_text, make_label_set
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.tokens import CHUNKS
+from reports.labels import page
 from reports.labels.examples import with_texts
 from reports.labels.label_set import LabelSet, open_label_set
+from reports.labels.report import Examples, LabelReport
 from reports.labels.statistics import label_statistics
+from tests.reports.built import built
 
 
 def with_repeats(home: Path, every: int = 3) -> None:
@@ -62,7 +66,7 @@ def _gate(name: str, value: float, least: float, passed: bool) -> dict[str, Any]
 
 
 def label_report(label_set: LabelSet, samples: int = 50) -> dict[str, Any]:
-    """What the page and the card take."""
+    """What the page and the card take, with the `examples` of the page; a test may change it."""
     statistics, chosen = label_statistics(label_set, samples)
     gates = [_gate("planted copy", 0.81, 0.5, True), _gate("split-half correlation", 0.14, 0.2, False)]
     return {
@@ -74,6 +78,16 @@ def label_report(label_set: LabelSet, samples: int = 50) -> dict[str, Any]:
         "parameters": {"reference_lm": {"source": "train"}, "scoring": {"candidates": 8, "engine": "jax"}},
         "gates": {"split": "validation", "documents": 2, "queries": 10, "bytes_a_token": 2.75, "gates": gates},
         "cost": {"parameters": 420_000, "tokens": 6_730_000, "flops": 4.4e12, "flops_unshared": 6.9e12},
-        **statistics,
-        "examples": with_texts(label_set, chosen),
+        **asdict(statistics),
+        "examples": {kind: [asdict(example) for example in examples] for kind, examples in with_texts(label_set, chosen).items()},
     }
+
+
+def report_of(report: dict[str, Any]) -> LabelReport:
+    """What `label_report` made, changed or not, as the card and the findings take it."""
+    return built(LabelReport, {name: value for name, value in report.items() if name != "examples"})
+
+
+def render(report: dict[str, Any]) -> str:
+    """The page of it."""
+    return page.render(report_of(report), built(Examples, report["examples"]))

@@ -7,6 +7,10 @@ import math
 import random
 from typing import Any
 
+from reports.run import page
+from reports.run.report import RunReport
+from tests.reports.built import built
+
 PUBLISHED = {
     "transformer_xl": {"ArXiv": 3.11, "Code": 2.30, "PG19": 11.48, "Books3": 15.00},
     "retro": {"ArXiv": 2.94, "Code": 2.17, "PG19": 11.44, "Books3": 14.60},
@@ -24,7 +28,7 @@ def _curve(steps: int, first: float, last: float, seed: int, every: int = 1) -> 
 
 
 def _system(system: str, parameters: int, perplexity: float, difference: float | None, seed: int) -> dict[str, Any]:
-    gain = {"nats": difference, "low": difference - 0.021, "high": difference + 0.019} if difference else None
+    gain = {"value": difference, "low": difference - 0.021, "high": difference + 0.019} if difference else None
     per_byte = math.log2(perplexity) / 2.5
     return {
         "run": f"demo-{system}",
@@ -42,6 +46,8 @@ def _system(system: str, parameters: int, perplexity: float, difference: float |
         "tokens": 98_304,
         "documents": 11,
         "published": PUBLISHED[system],
+        "copying": False,
+        "equal_projections": False,
         "curve": _curve(170, 6.93, math.log(perplexity) - 0.05, seed),
         "difference": gain and {"against": "demo-transformer_xl", **gain},
         "over_random": gain and {"against": "demo-random", **gain},
@@ -63,7 +69,7 @@ def _setting(system: str, setting: str, perplexity: float, gain: float | None) -
         "perplexity_with_neighbours": perplexity * 0.97,
         "documents": 4,
         "bits_per_byte": _estimate(math.log2(perplexity) / 2.5),
-        "gain": None if gain is None else {"nats": gain, "low": gain - 0.002, "high": gain + 0.002},
+        "gain": None if gain is None else {"value": gain, "low": gain - 0.002, "high": gain + 0.002},
     }
 
 
@@ -94,7 +100,7 @@ def _ceilings() -> list[dict[str, Any]]:
 
 def _positions() -> dict[str, Any]:
     edges = [1, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384]
-    bins = [{"from": low, "to": high - 1, "tokens": 11 * (high - low)} for low, high in itertools.pairwise(edges)]
+    bins = [{"start": low, "end": high - 1, "tokens": 11 * (high - low)} for low, high in itertools.pairwise(edges)]
     runs = []
     for system, slope in (("transformer_xl", 0.0), ("retro", 0.002), ("rpt_sem", 0.005)):
         losses = [4.2 - 0.12 * place - slope * place for place in range(len(bins))]
@@ -111,23 +117,16 @@ def _retrievers() -> list[dict[str, Any]]:
         ("RPT-Sem", 0.071, 0.182, 0.121),
     )
     systems = {"RPT-Sem": "rpt_sem"}
-    counts = {
-        "counted": {"precision_at_2": 300, "recall_at_10": 251, "ndcg_at_20": 251},
-        "queries": 300,
-        "queries_with_positive": 251,
-        "documents": 11,
-    }
+    counts = {"queries": 300, "queries_with_positive": 251, "documents": 11}
+    counted = {"precision_at_2": 300, "recall_at_10": 251, "ndcg_at_20": 251}
     return [
         {
             "retriever": name,
             "system": systems.get(name),
-            "precision_at_2": p,
-            "recall_at_10": r,
-            "ndcg_at_20": n,
             **counts,
-            "intervals": {
-                key: {"low": value - 0.02, "high": value + 0.02}
-                for key, value in (("precision_at_2", p), ("recall_at_10", r), ("ndcg_at_20", n))
+            "figures": {
+                key: {**_estimate(value, 0.02), "queries": queries}
+                for (key, queries), value in zip(counted.items(), (p, r, n), strict=True)
             },
         }
         for name, p, r, n in figures
@@ -140,9 +139,7 @@ def _retrieved() -> list[dict[str, Any]]:
         {
             "retriever": name,
             "system": system,
-            "precision_at_2": p,
-            "low": p - 0.04,
-            "high": p + 0.04,
+            "precision_at_2": _estimate(p, 0.04),
             "queries": queries,
             "documents": documents,
         }
@@ -163,10 +160,21 @@ def _gate(name: str, unit: str, value: float, least: float, most: float | None, 
     return {"name": name, "unit": unit, "value": value, **limits, "passed": passed, "sentence": f"The {name} is {value}."}
 
 
+def report_of(report: dict[str, Any]) -> RunReport:
+    """What `sample_report` made, changed or not, as the page takes it."""
+    return built(RunReport, report)
+
+
+def render(report: dict[str, Any]) -> str:
+    """The page of it."""
+    return page.render(report_of(report))
+
+
 def sample_report() -> dict[str, Any]:
     """A fresh copy that a test may change."""
     splits = {"test": (11, 1_541, 98_304, 7_120), "train": (38, 5_412, 346_201, 8_004), "validation": (6, 612, 38_960, 6_233)}
     return {
+        "version": 1,
         "corpus": "demo",
         "small_scale": True,
         "evaluation": {"split": "test", "max_tokens_per_document": 16_384, "documents_cut": 3},
@@ -192,8 +200,8 @@ def sample_report() -> dict[str, Any]:
             "vocabulary": 1024,
             "geometry": {"chunk_tokens": 64, "sequence_chunks": 32, "stride_chunks": 2},
             "lengths": [
-                {"from": 4.0, "to": 4.25, "documents": 30, "share": 0.75},
-                {"from": 4.25, "to": 4.5, "documents": 10, "share": 0.25},
+                {"start": 4.0, "end": 4.25, "documents": 30, "share": 0.75},
+                {"start": 4.25, "end": 4.5, "documents": 10, "share": 0.25},
             ],
         },
         "reference_lm": {
@@ -207,11 +215,13 @@ def sample_report() -> dict[str, Any]:
             "queries": 5_310,
             "pairs": 56_120,
             "positive_rate": {"test": 0.205, "train": 0.214, "validation": 0.198},
+            "best": {},
             "scorer": {"engine": "jax", "weights": "sha256:5d1c09…", "dtype": "float32", "layout": "candidate, query, target"},
             "gates": {
                 "split": "validation",
                 "documents": 6,
                 "queries": 100,
+                "bytes_a_token": None,
                 "gates": [
                     _gate("planted copy", "nats a pipeline token", 0.81, 0.5, None, True),
                     _gate("split-half correlation", "within queries", 0.14, 0.2, None, False),
@@ -273,7 +283,7 @@ def sample_report() -> dict[str, Any]:
                 "group": group,
                 "chunks": chunks,
                 "documents": 11,
-                **_estimate(value, 0.4),
+                "improvement": _estimate(value, 0.4),
                 "scored": "retrieved",
             }
             for system, gains in (("retro", (3.1, 1.4, 2.1)), ("rpt_sem", (6.9, 2.8, 3.9)))

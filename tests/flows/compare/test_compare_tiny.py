@@ -58,7 +58,7 @@ def test_the_table_has_what_was_evaluated(compared):
     assert {row["system"]: len(row["by_seed"]) for row in corpus["rows"]} == {"transformer_xl": 2, "retro": 2}
     assert corpus["costs"]["retro"]["operations"] > 1 == corpus["costs"]["transformer_xl"]["operations"]
     assert corpus["costs"]["retro"]["parameters"] > corpus["costs"]["transformer_xl"]["parameters"] > 0
-    assert all(run["steps"] == 4 and run["step_seconds"] > 0 for run in corpus["runs"])
+    assert all(run["trained"]["steps"] == 4 and run["trained"]["step_seconds"] > 0 for run in corpus["runs"])
     assert (home / "index.html").read_text().startswith("<!doctype html>")
     tracked = subprocess.run(["git", "status", "--short"], cwd=root, capture_output=True, text=True, check=True).stdout
     assert "comparisons" not in tracked
@@ -80,7 +80,7 @@ def test_without_running_it_shows_what_is_there(compared, rpt):
     shown = rpt(root, "compare", "--systems", "transformer_xl", "random", "--no-run", "--json", "--name", "part")
     assert shown.returncode == 0, shown.stderr
     (corpus,) = json.loads(shown.stdout)["corpora"]
-    assert [(run["run"], run["evaluated"]) for run in corpus["runs"]] == [("demo-transformer_xl", True), ("demo-random", False)]
+    assert [(run["trained"]["run"], run["evaluated"]) for run in corpus["runs"]] == [("demo-transformer_xl", True), ("demo-random", False)]
     assert not any(run["stale"] for run in corpus["runs"])
     assert [row["system"] for row in corpus["rows"]] == ["transformer_xl"]
     assert (root / "params.yaml").read_text() == before

@@ -82,13 +82,13 @@ def test_a_document_shows_both_strips(client, sets):
 
 
 def test_the_comparison_shows_the_figures_and_leads_to_what_moved_most(client, parse, sets):
-    found, page = compared(*sets, movers=20), parse(client.get("/compare").text)
+    found, page = compared(*sets, movers=20).changes, parse(client.get("/compare").text)
     first = next(attributes["href"] for name, attributes in page.elements if "data-row" in attributes)
-    mover = found["best_movers"][0]
-    assert first == f"/d/{mover['doc_id']}/{mover['query_chunk']}?c={mover['b']['candidate_chunk']}"
+    mover = found.best_movers[0]
+    assert first == f"/d/{mover.doc_id}/{mover.query_chunk}?c={mover.b.candidate_chunk}"
     assert len([attributes for _, attributes in page.elements if "data-row" in attributes]) == 40
-    flips = found["splits"]["all"]["flips"]
-    assert f"{flips['to_positive']:,} · {flips['to_negative']:,}" in page.texts[0]
+    flips = found.splits["all"].flips
+    assert f"{flips.to_positive:,} · {flips.to_negative:,}" in page.texts[0]
     assert client.get(first).status_code == 200
 
 

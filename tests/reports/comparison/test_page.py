@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 
 import pytest
 
-from reports.comparison.figures import Measured, Trained, corpus_comparison
+from reports.comparison.figures import Measured, corpus_comparison
 from reports.comparison.notes import MINIMUM, fairness, orders, warnings
 from reports.comparison.page import markdown, render
+from reports.comparison.rows import Comparison, Orders, Trained
 from reports.comparison.tables import gains, retrievers, runs, table_2, table_3, table_4
 from reports.html.parts import NOT_LOGGED
 from reports.html.plain_table import PlainTable, Strong, as_markdown, markdown_text
@@ -45,17 +47,19 @@ def corpus(evaluations_sample):
 
 @pytest.fixture(scope="module")
 def comparison(corpus):
-    return {"name": "try", "corpora": [corpus]}
+    return Comparison("try", [corpus])
 
 
 def test_a_stale_row_says_so_and_why(corpus):
-    runs_of_corpus = [{**run, "stale": "scoring@demo: <b>candidates</b>"} if run["system"] == "retro" else run for run in corpus["runs"]]
-    old = {"name": "try", "corpora": [{**corpus, "runs": runs_of_corpus}]}
+    runs_of_corpus = [
+        replace(run, stale="scoring@demo: <b>candidates</b>") if run.trained.system == "retro" else run for run in corpus.runs
+    ]
+    old = Comparison("try", [replace(corpus, runs=runs_of_corpus)])
     sentence = "demo-retro-s0 is stale, its figures are of before this change: scoring@demo: <b>candidates</b>."
-    assert warnings(old["corpora"])[-1] == sentence
-    assert "demo-retro-s0 (stale)" in [row[0] for row in runs(old["corpora"]).rows]
+    assert warnings(old.corpora)[-1] == sentence
+    assert "demo-retro-s0 (stale)" in [row[0] for row in runs(old.corpora).rows]
     assert "&lt;b&gt;candidates" in render(old)
-    assert "stale" not in render({"name": "try", "corpora": [corpus]})
+    assert "stale" not in render(Comparison("try", [corpus]))
 
 
 def rows_by_name(plain):
@@ -67,11 +71,11 @@ def test_table_2_has_the_papers_rows_first_and_its_figures_beside_ours(corpus):
     assert [row[0] for row in plain.rows[: len(TABLE_2)]] == [row.name for row in TABLE_2]
     assert {len(row) for row in plain.rows} == {len(plain.head)}
     rows = rows_by_name(plain)
-    ours = next(row for row in corpus["rows"] if (row["system"], row["setting"]) == ("retro", "own"))
+    ours = next(row for row in corpus.rows if (row.system, row.setting) == ("retro", "own"))
     assert rows["RETRO with BM25"] == [
         "RETRO with BM25",
-        f"{ours['perplexity']:.2f}",
-        f"[{ours['low']:.2f}, {ours['high']:.2f}]",
+        f"{ours.perplexity:.2f}",
+        f"[{ours.low:.2f}, {ours.high:.2f}]",
         *("1.35 M", "1.40", "1.00"),
         *("2.94", "2.17", "11.44", "14.60", "236 M", "1.35", "1.40"),
     ]
@@ -120,14 +124,14 @@ def test_table_3_has_this_corpus_and_chance_before_the_papers(corpus):
 
 def test_several_corpora_and_seeds_stand_side_by_side(evaluations_sample):
     both = [compared(evaluations_sample.made_up(documents=8), evaluations_sample, name, seeds=3) for name in ("math", "code")]
-    both[1]["costs"]["retro"]["time"] = 1.5
+    both[1] = replace(both[1], costs={**both[1].costs, "retro": replace(both[1].costs["retro"], time=1.5)})
     plain = table_2(both)
     assert [group.columns for group in plain.groups] == [3, 3, 3, 7]
     assert plain.head[1:7] == ["perplexity", "95 % interval", "deviation (seeds)"] * 2
     row = rows_by_name(plain)["RETRO with BM25"]
     assert row[3] == "0.000 (3)"
     assert row[7:10] == ["1.35 M", "1.40 / 1.50", "1.00"]
-    assert len(gains(both).rows) == 2 * len(both[0]["rows"])
+    assert len(gains(both).rows) == 2 * len(both[0].rows)
     assert len(runs(both).rows) == 30
     assert any(" ± 0.0" in row[1] for row in retrievers(both).rows)
 
@@ -140,19 +144,20 @@ def test_what_is_missing_for_a_claim_is_said(corpus, evaluations_sample):
         "is not complete: without Transformer-XL, as many parameters; Transformer-XL, as much time, and with fewer than 3 seeds of" in said
     )
     assert "no order is claimed" in " ".join(orders([corpus]))
-    every = {
-        **corpus,
-        "runs": [{**corpus["runs"][0], "system": system} for system in MINIMUM],
-        "orders": {"better_than": {}, "too_few_seeds": []},
-    }
+
+    def run_of(system, **more):
+        first = corpus.runs[0]
+        return replace(first, trained=replace(first.trained, system=system, **more))
+
+    every = replace(corpus, runs=[run_of(system) for system in MINIMUM], orders=Orders({}, []))
     assert "is complete" in " ".join(fairness([every]))
     for system, control in (
         ("memorizing_32k", "Transformer-XL, state carried"),
         ("block_recurrent_official", "in Memorizing's official form"),
     ):
-        carrying = {**every, "runs": [*every["runs"], {**corpus["runs"][0], "system": system}]}
+        carrying = replace(every, runs=[*every.runs, run_of(system)])
         assert f"{control}, is not here" in " ".join(fairness([carrying]))
-    longer = {**every, "runs": [*every["runs"], {**corpus["runs"][0], "system": "transformer_xl_longer", "steps": 210}]}
+    longer = replace(every, runs=[*every.runs, run_of("transformer_xl_longer", steps=210)])
     assert "210 updates: Transformer-XL, 1.5 times the steps" in " ".join(fairness([longer]))
 
 
@@ -164,7 +169,7 @@ def test_claims_name_the_first_of_all_that_come_after(corpus):
         "random": [],
         "transformer_xl": [],
     }
-    said = orders([{**corpus, "orders": {"better_than": better, "too_few_seeds": []}}])
+    said = orders([replace(corpus, orders=Orders(better, []))])
     assert said[1:] == [
         "demo, lowest first: RPT-Sem; RETRO; RPT-Lex; Random retrieval; Transformer-XL.",
         "demo: RPT-Sem is better than RPT-Lex and all after it.",
@@ -174,14 +179,14 @@ def test_claims_name_the_first_of_all_that_come_after(corpus):
 
 def test_warnings_name_what_is_not_there_and_what_is_too_little(corpus, evaluations_sample):
     assert warnings([corpus]) == ["demo: not evaluated: demo-griffin."]
-    assert warnings([{**corpus, "documents": 4, "runs": []}]) == ["demo: interval not meaningful: 4 documents, fewer than 8."]
+    assert warnings([replace(corpus, documents=4, runs=[])]) == ["demo: interval not meaningful: 4 documents, fewer than 8."]
 
 
 def test_all_forms_say_the_same(comparison, parse):
     text, page = markdown(comparison), parse(render(comparison))
-    json.dumps(comparison, allow_nan=False)
+    json.dumps(asdict(comparison), allow_nan=False)
     assert not page.unbalanced
-    for plain in (table_2(comparison["corpora"]), table_4(comparison["corpora"])):
+    for plain in (table_2(comparison.corpora), table_4(comparison.corpora)):
         for row in plain.rows:
             assert row[0] in page.all_text("th")
             assert any(line.startswith(f"| {row[0]} ") for line in text.splitlines())
@@ -192,7 +197,7 @@ def test_all_forms_say_the_same(comparison, parse):
 
 def test_nothing_to_show_is_a_page_still(comparison, parse):
     measured = Measured("demo", "test", [Trained("demo-retro", "retro", 0, "bm25")], {}, None, None, 64, 2)
-    bare = {"name": "bare", "corpora": [corpus_comparison(measured, 10)]}
+    bare = Comparison("bare", [corpus_comparison(measured, 10)])
     assert "demo: nothing is trained." in markdown(bare)
     assert not parse(render(bare)).unbalanced
 
@@ -208,12 +213,12 @@ def table_lines(text):
 
 
 def test_hostile_names_are_text(comparison, parse):
-    corpus, clean, lines = comparison["corpora"][0], parse(render(comparison)), table_lines(markdown(comparison))
+    corpus, clean, lines = comparison.corpora[0], parse(render(comparison)), table_lines(markdown(comparison))
 
     def check(text):
-        runs = [{**run, "run": text} for run in corpus["runs"]]
-        rows = [{**row, "runs": [text]} for row in corpus["rows"]]
-        hostile = {"name": "a", "corpora": [{**corpus, "corpus": text, "split": text, "runs": runs, "rows": rows}]}
+        runs = [replace(run, trained=replace(run.trained, run=text)) for run in corpus.runs]
+        rows = [replace(row, runs=[text]) for row in corpus.rows]
+        hostile = Comparison("a", [replace(corpus, corpus=text, split=text, runs=runs, rows=rows)])
         page = parse(render(hostile))
         assert not page.unbalanced
         assert kinds(page) - {"mark"} <= kinds(clean)

@@ -1,5 +1,6 @@
 """The label card: a header that any YAML parser reads and the Hub's own library loads data by, and text that stays text."""
 
+import re
 import shutil
 
 import pytest
@@ -9,9 +10,16 @@ from ruamel.yaml import YAML
 
 from data_contracts.candidates import LABELS
 from reports.html.markup import clipped, visible
-from reports.labels.card import card, markdown
+from reports.labels import card as label_card
+from reports.labels.card import markdown
 from reports.labels.card_header import header, license_of, size_category
 from tests.hostile import HOSTILE, check_each
+from tests.reports.label_sample import report_of
+
+
+def card(report):
+    """The card of what may be changed."""
+    return label_card.card(report_of(report))
 
 
 def parsed(text: str):
@@ -47,6 +55,10 @@ def test_datasets_reads_the_data_by_the_card(repository, label_set, monkeypatch,
         label_set.documents.group_by("split").agg(pairs=_sum("pairs")).iter_rows()
     )
     assert rows.features == datasets.Features.from_arrow_schema(LABELS.schema)
+    (code,) = re.findall(r"```python\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    found: dict = {}
+    exec(code.replace('"USER/NAME"', f"{str(repository)!r}, cache_dir={str(cache)!r}"), found)
+    assert set(found["train"]["split"]) == {"train"}
 
 
 def _counts(values):
@@ -108,7 +120,7 @@ def test_size_categories(rows, name):
 
 def check_header(report, text):
     report.update(corpus=text, licenses=[text])
-    found = parsed(header(report))
+    found = parsed(header(report_of(report)))
     assert found["pretty_name"] == f"Retrieval labels of {visible(clipped(text, 200))}"
     assert found.get("license_name", visible(clipped(text, 200))) == visible(clipped(text, 200))
     assert found["configs"][0]["data_files"] == [{"split": "labels", "path": "labels/*.parquet"}]

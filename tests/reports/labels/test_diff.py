@@ -1,6 +1,7 @@
 """Two label sets compared: every figure against a slow computation with SciPy, whatever the batches, and what cannot be compared."""
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from data_contracts.tokens import CHUNKS
 from reports.labels import diff as label_diff
 from reports.labels.diff import compare
 from reports.labels.label_set import open_label_set
+from reports.labels.version_changes import Change, Flips, Held, RankCorrelation
 from reports.metrics.rank_correlation import rank_correlations
 
 PAIR = ["doc_id", "query_chunk", "candidate_chunk"]
@@ -61,16 +63,16 @@ def test_counts_and_changes_of_pairs(result, tables, split):
     a, b = (part(rows, split) for rows in tables)
     pairs = a.join(b, on=PAIR, suffix="_b")
     before, after = (pairs[name].to_numpy().astype(np.float64) for name in ("target_score", "target_score_b"))
-    figures = result["splits"][split]
-    assert figures["pairs"] == {"common": len(pairs), "only_a": len(a) - len(pairs), "only_b": len(b) - len(pairs)}
+    figures = result.splits[split]
+    assert figures.pairs == Held(len(pairs), len(a) - len(pairs), len(b) - len(pairs))
     queries = [set(rows.select("doc_id", "query_chunk").iter_rows()) for rows in (a, b)]
-    assert figures["queries"] == {"common": len(queries[0] & queries[1]), "only_a": len(queries[0] - queries[1]), "only_b": 0}
-    assert figures["pairs"]["only_a"] > 0
-    assert figures["positive_rate"] == pytest.approx({"a": (a["target_score"] > 0).mean(), "b": (b["target_score"] > 0).mean()})
-    assert figures["score_change"] == pytest.approx({"mean": (after - before).mean(), "mean_absolute": np.abs(after - before).mean()})
+    assert figures.queries == Held(len(queries[0] & queries[1]), len(queries[0] - queries[1]), 0)
+    assert figures.pairs.only_a > 0
+    assert vars(figures.positive_rate) == pytest.approx({"a": (a["target_score"] > 0).mean(), "b": (b["target_score"] > 0).mean()})
+    assert vars(figures.score_change) == pytest.approx({"mean": (after - before).mean(), "mean_absolute": np.abs(after - before).mean()})
     flips = {"to_positive": int(((before <= 0) & (after > 0)).sum()), "to_negative": int(((before > 0) & (after <= 0)).sum())}
-    assert figures["flips"] == flips
-    assert figures["flip_share"] == pytest.approx({name: count / len(pairs) for name, count in flips.items()})
+    assert vars(figures.flips) == flips
+    assert vars(figures.flip_share) == pytest.approx({name: count / len(pairs) for name, count in flips.items()})
     assert sum(flips.values()) > 0
 
 
@@ -89,11 +91,11 @@ def test_orders_and_best_candidates_of_queries(result, tables, split):
         if both["target_score"].n_unique() > 1 and both["target_score_b"].n_unique() > 1:
             rhos.append(stats.spearmanr(both["target_score"], both["target_score_b"]).statistic)
             taus.append(stats.kendalltau(both["target_score"], both["target_score_b"]).statistic)
-    figures = result["splits"][split]
+    figures = result.splits[split]
     expected = {"queries": len(rhos), "spearman": np.mean(rhos), "kendall": np.mean(taus)}
-    assert figures["rank_correlation"] == pytest.approx(expected)
+    assert vars(figures.rank_correlation) == pytest.approx(expected)
     assert 0 < expected["kendall"] < expected["spearman"] < 1
-    assert figures["same_best"] == pytest.approx(np.mean(same))
+    assert figures.same_best == pytest.approx(np.mean(same))
     changes = np.array(changes)
     expected = {
         "mean": changes.mean(),
@@ -101,65 +103,65 @@ def test_orders_and_best_candidates_of_queries(result, tables, split):
         "higher": (changes > 0).mean(),
         "lower": (changes < 0).mean(),
     }
-    assert figures["best_change"] == pytest.approx(expected, rel=1e-5)
+    assert vars(figures.best_change) == pytest.approx(expected, rel=1e-5)
 
 
 def test_movers_are_the_largest_changes_in_order(result, tables):
     pairs = tables[0].join(tables[1], on=PAIR, suffix="_b").with_columns(change=pl.col("target_score_b") - pl.col("target_score"))
     largest = pairs.sort(pl.col("change").abs(), descending=True).head(6)
-    assert [abs(mover["change"]) for mover in result["movers"]] == pytest.approx(largest["change"].abs().to_list(), rel=1e-5)
-    for mover in result["movers"]:
-        found = pairs.filter(*(pl.col(name) == mover[name] for name in PAIR)).row(0, named=True)
-        assert mover["a"] == {name: found[name] for name in ("rank", "bm25", "target_score")}
-        assert mover["b"] == {name: found[f"{name}_b"] for name in ("rank", "bm25", "target_score")}
-        assert mover["source"].startswith("book-")
+    assert [abs(mover.change) for mover in result.movers] == pytest.approx(largest["change"].abs().to_list(), rel=1e-5)
+    for mover in result.movers:
+        found = pairs.filter(*(pl.col(name) == getattr(mover, name) for name in PAIR)).row(0, named=True)
+        assert vars(mover.a) == {name: found[name] for name in ("rank", "bm25", "target_score")}
+        assert vars(mover.b) == {name: found[f"{name}_b"] for name in ("rank", "bm25", "target_score")}
+        assert mover.source.startswith("book-")
     best = [rows.group_by("doc_id", "query_chunk").agg(pl.col("target_score").max()) for rows in tables]
     changes = best[0].join(best[1], on=["doc_id", "query_chunk"], suffix="_b").select(pl.col("target_score_b") - pl.col("target_score"))
     largest = changes.to_series().abs().sort(descending=True).head(6)
-    assert [abs(mover["change"]) for mover in result["best_movers"]] == pytest.approx(largest.to_list(), rel=1e-5)
+    assert [abs(mover.change) for mover in result.best_movers] == pytest.approx(largest.to_list(), rel=1e-5)
 
 
 def test_the_result_is_json_and_says_what_was_compared(result, opened):
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert result["documents"] == {"common": 11, "only_a": 0, "only_b": 0}
-    assert (result["a"]["candidates"], result["b"]["candidates"]) == (5, 3)
-    assert [result[side]["digest"] for side in "ab"] == [labels.digest for labels in opened]
+    assert json.loads(json.dumps(asdict(result), allow_nan=False)) == asdict(result)
+    assert result.documents == Held(11, 0, 0)
+    assert (result.a.candidates, result.b.candidates) == (5, 3)
+    assert [result.a.digest, result.b.digest] == [labels.digest for labels in opened]
 
 
 def test_batches_make_no_difference(opened, result, monkeypatch):
     monkeypatch.setattr(label_diff, "BATCH_PAIRS", 300)
     again = compare(*opened, movers=6)
-    assert again["movers"] == result["movers"]
-    assert again["best_movers"] == result["best_movers"]
-    for split, figures in again["splits"].items():
-        for name, value in figures.items():
-            assert value == pytest.approx(result["splits"][split][name])
+    assert again.movers == result.movers
+    assert again.best_movers == result.best_movers
+    for split, figures in again.splits.items():
+        for name, value in asdict(figures).items():
+            assert value == pytest.approx(asdict(result.splits[split])[name])
 
 
 def test_a_set_against_itself_changes_nothing(opened):
     same = compare(opened[0], opened[0])
-    figures = same["splits"]["all"]
-    assert (same["movers"], same["best_movers"]) == ([], [])
-    assert (figures["same_best"], figures["rank_correlation"]["kendall"], figures["flips"]) == (1, 1, {"to_positive": 0, "to_negative": 0})
-    assert figures["score_change"] == {"mean": 0, "mean_absolute": 0}
+    figures = same.splits["all"]
+    assert (same.movers, same.best_movers) == ([], [])
+    assert (figures.same_best, figures.rank_correlation.kendall, figures.flips) == (1, 1, Flips(0, 0))
+    assert figures.score_change == Change(0, 0)
 
 
 def test_the_other_way_round_is_the_mirror_image(opened, result):
-    back, figures = compare(opened[1], opened[0])["splits"]["all"], result["splits"]["all"]
-    assert back["pairs"]["only_b"] == figures["pairs"]["only_a"]
-    assert back["flips"]["to_positive"] == figures["flips"]["to_negative"]
-    assert back["best_change"]["mean"] == pytest.approx(-figures["best_change"]["mean"])
-    assert back["rank_correlation"] == pytest.approx(figures["rank_correlation"])
+    back, figures = compare(opened[1], opened[0]).splits["all"], result.splits["all"]
+    assert back.pairs.only_b == figures.pairs.only_a
+    assert back.flips.to_positive == figures.flips.to_negative
+    assert back.best_change.mean == pytest.approx(-figures.best_change.mean)
+    assert vars(back.rank_correlation) == pytest.approx(vars(figures.rank_correlation))
 
 
 def test_documents_of_one_side_only_are_counted(home, tmp_path, opened):
     gone = opened[0].documents["doc_id"].gather([0, 5])
     fewer = alter_label_set(home / "a" / "labels", tmp_path / "fewer", lambda rows: rows.filter(~pl.col("doc_id").is_in(gone.implode())))
     result = compare(opened[0], open_label_set(fewer, tmp_path / "cache"))
-    assert result["documents"] == {"common": 9, "only_a": 2, "only_b": 0}
+    assert result.documents == Held(9, 2, 0)
     lost = opened[0].documents.filter(pl.col("doc_id").is_in(gone.implode()))
-    assert result["splits"]["all"]["pairs"]["only_a"] == lost["pairs"].sum() > 0
-    assert result["splits"]["all"]["queries"]["only_a"] == lost["queries"].sum() > 0
+    assert result.splits["all"].pairs.only_a == lost["pairs"].sum() > 0
+    assert result.splits["all"].queries.only_a == lost["queries"].sum() > 0
 
 
 def test_other_shards_and_another_order_of_documents_make_no_difference(home, tmp_path, opened, result):
@@ -171,18 +173,18 @@ def test_other_shards_and_another_order_of_documents_make_no_difference(home, tm
         write_shard(contract, turned, tmp_path / contract.name / "part-00000.parquet")
         commit(contract, tmp_path / contract.name)
     again = compare(opened[0], open_label_set(tmp_path / "labels", tmp_path / "cache"), movers=6)
-    assert {**again, "b": None} == {**result, "b": None}
+    assert replace(again, b=result.b) == result
 
 
 def test_versions_without_a_common_pair_have_counts_and_no_figures(home, tmp_path, opened):
     odd = alter_label_set(home / "a" / "labels", tmp_path / "odd", lambda rows: rows.filter(pl.col("query_chunk") % 2 == 1))
     even = alter_label_set(home / "a" / "labels", tmp_path / "even", lambda rows: rows.filter(pl.col("query_chunk") % 2 == 0))
     result = compare(*(open_label_set(place, tmp_path / "cache") for place in (odd, even)))
-    figures = result["splits"]["all"]
-    assert figures["pairs"]["common"] == figures["queries"]["common"] == 0
-    assert figures["pairs"]["only_a"] + figures["pairs"]["only_b"] == opened[0].documents["pairs"].sum()
-    assert (figures["same_best"], figures["rank_correlation"]) == (None, {"queries": 0, "spearman": None, "kendall": None})
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    figures = result.splits["all"]
+    assert figures.pairs.common == figures.queries.common == 0
+    assert figures.pairs.only_a + figures.pairs.only_b == opened[0].documents["pairs"].sum()
+    assert (figures.same_best, figures.rank_correlation) == (None, RankCorrelation(0, None, None))
+    assert json.loads(json.dumps(asdict(result), allow_nan=False)) == asdict(result)
 
 
 def test_other_chunks_are_refused(tmp_path, opened):

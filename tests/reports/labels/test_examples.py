@@ -69,15 +69,15 @@ def test_texts_are_those_of_the_chunks_and_the_pair_in_question_comes_first(labe
     shown = with_texts(label_set, chosen)
     assert list(shown) == list(KINDS)
     for row in chosen.iter_rows(named=True):
-        example = next(one for one in shown[row["kind"]] if one["doc_id"] == row["document"])
+        example = next(one for one in shown[row["kind"]] if one.doc_id == row["document"])
         text = label_set.chunks(row["document"])["text"]
         labels = label_set.labels(row["document"]).filter(pl.col("query_chunk") == row["query"])
-        assert (example["query"], example["target"]) == (text[row["query"]], text[row["query"] + 1])
-        first, *others = example["candidates"]
-        assert (first["chunk"], first["rank"], first["score"]) == (row["candidate"], row["rank"], pytest.approx(row["score"]))
-        assert first["text"] == text[row["candidate"]] + text[row["candidate"] + 1]
-        assert len(example["candidates"]) == min(SHOWN, len(labels))
-        assert row["rank"] == 0 or others[0]["rank"] == 0
-        rest = [candidate["score"] for candidate in others[row["rank"] != 0 :]]
+        assert (example.query, example.target) == (text[row["query"]], text[row["query"] + 1])
+        first, *others = example.candidates
+        assert (first.chunk, first.rank, first.score) == (row["candidate"], row["rank"], pytest.approx(row["score"]))
+        assert first.text == text[row["candidate"]] + text[row["candidate"] + 1]
+        assert len(example.candidates) == min(SHOWN, len(labels))
+        assert row["rank"] == 0 or others[0].rank == 0
+        rest = [candidate.score for candidate in others[row["rank"] != 0 :]]
         assert rest == sorted(rest, reverse=True)
-        assert (first["copied"] > 0) == (row["kind"] == "copy" or first["copied"] > 0)
+        assert (first.copied > 0) == (row["kind"] == "copy" or first.copied > 0)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from reports.html.frame import POLICY
 from reports.html.markup import clipped
 from reports.html.parts import NAME
-from reports.labels.findings import findings, warnings
-from reports.labels.page import render
+from reports.labels import findings as said
 from tests.hostile import HOSTILE, acting, check_each
 from tests.reports.hostile import shortened
+from tests.reports.label_sample import render, report_of
 
 HEADINGS = [
     "Are they fit to train on?",
@@ -26,6 +26,11 @@ HEADINGS = [
     "Cost and identity of the scorer",
     "How to go on",
 ]
+
+
+def warnings(report):
+    """What stands in red."""
+    return said.warnings(report_of(report))
 
 
 def test_order_of_the_page_and_its_links(label_report, parse):
@@ -58,7 +63,7 @@ def test_the_top_says_how_many_how_good_whether_k_is_enough_and_what_is_copied(l
     assert tiles[1] == "1 of 2 gates passed"
     assert tiles[2].replace("\N{NO-BREAK SPACE}", " ").startswith("k = 8 ")
     assert tiles[3].endswith("\N{NO-BREAK SPACE}% are copies")
-    assert [found.poor for found in findings(label_report)][:2] == [False, True]
+    assert [found.poor for found in said.findings(report_of(label_report))][:2] == [False, True]
 
 
 def test_numbers_behind_a_chart_are_those_of_the_statistics(label_report, parse):

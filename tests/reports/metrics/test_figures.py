@@ -46,19 +46,19 @@ def measured(tables: dict[str, pa.Table], samples: int = 200):
 def test_perplexity_is_exp_of_all_nats_over_all_tokens():
     table = evaluation({"a": [10.0, 20.0], "b": [30.0, 30.0, 30.0, 30.0, 30.0, 60.0]})
     result = perplexity.summarise(*measured({"ours": table}), OURS)
-    assert result["perplexity"] == pytest.approx(np.exp(240 / 80), abs=1e-6)
-    assert result["macro_perplexity"] == pytest.approx((np.exp(1.5) + np.exp(3.5)) / 2)
-    assert result["perplexity_with_neighbours"] == pytest.approx(np.exp(6.0), abs=1e-5)
-    assert result["nats_per_token"] == 3.0
-    assert result["bits_per_token"] == pytest.approx(3 / np.log(2), abs=1e-6)
-    assert result["bits_per_byte"]["value"] == pytest.approx(3 / 4 / np.log(2), abs=1e-6)
-    assert result["low"] <= result["perplexity"] <= result["high"]
-    assert (result["tokens"], result["documents"]) == (80, 2)
+    assert result.perplexity == pytest.approx(np.exp(240 / 80), abs=1e-6)
+    assert result.macro_perplexity == pytest.approx((np.exp(1.5) + np.exp(3.5)) / 2)
+    assert result.perplexity_with_neighbours == pytest.approx(np.exp(6.0), abs=1e-5)
+    assert result.nats_per_token == 3.0
+    assert result.bits_per_token == pytest.approx(3 / np.log(2), abs=1e-6)
+    assert result.bits_per_byte.value == pytest.approx(3 / 4 / np.log(2), abs=1e-6)
+    assert result.low <= result.perplexity <= result.high
+    assert (result.tokens, result.documents) == (80, 2)
 
 
 def test_without_anything_to_retrieve_that_perplexity_is_missing():
     result = perplexity.summarise(*measured({"ours": evaluation({"a": [10.0, 20.0]})}), OURS)
-    assert result["perplexity_with_neighbours"] is None
+    assert result.perplexity_with_neighbours is None
 
 
 def test_a_constant_gain_has_an_interval_of_no_width():
@@ -67,9 +67,9 @@ def test_a_constant_gain_has_an_interval_of_no_width():
     better = {name: [value - 5.0 for value in values] for name, values in losses.items()}
     evaluations, sums = measured({"xl": evaluation(losses), "ours": evaluation(better)}, 100)
     result = perplexity.difference(sums, OURS, XL)
-    assert [result[key] for key in ("nats", "low", "high")] == pytest.approx([0.5] * 3, abs=1e-5)
+    assert [result.value, result.low, result.high] == pytest.approx([0.5] * 3, abs=1e-5)
     alone = perplexity.summarise(evaluations, sums, OURS)
-    assert alone["high"] - alone["low"] > 0.1
+    assert alone.high - alone.low > 0.1
 
 
 def test_the_bootstrap_has_both_levels():
@@ -77,7 +77,7 @@ def test_the_bootstrap_has_both_levels():
     rng = np.random.default_rng(0)
     evaluations, sums = measured({"ours": evaluation({"a": rng.uniform(10, 50, 1000).tolist()})}, 400)
     one = perplexity.summarise(evaluations, sums, OURS)
-    assert one["low"] < one["perplexity"] < one["high"]
+    assert one.low < one.perplexity < one.high
     _, sums = measured({"ours": evaluation({"a": [10.0] * 10, "b": [50.0] * 10})}, 400)
     spread = sums.combined(lambda at: perplexity.nats(at, OURS))
     assert (spread.low, spread.high) == (1.0, 5.0)

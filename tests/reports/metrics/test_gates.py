@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reports.metrics.gates import GATES, by_block, label_sums, resampled
+from reports.metrics.gates import GATES, GateFigures, by_block, label_sums, resampled
 
 BY_NAME = {gate.name: gate for gate in GATES}
 TRAIN = pl.DataFrame({"doc_id": ["t"], "shared_positives": [300], "shared_pairs": [1000]})
@@ -27,7 +27,7 @@ def labels(halves: dict[tuple[str, str, int], list[tuple[float, float]]]) -> pl.
     return pl.DataFrame(rows, schema_overrides={"candidate_halves": pl.Array(pl.Float32, 2), "query_chunk": pl.Int32})
 
 
-def measured(name: str, validation: pl.DataFrame, train: pl.DataFrame = TRAIN) -> dict:
+def measured(name: str, validation: pl.DataFrame, train: pl.DataFrame = TRAIN) -> GateFigures:
     return BY_NAME[name].measure(validation, train, 200, np.random.default_rng(0))
 
 
@@ -62,7 +62,7 @@ def test_the_correlation_of_halves_is_within_queries():
     scores = {key: rng.normal(40 * number, 1, (6, 2)) * [1.0, 2.0] for number, key in enumerate(queries)}
     sums = label_sums(labels({key: list(map(tuple, pairs)) for key, pairs in scores.items()}), "validation", 2)
     centred = np.concatenate([pairs - pairs.mean(axis=0) for pairs in scores.values()])
-    assert measured("split-half correlation", sums)["value"] == pytest.approx(np.corrcoef(centred.T)[0, 1], abs=1e-4)
+    assert measured("split-half correlation", sums).value == pytest.approx(np.corrcoef(centred.T)[0, 1], abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_the_correlation_of_halves_is_within_queries():
 )
 def test_each_gate_passes_up_to_its_limit(name, sums, value, passed):
     row = measured(name, blocks(name, *sums))
-    assert (row["value"], row["passed"]) == (pytest.approx(value, abs=1e-6), passed)
-    assert row["low"] <= row["value"] <= row["high"]
-    assert row["a_byte"] == (pytest.approx(value / 2.5, abs=1e-6) if row["unit"] == "nats a pipeline token" else None)
-    assert (BY_NAME[name].or_else in row["sentence"]) != passed
+    assert (row.value, row.passed) == (pytest.approx(value, abs=1e-6), passed)
+    assert row.low <= row.value <= row.high
+    assert row.a_byte == (pytest.approx(value / 2.5, abs=1e-6) if row.unit == "nats a pipeline token" else None)
+    assert (BY_NAME[name].or_else in row.sentence) != passed
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -97,8 +97,8 @@ def test_what_cannot_be_measured_has_not_passed(name):
     empty = blocks(name, (0.0,) * len(BY_NAME[name].columns))
     for validation in (empty, empty.clear()):
         row = measured(name, validation)
-        assert (row["value"], row["low"], row["passed"]) == (None, None, False)
-        assert name in row["sentence"]
+        assert (row.value, row.low, row.passed) == (None, None, False)
+        assert name in row.sentence
 
 
 def test_documents_are_drawn_before_blocks():

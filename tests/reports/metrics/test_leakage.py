@@ -50,17 +50,17 @@ def test_losses_are_counted_by_overlap(evaluations):
     rows = [{"doc_id": doc, "chunk": chunk, "overlap": value, "duplicate": value > 2} for (doc, chunk), value in OVERLAP.items()]
     overlap = pl.DataFrame(rows)
     rows = leakage(evaluations, overlap, SIZE, ("it", OWN), [("it", WITHOUT), ("it", BY_CHANCE)], 50)
-    by = {(row["kind"] == "at_most", row["least"], row["most"]): row for row in rows}
-    assert [row["chunks"] for row in rows] == [3, 4, 5, 5, 6, 3, 1, 1, 0, 1, 3, 3]
-    assert [row["gains"]["it none"]["value"] for row in rows[-2:]] == pytest.approx([270 / 48, 20 / 48])
-    assert by[True, 0, 2]["gains"]["it none"]["value"] == pytest.approx(20 / 48)
-    assert by[True, 0, 2]["gains"]["it by_chance"]["value"] == pytest.approx((20 - 3) / 48, abs=1e-5)
-    assert by[False, 13, 16]["gains"]["it none"]["value"] == pytest.approx(160 / 16)
-    assert by[False, 13, 16]["bits_per_byte"]["it own"] == pytest.approx(40 / 20 / math.log(2), abs=1e-5)
-    assert by[False, 9, 12]["gains"]["it none"]["value"] is None
-    assert by[True, 0, 16]["bits_per_byte"]["it none"] == pytest.approx(200 / 20 / math.log(2), abs=1e-5)
-    low, high = (by[True, 0, 16]["gains"]["it none"][end] for end in ("low", "high"))
-    assert low <= by[True, 0, 16]["gains"]["it none"]["value"] <= high
+    by = {(row.kind == "at_most", row.least, row.most): row for row in rows}
+    assert [row.chunks for row in rows] == [3, 4, 5, 5, 6, 3, 1, 1, 0, 1, 3, 3]
+    assert [row.gains["it none"].value for row in rows[-2:]] == pytest.approx([270 / 48, 20 / 48])
+    assert by[True, 0, 2].gains["it none"].value == pytest.approx(20 / 48)
+    assert by[True, 0, 2].gains["it by_chance"].value == pytest.approx((20 - 3) / 48, abs=1e-5)
+    assert by[False, 13, 16].gains["it none"].value == pytest.approx(160 / 16)
+    assert by[False, 13, 16].bits_per_byte["it own"] == pytest.approx(40 / 20 / math.log(2), abs=1e-5)
+    assert by[False, 9, 12].gains["it none"].value is None
+    assert by[True, 0, 16].bits_per_byte["it none"] == pytest.approx(200 / 20 / math.log(2), abs=1e-5)
+    whole = by[True, 0, 16].gains["it none"]
+    assert whole.low <= whole.value <= whole.high
     text = as_markdown(rows, SIZE)
     assert "| at most 2 | 3 | " in text
     assert "| no near duplicate | 3 | " in text

@@ -32,10 +32,10 @@ def test_gains_begin_where_there_is_something_to_retrieve(made_up, evaluations_s
     evaluations = made_up.aligned()
     by_block = position_sums(evaluations, evaluations_sample.CHUNK_TOKENS)
     found = position_figures(evaluations, resampled(evaluations, by_block, 50, 0))
-    runs = {run["run"]: run for run in found["runs"]}
-    assert [(bin_["from"], bin_["to"]) for bin_ in found["bins"]][:3] == [(1, 15), (16, 31), (32, 63)]
-    assert runs["demo-transformer_xl"]["gain"] is None
-    gains = [gain["value"] for gain in runs["demo-rpt_sem"]["gain"]]
+    runs = {run.run: run for run in found.runs}
+    assert [(bin_.start, bin_.end) for bin_ in found.bins][:3] == [(1, 15), (16, 31), (32, 63)]
+    assert runs["demo-transformer_xl"].gain is None
+    gains = [gain.value for gain in runs["demo-rpt_sem"].gain]
     assert gains[:2] == [0.0, 0.0]
     assert gains[-1] == pytest.approx(0.3, abs=1e-3)
-    assert all(run["gain"] is None or len(run["gain"]) == len(found["bins"]) == len(run["nats"]) for run in found["runs"])
+    assert all(run.gain is None or len(run.gain) == len(found.bins) == len(run.nats) for run in found.runs)

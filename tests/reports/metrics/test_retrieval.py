@@ -37,11 +37,11 @@ def measure(found, ranking, *, rerank=False):
 def test_by_hand():
     found = gold({9: {3: score(1.0), 4: score(3.0), 0: -5.0}, 10: {1: -2.0}})
     result = measure(found, ranked({9: [3, 1, 4, 2, 0], 10: [1, 2, 0, 3, 4, 5, 6]}))
-    assert result["precision_at_2"] == pytest.approx((0.5 + 0.0) / 2)
-    assert result["recall_at_10"] == 1.0
+    assert result.figures["precision_at_2"] == pytest.approx((0.5 + 0.0) / 2)
+    assert result.figures["recall_at_10"] == 1.0
     ideal = 3.0 + 1.0 / np.log2(3)
-    assert result["ndcg_at_20"] == pytest.approx((1.0 + 3.0 / np.log2(4)) / ideal, abs=1e-6)
-    assert (result["queries"], result["queries_with_positive"]) == (2, 1)
+    assert result.figures["ndcg_at_20"] == pytest.approx((1.0 + 3.0 / np.log2(4)) / ideal, abs=1e-6)
+    assert (result.queries, result.queries_with_positive) == (2, 1)
 
 
 def test_a_gain_is_bounded_and_a_score_of_nothing_is_none():
@@ -63,42 +63,42 @@ def test_agreement_with_rax():
         labelled = {chunk: score(gain) if gain else -1.0 for chunk, gain in enumerate(gains)}
         result = measure(gold({48: labelled}), ranked({48: np.argsort(-scores)[:RANKING_LENGTH].tolist()}))
         relevant = (gains > 0).astype(float)
-        assert result["precision_at_2"] == pytest.approx(float(rax.precision_metric(scores, relevant, topn=2)), abs=1e-6)
-        assert result["recall_at_10"] == pytest.approx(float(rax.recall_metric(scores, relevant, topn=10)), abs=1e-6)
+        assert result.figures["precision_at_2"] == pytest.approx(float(rax.precision_metric(scores, relevant, topn=2)), abs=1e-6)
+        assert result.figures["recall_at_10"] == pytest.approx(float(rax.recall_metric(scores, relevant, topn=10)), abs=1e-6)
         ndcg = rax.ndcg_metric(scores, gains, topn=20, gain_fn=lambda gain: gain)
-        assert result["ndcg_at_20"] == pytest.approx(float(ndcg), abs=1e-5)
+        assert result.figures["ndcg_at_20"] == pytest.approx(float(ndcg), abs=1e-5)
 
 
 def test_chance_is_the_mean_over_all_orders():
     found = gold({9: {0: score(2.0), 3: score(0.5), 4: -1.0}})
     orders = [measure(found, ranked({9: list(order)})) for order in itertools.permutations(range(5))]
     chance = measure(found, None)
-    assert [chance[key] for key in FIGURES] == pytest.approx([np.mean([order[key] for order in orders]) for key in FIGURES])
-    assert chance["precision_at_2"] == pytest.approx(2 / 5)
-    assert chance["recall_at_10"] == 1.0
+    assert [chance.figures[key] for key in FIGURES] == pytest.approx([np.mean([order.figures[key] for order in orders]) for key in FIGURES])
+    assert chance.figures["precision_at_2"] == pytest.approx(2 / 5)
+    assert chance.figures["recall_at_10"] == 1.0
 
 
 def test_chance_of_long_lists_in_closed_form():
     found = gold({63: {1: score(2.0), 7: score(0.5), 9: -1.0}})
     eligible = 59
     chance = measure(found, None)
-    assert chance["precision_at_2"] == pytest.approx(2 / eligible)
-    assert chance["recall_at_10"] == pytest.approx(10 / eligible)
+    assert chance.figures["precision_at_2"] == pytest.approx(2 / eligible)
+    assert chance.figures["recall_at_10"] == pytest.approx(10 / eligible)
     discounts = 1 / np.log2(2 + np.arange(20))
-    assert chance["ndcg_at_20"] == pytest.approx(2.5 / eligible * discounts.sum() / (2.0 + 0.5 / np.log2(3)), abs=1e-6)
+    assert chance.figures["ndcg_at_20"] == pytest.approx(2.5 / eligible * discounts.sum() / (2.0 + 0.5 / np.log2(3)), abs=1e-6)
 
 
 def test_the_ideal_order_has_no_more_than_twenty_places():
     found = gold({63: {chunk: score(1.0) for chunk in range(30)}})
-    assert measure(found, ranked({63: list(range(20))}))["ndcg_at_20"] == pytest.approx(1.0)
-    assert measure(found, ranked({63: list(range(20))}))["recall_at_10"] == pytest.approx(1 / 3)
+    assert measure(found, ranked({63: list(range(20))})).figures["ndcg_at_20"] == pytest.approx(1.0)
+    assert measure(found, ranked({63: list(range(20))})).figures["recall_at_10"] == pytest.approx(1 / 3)
 
 
 def test_what_was_not_ranked_follows_in_random_order():
     found = gold({9: {0: score(2.0), 3: score(0.5), 4: -1.0}})
     rest = [measure(found, ranked({9: [3, *order]})) for order in itertools.permutations([0, 1, 2, 4])]
     partial = measure(found, ranked({9: [3]}))
-    assert [partial[key] for key in FIGURES] == pytest.approx([np.mean([order[key] for order in rest]) for key in FIGURES])
+    assert [partial.figures[key] for key in FIGURES] == pytest.approx([np.mean([order.figures[key] for order in rest]) for key in FIGURES])
     assert measure(found, ranked({9: []})) == measure(found, None)
     assert measure(found, ranked({10: [1, 2]})) == measure(found, None)
 
@@ -107,24 +107,24 @@ def test_reranking_is_among_the_scored_candidates_alone():
     scored = {chunk: score(1.0) if chunk in (5, 40) else -1.0 for chunk in range(0, 60, 5)}
     found = gold({70: scored})
     result = measure(found, ranked({70: [1, 2, 40, 3, 0, 5]}), rerank=True)
-    assert result["precision_at_2"] == 0.5
+    assert result.figures["precision_at_2"] == 0.5
     everything = measure(found, ranked({70: [1, 2, 40, 3, 0, 5]}))
-    assert everything["precision_at_2"] == 0.0
-    assert measure(found, None, rerank=True)["precision_at_2"] == pytest.approx(2 / 12)
+    assert everything.figures["precision_at_2"] == 0.0
+    assert measure(found, None, rerank=True).figures["precision_at_2"] == pytest.approx(2 / 12)
     # 12 candidates are under 2 x 10: chance alone would be near the best.
-    assert result["recall_at_10"] is None
-    assert result["ndcg_at_20"] is None
+    assert result.figures["recall_at_10"] is None
+    assert result.figures["ndcg_at_20"] is None
 
 
 @pytest.mark.parametrize(("candidates", "shown"), [(3, 0), (4, 1), (19, 1), (20, 2), (39, 2), (40, 3)])
 def test_reranked_figures_need_twice_as_many_candidates(candidates, shown):
     result = measure(gold({70: {chunk: score(1.0) for chunk in range(candidates)}}), None, rerank=True)
-    assert [result[key] is not None for key in FIGURES] == [place < shown for place in range(3)]
+    assert [result.figures[key] is not None for key in FIGURES] == [place < shown for place in range(3)]
 
 
 def test_without_a_positive_only_precision_counts():
     result = measure(gold({9: {0: -1.0}}), ranked({9: [0, 1, 2, 3, 4]}))
-    assert [result[key] for key in FIGURES] == [0.0, None, None]
+    assert [result.figures[key] for key in FIGURES] == [0.0, None, None]
 
 
 def test_recency_ranks_only_eligible_chunks_nearest_first():

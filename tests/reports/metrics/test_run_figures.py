@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from dataclasses import replace
 
@@ -14,10 +13,16 @@ import pyarrow.compute as pc
 import pytest
 
 from data_contracts.failure import Exit, Failure
+from reports.metrics.figures_file import as_json
+from reports.metrics.neighbours_at_test import GapClosed
+from reports.metrics.resampling import Estimate
 from reports.metrics.retrieval import gold_of, means, query_figures
-from reports.metrics.run_figures import run_figures
+from reports.metrics.run_figures import RunFigures, run_figures
+from reports.metrics.seeds import SeedFigures
 from reports.run.csv_tables import csv_tables
 from reports.run.headline import headline, metrics
+from reports.run.report import RunReport, System
+from tests.reports.sample import report_of, sample_report
 
 
 @pytest.fixture(scope="module")
@@ -25,77 +30,78 @@ def figures(made_up):
     return run_figures(made_up.evidence(), 100)
 
 
+def finished(figures: RunFigures) -> RunReport:
+    """The made-up report with these figures in it."""
+    systems = [System(**vars(row), parameters=1, copying=False, equal_projections=False, curve=[]) for row in figures.systems]
+    return replace(report_of(sample_report()), **{**vars(figures), "systems": systems})
+
+
 def by(rows, *keys):
-    return {tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]: row for row in rows}
+    return {tuple(getattr(row, key) for key in keys) if len(keys) > 1 else getattr(row, keys[0]): row for row in rows}
 
 
 def test_the_same_evidence_gives_the_same_bytes(made_up, figures):
-    assert json.dumps(run_figures(made_up.evidence(), 100)) == json.dumps(figures)
+    assert as_json(run_figures(made_up.evidence(), 100)) == as_json(figures)
 
 
 def test_gains_are_over_transformer_xl_and_over_random_retrieval(figures):
-    systems = by(figures["systems"], "system")
-    assert systems["transformer_xl"]["difference"] is None
-    assert systems["random"]["over_random"] is None
-    assert systems["random"]["difference"]["nats"] == 0.0
+    systems = by(figures.systems, "system")
+    assert systems["transformer_xl"].difference is None
+    assert systems["random"].over_random is None
+    assert systems["random"].difference.value == 0.0
     eligible = 64 * 8 + 4  # tokens of a document of 70 chunks, the last one of half length, that have a neighbour
     share = eligible / (70 * 8 - 4 - 1)
-    assert systems["rpt_sem"]["difference"]["against"] == "demo-transformer_xl"
+    assert systems["rpt_sem"].difference.against == "demo-transformer_xl"
     for against in ("difference", "over_random"):
-        assert systems["rpt_sem"][against]["nats"] == pytest.approx(0.3 * share, abs=1e-4)
-        assert systems["retro"][against]["nats"] == pytest.approx(0.1 * share, abs=1e-4)
-    with_neighbours = {name: math.log(row["perplexity_with_neighbours"]) for name, row in systems.items()}
+        assert getattr(systems["rpt_sem"], against).value == pytest.approx(0.3 * share, abs=1e-4)
+        assert getattr(systems["retro"], against).value == pytest.approx(0.1 * share, abs=1e-4)
+    with_neighbours = {name: math.log(row.perplexity_with_neighbours) for name, row in systems.items()}
     assert with_neighbours["transformer_xl"] - with_neighbours["rpt_sem"] == pytest.approx(0.3, abs=1e-4)
-    assert {row["documents"] for row in systems.values()} == {4}
-    assert figures["seeds"] == []
+    assert {row.documents for row in systems.values()} == {4}
+    assert figures.seeds == []
 
 
 def test_other_settings_are_beside_the_own_one(figures):
-    rows = by(figures["settings"], "run", "setting")
+    rows = by(figures.settings, "run", "setting")
     assert {run for run, _ in rows} == {"demo-retro", "demo-random", "demo-rpt_lex", "demo-rpt_sem"}
-    systems = by(figures["systems"], "run")
-    assert rows["demo-rpt_sem", "own"]["perplexity"] == systems["demo-rpt_sem"]["perplexity"]
-    assert rows["demo-rpt_sem", "own"]["gain"] is None
-    assert rows["demo-rpt_sem", "none"]["perplexity"] == systems["demo-transformer_xl"]["perplexity"]
-    assert rows["demo-rpt_sem", "none"]["gain"]["nats"] == pytest.approx(-systems["demo-rpt_sem"]["difference"]["nats"])
+    systems = by(figures.systems, "run")
+    assert rows["demo-rpt_sem", "own"].perplexity == systems["demo-rpt_sem"].perplexity
+    assert rows["demo-rpt_sem", "own"].gain is None
+    assert rows["demo-rpt_sem", "none"].perplexity == systems["demo-transformer_xl"].perplexity
+    assert rows["demo-rpt_sem", "none"].gain.value == pytest.approx(-systems["demo-rpt_sem"].difference.value)
     settings = [setting for run, setting in rows if run == "demo-retro"]
     assert settings == ["own", "none", "training_length", "first_1", "first_2", "first_3", "first_4"]
 
 
 def test_the_oracle_is_apart_and_its_gap_is_in_nats(figures):
-    (row,) = figures["oracles"]
-    assert row["run"] == "demo-rpt_sem"
-    assert "oracle_all" not in {setting["setting"] for setting in figures["settings"]}
-    assert row["gap_closed"] == {
-        "value": pytest.approx(0.6, abs=1e-4),
-        "low": pytest.approx(0.6, abs=1e-4),
-        "high": pytest.approx(0.6, abs=1e-4),
-        "left_out": 0.0,
-    }
-    assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
-    assert "oracle" not in {setting["setting"] for setting in figures["settings"]}
-    assert min(system["perplexity"] for system in figures["systems"]) > row["perplexity"]
+    (row,) = figures.oracles
+    assert row.run == "demo-rpt_sem"
+    assert "oracle_all" not in {setting.setting for setting in figures.settings}
+    assert row.gap_closed == GapClosed(*[pytest.approx(0.6, abs=1e-4)] * 3, 0.0)
+    assert row.gap_closed_scored.value == pytest.approx(0.6, abs=1e-4)
+    assert "oracle" not in {setting.setting for setting in figures.settings}
+    assert min(system.perplexity for system in figures.systems) > row.perplexity
 
 
 def test_the_oracle_of_all_chunks_is_measured_on_the_sample_alone(made_up, figures):
-    (row,) = figures["oracles_all"]
+    (row,) = figures.oracles_all
     sampled = made_up.exhaustive.select("doc_id", "query_chunk").unique()
-    assert (row["run"], row["tokens"]) == ("demo-rpt_sem", 8 * len(sampled))
+    assert (row.run, row.tokens) == ("demo-rpt_sem", 8 * len(sampled))
     assert 0 < len(sampled) < 40
-    nats = {name: math.log(row[name]["value"]) for name in ("own", "oracle", "oracle_all")}
+    nats = {name: math.log(getattr(row, name).value) for name in ("own", "oracle", "oracle_all")}
     assert nats["own"] - nats["oracle"] == pytest.approx(0.2, abs=1e-4)
     assert nats["oracle"] - nats["oracle_all"] == pytest.approx(0.3, abs=1e-4)
-    assert row["gain"]["value"] == pytest.approx(0.3, abs=1e-4)
-    assert row["gain"]["low"] <= row["gain"]["value"] <= row["gain"]["high"]
+    assert row.gain.value == pytest.approx(0.3, abs=1e-4)
+    assert row.gain.low <= row.gain.value <= row.gain.high
 
 
 def test_gold_over_all_chunks_is_of_the_sample_and_its_chance_is_the_share_of_positives(made_up, figures):
-    rows = by(figures["exhaustive"], "retriever")
-    assert list(rows) == [row["retriever"] for row in figures["retrieval"]]
+    rows = by(figures.exhaustive, "retriever")
+    assert list(rows) == [row.retriever for row in figures.retrieval]
     share = made_up.exhaustive.group_by("doc_id", "query_chunk").agg((pl.col("target_score") > 0).mean())["target_score"]
-    assert rows["random"]["queries"] == len(share)
-    assert rows["random"]["precision_at_2"] == pytest.approx(share.mean())
-    assert max(abs(row["precision_at_2"] - share.mean()) for row in rows.values()) > 0.01
+    assert rows["random"].queries == len(share)
+    assert rows["random"].figures["precision_at_2"].value == pytest.approx(share.mean())
+    assert max(abs(row.figures["precision_at_2"].value - share.mean()) for row in rows.values()) > 0.01
 
 
 def test_perfect_rankings_are_perfect_where_everything_was_scored(made_up):
@@ -106,14 +112,14 @@ def test_perfect_rankings_are_perfect_where_everything_was_scored(made_up):
     )
     gold = gold_of(made_up.exhaustive, 8, 2)
     found = means(gold, query_figures(gold, best.select("doc_id", chunk="query_chunk", ranking="candidate_chunk")))
-    assert found["ndcg_at_20"] == pytest.approx(1.0)
-    assert found["precision_at_2"] == pytest.approx((gold.queries["positives"].clip(upper_bound=2) / 2).mean())
+    assert found.figures["ndcg_at_20"] == pytest.approx(1.0)
+    assert found.figures["precision_at_2"] == pytest.approx((gold.queries["positives"].clip(upper_bound=2) / 2).mean())
 
 
 def test_without_a_sample_nothing_is_said_of_it(made_up):
     found = run_figures(replace(made_up.evidence(), exhaustive=made_up.exhaustive.clear()), 20)
-    assert found["exhaustive"] == []
-    assert found["oracles_all"][0]["own"] == {"value": None, "low": None, "high": None}
+    assert found.exhaustive == []
+    assert found.oracles_all[0].own == Estimate(None, None, None)
 
 
 def test_an_oracle_worse_than_transformer_xl_closes_no_gap(evaluations_sample):
@@ -121,8 +127,8 @@ def test_an_oracle_worse_than_transformer_xl_closes_no_gap(evaluations_sample):
     table = made_up.oracles["demo-rpt_sem"]
     worse = pc.multiply(table.column("loss"), pa.scalar(2.0, pa.float32()))
     made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), worse)
-    (row,) = run_figures(made_up.evidence(), 20)["oracles"]
-    assert row["gap_closed"] == row["gap_closed_scored"] == {"value": None, "low": None, "high": None, "left_out": 1.0}
+    (row,) = run_figures(made_up.evidence(), 20).oracles
+    assert row.gap_closed == row.gap_closed_scored == GapClosed(None, None, None, 1.0)
 
 
 def test_a_gap_that_some_resamples_do_not_have_has_no_interval(evaluations_sample):
@@ -133,10 +139,10 @@ def test_a_gap_that_some_resamples_do_not_have_has_no_interval(evaluations_sampl
     change = pc.if_else(pc.equal(table["doc_id"], "0" * 16), pa.scalar(0.5, pa.float32()), pa.scalar(1.1, pa.float32()))
     loss = pc.multiply(own["loss"], change)
     made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), loss)
-    (row,) = run_figures(made_up.evidence(), 200)["oracles"]
-    assert row["gap_closed"]["value"] > 0
-    assert row["gap_closed"]["left_out"] == pytest.approx((2 / 3) ** 3, abs=0.1)
-    assert (row["gap_closed"]["low"], row["gap_closed"]["high"]) == (None, None)
+    (row,) = run_figures(made_up.evidence(), 200).oracles
+    assert row.gap_closed.value > 0
+    assert row.gap_closed.left_out == pytest.approx((2 / 3) ** 3, abs=0.1)
+    assert (row.gap_closed.low, row.gap_closed.high) == (None, None)
 
 
 def test_a_diverged_model_has_no_perplexity_and_the_others_have_theirs(evaluations_sample):
@@ -154,28 +160,28 @@ def test_a_diverged_model_has_no_perplexity_and_the_others_have_theirs(evaluatio
     evidence = made_up.evidence()
     evidence.evaluations.systems["again"] = "rpt_sem"
     found = run_figures(evidence, 20)
-    diverged = by(found["systems"], "run")["demo-rpt_sem"]
-    assert diverged["perplexity"] is diverged["macro_perplexity"] is None
-    assert found["seeds"] == []
-    labels = {"positive_rate": {}, "pairs": 1, "queries": 1, "best": {}}
-    assert set(metrics({**found, "labels": labels})["perplexity"]) == {"demo-transformer_xl", "again"}
-    assert "demo-rpt_sem n/a" in headline(found["systems"], labels, [], [], True, "test")[0]
+    diverged = by(found.systems, "run")["demo-rpt_sem"]
+    assert diverged.perplexity is diverged.macro_perplexity is None
+    assert found.seeds == []
+    report = finished(found)
+    assert set(metrics(report)["perplexity"]) == {"demo-transformer_xl", "again"}
+    assert "demo-rpt_sem n/a" in headline(report.systems, report.labels, [], [], True, "test")[0]
 
 
 def test_a_query_that_was_not_evaluated_is_not_measured(made_up, figures):
     unseen = made_up.labels.head(3).with_columns(query_chunk=pl.lit(500, pl.Int32), target_score=pl.lit(9.0, pl.Float32))
     found = run_figures(replace(made_up.evidence(), labels=pl.concat([made_up.labels, unseen])), 100)
-    assert found["retrieval"] == figures["retrieval"]
+    assert found.retrieval == figures.retrieval
 
 
 def test_every_retriever_is_measured_against_the_same_gold(figures):
     names = ["random", "recency", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"]
-    for rows in (figures["retrieval"], figures["rerank"]):
-        assert [row["retriever"] for row in rows] == names
-        assert len({(row["queries"], row["queries_with_positive"]) for row in rows}) == 1
-    rates = by(figures["retrieval"], "retriever")
-    assert abs(rates["Random retrieval"]["precision_at_2"] - rates["random"]["precision_at_2"]) < 0.05
-    assert {row["recall_at_10"] for row in figures["rerank"]} == {None}
+    for rows in (figures.retrieval, figures.rerank):
+        assert [row.retriever for row in rows] == names
+        assert len({(row.queries, row.queries_with_positive) for row in rows}) == 1
+    rates = by(figures.retrieval, "retriever")
+    assert abs(rates["Random retrieval"].figures["precision_at_2"].value - rates["random"].figures["precision_at_2"].value) < 0.05
+    assert {row.figures["recall_at_10"].value for row in figures.rerank} == {None}
 
 
 def test_a_second_seed_of_a_system_is_named_by_its_run(evaluations_sample):
@@ -184,29 +190,28 @@ def test_a_second_seed_of_a_system_is_named_by_its_run(evaluations_sample):
     evidence = made_up.evidence()
     evidence.evaluations.systems["again"] = "rpt_sem"
     found = run_figures(evidence, 20)
-    assert [row["retriever"] for row in found["retrieval"]][3:] == ["demo-rpt_sem", "again"]
-    perplexity = next(row["perplexity"] for row in found["systems"] if row["run"] == "again")
-    assert found["seeds"] == [{"system": "rpt_sem", "runs": 2, "mean": perplexity, "deviation": 0.0}]
+    assert [row.retriever for row in found.retrieval][3:] == ["demo-rpt_sem", "again"]
+    perplexity = next(row.perplexity for row in found.systems if row.run == "again")
+    assert found.seeds == [SeedFigures("rpt_sem", 2, perplexity, 0.0)]
 
 
 def test_without_transformer_xl_nothing_is_compared_with_it(evaluations_sample):
     found = run_figures(evaluations_sample.made_up(3, 20, ("retro", "rpt_sem")).evidence(), 20)
-    assert [row["difference"] for row in found["systems"]] == [None, None]
-    assert found["subgroups"] == found["gain_examples"] == []
-    assert [run["gain"] for run in found["positions"]["runs"]] == [None, None]
-    assert found["oracles"][0]["gap_closed"] is None
-    assert len(found["overlap"]) == 2
+    assert [row.difference for row in found.systems] == [None, None]
+    assert found.subgroups == found.gain_examples == []
+    assert [run.gain for run in found.positions.runs] == [None, None]
+    assert found.oracles[0].gap_closed is None
+    assert len(found.overlap) == 2
 
 
 def test_a_corpus_with_transformer_xl_alone_has_every_section(evaluations_sample):
     found = run_figures(evaluations_sample.made_up(3, 20, ("transformer_xl",)).evidence(), 20)
-    assert found["settings"] == found["oracles"] == found["overlap"] == found["subgroups"] == found["gain_examples"] == []
-    assert [row["retriever"] for row in found["retrieval"]] == ["random", "recency", "BM25"]
+    assert found.settings == found.oracles == found.overlap == found.subgroups == found.gain_examples == []
+    assert [row.retriever for row in found.retrieval] == ["random", "recency", "BM25"]
 
 
-def test_every_figure_is_a_csv_file_without_any_text(figures, sample):
-    systems = [{**system, "parameters": 1, "curve": []} for system in figures["systems"]]
-    tables = csv_tables({**sample, **figures, "systems": systems})
+def test_every_figure_is_a_csv_file_without_any_text(figures):
+    tables = csv_tables(finished(figures))
     assert set(tables) == {
         "table_2_perplexity",
         "table_3_retrieval",
@@ -223,16 +228,16 @@ def test_every_figure_is_a_csv_file_without_any_text(figures, sample):
     }
     assert "text 0" not in "".join(tables.values())
     read = {name: list(csv.DictReader(io.StringIO(table))) for name, table in tables.items()}
-    assert [row["perplexity"] for row in read["table_2_perplexity"]] == [str(row["perplexity"]) for row in figures["systems"]]
+    assert [row["perplexity"] for row in read["table_2_perplexity"]] == [str(row.perplexity) for row in figures.systems]
     assert read["table_2_perplexity"][0]["gain_over_transformer_xl_nats"] == ""
-    assert len(read["positions"]) == len(figures["systems"]) * len(figures["positions"]["bins"])
-    assert len(read["figure_7_examples"]) == sum(len(row["neighbours"]) for row in figures["gain_examples"])
+    assert len(read["positions"]) == len(figures.systems) * len(figures.positions.bins)
+    assert len(read["figure_7_examples"]) == sum(len(row.neighbours) for row in figures.gain_examples)
     assert {row["list"] for row in read["table_3_retrieval"]} == {"retrieval", "rerank", "exhaustive"}
 
 
 def test_a_figure_without_rows_has_no_file(sample):
     sample["oracles"] = []
-    assert "oracle" not in csv_tables(sample)
+    assert "oracle" not in csv_tables(report_of(sample))
 
 
 def test_the_gap_among_scored_chunks_is_of_those_alone(evaluations_sample):
@@ -245,25 +250,21 @@ def test_the_gap_among_scored_chunks_is_of_those_alone(evaluations_sample):
     even = pc.equal(pc.bit_wise_and(table["chunk"], pa.scalar(1, pa.int32())), 0)
     loss = pc.if_else(even, table["loss"], own["loss"])
     made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), loss)
-    (row,) = run_figures(replace(made_up.evidence(), labels=scored), 20)["oracles"]
-    assert row["gap_closed_scored"]["value"] == pytest.approx(0.6, abs=1e-4)
-    assert row["gap_closed"]["value"] > 0.65
-
-
-FIGURES = ("precision_at_2", "recall_at_10", "ndcg_at_20")
+    (row,) = run_figures(replace(made_up.evidence(), labels=scored), 20).oracles
+    assert row.gap_closed_scored.value == pytest.approx(0.6, abs=1e-4)
+    assert row.gap_closed.value > 0.65
 
 
 @pytest.mark.parametrize("gold", ["retrieval", "exhaustive", "rerank"])
 def test_every_retrieval_figure_stands_within_its_interval(figures, gold):
-    for row in figures[gold]:
-        assert row["documents"] == 4
-        for name in FIGURES:
-            low, high = (row["intervals"][name][end] for end in ("low", "high"))
-            if row[name] is None:
-                assert (low, high) == (None, None)
+    for row in getattr(figures, gold):
+        assert row.documents == 4
+        for found in row.figures.values():
+            if found.value is None:
+                assert (found.low, found.high) == (None, None)
             else:
-                assert low <= row[name] <= high
-                assert high - low > 0.001
+                assert found.low <= found.value <= found.high
+                assert found.high - found.low > 0.001
 
 
 def test_an_interval_of_precision_is_that_of_resampled_documents(evaluations_sample):
@@ -272,14 +273,13 @@ def test_an_interval_of_precision_is_that_of_resampled_documents(evaluations_sam
     first = pl.col("doc_id") == "0" * 16
     labels = made_up.retrieved.with_columns(rank=pl.lit(0), target_score=pl.when(first).then(9.0).otherwise(-9.0).cast(pl.Float32))
     found = run_figures(replace(made_up.evidence(), retrieved=labels), 400)
-    (row,) = found["retrieved"][1:]
-    assert row["retriever"] == "RPT-Sem"
-    assert row["precision_at_2"] == pytest.approx(0.5, abs=0.05)
-    assert (row["low"], row["high"]) == (0.0, pytest.approx(1.0, abs=0.1))
+    (row,) = found.retrieved[1:]
+    assert row.retriever == "RPT-Sem"
+    assert row.precision_at_2 == Estimate(pytest.approx(0.5, abs=0.05), 0.0, pytest.approx(1.0, abs=0.1))
 
 
 def test_precision_is_exact_where_what_was_retrieved_is_scored(made_up, figures):
-    rows = by(figures["retrieved"], "retriever")
+    rows = by(figures.retrieved, "retriever")
     assert list(rows) == ["random", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"]
     score = {tuple(key): value for *key, value in made_up.retrieved.drop("split").iter_rows()}
     queries = {key[:2] for key in score}
@@ -289,32 +289,32 @@ def test_precision_is_exact_where_what_was_retrieved_is_scored(made_up, figures)
         for doc, chunk, read in own.select("doc_id", "chunk", "retrieved").iter_rows()
         if (doc, chunk) in queries
     ]
-    assert rows["RPT-Sem"]["queries"] == len(hits) == len(queries)
-    assert rows["RPT-Sem"]["precision_at_2"] == pytest.approx(sum(hits) / len(hits))
-    assert rows["RPT-Sem"]["low"] < rows["RPT-Sem"]["precision_at_2"] < rows["RPT-Sem"]["high"]
-    assert rows["RPT-Sem"]["documents"] == 4
+    assert rows["RPT-Sem"].queries == len(hits) == len(queries)
+    assert rows["RPT-Sem"].precision_at_2.value == pytest.approx(sum(hits) / len(hits))
+    assert (of := rows["RPT-Sem"].precision_at_2).low < of.value < of.high
+    assert rows["RPT-Sem"].documents == 4
 
 
 def test_chance_of_the_sample_is_over_the_queries_of_which_everything_was_scored(made_up, figures):
     both = made_up.exhaustive.join(made_up.retrieved.select("doc_id", "query_chunk").unique(), on=["doc_id", "query_chunk"], how="semi")
     shares = both.group_by("doc_id", "query_chunk").agg((pl.col("target_score") > 0).mean(), eligible=pl.len())
     expected = (shares["target_score"] * shares["eligible"].clip(upper_bound=2) / 2).mean()
-    chance = by(figures["retrieved"], "retriever")["random"]
-    assert chance["queries"] == len(shares) > 4
-    assert chance["precision_at_2"] == pytest.approx(expected)
+    chance = by(figures.retrieved, "retriever")["random"]
+    assert chance.queries == len(shares) > 4
+    assert chance.precision_at_2.value == pytest.approx(expected)
     without = run_figures(replace(made_up.evidence(), exhaustive=made_up.exhaustive.clear()), 20)
-    assert "random" not in by(without["retrieved"], "retriever")
+    assert "random" not in by(without.retrieved, "retriever")
 
 
 def test_what_gold_is_worth_goes_by_the_sample_if_there_is_one_and_by_labels_if_not(made_up, figures):
-    assert {row["scored"] for row in figures["subgroups"]} == {"retrieved"}
+    assert {row.scored for row in figures.subgroups} == {"retrieved"}
     sampled = made_up.retrieved.select("doc_id", "query_chunk").n_unique()
-    assert {row["chunks"] for row in figures["subgroups"] if row["group"] == "all"} == {sampled}
+    assert {row.chunks for row in figures.subgroups if row.group == "all"} == {sampled}
     found = run_figures(replace(made_up.evidence(), retrieved=made_up.retrieved.clear()), 20)
-    assert found["retrieved"] == []
-    assert {row["scored"] for row in found["subgroups"]} == {"labels"}
+    assert found.retrieved == []
+    assert {row.scored for row in found.subgroups} == {"labels"}
     labelled = made_up.labels.select("doc_id", "query_chunk").n_unique()
-    assert {row["chunks"] for row in found["subgroups"] if row["group"] == "all"} == {labelled}
+    assert {row.chunks for row in found.subgroups if row.group == "all"} == {labelled}
 
 
 def test_a_sample_that_lacks_a_neighbour_is_refused(made_up):
@@ -339,9 +339,9 @@ def test_runs_are_compared_with_transformer_xl_of_their_own_seed(evaluations_sam
         evidence.evaluations.systems[run] = "rpt_sem" if "rpt_sem" in run else "transformer_xl"
         evidence.evaluations.seeds[run] = int(run[-1]) if run[-1].isdigit() else 0
     found = run_figures(evidence, 20)
-    systems = by(found["systems"], "run")
-    assert {row["seed"] for row in systems.values()} == {0, 1, 2}
-    against = {run: row["difference"] and row["difference"]["against"] for run, row in systems.items()}
+    systems = by(found.systems, "run")
+    assert {row.seed for row in systems.values()} == {0, 1, 2}
+    against = {run: row.difference and row.difference.against for run, row in systems.items()}
     assert against == {
         "demo-transformer_xl": None,
         "demo-transformer_xl-1": None,
@@ -349,10 +349,10 @@ def test_runs_are_compared_with_transformer_xl_of_their_own_seed(evaluations_sam
         "demo-rpt_sem-1": "demo-transformer_xl-1",
         "demo-rpt_sem-2": "demo-transformer_xl",
     }
-    nats = {run: row["difference"]["nats"] for run, row in systems.items() if row["difference"]}
+    nats = {run: row.difference.value for run, row in systems.items() if row.difference}
     assert nats["demo-rpt_sem-1"] == pytest.approx(1.5 * nats["demo-rpt_sem"], abs=1e-5)
-    gains = by(found["positions"]["runs"], "run")
-    last = {run: row["gain"][-1]["value"] for run, row in gains.items() if row["gain"]}
+    gains = by(found.positions.runs, "run")
+    last = {run: row.gain[-1].value for run, row in gains.items() if row.gain}
     assert last["demo-rpt_sem-1"] == pytest.approx(1.5 * last["demo-rpt_sem"], abs=1e-5)
-    assert [(row["system"], row["runs"]) for row in found["seeds"]] == [("transformer_xl", 2), ("rpt_sem", 3)]
-    assert found["orders"] == []
+    assert [(row.system, row.runs) for row in found.seeds] == [("transformer_xl", 2), ("rpt_sem", 3)]
+    assert found.orders == []

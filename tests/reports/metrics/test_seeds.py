@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from reports.metrics.seeds import ordered, orders, pooled_deviation, seed_figures
+from reports.metrics.seeds import Order, SeedFigures, ordered, orders, pooled_deviation, seed_figures
 
 
 def test_the_pooled_deviation_weighs_variances_by_degrees_of_freedom():
@@ -32,19 +32,19 @@ def test_a_run_that_diverged_rules_a_claim_out(value):
     assert not ordered([1.0, 1.0, 1.0], [9.0, 9.0, value])
 
 
-def row(system: str, perplexity: float | None) -> dict:
-    return {"system": system, "perplexity": perplexity}
+def row(system: str, perplexity: float | None) -> tuple[str, float | None]:
+    return system, perplexity
 
 
 def test_means_and_deviations_are_of_systems_trained_more_than_once_and_leave_out_what_diverged():
     systems = [row("a", 2.0), row("b", 5.0), row("a", 4.0), row("b", None), row("a", None)]
-    assert seed_figures(systems) == [{"system": "a", "runs": 2, "mean": 3.0, "deviation": pytest.approx(math.sqrt(2))}]
+    assert seed_figures(systems) == [SeedFigures("a", 2, 3.0, pytest.approx(math.sqrt(2)))]
 
 
 def test_orders_name_the_better_system_and_what_the_claim_rests_on():
     systems = [row("worse", value) for value in (20.0, 21.0, 22.0)] + [row("better", value) for value in (10.0, 11.0, 12.0)]
     (found,) = orders([*systems, *(row("near", value) for value in (19.5, 20.5, 21.5)), row("few", 1.0)][:6])
-    assert found == {"better": "better", "worse": "worse", "gap": 10.0, "pooled_deviation": 1.0}
+    assert found == Order("better", "worse", 10.0, 1.0)
     claimed = orders([*systems, *(row("near", value) for value in (19.5, 20.5, 21.5)), row("few", 1.0)])
-    assert [(order["better"], order["worse"]) for order in claimed] == [("better", "worse"), ("better", "near")]
+    assert [(order.better, order.worse) for order in claimed] == [("better", "worse"), ("better", "near")]
     assert orders([*systems, row("better", None)]) == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_contracts.realm_answers import METHODS, REALM_ANSWERS
-from reports.realm.figures import realm_figures
+from reports.realm.figures import RealmReport, realm_report
 from reports.realm.page import realm_page
 
 QUESTIONS = 20
@@ -44,25 +44,25 @@ HISTORY[1]["recall"], HISTORY[2]["recall"], HISTORY[2]["old_recall"] = 0.9, 0.4,
 
 
 @pytest.fixture
-def figures() -> dict:
-    return {"corpus": "books", "passages": 30, "questions_train": 40, **realm_figures(answers(), HISTORY, 200, 0)}
+def figures() -> RealmReport:
+    return realm_report("books", 30, 40, answers(), HISTORY, 200, 0)
 
 
 def test_figures_are_sums_over_questions_and_tokens(figures):
-    assert figures["questions"] == QUESTIONS
-    assert figures["documents"] == 10
-    assert figures["kinds"] == {"date": 1, "name": QUESTIONS - 1}
-    for method, found in figures["methods"].items():
-        assert found["logprob"]["value"] == pytest.approx(LOGPROB[method].sum() / TOKENS.sum(), abs=1e-5)
-        assert found["exact"]["value"] == 0.25
+    assert figures.questions == QUESTIONS
+    assert figures.documents == 10
+    assert figures.kinds == {"date": 1, "name": QUESTIONS - 1}
+    for method, found in figures.methods.items():
+        assert found.logprob.value == pytest.approx(LOGPROB[method].sum() / TOKENS.sum(), abs=1e-5)
+        assert found.exact.value == 0.25
         if method != "realm":
             gain = (LOGPROB["realm"] - LOGPROB[method]).sum() / TOKENS.sum()
-            assert found["over"]["value"] == pytest.approx(gain, abs=1e-5)
-            assert found["over"]["low"] < gain < found["over"]["high"]
-    training = figures["training"]
-    assert training["curves"]["recall"] == [[2, 0.9], [3, 0.4]]
-    assert (training["recall_lowest"], training["trivial"]) == (0.4, 6)
-    assert training["utility"] == pytest.approx(0.2)
+            assert found.over.value == pytest.approx(gain, abs=1e-5)
+            assert found.over.low < gain < found.over.high
+    training = figures.training
+    assert training.curves["recall"] == [(2, 0.9), (3, 0.4)]
+    assert (training.recall_lowest, training.trivial) == (0.4, 6)
+    assert training.utility == pytest.approx(0.2)
 
 
 def test_the_page_says_what_the_figures_say(figures, parse):
@@ -73,7 +73,7 @@ def test_the_page_says_what_the_figures_say(figures, parse):
 
 def test_a_page_without_probes_and_refreshes_says_so(parse):
     history = [{name: value for name, value in row.items() if "recall" not in name} for row in HISTORY]
-    (text,) = parse(realm_page({"corpus": "<b>books</b>", **realm_figures(answers(), history, 20, 0)})).all_text("body")
+    (text,) = parse(realm_page(realm_report("<b>books</b>", 30, 40, answers(), history, 20, 0))).all_text("body")
     assert "The index was never built anew." in text
     assert "Its recall was never measured." in text
     assert "<b>books</b>" in text

@@ -1,31 +1,34 @@
 """The three sentences to remember stay sentences where there are many systems."""
 
-from reports.run.headline import MOST, NOT_OF_THE_PAPER, headline, warnings
+from dataclasses import replace
 
-LABELS = {"best": {}, "positive_rate": {"test": 0.25}, "pairs": 10, "queries": 5}
+from reports.metrics.retrieval_rows import Counted, RetrieverFigures
+from reports.run.headline import MOST, NOT_OF_THE_PAPER, headline, warnings
+from reports.run.report import System
+from tests.reports.sample import report_of, sample_report
+
+REPORT = report_of(sample_report())
+LABELS = replace(REPORT.labels, best={}, positive_rate={"test": 0.25}, pairs=10, queries=5)
 SYSTEMS = ["transformer_xl", "retro", "random", "recency", "rpt_lex", "rpt_sem", "griffin", "block_recurrent"]
 
 
-def rows(count: int) -> list[dict]:
+def rows(count: int) -> list[System]:
+    same = replace(REPORT.systems[0], low=90.0, high=120.0, documents=9, tokens=1000)
     return [
-        {"run": f"demo-{system}", "system": system, "perplexity": 100.0 + (7 * place) % 10, "low": 90.0, "high": 120.0, "documents": 9}
-        | {"tokens": 1000}
+        replace(same, run=f"demo-{system}", system=system, perplexity=100.0 + (7 * place) % 10)
         for place, system in enumerate(SYSTEMS[:count])
     ]
 
 
 def said(count: int, retrievers: int = 0) -> list[str]:
-    measured = [
-        {"retriever": f"r{place}", "precision_at_2": 0.1, "intervals": {"precision_at_2": {"low": None, "high": None}}}
-        for place in range(retrievers)
-    ]
+    precision = {"precision_at_2": Counted(0.1, None, None, 5)}
+    measured = [RetrieverFigures(f"r{place}", None, precision, 9, 5, 5) for place in range(retrievers)]
     return headline(rows(count), LABELS, measured, [], False, "test")
 
 
 def test_what_the_paper_does_not_have_is_said_where_a_system_has_it():
-    plain = dict.fromkeys(NOT_OF_THE_PAPER, False)
     for name, sentence in NOT_OF_THE_PAPER.items():
-        systems = [{**row, **plain, name: place == 1} for place, row in enumerate(rows(2))]
+        systems = [replace(row, **{name: place == 1}) for place, row in enumerate(rows(2))]
         assert warnings([], systems) == [sentence]
         assert warnings([], systems[:1]) == []
 
@@ -48,7 +51,7 @@ def test_of_many_the_first_the_lowest_and_the_highest():
 
 def test_one_that_diverged_is_neither():
     many = rows(8)
-    many[3]["perplexity"] = None
+    many[3] = replace(many[3], perplexity=None)
     sentence = headline(many, LABELS, [], [], False, "test")[0]
     assert "RPT-Sem 105.00" not in sentence
     assert "Nearest chunks" not in sentence

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from reports.html.markup import clipped
 from reports.html.parts import NAME
-from reports.run.page import render
 from tests.hostile import HOSTILE, acting, check_each
 from tests.reports.hostile import shortened, with_every_text
+from tests.reports.sample import render
 
 DRAWN = {"text", "line", "circle", "polyline", "polygon", "g", "rect"}  # how many a chart has depends on the room its names leave
 

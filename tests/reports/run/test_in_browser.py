@@ -15,7 +15,6 @@ from reports.html.markup import clipped
 from reports.html.parts import NAME
 from reports.labels import page as supervision_page
 from reports.labels.evidence import CHUNK_CHARACTERS
-from reports.run.page import render
 from reports.run.provenance import PATH
 from tests.hostile import HOSTILE, LEAK
 

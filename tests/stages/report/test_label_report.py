@@ -25,7 +25,13 @@ def make_context(place, chunks=24) -> Context:
     (place / "reference_lm").mkdir()
     (place / "reference_lm" / "config.json").write_text(json.dumps(CONFIG.to_dict()))
     (place / "label_gates").mkdir()
-    gates = {"split": "validation", "documents": 1, "queries": 5, "gates": [{**GATE, "passed": False, "sentence": "It copies nothing."}]}
+    gates = {
+        "split": "validation",
+        "documents": 1,
+        "queries": 5,
+        "bytes_a_token": None,
+        "gates": [{**GATE, "passed": False, "sentence": "It copies nothing."}],
+    }
     (place / "label_gates" / "gates.json").write_text(json.dumps(gates))
     return tiny_context(place)
 

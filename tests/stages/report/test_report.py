@@ -17,6 +17,11 @@ from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
+from reports.labels.report import BestOfK, Copies, Cost, Enough, LabelReport, Sharing, SplitFigures, TwoCandidates
+from reports.metrics.chunk_sizes import ChunkSizes
+from reports.metrics.figures_file import as_json
+from reports.metrics.gates import GateFigures, Gates
+from reports.metrics.resampling import Estimate
 from reports.run.headline import NOT_OF_THE_PAPER
 from stages.parameters import Evaluation, Geometry, Report, Run
 from stages.report.report import make_report
@@ -33,17 +38,37 @@ FACTS = {
     "scorer": {"engine": "made-up"},
     "mixtures": {},
 }
-GATE = {
-    "name": "planted copy",
-    "unit": "nats",
-    "value": 0.1,
-    "low": 0.0,
-    "high": 0.2,
-    "a_byte": None,
-    "least": 0.5,
-    "most": None,
-    "passed": False,
-}
+GATE = GateFigures("planted copy", "nats", 0.1, 0.0, 0.2, None, 0.5, None, False, "It copies nothing.")
+NOTHING = Estimate(None, None, None)
+SPLIT = SplitFigures(
+    documents=1,
+    queries=5,
+    pairs=9,
+    positives=4,
+    candidates=6,
+    positive_rate=Estimate(0.4, 0.3, 0.5),
+    mean_score=NOTHING,
+    best_by_k=[BestOfK(0.2, 0.1, 0.3, 6, NOTHING)],
+    enough=Enough("unknown", 5, NOTHING, NOTHING, NOTHING),
+    two=TwoCandidates(*[NOTHING] * 6),
+    by_rank=[],
+    by_distance=[],
+    by_position=[],
+    histogram=[],
+    copies=Copies(0, 0, *[NOTHING] * 7),
+)
+LABEL_REPORT = LabelReport(
+    corpus="demo",
+    labels="0" * 64,
+    geometry=ChunkSizes(CHUNK_TOKENS, 8, STRIDE_CHUNKS),
+    scorer={},
+    licenses=[],
+    parameters={},
+    gates=Gates("validation", 1, 5, None, [GATE]),
+    cost=Cost(1, 1.0, 1.0, 1.0),
+    splits={"test": SPLIT},
+    sharing=Sharing(1, 9, 9, 0.0),
+)
 
 
 def write(contract: Contract, rows: pl.DataFrame | pa.Table, place) -> None:
@@ -99,9 +124,7 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
     (place / "reference_lm").mkdir()
     (place / "reference_lm" / "config.json").write_text('{"vocab_size": 30}')
     (place / "label_report").mkdir()
-    split = {"queries": 5, "pairs": 9, "positive_rate": {"value": 0.4}, "best_by_k": [{"k": 6, "value": 0.2}]}
-    gates = {"split": "validation", "documents": 1, "queries": 5, "gates": [{**GATE, "sentence": "It copies nothing."}]}
-    (place / "label_report" / "statistics.json").write_text(json.dumps({"splits": {"test": split}, "scorer": {}, "gates": gates}))
+    (place / "label_report" / "statistics.json").write_text(as_json(LABEL_REPORT))
     return tiny_context(place)
 
 
@@ -168,13 +191,13 @@ def test_without_a_label_nothing_is_measured_against_gold(tmp_path):
     sample = made_up(3, 20, ("transformer_xl", "retro", "rpt_sem"))
     files = run(make_context(tmp_path, sample, sample.labels.clear()), sample)
     report = json.loads(files["report.json"])
-    assert {row["precision_at_2"] for row in report["retrieval"]} == {None}
+    assert {row["figures"]["precision_at_2"]["value"] for row in report["retrieval"]} == {None}
     assert {row["scored"] for row in report["subgroups"]} == {"retrieved"}
     assert "n/a" in files["index.html"]
     sample = replace(sample, retrieved=sample.retrieved.clear())
     report = json.loads(run(make_context(tmp_path / "unscored", sample, sample.labels.clear()), sample)["report.json"])
     assert report["retrieved"] == []
-    assert {(row["scored"], row["value"]) for row in report["subgroups"]} == {("labels", None)}
+    assert {(row["scored"], row["improvement"]["value"]) for row in report["subgroups"]} == {("labels", None)}
 
 
 def test_systems_on_other_tokens_end_the_stage(tmp_path):
