@@ -106,7 +106,10 @@ def _parent(document: Any, dotted: str) -> tuple[Any, str]:
             node[part].fa.set_flow_style()
         if not isinstance(node, dict) or part not in node:
             known = sorted(node) if isinstance(node, dict) else []
-            raise Failure(f"override {dotted!r}", f"params.yaml has no {part!r}, only {known}", "check the spelling", Exit.USAGE)
+            remedy = (
+                f"check the spelling; `./rpt new {part} --source ...` adds a corpus" if parents[0] == "corpora" else "check the spelling"
+            )
+            raise Failure(f"override {dotted!r}", f"params.yaml has no {part!r}, only {known}", remedy, Exit.USAGE)
         node = node[part]
     if not isinstance(node, dict):
         raise Failure(f"override {dotted!r}", f"{'.'.join(parents)} is a value, not a section", "check the spelling", Exit.USAGE)

@@ -38,10 +38,16 @@ def chosen(names: list[str], states: list[StageState]) -> set[str]:
     groups = {name.split("@")[0] for name in known}
     for name in names:
         if name not in groups and name not in known:
-            near = difflib.get_close_matches(name, [*groups, *known], n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(sorted(groups))}"
+            remedy = _nearest(name, known) or f"one of {', '.join(sorted(groups))}"
             raise Failure(f"stage {name!r}", "dvc.yaml has no such stage", remedy, Exit.USAGE)
     return {known_name for known_name in known if known_name in names or known_name.split("@")[0] in names}
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """A remedy with the names that were likely meant: those of the same stage if it has others, as `training@demo` is of no run."""
+    of_the_stage = [one for one in known if one.split("@")[0] == name.split("@")[0]]
+    near = of_the_stage or difflib.get_close_matches(name, sorted({one.split("@")[0] for one in known}) + known, n=1)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def make_plan(states: list[StageState], names: list[str]) -> list[Step]:

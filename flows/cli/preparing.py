@@ -91,4 +91,5 @@ def inventory() -> int:
     configuration = load(ROOT / "params.yaml")
     write_inventories(configuration)
     write_code_files(configuration)
+    out(f"sources/ is up to date: the input files of {', '.join(configuration.corpora)}, and the code of every stage")
     return Exit.DONE

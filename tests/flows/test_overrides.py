@@ -91,3 +91,8 @@ def test_a_value_that_is_no_yaml_is_refused_with_how_to_quote_it():
         parse_override("corpora.demo.include=*.tex")
     assert failure.value.code == Exit.USAGE
     assert "-o 'corpora.demo.include=[" in failure.value.remedy
+
+
+def test_a_corpus_that_is_not_there_is_answered_with_how_to_add_it(params):
+    with pytest.raises(Failure, match=r"`\./rpt new tex --source \.\.\.` adds a corpus"):
+        apply_overrides(params, {"corpora.tex.source": "x/*.tex"})

@@ -49,3 +49,9 @@ def test_a_misspelt_stage_is_a_usage_error_with_the_nearest_name():
     with pytest.raises(Failure, match="scoring") as failure:
         make_plan(STATES, ["scorring"])
     assert failure.value.code == Exit.USAGE
+
+
+def test_a_stage_without_its_run_is_answered_with_its_runs():
+    with pytest.raises(Failure, match="did you mean 'training@a-rpt' or 'training@a-txl'") as failure:
+        make_plan(STATES, ["training@a"])
+    assert failure.value.code == Exit.USAGE
