@@ -225,7 +225,7 @@ def test_more_candidates_score_again_and_make_stale_what_reads_scores_alone(own,
     assert active(own) == {"scoring@demo"}
     plan = json.loads(rpt(own, "plan", "--json").stdout)
     rows = {row["stage"]: row for row in plan["stages"]}
-    assert rows["label_gates@demo"]["reasons"][0] == "scoring.candidates 3 -> 4"
+    assert "scoring.candidates 3 -> 4" in rows["label_gates@demo"]["reasons"]
     assert rows["scoring@demo"]["last_seconds"] > 0
     assert plan["total"]["bytes"] == sum(row["bytes"] for row in plan["stages"] if row["stale"]) > 0
     states = {row["stage"]: row["state"] for row in json.loads(rpt(own, "status", "--json").stdout)["stages"]}
