@@ -173,9 +173,9 @@ def _modified_outputs(status: dict[str, list]) -> Iterator[str]:
 
 def _print_state() -> None:
     import networkx
-    from dvc.repo import Repo
+    from dvc.repo import Repo, lock_repo
 
-    with Repo(str(ROOT)) as repo:
+    with Repo(str(ROOT)) as repo, lock_repo(repo):  # DVC reads its files again whenever it takes this lock
         graph, status = repo.index.graph, repo.status()
         for path in _modified_outputs(status):
             distrust(ROOT / path)
