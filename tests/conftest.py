@@ -1,6 +1,7 @@
 """Shared fixtures: small tables made by the real stages, and copies of the project to run whole pipelines in."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,15 @@ from tests.budget import pytest_addoption, pytest_configure  # noqa: F401
 ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("rpt", deadline=None)  # a busy machine is no failure
 settings.load_profile("rpt")
+
+
+# `rpt` keeps no bytecode, but to rewrite and compile the files of all tests costs each process two thirds of its time to collect them.
+sys.dont_write_bytecode, WITHOUT_BYTECODE = False, sys.dont_write_bytecode
+
+
+def pytest_collection_finish() -> None:
+    """What tests import, and may have written a moment ago, is as the environment says."""
+    sys.dont_write_bytecode = WITHOUT_BYTECODE
 
 
 # The longest files, in the order in which they begin: one that begins last would end alone. Most of the first need no finished pipeline,

@@ -5,8 +5,10 @@ import pytest
 
 from model.agreement import LONGEST, NOTHING, Agreement, windows_of
 from model.config import ModelConfig
+from model.language_model import LanguageModel
 from model.parameters import Architecture
 from model.presets import SYSTEMS
+from tests.model.programs import compiled
 from tests.tiny import tiny_config
 
 COPYING = tiny_config(copying=True)
@@ -59,8 +61,8 @@ def test_documents_begin_with_nothing_before_them(make_model) -> None:
     """What `start_encoding` holds is what a segment without a past has before it."""
     model = make_model("transformer_xl", COPYING, 1.0)
     tokens = np.random.default_rng(2).integers(0, COPYING.vocabulary_size, (1, COPYING.stride_tokens)).astype(np.int32)
-    alone = model.encode(tokens)
-    started = model.encode_segment(tokens, model.start_encoding(1))[0]
+    alone = compiled(LanguageModel.encode)(model, tokens)
+    started, _ = compiled(LanguageModel.encode_segment)(model, tokens, model.start_encoding(1))
     np.testing.assert_array_equal(started.text_BT, alone.text_BT)
     np.testing.assert_allclose(started.hidden_BLD, alone.hidden_BLD, rtol=1e-5, atol=1e-6)
 

@@ -57,7 +57,7 @@ def test_sizes_that_costs_are_counted_from_are_those_of_the_parameters(directory
     assert config.parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
     kernels = [leaf[0].size for path, leaf in jax.tree_util.tree_leaves_with_path(params["layers"]) if path[-1].key == "kernel"]
     assert config.layer_matrices == sum(kernels)
-    kv = decoders.prefix_keys_values(params, config, jnp.zeros((1, 4), int))
+    kv = jax.eval_shape(lambda: decoders.prefix_keys_values(params, config, jnp.zeros((1, 4), int)))
     groups = config.num_key_value_heads if isinstance(config, LlamaConfig) else config.num_attention_heads
     assert config.attention_width == config.num_attention_heads * kv.keys.shape[-1]
     assert kv.keys.shape[2] == groups

@@ -1,11 +1,20 @@
 import jax
 import numpy as np
+from jax import Array
 
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
 from model.presets import SYSTEMS
 from model.retriever import retrieval_scores
+from model.rpt import RPT
+from tests.model.programs import compiled
 from tests.tiny import tiny_config
+
+
+@compiled
+def scores_of(model: RPT, tokens_BL: Array) -> Array:
+    encoded = model.encode(tokens_BL)
+    return retrieval_scores(encoded.queries_BCD, encoded.keys_BCD)
 
 
 def test_scores_are_scaled_products() -> None:
@@ -22,8 +31,7 @@ def test_one_that_begins_with_equal_projections_finds_the_chunk_with_the_same_to
     for equal in (True, False):
         config = tiny_config(vocabulary_size=256, width=64, chunk_tokens=16, zero_init_residuals=True, equal_projections=equal)
         architecture = Architecture.of(SYSTEMS["rpt_sem"].build, config)
-        encoded = architecture.model(initial_parameters(architecture, config, 0)).encode(tokens.reshape(40, -1))
-        scores = np.asarray(retrieval_scores(encoded.queries_BCD, encoded.keys_BCD))
+        scores = np.asarray(scores_of(architecture.model(initial_parameters(architecture, config, 0)), tokens.reshape(40, -1)))
         found[equal] = (scores[:, 12, :8].argmax(axis=1) == same).mean()
     assert found[True] > 0.8, found
     assert found[False] < 0.4, found

@@ -90,29 +90,33 @@ def test_a_passage_is_encoded_as_the_formulas_say(model, config):
         inner = norm(z, layer.feed_forward_norm.scale[...]) @ np.asarray(layer.feed_forward.expand.kernel[...])
         z = z + np.asarray(jax.nn.gelu(jnp.asarray(inner))) @ np.asarray(layer.feed_forward.contract.kernel[...])
     expected = norm(z, model.passages.norm.scale[...])
-    found = model._encoded_passages(jnp.asarray(passage)[None, None, None], jnp.asarray(hidden)[None, None])
+    found = compiled(RetroCorpus._encoded_passages)(model, jnp.asarray(passage)[None, None, None], jnp.asarray(hidden)[None, None])
     np.testing.assert_allclose(np.asarray(found)[0, 0, 0], expected, atol=2e-5)
 
 
 def test_the_encoder_is_told_the_state_after_self_attention_of_the_first_layer_that_reads(model, tokens, passages, monkeypatch):
     """H_u of algorithm 1; and every layer with cross-attention reads the same encoded passages."""
-    told, read, encode, cross = [], [], RetroCorpus._encoded_passages, ChunkedCrossAttention.__call__
+    told, crossed, encode, cross = [], [], RetroCorpus._encoded_passages, ChunkedCrossAttention.__call__
 
     def watched(self, passages, hidden, key=None):
         told.append(hidden)
         return encode(self, passages, hidden, key)
 
     def crossing(self, x, fused: FusedNeighbours, *rest):
-        read.append(fused.values_BCNRD)
+        crossed.append(fused.values_BCNRD)
         return cross(self, x, fused, *rest)
 
     monkeypatch.setattr(RetroCorpus, "_encoded_passages", watched)
     monkeypatch.setattr(ChunkedCrossAttention, "__call__", crossing)
-    encoded = model.encode(tokens)
-    model.decode(encoded, passages)
-    first = model.upper.layers[0]
-    expected = encoded.hidden_BLD + first.attention(first.attention_norm(encoded.hidden_BLD))[0]
-    (hidden,) = told
+
+    @compiled
+    def observed(model, tokens, passages):
+        encoded = model.encode(tokens)
+        model.decode(encoded, passages)
+        first = model.upper.layers[0]
+        return told, crossed, encoded.hidden_BLD + first.attention(first.attention_norm(encoded.hidden_BLD))[0]
+
+    (hidden,), read, expected = observed(model, tokens, passages)
     np.testing.assert_allclose(hidden.reshape(expected.shape), expected, atol=1e-6)
     assert len(read) == 2
     np.testing.assert_array_equal(read[0], read[1])
