@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from data_contracts.failure import Exit, Failure
 from flows.commands.index import index
+from flows.commands.supply import audit, sbom
 from flows.compare.command import compare
 from flows.labels.commands import labels
 from flows.terminal.output import Json
@@ -408,6 +409,8 @@ app.command(ledger)
 app.command(index)
 app.command(labels)
 app.command(compare)
+app.command(sbom)
+app.command(audit)
 
 
 @ledger.command
