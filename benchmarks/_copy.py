@@ -8,28 +8,18 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from fnmatch import fnmatch
 from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[1]
-# The label store too: with it a copy would not pay for its scores.
-KEPT_OUT = ("artifacts", "corpora", "dvc.lock", "ledger", "metrics", "sources", ".run", ".venv*", ".work", ".dvc/cache", ".dvc/tmp")
+from flows.commands.fresh_copy import copy_checkout
 
 
 def fresh_copy(folder: Path) -> Path:
     """A copy in `folder` in which nothing has been run, with the parameters of the demo."""
-    copy = folder / "rpt"
-    shutil.copytree(ROOT, copy, ignore=_kept_out)
+    copy = copy_checkout(folder / "rpt")
     shutil.copy(copy / "profiles" / "demo.yaml", copy / "params.yaml")
     return copy
-
-
-def _kept_out(directory: str, names: list[str]) -> list[str]:
-    """What is not copied: KEPT_OUT by its place, for a package may be called like an artifact, and compiled modules."""
-    place = Path(directory).relative_to(ROOT)
-    return [name for name in names if name == "__pycache__" or any(fnmatch((place / name).as_posix(), kept) for kept in KEPT_OUT)]
 
 
 def environment(cwd: Path) -> dict[str, str]:

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from benchmarks._copy import ROOT, fresh_copy
+from benchmarks._copy import fresh_copy
 from benchmarks.result import Bar, show
+from flows.workspace import ROOT
 
 FAULTS = ROOT / "tests" / "seeded_faults"
 BARS = [

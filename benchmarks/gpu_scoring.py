@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._copy import ROOT, environment
+from benchmarks._copy import environment
 from benchmarks.result import Bar, show
 from data_contracts.failure import Exit, Failure
+from flows.workspace import ROOT
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import PYTHIA_1_4B
 from stages.bill.cost import scoring_flops

@@ -20,10 +20,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from benchmarks._copy import ROOT, environment, fresh_copy
+from benchmarks._copy import environment, fresh_copy
 from benchmarks.result import Bar, show
 from benchmarks.tokenization import documents, standard_library
 from flows.commands.testing import vllm_python
+from flows.workspace import ROOT
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox import prefix_keys_values, suffix_logprobs
 from model.gpt_neox_config import PYTHIA_1_4B, GPTNeoXConfig

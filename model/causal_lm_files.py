@@ -24,8 +24,15 @@ def tensor_names(names: Names, path: tuple, shape: tuple[int, ...]) -> list[tupl
     return [(name.format(layer=layer), layer) for layer in range(shape[0])] if "{layer}" in name else [(name, None)]
 
 
-def wanted_tensors(names: Names, abstract: Params) -> set[str]:
-    """The names of all tensors behind parameters of these shapes."""
+def wanted_tensors(names: Names, abstract: Params, stored: int) -> set[str]:
+    """The names of all tensors behind parameters of these shapes; `stored` is how many there are.
+
+    Raises:
+        ValueError: if that is less than one a layer: a wrong number of layers would else be a list of as many names.
+    """
+    layers = max(leaf.shape[0] for path, leaf in jax.tree_util.tree_leaves_with_path(abstract) if "{layer}" in names[_keys(path)][0])
+    if layers > stored:
+        raise ValueError(f"config.json implies {layers} layers, and there are {stored} tensors; the two do not belong together")
     return {name for path, leaf in jax.tree_util.tree_leaves_with_path(abstract) for name, _ in tensor_names(names, path, leaf.shape)}
 
 
@@ -55,12 +62,14 @@ def to_parameters(names: Names, abstract: Params, tensors: Tensors, dtype: str) 
     return jax.tree_util.tree_map_with_path(assemble, abstract)
 
 
-def read_tensors(directory: Path, wanted: Collection[str], current: Callable[[str], str | None], optional: Collection[str] = ()) -> Tensors:
+def read_tensors(
+    directory: Path, names: Names, abstract: Params, current: Callable[[str], str | None], optional: Collection[str] = ()
+) -> Tensors:
     """The tensors of a directory by name.
 
     Args:
         directory: where the safetensors are.
-        wanted: names that must be there.
+        names, abstract: which tensors must be there, by the shapes of the parameters.
         current: the name that is used here for a stored one, None if the tensor is not needed.
         optional: names that may be there too.
 
@@ -70,7 +79,9 @@ def read_tensors(directory: Path, wanted: Collection[str], current: Callable[[st
     """
     tensors: Tensors = {}
     holders: dict[str, Path] = {}
-    for file in safetensors_files(directory):
+    files = safetensors_files(directory)
+    wanted = wanted_tensors(names, abstract, sum(map(_count, files)))
+    for file in files:
         with safe_open(file, framework="numpy") as opened:
             for stored in opened.offset_keys():
                 name = current(stored)
@@ -85,6 +96,12 @@ def read_tensors(directory: Path, wanted: Collection[str], current: Callable[[st
     if missing:
         raise ValueError(f"{directory} lacks {len(missing)} of {len(wanted)} tensors, the first is {missing[0]}; download it again")
     return tensors
+
+
+def _count(file: Path) -> int:
+    """Tensors in a file."""
+    with safe_open(file, framework="numpy") as opened:
+        return len(opened.offset_keys())
 
 
 def _keys(path: tuple) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model import gpt_neox_config, llama_config
+from model.config_values import architectures
 from model.gpt_neox_config import GPTNeoXConfig
 from model.hugging_face_files import read_values
 from model.llama_config import LlamaConfig
@@ -24,10 +25,10 @@ def decoder_config(values: Mapping[str, Any]) -> DecoderConfig:
     Raises:
         ValueError: if it is of another architecture, or has a setting that is not computed here.
     """
-    architectures = values.get("architectures") or [gpt_neox_config.ARCHITECTURE]
-    known = [name for name in ARCHITECTURES if name in architectures]
+    named = architectures(values, gpt_neox_config.ARCHITECTURE)
+    known = [name for name in ARCHITECTURES if name in named]
     if not known:
-        raise ValueError(f"config.json names {architectures}; the reference LM must be one of {', '.join(ARCHITECTURES)}")
+        raise ValueError(f"config.json names {named}; the reference LM must be one of {', '.join(ARCHITECTURES)}")
     return LlamaConfig.from_dict(values) if known[0] in llama_config.FAMILIES else GPTNeoXConfig.from_dict(values)
 
 

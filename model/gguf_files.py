@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from model import llama
 from model.causal_lm_files import wanted_tensors
+from model.config_values import number, whole
 from model.llama_config import LlamaConfig
 from model.llama_files import TENSORS
 from model.tensor_file import save_tensors
@@ -47,6 +48,7 @@ SIZES = {
     "rms_norm_eps": "attention.layer_norm_rms_epsilon",
 }
 ROPE_BASE = 10000.0
+MOST_VALUES = 2**22  # of a list, such as the tokens: several times as many as the largest vocabularies
 CONTROL = 3  # a token's type in `tokenizer.ggml.token_type`
 
 
@@ -69,12 +71,12 @@ def convert(file: Path, directory: Path) -> None:
     import gguf
 
     try:
-        reader = gguf.GGUFReader(file)
+        reader = _reader(file)
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
         raise ValueError(f"{file} is no GGUF file: {error}") from error
     facts = {name: field.contents() for name, field in reader.fields.items()}
     architecture = facts.get("general.architecture")
-    if architecture not in ARCHITECTURES:
+    if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         raise ValueError(f"{file} holds a {architecture!r}; computed are {', '.join(ARCHITECTURES)}")
     shapes = {tensor.name: tuple(int(size) for size in reversed(tensor.shape)) for tensor in reader.tensors}
     values = _config(facts, architecture, shapes)
@@ -90,6 +92,24 @@ def convert(file: Path, directory: Path) -> None:
     _tokenizer(facts).save(str(directory / "tokenizer.json"))
 
 
+def _reader(file: Path) -> Any:
+    """The `gguf` package's reader, but one that ends where the file ends: it would go on with nothing for as long as a number says."""
+    import gguf
+
+    class Reader(gguf.GGUFReader):
+        def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
+            if int(offset) + np.dtype(dtype).itemsize * int(count) > len(self.data):
+                raise ValueError("it ends before what it says it holds")
+            return super()._get(offset, dtype, count, override_order)
+
+        def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
+            if raw_type == gguf.GGUFValueType.ARRAY and (size := int(self._get(orig_offs + 4, np.uint64)[0])) > MOST_VALUES:
+                raise ValueError(f"a list of {size} values, read are at most {MOST_VALUES}")
+            return super()._get_field_parts(orig_offs, raw_type)
+
+    return Reader(file)
+
+
 def _config(facts: dict[str, Any], architecture: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     """`config.json` as Hugging Face has it."""
     if missing := [name for name in SIZES.values() if f"{architecture}.{name}" not in facts]:
@@ -99,14 +119,17 @@ def _config(facts: dict[str, Any], architecture: str, shapes: dict[str, tuple[in
     stretched = [name for name in facts if name.startswith(f"{architecture}.rope.scaling.") and facts[name] not in ("none", 1.0, "")]
     if stretched:
         raise ValueError(f"the GGUF file has {stretched[0]} = {facts[stretched[0]]!r}; stretched positions are not read from GGUF")
-    sizes = {name: facts[f"{architecture}.{stated}"] for name, stated in SIZES.items()}
+    stated = {name: facts[f"{architecture}.{key}"] for name, key in SIZES.items()}
+    sizes = {name: (number if name == "rms_norm_eps" else whole)(name, value) for name, value in stated.items()}
     return {
         "architectures": [ARCHITECTURES[architecture]],
         "model_type": architecture,
         **sizes,
-        "head_dim": facts.get(f"{architecture}.attention.key_length", sizes["hidden_size"] // sizes["num_attention_heads"]),
+        "head_dim": whole(
+            "head_dim", facts.get(f"{architecture}.attention.key_length", sizes["hidden_size"] // sizes["num_attention_heads"])
+        ),
         "vocab_size": shapes["token_embd.weight"][0],
-        "rope_theta": facts.get(f"{architecture}.rope.freq_base", ROPE_BASE),
+        "rope_theta": number("rope_theta", facts.get(f"{architecture}.rope.freq_base", ROPE_BASE)),
         "tie_word_embeddings": "output.weight" not in shapes,
     }
 
@@ -124,7 +147,7 @@ def _name(stored: str) -> str:
 
 def _check_names(values: dict[str, Any], there: set[str]) -> None:
     """Refuses now what could not be loaded afterwards, such as biases that the configuration of the family does not name."""
-    wanted = wanted_tensors(TENSORS, llama.shapes(LlamaConfig.from_dict(values)))
+    wanted = wanted_tensors(TENSORS, llama.shapes(LlamaConfig.from_dict(values)), len(there))
     if odd := sorted(wanted ^ there):
         kind = "lacks" if odd[0] in wanted else "has too many, such as"
         raise ValueError(f"the GGUF file {kind} the tensor {odd[0]} of a {values['model_type']} as it is computed here")
@@ -142,17 +165,33 @@ def _tokenizer(facts: dict[str, Any]) -> Tokenizer:
         ValueError: for another kind of tokenizer, or a way to cut text before it that is not known here.
     """
     kind, before = facts.get("tokenizer.ggml.model"), facts.get("tokenizer.ggml.pre", "gpt-2")
-    if kind != "gpt2" or before not in PRE_TOKENIZERS:
+    if kind != "gpt2" or str(before) not in PRE_TOKENIZERS:
         known = ", ".join(PRE_TOKENIZERS)
         raise ValueError(f"the GGUF file has a tokenizer {kind!r} with pre-tokenizer {before!r}; read are gpt2 with {known}")
-    tokens = facts["tokenizer.ggml.tokens"]
+    tokens, merges = (_strings(facts, f"tokenizer.ggml.{name}") for name in ("tokens", "merges"))
     if len(set(tokens)) < len(tokens):
         raise ValueError("the GGUF file has a tokenizer with two equal tokens")
-    merges = [tuple(merge.split(" ", 1)) for merge in facts["tokenizer.ggml.merges"]]
-    tokenizer = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges))
+    vocabulary = {token: place for place, token in enumerate(tokens)}
+    pairs = [(first, second) for first, _, second in (merge.partition(" ") for merge in merges)]
+    if odd := next((pair for pair in pairs if not {*pair, "".join(pair)} <= vocabulary.keys()), None):
+        raise ValueError(f"the GGUF file has a tokenizer that merges {odd[0]!a} and {odd[1]!a}, which are no tokens or make none")
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
     tokenizer.pre_tokenizer, tokenizer.decoder = PRE_TOKENIZERS[before](), decoders.ByteLevel()
-    tokenizer.add_special_tokens(list(_special(tokens, facts.get("tokenizer.ggml.token_type", []))))
+    types = facts.get("tokenizer.ggml.token_type", [])
+    tokenizer.add_special_tokens(list(_special(tokens, types if isinstance(types, list) else [])))
     return tokenizer
+
+
+def _strings(facts: dict[str, Any], name: str) -> list[str]:
+    """A list of strings of the file.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    found = facts.get(name)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError(f"the GGUF file has no list of strings {name}")
+    return found
 
 
 def _special(tokens: list[str], types: list[int]) -> Iterator[str]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from model.config_values import architectures, number, switch, whole
 from model.rope import rope_settings
 
 ARCHITECTURE = "GPTNeoXForCausalLM"
 FIXED = {"hidden_act": "gelu", "tie_word_embeddings": False, "attention_bias": True, "rope_scaling": None}
+REQUIRED = {name: whole for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")}
+OPTIONAL: dict[str, Callable[[str, Any], Any]] = {
+    "max_position_embeddings": whole,
+    "layer_norm_eps": number,
+    "use_parallel_residual": switch,
+    "initializer_range": number,
+}
 ROPE = ("rope_type", "rope_theta", "partial_rotary_factor")
 
 
@@ -38,7 +46,11 @@ class GPTNeoXConfig:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}; choose one that is"
             )
-        if self.rotary_size % 2 or not 0 < self.rotary_size <= self.head_size:
+        if not 0 < self.rotary_pct <= 1:
+            raise ValueError(
+                f"rotary_pct is {self.rotary_pct}, must be above 0 and at most 1; take the config.json that came with the weights"
+            )
+        if self.rotary_size % 2 or not self.rotary_size:
             raise ValueError(
                 f"rotary_pct {self.rotary_pct} of head size {self.head_size} gives {self.rotary_size} rotary dimensions, "
                 f"which must be even and in 2..{self.head_size}; change rotary_pct or the head size"
@@ -85,16 +97,15 @@ class GPTNeoXConfig:
         """
         _refuse_unsupported(values)
         rope = rope_settings(values, "rope_parameters")
-        rotary = {
-            "rotary_pct": rope.get("partial_rotary_factor", values.get("rotary_pct", cls.rotary_pct)),
-            "rotary_emb_base": float(rope.get("rope_theta", values.get("rotary_emb_base", cls.rotary_emb_base))),
+        rotary: dict[str, Any] = {
+            "rotary_pct": number("rotary_pct", rope.get("partial_rotary_factor", values.get("rotary_pct", cls.rotary_pct))),
+            "rotary_emb_base": number("rotary_emb_base", rope.get("rope_theta", values.get("rotary_emb_base", cls.rotary_emb_base))),
         }
-        required = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-        missing = [name for name in required if name not in values]
+        missing = [name for name in REQUIRED if name not in values]
         if missing:
             raise ValueError(f"config.json lacks {', '.join(missing)}; take the one that came with the weights")
-        optional = ("max_position_embeddings", "layer_norm_eps", "use_parallel_residual", "initializer_range")
-        return cls(**{name: values[name] for name in (*required, *optional) if name in values}, **rotary)
+        stated = {name: check(name, values[name]) for name, check in {**REQUIRED, **OPTIONAL}.items() if name in values}
+        return cls(**stated, **rotary)
 
     def to_dict(self) -> dict[str, Any]:
         """The `config.json` of this model; rotary settings in both forms, so that older and newer readers agree."""
@@ -110,13 +121,11 @@ class GPTNeoXConfig:
 
 
 def _refuse_unsupported(values: Mapping[str, Any]) -> None:
+    named = architectures(values, ARCHITECTURE)
     if "auto_map" in values:
         raise ValueError(f"config.json has auto_map {values['auto_map']!r}, which runs code from the model; use a plain {ARCHITECTURE}")
-    architectures = values.get("architectures") or [ARCHITECTURE]
-    if ARCHITECTURE not in architectures or values.get("model_type", "gpt_neox") != "gpt_neox":
-        raise ValueError(
-            f"config.json names {architectures}, model_type {values.get('model_type')!r}; the reference LM must be a {ARCHITECTURE}"
-        )
+    if ARCHITECTURE not in named or values.get("model_type", "gpt_neox") != "gpt_neox":
+        raise ValueError(f"config.json names {named}, model_type {values.get('model_type')!r}; the reference LM must be a {ARCHITECTURE}")
     rope = rope_settings(values, "rope_parameters")
     found = {**FIXED, **{name: values[name] for name in FIXED if name in values}, "rope_type": rope.get("rope_type", "default")}
     for name, value in {**FIXED, "rope_type": "default"}.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from model.causal_lm_files import read_tensors, to_parameters, to_tensors, wanted_tensors
+from model.causal_lm_files import read_tensors, to_parameters, to_tensors
 from model.gpt_neox import Params, shapes
 from model.gpt_neox_config import GPTNeoXConfig
 from model.hugging_face_files import read_values
@@ -49,7 +49,7 @@ def load(directory: Path, dtype: str = "float32") -> tuple[GPTNeoXConfig, Params
     """
     config = GPTNeoXConfig.from_dict(read_values(directory, "reference LM"))
     abstract = shapes(config)
-    tensors = read_tensors(directory, wanted_tensors(TENSORS, abstract), _current)
+    tensors = read_tensors(directory, TENSORS, abstract, _current)
     return config, to_parameters(TENSORS, abstract, tensors, dtype)
 
 

@@ -18,11 +18,15 @@ def read_values(directory: Path, model: str) -> Any:
 
     Raises:
         FileNotFoundError: if it is missing.
+        ValueError: if it is no JSON.
     """
     file = directory / "config.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; a {model} is a directory with config.json, model.safetensors and tokenizer.json")
-    return json.loads(file.read_text())
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{file} is nested too deeply; take the one that came with the weights") from error
 
 
 def digest(directory: Path) -> str:
@@ -79,7 +83,7 @@ def named_weights(directory: Path) -> set[str]:
         return {SINGLE} if (directory / SINGLE).is_file() else set()
     try:
         named = set(json.loads(index.read_text())["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{index} is no index of weights ({type(error).__name__}: {error}); download it again") from error
     if not named or not all(isinstance(name, str) and name == Path(name).name for name in named):
         raise ValueError(f"{index} names no files of its own directory; download it again")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from model.config_values import architectures, number, switch, whole
 from model.rope import Rope
 
 
@@ -139,29 +140,33 @@ class LlamaConfig:
         _refuse_unsupported(values, family)
         if missing := [name for name in (*REQUIRED, *family.required) if values.get(name) is None]:
             raise ValueError(f"config.json lacks {', '.join(missing)}; take the one that came with the weights")
-        heads, attention_bias = values["num_attention_heads"], bool(values.get("attention_bias"))
+        sizes: dict[str, Any] = {name: (number if name == "rms_norm_eps" else whole)(name, values[name]) for name in REQUIRED}
+        heads, attention_bias = sizes["num_attention_heads"], switch("attention_bias", values.get("attention_bias"))
         return cls(
-            **{name: values[name] for name in REQUIRED},
-            num_key_value_heads=values.get("num_key_value_heads") or heads,
-            head_dim=values.get("head_dim") or values["hidden_size"] // heads,
+            **sizes,
+            num_key_value_heads=_optional("num_key_value_heads", values, heads),
+            head_dim=_optional("head_dim", values, sizes["hidden_size"] // heads),
             rope=Rope.from_values(values),
-            tie_word_embeddings=bool(values.get("tie_word_embeddings", False)),
+            tie_word_embeddings=switch("tie_word_embeddings", values.get("tie_word_embeddings")),
             query_key_value_bias=attention_bias or family.query_key_value_bias,
             output_bias=attention_bias,
-            mlp_bias=bool(values.get("mlp_bias")),
+            mlp_bias=switch("mlp_bias", values.get("mlp_bias")),
             qk_norm=family.qk_norm,
             sliding_window=_sliding_window(values, family),
         )
 
 
+def _optional(name: str, values: Mapping[str, Any], default: int) -> int:
+    """A size that `config.json` may leave out or set to null."""
+    return default if values.get(name) is None else whole(name, values[name])
+
+
 def _family(values: Mapping[str, Any]) -> Family:
-    architectures = values.get("architectures")
-    name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
-    family = FAMILIES.get(str(name))
+    named = architectures(values, "")
+    family = FAMILIES.get(named[0]) if len(named) == 1 else None
     if family is None or values.get("model_type", family.model_type) != family.model_type:
         raise ValueError(
-            f"config.json names {architectures}, model_type {values.get('model_type')!r}; "
-            f"the reference LM must be one of {', '.join(FAMILIES)}"
+            f"config.json names {named}, model_type {values.get('model_type')!r}; the reference LM must be one of {', '.join(FAMILIES)}"
         )
     return family
 
@@ -181,12 +186,14 @@ def _refuse_unsupported(values: Mapping[str, Any], family: Family) -> None:
 
 def _sliding_window(values: Mapping[str, Any], family: Family) -> int | None:
     kinds, window = values.get("layer_types"), values.get("sliding_window", family.sliding_window)
-    if unknown := sorted(set(kinds or ()) - LAYER_TYPES):
-        raise ValueError(f"config.json has layer_types {unknown}, computed are those of full attention; choose another model")
+    if kinds is not None and not (isinstance(kinds, list) and all(kind in LAYER_TYPES for kind in map(str, kinds))):
+        raise ValueError(f"config.json has layer_types {str(kinds)[:80]}, computed are those of full attention; choose another model")
+    window = None if window is None else whole("sliding_window", window)
     if not family.window_switch:
         return window
     if kinds is not None:
         slides = "sliding_attention" in kinds
     else:
-        slides = values.get("use_sliding_window", False) and values.get("max_window_layers", 0) < values["num_hidden_layers"]
+        below = whole("max_window_layers", values.get("max_window_layers", 0), least=0) < values["num_hidden_layers"]
+        slides = switch("use_sliding_window", values.get("use_sliding_window")) and below
     return window if slides else None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model.causal_lm import Params
-from model.causal_lm_files import Names, Tensors, read_tensors, to_parameters, wanted_tensors
+from model.causal_lm_files import Names, Tensors, read_tensors, to_parameters
 from model.hugging_face_files import read_values
 from model.llama import shapes
 from model.llama_config import LlamaConfig
@@ -52,7 +52,7 @@ def load(directory: Path, dtype: str = "float32") -> tuple[LlamaConfig, Params]:
     """
     config = LlamaConfig.from_dict(read_values(directory, "reference LM"))
     abstract = shapes(config)
-    tensors = read_tensors(directory, wanted_tensors(TENSORS, abstract), _current, {HEAD} if config.tie_word_embeddings else ())
+    tensors = read_tensors(directory, TENSORS, abstract, _current, {HEAD} if config.tie_word_embeddings else ())
     _check_tie(config, tensors)
     return config, to_parameters(TENSORS, abstract, tensors, dtype)
 

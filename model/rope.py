@@ -5,12 +5,13 @@ Su et al. 2021 (arXiv 2104.09864); linear stretching: Chen et al. 2023 (arXiv 23
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from model.config_values import number
 
 # What each kind must state beside its name.
 KINDS = {
@@ -63,16 +64,11 @@ class Rope:
             raise ValueError(f"config.json has rope settings {unknown}, which {kind!r} does not use here; choose a model without them")
         if missing := [name for name in KINDS[kind] if name not in settings]:
             raise ValueError(f"config.json lacks {', '.join(missing)} for rope_type {kind!r}; take the one that came with the weights")
-        thetas = {value for value in (settings.get("rope_theta"), outer_theta) if value is not None}
+        thetas = {number("rope_theta", value) for value in (settings.get("rope_theta"), outer_theta) if value is not None}
         if len(thetas) > 1:
             raise ValueError(f"config.json has two values of rope_theta, {sorted(thetas)}; take the one that came with the weights")
         numbers = {name: settings[name] for name in KINDS[kind]} | ({"rope_theta": thetas.pop()} if thetas else {})
-        for name, value in numbers.items():
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-                raise ValueError(
-                    f"config.json sets {name} = {value!r}, which is no positive number; take the one that came with the weights"
-                )
-        return cls(kind, **{name: float(value) for name, value in numbers.items()})
+        return cls(kind, **{name: number(name, value) for name, value in numbers.items()})
 
     def frequencies(self, size: int) -> np.ndarray:
         """Radians a position for each of `size` / 2 pairs of dimensions, float32."""

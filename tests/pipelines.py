@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from ruamel.yaml import YAML
+
+from benchmarks._tiny_project import make_tiny
 
 yaml = YAML(typ="safe")
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,49 +36,6 @@ from stages.runner.ray_map import start_ray
 print(start_ray(Runtime(workers=1)), flush=True)
 sys.stdin.read()
 """
-
-TINY = {
-    "corpora.demo.source": "texts/*.txt",
-    "corpora.demo.max_characters": None,
-    "geometry.chunk_tokens": 16,
-    "geometry.sequence_chunks": 16,
-    "ingestion.shards": 4,
-    "tokenization.vocabulary_size": 300,
-    "mining.max_candidates": 20,
-    "reference_lm.layers": 2,
-    "reference_lm.width": 32,
-    "reference_lm.heads": 2,
-    "reference_lm.tokens": 4000,
-    "reference_lm.batch": 8,
-    "scoring.candidates": 3,
-    "scoring.evaluation_candidates": 6,
-    "label_gates.enforce": False,
-    "label_gates.queries": 10,
-    "label_gates.bootstrap_samples": 50,
-    "exhaustive.queries": 3,
-    "retrieved.queries": 5,
-    "dense_retriever.layers": 2,
-    "dense_retriever.width": 32,
-    "dense_retriever.heads": 2,
-    "dense_retriever.steps": 4,
-    "dense_retriever.batch": 4,
-    "training.layers": 2,
-    "training.width": 32,
-    "training.heads": 2,
-    "training.steps": 4,
-    "recipes.retro.cca_layers": [2],
-    "recipes.rpt_sem.cca_layers": [2],
-    "evaluation.max_tokens_per_document": 2048,
-    "report.bootstrap_samples": 50,
-}
-
-
-def synthetic_document(seed: int, paragraphs: int = 250) -> str:
-    """Text with repeated paragraphs, so that retrieval has something to find."""
-    generator = np.random.default_rng(seed)
-    words = [f"word{number}" for number in range(200)]
-    stock = [" ".join(generator.choice(words, 12)) for _ in range(paragraphs // 3)]
-    return "\n".join(f"{number}: {stock[generator.integers(len(stock))]}" for number in range(paragraphs))
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -168,14 +126,7 @@ def _make_project(home: Path, root: Path) -> None:
         shutil.copy2(ROOT / name, root / name)
     (root / ".dvc").mkdir()
     shutil.copy2(ROOT / ".dvc" / "config", root / ".dvc" / "config")
-    (root / "texts").mkdir()
-    for number in range(6):
-        (root / "texts" / f"{number}.txt").write_text(synthetic_document(number))
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"]):
-        subprocess.run(["git", *command], cwd=root, check=True)
-    overrides = [part for key, value in TINY.items() for part in ("-o", f"{key}={'null' if value is None else value}")]
-    done = run_rpt(root, "config", *overrides)
-    assert done.returncode == 0, done.stderr
+    make_tiny(root)
 
 
 def _make_finished(home: Path, root: Path) -> None:

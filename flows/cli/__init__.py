@@ -10,6 +10,7 @@ from cyclopts import App
 from data_contracts.failure import Exit, Failure
 from flows.cli import development, keeping, looking, planning, preparing, running, server
 from flows.commands.index import index
+from flows.commands.supply import audit, sbom
 from flows.compare.command import compare
 from flows.labels.commands import labels
 from flows.workspace import ROOT, STATE
@@ -43,6 +44,8 @@ app.command(keeping.ledger)
 app.command(index)
 app.command(labels)
 app.command(compare)
+app.command(sbom)
+app.command(audit)
 app.command(server.up)
 app.command(server.down)
 app.command(server.env)

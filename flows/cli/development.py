@@ -32,7 +32,12 @@ def lint() -> int:
     return run_lint()
 
 
-def bench(name: Annotated[str, Parameter(help="file in benchmarks/")], /, *arguments: str, json_: Json = False) -> int:
+def bench(
+    name: Annotated[str, Parameter(help="file in benchmarks/")],
+    /,
+    *arguments: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    json_: Json = False,
+) -> int:
     """Run one benchmark and print its figures and bars. Some take arguments, which their files describe.
 
     Example: `./rpt bench pipeline --json`

@@ -13,14 +13,24 @@ from flows.cli.options import Overrides, Stages, Verbose, parsed
 from flows.terminal.output import out
 
 
-def demo(*, override: Overrides = (), verbose: Verbose = False) -> int:
+def demo(
+    *,
+    chaos: Annotated[bool, Parameter(negative=(), help="then again in a copy that is killed five times, and compare every byte")] = False,
+    override: Overrides = (),
+    verbose: Verbose = False,
+) -> int:
     """Run the whole pipeline on real text with a private Prefect server, and show what came out. Run again to go on after a stop.
 
-    Examples: `./rpt demo`; `./rpt demo -o corpora.demo.source=my_books/ -o corpora.demo.max_characters=3000000`
+    Examples: `./rpt demo`; `./rpt demo -o corpora.demo.source=my_books/ -o corpora.demo.max_characters=3000000`; `./rpt demo --chaos`
     """
     from flows.commands.demo import run_demo
 
-    return run_demo(parsed(override), verbose)
+    code = run_demo(parsed(override), verbose)
+    if chaos and code == Exit.DONE:
+        from flows.commands.demo_chaos import disturb
+
+        return disturb(seed=int.from_bytes(os.urandom(4), "big"))
+    return code
 
 
 def run(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from model.config_values import architectures, whole
 
 FIXED = {
     "model_type": "bert",
@@ -38,11 +39,9 @@ class BertConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value, least = getattr(self, field.name), 0 if field.name in MAY_BE_ZERO else 1
-            if field.type == "int" and (not isinstance(value, int) or value < least):
-                raise ValueError(
-                    f"{field.name} is {value!r}, must be a whole number of at least {least}; take the config.json of the weights"
-                )
-            if field.type == "float" and (not isinstance(value, float | int) or not 0 <= value < 1):
+            if field.type == "int":
+                whole(field.name, value, least)
+            if field.type == "float" and (not isinstance(value, float | int) or isinstance(value, bool) or not 0 <= value < 1):
                 raise ValueError(f"{field.name} is {value!r}, must be a number in [0, 1); take the config.json that came with the weights")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
@@ -57,8 +56,7 @@ class BertConfig:
             ValueError: if it is no mapping, asks for code of its own (`auto_map`), another architecture, or a setting that is not computed
                 here.
         """
-        if not isinstance(values, Mapping):
-            raise ValueError(f"config.json holds a {type(values).__name__}, not names and values; take the one that came with the weights")
+        architectures(values, "BertModel")
         if "auto_map" in values:
             raise ValueError(f"config.json has auto_map {values['auto_map']!r}, which runs code from the model; use a plain BERT")
         for name, value in FIXED.items():

@@ -8,7 +8,7 @@ from data_contracts.evaluations import DPR
 from data_contracts.failure import Exit, Failure
 from model.presets import SYSTEMS
 from stages.dense.rankings import DenseRanker
-from stages.evaluation.evaluation import make_reader, write_evaluations
+from stages.evaluation.evaluation import READ, make_reader, write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.runner.stage import Context, Job
 
@@ -33,5 +33,9 @@ def evaluate_with_dense_retriever(context: Context, geometry: Geometry, evaluati
 
 
 STAGE = Job(
-    "dense_evaluation", evaluate_with_dense_retriever, ("geometry", "evaluation", "recipe"), {"dense": "artifacts/{corpus}/dense/{run}"}
+    "dense_evaluation",
+    evaluate_with_dense_retriever,
+    ("geometry", "evaluation", "recipe"),
+    {"dense": "artifacts/{corpus}/dense/{run}"},
+    reads=tuple(f"artifacts/{{corpus}}/{place}" for place in (*READ, "dense_retriever")),
 )

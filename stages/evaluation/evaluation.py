@@ -114,7 +114,7 @@ def write_evaluations(
     ranker: Callable[[np.ndarray], Rankings] | None = None,
     corpus: CorpusPassages | None = None,
 ) -> None:
-    """Read every held-out document with its reader and write its rows to `output`, shard by shard.
+    """Read every held-out document with its reader and write its rows to `output`, shard by shard; those that are there stay.
 
     `oracles` are setting -> doc_id -> choice, for settings that the readers have. A `ranker` ranks the chunks of a document of these tokens
     in place of the system's own retriever; `corpus` has the passages of a system that reads a whole corpus.
@@ -130,7 +130,15 @@ def write_evaluations(
     if not total:
         raise Failure("there is nothing to evaluate", f"no document in split {evaluation.split!r}", "raise corpora.<name>.test", Exit.USAGE)
     context.say.progress(0, total, "tokens", "compiling")
+    target = context.out(output)
+    for unfinished in target.glob(".part-*"):  # of a writer that was killed
+        unfinished.unlink()
     for shard, documents in shards.items():
+        its_readers = list(itertools.islice(reader_of, len(documents)))
+        if (target / shard).exists():  # written before an interruption: its documents have taken their readers
+            done += sum(len(ids) for ids in documents.values())
+            context.say.progress(done, total, "tokens", "resumed")
+            continue
         read = corpus.of_shard(shard, documents) if corpus else {}
         if corpus:
             given = {doc_id: passages.rankings for doc_id, passages in read.items()}
@@ -140,7 +148,7 @@ def write_evaluations(
         else:
             given = given_rankings(retriever, documents, partial(candidates.read, shard), geometry)
         by_document: dict[str, dict[str, list]] = {}
-        for reader, reading in read_all(documents, reader_of, given, oracles, read):
+        for reader, reading in read_all(documents, iter(its_readers), given, oracles, read):
             rows, recalls = reader.rows(reading, bytes_of(documents[reading.doc_id])), [*recalls, reading.recall]
             count = len(rows["chunk"])
             rows |= {"system": [context.run.system] * count, "doc_id": [reading.doc_id] * count, "split": [evaluation.split] * count}
@@ -148,8 +156,8 @@ def write_evaluations(
             done += len(documents[reading.doc_id])
             context.say.progress(done, total, "tokens")
         columns = {name: [value for doc_id in documents for value in by_document[doc_id][name]] for name in EVALUATIONS.schema.names}
-        write_shard(EVALUATIONS, EVALUATIONS.table(columns, stride_chunks=geometry.stride_chunks), context.out(output) / shard)
-    commit(EVALUATIONS, context.out(output))
+        write_shard(EVALUATIONS, EVALUATIONS.table(columns, stride_chunks=geometry.stride_chunks), target / shard)
+    commit(EVALUATIONS, target)
     if found := [recall for recall in recalls if recall is not None]:
         context.say.note(
             f"**{context.run_name}**: recall@{RANKING_LENGTH} of the approximate index against exact search: {np.mean(found):.1%}"
@@ -176,4 +184,14 @@ def evaluate(context: Context, geometry: Geometry, evaluation: Evaluation, recip
             context.say.note(f"**{context.run_name}**: what its passages bring, by how much of a chunk stands in them\n\n{table}")
 
 
-STAGE = Job("evaluation", evaluate, ("geometry", "evaluation", "recipe"), {"evaluation": "artifacts/{corpus}/evaluations/{run}"})
+READ = ("tokenizer", "chunks", "candidates", "models/{run}")
+"""What every evaluation of a run reads, below `artifacts/{corpus}/`."""
+
+
+STAGE = Job(
+    "evaluation",
+    evaluate,
+    ("geometry", "evaluation", "recipe"),
+    {"evaluation": "artifacts/{corpus}/evaluations/{run}"},
+    reads=tuple(f"artifacts/{{corpus}}/{place}" for place in (*READ, "{input}/manifest.json")),
+)

@@ -16,7 +16,7 @@ from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL
 from data_contracts.tokens import CHUNKS
 from model.presets import SYSTEMS
 from stages.evaluation.documents import OracleChoice
-from stages.evaluation.evaluation import make_reader, write_evaluations
+from stages.evaluation.evaluation import READ, make_reader, write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.runner.stage import Context, Job
 
@@ -59,4 +59,10 @@ def _rows(context: Context, contract: Contract) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(open_artifact(contract, context.input(contract.name)).read_all()))
 
 
-STAGE = Job(ORACLE, evaluate_with_oracle, ("geometry", "evaluation", "recipe"), {ORACLE: "artifacts/{corpus}/oracle/{run}"})
+STAGE = Job(
+    ORACLE,
+    evaluate_with_oracle,
+    ("geometry", "evaluation", "recipe"),
+    {ORACLE: "artifacts/{corpus}/oracle/{run}"},
+    reads=tuple(f"artifacts/{{corpus}}/{place}" for place in (*READ, "labels", "exhaustive")),
+)

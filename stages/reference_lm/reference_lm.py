@@ -6,7 +6,6 @@ an LM that has only seen running text cannot use a far chunk put before a query.
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -24,11 +23,14 @@ from stages.parameters import Geometry, ReferenceLM
 from stages.reference_lm.from_directory import take_reference_lm
 from stages.reference_lm.from_hub import fetch_reference_lm
 from stages.reference_lm.mixture import training_windows
-from stages.reference_lm.training import train
+from stages.reference_lm.training import fresh, train
+from stages.runner.interruption import Interruption
 from stages.runner.stage import Context, Job
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
+from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
 
 EPOCHS_AT_MOST = 2
+CHECKPOINTS = "checkpoints"
 INITIAL_SCALE = 0.64  # 0.02 at a width of 1024
 
 
@@ -106,19 +108,37 @@ def _train(context: Context, geometry: Geometry, reference_lm: ReferenceLM, wind
     config = _config(context, reference_lm, window)
     count = steps * reference_lm.batch
     windows = training_windows(documents, top1, count=count, seed=reference_lm.seed, chunk_tokens=geometry.chunk_tokens)
-    history = list[tuple[int, float]]()
-
-    def progress(step: int, _: int, loss: float) -> None:
-        history.append((step, loss))
-        context.say.progress(step, steps, "steps", f"loss {loss:.3f}")
-
-    context.say.progress(0, steps, "steps", "compiling")
-    params = train(config, windows, steps, reference_lm.batch, reference_lm.learning_rate, reference_lm.seed, progress)
+    trained = _to_the_end(context, reference_lm, config, windows, steps)
     target = context.out("reference_lm")
-    gpt_neox_files.save(target, config, params)
+    gpt_neox_files.save(target, config, trained.state[0])
     shutil.copyfile(context.input("tokenizer") / "tokenizer.json", target / "tokenizer.json")
-    (target / "losses.jsonl").write_text("".join(json.dumps({"step": step, "loss": loss}) + "\n" for step, loss in history))
-    return f"trained on {steps * reference_lm.batch * window:,} tokens, loss {history[-1][1]:.3f}"
+    (target / "losses.jsonl").write_text(jsonl(trained.history))
+    return f"trained on {steps * reference_lm.batch * window:,} tokens, loss {trained.history[-1]['loss']:.3f}"
 
 
-STAGE = Job("reference_lm", make_reference_lm, ("geometry", "reference_lm"), {"reference_lm": "artifacts/{corpus}/reference_lm"})
+def _to_the_end(context: Context, reference_lm: ReferenceLM, config: GPTNeoXConfig, windows_nL: np.ndarray, steps: int) -> Restored:
+    """Training to the end, from a checkpoint if there is one."""
+    rate, seed = reference_lm.learning_rate, reference_lm.seed
+    context.say.progress(0, steps, "steps", "compiling")
+    with Checkpoints(context.scratch / CHECKPOINTS, context.say.note) as checkpoints, Interruption() as interruption:
+        saver, start = Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), fresh(config, steps, rate, seed)
+        begin = checkpoints.restore(start.state) or start
+        if begin.step:
+            context.say.note(f"**{context.corpus}**: the reference LM goes on after step {begin.step} of {steps}")
+
+        def after(now: Restored) -> None:
+            if now.history and now.history[-1]["step"] == now.step:
+                context.say.progress(now.step, steps, "steps", f"loss {now.history[-1]['loss']:.3f}")
+            if saver.due:
+                saver.save(*now)
+
+        return train(config, begin, windows_nL, steps, reference_lm.batch, rate, seed, after)
+
+
+STAGE = Job(
+    "reference_lm",
+    make_reference_lm,
+    ("geometry", "reference_lm"),
+    {"reference_lm": "artifacts/{corpus}/reference_lm"},
+    reads=("artifacts/{corpus}/tokenizer", "artifacts/{corpus}/chunks", "artifacts/{corpus}/candidates"),
+)

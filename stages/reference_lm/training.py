@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 
 import jax
 import jax.numpy as jnp
@@ -13,30 +14,46 @@ import optax
 from model.gpt_neox import Params, loss
 from model.gpt_neox_config import GPTNeoXConfig
 from model.gpt_neox_copying import copying_init
+from stages.training.checkpoints import Restored
 
-Progress = Callable[[int, int, float], None]
+After = Callable[[Restored], None]
 WARM_UP = 0.05
 FINAL_RATE = 0.05
 WEIGHT_DECAY = 0.1
 REPORT_EVERY = 20
 
 
+def fresh(config: GPTNeoXConfig, steps: int, learning_rate: float, seed: int) -> Restored:
+    """Training before its first update; `seed` decides the first values (see `copying_init`)."""
+    params = copying_init(config, seed)
+    return Restored(0, (params, _optimizer(steps, learning_rate).init(params)), [])
+
+
 def train(
-    config: GPTNeoXConfig, windows_nL: np.ndarray, steps: int, batch: int, learning_rate: float, seed: int, progress: Progress | None = None
-) -> Params:
+    config: GPTNeoXConfig,
+    begin: Restored,
+    windows_nL: np.ndarray,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    after: After = lambda now: None,
+) -> Restored:
     """Minimises the mean next-token loss over all tokens of the windows.
 
     Args:
         config: the model.
+        begin: what training goes on from, `fresh` or a checkpoint; it is used up.
         windows_nL: int32 [n, L] tokens.
         steps: updates; the rate rises linearly for 5 % of them, then falls as a cosine to 5 % of its peak.
         batch: windows an update, at most n.
         learning_rate: peak rate.
-        seed: decides the first values (see `copying_init`) and the order of the windows, which is shuffled anew in each epoch.
-        progress: called with (updates done, updates in all, loss in nats per token) after every 20th update and the last.
+        seed: decides the order of the windows, which is shuffled anew in each epoch.
+        after: called after each update with training as it stands.
 
     Returns:
-        The trained float32 parameters.
+        Training after the last update: the float32 parameters and the state of the optimizer, and a row (step, loss in nats per token) for
+        every 20th update and the last.
 
     Raises:
         ValueError: if a batch needs more windows than there are.
@@ -44,18 +61,16 @@ def train(
     """
     if not 0 < batch <= len(windows_nL):
         raise ValueError(f"a batch of {batch} windows cannot be drawn from {len(windows_nL)}; lower the batch or give more windows")
-    params = copying_init(config, seed)
-    optimizer = _optimizer(steps, learning_rate)
-    state = optimizer.init(params)
-    update = _compiled_update(config, optimizer)
-    for step, rows in enumerate(_batches(len(windows_nL), batch, steps, seed), start=1):
-        params, state, nats = update(params, state, windows_nL[rows])
-        if step % REPORT_EVERY == 0 or step == steps:
-            if not np.isfinite(nats):
-                raise FloatingPointError(f"loss is {float(nats)} at update {step} of {steps}; lower the learning rate {learning_rate}")
-            if progress:
-                progress(step, steps, float(nats))
-    return params
+    update, now = _compiled_update(config, _optimizer(steps, learning_rate)), begin
+    for step, rows in islice(enumerate(_batches(len(windows_nL), batch, steps, seed), start=1), begin.step, None):
+        params, state, nats = update(*now.state, windows_nL[rows])
+        reported = step % REPORT_EVERY == 0 or step == steps
+        if reported and not np.isfinite(nats):
+            raise FloatingPointError(f"loss is {float(nats)} at update {step} of {steps}; lower the learning rate {learning_rate}")
+        history = [*now.history, {"step": step, "loss": float(nats)}] if reported else now.history
+        now = Restored(step, (params, state), history)
+        after(now)
+    return now
 
 
 def _optimizer(steps: int, learning_rate: float) -> optax.GradientTransformation:

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from data_contracts.failure import Exit, Failure
+from stages.tokens.tokenizer_file import read_tokenizer
 
 SHOWN = 40
 
@@ -20,11 +21,7 @@ def load_scorer_tokenizer(directory: Path) -> Tokenizer:
     Raises:
         Failure: (exit code 3) if it cannot be read.
     """
-    path = directory / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
-        raise Failure(f"the tokenizer {path}", str(error), "re-run reference_lm", Exit.CONTRACT) from error
+    tokenizer = read_tokenizer(directory / "tokenizer.json", code=Exit.CONTRACT)
     tokenizer.encode_special_tokens = True
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -16,6 +16,7 @@ from stages.parameters import Tokenization
 from stages.runner.stage import Context, Job
 from stages.tokens.round_trip import check_round_trip
 from stages.tokens.text_pieces import PIECE_CHARS, pieces
+from stages.tokens.tokenizer_file import read_tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 SAMPLED, MOST_SAMPLED = 4_096, 2**21  # characters of a document and in all that are encoded and decoded to see what comes back
@@ -41,9 +42,9 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     """The tokenizer of an artifact, set so that text which spells a special token stays text.
 
     Raises:
-        Failure: (exit code 2) if it has no `<|endoftext|>`.
+        Failure: (exit code 3) if it cannot be read, (2) if it has no `<|endoftext|>`.
     """
-    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer = read_tokenizer(directory / "tokenizer.json", "re-run the stage that writes it", Exit.CONTRACT)
     tokenizer.encode_special_tokens = True
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -100,6 +101,21 @@ def beginnings(documents: Artifact) -> Iterator[str]:
             yield piece
 
 
+def existing_tokenizer(choice: str, revision: str | None) -> Tokenizer:
+    """The tokenizer of a tokenizer.json file, or of a name of the hub.
+
+    Raises:
+        Failure: (exit code 2) if the file is none, (5) if the hub does not give it.
+    """
+    if Path(choice).is_file():
+        return read_tokenizer(Path(choice), "give another tokenizer.json")
+    try:
+        return Tokenizer.from_pretrained(choice, revision=revision or "main")
+    except Exception as error:  # the library has no narrower one
+        remedy = "give a tokenizer.json file, or a name that the hub knows while there is a network"
+        raise Failure(f"tokenizer {choice!r} could not be loaded", str(error)[:300], remedy, Exit.ENVIRONMENT) from error
+
+
 def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
     """Write `tokenizer/tokenizer.json`.
 
@@ -113,14 +129,8 @@ def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
         tokenizer = train_tokenizer(iter(text), tokenization.vocabulary_size)
         if text.limited:
             note = f", trained on the first {text.limit:,} characters of the train split (tokenization.train_characters)"
-    elif Path(choice).is_file():
-        tokenizer = Tokenizer.from_file(choice)
     else:
-        try:
-            tokenizer = Tokenizer.from_pretrained(choice, revision=tokenization.revision or "main")
-        except Exception as error:
-            remedy = "give a tokenizer.json file, or a name that the hub knows while there is a network"
-            raise Failure(f"tokenizer {choice!r} could not be loaded", str(error)[:300], remedy, Exit.ENVIRONMENT) from error
+        tokenizer = existing_tokenizer(choice, tokenization.revision)
     tokenizer.save(str(context.out("tokenizer") / "tokenizer.json"))
     loaded = load_tokenizer(context.out("tokenizer"))
     if choice != "train":

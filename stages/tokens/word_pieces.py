@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from data_contracts.failure import Exit, Failure
 from stages.tokens.tokenizer import load_tokenizer
+from stages.tokens.tokenizer_file import read_tokenizer
 
 ROUND = 32  # lengths are multiples of it, so that few programs are compiled
 BLOCK = 4096  # chunks that are encoded at a time: an encoding holds kilobytes beside its ids
@@ -25,7 +25,7 @@ class WordPieces:
     """
 
     def __init__(self, corpus: Path, bert: Path, vocabulary_size: int, pad: int, shortest: int, longest: int) -> None:
-        self._corpus, self._bert = load_tokenizer(corpus), _read(bert)
+        self._corpus, self._bert = load_tokenizer(corpus), read_tokenizer(bert / "tokenizer.json")
         self._bert.encode_special_tokens = True
         self._bert.no_padding()
         self._bert.no_truncation()
@@ -51,11 +51,3 @@ class WordPieces:
     def _encoded(self, chunks_XM: np.ndarray) -> list[list[int]]:
         texts = self._corpus.decode_batch(chunks_XM.tolist(), skip_special_tokens=True)
         return [encoding.ids for encoding in self._bert.encode_batch(texts)]
-
-
-def _read(bert: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(bert / "tokenizer.json"))
-    except Exception as error:  # the library has no narrower one
-        cause = f"its tokenizer.json cannot be read: {error}"
-        raise Failure(f"{bert} cannot be the encoder", cause, "take the tokenizer.json that came with the weights", Exit.USAGE) from error

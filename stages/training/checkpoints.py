@@ -76,7 +76,8 @@ class Checkpoints:
         place = self._directory / f"{step:08d}"
         with _explained(place):
             self._orbax.save(place, _by_name(state), force=True)
-        self._sealing = self._worker.submit(self._seal, place, jsonl(history))
+        shapes = {name: tuple(array.shape) for name, array in _by_name(state).items()}
+        self._sealing = self._worker.submit(self._seal, place, jsonl(history), shapes)
 
     def wait(self) -> None:
         """Return when what was saved is whole on disk. Raises like `save`."""
@@ -95,7 +96,7 @@ class Checkpoints:
         for unfinished in self._directory.glob(UNFINISHED):
             shutil.rmtree(unfinished)
         for place in reversed(self._numbered()):
-            if damage := _damage(place):
+            if damage := _damage(place) or ("" if self._stored(place) is not None else "Orbax cannot read what it holds"):
                 aside = place.with_suffix(".damaged")
                 shutil.rmtree(aside, ignore_errors=True)
                 place.rename(aside)
@@ -115,14 +116,20 @@ class Checkpoints:
 
     def _misfit(self, place: Path, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> str:
         """An array that a checkpoint has of another size than is asked for, or lacks, or has too many; empty if there is none."""
-        stored = {name: tuple(array.shape) for name, array in self._orbax.metadata(place).item_metadata.tree.items()}
-        wanted = {name: tuple(array.shape) for name, array in shapes.items()}
+        stored, wanted = self._stored(place) or {}, {name: tuple(array.shape) for name, array in shapes.items()}
         wrong = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
         return f"{wrong[0]} is {stored.get(wrong[0])} in it and {wanted.get(wrong[0])} here; {len(wrong)} differ" if wrong else ""
 
-    def _seal(self, place: Path, losses: str) -> None:
+    def _stored(self, place: Path) -> dict[str, tuple[int, ...]] | None:
+        """The arrays that Orbax finds in a checkpoint, by their sizes; None if it finds none."""
+        found = self._orbax.metadata(place).item_metadata
+        return None if found is None else {name: tuple(array.shape) for name, array in found.tree.items()}
+
+    def _seal(self, place: Path, losses: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
         with _explained(place):
             self._orbax.wait_until_finished()
+            if self._stored(place) != shapes:  # Orbax warns of some failures and goes on
+                raise OSError("Orbax has written it, and does not find its arrays there")
             (place / LOSSES).write_text(losses)
             (place / COMPUTED_ON).write_text(computed_on())
             unnamed = place / f"{MANIFEST}.tmp"

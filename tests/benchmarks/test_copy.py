@@ -3,7 +3,9 @@
 import subprocess
 from pathlib import Path
 
-from benchmarks._copy import KEPT_OUT, ROOT, fresh_copy
+from benchmarks._copy import fresh_copy
+from flows.commands.fresh_copy import KEPT_OUT
+from flows.workspace import ROOT
 
 
 def test_every_tracked_file_is_copied(tmp_path: Path) -> None:

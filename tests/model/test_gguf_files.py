@@ -125,3 +125,22 @@ def test_another_architecture_and_another_file_are_refused(tmp_path, monkeypatch
     (tmp_path / "text.gguf").write_text("no model at all" * 10)
     with pytest.raises(ValueError, match="no GGUF file"):
         gguf_files.convert(tmp_path / "text.gguf", tmp_path)
+
+
+@pytest.mark.parametrize(("values", "words"), [(2**40, "a list of"), (2**20, "it ends before")])
+def test_a_list_that_says_it_is_longer_than_its_file_is_refused_at_once(tmp_path, values, words):
+    write(tmp_path / "model.gguf", "llama")
+    data = (tmp_path / "model.gguf").read_bytes()
+    at = data.index(b"tokenizer.ggml.token_type") + len("tokenizer.ggml.token_type") + 8  # behind the kinds of list and of value
+    assert int.from_bytes(data[at : at + 8], "little") == len(TOKENS)
+    (tmp_path / "model.gguf").write_bytes(data[:at] + values.to_bytes(8, "little") + data[at + 8 :])
+    with pytest.raises(ValueError, match=words):
+        gguf_files.convert(tmp_path / "model.gguf", tmp_path)
+
+
+@pytest.mark.parametrize("merge", ["a", "a zz", "a c"])
+def test_a_merge_of_no_tokens_is_refused(tmp_path, merge, monkeypatch):
+    monkeypatch.setitem(globals(), "MERGES", [*MERGES, merge])
+    write(tmp_path / "model.gguf", "llama")
+    with pytest.raises(ValueError, match="which are no tokens or make none"):
+        gguf_files.convert(tmp_path / "model.gguf", tmp_path)

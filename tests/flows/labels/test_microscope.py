@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from benchmarks._tiny_project import synthetic_document
 from data_contracts.candidates import LABELS
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.documents import DOCUMENTS
@@ -28,7 +29,6 @@ from stages.parameters import Geometry, Mining, Scoring
 from stages.scoring.scoring import score
 from stages.tokens.chunking import chunk
 from stages.tokens.tokenizer import train_tokenizer
-from tests.pipelines import synthetic_document
 
 GEOMETRY = Geometry(chunk_tokens=16, sequence_chunks=64, stride_chunks=2)
 DOC_ID = "c0ffee" + "0" * 10
