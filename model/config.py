@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+LEXICAL_TERMS = 1024  # that a lexical start tells apart; larger vocabularies share them
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -16,7 +18,7 @@ class Shape:
     float32 always. With `remat` the backward pass computes each block's activations again instead of keeping them. With
     `copying` heads are told how far the text before a key agrees with that up to the query (model/agreement.py), and begin with reading
     what followed (model/copying_values.py).
-    With `equal_projections` a retriever's queries and keys begin as one projection.
+    With `lexical_start` a retriever's scores begin with shared tokens and nearness (model/lexical_start.py).
 
     Raises:
         ValueError: a size is out of range; the message names the value, the limit and the remedy.
@@ -36,7 +38,7 @@ class Shape:
     dtype: str
     remat: bool
     copying: bool = False
-    equal_projections: bool = False
+    lexical_start: bool = False
     lower: int | None = None
 
     def __post_init__(self) -> None:
@@ -79,6 +81,11 @@ class Shape:
     def turned(self) -> int | None:
         """Features of a head that rotary positions turn in windows and in cross-attention; None for all."""
         return max(2, 2 * round(self.head_size / 8)) if self.copying else None
+
+    @property
+    def retrieval_width(self) -> int:
+        """Features of a chunk's query and key."""
+        return self.width + (LEXICAL_TERMS + 1 if self.lexical_start else 0)
 
     @property
     def stride_tokens(self) -> int:

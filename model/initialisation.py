@@ -15,7 +15,7 @@ from model.parameters import Architecture, Parameters
 SCALE = 0.64
 RESIDUAL_OUTPUTS = ("attention.output.kernel", "recurrence.output.kernel", "feed_forward.contract.kernel")
 RANDOM = ("kernel", "table", "null_key", "null_value", "initial_state", "state_positions", "convolution")
-QUERIES, KEYS = "retriever.query_projection.kernel", "retriever.key_projection.kernel"
+KEYS = "retriever.key_projection.kernel"
 RADII = (0.9, 0.999)  # of Griffin's recurrence: uniform in the ring between them, as in its official code
 
 
@@ -27,15 +27,12 @@ def initial_parameters(architecture: Architecture, shape: Shape, seed: int) -> P
     Systems that have a parameter under the same path start from the same bits, which makes their comparison fair. Where `shape.copying`
     says so, some begin as `with_copying_values` has them.
 
-    With `shape.equal_projections` the retriever's queries and keys begin as one orthonormal projection times 0.64. Two chunks then fit as
-    much as the means of their states do, which for a start is how many tokens they share; two projections drawn apart give every pair a
-    score by chance, and one that is no rotation blurs it.
+    With `shape.lexical_start` the retriever's keys begin at zero, so that its scores begin as the lexical ones.
     """
     root = jax.random.key(seed)
     values = {path: _initial(path, size, root, shape) for path, size in architecture.parameter_sizes().items()}
-    if shape.equal_projections and QUERIES in values:
-        values[QUERIES] = SCALE * jnp.linalg.qr(values[QUERIES])[0]
-        values[KEYS] = jnp.array(values[QUERIES])  # an array of its own, as a training step uses up every one
+    if shape.lexical_start and KEYS in values:
+        values[KEYS] = jnp.zeros_like(values[KEYS])
     return with_copying_values(values, shape, jax.random.fold_in(root, zlib.crc32(b"copying"))) if shape.copying else values
 
 

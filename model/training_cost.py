@@ -90,7 +90,7 @@ def rpt_macs(shape: Shape, tokens: int) -> Macs:
     """What RETRO computes, and the retriever: attention in the chunk, W_Q and W_K once a chunk, and the scores of all pairs of chunks."""
     chunks = shape.chunks_of(tokens)
     encoder = attention_macs(shape.width, tokens * shape.chunk_tokens, tokens, tokens, tokens)
-    scores = 2 * chunks * shape.width**2 + chunks**2 * shape.width
+    scores = 2 * chunks * shape.width**2 + chunks**2 * shape.retrieval_width
     return {**fused_macs(shape, tokens), "retriever": encoder + scores}
 
 

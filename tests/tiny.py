@@ -28,7 +28,7 @@ SHAPE = Shape(
     dtype="float32",
     remat=False,
 )
-OF_SHAPE = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "equal_projections", "dtype", "remat")
+OF_SHAPE = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "lexical_start", "dtype", "remat")
 MODEL = {name: getattr(SHAPE, name) for name in OF_SHAPE}
 
 

@@ -58,7 +58,7 @@ def shape_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary_
             dtype=training.dtype,
             remat=training.remat,
             copying=training.copying,
-            equal_projections=training.equal_projections,
+            lexical_start=training.lexical_start,
             lower=recipe.lower_layers,
         )
     except ValueError as error:
