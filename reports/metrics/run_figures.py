@@ -10,6 +10,7 @@ import polars as pl
 
 from data_contracts.evaluations import BASELINE, OWN
 from reports.metrics.evaluation_rows import Evaluations, control_of
+from reports.metrics.frozen_reader import frozen_figures, frozen_readings, frozen_sums
 from reports.metrics.gain_examples import gain_examples
 from reports.metrics.neighbours_at_test import oracle_all_figures, oracle_figures, settings_figures
 from reports.metrics.perplexity import difference, resampled, summarise, token_sums
@@ -49,6 +50,7 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
     lists = {"retrieval": gold, "rerank": gold, **({"exhaustive": exact} if len(exact.queries) else {})}
     ranked = [row for of in lists for row in measured(evaluations, evidence.candidates, of, lists[of], rerank=of == "rerank")]
     precision, worth = exact_precision(evaluations, read, exact), read if len(read.queries) else gold
+    frozen = frozen_readings(evaluations, evidence.retrieved, evidence.stride_chunks)
     by_block = {
         **token_sums(evaluations, gold.queries),
         **position_sums(evaluations, evidence.chunk_tokens),
@@ -56,6 +58,7 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
         **subgroup_sums(evaluations, worth),
         **retrieval_sums(evaluations, ranked),
         **precision_sums(evaluations, precision),
+        **frozen_sums(evaluations, frozen),
     }
     sums = resampled(evaluations, by_block, samples, seed)
 
@@ -73,6 +76,7 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> dict[str, An
         "positions": position_figures(evaluations, sums),
         **{of: retrieval_figures(sums, ranked, of) for of in ("retrieval", "rerank", "exhaustive")},
         "retrieved": precision_figures(evaluations, sums, precision),
+        "frozen_reader": frozen_figures(evaluations, sums, frozen, evidence.chunk_tokens),
         "overlap": overlap_figures(evaluations, sums),
         "subgroups": [{**row, "scored": "labels" if worth is gold else "retrieved"} for row in subgroup_figures(evaluations, sums, worth)],
         "gain_examples": gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),

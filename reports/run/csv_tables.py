@@ -77,6 +77,7 @@ def csv_tables(report: Row) -> dict[str, str]:
         "table_2_perplexity": _systems(report["systems"]),
         "table_3_retrieval": _retrieval(report),
         "table_3_retrieved_scored": report["retrieved"],
+        "frozen_reader": [_flat({**row, "gain": _interval(row["gain"], "nats")}) for row in report["frozen_reader"]],
         "seeds": report["seeds"],
         "orders": report["orders"],
         "figure_3_lengths": report["data"]["lengths"],

@@ -87,7 +87,7 @@ def _without_positive(row: dict[str, Any]) -> str:
     return f"{share} of the {count(queries)} queries"
 
 
-def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Rows) -> Html:
+def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Rows, frozen: Rows) -> Html:
     """Precision, recall and nDCG against gold: over all eligible chunks, among the scored candidates, and where more was scored."""
     if not rows:
         return section("retrieval", "Retrieval against gold", empty("No retriever was measured against gold."))
@@ -109,7 +109,7 @@ def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Rows) -> 
         _table(rows),
         empty(caption),
     ]
-    return section("retrieval", "Retrieval against gold", *tables, *_reranked(reranked), *_exhaustive(exhaustive))
+    return section("retrieval", "Retrieval against gold", *tables, *_reranked(reranked), *_exhaustive(exhaustive), *_frozen(frozen))
 
 
 def _retrieved(rows: Rows) -> list[Html]:
@@ -147,6 +147,26 @@ def _exhaustive(rows: Rows) -> list[Html]:
         f"{_without_positive(rows[0])} have no positive. {_documents(rows)}"
     )
     return [tag("h3", "Where everything was scored"), _table(rows), empty(words)]
+
+
+def _frozen(rows: Rows) -> list[Html]:
+    if not rows:
+        return []
+    body = [
+        [_named(row), count(row["neighbours"]), measured(row, 2, "perplexity"), measured(row["gain"], 3, signed=True)]
+        + [count(row[key]) for key in COUNTED]
+        for row in rows
+    ]
+    words = (
+        "What retrievers are worth to one reader that nothing here has trained to read them: the reference LM, with a neighbour and its "
+        "continuation in front of the query chunk (In-Context RALM, arXiv 2302.00083), or the two chunks before it where it reads "
+        "nothing. Two neighbours are read one by one and their probabilities averaged (after REPLUG, arXiv 2301.12652). The best of all "
+        "scored knows the target: it is a ceiling, no retriever. Perplexity is of the targets of the sample, a token of the corpus; the "
+        "labels were made by this same reader, so a retriever that has learned them is at home here."
+        + few_documents([row["documents"] for row in rows])
+    )
+    head = ["what was read", "neighbours", "perplexity [95 %]", "gain in nats a token [95 %]", *COUNTED.values()]
+    return [tag("h3", "A frozen reader"), tag("div", table(head, body), class_="systems"), empty(words)]
 
 
 def _side(rows: Rows, side: str, colours: dict[str, int], caption: str, columns: dict[str, str]) -> Html:

@@ -150,6 +150,24 @@ def _retrieved() -> list[dict[str, Any]]:
     ]
 
 
+def _frozen_reader() -> list[dict[str, Any]]:
+    figures = (("nothing", 0, None, 31.2, 0.0), ("BM25", 1, None, 33.5, -0.071), ("RPT-Sem", 2, "rpt_sem", 30.4, 0.026))
+    return [
+        {
+            "retriever": name,
+            "neighbours": neighbours,
+            "system": system,
+            "perplexity": perplexity,
+            "low": perplexity - 1.5,
+            "high": perplexity + 1.5,
+            "gain": _estimate(gain),
+            "queries": 150,
+            "documents": 11,
+        }
+        for name, neighbours, system, perplexity, gain in figures
+    ]
+
+
 def _example(system: str, kind: str, gain: float, word: str) -> dict[str, Any]:
     text = f"def {word}(self, value):\n    return self.{word}s.get(value)\n" * 2
     neighbours = [{"chunk": chunk, "text": text, "gate": 0.55, "score": score} for chunk, score in ((12, 0.21), (40, -0.02), (41, None))]
@@ -255,6 +273,7 @@ def sample_report() -> dict[str, Any]:
         "rerank": _retrievers(),
         "exhaustive": _retrievers(),
         "retrieved": _retrieved(),
+        "frozen_reader": _frozen_reader(),
         "overlap": [
             {
                 "run": f"demo-{system}",
