@@ -91,7 +91,7 @@ def read(corpus: str) -> Corpus:
         "stride_chunks": geometry.stride_chunks,
         "neighbours": 2,
         "copying": True,
-        "equal_projections": True,
+        "lexical_start": True,
     }
     vocabulary = configuration.tokenization.vocabulary_size
     config = replace(PAPER_CONFIG, vocabulary_size=vocabulary, zero_init_residuals=True, **SIZES, **sizes)

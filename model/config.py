@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+LEXICAL_TERMS = 1024  # that a lexical start tells apart; larger vocabularies share them
+
 
 def check_heads(width: int, heads: int) -> None:
     """Whether the heads of an attention can share out its width.
@@ -52,8 +54,8 @@ class ModelConfig:
     copying: bool = False
     """Heads are told how far the text before a key agrees with that up to the query (model/agreement.py), and begin with reading what
     followed (model/copying_values.py)."""
-    equal_projections: bool = False
-    """A retriever's queries and keys begin as one projection."""
+    lexical_start: bool = False
+    """A retriever's scores begin with shared tokens and nearness (model/lexical_start.py)."""
     lower: int | None = None
     """Layers of the lower decoder; None: half of all."""
 
@@ -97,6 +99,11 @@ class ModelConfig:
     def turned(self) -> int | None:
         """Features of a head that rotary positions turn in windows and in cross-attention; None for all."""
         return max(2, 2 * round(self.head_size / 8)) if self.copying else None
+
+    @property
+    def retrieval_width(self) -> int:
+        """Features of a chunk's query and key."""
+        return self.width + (LEXICAL_TERMS + 1 if self.lexical_start else 0)
 
     @property
     def stride_tokens(self) -> int:

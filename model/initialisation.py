@@ -15,7 +15,7 @@ from model.parameters import Architecture, Parameters
 SCALE = 0.64
 RESIDUAL_OUTPUTS = ("attention.output.kernel", "recurrence.output.kernel", "feed_forward.contract.kernel")
 RANDOM = ("kernel", "table", "null_key", "null_value", "initial_state", "state_positions", "convolution")
-QUERIES, KEYS = "retriever.query_projection.kernel", "retriever.key_projection.kernel"
+KEYS = "retriever.key_projection.kernel"
 RADII = (0.9, 0.999)  # of Griffin's recurrence: uniform in the ring between them, as in its official code
 
 
@@ -33,15 +33,12 @@ def initial_parameters(architecture: Architecture, config: ModelConfig, seed: in
     `with_copying_values` has them. Systems that have a parameter under the same path start from the same bits, which makes their comparison
     fair.
 
-    With `config.equal_projections` the retriever's queries and keys begin as one orthonormal projection times 0.64. Two chunks then fit as
-    much as the means of their states do, which for a start is how many tokens they share; two projections drawn apart give every pair a
-    score by chance, and one that is no rotation blurs it.
+    With `config.lexical_start` the retriever's keys begin at zero, so that its scores begin as the lexical ones.
     """
     root = jax.random.key(seed)
     values = drawn(architecture, config.width, root, config.zero_init_residuals)
-    if config.equal_projections and QUERIES in values:
-        values[QUERIES] = SCALE * jnp.linalg.qr(values[QUERIES])[0]
-        values[KEYS] = jnp.array(values[QUERIES])  # an array of its own, as a training step uses up every one
+    if config.lexical_start and KEYS in values:
+        values[KEYS] = jnp.zeros_like(values[KEYS])
     return with_copying_values(values, config, jax.random.fold_in(root, zlib.crc32(b"copying"))) if config.copying else values
 
 

@@ -22,10 +22,10 @@ from model.shapes import (
     CandidateScores,
     ChunkMask,
     ChunkStates,
-    ChunkVectors,
     HiddenStates,
     Neighbours,
     PassageTokens,
+    RetrievalVectors,
     RowMask,
     Scalar,
     TokenIds,
@@ -74,8 +74,8 @@ class Encoded(NamedTuple):
 
     hidden_BLD: HiddenStates
     chunks_BCMD: ChunkStates
-    queries_BCD: ChunkVectors | None
-    keys_BCD: ChunkVectors | None
+    queries_BCE: RetrievalVectors | None
+    keys_BCE: RetrievalVectors | None
     text_BT: Text | None = None
 
 
@@ -144,13 +144,13 @@ class LanguageModel(nnx.Module):
         embedded = dropout(self.embedding(tokens_BL), self.config.dropout, embedding_key)
         hidden, layers = self.lower(embedded, past and past.layers, key=lower_key, text_BT=text)
         following = None if text is None else text[:, -(self.config.stride_tokens + LONGEST) :]
-        return self._encoded(hidden, key)._replace(text_BT=text), LowerPast(layers, following)
+        return self._encoded(hidden, tokens_BL, key)._replace(text_BT=text), LowerPast(layers, following)
 
     def _nothing_before(self, rows: int) -> Text | None:
         size = self.config.stride_tokens + LONGEST
         return jnp.full((rows, size), NOTHING, jnp.int32) if self.config.copying else None
 
-    def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
+    def _encoded(self, hidden_BLD: HiddenStates, tokens_BL: TokenIds, key: Array | None) -> Encoded:
         return Encoded(hidden_BLD, hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.config.chunk_tokens, hidden_BLD.shape[-1]), None, None)
 
     @abstractmethod

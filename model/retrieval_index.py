@@ -33,6 +33,10 @@ class Sizes(Protocol):
     def stride_chunks(self) -> int: ...
     @property
     def dtype(self) -> str: ...
+    @property
+    def lexical_start(self) -> bool: ...
+    @property
+    def retrieval_width(self) -> int: ...
 
 
 class RetrievalIndex:
@@ -48,11 +52,12 @@ class RetrievalIndex:
         sizes = (chunks, config.chunk_tokens, config.width)
         self._states_CMD = _array(sizes, np.dtype(dtype or HALVES[config.dtype]), scratch)
         self._held, self.dtype = 0, self._states_CMD.dtype
-        self._flat, self._index = _indexes(index, config.width)
-        self._waiting_CD = np.empty((0, config.width), np.float32)
+        self._numbered = config.lexical_start
+        self._flat, self._index = _indexes(index, config.retrieval_width)
+        self._waiting_CE = np.empty((0, config.retrieval_width), np.float32)
         self._searches = self._asked = self._found = 0
 
-    def add(self, keys_CD: np.ndarray | None, states_CMD: np.ndarray) -> None:
+    def add(self, keys_CE: np.ndarray | None, states_CMD: np.ndarray) -> None:
         """The next chunks of the document, with their keys if the system has any.
 
         Raises:
@@ -63,10 +68,13 @@ class RetrievalIndex:
             raise ValueError(f"a token state is over {largest:g}, the most that float16 holds: train with training.dtype bfloat16")
         self._states_CMD[self._held : self._held + len(states_CMD)] = states_CMD[: max(0, len(self._states_CMD) - self._held)]
         self._held += len(states_CMD)
-        if keys_CD is not None:
-            self._waiting_CD = np.concatenate((self._waiting_CD, np.asarray(keys_CD, np.float32)))
+        if keys_CE is not None:
+            keys_CE = np.array(keys_CE, np.float32)
+            if self._numbered:  # the last feature is the chunk's number in its stride (model/lexical_start.py)
+                keys_CE[:, -1] += self._index.ntotal + len(self._waiting_CE)
+            self._waiting_CE = np.concatenate((self._waiting_CE, keys_CE))
 
-    def search(self, first: int, queries_CD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, first: int, queries_CE: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """[C, count] the eligible chunks of largest s_q for chunks `first`, `first` + 1, ... of one stride, best first, and s_q.
 
         Ties go to the earlier chunk; -1 and 0 where there are fewer. When a stride is searched, the index holds exactly the chunks
@@ -75,26 +83,26 @@ class RetrievalIndex:
         eligible = max(0, int(last_eligible(first, self.stride_chunks)) + 1)
         ready = eligible - self._index.ntotal
         if ready > 0:
-            self._index.add(np.ascontiguousarray(self._waiting_CD[:ready]))
-            self._waiting_CD = self._waiting_CD[ready:]
-        ids, scores = np.full((len(queries_CD), count), -1, np.int32), np.zeros((len(queries_CD), count), np.float32)
+            self._index.add(np.ascontiguousarray(self._waiting_CE[:ready]))
+            self._waiting_CE = self._waiting_CE[ready:]
+        ids, scores = np.full((len(queries_CE), count), -1, np.int32), np.zeros((len(queries_CE), count), np.float32)
         if eligible:
-            queries_CD = np.ascontiguousarray(queries_CD, np.float32)
-            best, found = best_first(self._index, queries_CD, min(count, eligible))
-            self._measure(queries_CD, found)
+            queries_CE = np.ascontiguousarray(queries_CE, np.float32)
+            best, found = best_first(self._index, queries_CE, min(count, eligible))
+            self._measure(queries_CE, found)
             ids[:, : found.shape[1]], scores[:, : found.shape[1]] = found, np.where(found >= 0, best * self.scale, 0.0)
         return ids, scores
 
-    def search_within(self, first: int, queries_CD: np.ndarray, count: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    def search_within(self, first: int, queries_CE: np.ndarray, count: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
         """Like `search`, among the last `reach` chunks before each query; exact, ties to the earlier chunk. Call it after `search`."""
         begin = max(0, min(first - reach, self._index.ntotal))
-        keys_JD = self._flat.reconstruct_n(begin, self._index.ntotal - begin)
-        chunk = begin + np.arange(len(keys_JD))
-        query = first + np.arange(len(queries_CD))[:, None]
-        scores_CJ = np.where(chunk >= query - reach, np.asarray(queries_CD, np.float32) @ keys_JD.T * self.scale, -np.inf)
+        keys_JE = self._flat.reconstruct_n(begin, self._index.ntotal - begin)
+        chunk = begin + np.arange(len(keys_JE))
+        query = first + np.arange(len(queries_CE))[:, None]
+        scores_CJ = np.where(chunk >= query - reach, np.asarray(queries_CE, np.float32) @ keys_JE.T * self.scale, -np.inf)
         order = np.argsort(-scores_CJ, axis=1, kind="stable")[:, :count]
         best = np.take_along_axis(scores_CJ, order, axis=1)
-        ids, scores = np.full((len(queries_CD), count), -1, np.int32), np.zeros((len(queries_CD), count), np.float32)
+        ids, scores = np.full((len(queries_CE), count), -1, np.int32), np.zeros((len(queries_CE), count), np.float32)
         ids[:, : order.shape[1]] = np.where(best > -np.inf, begin + order, -1)
         scores[:, : order.shape[1]] = np.where(best > -np.inf, best, 0.0)
         return ids, scores
@@ -109,24 +117,24 @@ class RetrievalIndex:
         """Share of what exact searches find that the index found, where both were made; None before the first such search."""
         return self._found / self._asked if self._asked else None
 
-    def _measure(self, queries_CD: np.ndarray, found_CK: np.ndarray) -> None:
+    def _measure(self, queries_CE: np.ndarray, found_CK: np.ndarray) -> None:
         if self._index is not self._flat and self._searches % MEASURED == 0:
-            _, exact_CK = best_first(self._flat, queries_CD, found_CK.shape[1])
+            _, exact_CK = best_first(self._flat, queries_CE, found_CK.shape[1])
             self._asked += exact_CK.size
             self._found += sum(len(np.intersect1d(*rows)) for rows in zip(found_CK, exact_CK, strict=True))
         self._searches += 1
 
 
-def best_first(index: faiss.Index, queries_CD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def best_first(index: faiss.Index, queries_CE: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """(scores, ids), [C, count]: what `index` finds, best first, and among equal scores the lowest ids, as `jax.lax.top_k` has them.
 
     Faiss keeps any of those that share the last place, so more is asked for until the last found is worse than that.
     """
     asked = min(count + 1, index.ntotal)
-    best_CK, found_CK = index.search(queries_CD, asked)
+    best_CK, found_CK = index.search(queries_CE, asked)
     while asked < index.ntotal and ((best_CK[:, -1] == best_CK[:, count - 1]) & (found_CK[:, -1] >= 0)).any():
         asked = min(2 * asked, index.ntotal)
-        best_CK, found_CK = index.search(queries_CD, asked)
+        best_CK, found_CK = index.search(queries_CE, asked)
     order_CK = np.lexsort((found_CK, -best_CK))[:, :count]
     return np.take_along_axis(best_CK, order_CK, axis=1), np.take_along_axis(found_CK, order_CK, axis=1)
 

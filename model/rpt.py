@@ -19,7 +19,7 @@ from model.neighbours import dense_relevance, gold_then_own, own_neighbours
 from model.ranking_loss import per_query, ranking_loss, recall_at
 from model.retriever import Retriever, retrieval_scores
 from model.scheduled_sampling import Sampling, draw_by_chunk, mix
-from model.shapes import CandidateScores, ChunkMask, ChunkPairMask, ChunkScores, HiddenStates, Neighbours, Scalar
+from model.shapes import CandidateScores, ChunkMask, ChunkPairMask, ChunkScores, HiddenStates, Neighbours, Scalar, TokenIds
 
 Relevance = Callable[[Batch, int], CandidateScores]
 
@@ -50,10 +50,10 @@ class RPT(FusedDecoder):
         self.retriever = Retriever(config)
         self.relevance, self.training = relevance, training
 
-    def _encoded(self, hidden_BLD: HiddenStates, key: Array | None) -> Encoded:
-        encoded = super()._encoded(hidden_BLD, key)
+    def _encoded(self, hidden_BLD: HiddenStates, tokens_BL: TokenIds, key: Array | None) -> Encoded:
+        encoded = super()._encoded(hidden_BLD, tokens_BL, key)
         retriever_key = None if key is None else jax.random.fold_in(key, 2)
-        return Encoded(encoded.hidden_BLD, *self.retriever(encoded.chunks_BCMD, retriever_key))
+        return Encoded(encoded.hidden_BLD, *self.retriever(encoded.chunks_BCMD, tokens_BL, retriever_key))
 
     def retrieve(self, encoded: Encoded) -> Neighbours:
         """Each chunk's best eligible chunks of its own sequence, `config.neighbours` of them, -1 where there are fewer."""
@@ -82,9 +82,9 @@ class RPT(FusedDecoder):
         return Trained({"lm": lm, "ranking": schedule.alpha * ranking}, {"lm_loss": lm, "ranking_loss": ranking, **recalls})
 
     def _scores(self, encoded: Encoded) -> tuple[ChunkScores, ChunkPairMask]:
-        assert encoded.queries_BCD is not None
-        assert encoded.keys_BCD is not None
-        scores = retrieval_scores(encoded.queries_BCD, encoded.keys_BCD)
+        assert encoded.queries_BCE is not None
+        assert encoded.keys_BCE is not None
+        scores = retrieval_scores(encoded.queries_BCE, encoded.keys_BCE, self.config.width)
         return scores, eligible_pairs(scores.shape[1], self.config.stride_chunks)
 
 

@@ -9,6 +9,7 @@
 | N | neighbours per chunk | V | vocabulary |
 | S | scored candidates per chunk | P | retrievable pairs (j, j + 1) |
 | R | tokens of a neighbour, R = 2 M | W | tokens of a window stride |
+| E | features of a chunk's query and key | | |
 
 An array is named after its dimensions (`hidden_BLD`); Q and T stand for the query and key positions of an attention, X for
 dimensions that are merely carried along. Chunk numbers count from the start of the sequence and -1 means "none".
@@ -26,8 +27,8 @@ TokenMask = Bool[Array, "B L"]
 TokenLosses = Float[Array, "B L"]
 HiddenStates = Float[Array, "B L D"]
 ChunkStates = Float[Array, "B C M D"]
-ChunkVectors = Float[Array, "B C D"]
 ChunkMask = Bool[Array, "B C"]
+RetrievalVectors = Float[Array, "B C E"]
 ChunkScores = Float[Array, "B C C"]
 ChunkPairMask = Bool[Array, "C C"]
 Neighbours = Int[Array, "B C N"]

@@ -118,7 +118,7 @@ class StreamingReader:
     def _fetch(self, places: list[_Row | None], encoded: Encoded) -> Fetched:
         """Let the memories take in what was encoded, and fetch the neighbours that are chosen then."""
         states_BCMD = np.asarray(encoded.chunks_BCMD)
-        queries_BCD, keys_BCD = (None if x is None else np.asarray(x) for x in (encoded.queries_BCD, encoded.keys_BCD))
+        queries_BCE, keys_BCE = (None if x is None else np.asarray(x) for x in (encoded.queries_BCE, encoded.keys_BCE))
         chunks, size = states_BCMD.shape[1:3]
         pairs_BCUR: list[np.ndarray | None] = [None] * self.rows
         text_BCUT = np.full((self.rows, chunks, self.distinct, LONGEST + 2 * size), NOTHING, np.int32)
@@ -126,8 +126,8 @@ class StreamingReader:
         for row, place in enumerate(places):
             if place:
                 memory = place.document.memory
-                memory.add(None if keys_BCD is None else keys_BCD[row], states_BCMD[row])
-                neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCD is None else queries_BCD[row])
+                memory.add(None if keys_BCE is None else keys_BCE[row], states_BCMD[row])
+                neighbours_SCN = place.document.choose(place.stride * chunks, None if queries_BCE is None else queries_BCE[row])
                 ids_CU, slots_BSCN[row] = distinct_neighbours(neighbours_SCN, self.distinct)
                 pairs_BCUR[row] = memory.pairs(ids_CU)
                 if self.config.copying and isinstance(memory, RetrievalIndex):

@@ -12,7 +12,7 @@ import optax
 from model.config import ModelConfig
 from model.initialisation import initial_parameters
 from model.language_model import LanguageModel
-from model.optimizer import adabelief, with_slow_retriever
+from model.optimizer import adabelief, with_slow_projections
 from model.parameters import Architecture, Parameters
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class System:
     learning_rate: float | None = None
 
     def optimizer_for(self, config: ModelConfig, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-        """The optimizer at this rate; with equal projections what learns to retrieve does so more slowly than the rest."""
+        """The optimizer at this rate; beside a lexical start the retriever's projections learn more slowly than the rest."""
         optimizer = self.optimizer(rate)
-        return with_slow_retriever(optimizer) if config.equal_projections and self.relevance is not None else optimizer
+        return with_slow_projections(optimizer) if config.lexical_start and self.relevance is not None else optimizer
 
 
 def trained_as(system: System, training: RetrieverTraining) -> System:

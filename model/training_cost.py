@@ -92,7 +92,7 @@ def rpt_macs(config: ModelConfig, tokens: int) -> Macs:
     """What RETRO computes, and the retriever: attention in the chunk, W_Q and W_K once a chunk, and the scores of all pairs of chunks."""
     chunks = config.chunks_of(tokens)
     encoder = attention_macs(config.width, tokens * config.chunk_tokens, tokens, tokens, tokens)
-    scores = 2 * chunks * config.width**2 + chunks**2 * config.width
+    scores = 2 * chunks * config.width**2 + chunks**2 * config.retrieval_width
     return {**fused_macs(config, tokens), "retriever": encoder + scores}
 
 

@@ -25,7 +25,7 @@ CONFIG = ModelConfig(
     neighbours=2,
     gate_window=3,
 )
-OF_CONFIG = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "equal_projections", "dtype", "remat")
+OF_CONFIG = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "lexical_start", "dtype", "remat")
 MODEL = {name: getattr(CONFIG, name) for name in OF_CONFIG}
 
 

@@ -72,7 +72,7 @@ def corpus_result(configuration: Configuration, profile: str, corpus: str, artif
         "profile": profile,
         "source": source.source,
         "training": {
-            **{name: getattr(training, name) for name in ("layers", "width", "heads", "copying", "equal_projections", "steps")},
+            **{name: getattr(training, name) for name in ("layers", "width", "heads", "copying", "lexical_start", "steps")},
             "tokens": training.steps * training.batch * geometry.sequence_tokens,
             "sequence_tokens": geometry.sequence_tokens,
             "vocabulary": configuration.tokenization.vocabulary_size,

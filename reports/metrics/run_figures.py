@@ -9,6 +9,7 @@ import polars as pl
 
 from data_contracts.evaluations import BASELINE, OWN
 from reports.metrics.evaluation_rows import Evaluations, control_of
+from reports.metrics.frozen_reader import FrozenFigures, frozen_figures, frozen_readings, frozen_sums
 from reports.metrics.gain_examples import GainExample, gain_examples
 from reports.metrics.neighbours_at_test import (
     OracleAllFigures,
@@ -87,6 +88,7 @@ class RunFigures:
     rerank: Sequence[RetrieverFigures]
     exhaustive: Sequence[RetrieverFigures]
     retrieved: Sequence[SampleFigures]
+    frozen_reader: Sequence[FrozenFigures]
     overlap: Sequence[OverlapFigures]
     subgroups: Sequence[SubgroupFigures]
     gain_examples: Sequence[GainExample]
@@ -100,6 +102,7 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> RunFigures:
     lists = {"retrieval": gold, "rerank": gold, **({"exhaustive": exact} if len(exact.queries) else {})}
     ranked = [row for of in lists for row in measured(evaluations, evidence.candidates, of, lists[of], rerank=of == "rerank")]
     precision, worth = exact_precision(evaluations, read, exact), read if len(read.queries) else gold
+    frozen = frozen_readings(evaluations, evidence.retrieved, evidence.stride_chunks)
     by_block = {
         **token_sums(evaluations, gold.queries),
         **position_sums(evaluations, evidence.chunk_tokens),
@@ -107,6 +110,7 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> RunFigures:
         **subgroup_sums(evaluations, worth),
         **retrieval_sums(evaluations, ranked),
         **precision_sums(evaluations, precision),
+        **frozen_sums(evaluations, frozen),
     }
     sums = resampled(evaluations, by_block, samples, seed)
 
@@ -128,6 +132,7 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> RunFigures:
         rerank=retrieval_figures(sums, ranked, "rerank"),
         exhaustive=retrieval_figures(sums, ranked, "exhaustive"),
         retrieved=precision_figures(evaluations, sums, precision),
+        frozen_reader=frozen_figures(evaluations, sums, frozen, evidence.chunk_tokens),
         overlap=overlap_figures(evaluations, sums),
         subgroups=subgroup_figures(evaluations, sums, worth, "labels" if worth is gold else "retrieved"),
         gain_examples=gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),

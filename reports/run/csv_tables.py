@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reports.metrics.ceilings import Ceiling
+from reports.metrics.frozen_reader import FrozenFigures
 from reports.metrics.gain_examples import GainExample
 from reports.metrics.neighbours_at_test import OracleFigures, SettingFigures
 from reports.metrics.positions import Positions
@@ -97,7 +98,7 @@ def _subgroup(row: SubgroupFigures) -> Row:
     return {**of, **_interval(row.improvement), "scored": row.scored}
 
 
-def _setting(row: SettingFigures) -> Row:
+def _setting(row: SettingFigures | FrozenFigures) -> Row:
     return _flat({**asdict(row), "gain": _interval(row.gain, "nats")})
 
 
@@ -141,6 +142,7 @@ def csv_tables(report: RunReport) -> dict[str, str]:
         "table_2_perplexity": [_system(row) for row in report.systems],
         "table_3_retrieval": _retrieval(report),
         "table_3_retrieved_scored": [_sample(row) for row in report.retrieved],
+        "frozen_reader": [_setting(row) for row in report.frozen_reader],
         "seeds": [asdict(row) for row in report.seeds],
         "orders": [asdict(row) for row in report.orders],
         "figure_3_lengths": [asdict(row) for row in report.data.lengths],

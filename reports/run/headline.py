@@ -69,8 +69,8 @@ def headline(
 NOT_OF_THE_PAPER = {
     "copying": "Not as in the paper: the heads of every system but the official forms are told where the same tokens stood before and "
     "begin with reading what followed them (training.copying), because models trained for minutes do not learn that.",
-    "equal_projections": "Not as in the paper: a retriever's queries and keys begin as one projection and hardly leave it "
-    "(training.equal_projections), because two drawn apart begin with scores by chance and minutes of training do not mend that.",
+    "lexical_start": "Not as in the paper: a retriever's scores begin with the tokens that two chunks share and with how near they are "
+    "(training.lexical_start), because projections alone begin with scores by chance and minutes of training do not mend that.",
 }
 """What small runs may have that the paper has not, by its name in `training`."""
 

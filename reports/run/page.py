@@ -58,7 +58,7 @@ def render(report: RunReport) -> str:
         results.training_curves(report.systems, report.evaluation.split),
         neighbour_results.neighbours(report.settings, report.oracles, report.oracles_all, colours),
         neighbour_results.positions(report.positions, colours),
-        retrieval_results.retrieval(report.retrieval, report.rerank, report.exhaustive, report.retrieved),
+        retrieval_results.retrieval(report.retrieval, report.rerank, report.exhaustive, report.retrieved, report.frozen_reader),
         retrieval_results.analysis(report.overlap, report.subgroups, colours),
         example_results.gain_examples(report.gain_examples),
         evidence.labels(report.labels),

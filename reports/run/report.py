@@ -29,7 +29,7 @@ class System(RunPerplexity):
 
     parameters: int | None
     copying: bool
-    equal_projections: bool
+    lexical_start: bool
     curve: Curve
 
 

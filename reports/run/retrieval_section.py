@@ -9,6 +9,7 @@ from reports.html.charts import Dot, dot_chart, figure
 from reports.html.formats import NOT_AVAILABLE, Number, count, finite, number, percent
 from reports.html.markup import Html, clipped, join, table, tag
 from reports.html.parts import NAME, NOT_LOGGED, empty, few_documents, measured, section
+from reports.metrics.frozen_reader import FrozenFigures
 from reports.metrics.published import AVERAGE, RETRIEVERS, TABLE_3, name_of, names_of
 from reports.metrics.resampling import Estimate
 from reports.metrics.retrieval_rows import RetrieverFigures
@@ -74,7 +75,7 @@ def _against_chance(value: Number, chance: Number) -> str:
     return f"{value / chance:.2f}{TIMES}"
 
 
-def _named(row: RetrieverFigures | SampleFigures) -> Html:
+def _named(row: RetrieverFigures | SampleFigures | FrozenFigures) -> Html:
     return join([clipped(row.retriever, NAME), *([tag("small", " (chance)")] if row.retriever == "random" else [])])
 
 
@@ -104,7 +105,7 @@ def _without_positive(row: RetrieverFigures) -> str:
     return f"{share} of the {count(queries)} queries"
 
 
-def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Sample) -> Html:
+def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Sample, frozen: Sequence[FrozenFigures]) -> Html:
     """Precision, recall and nDCG against gold: over all eligible chunks, among the scored candidates, and where more was scored."""
     if not rows:
         return section("retrieval", "Retrieval against gold", empty("No retriever was measured against gold."))
@@ -126,7 +127,7 @@ def retrieval(rows: Rows, reranked: Rows, exhaustive: Rows, retrieved: Sample) -
         _table(rows),
         empty(caption),
     ]
-    return section("retrieval", "Retrieval against gold", *tables, *_reranked(reranked), *_exhaustive(exhaustive))
+    return section("retrieval", "Retrieval against gold", *tables, *_reranked(reranked), *_exhaustive(exhaustive), *_frozen(frozen))
 
 
 def _retrieved(rows: Sample) -> list[Html]:
@@ -164,6 +165,26 @@ def _exhaustive(rows: Rows) -> list[Html]:
         f"{_without_positive(rows[0])} have no positive. {_documents(rows)}"
     )
     return [tag("h3", "Where everything was scored"), _table(rows), empty(words)]
+
+
+def _frozen(rows: Sequence[FrozenFigures]) -> list[Html]:
+    if not rows:
+        return []
+    body = []
+    for row in rows:
+        perplexity = measured(Estimate(row.perplexity, row.low, row.high), 2)
+        counts = (count(number) for number in (row.queries, row.documents))
+        body.append([_named(row), count(row.neighbours), perplexity, measured(row.gain, 3, signed=True), *counts])
+    words = (
+        "What retrievers are worth to one reader that nothing here has trained to read them: the reference LM, with a neighbour and its "
+        "continuation in front of the query chunk (In-Context RALM, arXiv 2302.00083), or the two chunks before it where it reads "
+        "nothing. Two neighbours are read one by one and their probabilities averaged (after REPLUG, arXiv 2301.12652). The best of all "
+        "scored knows the target: it is a ceiling, no retriever. Perplexity is of the targets of the sample, a token of the corpus; the "
+        "labels were made by this same reader, so a retriever that has learned them is at home here."
+        + few_documents([row.documents for row in rows])
+    )
+    head = ["what was read", "neighbours", "perplexity [95 %]", "gain in nats a token [95 %]", "queries", "documents"]
+    return [tag("h3", "A frozen reader"), tag("div", table(head, body), class_="systems"), empty(words)]
 
 
 def _side(

@@ -67,9 +67,9 @@ def most_of_exhaustive(exhaustive: Exhaustive) -> Volume:
 
 
 def most_of_retrieved(retrieved: Retrieved, recipes: Iterable[Recipe]) -> Volume:
-    """What the retrieved sample asks for at most: the neighbours of every run of a corpus, given their recipes, if no two agree and no pair
-    is known."""
-    return _at_most(retrieved.queries, sum(recipe.neighbours for recipe in recipes if recipe.cca_layers))
+    """What the retrieved sample asks for at most: the neighbours of every run of a corpus, given their recipes, and the latest chunk, if no
+    two agree and no pair is known."""
+    return _at_most(retrieved.queries, 1 + sum(recipe.neighbours for recipe in recipes if recipe.cca_layers))
 
 
 def _at_most(queries: int, candidates: int) -> Volume:

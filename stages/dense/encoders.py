@@ -32,6 +32,16 @@ class ChunkSizes(NamedTuple):
     width: int
     dtype: str = "float32"
 
+    @property
+    def lexical_start(self) -> bool:
+        """It has none: what its scores are made of is in its vectors."""
+        return False
+
+    @property
+    def retrieval_width(self) -> int:
+        """Features of a vector."""
+        return self.width
+
 
 class Encoders(NamedTuple):
     """What vectors are made by: `inputs` gives what is encoded of chunks [X, M], and how many of them had to be cut; `described` is what

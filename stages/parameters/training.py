@@ -40,10 +40,11 @@ class Training(Params):
         "followed the same tokens, in the window and in neighbours (model/agreement.py, model/copying_values.py; paper: false); a model "
         "trained for minutes learns neither. The same for every system but the official forms",
     )
-    equal_projections: bool = Field(
+    lexical_start: bool = Field(
         False,
-        description="the retriever's queries and keys begin as one projection, so that chunks which share tokens fit from the first update "
-        "on, and it learns slowly enough to keep that (model/optimizer.py; paper: false); two drawn apart begin with scores by chance",
+        description="the retriever's scores begin with the tokens that two chunks share, each with a weight that is learned, and with how "
+        "near they are (model/lexical_start.py); its projections add to that from zero, at a tenth of the rate (paper: false, none of it); "
+        "projections alone begin with scores by chance, and minutes of training do not mend that",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         description="of activations; parameters, optimizer, norms, softmax, retrieval scores and losses are float32 always"

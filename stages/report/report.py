@@ -155,7 +155,7 @@ def trained(row: RunPerplexity, directory: Path) -> System:
         **vars(row),
         parameters=parameter_count(directory / "model.safetensors"),
         copying=shape.get("copying", False),
-        equal_projections=shape.get("equal_projections", False),
+        lexical_start=shape.get("lexical_start", False),
         curve=thinned(curve_of(directory / "losses.jsonl", "lm_loss")),
     )
 

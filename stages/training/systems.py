@@ -59,7 +59,7 @@ def config_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary
             dtype=training.dtype,
             remat=training.remat,
             copying=training.copying,
-            equal_projections=training.equal_projections,
+            lexical_start=training.lexical_start,
             lower=recipe.lower_layers,
         )
     except ValueError as error:

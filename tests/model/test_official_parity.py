@@ -39,8 +39,8 @@ def retrieved(official: Arrays, official_model: LanguageModel, official_eligible
 
     def forward(hidden_BCMD):
         fusion = official_model.fusion
-        e, queries, keys = official_model.retriever(hidden_BCMD)
-        scores = retrieval_scores(queries, keys)
+        e, queries, keys = official_model.retriever(hidden_BCMD, jnp.zeros((1, hidden_BCMD.shape[1] * hidden_BCMD.shape[2]), jnp.int32))
+        scores = retrieval_scores(queries, keys, queries.shape[-1])
         neighbours = own_neighbours(scores, jnp.asarray(official_eligible), 2)
         pairs = chunk_pairs(e, official_model.config.stride_chunks)
         mixed = pairs + bidirectional_attention(fusion.pair_attention, fusion.pair_norm(pairs))

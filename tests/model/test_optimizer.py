@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from model.optimizer import RETRIEVER_RATE, adabelief
+from model.optimizer import PROJECTIONS_RATE, adabelief
 from model.presets import SYSTEMS
 from tests.tiny import tiny_config
 
@@ -24,7 +24,8 @@ def test_two_steps_against_numpy() -> None:
 
 def test_the_retriever_projections_are_clipped_apart() -> None:
     """Small gradients of the body must not shrink because those of the projections are large, nor the reverse."""
-    paths = ("lower.layers.0.attention.query.kernel", "retriever.query_projection.kernel", "retriever.key_projection.bias")
+    scored = ("retriever.query_projection.kernel", "retriever.key_projection.bias", "retriever.lexical.term_scale")
+    paths = ("lower.layers.0.attention.query.kernel", *scored)
     x = {path: jnp.ones(2) for path in paths}
     clipped = {}
     for name, size in (("plain", 0.1), ("huge", 1e6)):
@@ -33,16 +34,16 @@ def test_the_retriever_projections_are_clipped_apart() -> None:
         _, state = optimizer.update(gradients, optimizer.init(x), x)
         clipped[name] = optax.tree.get(state, "mu")
     np.testing.assert_allclose(clipped["huge"][paths[0]], clipped["plain"][paths[0]])
-    norm = optax.tree.norm([clipped["huge"][path] for path in paths[1:]])
+    norm = optax.tree.norm([clipped["huge"][path] for path in scored])
     np.testing.assert_allclose(norm, 0.1, rtol=1e-5)  # (1 - b1) times a norm clipped to 1
 
 
-def test_a_retriever_that_begins_with_equal_projections_learns_slowly_and_no_other() -> None:
-    x = {path: jnp.ones(2) for path in ("lower.kernel", "retriever.key_projection.kernel", "retriever.attention.query.kernel")}
+def test_projections_beside_a_lexical_start_learn_slowly_and_nothing_else_does() -> None:
+    x = {path: jnp.ones(2) for path in ("lower.kernel", "retriever.key_projection.kernel", "retriever.lexical.term_scale")}
     steps = {}
-    for equal in (False, True):
-        optimizer = SYSTEMS["rpt_sem"].optimizer_for(tiny_config(equal_projections=equal), 0.1)
-        steps[equal], _ = optimizer.update({path: jnp.array([0.1, 0.2]) for path in x}, optimizer.init(x), x)
+    for start in (False, True):
+        optimizer = SYSTEMS["rpt_sem"].optimizer_for(tiny_config(lexical_start=start), 0.1)
+        steps[start], _ = optimizer.update({path: jnp.array([0.1, 0.2]) for path in x}, optimizer.init(x), x)
     for path in x:
-        scale = RETRIEVER_RATE if path.startswith("retriever.") else 1.0
+        scale = PROJECTIONS_RATE if "projection" in path else 1.0
         np.testing.assert_allclose(steps[True][path], scale * steps[False][path], rtol=1e-6)

@@ -89,7 +89,7 @@ def test_in_bfloat16_hidden_states_are_small_and_what_adds_up_is_not(make_batch,
     batch, parameters = make_batch(), initial_parameters(architecture, config, 0)
     encoded = jax.eval_shape(lambda p: architecture.model(p).encode(batch.tokens_BL), parameters)
     assert (encoded.hidden_BLD.dtype, encoded.chunks_BCMD.dtype) == (jnp.bfloat16, jnp.bfloat16)
-    assert (encoded.queries_BCD.dtype, encoded.keys_BCD.dtype) == (jnp.float32, jnp.float32)
+    assert (encoded.queries_BCE.dtype, encoded.keys_BCE.dtype) == (jnp.float32, jnp.float32)
 
     def losses(p):
         model = architecture.model(p)

@@ -121,17 +121,21 @@ def _pairs(chunks: pl.DataFrame, per_query: int, seed: int) -> pl.DataFrame:
 
 
 def _read(tables: dict[str, pa.Table], exhaustive: pl.DataFrame) -> pl.DataFrame:
-    """s_t of what any system read for every sixth query, where the exhaustive sample has it the same."""
+    """s_t of what any system read for every sixth query, and of the latest chunk, where the exhaustive sample has it the same."""
     own = [
         pl.DataFrame(pl.from_arrow(table)).filter((pl.col("setting") == "own") & (pl.col("chunk") % 6 == 0)) for table in tables.values()
     ]
     whole = pl.concat(own).filter((pl.col("chunk") >= 0) & (pl.col("tokens") == CHUNK_TOKENS))
-    pairs = whole.select("doc_id", query_chunk="chunk", candidate_chunk="retrieved").explode("candidate_chunk").drop_nulls()
+    latest = whole.filter(pl.col("eligible") > 0).select("doc_id", "chunk", retrieved=pl.concat_list(pl.col("eligible") - 1))
+    read = pl.concat((whole.select("doc_id", "chunk", "retrieved"), latest))
+    pairs = read.rename({"chunk": "query_chunk", "retrieved": "candidate_chunk"}).explode("candidate_chunk").drop_nulls()
     pairs = pairs.unique().sort("doc_id", "query_chunk", "candidate_chunk")
     fresh = pairs.with_columns(split=pl.lit("test"), fresh=np.random.default_rng(6).normal(-1, 3, len(pairs)).astype(np.float32))
     known = exhaustive.select("doc_id", "query_chunk", "candidate_chunk", "target_score")
     joined = fresh.join(known, on=["doc_id", "query_chunk", "candidate_chunk"], how="left", maintain_order="left")
-    return joined.with_columns(target_score=pl.coalesce("target_score", "fresh")).drop("fresh")
+    local = -20.0 - (pl.col("query_chunk") % 7).cast(pl.Float32)
+    scored = joined.with_columns(target_score=pl.coalesce("target_score", "fresh"), local_logprob=local).drop("fresh")
+    return scored.with_columns(candidate_logprob=pl.col("local_logprob") + pl.col("target_score"))
 
 
 def made_up(documents: int = 4, chunks: int = 70, systems: tuple[str, ...] = tuple(GAINS), candidates: int = 6) -> Sample:

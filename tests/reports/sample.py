@@ -47,7 +47,7 @@ def _system(system: str, parameters: int, perplexity: float, difference: float |
         "documents": 11,
         "published": PUBLISHED[system],
         "copying": False,
-        "equal_projections": False,
+        "lexical_start": False,
         "curve": _curve(170, 6.93, math.log(perplexity) - 0.05, seed),
         "difference": gain and {"against": "demo-transformer_xl", **gain},
         "over_random": gain and {"against": "demo-random", **gain},
@@ -144,6 +144,24 @@ def _retrieved() -> list[dict[str, Any]]:
             "documents": documents,
         }
         for name, system, p, queries, documents in figures
+    ]
+
+
+def _frozen_reader() -> list[dict[str, Any]]:
+    figures = (("nothing", 0, None, 31.2, 0.0), ("BM25", 1, None, 33.5, -0.071), ("RPT-Sem", 2, "rpt_sem", 30.4, 0.026))
+    return [
+        {
+            "retriever": name,
+            "neighbours": neighbours,
+            "system": system,
+            "perplexity": perplexity,
+            "low": perplexity - 1.5,
+            "high": perplexity + 1.5,
+            "gain": _estimate(gain),
+            "queries": 150,
+            "documents": 11,
+        }
+        for name, neighbours, system, perplexity, gain in figures
     ]
 
 
@@ -265,6 +283,7 @@ def sample_report() -> dict[str, Any]:
         "rerank": _retrievers(),
         "exhaustive": _retrievers(),
         "retrieved": _retrieved(),
+        "frozen_reader": _frozen_reader(),
         "overlap": [
             {
                 "run": f"demo-{system}",

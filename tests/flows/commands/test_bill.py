@@ -45,11 +45,11 @@ def test_before_anything_has_run_the_bill_is_an_estimate_and_says_so(first_bill)
     assert "source files" in first_bill["basis"]
     assert first_bill["pairs"]["new"] == first_bill["pairs"]["all"] > 0
     assert first_bill["here"] is None
-    # Three exhaustive queries, and five of two runs that read two neighbours each.
+    # Three exhaustive queries, and five of two runs that read two neighbours each, with the latest chunk beside them.
     assert not any(sample["exact"] for sample in first_bill["samples"].values())
     assert first_bill["samples"]["exhaustive"]["pairs"] == {"all": 3 * 257, "known": 0, "new": 3 * 257}
-    assert first_bill["samples"]["retrieved"]["pairs"] == {"all": 5 * 5, "known": 0, "new": 5 * 5}
-    assert first_bill["with_samples"]["pairs"] == first_bill["pairs"]["new"] + 3 * 257 + 5 * 5
+    assert first_bill["samples"]["retrieved"]["pairs"] == {"all": 5 * 6, "known": 0, "new": 5 * 6}
+    assert first_bill["with_samples"]["pairs"] == first_bill["pairs"]["new"] + 3 * 257 + 5 * 6
     assert first_bill["with_samples"]["flops"] > first_bill["flops"]
 
 

@@ -32,7 +32,7 @@ def figures(made_up):
 
 def finished(figures: RunFigures) -> RunReport:
     """The made-up report with these figures in it."""
-    systems = [System(**vars(row), parameters=1, copying=False, equal_projections=False, curve=[]) for row in figures.systems]
+    systems = [System(**vars(row), parameters=1, copying=False, lexical_start=False, curve=[]) for row in figures.systems]
     return replace(report_of(sample_report()), **{**vars(figures), "systems": systems})
 
 
@@ -215,6 +215,7 @@ def test_every_figure_is_a_csv_file_without_any_text(figures):
     assert set(tables) == {
         "table_2_perplexity",
         "table_3_retrieval",
+        "frozen_reader",
         "table_3_retrieved_scored",
         "figure_3_lengths",
         "figure_4_overlap",
@@ -281,7 +282,10 @@ def test_an_interval_of_precision_is_that_of_resampled_documents(evaluations_sam
 def test_precision_is_exact_where_what_was_retrieved_is_scored(made_up, figures):
     rows = by(figures.retrieved, "retriever")
     assert list(rows) == ["random", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"]
-    score = {tuple(key): value for *key, value in made_up.retrieved.drop("split").iter_rows()}
+    score = {
+        tuple(key): value
+        for *key, value in made_up.retrieved.select("doc_id", "query_chunk", "candidate_chunk", "target_score").iter_rows()
+    }
     queries = {key[:2] for key in score}
     own = pl.DataFrame(pl.from_arrow(made_up.evaluations["demo-rpt_sem"])).filter(pl.col("setting") == "own")
     hits = [

@@ -216,7 +216,14 @@ def test_what_was_retrieved_and_scored_has_a_block_and_a_table_of_its_own(sample
     assert "retrieved neighbours scored" not in render(sample).lower()
 
 
-@pytest.mark.parametrize("name", ["retrieval", "rerank", "exhaustive", "retrieved", "subgroups"])
+def test_a_frozen_reader_has_a_table_of_its_own(sample, parse):
+    rows = parse(render(sample)).all_text("tr")
+    assert "BM25133.50 [32.00, 35.00]-0.071" in next(row.replace("\N{MINUS SIGN}", "-") for row in rows if row.startswith("BM25133"))
+    sample["frozen_reader"] = []
+    assert "frozen reader" not in render(sample).lower()
+
+
+@pytest.mark.parametrize("name", ["retrieval", "rerank", "exhaustive", "retrieved", "frozen_reader", "subgroups"])
 def test_few_documents_make_no_interval_of_retrieval_meaningful(sample, name):
     for rows in ("settings", "retrieved"):
         for row in sample[rows]:
@@ -276,7 +283,18 @@ def _replaced(report, path, value):
 
 def test_any_missing_number_reads_not_available(sample, parse):
     """Every number once, each in one of the four ways in which it may be missing: all four for each would be half of this file's time."""
-    for name in ("systems", "settings", "retrieval", "rerank", "exhaustive", "retrieved", "overlap", "subgroups", "gain_examples"):
+    for name in (
+        "systems",
+        "settings",
+        "retrieval",
+        "rerank",
+        "exhaustive",
+        "retrieved",
+        "frozen_reader",
+        "overlap",
+        "subgroups",
+        "gain_examples",
+    ):
         sample[name] = sample[name][-1:]
     for name in ("bins", "runs"):
         sample["positions"][name] = sample["positions"][name][-1:]
@@ -299,7 +317,19 @@ def test_any_missing_number_reads_not_available(sample, parse):
             assert "n/a" in html, (path, value)
 
 
-LISTS = ["systems", "seeds", "orders", "settings", "oracles", "oracles_all", "retrieval", "rerank", "exhaustive", "retrieved"]
+LISTS = [
+    "systems",
+    "seeds",
+    "orders",
+    "settings",
+    "oracles",
+    "oracles_all",
+    "retrieval",
+    "rerank",
+    "exhaustive",
+    "retrieved",
+    "frozen_reader",
+]
 LISTS += ["overlap", "subgroups", "gain_examples", "artifacts", "warnings"]
 
 

@@ -159,7 +159,7 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert [sentence for sentence in report["warnings"] if sentence.startswith("Not as")] == [NOT_OF_THE_PAPER["copying"]]
     assert "It copies nothing." in context.say.stream.getvalue()
     assert "a secret of the training split" not in "".join(files.values())
-    assert len([name for name in files if name.endswith(".csv")]) == 12
+    assert len([name for name in files if name.endswith(".csv")]) == 13
     assert [(row["setting"], row["documents"]) for row in report["ceilings"]] == [
         *((name, 4) for name in ("own", "ngram_train", "ngram_cache", "ngram_train_cache")),
         *((name, 1) for name in ("own", "knn_lm")),

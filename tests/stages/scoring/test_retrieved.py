@@ -31,8 +31,8 @@ RUNS = {
 
 
 def read(run: str, eligible: int) -> list[int]:
-    """Two neighbours: the nearest, or the farthest, as far as there are two."""
-    chosen = range(eligible)[-2:] if run == "near" else range(eligible)[:2] if run == "far" else ()
+    """Two neighbours: the nearest but one before it, or the farthest, as far as there are."""
+    chosen = range(eligible)[-3:-1] if run == "near" else range(eligible)[:2] if run == "far" else ()
     return sorted(chosen, reverse=run == "near")
 
 
@@ -77,8 +77,11 @@ def test_what_any_run_read_in_its_own_setting_is_scored_once(context, geometry):
     assert len(asked(rows)) == QUERIES
     for _, query, candidates in rows.group_by("doc_id", "query_chunk").agg("candidate_chunk").iter_rows():
         eligible = last_eligible(query, 2) + 1
-        assert candidates == sorted({*read("near", eligible), *read("far", eligible)})
-    assert f"what 3 runs retrieved for {QUERIES} of 10,000 asked queries scored, {len(rows)} pairs" in context.say.stream.getvalue()
+        assert candidates == sorted({*read("near", eligible), *read("far", eligible), eligible - 1})
+    assert (
+        f"what 3 runs retrieved, and the latest chunk, for {QUERIES} of 10,000 asked queries scored, {len(rows)} pairs"
+        in context.say.stream.getvalue()
+    )
 
 
 def test_scores_are_those_of_the_exhaustive_sample_and_cost_nothing_where_it_has_them(context, geometry, monkeypatch):
