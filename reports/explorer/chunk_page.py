@@ -13,6 +13,7 @@ from reports.explorer.document import Document
 from reports.explorer.document_page import extremes, heading
 from reports.explorer.library import Library
 from reports.explorer.neighbours import Neighbour, neighbours
+from reports.explorer.run import Results
 from reports.explorer.site import site
 from reports.html.formats import number
 from reports.html.markup import Html, join, tag
@@ -49,7 +50,7 @@ def render(library: Library, key: str, chunk: int, look: Look) -> str:
     if chosen:
         content.append(neighbour_table.render(document, chunk, compared.show.run, found, chosen, look))
     elif rows:
-        could = any(row["eligible"] for row in rows.values())
+        could = any(row.eligible for row in rows.values())
         why = "Nothing was retrieved for this chunk." if could else "Nothing could be retrieved for this chunk: too little lies before it."
         content.append(tag("p", why, class_="note"))
     source = document.place["source"] or document.place["doc_id"]
@@ -72,7 +73,7 @@ def _map(document: Document, chunk: int, gain: np.ndarray, found: list[Neighbour
     return drawing.document_map(gain, links, marks, chosen.chunk if chosen else None, chunk, marked, lambda known: float(known.mean()))
 
 
-def _texts(library: Library, document: Document, chunk: int, chosen: Neighbour | None, rows: dict, compared: Comparison) -> Html:
+def _texts(library: Library, document: Document, chunk: int, chosen: Neighbour | None, rows: Results, compared: Comparison) -> Html:
     """The chunk and its target, and, where there is one, the chosen neighbour and its continuation beside them."""
     panels, behind = [panel("Query", document.texts, chunk)], list[Html]()
     if rows:
@@ -93,13 +94,13 @@ def _texts(library: Library, document: Document, chunk: int, chosen: Neighbour |
     return tag("div", tag("div", *panels, class_="pair"), *behind, class_="texts")
 
 
-def _verdict(rows: dict, compared: Comparison) -> list[Html]:
+def _verdict(rows: Results, compared: Comparison) -> list[Html]:
     if compared.show not in rows or compared.against not in rows:
         return []
     ours, theirs = rows[compared.show], rows[compared.against]
-    gain = tag("b", drawing.score(theirs["loss"] - ours["loss"]), class_=f"score {drawing.step(theirs['loss'] - ours['loss'])}")
-    said = f" nats: {number(ours['loss'], 2)} instead of {number(theirs['loss'], 2)} over {ours['tokens']} tokens"
-    return [tag("span", gain, said, class_="about")] if ours["tokens"] == theirs["tokens"] else []
+    gain = tag("b", drawing.score(theirs.loss - ours.loss), class_=f"score {drawing.step(theirs.loss - ours.loss)}")
+    said = f" nats: {number(ours.loss, 2)} instead of {number(theirs.loss, 2)} over {ours.tokens} tokens"
+    return [tag("span", gain, said, class_="about")] if ours.tokens == theirs.tokens else []
 
 
 def _about(one: Neighbour, chunk: int) -> Html:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from data_contracts.tokens import CHUNKS
 from reports.browser.shelf import in_source
 from reports.explorer.address import Look
 from reports.explorer.document import Document
-from reports.explorer.run import Reading, Run, open_runs
+from reports.explorer.run import ChunkResult, Reading, Results, Run, open_runs
 from reports.labels.index import Progress
 from reports.site.address import Missing, key_of
 from reports.site.kept import Kept
 
 KEPT_CHUNKS = 32
-DETAILS = ["setting", "loss", "tokens", "token_losses", "eligible", "retrieved", "ranking", "scores", "gates"]
+DETAILS = [field.name for field in fields(ChunkResult)]
 Pieces = Callable[[np.ndarray], list[str]]
 
 
@@ -57,7 +58,7 @@ class Library:
         self.documents = _documents([run.index for run in self.runs.values()], open_artifact(DOCUMENTS, corpus / "documents"))
         self._rows = {key: number for number, key in enumerate(self.documents["key"])}
         self._kept = Kept[Document]()
-        self.rows: Callable[[str, int], dict[Reading, dict]] = lru_cache(maxsize=KEPT_CHUNKS)(self._read_rows)
+        self.rows: Callable[[str, int], Results] = lru_cache(maxsize=KEPT_CHUNKS)(self._read_rows)
         self.figures: Callable[[Reading, Reading], pl.DataFrame] = lru_cache(maxsize=32)(self._figures)
 
     @property
@@ -125,12 +126,12 @@ class Library:
         runs = list(self.runs.values())
         return self._kept.asked_for(key, lambda: Document(place, runs, self._chunks, self._candidates, self._labels)).result()
 
-    def _read_rows(self, doc_id: str, chunk: int) -> dict[Reading, dict]:
-        """What every run did in every setting for one chunk of a document, as rows of the contract; raises like `Run.rows`."""
+    def _read_rows(self, doc_id: str, chunk: int) -> Results:
+        """What every run did in every setting for one chunk of a document; raises like `Run.rows`."""
         found = {
-            Reading(run.name, row["setting"]): row
+            Reading(run.name, row.pop("setting")): ChunkResult(**row)
             for run in self.runs.values()
-            for row in run.rows(doc_id, DETAILS, chunk).iter_rows(named=True)
+            for row in run.rows(doc_id, ["setting", *DETAILS], chunk).iter_rows(named=True)
         }
         return {reading: found[reading] for reading in self.readings if reading in found}
 

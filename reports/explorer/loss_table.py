@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from data_contracts.evaluations import SETTINGS
 from reports.browser.candidate_table import LEAST_TOP, NONE
 from reports.explorer.address import Look
 from reports.explorer.comparison import Comparison, name_of
-from reports.explorer.run import Reading
+from reports.explorer.run import ChunkResult, Reading, Results
 from reports.html.formats import number
 from reports.html.markup import Html, join, tag
 from reports.site import drawing
@@ -16,12 +14,11 @@ from reports.site import drawing
 HEADS = (("reading", ""), ("neighbours read", ""), ("loss, nats", "n"), ("a token", "n wide"), ("gain", "n"), ("", ""))
 
 
-def render(path: str, rows: Mapping[Reading, dict], look: Look, compared: Comparison) -> Html:
+def render(path: str, rows: Results, look: Look, compared: Comparison) -> Html:
     """A row a reading; gains are over what is compared with, on the same tokens."""
     base = rows.get(compared.against)
     gains = {
-        reading: base["loss"] - row["loss"] if base and base is not row and base["tokens"] == row["tokens"] else None
-        for reading, row in rows.items()
+        reading: base.loss - row.loss if base and base is not row and base.tokens == row.tokens else None for reading, row in rows.items()
     }
     top = max([LEAST_TOP, *(abs(gain) for gain in gains.values() if gain is not None)])
     body = [_row(path, reading, row, gains[reading], top, look, compared) for reading, row in rows.items()]
@@ -31,9 +28,9 @@ def render(path: str, rows: Mapping[Reading, dict], look: Look, compared: Compar
     return tag("section", title, tag("div", table, class_="scroll", tabindex="0"))
 
 
-def _row(path: str, reading: Reading, row: dict, gain: float | None, top: float, look: Look, compared: Comparison) -> Html:
+def _row(path: str, reading: Reading, row: ChunkResult, gain: float | None, top: float, look: Look, compared: Comparison) -> Html:
     show = tag("a", name_of(reading), href=look.link(path, show=str(reading), c=look.c), title=SETTINGS[reading.setting])
-    read = [tag("a", str(j), href=look.link(path, c=j), title=f"chunk {j}") for j in row["retrieved"]]
+    read = [tag("a", str(j), href=look.link(path, c=j), title=f"chunk {j}") for j in row.retrieved]
     against = tag("a", "compare with", href=look.link(path, against=str(reading), c=look.c))
     here = {compared.against: "compared with", compared.show: "shown"}.get(reading)
     worth = [NONE] if gain is None else [drawing.bar(gain, top), tag("b", drawing.score(gain))]
@@ -41,8 +38,8 @@ def _row(path: str, reading: Reading, row: dict, gain: float | None, top: float,
         "tr",
         tag("th", show, scope="row"),
         tag("td", drawing.dotted(read) if read else NONE),
-        tag("td", number(row["loss"], 2), class_="n"),
-        tag("td", number(row["loss"] / row["tokens"], 3), class_="n wide"),
+        tag("td", number(row.loss, 2), class_="n"),
+        tag("td", number(row.loss / row.tokens, 3), class_="n wide"),
         tag("td", join(worth), class_="n value"),
         tag("td", tag("span", here, class_="split") if here else against),
         class_="chosen" if reading == compared.show else None,

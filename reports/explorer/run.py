@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,25 @@ class Reading(NamedTuple):
 
     def __str__(self) -> str:
         return self.run if self.setting == OWN else f"{self.run}:{self.setting}"
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What a run did in a setting for one chunk: nats of the counted `tokens` of the target and of each of them, how many chunks it could
+    retrieve and which it read, with their gates, and its ranking with the scores of its retriever."""
+
+    loss: float
+    tokens: int
+    token_losses: Sequence[float]
+    eligible: int
+    retrieved: Sequence[int]
+    ranking: Sequence[int]
+    scores: Sequence[float]
+    gates: Sequence[float]
+
+
+Results = Mapping[Reading, ChunkResult]
+"""Of one chunk."""
 
 
 @dataclass(frozen=True)

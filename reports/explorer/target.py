@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from reports.explorer.comparison import Comparison, name_of
 from reports.explorer.document import Document
 from reports.explorer.library import Pieces
-from reports.explorer.run import Reading
+from reports.explorer.run import Results
 from reports.html.formats import number
 from reports.html.markup import Html, table, tag
 from reports.site import drawing
@@ -18,12 +16,12 @@ LONGEST = 1024  # tokens of a chunk
 SIGNS = str.maketrans({"\n": "⏎", "\t": "⇥"})  # so that a token of a table stays on its line
 
 
-def token_gains(rows: Mapping[Reading, dict], compared: Comparison) -> np.ndarray | None:
+def token_gains(rows: Results, compared: Comparison) -> np.ndarray | None:
     """Nats by which `show` loses less than `against` on each counted token, or None where they did not count the same ones."""
     show, against = rows.get(compared.show), rows.get(compared.against)
-    if show is None or against is None or show["tokens"] != against["tokens"]:
+    if show is None or against is None or show.tokens != against.tokens:
         return None
-    return np.array(against["token_losses"]) - np.array(show["token_losses"])
+    return np.array(against.token_losses) - np.array(show.token_losses)
 
 
 def pieces_of(document: Document, chunk: int, pieces: Pieces | None) -> list[str] | None:
@@ -49,10 +47,10 @@ def render(text: str, pieces: list[str] | None, gains: np.ndarray | None) -> lis
     return [tag("div", *spans, *rest, class_="chunk tokens", dir="auto"), legend]
 
 
-def token_table(pieces: list[str] | None, rows: Mapping[Reading, dict], compared: Comparison, gains: np.ndarray) -> Html:
+def token_table(pieces: list[str] | None, rows: Results, compared: Comparison, gains: np.ndarray) -> Html:
     """Both losses of every counted token, and their difference."""
     texts = [tag("code", piece.translate(SIGNS)) for piece in pieces or []] + [Html("")] * len(gains)
-    losses = zip(rows[compared.show]["token_losses"], rows[compared.against]["token_losses"], gains, strict=True)
+    losses = zip(rows[compared.show].token_losses, rows[compared.against].token_losses, gains, strict=True)
     body = [
         [str(place), texts[place], number(ours, 3), number(theirs, 3), drawing.score(float(gain), 3)]
         for place, (ours, theirs, gain) in enumerate(losses)

@@ -77,7 +77,7 @@ def test_a_document_has_the_losses_and_gains_of_its_rows(library, rows):
     found = library.rows(document.place["doc_id"], 40)
     assert list(found) == library.readings
     for reading, row in found.items():
-        assert row["token_losses"] == own[reading]["token_losses"][40].to_list()
+        assert row.token_losses == own[reading]["token_losses"][40].to_list()
 
 
 @pytest.mark.parametrize("sort", ["source", "chunks", "loss", "gain"])

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from reports.explorer.neighbours import neighbours
-from reports.explorer.run import Reading
+from reports.explorer.run import ChunkResult, Reading
 
 CHUNK, RUN = 9, "sem"
 
@@ -17,13 +17,7 @@ class Document:
 
 
 def row(loss, retrieved, ranking=(), gates=()):
-    return {
-        "loss": loss,
-        "retrieved": retrieved,
-        "ranking": list(ranking),
-        "scores": [2.0 - j for j in range(len(ranking))],
-        "gates": gates,
-    }
+    return ChunkResult(loss, 1, [loss], len(retrieved), retrieved, list(ranking), [2.0 - j for j in range(len(ranking))], gates)
 
 
 ROWS = {
