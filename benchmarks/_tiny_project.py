@@ -44,6 +44,7 @@ TINY = {
     "recipes.rpt_sem.cca_layers": [2],
     "evaluation.max_tokens_per_document": 2048,
     "report.bootstrap_samples": 50,
+    "runtime.workers": 1,  # each of them is a process in every stage of Ray
 }
 
 

@@ -181,7 +181,7 @@ def test_a_step_is_shown_and_refused_by_a_process_too(ran, rpt):
 
 
 def test_runtime_parameters_and_code_that_changes_no_result_make_nothing_stale(own, rpt):
-    assert rpt(own, "config", "-o", "runtime.workers=1", "-o", "runtime.retries=3").returncode == 0
+    assert rpt(own, "config", "-o", "runtime.workers=2", "-o", "runtime.retries=3").returncode == 0
     append(own / "stages/ingestion/readers.py", "# A comment.")
     append(own / "model/baselines/griffin.py", "RATE = 9.0")
     append(own / "reports/html/style.py", 'CSS = "p { color: red }"')
@@ -201,7 +201,7 @@ def test_code_that_can_change_a_result_makes_its_stage_stale(own, rpt):
 
 @pytest.mark.slow
 def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
-    """With one worker in place of two, and nothing to restore from. What reads only the same bytes again is not run again."""
+    """With two workers in place of one, and nothing to restore from. What reads only the same bytes again is not run again."""
     before = digests(own)
     kept = ("demo-retro", "demo-transformer_xl")
     for path in sorted((own / "artifacts" / "demo").rglob("*")):
@@ -209,7 +209,7 @@ def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
             path.unlink()
     shutil.rmtree(own / ".work", ignore_errors=True)
     forget(own, lambda stage: not stage.endswith(kept))
-    done = rpt(own, "run", "-o", "runtime.workers=1", own_ray=True)
+    done = rpt(own, "run", "-o", "runtime.workers=2", own_ray=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {stage for stage, result in results(own).items() if result != "ran"} == {
         f"{stage}@{run}" for stage in ("training", "evaluation", "oracle", "ceilings") for run in kept
