@@ -22,10 +22,10 @@ NOT_SHOWN = (
     "Anything at the paper's size. Its models have 200 M parameters and read billions of tokens: no figure here is comparable with its "
     "tables.",
     "What would come without help. These models get first values, and heads that are told where the same tokens stood before "
-    "(`training.copying`), and a retriever that begins with equal projections: none of it is in the paper. Runs of about this size "
-    "without it gained nothing by retrieval ([log](log.md), 2026-11-25).",
-    "That Transformer-XL, which has fewer parameters and takes less time, would still be behind if it were as large or were trained as "
-    "long: such rows were not trained here. The random control has RETRO's parameters.",
+    "(`training.copying`), and a retriever that begins with equal projections: none of it is in the paper. Short runs without it "
+    "gained nothing by retrieval ([log](log.md), 2026-11-25).",
+    "That Transformer-XL, which has fewer parameters and needs fewer operations, would still be behind if it were as large or were trained "
+    "as long: such rows were not trained here. The random control has RETRO's parameters.",
     "That an order holds on other text. Books repeat far less, and none was tried.",
 )
 READING = (
@@ -41,7 +41,7 @@ def markdown(results: Sequence[Result]) -> str:
     parts = [
         "# Results",
         WRITTEN,
-        "Small runs: models that are trained for minutes of a core each, over several seeds. Every figure of this page is in a file of "
+        "Small runs: models that train for minutes of a core at most, over several seeds. Every figure of this page is in a file of "
         "`metrics/results/`, which the commands beside it write.",
         "## What is shown",
         _list(sentence for result in results for sentence in shown(result)),
@@ -70,10 +70,16 @@ def shown(result: Result) -> list[str]:
 
 
 def not_ordered(result: Result) -> list[str]:
-    """Which pairs of systems the seeds of a corpus leave open."""
-    pairs = [pair for pair in result["orders"]["all"] if not pair["claimed"]]
-    said = "; ".join(f"{_name(pair['better'])} or {_name(pair['worse'])}" for pair in pairs)
-    return [f"**{result['corpus']}**: which is better: {said}."] if pairs else []
+    """Which pairs of systems the seeds of a corpus leave open, and whether a learned retriever is behind BM25."""
+    orders = {(pair["better"], pair["worse"]): pair["claimed"] for pair in result["orders"]["all"]}
+    said = "; ".join(f"{_name(better)} or {_name(worse)}" for (better, worse), claimed in orders.items() if not claimed)
+    sentences = [f"**{result['corpus']}**: which is better: {said}."] if said else []
+    if orders.get(("retro", "rpt_sem")):
+        sentences.append(
+            f"**{result['corpus']}**: the paper's order of RPT-Sem and RETRO. RETRO, which searches by BM25, is below RPT-Sem, which has "
+            "to learn to search in these few updates."
+        )
+    return sentences
 
 
 def _above_zero(figure: Result | None) -> bool:

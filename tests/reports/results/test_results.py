@@ -115,6 +115,13 @@ def test_the_page_claims_what_is_claimed_and_says_what_is_open(found):
     assert "RPT-Sem or RETRO" in " ".join(not_ordered(worse))
 
 
+def test_a_learned_retriever_behind_bm25_is_said(found):
+    result = as_result(found[1])
+    assert "the paper's order" not in " ".join(not_ordered(result))
+    behind = result | {"orders": {"all": [{"better": "retro", "worse": "rpt_sem", "claimed": True}]}}
+    assert "the paper's order of RPT-Sem and RETRO" in " ".join(not_ordered(behind))
+
+
 def test_every_corpus_has_its_tables_and_commands(found):
     code, maths = as_result(found[1]), as_result(found[1], "math") | {"source": "corpora/math.parquet", "profile": "small-math"}
     page = markdown([code, maths])
