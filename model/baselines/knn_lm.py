@@ -27,8 +27,8 @@ class Nearest(NamedTuple):
 def nearest_states(states_ND: np.ndarray, limits_N: np.ndarray, index: str = "exact") -> Nearest:
     """For each state n the nearest among the first `limits_N[n]` <= n of them; limits never fall.
 
-    `index` is "exact" or "hnsw", as of model/retrieval_index.py. A block of states is searched for in an index of what all of it may see; what only
-    some of it may see is compared one by one.
+    `index` is "exact" or "hnsw", as of model/retrieval_index.py. A block of states is searched for in an index of what all of it may see;
+    what only some of it may see is compared one by one.
 
     Raises:
         ValueError: a limit lies beyond its state.
