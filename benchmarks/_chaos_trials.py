@@ -31,9 +31,17 @@ class Project:
 
     root: Path
     ray: dict[str, str]
+    ray_process: int = 0
     target: tuple[str, ...] = ("run", "mining")
     seconds: float = 0.0
     expected: dict[str, str] | None = None
+
+    def ray_family(self) -> list[psutil.Process]:
+        """The Ray of all trials and what it has started."""
+        if not self.ray_process:
+            return []
+        driver = psutil.Process(self.ray_process)
+        return [driver, *driver.children(recursive=True)]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """`./rpt ARGUMENTS` in a process group of its own."""
@@ -64,18 +72,13 @@ class Project:
         return (self.root / ".chaos.log").read_text(encoding="utf-8", errors="replace")[-1500:]
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs the code of this copy, Ray's own servers apart."""
-        found = []
+        """Everything that runs the code of this copy, the Ray of all trials apart."""
+        found, family = [], {process.pid for process in self.ray_family()}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get("PYTHONPATH") == str(self.root) and not _of_ray(process):
+                if process.environ().get("PYTHONPATH") == str(self.root) and process.pid not in family:
                     found.append(process)
         return found
-
-
-def _of_ray(process: psutil.Process) -> bool:
-    words = " ".join(process.cmdline())
-    return any(part in words for part in ("start_ray", "ray::", "/ray/", "gcs_server"))
 
 
 class Fault(Exception):
@@ -126,7 +129,7 @@ def kill_workers(project: Project, generator: np.random.Generator) -> dict[str, 
         child = project.start(*project.target)
         while child.poll() is None and kills < KILLS:
             time.sleep(float(generator.uniform(0.5, project.seconds / 3)))
-            if victims := [process for process in project.processes() + _ray_workers() if process.pid != child.pid]:
+            if victims := [process for process in project.processes() + _ray_workers(project) if process.pid != child.pid]:
                 victim = victims[generator.integers(len(victims))]
                 with contextlib.suppress(psutil.Error):
                     victim.kill()
@@ -141,10 +144,10 @@ def kill_workers(project: Project, generator: np.random.Generator) -> dict[str, 
     return {"kills": kills, "runs": runs}
 
 
-def _ray_workers() -> list[psutil.Process]:
-    """Workers of the Ray that this process started."""
+def _ray_workers(project: Project) -> list[psutil.Process]:
+    """Its workers; its servers are not touched."""
     found = []
-    for process in psutil.Process().children(recursive=True):
+    for process in project.ray_family():
         with contextlib.suppress(psutil.Error):
             if process.name().startswith("ray::"):
                 found.append(process)

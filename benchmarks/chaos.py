@@ -41,9 +41,9 @@ def failing_calls(folder: Path, faults: list[dict]) -> dict[str, float]:
     return {"failed_calls": calls, "failed_writes": writes}
 
 
-def prepared(root: Path, ray: dict[str, str], until: str) -> Project:
+def prepared(root: Path, ray: subprocess.Popen[str], until: str) -> Project:
     """The project, its undisturbed artifacts and how long they took."""
-    project = Project(root, ray, ("run", until))
+    project = Project(root, _address(ray), ray.pid, ("run", until))
     began = time.monotonic()
     if code := project.run(*project.target):
         raise SystemExit(f"the undisturbed run ends with {code}: {project.last_words()}")
@@ -97,7 +97,7 @@ def main() -> None:
         command = [sys.executable, "-c", RAY]
         ray = subprocess.Popen(command, cwd=root, env=environment(root), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            project = prepared(root, _address(ray), asked.until)
+            project = prepared(root, ray, asked.until)
             counts, rows = try_on(project, asked.trial or list(TRIALS), asked.seed, began + 3600 * asked.hours, faults)
         finally:
             ray.communicate("")

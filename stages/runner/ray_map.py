@@ -62,13 +62,21 @@ def _environment() -> None:
 
 
 def _attach(runtime: Runtime) -> Any:
-    """Ray, connected to RAY_ADDRESS or to a private Ray of this process."""
+    """Ray, connected to RAY_ADDRESS or to a private Ray of this process.
+
+    Raises:
+        Failure: (exit code 5) if there is no Ray at RAY_ADDRESS.
+    """
     _environment()
     import ray
 
     if not ray.is_initialized():
         if address := os.environ.get("RAY_ADDRESS"):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                remedy = "start it again, or unset RAY_ADDRESS to have a Ray of the run's own"
+                raise Failure(f"there is no Ray to join at {address}", str(error)[:500], remedy, Exit.ENVIRONMENT) from error
         else:
             start_ray(runtime)
     return ray

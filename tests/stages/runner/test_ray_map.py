@@ -299,3 +299,17 @@ def test_work_that_wants_a_whole_machine_gets_one_process_on_each(tasks, own_ray
     finally:
         stop_ray()
         cluster.shutdown()
+
+
+def test_a_ray_that_is_not_there_is_named(tasks, own_ray, place, monkeypatch):
+    """Ray itself takes minutes to give up."""
+    import ray
+
+    def gives_up(**options: object) -> None:
+        raise ConnectionError(f"Failed to connect to Ray cluster at {options['address']}")
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr(ray, "init", gives_up)
+    with pytest.raises(Failure, match=r"no Ray to join at 127\.0\.0\.1:1") as failure:
+        ray_map(tasks.write, SHARDS, place[0], {"journal": place[1]}, Runtime(), silent(), "a test")
+    assert failure.value.code == Exit.ENVIRONMENT
