@@ -22,8 +22,10 @@ NOT_SHOWN = (
     "Anything at the paper's size. Its models have 200 M parameters and read billions of tokens: no figure here is comparable with its "
     "tables.",
     "What would come without help. These models get first values, and heads that are told where the same tokens stood before "
-    "(`training.copying`), and a retriever that begins with equal projections: none of it is in the paper. Short runs without it "
-    "gained nothing by retrieval ([log](log.md), 2026-11-25).",
+    "(`training.copying`), and RPT-Sem a retriever whose scores begin with shared tokens and nearness (`training.lexical_start`): none of "
+    "it is in the paper. Short runs without it gained nothing by retrieval ([log](log.md), 2026-11-25).",
+    "That labels teach RPT-Sem's retriever. What it is ahead of chance is its first values, and their form was settled with scores of "
+    "test documents of the demo, which is code, in sight ([log](log.md), 2026-11-29).",
     "That Transformer-XL, which has fewer parameters and needs fewer operations, would still be behind if it were as large or were trained "
     "as long: such rows were not trained here. The random control has RETRO's parameters.",
     "That an order holds on other text. Books repeat far less, and none was tried.",
