@@ -56,6 +56,12 @@ def test_a_gram_across_the_border_of_the_pair_counts():
     assert containment(lists(chunks), np.zeros(4), np.array([3]), np.array([1])).tolist() == [1.0]
 
 
+def test_a_gram_that_runs_over_the_end_of_the_pair_into_the_target_does_not():
+    target = [1, 2] * 4
+    chunks = [list(range(100, 108)), [9, 9, 9, 9, 9, 9, 1, 2], target]  # the last two of the pair and six of the target are the target
+    assert containment(lists(chunks), np.zeros(3), np.array([2]), np.array([0])).tolist() == [0.0]
+
+
 def test_half_of_the_grams_is_a_copy_and_less_is_not():
     target = list(range(64))  # 57 grams
     for kept, share in ((36, 29 / 57), (35, 0.0)):
