@@ -23,10 +23,9 @@ PROPORTIONAL = {
 def durations(path: Path = PLACE) -> dict[str, float]:
     """Seconds by stage; none of a stage that never ran here. A file that cannot be read is as none."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return {stage: float(seconds) for stage, seconds in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return {stage: float(seconds) for stage, seconds in found.items()} if isinstance(found, dict) else {}
 
 
 def remember(stage: str, seconds: float, path: Path = PLACE) -> None:

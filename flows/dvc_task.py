@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,9 @@ from infra.leash import leashed, release
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
+
+
+LOCK_SECONDS = 120.0  # to wait for another DVC
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,19 @@ def _modified_outputs(status: dict[str, list]) -> Iterator[str]:
                 yield from (path for path, change in item.get("changed outs", {}).items() if change == "modified")
 
 
+def _patiently(work: Callable[[], Any]) -> Any:
+    """The work, again while another DVC has the lock of the repository. DVC itself gives up after seconds."""
+    from dvc.lock import LockError
+
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return work()
+        except LockError:
+            if time.monotonic() > until:
+                raise
+
+
 def _damaged_record(error: Exception) -> Path | None:
     """Which of its own records DVC could not read."""
     from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
@@ -232,7 +249,7 @@ def _print_state() -> None:
     mended: list[str] = []
     while True:
         try:
-            rows = _state()
+            rows = _patiently(_state)
             break
         except DvcException as error:
             record = _damaged_record(error)
@@ -301,7 +318,7 @@ def _reproduce(stage: str) -> tuple[bool, str | None]:
 
     try:
         with Repo(str(ROOT)) as repo:
-            changed = bool(repo.reproduce(stage, single_item=True))
+            changed = bool(_patiently(lambda: repo.reproduce(stage, single_item=True)))
         dvc_records.keep(ROOT)
         return changed, None
     except DvcException as error:

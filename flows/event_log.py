@@ -17,7 +17,7 @@ class EventLog:
     def __init__(self, listener: Callable[[dict], None] | None = None, path: Path = EVENTS):
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)  # and not emptied: who follows the old one reads it to its end, and sees that another began
-        path.touch()
+        path.write_text(json.dumps({"event": "log", "pid": os.getpid()}) + "\n")  # whose it is, as in the lock of the workspace
         self._path = path
         self._listener = listener
 

@@ -43,6 +43,7 @@ def prepare(
         if profile:
             use_profile(params, profile, force)
         apply_overrides(params, overrides)
+        _settle_engine(load(params))
         configuration, states = look(dvc)
         return configuration, make_plan(states, stages)
 
@@ -53,7 +54,10 @@ def look(dvc: subprocess.Popen) -> tuple[Configuration, list[StageState]]:
     Raises:
         Failure: for a wrong parameter, or a corpus without input.
     """
-    configuration = _with_an_engine(load(ROOT / "params.yaml"))
+    configuration = load(ROOT / "params.yaml")
+    if configuration.scoring.engine == "auto":
+        name, _ = automatic_engine(configuration.geometry.chunk_tokens)
+        configuration = configuration.model_copy(update={"scoring": configuration.scoring.model_copy(update={"engine": name})})
     with contextlib.chdir(ROOT):
         write_inventories(configuration)
         write_code_files(configuration)
@@ -72,14 +76,12 @@ def unless_refused(path: Path) -> Iterator[Path]:
         raise
 
 
-def _with_an_engine(configuration: Configuration) -> Configuration:
-    """The configuration with `scoring.engine: auto` replaced, here and in params.yaml: labels must name what they came from."""
-    if configuration.scoring.engine != "auto":
-        return configuration
-    name, why = automatic_engine(configuration.geometry.chunk_tokens)
-    change = apply_overrides(ROOT / "params.yaml", {"scoring.engine": name})
-    sys.stderr.write(f"scoring.engine: auto is {name} here, because {why}; params.yaml now says so\n{change}")
-    return load(ROOT / "params.yaml")
+def _settle_engine(configuration: Configuration) -> None:
+    """Write the engine that `scoring.engine: auto` stands for into params.yaml: labels must name what they came from."""
+    if configuration.scoring.engine == "auto":
+        name, why = automatic_engine(configuration.geometry.chunk_tokens)
+        change = apply_overrides(ROOT / "params.yaml", {"scoring.engine": name})
+        sys.stderr.write(f"scoring.engine: auto is {name} here, because {why}; params.yaml now says so\n{change}")
 
 
 def execute(steps: list[Step], configuration: Configuration, log: EventLog, around: Around = lambda step, work: work()) -> dict[str, str]:

@@ -17,6 +17,7 @@ from data_contracts.failure import Exit, Failure
 ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".run"
 EVENTS = STATE / "events.jsonl"
+LOOK_SECONDS = 0.2
 
 QUIET = {
     "DVC_NO_ANALYTICS": "1",
@@ -62,6 +63,22 @@ def holder() -> dict[str, str] | None:
     return None
 
 
+def _take(file: TextIO) -> None:
+    """Take the lock; for a moment it may be in the hands of someone who only looks (`holder`).
+
+    Raises:
+        BlockingIOError: somebody has it.
+    """
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(LOOK_SECONDS / 20)
+
+
 @contextlib.contextmanager
 def workspace_lock(purpose: str) -> Iterator[None]:
     """Hold the workspace: one run at a time, however it was started.
@@ -71,7 +88,7 @@ def workspace_lock(purpose: str) -> Iterator[None]:
     """
     with _lock_file() as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file)
         except BlockingIOError:
             holder = _said(file)
             cause = f"{holder['purpose']} (process {holder['pid']}) has held it since {holder['since']}"

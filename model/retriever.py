@@ -26,7 +26,7 @@ class RetrieverOutput(NamedTuple):
 class Retriever(nnx.Module):
     """e = h + bidirectional attention in the chunk; c = mean of e; q = W_Q norm(c) + b_Q; k = W_K norm(c) + b_K.
 
-    With `shape.lexical_start` both have lexical features beside these, so that scores are sums of two.
+    With `config.lexical_start` both have lexical features beside these, so that scores are sums of two.
     """
 
     def __init__(self, config: ModelConfig) -> None:

@@ -6,6 +6,7 @@ a mirror without advisories, and pip-audit then ends well. A package that it ski
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import urllib.error
@@ -38,13 +39,13 @@ def known(pinned: Iterable[Pin], policy: Mapping[str, Any]) -> list[dict]:
 
 
 def reachable(address: str = DATABASE) -> str | None:
-    """Why the database cannot be asked, or None if it answers, be it with an error of its own."""
+    """Why the database cannot be asked, or None if it answers, be it that it finds the question wrong (400)."""
     request = urllib.request.Request(address, data=b"{}", method="POST")
     try:
         urllib.request.urlopen(request, timeout=PATIENCE).close()
-    except urllib.error.HTTPError:
-        return None
-    except (urllib.error.URLError, OSError) as error:
+    except urllib.error.HTTPError as error:
+        return None if error.code == 400 else f"it answers {error.code}"  # a proxy's 403, say
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         return str(getattr(error, "reason", error))
     return None
 

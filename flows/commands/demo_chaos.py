@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -53,7 +54,12 @@ def disturb(seed: int) -> int:
     code = _finish(copy)
     if code:
         words = (place / "out.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-        raise Failure(f"the demo that was killed {kills} times", " ".join(words)[:500], f"see {place}/out.log", Exit(code))
+        raise Failure(
+            f"the demo that was killed {kills} times",
+            " ".join(words)[:500],
+            f"see {place}/out.log",
+            Exit(code) if code in set(Exit) else Exit.STAGE_FAILED,
+        )
     places = outputs(copy)
     wrong = differing(ROOT, copy, places)
     if wrong:
@@ -96,24 +102,34 @@ def _kill(copy: Path, seconds: float) -> str | None:
     """Start, wait until a stage works, then so many seconds, and kill; the stage, or None if the demo had ended."""
     events = copy / ".run" / "events.jsonl"
     events.unlink(missing_ok=True)
-    child = _begun(copy)
-    while child.poll() is None and _stage(events) is None:
-        time.sleep(0.2)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(seconds)
-        return None
-    stage = _stage(events)
-    child.kill()
-    child.wait()
-    return stage
+    with _not_left(_begun(copy)) as child:
+        while child.poll() is None and _stage(events) is None:
+            time.sleep(0.2)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+            return None
+        stage = _stage(events)
+        child.kill()
+        child.wait()
+        return stage
+
+
+@contextlib.contextmanager
+def _not_left(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """End the demo in the copy if we are interrupted: it is in a session of its own, which Ctrl-C does not reach."""
+    try:
+        yield child
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
 
 
 def _begun(copy: Path) -> subprocess.Popen[bytes]:
     """A demo that holds the lock: what a kill has left holds it for some seconds."""
     until = time.monotonic() + LEASH_SECONDS
     while True:
-        child = _start(copy)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with _not_left(_start(copy)) as child, contextlib.suppress(subprocess.TimeoutExpired):
             if child.wait(5) == Exit.LOCKED and time.monotonic() < until:
                 time.sleep(1)
                 continue
@@ -121,7 +137,8 @@ def _begun(copy: Path) -> subprocess.Popen[bytes]:
 
 
 def _finish(copy: Path) -> int:
-    return _begun(copy).wait()
+    with _not_left(_begun(copy)) as child:
+        return child.wait()
 
 
 def _stage(events: Path) -> str | None:

@@ -9,7 +9,20 @@ from pathlib import Path
 from flows.workspace import ROOT
 
 # The label store too: with it a copy would not pay for its scores.
-KEPT_OUT = ("artifacts", "corpora", "dvc.lock", "ledger", "metrics", "sources", ".run", ".venv*", ".work", ".dvc/cache", ".dvc/tmp")
+KEPT_OUT = (
+    "artifacts",
+    "corpora",
+    "dvc.lock",
+    "ledger",
+    "metrics/*.json",
+    "models",
+    "sources",
+    ".run",
+    ".venv*",
+    ".work",
+    ".dvc/cache",
+    ".dvc/tmp",
+)
 
 
 def copy_checkout(copy: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.dvc_task import StageState, waiting_dvc
-from flows.workspace import ROOT
 
 if TYPE_CHECKING:
     from flows.plan import Step
@@ -19,9 +18,8 @@ def looked(stages: list[str]) -> tuple[Configuration, list[StageState], list[Ste
         Failure: for a wrong parameter or stage, or a corpus without input.
     """
     with waiting_dvc() as dvc:
-        from flows.execution import look, unless_refused
+        from flows.execution import look
         from flows.plan import make_plan
 
-        with unless_refused(ROOT / "params.yaml"):
-            configuration, states = look(dvc)
-            return configuration, states, make_plan(states, stages)
+        configuration, states = look(dvc)
+        return configuration, states, make_plan(states, stages)

@@ -36,8 +36,11 @@ def _status(step: Step, state: StageState, root: Path) -> StageStatus:
     places = [root / out for out in state.outs]
     if not all(place.exists() for place in places):
         return StageStatus(step.stage, "missing", None, 0, None, state.outs)
-    files = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()]
-    age, size = time.time() - max(place.stat().st_mtime for place in places), sum(file.stat().st_size for file in files)
+    try:
+        files = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()]
+        age, size = time.time() - max(place.stat().st_mtime for place in places), sum(file.stat().st_size for file in files)
+    except FileNotFoundError:  # a run is putting another in its place
+        return StageStatus(step.stage, "missing", None, 0, None, state.outs)
     return StageStatus(step.stage, "stale" if step.stale else "fresh", max(0.0, age), size, _rows(places), state.outs)
 
 

@@ -35,6 +35,7 @@ def sbom() -> int:
 def audit(
     *,
     live: Annotated[bool, Parameter(negative=(), help="fail (exit code 5) if no database of vulnerabilities can be reached")] = False,
+    offline: Annotated[bool, Parameter(negative=(), help="ask no database: the answer depends on what is written down alone")] = False,
     json_: Json = False,
 ) -> int:
     """Check what is locked: licences of what is installed here, and known vulnerabilities; exit code 1 if something is not allowed.
@@ -42,14 +43,14 @@ def audit(
     Vulnerabilities are those of infra/supply_chain.toml, read at the date that stands there, and those that OSV knows today if it can be
     reached. What was not looked at is said.
 
-    Examples: `./rpt audit`; `./rpt audit --live --json`
+    Examples: `./rpt audit`; `./rpt audit --live --json`; `./rpt audit --offline`
     """
     from flows.commands.advisories import reachable
     from flows.commands.locks import locks, pins
 
     settings = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
     here = {lock: [pin for pin in pins(lock) if pin.holds_here] for lock in locks()}
-    unreachable = reachable()
+    unreachable = "asked not to" if offline else reachable()
     if live and unreachable:
         remedy = "run it where the network has a way there, or without --live against the advisories written down"
         raise Failure("no database of vulnerabilities", f"api.osv.dev: {unreachable}", remedy, Exit.ENVIRONMENT)
@@ -61,6 +62,7 @@ def audit(
     ]
     answer = {"licences": licences.read, "unread": list(licences.unread), "vulnerabilities": found, "refused": refused}
     answer |= {"database": unreachable or "asked", "written_down": settings["advisories"]["read"]}
+    answer["written_down_from"] = settings["advisories"]["database"]
     out(json.dumps(answer)) if json_ else _show(answer)
     return Exit.STAGE_FAILED if refused else Exit.DONE
 
@@ -88,7 +90,10 @@ def _vulnerabilities(here: dict[Path, list[Pin]], policy: dict[str, Any], ask: b
 def _show(answer: dict[str, Any]) -> None:
     out(f"licences: {answer['licences']} packages read, {len(answer['unread'])} pins of locks that are not installed here were not")
     database = "asked" if answer["database"] == "asked" else f"not reached ({answer['database']})"
-    out(f"vulnerabilities: OSV was {database}; those written down are of {answer['written_down']}")
+    out(
+        f"vulnerabilities: OSV was {database}; those written down were read on {answer['written_down']} from a database of "
+        f"{answer['written_down_from']}"
+    )
     for one in answer["vulnerabilities"]:
         out(f"  {one['id']} in {one['package']} {one['version']} ({one['lock']}): {one['allowed'] or 'NOT ALLOWED'}")
     for line in answer["refused"]:

@@ -51,14 +51,17 @@ def watch(verbose: bool, served: bool) -> int:
     first = follow()
     if running:
         out(f"{running['purpose']} (process {running['pid']}), since {running['since']}")
-        if any(event["event"] in ("finish", "failure") for event in first):
-            first = []  # of the run before: this one has not planned yet
+        first = first if _whose(first) == running["pid"] else []  # else it is of the run before: this one has not planned yet
     elif not waiting:
         out("no run goes now; this is the last one" if first else "nothing has run in this workspace: ./rpt run")
     try:
         return _to_its_end(first, follow, watcher, waiting)
     finally:
         watcher.close()
+
+
+def _whose(events: list[dict]) -> int | None:
+    return events[0].get("pid") if events else None
 
 
 def _to_its_end(events: list[dict], follow: Follower, watcher: Watcher, waiting: bool) -> int:
@@ -77,5 +80,5 @@ def _to_its_end(events: list[dict], follow: Follower, watcher: Watcher, waiting:
     if planned:
         out("it was stopped before its end; the same command goes on")
     elif begun:
-        out("it ended before it had planned anything")
-    return Exit.INTERRUPTED if begun else Exit.DONE
+        out("it has ended and ran no stage")
+    return Exit.INTERRUPTED if planned else Exit.DONE

@@ -1,6 +1,7 @@
 """Completion at TAB, and a help that leaves the disk as it was."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -44,7 +45,7 @@ def test_bash_completes_commands_and_options(tmp_path, words, completed):
 def test_help_changes_nothing_on_disk(project, tmp_path, words):
     copy = {"flows", "data_contracts", "infra", "reports", "stages"}
     for name in copy:
-        (tmp_path / name).symlink_to(project / name)
+        shutil.copytree(project / name, tmp_path / name, symlinks=False)
     command = [sys.executable, "-B", "-m", "flows.cli", *words]
     said = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, cwd=tmp_path, text=True, capture_output=True, check=True

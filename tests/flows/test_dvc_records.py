@@ -18,7 +18,15 @@ def root(tmp_path):
 def test_without_a_copy_it_begins_without_a_record(root):
     assert str(DAMAGED) in put_aside(root, LOCK)
     assert not (root / LOCK).exists()
-    assert (root / DAMAGED).read_bytes() == HALF
+    (root / LOCK).write_bytes(b"")
+    assert put_aside(root, LOCK)
+    assert [(root / f"{DAMAGED}.{number}").read_bytes() for number in (1, 2)] == [HALF, b""]
+
+
+def test_a_whole_file_that_dvc_refuses_is_left_to_a_person(root):
+    (root / LOCK).write_bytes(b"schema: '3.0'\nstages: {}\nunknown: 1\n")
+    assert put_aside(root, LOCK) is None
+    assert (root / LOCK).exists()
 
 
 def test_the_copy_of_the_last_stage_takes_its_place(root):

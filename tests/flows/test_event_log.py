@@ -14,7 +14,7 @@ def test_every_event_comes_once_and_no_half_one(tmp_path):
     heard: list[dict] = []
     log = EventLog(heard.append, path)
     log("plan", stages=[])
-    assert names(follow) == ["plan"]
+    assert names(follow) == ["log", "plan"]
     whole = '{"event": "line", "text": "é"}\n'.encode()
     with open(path, "ab", buffering=0) as file:
         file.write(whole[:-4])
@@ -30,10 +30,10 @@ def test_the_log_of_the_next_run_is_read_after_the_end_of_the_last(tmp_path):
     first = EventLog(path=path)
     first("plan")
     follow = Follower(path)
-    assert names(follow) == ["plan"]
+    assert names(follow) == ["log", "plan"]
     first("finish")
     EventLog(path=path)("plan")
-    assert names(follow) == ["finish", "plan"]
+    assert names(follow) == ["finish", "log", "plan"]
 
 
 def test_what_was_there_is_passed_over(tmp_path):

@@ -36,7 +36,7 @@ def test_the_bill_of_this_project_has_every_hash_of_every_lock_and_no_clock(caps
         texts.append(capsys.readouterr().out)
     assert hashlib.sha256(texts[0].encode()).digest() == hashlib.sha256(texts[1].encode()).digest()
     bill = json.loads(texts[0])
-    assert bill["bomFormat"], bill["specVersion"] == ("CycloneDX", "1.6")
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     assert set(bill) == {"bomFormat", "specVersion", "version", "metadata", "components"}
     assert set(bill["metadata"]) == {"component"}, "no time at which it was made"
     known = {digest["content"] for one in bill["components"] for digest in one["hashes"]}

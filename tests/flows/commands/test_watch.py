@@ -1,5 +1,6 @@
 """`rpt watch` shows the run that goes, whoever started it, and ends as it does."""
 
+import os
 import threading
 from functools import partial
 
@@ -62,6 +63,8 @@ def test_a_run_that_goes_is_shown_to_its_end_and_not_the_one_before(log, capsys)
     before = log()
     before("plan", stages=[])
     before("finish", results={"scoring@demo": "ran"})
+    path = log.keywords["path"]
+    path.write_text(path.read_text().replace(f'"pid": {os.getpid()}', '"pid": 1'))  # another process
     with Run(lambda: finished(planned(log()))) as run:
         threading.Timer(0.05, run.go.set).start()
         assert watch(verbose=False, served=False) == Exit.DONE
@@ -70,6 +73,26 @@ def test_a_run_that_goes_is_shown_to_its_end_and_not_the_one_before(log, capsys)
     assert "[ 1/1] mining@demo: done in 2.5 s" in said
     assert "1 of 1 stages did something. To keep this version: git add" in said
     assert "scoring@demo" not in said
+
+
+def test_a_run_whose_last_event_is_there_already_has_ended_as_it_did(log, capsys):
+    """It still holds the workspace: the flow has a summary to write."""
+    with Run(lambda: None) as run:
+        finished(planned(log()))
+        assert watch(verbose=False, served=False) == Exit.DONE
+        run.go.set()
+    assert "mining@demo: done" in capsys.readouterr().out
+
+
+def test_of_a_run_that_was_killed_before_nothing_is_shown_under_the_next(log, capsys, monkeypatch):
+    planned(log())
+    monkeypatch.setattr("flows.commands.watch.holder", lambda: {"purpose": "rpt run", "pid": -1, "since": "now"} if not seen else None)
+    seen: list[int] = []
+    threading.Timer(0.05, lambda: seen.append(1)).start()
+    assert watch(verbose=False, served=False) == Exit.DONE
+    said = capsys.readouterr().out
+    assert "mining@demo" not in said
+    assert said.endswith("it has ended and ran no stage\n")
 
 
 def test_a_run_that_fails_is_told_and_its_exit_code_returned(log, capsys):
