@@ -112,7 +112,7 @@ class ModelConfig:
 
     def as_published(self) -> ModelConfig:
         """The configuration without what only small models of this project are given."""
-        return replace(self, copying=False)
+        return replace(self, copying=False, lexical_start=False)
 
     def chunks_of(self, tokens: int) -> int:
         """Chunks of a sequence of `tokens` tokens.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +27,7 @@ def number(name: str, value: Any) -> float:
     Raises:
         ValueError: for anything else.
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= sys.float_info.max:
         raise ValueError(f"config.json sets {name} = {_shown(value)}, which is no positive number; {REMEDY}")
     return float(value)
 

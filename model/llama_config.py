@@ -194,6 +194,6 @@ def _sliding_window(values: Mapping[str, Any], family: Family) -> int | None:
     if kinds is not None:
         slides = "sliding_attention" in kinds
     else:
-        below = whole("max_window_layers", values.get("max_window_layers", 0), least=0) < values["num_hidden_layers"]
-        slides = switch("use_sliding_window", values.get("use_sliding_window")) and below
+        asked = switch("use_sliding_window", values.get("use_sliding_window"))
+        slides = asked and whole("max_window_layers", values.get("max_window_layers", 0), least=0) < values["num_hidden_layers"]
     return window if slides else None

@@ -25,7 +25,7 @@ from model.retrieval_index import RetrievalIndex
 from model.shapes import RowMask, TokenLosses
 
 ChooseNeighbours = Callable[[int, np.ndarray | None], np.ndarray]
-"""(number of the first chunk of a stride, queries [C, D] or None) -> neighbours [S, C, N] of each setting, -1 for none."""
+"""(number of the first chunk of a stride, queries [C, E] or None) -> neighbours [S, C, N] of each setting, -1 for none."""
 
 
 class Document(NamedTuple):

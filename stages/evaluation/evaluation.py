@@ -160,7 +160,8 @@ def write_evaluations(
     commit(EVALUATIONS, target)
     if found := [recall for recall in recalls if recall is not None]:
         context.say.note(
-            f"**{context.run_name}**: recall@{RANKING_LENGTH} of the approximate index against exact search: {np.mean(found):.1%}"
+            f"**{context.run_name}**: recall@{RANKING_LENGTH} of the approximate index against exact search, in {len(found)} "
+            f"documents read now: {np.mean(found):.1%}"
         )
 
 

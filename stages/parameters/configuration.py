@@ -52,6 +52,10 @@ class Configuration(Params):
             for kind, value, known in (("corpus", run.corpus, self.corpora), ("system", run.system, self.recipes)):
                 if value not in known:
                     raise ValueError(f"runs.{name}.{kind} is {value!r}, known are {sorted(known)}")
+            if run.system == "griffin" and not self.recipes[run.system].recurrent_layers:
+                raise ValueError(
+                    "recipes.griffin.recurrent_layers is empty: name the layers with a recurrence there, no longer in cca_layers"
+                )
         limit = self.mining.max_candidates
         asked = {
             "scoring.candidates": self.scoring.candidates,

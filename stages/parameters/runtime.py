@@ -27,7 +27,8 @@ class Runtime(Params):
     checkpoint_seconds: float = Field(
         300.0,
         gt=0,
-        description="between two checkpoints of training, from which a run goes on; with the same bits on the same devices and cores",
+        description="between two checkpoints of training, the reference LM's too, from which a run goes on; with the same bits on the same "
+        "devices and cores",
         json_schema_extra={"unit": "seconds"},
     )
     prices: dict[Device, float] = Field(

@@ -42,9 +42,9 @@ class Training(Params):
     )
     lexical_start: bool = Field(
         False,
-        description="the retriever's scores begin with the tokens that two chunks share, each with a weight that is learned, and with how "
-        "near they are (model/lexical_start.py); its projections add to that from zero, at a tenth of the rate (paper: false, none of it); "
-        "projections alone begin with scores by chance, and minutes of training do not mend that",
+        description="the retriever's scores begin with the tokens that two chunks share (by their remainder by 1,024), each with a weight "
+        "that is learned, and with how near they are (model/lexical_start.py); its projections add to that from zero, at a tenth of the "
+        "rate (paper: false, none of it); projections alone begin with scores by chance, and minutes of training do not mend that",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         description="of activations; parameters, optimizer, norms, softmax, retrieval scores and losses are float32 always"

@@ -16,6 +16,7 @@ from data_contracts.ceilings import CEILING, CEILINGS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL, OWN
+from data_contracts.systems import RECORDS
 from data_contracts.tokens import CHUNKS
 from reports.labels.report import LabelReport, LabelSection
 from reports.metrics.ceilings import Ceiling, ceiling_figures
@@ -155,7 +156,7 @@ def trained(row: RunPerplexity, directory: Path) -> System:
         **vars(row),
         parameters=parameter_count(directory / "model.safetensors"),
         copying=shape.get("copying", False),
-        lexical_start=shape.get("lexical_start", False),
+        lexical_start=shape.get("lexical_start", False) and bool(RECORDS[row.system].relevance),
         curve=thinned(curve_of(directory / "losses.jsonl", "lm_loss")),
     )
 

@@ -94,11 +94,14 @@ def describe(system: System, config: ModelConfig, recipe: Recipe) -> dict:
 
 
 def described_config(config: dict) -> ModelConfig:
-    """The configuration in a config.json; an older one has the recurrent layers of Griffin as `cca_layers`."""
+    """The configuration in a config.json.
+
+    An older one has the recurrent layers of Griffin as `cca_layers`, and may have `equal_projections`, which decided first values alone.
+    """
     older = config["system"] == "griffin" and "recurrent_layers" not in config["shape"]
     sizes = config["shape"] | ({"cca_layers": (), "recurrent_layers": config["shape"]["cca_layers"]} if older else {})
     layers = {name: tuple(sizes.get(name, ())) for name in ("cca_layers", "recurrent_layers")}
-    return ModelConfig(**{**sizes, **layers})
+    return ModelConfig(**{**{name: value for name, value in sizes.items() if name != "equal_projections"}, **layers})
 
 
 def described_system(config: dict) -> System:

@@ -5,11 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from data_contracts.failure import Exit, Failure
 from flows.overrides import apply_overrides
 from flows.profiles import names, use_profile
-from stages.parameters import load
+from stages.parameters import check, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,3 +66,12 @@ def test_committed_edits_may_be_replaced(params):
 def test_an_unknown_profile_names_the_nearest(params):
     with pytest.raises(Failure, match="did you mean paper-pg19"):
         use_profile(params, "paper-pg9")
+
+
+def test_a_griffin_without_its_layers_is_refused_before_anything_runs():
+    raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    raw["recipes"] = raw["recipes"] | {"griffin": {"cca_layers": [3]}}
+    raw["runs"] = {"x": {"corpus": "demo", "system": "griffin", "input": "sequences"}}
+    with pytest.raises(Failure, match=r"recipes\.griffin\.recurrent_layers is empty") as failure:
+        check(raw)
+    assert failure.value.code == Exit.USAGE

@@ -138,7 +138,8 @@ def test_a_sliding_window_is_refused_where_it_would_matter(stated: dict) -> None
 
 
 def test_a_window_that_no_layer_uses_is_none() -> None:
-    for change in ({"use_sliding_window": False}, {"use_sliding_window": True, "max_window_layers": 2}):
+    unasked = {"use_sliding_window": False, "max_window_layers": None}
+    for change in ({"use_sliding_window": False}, unasked, {"use_sliding_window": True, "max_window_layers": 2}):
         assert LlamaConfig.from_dict(values("Qwen2ForCausalLM", sliding_window=16, **change)).sliding_window is None
 
 

@@ -59,6 +59,12 @@ def test_a_griffin_of_before_its_layers_had_a_name_is_the_same(tmp_path):
     assert set(plain["shape"]) == set(sizes)
 
 
+def test_a_model_of_before_the_lexical_start_is_read(tmp_path):
+    model, config = restored(tmp_path, "rpt_sem", Recipe())
+    sizes = {name: value for name, value in config["shape"].items() if name != "lexical_start"} | {"equal_projections": True}
+    assert load_trained(tmp_path, config | {"shape": sizes}).config == model.config
+
+
 def test_a_griffin_without_a_recurrence_is_refused():
     with pytest.raises(ValueError, match="no longer in cca_layers"):
         SYSTEMS["griffin"].build(replace(CONFIG, recurrent_layers=()))
