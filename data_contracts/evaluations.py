@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from data_contracts.contract import Contract, fact, field
 from data_contracts.documents import DOC_ID, SPLIT, unknown_splits
 from data_contracts.eligibility import is_eligible
+from data_contracts.neighbour_settings import BY_CHANCE, DPR, ORACLE, ORACLE_ALL, OWN, WITHOUT
 from data_contracts.tokens import list_rows
 
-OWN, WITHOUT, ORACLE, ORACLE_ALL, DPR, BY_CHANCE = "own", "none", "oracle", "oracle_all", "dpr", "by_chance"
 SETTINGS = {
     OWN: "the first K of the ranking, K as in training: the headline",
     WITHOUT: "no neighbours",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from data_contracts.evaluations import DPR, ORACLE, OWN
+from data_contracts.neighbour_settings import DPR, ORACLE, OWN
 
 Perplexity = tuple[float, ...]
 

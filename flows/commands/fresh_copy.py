@@ -34,4 +34,9 @@ def copy_checkout(copy: Path) -> Path:
 def _kept_out(directory: str, names: list[str]) -> list[str]:
     """What is not copied: KEPT_OUT by its place, for a package may be called like an artifact, and compiled modules."""
     place = Path(directory).relative_to(ROOT)
-    return [name for name in names if name == "__pycache__" or any(fnmatch((place / name).as_posix(), kept) for kept in KEPT_OUT)]
+    return [name for name in names if name == "__pycache__" or any(_is(place / name, kept) for kept in KEPT_OUT)]
+
+
+def _is(path: Path, pattern: str) -> bool:
+    """Whether a pattern names this very place, and not one below it."""
+    return path.as_posix().count("/") == pattern.count("/") and fnmatch(path.as_posix(), pattern)

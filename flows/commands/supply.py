@@ -68,13 +68,12 @@ def audit(
 
 
 def _licences(here: dict[Path, list[Pin]], policy: dict[str, Any]) -> Licences:
-    """Of all environments of this checkout that exist: `.venv`, where this runs, and those beside it."""
+    """Of the environment where this runs. Those of extras beside it, such as vLLM's, are said to be unread."""
     import sysconfig
 
     from flows.commands.licences import installed, look_at
 
-    beside = [place for name in sorted(ROOT.glob(".venv-*")) for place in name.glob("lib/python*/site-packages")]
-    there = installed([*beside, Path(sysconfig.get_paths()["purelib"])])
+    there = installed([Path(sysconfig.get_paths()["purelib"])])
     return look_at([pin for pinned in here.values() for pin in pinned], there, policy)
 
 

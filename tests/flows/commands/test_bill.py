@@ -97,7 +97,7 @@ def test_the_bill_for_a_person_names_its_assumptions(finished, tmp_path, rpt):
     assert "scoring@demo: counted in the candidates" in shown.stdout
     assert "40% of their peak" in shown.stdout
     assert "  exhaustive  0 pairs to score, " in shown.stdout
-    assert "  retrieved   at most 25 pairs to score; 5 evaluated queries" in shown.stdout
+    assert "  retrieved   at most 30 pairs to score; 5 evaluated queries" in shown.stdout
     assert "scoring@demo" not in json.loads(rpt(scored, "plan", "--json").stdout).get("bills", [])
 
 

@@ -13,10 +13,11 @@ import pytest
 from benchmarks._chromium import BROWSERS, QUIET
 from reports.html.markup import clipped
 from reports.html.parts import NAME
-from reports.labels import page as supervision_page
 from reports.labels.evidence import CHUNK_CHARACTERS
 from reports.run.provenance import PATH
 from tests.hostile import HOSTILE, LEAK
+from tests.reports.label_sample import render as render_labels
+from tests.reports.sample import render
 
 FLAGS = ("--headless", *QUIET, "--enable-logging=stderr")
 
@@ -99,7 +100,7 @@ def test_hostile_documents_do_nothing_on_the_page_of_the_labels(browse, listener
     )
     report = label_sample.label_report(label_set)
     report.update(corpus=texts[0], scorer=dict(zip(texts, texts, strict=True)))
-    document, log = browse(supervision_page.render(report))
+    document, log = browse(render_labels(report))
     page = parse(document)
     examples = [example for kind in ("copy", "best", "surprising", "worst") for example in report["examples"][kind]]
     shown = [text for one in examples for text in (one["query"], one["target"], *(candidate["text"] for candidate in one["candidates"]))]

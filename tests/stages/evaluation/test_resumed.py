@@ -13,7 +13,7 @@ from stages.evaluation.evaluation import STAGE, evaluate
 from stages.parameters import Evaluation, Run
 from stages.runner.messages import Messages
 from stages.runner.stage import Context
-from stages.training.systems import shape_of
+from stages.training.systems import config_of
 from tests.stages.artifacts import write_model, write_tokenizer
 from tests.tiny import tiny_context, tiny_recipe, tiny_training
 
@@ -36,7 +36,7 @@ def context(tmp_path, make_chunks, geometry) -> Context:
         write_shard(CANDIDATES, none, tmp_path / "candidates" / shard)
     for contract in (CHUNKS, CANDIDATES):
         commit(contract, tmp_path / contract.name)
-    write_model(tmp_path / "models" / "sem", "rpt_sem", shape_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
+    write_model(tmp_path / "models" / "sem", "rpt_sem", config_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
     return tiny_context(tmp_path, run_name="sem", run=Run(corpus="demo", system="rpt_sem", input="supervision/scored"))
 
 

@@ -106,6 +106,7 @@ def test_a_bucket_is_a_source(bucket, tmp_path):
     bucket.pipe("corpus/texts/0.txt", prose(100).encode())
     type(bucket).clear_instance_cache()
     assert content_identity(source_files(corpus)[0], {}, {}) != before
+    stop_ray()  # workers that another test has left know nothing of this store
     with open(tmp_path / "said", "w") as stream:
         context = tiny_context(tmp_path, corpus="c", source=corpus, runtime=Runtime(workers=1), say=Messages(stream))
         STAGE.function(context, Ingestion(min_document_chars=20, max_quarantine_fraction=0, shards=4))

@@ -122,7 +122,7 @@ def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
     assert config == CONFIG
     jax.tree.map(np.testing.assert_array_equal, params, gpt_neox.init(CONFIG, 0))
     known = reference_lm_section(artifact)
-    assert (known["parameters"], known["steps"], known["curve"]) == (sum(leaf.size for leaf in jax.tree.leaves(params)), None, [])
+    assert (known.parameters, known.steps, known.curve) == (sum(leaf.size for leaf in jax.tree.leaves(params)), None, [])
 
     hub.asked.clear()
     assert run_process(place, hub, HF_HUB_OFFLINE="1") == 0
