@@ -47,7 +47,8 @@ def start_ray(runtime: Runtime) -> str:
 
 
 def stop_ray() -> None:
-    """End the Ray that this process started or leave the one it joined."""
+    """End the Ray that this process started or leave the one it joined; nothing if there is none."""
+    _environment()  # Ray reads it when it is imported, for good
     import ray
 
     ray.shutdown()

@@ -113,4 +113,4 @@ def test_the_exhaustive_sample_is_counted_in_the_chunks_and_bounded_before(shard
 def test_the_retrieved_sample_is_bounded_by_what_the_runs_read():
     recipes = [Recipe(), Recipe(cca_layers=(1,), neighbours=2), Recipe(cca_layers=(1,), neighbours=3)]
     assert scoring_volume.most_of_retrieved(Retrieved(queries=10), recipes) == Volume(10, 60, 70, 70, 70)
-    assert scoring_volume.most_of_retrieved(Retrieved(queries=10), recipes[:1]) == Volume()
+    assert scoring_volume.most_of_retrieved(Retrieved(queries=10), recipes[:1]) == Volume(10, 10, 20, 20, 20)
