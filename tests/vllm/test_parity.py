@@ -13,7 +13,7 @@ from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.engines.jax_engine import JaxScoringLM
 from stages.reference_lm.mixture import training_windows
-from stages.reference_lm.training import train
+from stages.reference_lm.training import fresh, train
 
 pytestmark = pytest.mark.vllm
 
@@ -34,11 +34,10 @@ def documents() -> list[np.ndarray]:
 def directory(tmp_path_factory: pytest.TempPathFactory, documents: list[np.ndarray]) -> Path:
     top1 = [np.where(np.arange(len(ids) // 64 - 1) >= 4, 0, -1).astype(np.int32) for ids in documents]
     windows = training_windows(documents, top1, count=320, seed=0)
-    losses = list[float]()
-    params = train(CONFIG, windows, 80, 4, 6e-3, 0, lambda step, steps, loss: losses.append(loss))
-    assert losses[-1] < losses[0] - 0.5, "it has learnt something"
+    trained = train(CONFIG, fresh(CONFIG, 80, 6e-3, 0), windows, 80, 4, 6e-3, 0)
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"] - 0.5, "it has learnt something"
     path = tmp_path_factory.mktemp("reference_lm")
-    gpt_neox_files.save(path, CONFIG, params)
+    gpt_neox_files.save(path, CONFIG, trained.state[0])
     (path / "tokenizer.json").write_text("{}")
     return path
 
