@@ -228,6 +228,7 @@ def _patiently(work: Callable[[], Any]) -> Any:
         except LockError:
             if time.monotonic() > until:
                 raise
+            time.sleep(0.5)  # a path that is in use is refused at once
 
 
 def _damaged_record(error: Exception) -> Path | None:
