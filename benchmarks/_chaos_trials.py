@@ -1,4 +1,6 @@
-"""What is done to running pipelines and to what they left: each trial ends with the artifacts of an undisturbed run or finds a fault."""
+"""What is done to running pipelines and to what they left: each trial ends with the artifacts of an
+undisturbed run or finds a fault.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,13 @@ class Project:
         log = open(self.root / ".chaos.log", "a", encoding="utf-8")  # noqa: SIM115 - the child holds it
         with log:
             return subprocess.Popen(
-                command, cwd=self.root, env=environment(self.root) | self.ray, stdout=log, stderr=log, text=True, start_new_session=True
+                command,
+                cwd=self.root,
+                env=environment(self.root) | self.ray,
+                stdout=log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
             )
 
     def run(self, *arguments: str) -> int:
@@ -65,7 +73,10 @@ class Project:
     def digests(self) -> dict[str, str]:
         """SHA-256 of every file below artifacts/."""
         found = sorted(path for path in (self.root / "artifacts").rglob("*") if path.is_file())
-        return {path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+        return {
+            path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in found
+        }
 
     def last_words(self) -> str:
         """The end of what the last commands printed."""
@@ -91,7 +102,11 @@ def _end(project: Project) -> None:
         raise Fault(f"running again ends with {code}: {project.last_words()}")
     found = project.digests()
     if found != project.expected:
-        wrong = sorted(name for name in {*found, *(project.expected or {})} if found.get(name) != (project.expected or {}).get(name))
+        wrong = sorted(
+            name
+            for name in {*found, *(project.expected or {})}
+            if found.get(name) != (project.expected or {}).get(name)
+        )
         raise Fault(f"{len(wrong)} files are not those of an undisturbed run: {', '.join(wrong[:5])}")
 
 
@@ -129,7 +144,9 @@ def kill_workers(project: Project, generator: np.random.Generator) -> dict[str, 
         child = project.start(*project.target)
         while child.poll() is None and kills < KILLS:
             time.sleep(float(generator.uniform(0.5, project.seconds / 3)))
-            if victims := [process for process in project.processes() + _ray_workers(project) if process.pid != child.pid]:
+            if victims := [
+                process for process in project.processes() + _ray_workers(project) if process.pid != child.pid
+            ]:
                 victim = victims[generator.integers(len(victims))]
                 with contextlib.suppress(psutil.Error):
                     victim.kill()
@@ -178,7 +195,10 @@ def zombie(project: Project, generator: np.random.Generator) -> dict[str, Any]:
             os.kill(first.pid, signal.SIGCONT)
     done = first.wait(PATIENCE)
     if (code, done) not in ((7, 0), (0, 0)):
-        raise Fault(f"a run beside a stopped one ends with {code}, the stopped one with {done}: {project.last_words()}")
+        raise Fault(
+            f"a run beside a stopped one ends with {code}, the stopped one with {done}:"
+            f" {project.last_words()}"
+        )
     _end(project)
     return {"runs": 2}
 
@@ -202,7 +222,12 @@ def damage(project: Project, generator: np.random.Generator) -> dict[str, Any]:
     _end(project)
     names = []
     for _ in range(5):
-        files = sorted(path for top in ("artifacts", "ledger") for path in (project.root / top).rglob("*") if path.is_file())
+        files = sorted(
+            path
+            for top in ("artifacts", "ledger")
+            for path in (project.root / top).rglob("*")
+            if path.is_file()
+        )
         path = files[generator.integers(len(files))]
         names.append(path.relative_to(project.root).as_posix())
         _damage(path, generator)

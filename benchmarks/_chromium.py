@@ -1,4 +1,5 @@
-"""A headless Chromium driven over the DevTools protocol: pages as people see them, with every request and dialog counted.
+"""A headless Chromium driven over the DevTools protocol: pages as people see them, with every request and
+dialog counted.
 
 Tests drive the pages of reports/browser with it, and benchmarks/labels.py measures them.
 """
@@ -45,7 +46,9 @@ def chromium() -> Iterator[Page]:
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        raise RuntimeError(f"no browser found: looked for {', '.join(BROWSERS)} | remedy: apt-get install chromium")
+        raise RuntimeError(
+            f"no browser found: looked for {', '.join(BROWSERS)} | remedy: apt-get install chromium"
+        )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [browser, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -70,7 +73,9 @@ def _address(file: Path) -> str:
 
 
 class Page:
-    """A tab. `requests` are the addresses it asked for, `dialogs` what it tried to say, `problems` what its console reported."""
+    """A tab. `requests` are the addresses it asked for, `dialogs` what it tried to say, `problems` what its
+    console reported.
+    """
 
     def __init__(self, socket: Connection):
         self._socket, self._ids = socket, itertools.count(1)
@@ -104,7 +109,15 @@ class Page:
             self.requests.append(said["request"]["url"])
         elif method == "Page.javascriptDialogOpening":
             self.dialogs.append(said["message"])
-            self._socket.send(json.dumps({"id": next(self._ids), "method": "Page.handleJavaScriptDialog", "params": {"accept": True}}))
+            self._socket.send(
+                json.dumps(
+                    {
+                        "id": next(self._ids),
+                        "method": "Page.handleJavaScriptDialog",
+                        "params": {"accept": True},
+                    }
+                )
+            )
         elif method == "Log.entryAdded":
             self.problems.append(said["entry"]["text"])
         elif method == "Runtime.exceptionThrown":
@@ -166,8 +179,17 @@ class Page:
 
     def look(self, width: int, height: int, *, dark: bool = False, scripts: bool = True) -> None:
         """Set the size of the window, the colour scheme, and whether scripts run."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:

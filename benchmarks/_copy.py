@@ -1,4 +1,6 @@
-"""Copies of the checkout that share nothing with it but the installed packages, and what commands in them take."""
+"""Copies of the checkout that share nothing with it but the installed packages, and what commands in them
+take.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,11 @@ def environment(cwd: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(cwd), "PYTHONDONTWRITEBYTECODE": ""}
 
 
-def watch(command: list[str], cwd: Path, memory: Callable[[list[psutil.Process]], int], interval: float) -> tuple[float, float]:
-    """(seconds, peak GiB) of a successful command; `memory` gives bytes for it and all it started, every `interval` seconds.
+def watch(
+    command: list[str], cwd: Path, memory: Callable[[list[psutil.Process]], int], interval: float
+) -> tuple[float, float]:
+    """(seconds, peak GiB) of a successful command; `memory` gives bytes for it and all it started, every
+    `interval` seconds.
 
     Raises:
         SystemExit: if the command fails.

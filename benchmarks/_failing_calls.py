@@ -1,7 +1,9 @@
-"""Every call of a writer fails once, and every write at some size: what was there stays, or what comes is whole.
+"""Every call of a writer fails once, and every write at some size: what was there stays, or what comes is
+whole.
 
-A writer is run again and again, and the i-th of its calls below one folder fails, for i = 0, 1, 2 ... until a run has none that fails. An
-audit hook sees the calls that Python makes itself; fsync is replaced; a limit of the size of files makes writes fail, in C libraries too.
+A writer is run again and again, and the i-th of its calls below one folder fails, for i = 0, 1, 2 ... until a
+run has none that fails. An audit hook sees the calls that Python makes itself; fsync is replaced; a limit of
+the size of files makes writes fail, in C libraries too.
 """
 
 from __future__ import annotations
@@ -25,14 +27,26 @@ from data_contracts.contract import commit, open_artifact, write_atomically, wri
 from data_contracts.failure import Failure
 from data_contracts.tokens import TOKENS
 
-CALLS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate", "os.scandir", "os.listdir"}
+CALLS = {
+    "open",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.mkdir",
+    "os.link",
+    "os.truncate",
+    "os.scandir",
+    "os.listdir",
+}
 CODES = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE)
 SIZES = tuple(int(64 * 1.35**step) for step in range(28))  # bytes, to 210 kB
 MOST = 500
 
 
 class FailingCalls:
-    """While it is armed, the `number`-th call on something below `place` fails with `code`; `happened` says whether it came so far."""
+    """While it is armed, the `number`-th call on something below `place` fails with `code`; `happened` says
+    whether it came so far.
+    """
 
     def __init__(self, place: Path):
         self._place, self._left, self._code, self.happened = str(place), -1, 0, False
@@ -86,7 +100,9 @@ def small_files(size: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Writer:
-    """`begin` lays down what was there, `act` writes, `state` says what can be read: one of `allowed`; after another `act` it is `last`."""
+    """`begin` lays down what was there, `act` writes, `state` says what can be read: one of `allowed`; after
+    another `act` it is `last`.
+    """
 
     begin: Callable[[Path], None]
     act: Callable[[Path], None]
@@ -100,7 +116,8 @@ def _tokens(version: int) -> list[pa.Table]:
     rows = [[generator.integers(0, 50_000, 200, dtype=np.uint32) for _ in range(20)] for _ in range(2)]
     return [
         TOKENS.table(
-            {"doc_id": [f"{part}-{n}" for n in range(20)], "split": ["train"] * 20, "token_ids": rows[part]}, tokenizer=f"{version}"
+            {"doc_id": [f"{part}-{n}" for n in range(20)], "split": ["train"] * 20, "token_ids": rows[part]},
+            tokenizer=f"{version}",
         )
         for part in range(2)
     ]
@@ -126,13 +143,23 @@ def _published(place: Path) -> str:
         found = open_artifact(TOKENS, place / "tokens").read_all()
     except Failure:
         return "refused"
-    return next((name for name, version in (("old", 1), ("new", 2)) if found.equals(pa.concat_tables(_tokens(version)))), "a mixture")
+    return next(
+        (
+            name
+            for name, version in (("old", 1), ("new", 2))
+            if found.equals(pa.concat_tables(_tokens(version)))
+        ),
+        "a mixture",
+    )
 
 
 def _scored(numbers: range) -> pl.DataFrame:
     count = len(numbers)
     halves = pl.Series([[-1.0 - number, -2.0] for number in numbers], dtype=pl.Array(pl.Float32, 2))
-    keys = {"query_chunk": pl.Series(range(100, 100 + count), dtype=pl.Int32), "candidate_chunk": pl.Series(numbers, dtype=pl.Int32)}
+    keys = {
+        "query_chunk": pl.Series(range(100, 100 + count), dtype=pl.Int32),
+        "candidate_chunk": pl.Series(numbers, dtype=pl.Int32),
+    }
     return pl.DataFrame({"doc_id": ["0" * 16] * count, **keys, "halves": halves})
 
 
@@ -151,14 +178,24 @@ def _append(place: Path, begin: int, end: int) -> None:
 def _kept(place: Path) -> str:
     found = set(_ledger(place).read(pl.Series(["0" * 16]))["candidate_chunk"].to_list())
     whole = {len(found & set(range(begin, begin + 5))) for begin in range(0, 30, 5)} <= {0, 5}
-    return "a mixture" if not whole or not set(range(10)) <= found <= set(range(30)) else "new" if len(found) == 30 else "old"
+    return (
+        "a mixture"
+        if not whole or not set(range(10)) <= found <= set(range(30))
+        else "new"
+        if len(found) == 30
+        else "old"
+    )
 
 
 def _save(place: Path, step: int) -> None:
     from stages.training.checkpoints import Checkpoints
 
     with Checkpoints(place / "checkpoints", lambda said: None) as checkpoints:
-        checkpoints.save(step, {"a": np.full((64, 8), float(step), np.float32)}, [{"step": number} for number in range(step)])
+        checkpoints.save(
+            step,
+            {"a": np.full((64, 8), float(step), np.float32)},
+            [{"step": number} for number in range(step)],
+        )
         checkpoints.wait()
 
 
@@ -169,7 +206,11 @@ def _restored(place: Path) -> str:
 
     with Checkpoints(place / "checkpoints", lambda said: None) as checkpoints:
         found = checkpoints.restore({"a": jnp.zeros((64, 8))})
-    if found is None or not np.array_equal(found.state["a"], np.full((64, 8), float(found.step))) or len(found.history) != found.step:
+    if (
+        found is None
+        or not np.array_equal(found.state["a"], np.full((64, 8), float(found.step)))
+        or len(found.history) != found.step
+    ):
         return "lost" if found is None else "a mixture"
     return {1: "old", 2: "new"}[found.step]
 
@@ -181,9 +222,19 @@ def _settings(place: Path) -> str:
 
 EITHER = frozenset({"old", "new"})
 WRITERS = {
-    "artifact": Writer(lambda place: _publish(place, 1), lambda place: _publish(place, 2), _published, EITHER | {"refused"}, "new"),
-    "ledger": Writer(lambda place: _append(place, 0, 10), lambda place: _append(place, 10, 30), _kept, EITHER, "new"),
-    "checkpoint": Writer(lambda place: _save(place, 1), lambda place: _save(place, 2), _restored, EITHER, "new"),
+    "artifact": Writer(
+        lambda place: _publish(place, 1),
+        lambda place: _publish(place, 2),
+        _published,
+        EITHER | {"refused"},
+        "new",
+    ),
+    "ledger": Writer(
+        lambda place: _append(place, 0, 10), lambda place: _append(place, 10, 30), _kept, EITHER, "new"
+    ),
+    "checkpoint": Writer(
+        lambda place: _save(place, 1), lambda place: _save(place, 2), _restored, EITHER, "new"
+    ),
     "settings": Writer(
         lambda place: write_atomically(place / "params.yaml", b"old" * 1000),
         lambda place: write_atomically(place / "params.yaml", b"new" * 1000),

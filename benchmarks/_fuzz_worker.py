@@ -1,4 +1,5 @@
-"""The child of `rpt bench fuzz`: reads damaged files with little memory, one case a line of standard input, one answer a line of output.
+"""The child of `rpt bench fuzz`: reads damaged files with little memory, one case a line of standard input,
+one answer a line of output.
 
 Its memory is limited to what it has after a first undamaged read, and 1 GiB; the parent limits its time.
 """
@@ -48,7 +49,10 @@ def try_one(reader: Reader, valid: dict[str, bytes], folder: Path, seed: int) ->
     except BaseException as error:  # a panic of a Rust library is no Exception
         if isinstance(error, KeyboardInterrupt):
             raise
-        where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+        where = [
+            f"{Path(frame.filename).name}:{frame.lineno}"
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
         said = f"{type(error).__name__}: {error}"[:300]
         return {"outcome": "fault", "file": name, "said": said, "where": " ".join(where[-5:])}
 
@@ -62,7 +66,11 @@ def main() -> None:
         folder = Path(place) / "a-folder"
         folder.mkdir()
         reader.make(folder)
-        valid = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        valid = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
         first = reader.read(folder)
         limit_memory()
         answers.write(json.dumps({"outcome": first}) + "\n")

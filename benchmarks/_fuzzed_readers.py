@@ -1,4 +1,6 @@
-"""The readers of files that others wrote, each with valid files of its own, what is damaged in them, and the call that a stage makes."""
+"""The readers of files that others wrote, each with valid files of its own, what is damaged in them, and the
+call that a stage makes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ TEXTS = [" ".join(f"word{(number * step) % 97}" for step in range(1, 60)) for nu
 
 @dataclass(frozen=True)
 class Reader:
-    """`make` writes valid files into a folder, `damaged` are those of them that may be damaged and how, `read` is what a stage does."""
+    """`make` writes valid files into a folder, `damaged` are those of them that may be damaged and how,
+    `read` is what a stage does.
+    """
 
     make: Callable[[Path], None]
     damaged: dict[str, damage.Mutation]
@@ -37,7 +41,9 @@ class Reader:
 
 
 def _lines() -> bytes:
-    return "".join(json.dumps({"text": text, "license": "MIT", "meta": {"year": 2019}}) + "\n" for text in TEXTS).encode()
+    return "".join(
+        json.dumps({"text": text, "license": "MIT", "meta": {"year": 2019}}) + "\n" for text in TEXTS
+    ).encode()
 
 
 def _array() -> bytes:
@@ -46,7 +52,11 @@ def _array() -> bytes:
 
 def _parquet() -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"text": TEXTS, "license": pa.array(["MIT"] * len(TEXTS)).dictionary_encode()}), sink, row_group_size=5)
+    pq.write_table(
+        pa.table({"text": TEXTS, "license": pa.array(["MIT"] * len(TEXTS)).dictionary_encode()}),
+        sink,
+        row_group_size=5,
+    )
     return sink.getvalue().to_pybytes()
 
 
@@ -62,7 +72,9 @@ def _ingestion(name: str, content: Callable[[], bytes], mutation: damage.Mutatio
         read_batch("part-00000.parquet", folder, [file], corpus, LIMITS, expected_columns([file], corpus))
         table = read_columns(INPUTS, folder / "part-00000.parquet", ["source", "reason", "detail"])
         refused = [row for row in table.to_pylist() if row["reason"]]
-        assert all(row["reason"] in REASONS and row["detail"] and row["source"] == name for row in refused), refused
+        assert all(row["reason"] in REASONS and row["detail"] and row["source"] == name for row in refused), (
+            refused
+        )
         return QUARANTINED if refused or not table.num_rows else READ
 
     return Reader(make, {name: mutation}, read)
@@ -111,21 +123,41 @@ def _make_llama(folder: Path) -> None:
     from model.llama_files import TENSORS
     from model.tensor_file import save_tensors
 
-    values = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 300, "hidden_size": 16, "rms_norm_eps": 1e-5}
-    values |= {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64}
-    (folder / "config.json").write_text(json.dumps(values | {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}))
+    values = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": 300,
+        "hidden_size": 16,
+        "rms_norm_eps": 1e-5,
+    }
+    values |= {
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+    }
+    (folder / "config.json").write_text(
+        json.dumps(values | {"rope_scaling": {"rope_type": "linear", "factor": 2.0}})
+    )
     tensors = to_tensors(TENSORS, _numbers(llama.shapes(LlamaConfig.from_dict(values))))
-    places = {name: f"model-{number % 2 + 1:05d}-of-00002.safetensors" for number, name in enumerate(sorted(tensors))}
+    places = {
+        name: f"model-{number % 2 + 1:05d}-of-00002.safetensors"
+        for number, name in enumerate(sorted(tensors))
+    }
     for file in sorted(set(places.values())):
         save_tensors({name: tensors[name] for name in tensors if places[name] == file}, folder / file)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": places}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {"total_size": 1}, "weight_map": places})
+    )
     _train_tokenizer(folder)
 
 
 def _numbers(tree: dict) -> dict:
     import jax
 
-    return jax.tree_util.tree_map(lambda leaf: np.random.default_rng(0).normal(size=leaf.shape).astype(np.float32), tree)
+    return jax.tree_util.tree_map(
+        lambda leaf: np.random.default_rng(0).normal(size=leaf.shape).astype(np.float32), tree
+    )
 
 
 def _read_lm(folder: Path) -> str:
@@ -152,12 +184,31 @@ def _make_bert(folder: Path) -> None:
     from model.parameters import Architecture
     from model.tensor_file import save_tensors
 
-    values = {"architectures": ["BertModel"], "model_type": "bert", "vocab_size": 300, "hidden_size": 16, "num_hidden_layers": 1}
-    values |= {"num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64, "type_vocab_size": 2}
-    values |= {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "position_embedding_type": "absolute", "pad_token_id": 0}
+    values = {
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "vocab_size": 300,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+    }
+    values |= {
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "type_vocab_size": 2,
+    }
+    values |= {
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "position_embedding_type": "absolute",
+        "pad_token_id": 0,
+    }
     (folder / "config.json").write_text(json.dumps(values))
     sizes = Architecture.of(BertEncoder, BertConfig.from_dict(values)).parameter_sizes()
-    tensors = {tensor_name(path): np.ones(size[::-1] if path.endswith("kernel") else size, np.float32) for path, size in sizes.items()}
+    tensors = {
+        tensor_name(path): np.ones(size[::-1] if path.endswith("kernel") else size, np.float32)
+        for path, size in sizes.items()
+    }
     save_tensors(tensors, folder / "model.safetensors")
     _train_tokenizer(folder)
 
@@ -182,11 +233,15 @@ def _make_gguf(folder: Path) -> None:
     _make_llama(source)
     config = json.loads((source / "config.json").read_text()) | {"num_key_value_heads": 2}
     tokenizer = json.loads((source / "tokenizer.json").read_text())["model"]
-    tensors = {name: value for file in source.glob("*.safetensors") for name, value in load_file(file).items()}
+    tensors = {
+        name: value for file in source.glob("*.safetensors") for name, value in load_file(file).items()
+    }
     back = {ours: stored for stored, ours in gguf_files.OUTSIDE.items()}
     writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
     for ours, stated in gguf_files.SIZES.items():
-        (writer.add_float32 if isinstance(config[ours], float) else writer.add_uint32)(f"llama.{stated}", config[ours])
+        (writer.add_float32 if isinstance(config[ours], float) else writer.add_uint32)(
+            f"llama.{stated}", config[ours]
+        )
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(sorted(tokenizer["vocab"], key=tokenizer["vocab"].get))
@@ -195,7 +250,9 @@ def _make_gguf(folder: Path) -> None:
     for name, value in sorted(tensors.items()):
         block = dict(zip(("layer", "part"), name.removeprefix("model.layers.").split(".", 1), strict=False))
         stored = back.get(name) or next(
-            f"blk.{block['layer']}.{stored}.weight" for stored, ours in gguf_files.LAYER.items() if block["part"] == f"{ours}.weight"
+            f"blk.{block['layer']}.{stored}.weight"
+            for stored, ours in gguf_files.LAYER.items()
+            if block["part"] == f"{ours}.weight"
         )
         writer.add_tensor(stored, value)
     writer.write_header_to_file()
@@ -227,16 +284,24 @@ def _read_settings(folder: Path) -> str:
 READERS = {
     "jsonl": _ingestion("records.jsonl", _lines, damage.of_lines),
     "json_array": _ingestion("records.json", _array, damage.of_json),
-    "jsonl_gz": _ingestion("records.jsonl.gz", lambda: gzip.compress(_lines(), mtime=0), damage.of_gzip_lines),
+    "jsonl_gz": _ingestion(
+        "records.jsonl.gz", lambda: gzip.compress(_lines(), mtime=0), damage.of_gzip_lines
+    ),
     "jsonl_zst": _ingestion("records.jsonl.zst", lambda: damage.zstd(_lines()), damage.of_zstd_lines),
     "recognised": _ingestion("records", _lines, damage.of_lines),
-    "text_gz": _ingestion("text.txt.gz", lambda: gzip.compress("\n".join(TEXTS).encode(), mtime=0), damage.of_bytes),
+    "text_gz": _ingestion(
+        "text.txt.gz", lambda: gzip.compress("\n".join(TEXTS).encode(), mtime=0), damage.of_bytes
+    ),
     "text_zst": _ingestion("text.txt.zst", lambda: damage.zstd("\n".join(TEXTS).encode()), damage.of_bytes),
     "parquet": _ingestion("records.parquet", _parquet, damage.of_bytes),
     "tokenizer": Reader(_train_tokenizer, {"tokenizer.json": damage.of_json}, _read_tokenizer),
     "gpt_neox": Reader(
         _make_neox,
-        {"config.json": damage.of_json, "model.safetensors": damage.of_safetensors, "tokenizer.json": damage.of_json},
+        {
+            "config.json": damage.of_json,
+            "model.safetensors": damage.of_safetensors,
+            "tokenizer.json": damage.of_json,
+        },
         _read_lm,
     ),
     "llama": Reader(
@@ -248,14 +313,18 @@ READERS = {
         },
         _read_lm,
     ),
-    "bert": Reader(_make_bert, {"config.json": damage.of_json, "model.safetensors": damage.of_safetensors}, _read_bert),
+    "bert": Reader(
+        _make_bert, {"config.json": damage.of_json, "model.safetensors": damage.of_safetensors}, _read_bert
+    ),
     "gguf": Reader(_make_gguf, {"model.gguf": damage.of_header_numbers}, _read_gguf),
     "settings": Reader(_make_settings, {"params.yaml": damage.of_numbers}, _read_settings),
 }
 
 
 def complaint(failure: Failure, words: tuple[str, ...]) -> str | None:
-    """What a refusal lacks: each of its three lines must say something, and one of `words`, of which it is, must stand there."""
+    """What a refusal lacks: each of its three lines must say something, and one of `words`, of which it is,
+    must stand there.
+    """
     if not all(part.strip() for part in (failure.what, failure.cause, failure.remedy)):
         return f"a refusal with an empty line: {failure}"
     if "Traceback" in str(failure) or "see the traceback" in failure.remedy:

@@ -56,8 +56,8 @@ def make_label_set(
 ) -> Path:
     """Write `documents`, `chunks` and `labels` below `home` and return the place of the labels.
 
-    Every document has `chunks` full chunks and every query that has an eligible chunk up to `candidates` of them. Every tenth document is
-    of the validation split and every fifth of the test split.
+    Every document has `chunks` full chunks and every query that has an eligible chunk up to `candidates` of
+    them. Every tenth document is of the validation split and every fifth of the test split.
     """
     rng = np.random.default_rng(0)
     for shard, numbers in enumerate(np.array_split(np.arange(documents), shards)):
@@ -76,7 +76,9 @@ def make_label_set(
 
 
 def alter_label_set(labels: Path, home: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Path:
-    """The same documents and chunks below `home`, and the labels as `change` makes them of each shard; s_t is computed afterwards."""
+    """The same documents and chunks below `home`, and the labels as `change` makes them of each shard; s_t is
+    computed afterwards.
+    """
     for name in (DOCUMENTS.name, CHUNKS.name):
         shutil.copytree(labels.with_name(name), home / name)
     artifact = open_artifact(LABELS, labels)
@@ -84,9 +86,18 @@ def alter_label_set(labels: Path, home: Path, change: Callable[[pl.DataFrame], p
     for shard in artifact.shards:
         table = artifact.read(shard)
         score = pl.col("candidate_logprob") - pl.col("local_logprob")
-        rows = change(pl.DataFrame(pl.from_arrow(table))).with_columns(target_score=score).to_arrow().cast(LABELS.schema)
+        rows = (
+            change(pl.DataFrame(pl.from_arrow(table)))
+            .with_columns(target_score=score)
+            .to_arrow()
+            .cast(LABELS.schema)
+        )
         facts = {name: fact(table, name) for name in LABELS.facts}
-        write_shard(LABELS, LABELS.table({name: rows.column(name) for name in rows.column_names}, **facts), home / LABELS.name / shard)
+        write_shard(
+            LABELS,
+            LABELS.table({name: rows.column(name) for name in rows.column_names}, **facts),
+            home / LABELS.name / shard,
+        )
     commit(LABELS, home / LABELS.name)
     return home / LABELS.name
 
@@ -108,7 +119,11 @@ def _documents(numbers: np.ndarray, ids: list[str], source: Callable[[int], str]
 
 
 def _chunks(
-    numbers: np.ndarray, doc_ids: list[str], chunks: int, text: Callable[[np.random.Generator], str], rng: np.random.Generator
+    numbers: np.ndarray,
+    doc_ids: list[str],
+    chunks: int,
+    text: Callable[[np.random.Generator], str],
+    rng: np.random.Generator,
 ) -> pa.Table:
     ids = rng.integers(0, 200, (len(numbers) * chunks, CHUNK_TOKENS), dtype=np.uint32)
     place = np.tile(np.arange(chunks, dtype=np.int32), len(numbers))
@@ -123,7 +138,9 @@ def _chunks(
     return CHUNKS.table(columns, chunk_tokens=CHUNK_TOKENS, sequence_chunks=chunks)
 
 
-def _labels(numbers: np.ndarray, ids: list[str], chunks: int, candidates: int, rng: np.random.Generator) -> pa.Table:
+def _labels(
+    numbers: np.ndarray, ids: list[str], chunks: int, candidates: int, rng: np.random.Generator
+) -> pa.Table:
     query, candidate, rank = list[int](), list[int](), list[int]()
     for i in range(2 * STRIDE_CHUNKS, chunks - 1):
         pool = STRIDE_CHUNKS * (i // STRIDE_CHUNKS - 1) - 1  # chunks 0 .. pool - 1 are eligible
@@ -134,7 +151,8 @@ def _labels(numbers: np.ndarray, ids: list[str], chunks: int, candidates: int, r
     size = len(query) * len(numbers)
     local = rng.normal(-150, 20, (size, 2)).astype(np.float32)
     halves = local + rng.normal(-1, 3, (size, 2)).astype(np.float32)
-    local = local[np.arange(size) - np.tile(np.array(rank, np.int64), len(numbers))]  # one local context a query
+    # one local context a query
+    local = local[np.arange(size) - np.tile(np.array(rank, np.int64), len(numbers))]
     with_candidate, without = halves.sum(axis=1, dtype=np.float32), local.sum(axis=1, dtype=np.float32)
     columns = {
         "doc_id": np.repeat(np.array(ids, object), len(query)),

@@ -1,4 +1,5 @@
-"""Harmless damage to valid files: bytes flipped, cut, zeroed, doubled; values of JSON dropped, made huge, or of another type.
+"""Harmless damage to valid files: bytes flipped, cut, zeroed, doubled; values of JSON dropped, made huge, or
+of another type.
 
 A mutation is a function of a random generator alone, so a seed repeats it.
 """
@@ -18,7 +19,23 @@ import pyarrow as pa
 
 Mutation = Callable[[np.random.Generator, bytes], bytes]
 WEIRD: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1, 2, 0.5, 2**31, 2**63, 10**20, -(10**20), 1e308, float("nan"), float("inf")),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2,
+        0.5,
+        2**31,
+        2**63,
+        10**20,
+        -(10**20),
+        1e308,
+        float("nan"),
+        float("inf"),
+    ),
     *("", "1", "a", "\u0000", "\ud800", "x" * 100_000, [], {}, [[]], [0] * 1000, {"": None}),
 )
 HEAD = 4096
@@ -27,7 +44,9 @@ HEAD = 4096
 def flip(generator: np.random.Generator, data: bytes) -> bytes:
     """Up to eight bits turned, anywhere, near the beginning or near the end."""
     changed = bytearray(data)
-    begin, end = [(0, len(data)), (0, min(HEAD, len(data))), (max(0, len(data) - HEAD), len(data))][generator.integers(3)]
+    begin, end = [(0, len(data)), (0, min(HEAD, len(data))), (max(0, len(data) - HEAD), len(data))][
+        generator.integers(3)
+    ]
     for _ in range(1 + generator.integers(8)):
         changed[generator.integers(begin, end)] ^= 1 << generator.integers(8)
     return bytes(changed)
@@ -41,7 +60,11 @@ def cut(generator: np.random.Generator, data: bytes) -> bytes:
 def blank(generator: np.random.Generator, data: bytes) -> bytes:
     """A stretch of zeros, or of ones."""
     begin, size = int(generator.integers(len(data))), int(generator.integers(1, 65))
-    return data[:begin] + generator.choice([b"\0", b"\xff"]) * len(data[begin : begin + size]) + data[begin + size :]
+    return (
+        data[:begin]
+        + generator.choice([b"\0", b"\xff"]) * len(data[begin : begin + size])
+        + data[begin + size :]
+    )
 
 
 def double(generator: np.random.Generator, data: bytes) -> bytes:
@@ -63,7 +86,9 @@ def of_bytes(generator: np.random.Generator, data: bytes) -> bytes:
 
 def _places(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     """(container, key) of every value below `value`; of a long list only its ends."""
-    keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    keys = (
+        list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    )
     for key in keys[:40] + keys[40:][-5:]:
         found.append((value, key))
         _places(value[key], found)
@@ -109,7 +134,10 @@ def of_safetensors(generator: np.random.Generator, data: bytes) -> bytes:
         return of_bytes(generator, data)
     size = struct.unpack("<Q", data[:8])[0]
     if step == 1:
-        return struct.pack("<Q", int(generator.choice([0, 1, size - 1, size + 1, 2**31, 2**63], shuffle=False))) + data[8:]
+        return (
+            struct.pack("<Q", int(generator.choice([0, 1, size - 1, size + 1, 2**31, 2**63], shuffle=False)))
+            + data[8:]
+        )
     header = of_values(generator, data[8 : 8 + size])
     return struct.pack("<Q", len(header)) + header + data[8 + size :]
 
@@ -138,11 +166,17 @@ def of_header_numbers(generator: np.random.Generator, data: bytes) -> bytes:
     return data[:at] + huge + data[at + 8 :]
 
 
-def inside(compress: Callable[[bytes], bytes], decompress: Callable[[bytes], bytes], mutation: Mutation) -> Mutation:
+def inside(
+    compress: Callable[[bytes], bytes], decompress: Callable[[bytes], bytes], mutation: Mutation
+) -> Mutation:
     """What is compressed is damaged, or its compression."""
 
     def mutate(generator: np.random.Generator, data: bytes) -> bytes:
-        return compress(mutation(generator, decompress(data))) if generator.integers(2) else of_bytes(generator, data)
+        return (
+            compress(mutation(generator, decompress(data)))
+            if generator.integers(2)
+            else of_bytes(generator, data)
+        )
 
     return mutate
 

@@ -1,8 +1,10 @@
-"""Four ways to score the same pairs with the same model: `python -m benchmarks._scoring_ways MODEL PAIRS.npz OUT.json`.
+"""Four ways to score the same pairs with the same model:
+`python -m benchmarks._scoring_ways MODEL PAIRS.npz OUT.json`.
 
-Needs JAX and vLLM in one environment. The plain ways are what a user does who knows nothing of shared prefixes: whole prompts of 256
-tokens, in query order, log-probabilities of all 255 predicted tokens, of which the last 64 are taken; vLLM with all its defaults but for
-the memory it takes. All ways must agree, and they take turns.
+Needs JAX and vLLM in one environment. The plain ways are what a user does who knows nothing of shared
+prefixes: whole prompts of 256 tokens, in query order, log-probabilities of all 255 predicted tokens, of which
+the last 64 are taken; vLLM with all its defaults but for the memory it takes. All ways must agree, and they
+take turns.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def jax_naive(directory: Path) -> Way:
     def score(prefixes: np.ndarray, suffixes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         prompts = np.concatenate([prefixes[pairs[:, 0]], suffixes[pairs[:, 1]]], axis=1)
         sums = [
-            _all_logprobs(params, config, np.resize(prompts[at : at + BATCH], (BATCH, 256)))[:, -TARGET:].sum(axis=1)
+            _all_logprobs(params, config, np.resize(prompts[at : at + BATCH], (BATCH, 256)))[:, -TARGET:].sum(
+                axis=1
+            )
             for at in range(0, len(prompts), BATCH)
         ]
         return np.concatenate(sums)[: len(pairs)]
@@ -66,7 +70,10 @@ def vllm_plain(directory: Path) -> Way:
         outputs = llm.generate([{"prompt_token_ids": prompt} for prompt in prompts], asked, use_tqdm=False)
         return np.array(
             [
-                sum(row[token].logprob for row, token in zip(output.prompt_logprobs[-TARGET:], prompt[-TARGET:], strict=True))
+                sum(
+                    row[token].logprob
+                    for row, token in zip(output.prompt_logprobs[-TARGET:], prompt[-TARGET:], strict=True)
+                )
                 for output, prompt in zip(outputs, prompts, strict=True)
             ]
         )
@@ -82,10 +89,15 @@ def shared(engine: JaxScoringLM | VllmScoringLM) -> Way:
 def cpu_seconds() -> float:
     """CPU time of this process and all it started so far."""
     me = psutil.Process()
-    return sum(times.user + times.system for times in (process.cpu_times() for process in (me, *me.children(recursive=True))))
+    return sum(
+        times.user + times.system
+        for times in (process.cpu_times() for process in (me, *me.children(recursive=True)))
+    )
 
 
-def measure(ways: dict[str, Way], prompts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Iterator[tuple[str, float, float]]:
+def measure(
+    ways: dict[str, Way], prompts: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> Iterator[tuple[str, float, float]]:
     """(way, CPU-seconds, wall seconds) of every way in every round; each has been compiled before.
 
     Raises:
@@ -93,7 +105,11 @@ def measure(ways: dict[str, Way], prompts: tuple[np.ndarray, np.ndarray, np.ndar
     """
     results = {name: way(*prompts) for name, way in ways.items()}
     first = next(iter(results.values()))
-    if wrong := {name: float(np.abs(sums - first).max()) for name, sums in results.items() if np.abs(sums - first).max() >= 1e-3}:
+    if wrong := {
+        name: float(np.abs(sums - first).max())
+        for name, sums in results.items()
+        if np.abs(sums - first).max() >= 1e-3
+    }:
         raise SystemExit(f"scores differ from {next(iter(results))} by up to {wrong} nats")
     for number in range(ROUNDS):
         for name, way in ways.items():

@@ -1,4 +1,6 @@
-"""A project of six short documents whose whole pipeline takes a minute or two: settings, texts and a copy of the code."""
+"""A project of six short documents whose whole pipeline takes a minute or two: settings, texts and a copy of
+the code.
+"""
 
 from __future__ import annotations
 
@@ -57,15 +59,29 @@ def synthetic_document(seed: int, paragraphs: int = 250) -> str:
 
 
 def make_tiny(root: Path) -> None:
-    """Give a copy of the checkout in `root` six documents, a git repository of its own and the settings of `TINY`."""
+    """Give a copy of the checkout in `root` six documents, a git repository of its own and the settings of
+    `TINY`.
+    """
     (root / "texts").mkdir()
     for number in range(6):
         (root / "texts" / f"{number}.txt").write_text(synthetic_document(number))
-    git = root / ".git"  # of a worktree it is a file that leads to the repository of the checkout, whose branch this would write to
+    # of a worktree it is a file that leads to the repository of the checkout, whose branch this would write
+    # to
+    git = root / ".git"
     git.unlink() if git.is_file() else shutil.rmtree(git, ignore_errors=True)
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"]):
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"],
+    ):
         subprocess.run(["git", *command], cwd=root, check=True)
-    overrides = [part for key, value in TINY.items() for part in ("-o", f"{key}={'null' if value is None else value}")]
+    overrides = [
+        part for key, value in TINY.items() for part in ("-o", f"{key}={'null' if value is None else value}")
+    ]
     subprocess.run(
-        [sys.executable, "-m", "flows.cli", "config", *overrides], cwd=root, env=environment(root), check=True, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "flows.cli", "config", *overrides],
+        cwd=root,
+        env=environment(root),
+        check=True,
+        stdout=subprocess.DEVNULL,
     )

@@ -1,13 +1,15 @@
-"""Kills, failing calls, full disks, two runs at once, damage: whatever happens, running again ends with the bytes of an undisturbed run.
+"""Kills, failing calls, full disks, two runs at once, damage: whatever happens, running again ends with the
+bytes of an undisturbed run.
 
     ./rpt bench chaos [--hours 0.3] [--seed 0] [--trial NAME] [--until scoring] --json
 
-First every open, rename, unlink, folder and fsync of four writers fails once (an artifact, the label store, a checkpoint, the settings),
-with ENOSPC, EIO, EROFS and EMFILE in turn, and every write at 28 sizes of a file. Then trials go round in a copy of the checkout, on six
-short documents up to their candidates or the stage named, until the time is over: the run is killed, its workers are, two runs begin
-together, one is stopped while another tries, gc runs beside it, files of artifacts and of the label store are damaged. The seed of each
-trial stands in the output. One Ray stays for all trials, so its start is not among them. Failures of writes are limits of the size of a
-file, not of a disk.
+First every open, rename, unlink, folder and fsync of four writers fails once (an artifact, the label store, a
+checkpoint, the settings), with ENOSPC, EIO, EROFS and EMFILE in turn, and every write at 28 sizes of a file.
+Then trials go round in a copy of the checkout, on six short documents up to their candidates or the stage
+named, until the time is over: the run is killed, its workers are, two runs begin together, one is stopped
+while another tries, gc runs beside it, files of artifacts and of the label store are damaged. The seed of
+each trial stands in the output. One Ray stays for all trials, so its start is not among them. Failures of
+writes are limits of the size of a file, not of a disk.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ BARS = [Bar("faults", 0, at_most=True)]
 def failing_calls(folder: Path, faults: list[dict]) -> dict[str, float]:
     """Figures of the first part."""
     tallies = {name: fail_each(name, folder) for name in WRITERS}
-    faults += [{"trial": "failing_calls", "fault": fault} for tally in tallies.values() for fault in tally.faults]
+    faults += [
+        {"trial": "failing_calls", "fault": fault} for tally in tallies.values() for fault in tally.faults
+    ]
     calls, writes = (sum(getattr(tally, kind) for tally in tallies.values()) for kind in ("calls", "writes"))
     return {"failed_calls": calls, "failed_writes": writes}
 
@@ -51,7 +55,9 @@ def prepared(root: Path, ray: subprocess.Popen[str], until: str) -> Project:
     return project
 
 
-def try_on(project: Project, names: list[str], seed: int, until: float, faults: list[dict]) -> tuple[Counter, list[dict]]:
+def try_on(
+    project: Project, names: list[str], seed: int, until: float, faults: list[dict]
+) -> tuple[Counter, list[dict]]:
     """(counts, a row a trial) of trials in turn, each with a seed of its own, until the time is over."""
     counts: Counter = Counter()
     rows: list[dict] = []
@@ -84,7 +90,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="rpt bench chaos")
     parser.add_argument("--hours", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--trial", action="append", choices=list(TRIALS), help="none means all, and failing calls before")
+    parser.add_argument(
+        "--trial", action="append", choices=list(TRIALS), help="none means all, and failing calls before"
+    )
     parser.add_argument("--until", default="mining", help="the last stage of the pipeline, such as scoring")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -95,15 +103,32 @@ def main() -> None:
         root = fresh_copy(folder)
         make_tiny(root)
         command = [sys.executable, "-c", RAY]
-        ray = subprocess.Popen(command, cwd=root, env=environment(root), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        ray = subprocess.Popen(
+            command, cwd=root, env=environment(root), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         try:
             project = prepared(root, ray, asked.until)
-            counts, rows = try_on(project, asked.trial or list(TRIALS), asked.seed, began + 3600 * asked.hours, faults)
+            counts, rows = try_on(
+                project, asked.trial or list(TRIALS), asked.seed, began + 3600 * asked.hours, faults
+            )
         finally:
             ray.communicate("")
     figures |= {name: float(count) for name, count in sorted(counts.items())}
-    figures |= {"trials": len(rows), "faults": len(faults), "hours": round((time.monotonic() - began) / 3600, 3)}
-    show("chaos", figures, BARS, load, first_seed=asked.seed, undisturbed_seconds=round(project.seconds, 1), trials=rows, faults=faults)
+    figures |= {
+        "trials": len(rows),
+        "faults": len(faults),
+        "hours": round((time.monotonic() - began) / 3600, 3),
+    }
+    show(
+        "chaos",
+        figures,
+        BARS,
+        load,
+        first_seed=asked.seed,
+        undisturbed_seconds=round(project.seconds, 1),
+        trials=rows,
+        faults=faults,
+    )
 
 
 RAY = """

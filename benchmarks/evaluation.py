@@ -1,7 +1,9 @@
-"""Streaming evaluation of one document of 100k, 400k and 1.6M tokens: does the cost grow with its length, and what does it hold in memory?
+"""Streaming evaluation of one document of 100k, 400k and 1.6M tokens: does the cost grow with its length, and
+what does it hold in memory?
 
-The model is RPT-Sem of 4 layers, 128 wide, with cross-attention in two of them and strides of 4 chunks; it is untrained, and tokens are
-random, because neither changes the work. A shorter document for a trial: TOKENS=64000 python -m benchmarks.evaluation
+The model is RPT-Sem of 4 layers, 128 wide, with cross-attention in two of them and strides of 4 chunks; it is
+untrained, and tokens are random, because neither changes the work. A shorter document for a trial:
+TOKENS=64000 python -m benchmarks.evaluation
 """
 
 from __future__ import annotations
@@ -59,9 +61,16 @@ def document(tokens: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, CONFIG.vocabulary_size, tokens)
 
 
-def our_seconds(queries: np.ndarray, keys: np.ndarray, index: str, scratch: Path) -> tuple[float, float | None]:
-    """Seconds that the memory takes to add all keys and search all queries, stride by stride, and its recall."""
-    memory, states = RetrievalIndex(CONFIG, 0, scratch, index), np.zeros((CONFIG.stride_chunks, CONFIG.chunk_tokens, CONFIG.width))
+def our_seconds(
+    queries: np.ndarray, keys: np.ndarray, index: str, scratch: Path
+) -> tuple[float, float | None]:
+    """Seconds that the memory takes to add all keys and search all queries, stride by stride, and
+    its recall.
+    """
+    memory, states = (
+        RetrievalIndex(CONFIG, 0, scratch, index),
+        np.zeros((CONFIG.stride_chunks, CONFIG.chunk_tokens, CONFIG.width)),
+    )
     began = time.perf_counter()
     for first in range(0, len(keys), CONFIG.stride_chunks):
         memory.add(keys[first : first + CONFIG.stride_chunks], states)
@@ -70,7 +79,9 @@ def our_seconds(queries: np.ndarray, keys: np.ndarray, index: str, scratch: Path
 
 
 def numpy_seconds(queries: np.ndarray, keys: np.ndarray) -> float:
-    """The same in the way of the official code: all products with the past, and a full sort of them, for every stride."""
+    """The same in the way of the official code: all products with the past, and a full sort of them, for
+    every stride.
+    """
     began = time.perf_counter()
     for first in range(0, len(keys), CONFIG.stride_chunks):
         past = keys[: max(0, last_eligible(first, CONFIG.stride_chunks) + 1)]
@@ -79,12 +90,18 @@ def numpy_seconds(queries: np.ndarray, keys: np.ndarray) -> float:
 
 
 def memory_figures(chunks: int, scratch: Path) -> dict[str, float]:
-    """Our memory against NumPy on one document's keys and queries, drawn at random, and the approximate index on a quarter of them."""
+    """Our memory against NumPy on one document's keys and queries, drawn at random, and the approximate index
+    on a quarter of them.
+    """
     queries, keys = np.random.default_rng(1).normal(size=(2, chunks, CONFIG.width)).astype(np.float32)
     exact, _ = our_seconds(queries, keys, "exact", scratch)
     _, recall = our_seconds(queries[: chunks // 4], keys[: chunks // 4], "hnsw", scratch)
     assert recall is not None
-    return {"x_numpy_memory": numpy_seconds(queries, keys) / exact, "memory_s": exact, f"hnsw_recall_at_{RANKING_LENGTH}": recall}
+    return {
+        "x_numpy_memory": numpy_seconds(queries, keys) / exact,
+        "memory_s": exact,
+        f"hnsw_recall_at_{RANKING_LENGTH}": recall,
+    }
 
 
 def main() -> None:

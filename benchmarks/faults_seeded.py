@@ -1,11 +1,13 @@
 """Which seeded faults the tests find: what a faster suite must not lose.
 
-`tests/seeded_faults/*.toml` has small patches, each with what it makes wrong, the one place that it changes and the tests that ought to
-find it. Each is applied in a copy of the checkout, and those tests are run there: first those of the quick tier, then, if they pass, the
-slow ones among them. So the shares are lower bounds: what another test finds does not count. Before that the same tests must pass in a
-copy without a fault. With names of faults as arguments only these are tried.
+`tests/seeded_faults/*.toml` has small patches, each with what it makes wrong, the one place that it changes
+and the tests that ought to find it. Each is applied in a copy of the checkout, and those tests are run there:
+first those of the quick tier, then, if they pass, the slow ones among them. So the shares are lower bounds:
+what another test finds does not count. Before that the same tests must pass in a copy without a fault. With
+names of faults as arguments only these are tried.
 
-Figures: `applied` (share of patches whose place is still there, once), `found_quick` and `found_all` (shares of all faults).
+Figures: `applied` (share of patches whose place is still there, once), `found_quick` and `found_all` (shares
+of all faults).
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ PASSED, FAILED, NONE_SELECTED = 0, 1, 5  # exit codes of pytest
 
 @dataclass(frozen=True)
 class Fault:
-    """`old`, which stands once in `file`, becomes `new`; `tests` are paths or node ids, nearest first; `tier` is the one to find it in."""
+    """`old`, which stands once in `file`, becomes `new`; `tests` are paths or node ids, nearest first; `tier`
+    is the one to find it in.
+    """
 
     name: str
     meaning: str
@@ -55,17 +59,40 @@ class Fault:
 
 def load() -> list[Fault]:
     """All faults, by file and in its order."""
-    rows = [row for path in sorted(FAULTS.glob("*.toml")) for row in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]]
+    rows = [
+        row
+        for path in sorted(FAULTS.glob("*.toml"))
+        for row in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]
+    ]
     return [Fault(**{**row, "tests": tuple(row["tests"])}) for row in rows]
 
 
 def run_tests(root: Path, tests: tuple[str, ...], tier: str, *options: str) -> tuple[int, str]:
     """(exit code, output) of pytest on `tests` in the copy `root`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=0", "-m", TIERS[tier], *options, *tests]
-    environment = {**os.environ, "PYTHONPATH": str(root), "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".run" / "jax-cache")}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--durations=0",
+        "-m",
+        TIERS[tier],
+        *options,
+        *tests,
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".run" / "jax-cache"),
+    }
     done = subprocess.run(command, cwd=root, env=environment, text=True, capture_output=True, check=False)
     if done.returncode not in (PASSED, FAILED, NONE_SELECTED):
-        raise SystemExit(f"pytest {' '.join(tests)} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+        raise SystemExit(
+            f"pytest {' '.join(tests)} ended with"
+            f" {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
+        )
     return done.returncode, done.stdout
 
 
@@ -99,7 +126,9 @@ def try_all(faults: list[Fault], folder: Path, workers: int) -> dict[str, tuple[
         root, began = copies.get(), time.monotonic()
         found = found_by(fault, root)
         copies.put(root)
-        sys.stderr.write(f"{fault.name}: {' '.join(found) if found else 'NOT FOUND'} ({time.monotonic() - began:.0f} s)\n")
+        sys.stderr.write(
+            f"{fault.name}: {' '.join(found) if found else 'NOT FOUND'} ({time.monotonic() - began:.0f} s)\n"
+        )
         return found
 
     with ThreadPoolExecutor(workers) as pool:
@@ -123,9 +152,22 @@ def main() -> None:
         if code != PASSED:
             raise SystemExit(f"these tests must pass without a fault:\n{output[-6000:]}")
         found = try_all(applicable, Path(folder), workers)
-    by_quick, by_all = (sum(1 for hit in found.values() if hit and hit[0] in tiers) for tiers in (("quick",), ("quick", "all")))
-    figures = {"applied": len(applicable) / len(faults), "found_quick": by_quick / len(faults), "found_all": by_all / len(faults)}
-    show("faults_seeded", figures, BARS, load_at_start, faults={name: list(hit) if hit else None for name, hit in found.items()})
+    by_quick, by_all = (
+        sum(1 for hit in found.values() if hit and hit[0] in tiers)
+        for tiers in (("quick",), ("quick", "all"))
+    )
+    figures = {
+        "applied": len(applicable) / len(faults),
+        "found_quick": by_quick / len(faults),
+        "found_all": by_all / len(faults),
+    }
+    show(
+        "faults_seeded",
+        figures,
+        BARS,
+        load_at_start,
+        faults={name: list(hit) if hit else None for name, hit in found.items()},
+    )
     if len(applicable) < len(faults):
         raise SystemExit(1)
 

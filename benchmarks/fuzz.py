@@ -1,10 +1,12 @@
-"""Damaged files against every reader of files that others wrote: each is read, quarantined or refused in words, and nothing else.
+"""Damaged files against every reader of files that others wrote: each is read, quarantined or refused in
+words, and nothing else.
 
     ./rpt bench fuzz [--seconds 600] [--seed 0] [READER ...] --json
 
-Each reader has a child with little memory and 30 s a file; the parent never reads a damaged file itself. A fault is a traceback, a panic, a
-crash, memory that is taken on the word of a file, or a refusal that does not say file, cause and remedy; it is named with its seed, and
-`--seed N --cases 1 READER` repeats it. Every reader has an equal share of the time, or `--cases` if they are over earlier.
+Each reader has a child with little memory and 30 s a file; the parent never reads a damaged file itself. A
+fault is a traceback, a panic, a crash, memory that is taken on the word of a file, or a refusal that does not
+say file, cause and remedy; it is named with its seed, and `--seed N --cases 1 READER` repeats it. Every
+reader has an equal share of the time, or `--cases` if they are over earlier.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Child:
-    """A process that reads damaged files with one reader; when it dies of one, the next one is read by another."""
+    """A process that reads damaged files with one reader; when it dies of one, the next one is read by
+    another.
+    """
 
     def __init__(self, reader: str):
         self.reader = reader
@@ -46,19 +50,36 @@ class Child:
         answer = self._answer(process, PATIENCE)
         if answer is None:
             self.end()
-            return {"outcome": "fault", "said": f"the process ended with {process.returncode} (-9: after {PATIENCE:.0f} s)"}
+            return {
+                "outcome": "fault",
+                "said": f"the process ended with {process.returncode} (-9: after {PATIENCE:.0f} s)",
+            }
         return answer
 
     def _start(self) -> subprocess.Popen[str]:
-        environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "RAYON_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": str(ROOT),
+            "RAYON_NUM_THREADS": "1",
+        }
         command = [sys.executable, "-m", "benchmarks._fuzz_worker", self.reader]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         first = self._answer(self._process, START)
         if first is None or first["outcome"] != "read":
             self._process.kill()
-            raise SystemExit(f"{self.reader} cannot read its own undamaged files: {first or self._process.communicate()[1][-2000:]}")
+            raise SystemExit(
+                f"{self.reader} cannot read its own undamaged files:"
+                f" {first or self._process.communicate()[1][-2000:]}"
+            )
         return self._process
 
     @staticmethod
@@ -77,7 +98,9 @@ class Child:
 
 
 def fuzz(readers: list[str], seed: int, cases: int, seconds: float) -> tuple[dict[str, Counter], list[dict]]:
-    """(outcomes by reader, faults) of `cases` seeds from `seed` on for each reader, or as many as `seconds` allow."""
+    """(outcomes by reader, faults) of `cases` seeds from `seed` on for each reader, or as many as `seconds`
+    allow.
+    """
     counts: dict[str, Counter] = {name: Counter() for name in readers}
     faults: list[dict] = []
     for name in readers:  # one child at a time: each holds what its reader imports
@@ -111,7 +134,15 @@ def main() -> None:
     total = sum(counts.values(), Counter())
     figures: dict[str, float] = {name: total[name] for name in ("read", "quarantined", "refused")}
     figures |= {"faults": len(faults), "cases": total.total(), "seconds": round(time.monotonic() - began, 1)}
-    show("fuzz", figures, BARS, load, first_seed=asked.seed, readers={name: dict(found) for name, found in counts.items()}, faults=faults)
+    show(
+        "fuzz",
+        figures,
+        BARS,
+        load,
+        first_seed=asked.seed,
+        readers={name: dict(found) for name, found in counts.items()},
+        faults=faults,
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""The index of a corpus at size: keys in a file, an approximate index built over them and searched, in one process with one thread.
+"""The index of a corpus at size: keys in a file, an approximate index built over them and searched, in one
+process with one thread.
 
-The keys are drawn in clusters (one a hundred keys), 384 wide as those of MiniLM; queries are keys with noise, so that each has near ones.
-For a trial: KEYS=100000 python -m benchmarks.index; KIND=hnsw takes the other index.
+The keys are drawn in clusters (one a hundred keys), 384 wide as those of MiniLM; queries are keys with noise,
+so that each has near ones. For a trial: KEYS=100000 python -m benchmarks.index; KIND=hnsw takes the other
+index.
 
-Figures: seconds to write keys, to build and to read back; milliseconds a query, approximate and exact; recall@10 of the approximate search;
-GiB of the index, and the most that the process held (pages of the mapped files that are in memory count).
+Figures: seconds to write keys, to build and to read back; milliseconds a query, approximate and exact;
+recall@10 of the approximate search; GiB of the index, and the most that the process held (pages of the mapped
+files that are in memory count).
 """
 
 from __future__ import annotations
@@ -32,9 +35,9 @@ def write_keys(path: Path) -> np.ndarray:
     keys = np.lib.format.open_memmap(path, "w+", np.float32, (KEYS, WIDTH))
     for first in range(0, KEYS, BLOCK):
         count = min(BLOCK, KEYS - first)
-        keys[first : first + count] = centres[rng.integers(len(centres), size=count)] + 0.5 * rng.standard_normal(
-            (count, WIDTH), np.float32
-        )
+        keys[first : first + count] = centres[
+            rng.integers(len(centres), size=count)
+        ] + 0.5 * rng.standard_normal((count, WIDTH), np.float32)
     keys.flush()
     return np.load(path, mmap_mode="r")
 
@@ -58,13 +61,17 @@ def main() -> None:
         index = VectorIndex(keys, "l2", read_graph(Path(folder) / "graph"))
         lap("read_s")
         rng = np.random.default_rng(1)
-        queries = keys[rng.integers(KEYS, size=QUERIES)] + 0.5 * rng.standard_normal((QUERIES, WIDTH), np.float32)
+        queries = keys[rng.integers(KEYS, size=QUERIES)] + 0.5 * rng.standard_normal(
+            (QUERIES, WIDTH), np.float32
+        )
         found = index.search(queries, 10).ids_Qk
         lap("approximate")
         exact = index.search_exactly(queries, 10).ids_Qk
         lap("exact")
         size = (Path(folder) / "graph").stat().st_size
-    recall = float(np.mean([len(np.intersect1d(ours, theirs)) / 10 for ours, theirs in zip(found, exact, strict=True)]))
+    recall = float(
+        np.mean([len(np.intersect1d(ours, theirs)) / 10 for ours, theirs in zip(found, exact, strict=True)])
+    )
     figures = {"keys": float(KEYS), "recall_at_10": recall, "index_gib": size / 2**30}
     figures["peak_rss_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     figures |= {f"{name}_ms_a_query": 1000 * took.pop(name) / QUERIES for name in ("approximate", "exact")}

@@ -1,9 +1,11 @@
-"""The label browser on a million queries, in headless Chromium: how soon a page is there, and how soon the next document.
+"""The label browser on a million queries, in headless Chromium: how soon a page is there, and how soon the
+next document.
 
-The label set is made up: 1,000 documents of 1,000 queries with 20 candidates each. The server is a process of its own, as for a user, whose
-index is there. A first paint is that of the list of documents in a browser that has nothing of ours in its cache, from the beginning of the
-navigation; a switch is from the key press on a query's page to the first paint of the next document, which neither side has seen before.
-Figures of paints are 95th percentiles, those with `_median` medians.
+The label set is made up: 1,000 documents of 1,000 queries with 20 candidates each. The server is a process of
+its own, as for a user, whose index is there. A first paint is that of the list of documents in a browser that
+has nothing of ours in its cache, from the beginning of the navigation; a switch is from the key press on a
+query's page to the first paint of the next document, which neither side has seen before. Figures of paints
+are 95th percentiles, those with `_median` medians.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ from reports.site.address import key_of
 DOCUMENTS, CHUNKS, CANDIDATES, SHARDS = 1000, 1005, 20, 40
 REPETITIONS = 40
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-KEPT_PRESS = "addEventListener('keydown', event => sessionStorage.setItem('press', performance.timeOrigin + event.timeStamp), true)"
+KEPT_PRESS = (
+    "addEventListener('keydown', event => sessionStorage.setItem('press', performance.timeOrigin +"
+    " event.timeStamp), true)"
+)
 BARS = [
     Bar("page_first_paint_ms", 1000.0, at_most=True, wall_clock=True),
     Bar("document_switch_ms", 200.0, at_most=True, wall_clock=True),
@@ -45,7 +50,9 @@ def switch(page: Page) -> float:
     """Milliseconds from the key `n` to the first paint of the page that it leads to."""
     page.evaluate(KEPT_PRESS)
     page.press("n")
-    return page.until(f"{PAINT} && performance.timeOrigin + {PAINT} - Number(sessionStorage.getItem('press'))")
+    return page.until(
+        f"{PAINT} && performance.timeOrigin + {PAINT} - Number(sessionStorage.getItem('press'))"
+    )
 
 
 def switches(page: Page, address: str, labels: LabelSet) -> list[float]:
@@ -59,7 +66,10 @@ def switches(page: Page, address: str, labels: LabelSet) -> list[float]:
 
 def summary(name: str, figures: list[float]) -> dict[str, float]:
     """95th percentile and median."""
-    return {name: float(np.percentile(figures, 95)), f"{name.removesuffix('_ms')}_median_ms": float(np.median(figures))}
+    return {
+        name: float(np.percentile(figures, 95)),
+        f"{name.removesuffix('_ms')}_median_ms": float(np.median(figures)),
+    }
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -79,12 +89,20 @@ def main() -> None:
     """Measure and show."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        labels, index = make_label_set(Path(folder), DOCUMENTS, CHUNKS, CANDIDATES, SHARDS), Path(folder) / "index"
-        figures = {"index_s": seconds(lambda: open_label_set(labels, index)), "open_s": seconds(lambda: open_label_set(labels, index))}
+        labels, index = (
+            make_label_set(Path(folder), DOCUMENTS, CHUNKS, CANDIDATES, SHARDS),
+            Path(folder) / "index",
+        )
+        figures = {
+            "index_s": seconds(lambda: open_label_set(labels, index)),
+            "open_s": seconds(lambda: open_label_set(labels, index)),
+        }
         with served([labels], index) as address, chromium() as page:
             page.look(1280, 800)
             page.open(f"{address}/help")
-            figures |= summary("page_first_paint_ms", [first_paint(page, address) for _ in range(REPETITIONS)])
+            figures |= summary(
+                "page_first_paint_ms", [first_paint(page, address) for _ in range(REPETITIONS)]
+            )
             figures |= summary("document_switch_ms", switches(page, address, open_label_set(labels, index)))
             figures["search_whole_set_s"] = seconds(lambda: answered(f"{address}/search?q=nowhere"))
     show("labels", figures, BARS, load)

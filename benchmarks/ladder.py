@@ -1,14 +1,16 @@
-"""How far retrieval gets in a small model, rung by rung: a loss is in nats a token, lower is better; a gain is a difference of two.
+"""How far retrieval gets in a small model, rung by rung: a loss is in nats a token, lower is better; a gain
+is a difference of two.
 
-i. Before training: what the first values gain from a true neighbour, on text into which spans are written twice (`_written_twice.py`).
-ii. RETRO trained on such text: repeated tokens of other documents, with the neighbour that holds them and with another.
-iii. Real text, spans written once: RETRO with BM25's neighbours against random ones in the same model, against the control trained with
-random neighbours, and against Transformer-XL.
-iv. RPT-Lex on the same text, with the neighbours that it retrieves itself.
+i. Before training: what the first values gain from a true neighbour, on text into which spans are written
+twice (`_written_twice.py`). ii. RETRO trained on such text: repeated tokens of other documents, with the
+neighbour that holds them and with another. iii. Real text, spans written once: RETRO with BM25's neighbours
+against random ones in the same model, against the control trained with random neighbours, and against
+Transformer-XL. iv. RPT-Lex on the same text, with the neighbours that it retrieves itself.
 
-All are trained here from the sequences of a corpus, `demo` or the one that is named as an argument, one sequence an update, with
-BM25 candidates found by c_q in training and at test. Measured on sequences of its other splits, where a neighbour is eligible. Two layers
-64 wide and one seed: small-scale, fit to see whether a reader copies at all, not to compare systems. Needs `./rpt run packing`.
+All are trained here from the sequences of a corpus, `demo` or the one that is named as an argument, one
+sequence an update, with BM25 candidates found by c_q in training and at test. Measured on sequences of its
+other splits, where a neighbour is eligible. Two layers 64 wide and one seed: small-scale, fit to see whether
+a reader copies at all, not to compare systems. Needs `./rpt run packing`.
 """
 
 from __future__ import annotations
@@ -85,7 +87,10 @@ def read(corpus: str) -> Corpus:
     length, held_out = geometry.sequence_tokens, []
     for split, tokens in texts:
         if split != "train":
-            held_out += [tokens[begin : begin + length + 1].astype(np.int32) for begin in range(0, len(tokens) - length, length)]
+            held_out += [
+                tokens[begin : begin + length + 1].astype(np.int32)
+                for begin in range(0, len(tokens) - length, length)
+            ]
     sizes: dict[str, Any] = {
         "chunk_tokens": geometry.chunk_tokens,
         "stride_chunks": geometry.stride_chunks,
@@ -97,14 +102,23 @@ def read(corpus: str) -> Corpus:
     config = replace(PAPER_CONFIG, vocabulary_size=vocabulary, zero_init_residuals=True, **SIZES, **sizes)
     mining = configuration.mining.model_copy(update={"max_candidates": SLOTS})
     return Corpus(
-        TrainingData(place / "sequences", None, geometry), held_out[:: max(1, len(held_out) // HELD_OUT)], geometry, mining, config
+        TrainingData(place / "sequences", None, geometry),
+        held_out[:: max(1, len(held_out) // HELD_OUT)],
+        geometry,
+        mining,
+        config,
     )
 
 
 def bm25(corpus: Corpus, text_T: np.ndarray) -> np.ndarray:
     """[C, S] what c_q finds within the sequence."""
-    size, found = corpus.geometry.chunk_tokens, np.full((corpus.geometry.sequence_chunks, SLOTS), -1, np.int32)
-    for part in best_candidates(text_T[:-1].reshape(-1, size), corpus.geometry.stride_chunks, corpus.mining, with_target=False):
+    size, found = (
+        corpus.geometry.chunk_tokens,
+        np.full((corpus.geometry.sequence_chunks, SLOTS), -1, np.int32),
+    )
+    for part in best_candidates(
+        text_T[:-1].reshape(-1, size), corpus.geometry.stride_chunks, corpus.mining, with_target=False
+    ):
         found[part.query_R, part.rank_R] = part.candidate_R
     return found
 
@@ -112,16 +126,22 @@ def bm25(corpus: Corpus, text_T: np.ndarray) -> np.ndarray:
 def trained(system: str, corpus: Corpus, inputs: Inputs, steps: int = STEPS) -> LanguageModel:
     """The system after so many updates of one sequence each."""
     rate, rng = learning_rate(PEAK, STEPS, 0.2), np.random.default_rng(SEED)
-    state = init_train_state(SYSTEMS[system], corpus.config, SEED, SYSTEMS[system].optimizer_for(corpus.config, rate))
+    state = init_train_state(
+        SYSTEMS[system], corpus.config, SEED, SYSTEMS[system].optimizer_for(corpus.config, rate)
+    )
     for step in range(steps):
         batch = corpus.data.batch(independent(corpus.data.keys, step, 1, SEED))
         text = np.append(np.asarray(batch.tokens_BL)[0], np.asarray(batch.targets_BL)[0, -1])
         text, candidates = inputs(rng, text)
         scores = np.where(candidates >= 0, -np.arange(candidates.shape[1]), 0).astype(np.float32)
         labelled = np.any(candidates >= 0, axis=1)
-        tokens, targets, ids, values, known = (jnp.asarray(row)[None] for row in (text[:-1], text[1:], candidates, scores, labelled))
+        tokens, targets, ids, values, known = (
+            jnp.asarray(row)[None] for row in (text[:-1], text[1:], candidates, scores, labelled)
+        )
         batch = Batch(tokens, targets, batch.loss_mask_BL, ids, values, known, batch.starts_B)
-        state, _ = train_step(state, batch, SCHEDULE.at(step, STEPS), jax.random.fold_in(jax.random.key(SEED), step))
+        state, _ = train_step(
+            state, batch, SCHEDULE.at(step, STEPS), jax.random.fold_in(jax.random.key(SEED), step)
+        )
     return state.model()
 
 
@@ -138,7 +158,9 @@ def retrieved(model: LanguageModel, text_BT: jax.Array) -> jax.Array:
     return model.retrieve(model.encode(text_BT[:, :-1]))
 
 
-def mean_loss(model: LanguageModel, texts: list[np.ndarray], neighbours: list[np.ndarray], masks: list[np.ndarray]) -> float:
+def mean_loss(
+    model: LanguageModel, texts: list[np.ndarray], neighbours: list[np.ndarray], masks: list[np.ndarray]
+) -> float:
     """Nats a token over the positions of the masks."""
     losses = [
         np.asarray(losses_of(model, jnp.asarray(text)[None], jnp.asarray(ids)[None]))[0]
@@ -175,9 +197,14 @@ def main() -> None:
     after = copied(trained("retro", corpus, lambda rng, text: twice(rng, text)[:2]), written)
     found = [bm25(corpus, text)[:, : config.neighbours] for text in corpus.held_out]
     chance = [by_chance(rng) for _ in corpus.held_out]
-    served = np.arange(chunks * config.chunk_tokens) >= (first_query(config.stride_chunks) + 1) * config.chunk_tokens - 1
+    served = (
+        np.arange(chunks * config.chunk_tokens)
+        >= (first_query(config.stride_chunks) + 1) * config.chunk_tokens - 1
+    )
     masks = [served] * len(corpus.held_out)
-    retro, plain, control, lexical = (trained(name, corpus, real) for name in ("retro", "transformer_xl", "random", "rpt_lex"))
+    retro, plain, control, lexical = (
+        trained(name, corpus, real) for name in ("retro", "transformer_xl", "random", "rpt_lex")
+    )
     own = [np.asarray(retrieved(lexical, jnp.asarray(text)[None]))[0] for text in corpus.held_out]
     iii = {
         "retro": mean_loss(retro, corpus.held_out, found, masks),

@@ -1,7 +1,7 @@
 """One document of 1 GB from its file to its candidates: the most memory that any single process holds.
 
-The document is generated as a stream, lies in the train split and is mined with every worker the machine has cores for. A smaller
-document for a trial: BYTES=50000000 python -m benchmarks.memory
+The document is generated as a stream, lies in the train split and is mined with every worker the machine has
+cores for. A smaller document for a trial: BYTES=50000000 python -m benchmarks.memory
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ OVERRIDES = {
 
 
 def write_text(path: Path, size: int, seed: int) -> None:
-    """A text of at least `size` bytes: words of the standard library's sources drawn at random, no two blocks alike."""
+    """A text of at least `size` bytes: words of the standard library's sources drawn at random, no two blocks
+    alike.
+    """
     words = np.array(sorted(set((Path(os.__file__).parent / "argparse.py").read_text().split())))
     generator = np.random.default_rng(seed)
     with open(path, "w", encoding="utf-8") as file:
@@ -65,7 +67,9 @@ def main() -> None:
         for number, size in enumerate((BYTES, 100_000, 100_000)):
             write_text(copy / "texts" / f"{number}.txt", size, number)
         options = [part for key, value in OVERRIDES.items() for part in ("-o", f"{key}={value}")]
-        subprocess.run([*rpt, "config", *options], cwd=copy, check=True, stdout=subprocess.DEVNULL, env=environment(copy))
+        subprocess.run(
+            [*rpt, "config", *options], cwd=copy, check=True, stdout=subprocess.DEVNULL, env=environment(copy)
+        )
         peaks = {}
         for stage in ("ingestion", "tokenizer", "tokenization", "chunking", "mining"):
             figures[f"{stage}_s"], peaks[stage] = watch([*rpt, "run", stage], copy, largest_process, SECONDS)

@@ -1,8 +1,10 @@
-"""Mining one document against rank-bm25 and bm25s, its cost as documents grow, its memory, and what a second worker brings.
+"""Mining one document against rank-bm25 and bm25s, its cost as documents grow, its memory, and what a second
+worker brings.
 
-The document is the Python standard library in tokens of a byte-level BPE of its own; stride 16, document scope, top 20. Everything but
-the workers is measured in fresh processes whose libraries may use one thread. A query of ours is charged its share of the whole stage
-function, index and table included; a query of a peer only its scoring (and bm25s's selection), on an index built beforehand.
+The document is the Python standard library in tokens of a byte-level BPE of its own; stride 16, document
+scope, top 20. Everything but the workers is measured in fresh processes whose libraries may use one thread. A
+query of ours is charged its share of the whole stage function, index and table included; a query of a peer
+only its scoring (and bm25s's selection), on an index built beforehand.
 """
 
 from __future__ import annotations
@@ -54,13 +56,19 @@ BARS = [
 def corpus_tokens() -> np.ndarray:
     """The standard library's sources, file after file, as token ids."""
     paths = sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py"))
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths if not OTHERS.intersection(path.parts)]
+    texts = [
+        path.read_text(encoding="utf-8", errors="replace")
+        for path in paths
+        if not OTHERS.intersection(path.parts)
+    ]
     tokenizer = train_tokenizer(iter(texts), VOCABULARY)
     return np.concatenate([np.array(encoding.ids, np.uint32) for encoding in tokenizer.encode_batch(texts)])
 
 
 def document(tokens: np.ndarray, chunks: int, first: int = 0) -> pa.Table:
-    """CHUNKS of one document of the test split, which is mined for both forms of query; begins at token `first` and wraps around."""
+    """CHUNKS of one document of the test split, which is mined for both forms of query; begins at token
+    `first` and wraps around.
+    """
     ids = np.resize(np.roll(tokens, -first), chunks * GEOMETRY.chunk_tokens)
     offsets = pa.array(np.arange(0, len(ids) + 1, GEOMETRY.chunk_tokens, dtype=np.int32))
     number = np.arange(chunks, dtype=np.int32)
@@ -91,7 +99,9 @@ def causal_limits(chunks: int) -> np.ndarray:
 def sampled(tokens_CM: np.ndarray) -> list[tuple[list[int], int]]:
     """(tokens, causal limit) of queries spread over a document, in both forms in turn."""
     queries = np.linspace(2 * GEOMETRY.stride_chunks, len(tokens_CM) - 2, SAMPLED_QUERIES).astype(int)
-    tokens = [tokens_CM[query : query + 1 + index % 2].ravel().tolist() for index, query in enumerate(queries)]
+    tokens = [
+        tokens_CM[query : query + 1 + index % 2].ravel().tolist() for index, query in enumerate(queries)
+    ]
     return list(zip(tokens, (last_eligible(queries, GEOMETRY.stride_chunks) + 1).tolist(), strict=True))
 
 
@@ -104,15 +114,26 @@ def per_query(ask: Callable[[list[int], int], Any], queries: list[tuple[list[int
 
 
 def bm25s_peer(tokens_CM: np.ndarray) -> Callable[[list[int], int], Any]:
-    """bm25s with Okapi's term weights (its ATIRE variant) and the causal limit as its weight mask, which it applies after scoring."""
+    """bm25s with Okapi's term weights (its ATIRE variant) and the causal limit as its weight mask, which it
+    applies after scoring.
+    """
     import bm25s  # runs a JAX operation when it is imported
 
     index = bm25s.BM25(k1=MINING.k1, b=MINING.b, method="atire")
-    index.index((tokens_CM.tolist(), {str(token): token for token in range(int(tokens_CM.max()) + 1)}), show_progress=False)
+    index.index(
+        (tokens_CM.tolist(), {str(token): token for token in range(int(tokens_CM.max()) + 1)}),
+        show_progress=False,
+    )
 
     def ask(tokens: list[int], limit: int) -> Any:
         mask = (np.arange(len(tokens_CM)) < limit).astype(np.float32)
-        return index.retrieve([tokens], k=MINING.max_candidates, weight_mask=mask, show_progress=False, backend_selection="numpy")
+        return index.retrieve(
+            [tokens],
+            k=MINING.max_candidates,
+            weight_mask=mask,
+            show_progress=False,
+            backend_selection="numpy",
+        )
 
     return ask
 
@@ -126,24 +147,38 @@ def against_peers(tokens: np.ndarray) -> dict[str, float]:
     rows = []
     for _ in range(7):
         ours = mining_seconds(chunks) / count
-        rows.append((per_query(lambda query, _: okapi.get_scores(query), queries) / ours, per_query(bm25s_ask, queries) / ours, ours))
+        rows.append(
+            (
+                per_query(lambda query, _: okapi.get_scores(query), queries) / ours,
+                per_query(bm25s_ask, queries) / ours,
+                ours,
+            )
+        )
     x_rank_bm25, x_bm25s, ours = (statistics.median(column) for column in zip(*rows, strict=True))
     return {"x_rank_bm25": x_rank_bm25, "x_bm25s": x_bm25s, "us_per_query_1x": 1e6 * ours}
 
 
 def growth(tokens: np.ndarray) -> dict[str, float]:
-    """Microseconds a query of documents four and sixteen times as long, and the cost of a (query, eligible chunk) pair at 16x over 1x."""
+    """Microseconds a query of documents four and sixteen times as long, and the cost of a (query, eligible
+    chunk) pair at 16x over 1x.
+    """
     seconds = {}
     for times, repetitions in ((16, 1), (1, 7), (4, 3)):
         chunks = document(tokens, times * CHUNKS_1X)
         seconds[times] = statistics.median(mining_seconds(chunks) for _ in range(repetitions))
     limits = {times: causal_limits(times * CHUNKS_1X) for times in seconds}
-    figures = {f"us_per_query_{times}x": 1e6 * seconds[times] / (2 * len(limits[times]) - 1) for times in (4, 16)}
-    return figures | {"cost_ratio_16x": float((seconds[16] / limits[16].sum()) / (seconds[1] / limits[1].sum()))}
+    figures = {
+        f"us_per_query_{times}x": 1e6 * seconds[times] / (2 * len(limits[times]) - 1) for times in (4, 16)
+    }
+    return figures | {
+        "cost_ratio_16x": float((seconds[16] / limits[16].sum()) / (seconds[1] / limits[1].sum()))
+    }
 
 
 def peak_extra_mb(tokens: np.ndarray) -> float:
-    """MB by which the peak of this process (VmHWM, Linux) exceeds what it held before it mined its first document."""
+    """MB by which the peak of this process (VmHWM, Linux) exceeds what it held before it mined its first
+    document.
+    """
     chunks = document(tokens, CHUNKS_1X)
     held = psutil.Process().memory_info().rss
     mining_seconds(chunks)
@@ -173,7 +208,10 @@ def ray_seconds(chunks: Artifact, scratch: Path, runtime: Runtime) -> float:
 
 def worker_speedup_2(tokens: np.ndarray, folder: Path) -> float:
     """Time of one worker over that of two, in workers that have run the stage before."""
-    warm, timed = artifact(folder / "warm", tokens, 4, 64), artifact(folder / "timed", tokens, SHARDS, SHARD_CHUNKS)
+    warm, timed = (
+        artifact(folder / "warm", tokens, 4, 64),
+        artifact(folder / "timed", tokens, SHARDS, SHARD_CHUNKS),
+    )
     seconds = {1: 0.0, 2: 0.0}
     for turn, workers in enumerate((1, 2, 2, 1)):
         runtime = Runtime.model_validate({"workers": workers})
@@ -195,7 +233,9 @@ def in_fresh_process(measure: Callable[[np.ndarray], Any], tokens: np.ndarray) -
 def main() -> None:
     """Measure and show."""
     load = os.getloadavg()[0]
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"), PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    os.environ.update(
+        dict.fromkeys(ONE_THREAD, "1"), PYTHONPATH=os.pathsep.join(path for path in sys.path if path)
+    )
     tokens = corpus_tokens()
     figures = in_fresh_process(against_peers, tokens) | in_fresh_process(growth, tokens)
     figures["peak_extra_mb"] = in_fresh_process(peak_extra_mb, tokens)

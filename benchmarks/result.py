@@ -13,7 +13,9 @@ QUIET_LOAD = 0.5
 
 @dataclass(frozen=True)
 class Bar:
-    """A limit for one figure; `at_most` says from which side. Wall-clock bars count only on a quiet machine."""
+    """A limit for one figure; `at_most` says from which side. Wall-clock bars count only on a quiet
+    machine.
+    """
 
     figure: str
     limit: float
@@ -28,11 +30,21 @@ class Bar:
 
 
 def show(name: str, figures: dict[str, float], bars: list[Bar], load: float, **details: object) -> None:
-    """Print one JSON object with --json, which has the details too, else a line a figure. `load` is the machine's at the start."""
-    rows = [{"figure": bar.figure, "bar": bar.limit, "holds": bar.holds(figures[bar.figure], load)} for bar in bars]
+    """Print one JSON object with --json, which has the details too, else a line a figure. `load` is the
+    machine's at the start.
+    """
+    rows = [
+        {"figure": bar.figure, "bar": bar.limit, "holds": bar.holds(figures[bar.figure], load)}
+        for bar in bars
+    ]
     result = {
         "bench": name,
-        "machine": {"cores": os.cpu_count(), "system": platform.system(), "architecture": platform.machine(), "load_at_start": load},
+        "machine": {
+            "cores": os.cpu_count(),
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "load_at_start": load,
+        },
         "figures": figures,
         "bars": rows,
         **details,

@@ -1,7 +1,9 @@
-"""What a scored pair costs: both engines with shared prefixes against plain use, against the floor, and against the bill.
+"""What a scored pair costs: both engines with shared prefixes against plain use, against the floor, and
+against the bill.
 
-One model of 4 layers x 192 with random weights and the BM25 candidates of real text; `_scoring_ways.py` says what is compared. The bill
-is that of the demo corpus, in a copy of the checkout, against what its scoring then takes.
+One model of 4 layers x 192 with random weights and the BM25 candidates of real text; `_scoring_ways.py` says
+what is compared. The bill is that of the demo corpus, in a copy of the checkout, against what its scoring
+then takes.
 """
 
 from __future__ import annotations
@@ -65,7 +67,13 @@ class Watched:
         """That of the engine."""
         return self.engine.identity()
 
-    def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+    def score(
+        self,
+        prefixes_PT: np.ndarray,
+        suffixes_ST: np.ndarray,
+        pairs_n2: np.ndarray,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
         """See `ScoringLM.score`."""
         self.prompts, self.pairs = (prefixes_PT, suffixes_ST, pairs_n2), self.pairs + len(pairs_n2)
         return self.engine.score(prefixes_PT, suffixes_ST, pairs_n2, progress)
@@ -76,7 +84,9 @@ class Watched:
 
 
 def sample(folder: Path) -> tuple[ShardPrompts, Callable[[int], pl.DataFrame]]:
-    """The prompts of one document of Python's standard library, and the pairs that k candidates a query need, query by query."""
+    """The prompts of one document of Python's standard library, and the pairs that k candidates a query need,
+    query by query.
+    """
     texts = standard_library(8_000_000)
     train_tokenizer(iter(texts), TINY.vocab_size).save(str(folder / "tokenizer.json"))
     table = documents([max(texts, key=len)[:DOCUMENT_CHARACTERS]])
@@ -91,35 +101,57 @@ def sample(folder: Path) -> tuple[ShardPrompts, Callable[[int], pl.DataFrame]]:
 
 
 def calls(folder: Path, prompts: ShardPrompts, pairs: Callable[[int], pl.DataFrame]) -> dict[str, float]:
-    """Pairs scored for every pair that is new when k goes from 20 to 30, and pairs scored when it goes back."""
+    """Pairs scored for every pair that is new when k goes from 20 to 30, and pairs scored when it
+    goes back.
+    """
     engine = Watched(JaxScoringLM(folder))
     ledger, scored = Ledger(folder / "ledger", engine.identity()), []
     for k in (20, 30, 20):
         before = engine.pairs
         fill(ledger, engine, prompts, pairs(k))
         scored.append(engine.pairs - before)
-    return {"calls_k20_to_30": scored[1] / (len(pairs(30)) - len(pairs(20))), "calls_k30_to_20": float(scored[2])}
+    return {
+        "calls_k20_to_30": scored[1] / (len(pairs(30)) - len(pairs(20))),
+        "calls_k30_to_20": float(scored[2]),
+    }
 
 
 def flops(sharing: float) -> dict[str, float]:
-    """Matrix operations a pair of the JAX engine as it is written, at the shape of Pythia-1.4B, and the least there could be."""
+    """Matrix operations a pair of the JAX engine as it is written, at the shape of Pythia-1.4B, and the least
+    there could be.
+    """
     params, prefixes, pairs = gpt_neox.shapes(PYTHIA_1_4B), 64, 128
     tokens = jax.ShapeDtypeStruct((prefixes, 128), jnp.int32)
-    kv = jax.eval_shape(lambda params, tokens: prefix_keys_values(params, PYTHIA_1_4B, tokens), params, tokens)
-    once = jax.make_jaxpr(lambda params, tokens: prefix_keys_values(params, PYTHIA_1_4B, tokens))(params, tokens)
+    kv = jax.eval_shape(
+        lambda params, tokens: prefix_keys_values(params, PYTHIA_1_4B, tokens), params, tokens
+    )
+    once = jax.make_jaxpr(lambda params, tokens: prefix_keys_values(params, PYTHIA_1_4B, tokens))(
+        params, tokens
+    )
     suffix = jax.make_jaxpr(lambda *arguments: suffix_logprobs(arguments[0], PYTHIA_1_4B, *arguments[1:]))(
         params, kv, jax.ShapeDtypeStruct((pairs,), jnp.int32), jax.ShapeDtypeStruct((pairs, 128), jnp.int32)
     )
     ours = matrix_flops(once.jaxpr) / prefixes / sharing + matrix_flops(suffix.jaxpr) / pairs
     floor = prefix_flops(PYTHIA_1_4B, 64) / sharing + suffix_flops(PYTHIA_1_4B, 64)
     whole = whole_prompt_flops(PYTHIA_1_4B, 64)
-    return {"flops_per_pair_x_floor": ours / floor, "tflop_per_pair_1_4b": ours / 1e12, "tflop_per_whole_prompt_1_4b": whole / 1e12}
+    return {
+        "flops_per_pair_x_floor": ours / floor,
+        "tflop_per_pair_1_4b": ours / 1e12,
+        "tflop_per_whole_prompt_1_4b": whole / 1e12,
+    }
 
 
 def ways(folder: Path, prompts: tuple[np.ndarray, ...]) -> dict[str, dict[str, float]]:
     """What `_scoring_ways.py` measures, in the environment that has vLLM."""
     np.savez(folder / "pairs.npz", prefixes=prompts[0], suffixes=prompts[1], pairs=prompts[2])
-    command = [str(vllm_python()), "-m", "benchmarks._scoring_ways", str(folder), str(folder / "pairs.npz"), str(folder / "ways.json")]
+    command = [
+        str(vllm_python()),
+        "-m",
+        "benchmarks._scoring_ways",
+        str(folder),
+        str(folder / "pairs.npz"),
+        str(folder / "ways.json"),
+    ]
     subprocess.run(command, cwd=ROOT, env=environment(ROOT), check=True, stdout=sys.stderr)
     return json.loads((folder / "ways.json").read_text())
 
@@ -130,13 +162,17 @@ def plan_error(folder: Path) -> dict[str, float]:
     rpt = [sys.executable, "-m", "flows.cli"]
 
     def run(*arguments: str) -> str:
-        return subprocess.run([*rpt, *arguments], cwd=copy, env=environment(copy), check=True, stdout=subprocess.PIPE, text=True).stdout
+        return subprocess.run(
+            [*rpt, *arguments], cwd=copy, env=environment(copy), check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
 
     run("run", "mining", "reference_lm")
     (bill,) = json.loads(run("plan", "scoring", "--json"))["bills"]
     run("run", "scoring")
     events = [json.loads(line) for line in (copy / ".run" / "events.jsonl").read_text().splitlines()]
-    (taken,) = (event["seconds"] for event in events if event["event"] == "end" and event["stage"] == "scoring@demo")
+    (taken,) = (
+        event["seconds"] for event in events if event["event"] == "end" and event["stage"] == "scoring@demo"
+    )
     planned = bill["here"]["seconds"]
     return {"plan_error": abs(planned / taken - 1), "planned_s": planned, "taken_s": taken}
 

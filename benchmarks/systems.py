@@ -1,8 +1,10 @@
-"""What a training step of every row of Table 2 costs relative to Transformer-XL, beside the paper's figure and the operations.
+"""What a training step of every row of Table 2 costs relative to Transformer-XL, beside the paper's figure
+and the operations.
 
-All systems take turns on the same made-up sequences, at the paper's shape scaled down: 12 layers, as many tokens a stride as the model is
-wide, eight strides a sequence, the paper's ratio of vocabulary to width, in float32. The paper's times are of TPUv4 and, for Memorizing
-and Block-Recurrent, of other code, whose form is `official`.
+All systems take turns on the same made-up sequences, at the paper's shape scaled down: 12 layers, as many
+tokens a stride as the model is wide, eight strides a sequence, the paper's ratio of vocabulary to width, in
+float32. The paper's times are of TPUv4 and, for Memorizing and Block-Recurrent, of other code, whose form is
+`official`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ PUBLISHED = {
     "block_recurrent_official": 1.56,
     "griffin": 1.15,
 }
-CONFIG = replace(PAPER_CONFIG, vocabulary_size=12_544, width=256, stride_chunks=4, dtype="float32", remat=False)
+CONFIG = replace(
+    PAPER_CONFIG, vocabulary_size=12_544, width=256, stride_chunks=4, dtype="float32", remat=False
+)
 CHUNKS = 32
 BARS = [Bar(f"{name}_x_{BASE}", time, at_most=True, wall_clock=True) for name, time in PUBLISHED.items()]
 

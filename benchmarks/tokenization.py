@@ -1,7 +1,9 @@
-"""How fast documents become tokens: the stage's own path against plain `Tokenizer.encode_batch` on the same documents.
+"""How fast documents become tokens: the stage's own path against plain `Tokenizer.encode_batch` on the same
+documents.
 
-The text is up to 20 MB of the source of Python's standard library, one file a document. Both run with one thread, which is what a
-worker that holds one CPU has, and take turns. The stage does more: it also gathers the token ids into a table of the contract.
+The text is up to 20 MB of the source of Python's standard library, one file a document. Both run with one
+thread, which is what a worker that holds one CPU has, and take turns. The stage does more: it also gathers
+the token ids into a table of the contract.
 """
 
 from __future__ import annotations

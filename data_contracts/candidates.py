@@ -1,5 +1,5 @@
-"""Candidates and labels: which earlier chunks BM25 proposes for a query chunk, and what the scoring LM says of
-them, of all eligible chunks, or of those that systems retrieved."""
+"""Candidates and labels: which earlier chunks BM25 proposes for a query chunk, and what the scoring LM says
+of them, of all eligible chunks, or of those that systems retrieved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from data_contracts.documents import DOC_ID, SPLIT, unknown_splits
 from data_contracts.eligibility import is_eligible, last_eligible
 
 QUERY_CHUNK = field("query_chunk", pa.int32(), "chunk i that asks; its target is chunk i + 1", "chunks")
-CANDIDATE_CHUNK = field("candidate_chunk", pa.int32(), "chunk j that may be retrieved, with its continuation j + 1", "chunks")
+CANDIDATE_CHUNK = field(
+    "candidate_chunk", pa.int32(), "chunk j that may be retrieved, with its continuation j + 1", "chunks"
+)
 PAIR = [
     QUERY_CHUNK,
     CANDIDATE_CHUNK,
@@ -24,7 +26,9 @@ PAIR = [
 
 
 def pool_start(query_chunk: np.ndarray, split: np.ndarray, sequence_chunks: int) -> np.ndarray:
-    """First chunk of the pool a query retrieves from: its training sequence for `train`, the document otherwise."""
+    """First chunk of the pool a query retrieves from: its training sequence for `train`, the document
+    otherwise.
+    """
     return np.where(split == "train", query_chunk // sequence_chunks * sequence_chunks, 0)
 
 
@@ -69,14 +73,25 @@ CANDIDATES = Contract(
 )
 
 HALVES = pa.list_(pa.float32(), 2)
-CANDIDATE_LOGPROB = field("candidate_logprob", pa.float32(), "log P(c_i+1 | c_j, c_j+1, c_i), summed over the target tokens", "nats")
-LOCAL_LOGPROB = field("local_logprob", pa.float32(), "log P(c_i+1 | c_i-2, c_i-1, c_i), summed over the target tokens", "nats")
-TARGET_SCORE = field("target_score", pa.float32(), "s_t(c_j) = candidate_logprob - local_logprob (paper section 3.2)", "nats")
+CANDIDATE_LOGPROB = field(
+    "candidate_logprob", pa.float32(), "log P(c_i+1 | c_j, c_j+1, c_i), summed over the target tokens", "nats"
+)
+LOCAL_LOGPROB = field(
+    "local_logprob", pa.float32(), "log P(c_i+1 | c_i-2, c_i-1, c_i), summed over the target tokens", "nats"
+)
+TARGET_SCORE = field(
+    "target_score", pa.float32(), "s_t(c_j) = candidate_logprob - local_logprob (paper section 3.2)", "nats"
+)
 
 
 def _check_logprobs(table: pa.Table) -> Iterator[str]:
     candidate, local = table.column("candidate_logprob").to_numpy(), table.column("local_logprob").to_numpy()
-    if not (np.isfinite(candidate).all() and np.isfinite(local).all() and (candidate <= 0).all() and (local <= 0).all()):
+    if not (
+        np.isfinite(candidate).all()
+        and np.isfinite(local).all()
+        and (candidate <= 0).all()
+        and (local <= 0).all()
+    ):
         yield "log-probabilities must be finite and not positive"
     if not (table.column("target_score").to_numpy() == candidate - local).all():
         yield "target_score must be candidate_logprob - local_logprob"
@@ -97,8 +112,15 @@ LABELS = Contract(
             *PAIR,
             CANDIDATE_LOGPROB,
             LOCAL_LOGPROB,
-            field("candidate_halves", HALVES, "candidate_logprob of the first and the second half of the target", "nats"),
-            field("local_halves", HALVES, "local_logprob of the first and the second half of the target", "nats"),
+            field(
+                "candidate_halves",
+                HALVES,
+                "candidate_logprob of the first and the second half of the target",
+                "nats",
+            ),
+            field(
+                "local_halves", HALVES, "local_logprob of the first and the second half of the target", "nats"
+            ),
             TARGET_SCORE,
         ]
     ),
@@ -110,10 +132,14 @@ LABELS = Contract(
 
 def _check_exhaustive(table: pa.Table) -> Iterator[str]:
     yield from unknown_splits(table)
-    queries = table.group_by(["doc_id", "query_chunk"]).aggregate([("candidate_chunk", how) for how in ("min", "max", "count")])
+    queries = table.group_by(["doc_id", "query_chunk"]).aggregate(
+        [("candidate_chunk", how) for how in ("min", "max", "count")]
+    )
     query, first, last, count = (queries.column(name).to_numpy() for name in queries.column_names[1:])
     # The sort key rules out doubles.
-    if not ((first == 0) & (last == last_eligible(query, fact(table, "stride_chunks"))) & (count == last + 1)).all():
+    if not (
+        (first == 0) & (last == last_eligible(query, fact(table, "stride_chunks"))) & (count == last + 1)
+    ).all():
         yield "the candidates of a query must be all its eligible chunks, and no others"
     if not np.isfinite(table.column("target_score").to_numpy()).all():
         yield "target_score must be finite"

@@ -1,4 +1,6 @@
-"""Ceilings: losses of Transformer-XL mixed with what is counted over the past of a document, one row an evaluated chunk and mixture."""
+"""Ceilings: losses of Transformer-XL mixed with what is counted over the past of a document, one row an
+evaluated chunk and mixture.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from data_contracts.tokens import list_rows
 CEILING = "ceilings"
 OF_TRAINING = "ngram_train"
 BEYOND = "_beyond"
-"""Ends the name of a mixture with what lies beyond the window: the chunks that could be retrieved, and those that continue them."""
+"""Ends the name of a mixture with what lies beyond the window: the chunks that could be retrieved, and those
+that continue them.
+"""
 MIXTURES = {
     OF_TRAINING: "n-grams of the training text, a control",
     "ngram_cache_beyond": "n-grams of the past beyond the window",
@@ -50,7 +54,12 @@ CEILINGS = Contract(
             field("setting", pa.string(), "what the model is mixed with, see MIXTURES"),
             DOC_ID,
             SPLIT,
-            field("chunk", pa.int32(), "query chunk i; loss is of chunk i + 1; -1: the loss of chunk 0", "chunks"),
+            field(
+                "chunk",
+                pa.int32(),
+                "query chunk i; loss is of chunk i + 1; -1: the loss of chunk 0",
+                "chunks",
+            ),
             field("loss", pa.float32(), "summed over the counted tokens of chunk i + 1", "nats"),
             field("tokens", pa.int32(), "counted tokens of chunk i + 1", "tokens"),
             field("bytes", pa.int32(), "UTF-8 bytes of the counted tokens of chunk i + 1", "bytes"),

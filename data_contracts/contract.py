@@ -1,8 +1,9 @@
 """Contracts: the only reader and writer of Parquet. Tables are checked when written and when read.
 
-A shard is one Parquet file of whole documents with page checksums; readers verify its SHA-256 against the manifest before
-any Parquet library parses it, because a flipped bit in an unverified file mostly reads back as a wrong value, not as an error.
-Equal rows give equal bytes: nothing here depends on a clock, a host or a worker count.
+A shard is one Parquet file of whole documents with page checksums; readers verify its SHA-256 against the
+manifest before any Parquet library parses it, because a flipped bit in an unverified file mostly reads back
+as a wrong value, not as an error. Equal rows give equal bytes: nothing here depends on a clock, a host or a
+worker count.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def field(name: str, kind: pa.DataType, description: str, unit: str = "", nullab
 
 @dataclass(frozen=True)
 class Contract:
-    """What one artifact promises: `check` yields a sentence for every broken row invariant; `facts` are required schema metadata keys."""
+    """What one artifact promises: `check` yields a sentence for every broken row invariant; `facts` are
+    required schema metadata keys.
+    """
 
     name: str
     version: int
@@ -59,7 +62,10 @@ class Contract:
     def violated(self, where: str, reason: str) -> Failure:
         """The failure to raise for `reason` in `where`."""
         return Failure(
-            f"{where} does not keep contract `{self.name}` v{self.version}", reason, "re-run the stage that writes it", Exit.CONTRACT
+            f"{where} does not keep contract `{self.name}` v{self.version}",
+            reason,
+            "re-run the stage that writes it",
+            Exit.CONTRACT,
         )
 
     def validate(self, table: pa.Table, where: str) -> None:
@@ -88,7 +94,9 @@ def fact(table: pa.Table, name: str) -> Any:
 
 
 def _is_sorted(table: pa.Table, keys: tuple[str, ...]) -> bool:
-    """Rows strictly increase by `keys`, where equal doc_ids need only stand together (documents keep the corpus order)."""
+    """Rows strictly increase by `keys`, where equal doc_ids need only stand together (documents keep the
+    corpus order).
+    """
     earlier, later = table.slice(0, table.num_rows - 1), table.slice(1)
     increasing, equal_so_far = np.zeros(len(earlier), bool), np.ones(len(earlier), bool)
     for key in keys:
@@ -140,17 +148,21 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_shard(contract: Contract, blocks: pa.Table | Iterable[pa.Table], path: Path) -> int:
-    """Validate and write one shard atomically, then read it back with checksums on. Returns its number of rows.
+    """Validate and write one shard atomically, then read it back with checksums on. Returns its number of
+    rows.
 
-    `blocks` is the shard's table, or its rows in consecutive tables with the same facts, which are written as they come, so that a
-    large shard never stands in memory whole.
+    `blocks` is the shard's table, or its rows in consecutive tables with the same facts, which are written as
+    they come, so that a large shard never stands in memory whole.
 
     Raises:
-        Failure: if a block breaks the contract or does not follow the one before it; `path` is not touched then.
+        Failure: if a block breaks the contract or does not follow the one before it; `path` is not touched
+            then.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        rows = _write_blocks(contract, iter([blocks] if isinstance(blocks, pa.Table) else blocks), temporary, str(path))
+        rows = _write_blocks(
+            contract, iter([blocks] if isinstance(blocks, pa.Table) else blocks), temporary, str(path)
+        )
         for _ in _row_groups(contract, temporary, 0, rows):
             pass
         os.replace(temporary, path)
@@ -172,15 +184,26 @@ def _write_blocks(contract: Contract, blocks: Iterator[pa.Table], path: Path, wh
     order, rows = _BlockOrder(contract.sort_key), 0
     with (
         open(path, "wb") as file,
-        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True, write_page_index=True, store_schema=True) as writer,
+        pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            write_page_checksum=True,
+            write_page_index=True,
+            store_schema=True,
+        ) as writer,
     ):
         for block in itertools.chain([first], blocks):
             contract.validate(block, where)
             if _facts(block) != facts:
                 raise contract.violated(where, f"a block states other facts than {facts}")
             if not order.accepts(block):
-                raise contract.violated(where, f"a block does not follow the one before it by {contract.sort_key}")
-            group = max(1, min(MAX_GROUP_ROWS, MAX_GROUP_BYTES * max(block.num_rows, 1) // max(block.nbytes, 1)))
+                raise contract.violated(
+                    where, f"a block does not follow the one before it by {contract.sort_key}"
+                )
+            group = max(
+                1, min(MAX_GROUP_ROWS, MAX_GROUP_BYTES * max(block.num_rows, 1) // max(block.nbytes, 1))
+            )
             writer.write_table(block.cast(schema), row_group_size=group)
             rows += block.num_rows
         writer.close()
@@ -197,7 +220,12 @@ def _identify(contract: Contract, metadata: Mapping[bytes, bytes] | None, path: 
 
 
 def _row_groups(
-    contract: Contract, path: Path, begin: int, end: int, columns: list[str] | None = None, documents: list[str] | None = None
+    contract: Contract,
+    path: Path,
+    begin: int,
+    end: int,
+    columns: list[str] | None = None,
+    documents: list[str] | None = None,
 ) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
@@ -205,7 +233,11 @@ def _row_groups(
             first = 0
             for group in range(file.num_row_groups):
                 last = first + file.metadata.row_group(group).num_rows
-                if first < end and last > begin and (documents is None or _may_hold(file.metadata.row_group(group), documents)):
+                if (
+                    first < end
+                    and last > begin
+                    and (documents is None or _may_hold(file.metadata.row_group(group), documents))
+                ):
                     rows = file.read_row_group(group, columns)
                     yield rows.slice(max(begin - first, 0), min(end, last) - max(begin, first))
                 first = last
@@ -221,7 +253,8 @@ def _may_hold(group: pq.RowGroupMetaData, documents: list[str]) -> bool:
 
 
 def read_rows(contract: Contract, path: Path, begin: int, end: int) -> Iterator[pa.Table]:
-    """Rows `begin` to `end` (exclusive) of a shard that is not committed yet, by row group and with page checksums verified.
+    """Rows `begin` to `end` (exclusive) of a shard that is not committed yet, by row group and with page
+    checksums verified.
 
     Raises:
         Failure: (exit code 3) if the file cannot be read or is of another contract.
@@ -230,7 +263,9 @@ def read_rows(contract: Contract, path: Path, begin: int, end: int) -> Iterator[
 
 
 def read_documents(contract: Contract, path: Path, doc_ids: Iterable[str]) -> Iterator[pa.Table]:
-    """The row groups that may hold rows of `doc_ids`: of a shard whose rows are sorted by doc_id, few others; raises like `read_rows`."""
+    """The row groups that may hold rows of `doc_ids`: of a shard whose rows are sorted by doc_id, few others;
+    raises like `read_rows`.
+    """
     yield from _row_groups(contract, path, 0, 2**62, documents=sorted(doc_ids))
 
 
@@ -267,7 +302,8 @@ class Artifact:
         """One verified shard, or some columns of it.
 
         Raises:
-            Failure: (exit code 3) if the manifest or the directory lacks the file, its digest differs or a row breaks the contract.
+            Failure: (exit code 3) if the manifest or the directory lacks the file, its digest differs or a
+                row breaks the contract.
         """
         path = self.directory / name
         if name not in self.shards:
@@ -279,7 +315,9 @@ class Artifact:
                 str(path), f"the manifest names this shard, but the file cannot be read: {error.strerror}"
             ) from error
         if found != promised:
-            raise self.contract.violated(str(path), f"its SHA-256 is {found[:12]}..., the manifest says {promised[:12]}...")
+            raise self.contract.violated(
+                str(path), f"its SHA-256 is {found[:12]}..., the manifest says {promised[:12]}..."
+            )
         table = _parse(self.contract, path)
         self.contract.validate(table, str(path))
         return table.select(columns) if columns else table
@@ -295,7 +333,9 @@ class Artifact:
 
 
 def _manifest(contract: Contract, shards: dict[str, dict]) -> bytes:
-    """The bytes of a manifest; it holds the SHA-256 of what it says, so that a changed figure in it is found without the shards."""
+    """The bytes of a manifest; it holds the SHA-256 of what it says, so that a changed figure in it is found
+    without the shards.
+    """
     said = {"contract": contract.name, "version": contract.version, "shards": shards}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     return (json.dumps({**said, "sha256": digest}, indent=1, sort_keys=True) + "\n").encode()
@@ -304,7 +344,11 @@ def _manifest(contract: Contract, shards: dict[str, dict]) -> bytes:
 def commit(contract: Contract, directory: Path) -> None:
     """Write `manifest.json` over the shards in `directory`; only now is the artifact readable."""
     shards = {
-        path.name: {"rows": pq.read_metadata(path).num_rows, "bytes": path.stat().st_size, "sha256": sha256(path)}
+        path.name: {
+            "rows": pq.read_metadata(path).num_rows,
+            "bytes": path.stat().st_size,
+            "sha256": sha256(path),
+        }
         for path in sorted(directory.glob("part-*.parquet"))
     }
     write_atomically(directory / "manifest.json", _manifest(contract, shards))
@@ -314,8 +358,8 @@ def open_artifact(contract: Contract, directory: Path) -> Artifact:
     """The committed artifact in `directory`.
 
     Raises:
-        Failure: (exit code 3) if there is no manifest, it is of another contract or version or not as `commit` wrote it, or if
-            there are shards that it does not name.
+        Failure: (exit code 3) if there is no manifest, it is of another contract or version or not as
+            `commit` wrote it, or if there are shards that it does not name.
     """
     path = directory / "manifest.json"
     try:

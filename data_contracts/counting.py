@@ -1,8 +1,9 @@
 """Counts in 64 bits and sums that repeat, as expressions of Polars.
 
-Polars counts rows, list items and truth values in 32 bits, and the sum of such counts wraps at 2^32 without a word: 4.34 G tokens would be
-reported as 45 M. So every count is made here, and so is every sum of a column that an artifact keeps in 32 bits. And it adds up a group of
-many rows in parts, in the order in which its threads end, so that sums of floats differ in their last digits from call to call.
+Polars counts rows, list items and truth values in 32 bits, and the sum of such counts wraps at 2^32 without a
+word: 4.34 G tokens would be reported as 45 M. So every count is made here, and so is every sum of a column
+that an artifact keeps in 32 bits. And it adds up a group of many rows in parts, in the order in which its
+threads end, so that sums of floats differ in their last digits from call to call.
 """
 
 from __future__ import annotations
@@ -36,5 +37,8 @@ def total(column: str) -> pl.Expr:
 
 
 def in_order(value: pl.Expr) -> pl.Expr:
-    """The sum of floats over a group, added up from its first row to its last, nulls left out; the same bits each time."""
-    return value.drop_nulls().sum()  # what drops rows first is not cut into parts by today's Polars; a test repeats it
+    """The sum of floats over a group, added up from its first row to its last, nulls left out; the same bits
+    each time.
+    """
+    # what drops rows first is not cut into parts by today's Polars; a test repeats it
+    return value.drop_nulls().sum()

@@ -1,6 +1,7 @@
 """Documents and quarantined inputs: what ingestion writes. Every input is in exactly one of the two.
 
-`INPUTS` is what ingestion reads, before it knows which of them repeat each other; it lives in the scratch directory only.
+`INPUTS` is what ingestion reads, before it knows which of them repeat each other; it lives in the scratch
+directory only.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def document_runs(doc_ids: pa.ChunkedArray) -> list[tuple[str, int, int]]:
 
 def _check_documents(table: pa.Table) -> Iterator[str]:
     yield from unknown_splits(table)
-    if not pc.all(pc.equal(pc.cast(pc.utf8_length(table.column("text")), pa.int64()), table.column("num_chars"))).as_py():
+    if not pc.all(
+        pc.equal(pc.cast(pc.utf8_length(table.column("text")), pa.int64()), table.column("num_chars"))
+    ).as_py():
         yield "num_chars differs from the length of text"
     if pc.any(pc.equal(table.column("num_chars"), 0)).as_py():
         yield "an empty document"
@@ -47,12 +50,23 @@ DOCUMENTS = Contract(
         [
             DOC_ID,
             field(
-                "part_of", pa.string(), "hash of the whole text if this is a part of it, cut at ingestion.max_document_chars, else empty"
+                "part_of",
+                pa.string(),
+                "hash of the whole text if this is a part of it, cut at ingestion.max_document_chars, else"
+                " empty",
             ),
             field("corpus", pa.string(), "name of the corpus in params.yaml"),
             SPLIT,
-            field("source", pa.string(), "file the text was read from, relative to the source; `#n` is its n-th record"),
-            field("license", pa.string(), "licence as the source or corpora.<name>.license states it, empty if neither does"),
+            field(
+                "source",
+                pa.string(),
+                "file the text was read from, relative to the source; `#n` is its n-th record",
+            ),
+            field(
+                "license",
+                pa.string(),
+                "licence as the source or corpora.<name>.license states it, empty if neither does",
+            ),
             field("text", pa.large_string(), "the document"),
             field("num_chars", pa.int64(), "length of text", "Unicode code points"),
         ]
@@ -69,9 +83,14 @@ REASONS = {
     "unreadable": "the file or record could not be parsed",
     "not_text": "the text field is missing or is not a string",
     "not_unicode": "lone surrogates, which no UTF-8 file can hold",
-    "unbreakable": "over 2 MiB without the end of a word (or of nothing but white space), which no tokenizer can take in bounded memory",
+    "unbreakable": (
+        "over 2 MiB without the end of a word (or of nothing but white space), which no tokenizer can take in"
+        " bounded memory"
+    ),
     "too_large": "a JSONL line of over 128 MiB or, in a repository, a file of over 32 MiB",
-    "not_data": "a file that lies beside the data: hidden, a description, a checksum, or of another kind than records",
+    "not_data": (
+        "a file that lies beside the data: hidden, a description, a checksum, or of another kind than records"
+    ),
     "filtered": "a record that corpora.<name>.where does not ask for",
     "beyond_limit": "a good document, left out because corpora.<name>.max_characters was reached",
 }
@@ -109,18 +128,34 @@ INPUTS = Contract(
     2,
     pa.schema(
         [
-            field("input", pa.int32(), "number of the input in this shard, from 0; a long one has a row for each of its parts"),
+            field(
+                "input",
+                pa.int32(),
+                "number of the input in this shard, from 0; a long one has a row for each of its parts",
+            ),
             field("source", pa.string(), "file the input came from, relative to the source"),
             field("position", pa.int64(), "record or row in that file, 0 for a whole file"),
             field("license", pa.string(), "licence as the source states it"),
             field("split", pa.string(), "split as the source states it, empty if the hash decides"),
-            field("doc_id", pa.string(), "SHA-256 of this part's text, first 16 hex digits; empty if rejected"),
-            field("whole_id", pa.string(), "the same of the whole input, in its last row; empty in the others"),
-            field("text_key", pa.string(), "digest of this part's text up to line ends and white space at its edges; empty if rejected"),
-            field("whole_key", pa.string(), "the same of the whole input, in its last row; empty in the others"),
+            field(
+                "doc_id", pa.string(), "SHA-256 of this part's text, first 16 hex digits; empty if rejected"
+            ),
+            field(
+                "whole_id", pa.string(), "the same of the whole input, in its last row; empty in the others"
+            ),
+            field(
+                "text_key",
+                pa.string(),
+                "digest of this part's text up to line ends and white space at its edges; empty if rejected",
+            ),
+            field(
+                "whole_key", pa.string(), "the same of the whole input, in its last row; empty in the others"
+            ),
             field("num_chars", pa.int64(), "length of text", "Unicode code points"),
             field("num_bytes", pa.int64(), "length of text in UTF-8", "bytes"),
-            field("reason", pa.string(), "reason code if the input, with all its rows, is rejected, else empty"),
+            field(
+                "reason", pa.string(), "reason code if the input, with all its rows, is rejected, else empty"
+            ),
             field("detail", pa.string(), "what exactly was wrong"),
             field("excerpt", pa.string(), "the first characters, with everything unprintable escaped"),
             field("text", pa.large_string(), "the text of this part; empty if rejected"),

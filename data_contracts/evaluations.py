@@ -1,4 +1,6 @@
-"""Evaluations: one row an evaluated chunk of one system in one setting, so that any figure can be redone without running a model."""
+"""Evaluations: one row an evaluated chunk of one system in one setting, so that any figure can be redone
+without running a model.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,24 @@ from data_contracts.tokens import list_rows
 SETTINGS = {
     OWN: "the first K of the ranking, K as in training: the headline",
     WITHOUT: "no neighbours",
-    "training_length": "like own, from no further back than a training sequence is long; of BM25 what was mined there",
+    "training_length": (
+        "like own, from no further back than a training sequence is long; of BM25 what was mined there"
+    ),
     "first_1": "the first neighbour of the ranking",
     "first_2": "the first 2",
     "first_3": "the first 3",
     "first_4": "the first 4",
     "second": "the second neighbour alone",
     ORACLE: "the K scored candidates of highest positive s_t",
-    ORACLE_ALL: "the K eligible chunks of highest positive s_t, for the queries of the exhaustive sample; own for all others",
+    ORACLE_ALL: (
+        "the K eligible chunks of highest positive s_t, for the queries of the exhaustive sample; own for all"
+        " others"
+    ),
     BY_CHANCE: "K passages drawn by chance from the database, of systems that read a whole corpus",
     DPR: "the first K of the ranking of a DPR-style retriever, which then stands in `ranking` and `scores`",
 }
-"""How the neighbours of a row were chosen. `own` is there for every system, the others for those that read neighbours.
+"""How the neighbours of a row were chosen. `own` is there for every system, the others for those that read
+neighbours.
 
 Systems that read a whole corpus name no chunks of the document: what they read stands in `corpus_neighbours`.
 """
@@ -78,15 +86,32 @@ EVALUATIONS = Contract(
             field("setting", pa.string(), "how the neighbours were chosen, see SETTINGS"),
             DOC_ID,
             SPLIT,
-            field("chunk", pa.int32(), "query chunk i; loss is of chunk i + 1; -1: the loss of chunk 0", "chunks"),
+            field(
+                "chunk",
+                pa.int32(),
+                "query chunk i; loss is of chunk i + 1; -1: the loss of chunk 0",
+                "chunks",
+            ),
             field("loss", pa.float32(), "summed over the counted tokens of chunk i + 1", "nats"),
             field("tokens", pa.int32(), "counted tokens of chunk i + 1", "tokens"),
             field("bytes", pa.int32(), "UTF-8 bytes of the counted tokens of chunk i + 1", "bytes"),
             field("token_losses", pa.list_(pa.float32()), "of each counted token of chunk i + 1", "nats"),
             field("eligible", pa.int32(), "number of chunks that could be retrieved for chunk i", "chunks"),
-            field("retrieved", pa.list_(pa.int32()), "chunks whose states the model read for chunk i, in the order it read them"),
-            field("ranking", pa.list_(pa.int32()), f"the best {RANKING_LENGTH} eligible chunks by the system's retriever, best first"),
-            field("scores", pa.list_(pa.float32()), "the retriever's score of each of `ranking`; 0 where it has none"),
+            field(
+                "retrieved",
+                pa.list_(pa.int32()),
+                "chunks whose states the model read for chunk i, in the order it read them",
+            ),
+            field(
+                "ranking",
+                pa.list_(pa.int32()),
+                f"the best {RANKING_LENGTH} eligible chunks by the system's retriever, best first",
+            ),
+            field(
+                "scores",
+                pa.list_(pa.float32()),
+                "the retriever's score of each of `ranking`; 0 where it has none",
+            ),
             field("gates", pa.list_(pa.float32()), "how much each of `retrieved` counted, 0.1 to 1"),
         ]
     ),

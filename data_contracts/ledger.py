@@ -1,4 +1,6 @@
-"""Ledger rows: what a reference LM said of a pair of chunks, named by content, so that any run may use it again."""
+"""Ledger rows: what a reference LM said of a pair of chunks, named by content, so that any run may use it
+again.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,18 @@ LEDGER = Contract(
         [
             DOC_ID,
             field("query_chunk", pa.int32(), "chunk i; its target is chunk i + 1", "chunks"),
-            field("candidate_chunk", pa.int32(), "chunk j, read with chunk j + 1 before the query; i - 2 is the local context", "chunks"),
-            field("halves", HALVES, "log P(c_i+1 | c_j, c_j+1, c_i) of the first and the second half of the target", "nats"),
+            field(
+                "candidate_chunk",
+                pa.int32(),
+                "chunk j, read with chunk j + 1 before the query; i - 2 is the local context",
+                "chunks",
+            ),
+            field(
+                "halves",
+                HALVES,
+                "log P(c_i+1 | c_j, c_j+1, c_i) of the first and the second half of the target",
+                "nats",
+            ),
         ]
     ),
     ("doc_id", "query_chunk", "candidate_chunk"),

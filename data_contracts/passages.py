@@ -1,6 +1,8 @@
-"""Retrieval from a whole corpus: the keys of its chunks, and the passages that were found for each chunk in documents other than its own.
+"""Retrieval from a whole corpus: the keys of its chunks, and the passages that were found for each chunk in
+documents other than its own.
 
-A passage is a chunk and the one after it. At the end of a document the last token, which is the end of text, is repeated.
+A passage is a chunk and the one after it. At the end of a document the last token, which is the end of text,
+is repeated.
 """
 
 from __future__ import annotations
@@ -38,7 +40,12 @@ KEYS = Contract(
         [
             DOC_ID,
             SPLIT,
-            field("chunk", pa.int32(), "position in the document, from 0; only whole chunks have a key", "chunks"),
+            field(
+                "chunk",
+                pa.int32(),
+                "position in the document, from 0; only whole chunks have a key",
+                "chunks",
+            ),
             field("key", pa.list_(pa.float32()), "what the frozen encoder says of the chunk"),
         ]
     ),
@@ -60,7 +67,8 @@ def _check_neighbours(table: pa.Table) -> Iterator[str]:
     begins = np.flatnonzero(rank == 0)
     found = np.diff(begins, append=len(rank))
     wanted = [
-        fact(table, "counts")[split][kind] for split, kind in zip(table.column("split").to_numpy()[begins], origin[begins], strict=True)
+        fact(table, "counts")[split][kind]
+        for split, kind in zip(table.column("split").to_numpy()[begins], origin[begins], strict=True)
     ]
     if (found != wanted).any():
         yield "a query with fewer or more passages than asked for"
@@ -86,13 +94,24 @@ CORPUS_NEIGHBOURS = Contract(
             DOC_ID,
             SPLIT,
             QUERY_CHUNK,
-            field("origin", pa.string(), "nearest: the passages whose keys are nearest; random: a control, drawn by chance"),
+            field(
+                "origin",
+                pa.string(),
+                "nearest: the passages whose keys are nearest; random: a control, drawn by chance",
+            ),
             field("rank", pa.int16(), "0 = nearest; ties go to the passage that stands first in the index"),
             field("source_doc", pa.string(), "document of the passage; never the query's own"),
             field("source_chunk", pa.int32(), "chunk j that the passage begins with", "chunks"),
             field("distance", pa.float32(), "squared Euclidean distance of the two keys"),
-            field("query_overlap", pa.int32(), "longest run of tokens that chunk i and the passage have in common", "tokens"),
-            field("target_overlap", pa.int32(), "the same of chunk i + 1, which is predicted with it", "tokens"),
+            field(
+                "query_overlap",
+                pa.int32(),
+                "longest run of tokens that chunk i and the passage have in common",
+                "tokens",
+            ),
+            field(
+                "target_overlap", pa.int32(), "the same of chunk i + 1, which is predicted with it", "tokens"
+            ),
             field("token_ids", TOKEN_IDS, "chunk j and chunk j + 1"),
         ]
     ),

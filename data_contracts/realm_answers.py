@@ -32,7 +32,10 @@ def _check_answers(table: pa.Table) -> Iterator[str]:
     if pc.any(pc.less(table.column("tokens"), 1)).as_py():
         yield "an answer without a token"
     passages, prior = (list_rows(table.column(name)) for name in ("passages", "prior"))
-    if any(len(one) + 1 != len(other) or abs(other.sum() - 1) > 1e-3 for one, other in zip(passages, prior, strict=True)):
+    if any(
+        len(one) + 1 != len(other) or abs(other.sum() - 1) > 1e-3
+        for one, other in zip(passages, prior, strict=True)
+    ):
         yield "`prior` must have a value for the null document and each of `passages`, and sum to 1"
 
 
@@ -41,7 +44,9 @@ REALM_ANSWERS = Contract(
     1,
     pa.schema(
         [
-            field("question", pa.int32(), "number of the question among those asked, in the order of the text"),
+            field(
+                "question", pa.int32(), "number of the question among those asked, in the order of the text"
+            ),
             field("method", pa.string(), "how the passages were found, see METHODS"),
             field("doc_id", pa.string(), "document of the question"),
             field("kind", pa.string(), "of the span: date, number or name"),

@@ -12,19 +12,30 @@ from data_contracts.contract import Contract, fact, field
 from data_contracts.documents import DOC_ID
 from data_contracts.tokens import TOKEN_IDS, list_rows
 
-FIRST_CHUNK = field("first_chunk", pa.int32(), "chunk of the document that the sequence begins with", "chunks")
+FIRST_CHUNK = field(
+    "first_chunk", pa.int32(), "chunk of the document that the sequence begins with", "chunks"
+)
 
 
 def _check_sequences(table: pa.Table) -> Iterator[str]:
     longest = pc.max(pc.list_value_length(table.column("token_ids"))).as_py()
     if longest > fact(table, "sequence_tokens") + 1:
-        yield f"a sequence of {longest} tokens is longer than geometry allows, {fact(table, 'sequence_tokens')} + 1"
+        yield (
+            f"a sequence of {longest} tokens is longer than geometry allows,"
+            f" {fact(table, 'sequence_tokens')} + 1"
+        )
 
 
 SEQUENCES = Contract(
     "sequences",
     1,
-    pa.schema([DOC_ID, FIRST_CHUNK, field("token_ids", TOKEN_IDS, "inputs and targets; the last token is target only")]),
+    pa.schema(
+        [
+            DOC_ID,
+            FIRST_CHUNK,
+            field("token_ids", TOKEN_IDS, "inputs and targets; the last token is target only"),
+        ]
+    ),
     ("doc_id", "first_chunk"),
     _check_sequences,
     facts=("sequence_tokens",),
@@ -52,7 +63,11 @@ SUPERVISION = Contract(
         [
             DOC_ID,
             FIRST_CHUNK,
-            field("candidates", pa.list_(pa.int32()), "[C, S] flattened: chunks counted from the start of the sequence, -1 = none"),
+            field(
+                "candidates",
+                pa.list_(pa.int32()),
+                "[C, S] flattened: chunks counted from the start of the sequence, -1 = none",
+            ),
             field("scores", pa.list_(pa.float32()), "[C, S] flattened: BM25, or s_t in nats"),
             field("labelled", pa.list_(pa.bool_()), "[C]: whether the chunk was scored at all"),
         ]

@@ -1,6 +1,8 @@
-"""The systems that can be trained, a record each: its name, where its code is, how it is trained and evaluated, what was published of it.
+"""The systems that can be trained, a record each: its name, where its code is, how it is trained and
+evaluated, what was published of it.
 
-Nothing of a model is imported here. A record names code as `module:function`, which is imported when the system is built.
+Nothing of a model is imported here. A record names code as `module:function`, which is imported when the
+system is built.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ Perplexity = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Published:
-    """A line of the paper's Table 2 or 4: perplexity on ArXiv, Code, PG19 and Books3, parameters, time of an update over that of
-    Transformer-XL; `setting` is the one of ours that it is to be compared with.
+    """A line of the paper's Table 2 or 4: perplexity on ArXiv, Code, PG19 and Books3, parameters, time of an
+    update over that of Transformer-XL; `setting` is the one of ours that it is to be compared with.
 
-    `reckoned` is not printed in the paper: what counting dense multiply-accumulates at its sizes gives for `time`, all projections of a
-    neighbour once a neighbour (12 d^2 a layer, V / d = 49 d^2 of the output; pairs and sorts of the ranking loss left out), and three
-    products of Memorizing with its whole memory, of which ours makes one.
+    `reckoned` is not printed in the paper: what counting dense multiply-accumulates at its sizes gives for
+    `time`, all projections of a neighbour once a neighbour (12 d^2 a layer, V / d = 49 d^2 of the output;
+    pairs and sorts of the ranking loss left out), and three products of Memorizing with its whole memory, of
+    which ours makes one.
     """
 
     table: Literal[2, 4]
@@ -42,16 +45,20 @@ class Record:
     title: str
     """As pages and tables write it."""
     build: str
-    """From a `ModelConfig` to the model; of a system that learns to retrieve, from that and a `RetrieverTraining`."""
+    """From a `ModelConfig` to the model; of a system that learns to retrieve, from that and a
+    `RetrieverTraining`.
+    """
     supervision: Literal["none", "bm25", "bm25_q", "scored", "corpus"] = "none"
     """The narrowest artifact that its training reads."""
     retriever: Literal["none", "bm25", "random", "recency", "own", "corpus", "corpus_random"] = "none"
     """Who ranks the earlier chunks, or the passages of a corpus, at test time."""
     carry: Literal["none", "document"] = "none"
-    """`document`: a row of the batch reads documents sequence after sequence, its layers going on from what they keep."""
+    """`document`: a row of the batch reads documents sequence after sequence, its layers going on from what
+    they keep.
+    """
     updates: float | str = 1.0
-    """How many updates a run has, relative to `training.steps`: a number, or code that says it of a `ModelConfig` and the tokens of a
-    sequence."""
+    """How many updates a run has, relative to `training.steps`: a number, or code that says it of a
+    `ModelConfig` and the tokens of a sequence."""
     relevance: str = ""
     """What its retriever learns; empty if it does not learn to retrieve."""
     retriever_training: str = ""
@@ -67,8 +74,8 @@ class Record:
     recipe: str = "transformer_xl"
     """The system whose recipe it has where params.yaml has none of its own."""
     variant_of: str = ""
-    """The system that it differs from only in depth, schedule, size of a memory, or in which neighbours it reads: tests that compile every
-    kind of system leave it out."""
+    """The system that it differs from only in depth, schedule, size of a memory, or in which neighbours it
+    reads: tests that compile every kind of system leave it out."""
     published: tuple[Published, ...] = ()
 
     @property
@@ -79,7 +86,15 @@ class Record:
     @property
     def modules(self) -> tuple[str, ...]:
         """The modules of the code that decides what a run of it gives."""
-        return tuple(sorted({value.split(":")[0] for value in self.deciding.values() if isinstance(value, str) and ":" in value}))
+        return tuple(
+            sorted(
+                {
+                    value.split(":")[0]
+                    for value in self.deciding.values()
+                    if isinstance(value, str) and ":" in value
+                }
+            )
+        )
 
 
 DESCRIBING = ("title", "cost", "recipe", "variant_of", "published")
@@ -108,17 +123,26 @@ _rpt = partial(
     recipe="rpt_sem",
 )
 _rpt_sem = partial(_rpt, supervision="scored", relevance="model.rpt:semantic_relevance")
-# The paper's figures are likely to be of the official form. Its 212 M is the count of Block-Recurrent: a memory adds only a gate a head.
-_memorizing_32k = partial(Published, 2, perplexity=(2.92, 2.18, 10.97, 14.40), parameters="212 M", time=1.82, reckoned=1.50)
-_memorizing_65k = partial(Published, 2, perplexity=(2.93, 2.15, 10.99, 14.3), parameters="212 M", time=2.12, reckoned=1.99)
-_block_recurrent = partial(Published, 2, perplexity=(2.89, 2.73, 10.95, 14.64), parameters="212 M", time=1.56, reckoned=1.05)
+# The paper's figures are likely to be of the official form. Its 212 M is the count of Block-Recurrent: a
+# memory adds only a gate a head.
+_memorizing_32k = partial(
+    Published, 2, perplexity=(2.92, 2.18, 10.97, 14.40), parameters="212 M", time=1.82, reckoned=1.50
+)
+_memorizing_65k = partial(
+    Published, 2, perplexity=(2.93, 2.15, 10.99, 14.3), parameters="212 M", time=2.12, reckoned=1.99
+)
+_block_recurrent = partial(
+    Published, 2, perplexity=(2.89, 2.73, 10.95, 14.64), parameters="212 M", time=1.56, reckoned=1.05
+)
 
 _RECORDS = (
     Record(
         "transformer_xl",
         "Transformer-XL",
         build="model.baselines.transformer_xl:TransformerXL",
-        published=(Published(2, 1, "Transformer-XL", (3.11, 2.30, 11.48, 15.00), "202 M", 1.0, reckoned=1.0),),
+        published=(
+            Published(2, 1, "Transformer-XL", (3.11, 2.30, 11.48, 15.00), "202 M", 1.0, reckoned=1.0),
+        ),
     ),
     Record(
         "transformer_xl_plus_2",
@@ -134,7 +158,9 @@ _RECORDS = (
         build="model.baselines.transformer_xl:TransformerXL",
         updates=1.5,
         variant_of="transformer_xl",
-        published=(Published(2, 3, "1.5 times the steps", (3.11, 2.26, 11.39, 14.70), "202 M", 1.0, reckoned=1.0),),
+        published=(
+            Published(2, 3, "1.5 times the steps", (3.11, 2.26, 11.39, 14.70), "202 M", 1.0, reckoned=1.0),
+        ),
     ),
     Record(
         "transformer_xl_same_parameters",
@@ -286,8 +312,12 @@ _RECORDS = (
         build="model.systems.rpt:rpt_sem",
         published=(
             Published(2, 6, "RPT-Sem", (2.77, 2.17, 10.96, 13.91), "242 M", 1.51, reckoned=1.42),
-            Published(2, 7, "RPT-Sem, 3 neighbours", (2.75, 2.16, 10.92, 13.87), setting="first_3", reckoned=1.60),
-            Published(2, 8, "RPT-Sem, 4 neighbours", (2.74, 2.15, 10.93, 13.91), setting="first_4", reckoned=1.78),
+            Published(
+                2, 7, "RPT-Sem, 3 neighbours", (2.75, 2.16, 10.92, 13.87), setting="first_3", reckoned=1.60
+            ),
+            Published(
+                2, 8, "RPT-Sem, 4 neighbours", (2.74, 2.15, 10.93, 13.91), setting="first_4", reckoned=1.78
+            ),
             Published(2, 17, "RPT-Sem, oracle", (2.69, 2.10, 10.26, 12.74), "242 M", 1.51, ORACLE, 1.42),
             Published(4, 5, "RPT-Sem", (2.77, 2.17, 10.96, 13.91)),
             Published(4, 6, "RPT-Sem, DPR-style retriever", (2.98, 2.33, 11.62, 14.66), setting=DPR),

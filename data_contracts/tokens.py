@@ -25,8 +25,11 @@ def list_rows(column: pa.ChunkedArray) -> list[np.ndarray]:
 
 
 def list_column(rows: Sequence[np.ndarray]) -> pa.ListArray:
-    """A list column of uint32 rows, the inverse of `list_rows`; no Python object per element here either, and no copy of a single row."""
-    offsets = pa.array(np.cumsum([0, *map(len, rows)], dtype=np.int64), pa.int32())  # refused beyond 2^31, where 32 bits would wrap
+    """A list column of uint32 rows, the inverse of `list_rows`; no Python object per element here either, and
+    no copy of a single row.
+    """
+    # refused beyond 2^31, where 32 bits would wrap
+    offsets = pa.array(np.cumsum([0, *map(len, rows)], dtype=np.int64), pa.int32())
     values = rows[0] if len(rows) == 1 else np.concatenate([np.zeros(0, np.uint32), *rows])
     return pa.ListArray.from_arrays(offsets, values, type=TOKEN_IDS)
 
@@ -48,7 +51,9 @@ TOKENS = Contract(
 
 
 def _check_chunks(table: pa.Table) -> Iterator[str]:
-    """What one block of rows can show: it may begin and end inside a document, so only its first row is free to have any number."""
+    """What one block of rows can show: it may begin and end inside a document, so only its first row is free
+    to have any number.
+    """
     yield from unknown_splits(table)
     size = fact(table, "chunk_tokens")
     doc_id = table.column("doc_id")

@@ -1,4 +1,6 @@
-"""How long each stage took when it last ran on this machine, and from that about how long it will take; kept in `.run/`."""
+"""How long each stage took when it last ran on this machine, and from that about how long it will take; kept
+in `.run/`.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def remember(stage: str, seconds: float, path: Path = PLACE) -> None:
 
 
 def estimate(stage: str, last: float | None, values: Mapping[str, Change]) -> float | None:
-    """Seconds that a stage will take: as many as last time, times the growth of what it is proportional to; None if it never ran here."""
+    """Seconds that a stage will take: as many as last time, times the growth of what it is proportional to;
+    None if it never ran here.
+    """
     if last is None:
         return None
     for name in PROPORTIONAL.get(stage.split("@")[0], ()):

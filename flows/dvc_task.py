@@ -1,8 +1,8 @@
 """The only caller of DVC: what the DAG is, what is stale and why, and one stage at a time brought up to date.
 
-`python -m flows.dvc_task` prints the state as JSON once its input ends, `... get COMMIT TARGET PLACE...` fetches what a commit tracked, and
-`... serve` brings stages up to date, one after the other.
-DVC is imported in those children only; it touches signals and holds locks.
+`python -m flows.dvc_task` prints the state as JSON once its input ends, `... get COMMIT TARGET PLACE...`
+fetches what a commit tracked, and `... serve` brings stages up to date, one after the other. DVC is imported
+in those children only; it touches signals and holds locks.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ LOCK_SECONDS = 120.0  # to wait for another DVC
 
 @dataclass(frozen=True)
 class StageState:
-    """One stage of dvc.yaml: the stages it needs, and what changed since it last ran (nothing: it is up to date).
+    """One stage of dvc.yaml: the stages it needs, and what changed since it last ran (nothing: it is up to
+    date).
 
-    `values` are the parameters among the changes, before and after; `outs` what it writes, from the root, and `bytes` how much that was.
+    `values` are the parameters among the changes, before and after; `outs` what it writes, from the root, and
+    `bytes` how much that was.
     """
 
     name: str
@@ -49,7 +51,9 @@ class StageState:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage ended: ran, restored (from DVC's run cache), unchanged or failed; `retry` if trying again may help."""
+    """How a stage ended: ran, restored (from DVC's run cache), unchanged or failed; `retry` if trying again
+    may help.
+    """
 
     result: str
     failure: Failure | None = None
@@ -58,9 +62,13 @@ class Outcome:
 
 @contextlib.contextmanager
 def waiting_dvc() -> Iterator[subprocess.Popen]:
-    """A child that imports DVC, which takes as long as what its caller has to do first, and then waits for `read_state`."""
+    """A child that imports DVC, which takes as long as what its caller has to do first, and then waits for
+    `read_state`.
+    """
     command, piped = [sys.executable, "-m", "flows.dvc_task"], subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, env=child_environment(), text=True, stdin=piped, stdout=piped, stderr=piped) as child:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=child_environment(), text=True, stdin=piped, stdout=piped, stderr=piped
+    ) as child:
         try:
             yield child
         finally:
@@ -76,37 +84,60 @@ def read_state(child: subprocess.Popen) -> list[StageState]:
     said, errors = child.communicate()
     if child.returncode:
         reason = errors.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
-        raise Failure("DVC could not read the pipeline", reason[0], "see `dvc status` for the whole message", Exit.ENVIRONMENT)
+        raise Failure(
+            "DVC could not read the pipeline",
+            reason[0],
+            "see `dvc status` for the whole message",
+            Exit.ENVIRONMENT,
+        )
     found = json.loads(said)
     if found["mended"]:
         sys.stderr.write(found["mended"] + "\n")
     return [
-        StageState(row["name"], tuple(row["needs"]), tuple(row["changes"]), row["values"], tuple(row["outs"]), row["bytes"])
+        StageState(
+            row["name"],
+            tuple(row["needs"]),
+            tuple(row["changes"]),
+            row["values"],
+            tuple(row["outs"]),
+            row["bytes"],
+        )
         for row in found["stages"]
     ]
 
 
 def get_version(commit: str, places: Sequence[str], target: Path) -> None:
-    """Put what DVC tracked in the directories `places` at `commit` into `target`, from the cache or a remote; nothing else changes.
+    """Put what DVC tracked in the directories `places` at `commit` into `target`, from the cache or a remote;
+    nothing else changes.
 
     Raises:
-        Failure: (exit code 2) if the commit tracks none of this name; (5) if its data is neither in the cache nor in a remote.
+        Failure: (exit code 2) if the commit tracks none of this name; (5) if its data is neither in the cache
+            nor in a remote.
     """
     command = [sys.executable, "-m", "flows.dvc_task", "get", commit, str(target), *places]
-    child = subprocess.run(command, cwd=ROOT, env=child_environment(), text=True, capture_output=True, check=False)
+    child = subprocess.run(
+        command, cwd=ROOT, env=child_environment(), text=True, capture_output=True, check=False
+    )
     if child.returncode:
         reason = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
-        remedy = "`dvc push` it to a remote of this checkout where it was made, or check that commit out and `./rpt run scoring`"
-        raise Failure(f"the data of commit {commit[:12]} could not be had", reason[0], remedy, Exit.ENVIRONMENT)
+        remedy = (
+            "`dvc push` it to a remote of this checkout where it was made, or check that commit out and"
+            " `./rpt run scoring`"
+        )
+        raise Failure(
+            f"the data of commit {commit[:12]} could not be had", reason[0], remedy, Exit.ENVIRONMENT
+        )
     if missing := json.loads(child.stdout)["missing"]:
         remedy = f"`git show {commit[:12]}:dvc.lock` lists what it tracks"
         raise Failure(f"commit {commit[:12]}", f"it tracks no {', no '.join(missing)}", remedy, Exit.USAGE)
 
 
 class Dvc:
-    """One DVC for a whole run, in a child that ends with us; it is started by the first stage, since its import takes most of a second.
+    """One DVC for a whole run, in a child that ends with us; it is started by the first stage, since its
+    import takes most of a second.
 
-    For every stage the child does what `dvc repro --single-item STAGE` does. It lives in a process group of its own.
+    For every stage the child does what `dvc repro --single-item STAGE` does. It lives in a process group of
+    its own.
     """
 
     def __init__(self) -> None:
@@ -120,9 +151,15 @@ class Dvc:
             release(self._child)
 
     def reproduce(
-        self, stage: str, environment: dict[str, str], on_message: Callable[[dict], None], on_line: Callable[[str], None]
+        self,
+        stage: str,
+        environment: dict[str, str],
+        on_message: Callable[[dict], None],
+        on_line: Callable[[str], None],
     ) -> Outcome:
-        """Bring one stage up to date; what it says arrives as messages and lines as they come. `environment` is added to DVC's."""
+        """Bring one stage up to date; what it says arrives as messages and lines as they come. `environment`
+        is added to DVC's.
+        """
         child = self._started()
         assert child.stdin
         with contextlib.suppress(BrokenPipeError):  # it has just died, so there are no lines either
@@ -145,7 +182,13 @@ class Dvc:
         if self._child is None or self._child.poll() is not None:
             command = [sys.executable, "-m", "flows.dvc_task", "serve"]
             self._child = leashed(
-                command, cwd=ROOT, env=child_environment(), text=True, bufsize=1, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                command,
+                cwd=ROOT,
+                env=child_environment(),
+                text=True,
+                bufsize=1,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             )
         return self._child
 
@@ -156,20 +199,29 @@ class Dvc:
 
 
 def _outcome(said: dict[str, Any] | None, changed: bool, error: str | None) -> Outcome:
-    """From what the stage said at its end, if it ran, and what DVC did: whether it put outputs in place, and what went wrong."""
+    """From what the stage said at its end, if it ran, and what DVC did: whether it put outputs in place, and
+    what went wrong.
+    """
     if said and said["code"]:
-        return Outcome("failed", Failure(said["what"], said["cause"], said["remedy"], Exit(said["code"])), said["retry"])
+        return Outcome(
+            "failed", Failure(said["what"], said["cause"], said["remedy"], Exit(said["code"])), said["retry"]
+        )
     if error:
-        return Outcome("failed", Failure("DVC gave up", error, f"see {EVENTS.relative_to(ROOT)} for its whole log", Exit.STAGE_FAILED))
+        return Outcome(
+            "failed",
+            Failure(
+                "DVC gave up", error, f"see {EVENTS.relative_to(ROOT)} for its whole log", Exit.STAGE_FAILED
+            ),
+        )
     return Outcome("ran" if said else "restored" if changed else "unchanged")
 
 
 def distrust(path: Path) -> None:
     """Have DVC hash a file, or every file of a directory, again before it believes what it has on record.
 
-    It takes a file whose time has not changed for unchanged, and a read-only file in its cache for good. What it restored is a hard
-    link to that cache, so damage in place damages both; a new time and mode on the link is a new time and mode on the cached file.
-    Files of other users stay as they are.
+    It takes a file whose time has not changed for unchanged, and a read-only file in its cache for good. What
+    it restored is a hard link to that cache, so damage in place damages both; a new time and mode on the link
+    is a new time and mode on the cached file. Files of other users stay as they are.
     """
     for file in path.rglob("*") if path.is_dir() else [path]:
         if file.is_file():
@@ -186,12 +238,17 @@ def _values(stage: Stage) -> dict[str, dict[str, Change]]:
     for dependency in stage.deps:
         if isinstance(dependency, ParamsDependency) and dependency.hash_info.value:
             before, now = dependency.hash_info.value, dependency.read_params()
-            found |= {name: changed_values({name: before[name]}, {name: now[name]}) for name in before.keys() & now.keys()}
+            found |= {
+                name: changed_values({name: before[name]}, {name: now[name]})
+                for name in before.keys() & now.keys()
+            }
     return found
 
 
 def _changes(status: list, values: Mapping[str, Mapping[str, Change]]) -> list[str]:
-    """DVC's status of one stage as sentences such as `scoring.candidates 8 -> 12` and `artifacts/demo/chunks modified`."""
+    """DVC's status of one stage as sentences such as `scoring.candidates 8 -> 12` and
+    `artifacts/demo/chunks modified`.
+    """
     sentences = []
     for item in status:
         if isinstance(item, str):
@@ -205,7 +262,8 @@ def _changes(status: list, values: Mapping[str, Mapping[str, Change]]) -> list[s
                         sentences += said or [f"{key} {state}"]
                 else:
                     sentences.append(
-                        f"{name} {'missing' if change == 'deleted' else change}" + (" (output)" if kind == "changed outs" else "")
+                        f"{name} {'missing' if change == 'deleted' else change}"
+                        + (" (output)" if kind == "changed outs" else "")
                     )
     return sentences
 
@@ -214,7 +272,9 @@ def _modified_outputs(status: dict[str, list]) -> Iterator[str]:
     for items in status.values():
         for item in items:
             if isinstance(item, dict):
-                yield from (path for path, change in item.get("changed outs", {}).items() if change == "modified")
+                yield from (
+                    path for path, change in item.get("changed outs", {}).items() if change == "modified"
+                )
 
 
 def _patiently(work: Callable[[], Any]) -> Any:
@@ -241,7 +301,9 @@ def _damaged_record(error: Exception) -> Path | None:
 
 
 def _print_state() -> None:
-    """The stages as JSON. Half a record, which a kill left, is put aside and said: without that DVC would fail for ever."""
+    """The stages as JSON. Half a record, which a kill left, is put aside and said: without that DVC would
+    fail for ever.
+    """
     for name in ("dvc.dependency", "dvc.repo.index", "dvc.repo.status", "networkx"):
         importlib.import_module(name)  # what takes long, before it is told to look
     from dvc.exceptions import DvcException
@@ -265,13 +327,21 @@ def _state() -> list[dict[str, Any]]:
     import networkx
     from dvc.repo import Repo, lock_repo
 
-    with Repo(str(ROOT)) as repo, lock_repo(repo):  # inside one lock DVC builds its index once and not three times
+    # inside one lock DVC builds its index once and not three times
+    with Repo(str(ROOT)) as repo, lock_repo(repo):
         graph, status = repo.index.graph, repo.status()
         for path in _modified_outputs(status):
             distrust(ROOT / path)
         place = {stage: number for number, stage in enumerate(repo.index.stages)}
         order = networkx.lexicographical_topological_sort(graph.reverse(), key=place.__getitem__)
-        return [_row(stage, sorted(graph.successors(stage), key=place.__getitem__), status.get(stage.addressing, [])) for stage in order]
+        return [
+            _row(
+                stage,
+                sorted(graph.successors(stage), key=place.__getitem__),
+                status.get(stage.addressing, []),
+            )
+            for stage in order
+        ]
 
 
 def _row(stage: Stage, needs: list[Stage], status: list) -> dict[str, Any]:
@@ -299,11 +369,17 @@ def _get(commit: str, target: str, places: list[str]) -> None:
 
 
 def _serve() -> None:
-    """Reproduce the stages that standard input names, and say what DVC did. The stages themselves have no input."""
+    """Reproduce the stages that standard input names, and say what DVC did. The stages themselves have no
+    input.
+    """
     import dvc.logger
 
     dvc.logger.setup()
-    with os.fdopen(os.dup(0)) as requests, open(os.devnull) as nothing, contextlib.suppress(KeyboardInterrupt):
+    with (
+        os.fdopen(os.dup(0)) as requests,
+        open(os.devnull) as nothing,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
         os.dup2(nothing.fileno(), 0)
         for request in map(json.loads, requests):
             os.environ.update(request["environment"])

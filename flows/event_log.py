@@ -1,4 +1,6 @@
-"""The log of the run that goes or went last, `.run/events.jsonl`: written by the run, followed by whoever watches it."""
+"""The log of the run that goes or went last, `.run/events.jsonl`: written by the run, followed by whoever
+watches it.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,10 @@ class EventLog:
 
     def __init__(self, listener: Callable[[dict], None] | None = None, path: Path = EVENTS):
         path.parent.mkdir(exist_ok=True)
-        path.unlink(missing_ok=True)  # and not emptied: who follows the old one reads it to its end, and sees that another began
-        path.write_text(json.dumps({"event": "log", "pid": os.getpid()}) + "\n")  # whose it is, as in the lock of the workspace
+        # and not emptied: who follows the old one reads it to its end, and sees that another began
+        path.unlink(missing_ok=True)
+        # whose it is, as in the lock of the workspace
+        path.write_text(json.dumps({"event": "log", "pid": os.getpid()}) + "\n")
         self._path = path
         self._listener = listener
 
@@ -48,7 +52,9 @@ class Follower:
         return events
 
     def _opened(self) -> bool:
-        """Whether there is another log than the one that was read. The old one is kept open, so its number is not given again."""
+        """Whether there is another log than the one that was read. The old one is kept open, so its number is
+        not given again.
+        """
         try:
             if self._file and os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
                 return False

@@ -1,4 +1,6 @@
-"""Carries out a plan, stage by stage, whoever asked for it. Events: plan, begin, progress, note, line, end, failure, finish."""
+"""Carries out a plan, stage by stage, whoever asked for it. Events: plan, begin, progress, note, line, end,
+failure, finish.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,12 @@ Around = Callable[[Step, Callable[[], str]], str]
 def prepare(
     overrides: dict[str, object], stages: list[str], profile: str | None = None, force: bool = False
 ) -> tuple[Configuration, list[Step]]:
-    """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring sources/ up to date, and plan.
+    """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring sources/
+    up to date, and plan.
 
     Raises:
-        Failure: for a wrong profile, parameter or stage, or a corpus without input; params.yaml is then as it was.
+        Failure: for a wrong profile, parameter or stage, or a corpus without input; params.yaml is then as it
+            was.
     """
     with waiting_dvc() as dvc, unless_refused(ROOT / "params.yaml") as params:
         if profile:
@@ -49,7 +53,8 @@ def prepare(
 
 
 def look(dvc: subprocess.Popen) -> tuple[Configuration, list[StageState]]:
-    """The configuration and every stage of it, after sources/ was brought up to date; `dvc` is waiting (flows/dvc_task.py).
+    """The configuration and every stage of it, after sources/ was brought up to date; `dvc` is waiting
+    (flows/dvc_task.py).
 
     Raises:
         Failure: for a wrong parameter, or a corpus without input.
@@ -57,7 +62,9 @@ def look(dvc: subprocess.Popen) -> tuple[Configuration, list[StageState]]:
     configuration = load(ROOT / "params.yaml")
     if configuration.scoring.engine == "auto":
         name, _ = automatic_engine(configuration.geometry.chunk_tokens)
-        configuration = configuration.model_copy(update={"scoring": configuration.scoring.model_copy(update={"engine": name})})
+        configuration = configuration.model_copy(
+            update={"scoring": configuration.scoring.model_copy(update={"engine": name})}
+        )
     with contextlib.chdir(ROOT):
         write_inventories(configuration)
         write_code_files(configuration)
@@ -77,15 +84,22 @@ def unless_refused(path: Path) -> Iterator[Path]:
 
 
 def _settle_engine(configuration: Configuration) -> None:
-    """Write the engine that `scoring.engine: auto` stands for into params.yaml: labels must name what they came from."""
+    """Write the engine that `scoring.engine: auto` stands for into params.yaml: labels must name what they
+    came from.
+    """
     if configuration.scoring.engine == "auto":
         name, why = automatic_engine(configuration.geometry.chunk_tokens)
         change = apply_overrides(ROOT / "params.yaml", {"scoring.engine": name})
-        sys.stderr.write(f"scoring.engine: auto is {name} here, because {why}; params.yaml now says so\n{change}")
+        sys.stderr.write(
+            f"scoring.engine: auto is {name} here, because {why}; params.yaml now says so\n{change}"
+        )
 
 
-def execute(steps: list[Step], configuration: Configuration, log: EventLog, around: Around = lambda step, work: work()) -> dict[str, str]:
-    """Bring every step up to date in order; stage -> ran, restored or unchanged. `around` may wrap the work of each, as a task say.
+def execute(
+    steps: list[Step], configuration: Configuration, log: EventLog, around: Around = lambda step, work: work()
+) -> dict[str, str]:
+    """Bring every step up to date in order; stage -> ran, restored or unchanged. `around` may wrap the work
+    of each, as a task say.
 
     Raises:
         Failure: of the first stage that failed, with the stage's own exit code.
@@ -95,7 +109,9 @@ def execute(steps: list[Step], configuration: Configuration, log: EventLog, arou
     try:
         with Dvc() as dvc, LocalRay() as ray:
             for number, step in enumerate(steps, 1):
-                results[step.stage] = around(step, partial(_bring_up_to_date, step, number, len(steps), dvc, ray, configuration, log))
+                results[step.stage] = around(
+                    step, partial(_bring_up_to_date, step, number, len(steps), dvc, ray, configuration, log)
+                )
     except Failure as failure:
         log("failure", code=int(failure.code), what=failure.what, cause=failure.cause, remedy=failure.remedy)
         raise
@@ -103,7 +119,9 @@ def execute(steps: list[Step], configuration: Configuration, log: EventLog, arou
     return results
 
 
-def _bring_up_to_date(step: Step, number: int, of: int, dvc: Dvc, ray: LocalRay, configuration: Configuration, log: EventLog) -> str:
+def _bring_up_to_date(
+    step: Step, number: int, of: int, dvc: Dvc, ray: LocalRay, configuration: Configuration, log: EventLog
+) -> str:
     if not step.stale:
         log("end", stage=step.stage, number=number, result="unchanged", seconds=0.0)
         return "unchanged"
@@ -133,7 +151,9 @@ def _bring_up_to_date(step: Step, number: int, of: int, dvc: Dvc, ray: LocalRay,
 
 
 class LocalRay:
-    """One Ray for the whole run, in a child of its own, started when the first stage needs it; RAY_ADDRESS points elsewhere instead."""
+    """One Ray for the whole run, in a child of its own, started when the first stage needs it; RAY_ADDRESS
+    points elsewhere instead.
+    """
 
     def __init__(self) -> None:
         self._child: subprocess.Popen | None = None
@@ -164,7 +184,12 @@ class LocalRay:
                 )
             self._environment = next(self._announcements(), {})
             if not self._environment:
-                raise Failure("the local Ray did not start", "see .run/ray.log", "free memory, or set RAY_ADDRESS", Exit.ENVIRONMENT)
+                raise Failure(
+                    "the local Ray did not start",
+                    "see .run/ray.log",
+                    "free memory, or set RAY_ADDRESS",
+                    Exit.ENVIRONMENT,
+                )
         return self._environment
 
     def _announcements(self) -> Iterator[dict[str, str]]:

@@ -1,4 +1,6 @@
-"""Overrides are edits that stay: they are written into params.yaml, comments kept, so that dvc.lock tells the truth."""
+"""Overrides are edits that stay: they are written into params.yaml, comments kept, so that dvc.lock tells the
+truth.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from stages.parameters import check, is_mapping_of_values
 
 @dataclass(frozen=True)
 class SameAs:
-    """A section that is another one, by its key: in the file an alias, so that an edit of the one holds for both."""
+    """A section that is another one, by its key: in the file an alias, so that an edit of the one holds for
+    both.
+    """
 
     key: str
 
@@ -30,7 +34,9 @@ def _editor() -> YAML:
     editor.width = 4096
     editor.indent(mapping=2, sequence=4, offset=2)
     # Written out, or every `null` in the file would change into nothing with the first edit.
-    editor.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
+    editor.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     return editor
 
 
@@ -47,13 +53,19 @@ def parse_override(text: str) -> tuple[str, object]:
         meant = YAML(typ="safe").load(value)
     except YAMLError as error:
         remedy = f"""quote what has a meaning in YAML, as in -o '{key.strip()}=["*.tex"]'"""
-        raise Failure(f"override {text!r}", f"its value is no YAML: {' '.join(str(error).split())[:200]}", remedy, Exit.USAGE) from error
+        raise Failure(
+            f"override {text!r}",
+            f"its value is no YAML: {' '.join(str(error).split())[:200]}",
+            remedy,
+            Exit.USAGE,
+        ) from error
     plain = isinstance(meant, str) and value.lstrip().startswith(meant)
     return key.strip(), value.strip() if plain else meant  # in a name such as `part #1.txt` begins no comment
 
 
 def apply_overrides(path: Path, overrides: dict[str, object]) -> str:
-    """Write dotted overrides into a params.yaml and return the changed lines as a diff; nothing is written if the result is invalid.
+    """Write dotted overrides into a params.yaml and return the changed lines as a diff; nothing is written if
+    the result is invalid.
 
     Raises:
         Failure: (exit code 2) for an unknown key or a value out of its limits.
@@ -71,14 +83,26 @@ def apply_overrides(path: Path, overrides: dict[str, object]) -> str:
     temporary = path.with_suffix(".yaml.tmp")
     temporary.write_text(after, encoding="utf-8")
     os.replace(temporary, path)
-    return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), path.name, path.name, n=0))
+    return "".join(
+        difflib.unified_diff(before.splitlines(True), after.splitlines(True), path.name, path.name, n=0)
+    )
 
 
 def _spaced(before: str, after: str) -> str:
-    """`after` with the blank line above what was added to the end of a section put below it, where it stood: between two sections."""
+    """`after` with the blank line above what was added to the end of a section put below it, where it stood:
+    between two sections.
+    """
     old, new = before.splitlines(True), after.splitlines(True)
-    for tag, _, _, begin, end in reversed(difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()):
-        if tag == "insert" and begin and not new[begin - 1].strip() and new[begin].startswith(" ") and new[end - 1].strip():
+    for tag, _, _, begin, end in reversed(
+        difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    ):
+        if (
+            tag == "insert"
+            and begin
+            and not new[begin - 1].strip()
+            and new[begin].startswith(" ")
+            and new[end - 1].strip()
+        ):
             new[begin - 1 : end] = [*new[begin:end], new[begin - 1]]
     return "".join(new)
 
@@ -90,10 +114,14 @@ def _dump(editor: YAML, document: Any) -> str:
 
 
 def _parents(dotted: str) -> tuple[list[str], str]:
-    """The sections on the way to a key, and the key, which may hold dots where a section has names of the user's own: `where`."""
+    """The sections on the way to a key, and the key, which may hold dots where a section has names of the
+    user's own: `where`.
+    """
     parts = dotted.split(".")
     sections = range(1, len(parts) - 1)
-    last = next((number for number in sections if is_mapping_of_values(tuple(parts[:number]))), len(parts) - 1)
+    last = next(
+        (number for number in sections if is_mapping_of_values(tuple(parts[:number]))), len(parts) - 1
+    )
     return parts[:last], ".".join(parts[last:])
 
 
@@ -107,18 +135,28 @@ def _parent(document: Any, dotted: str) -> tuple[Any, str]:
         if not isinstance(node, dict) or part not in node:
             known = sorted(node) if isinstance(node, dict) else []
             remedy = (
-                f"check the spelling; `./rpt new {part} --source ...` adds a corpus" if parents[0] == "corpora" else "check the spelling"
+                f"check the spelling; `./rpt new {part} --source ...` adds a corpus"
+                if parents[0] == "corpora"
+                else "check the spelling"
             )
-            raise Failure(f"override {dotted!r}", f"params.yaml has no {part!r}, only {known}", remedy, Exit.USAGE)
+            raise Failure(
+                f"override {dotted!r}", f"params.yaml has no {part!r}, only {known}", remedy, Exit.USAGE
+            )
         node = node[part]
     if not isinstance(node, dict):
-        raise Failure(f"override {dotted!r}", f"{'.'.join(parents)} is a value, not a section", "check the spelling", Exit.USAGE)
+        raise Failure(
+            f"override {dotted!r}",
+            f"{'.'.join(parents)} is a value, not a section",
+            "check the spelling",
+            Exit.USAGE,
+        )
     return node, leaf
 
 
 def _get(document: Any, dotted: str) -> object:
     node, leaf = _parent(document, dotted)
-    absent = "absent" if is_mapping_of_values(tuple(_parents(dotted)[0])) else None  # else left out and null are one
+    # else left out and null are one
+    absent = "absent" if is_mapping_of_values(tuple(_parents(dotted)[0])) else None
     return node.get(leaf, absent)
 
 

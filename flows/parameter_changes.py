@@ -15,7 +15,11 @@ Change = tuple[object, object]
 def changed_values(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, Change]:
     """Dotted keys whose values differ, in the order of `after`; what is no longer there comes last."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
-    return {key: (old.get(key, ABSENT), new.get(key, ABSENT)) for key in {**new, **old} if old.get(key, ABSENT) != new.get(key, ABSENT)}
+    return {
+        key: (old.get(key, ABSENT), new.get(key, ABSENT))
+        for key in {**new, **old}
+        if old.get(key, ABSENT) != new.get(key, ABSENT)
+    }
 
 
 def _leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -1,6 +1,8 @@
-"""The flow `rpt`: one Prefect task a DVC stage, in the order of the DAG. Prefect decides when, DVC whether, Ray does the work.
+"""The flow `rpt`: one Prefect task a DVC stage, in the order of the DAG. Prefect decides when, DVC whether,
+Ray does the work.
 
-Prefect's caching and result persistence stay off: it knows nothing of files, and would call a deleted artifact done.
+Prefect's caching and result persistence stay off: it knows nothing of files, and would call a deleted
+artifact done.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ class PrefectListener:
         stage, share = event["stage"], 100 * event["done"] / event["total"]
         logger.info(progress_figures(event))
         if stage not in self._bars:
-            self._bars[stage] = create_progress_artifact(share, key=f"rpt-progress-{_key(stage)}", description=stage)
+            self._bars[stage] = create_progress_artifact(
+                share, key=f"rpt-progress-{_key(stage)}", description=stage
+            )
         else:
             update_progress_artifact(self._bars[stage], share)
 
@@ -66,7 +70,9 @@ def _key(stage: str) -> str:
 
 
 def _as_task(step: Step, work: Callable[[], str]) -> str:
-    return task(name=step.stage.split("@")[0], task_run_name=step.stage, persist_result=False, cache_policy=NO_CACHE)(lambda: work())()
+    return task(
+        name=step.stage.split("@")[0], task_run_name=step.stage, persist_result=False, cache_policy=NO_CACHE
+    )(lambda: work())()
 
 
 def _summary(results: dict[str, str], configuration: Any) -> str:
@@ -76,12 +82,17 @@ def _summary(results: dict[str, str], configuration: Any) -> str:
         path = ROOT / "artifacts" / corpus / "report" / "report.json"
         if results.get(f"report@{corpus}") and path.exists():
             lines = "\n".join(f"- {line}" for line in json.loads(path.read_text())["headline"])
-            text += f"\n## {corpus}\n\n{lines}\n\nWhole report: `artifacts/{corpus}/report/index.html`; labels: `{page(LABELS, corpus)}`\n"
+            text += (
+                f"\n## {corpus}\n\n{lines}\n\nWhole report: `artifacts/{corpus}/report/index.html`; labels:"
+                f" `{page(LABELS, corpus)}`\n"
+            )
     return text
 
 
 @flow(name="rpt", persist_result=False, validate_parameters=True)
-def rpt(stages: list[str] | None = None, overrides: dict[str, Any] | None = None, profile: str | None = None) -> dict[str, str]:
+def rpt(
+    stages: list[str] | None = None, overrides: dict[str, Any] | None = None, profile: str | None = None
+) -> dict[str, str]:
     """Bring the named stages and their stale ancestors up to date; no names means the whole pipeline.
 
     Args:
@@ -97,8 +108,18 @@ def rpt(stages: list[str] | None = None, overrides: dict[str, Any] | None = None
         try:
             configuration, steps = prepare(overrides or {}, stages or [], profile)
         except Failure as failure:
-            log("failure", code=int(failure.code), what=failure.what, cause=failure.cause, remedy=failure.remedy)
+            log(
+                "failure",
+                code=int(failure.code),
+                what=failure.what,
+                cause=failure.cause,
+                remedy=failure.remedy,
+            )
             raise
         results = execute(steps, configuration, log, _as_task)
-        create_markdown_artifact(_summary(results, configuration), key="rpt-summary", description="What each stage did, and the headline")
+        create_markdown_artifact(
+            _summary(results, configuration),
+            key="rpt-summary",
+            description="What each stage did, and the headline",
+        )
         return results

@@ -1,4 +1,6 @@
-"""Which stages to bring up to date, and why: the named ones and their stale ancestors, never their descendants."""
+"""Which stages to bring up to date, and why: the named ones and their stale ancestors, never their
+descendants.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ AFTER = "after "  # begins the reason of a step that only follows another
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a plan. `reasons` is empty when nothing can have changed for it; then DVC is not even asked."""
+    """One stage of a plan. `reasons` is empty when nothing can have changed for it; then DVC is not even
+    asked.
+    """
 
     stage: str
     reasons: tuple[str, ...]
@@ -25,8 +29,8 @@ class Step:
 
 
 def chosen(names: list[str], states: list[StageState]) -> set[str]:
-    """The stages meant by `names`: `scoring` is scoring of every corpus, `scoring@demo` of one; no name means all but the supervision that
-    no run learns from.
+    """The stages meant by `names`: `scoring` is scoring of every corpus, `scoring@demo` of one; no name means
+    all but the supervision that no run learns from.
 
     Raises:
         Failure: (exit code 2) for a name that dvc.yaml does not have, with the nearest one.
@@ -44,14 +48,20 @@ def chosen(names: list[str], states: list[StageState]) -> set[str]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """A remedy with the names that were likely meant: those of the same stage if it has others, as `training@demo` is of no run."""
+    """A remedy with the names that were likely meant: those of the same stage if it has others, as
+    `training@demo` is of no run.
+    """
     of_the_stage = [one for one in known if one.split("@")[0] == name.split("@")[0]]
-    near = of_the_stage or difflib.get_close_matches(name, sorted({one.split("@")[0] for one in known}) + known, n=1)
+    near = of_the_stage or difflib.get_close_matches(
+        name, sorted({one.split("@")[0] for one in known}) + known, n=1
+    )
     return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def make_plan(states: list[StageState], names: list[str]) -> list[Step]:
-    """Steps in the order of the DAG: the chosen stages and all their ancestors, each with the reasons why it may have to run."""
+    """Steps in the order of the DAG: the chosen stages and all their ancestors, each with the reasons why it
+    may have to run.
+    """
     by_name = {state.name: state for state in states}
     wanted, pending = set[str](), list(chosen(names, states))
     while pending:

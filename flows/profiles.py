@@ -36,26 +36,39 @@ def profile_path(name: str) -> Path:
 
 
 def use_profile(path: Path, name: str, force: bool = False) -> str:
-    """Make `path` a copy of a profile and return the difference; edits that are kept nowhere else are not overwritten without `force`.
+    """Make `path` a copy of a profile and return the difference; edits that are kept nowhere else are not
+    overwritten without `force`.
 
     Raises:
-        Failure: (exit code 2) if there is no such profile, or `path` holds edits that neither a profile nor the last commit has.
+        Failure: (exit code 2) if there is no such profile, or `path` holds edits that neither a profile nor
+            the last commit has.
     """
     before, after = path.read_text(encoding="utf-8"), profile_path(name).read_text(encoding="utf-8")
     check(YAML(typ="safe").load(after))
     if before != after and not force and (edits := _edits(path, before)):
         cause = f"params.yaml has edits that are neither committed nor in a profile: {edits[:SHOWN_LINES]}"
-        raise Failure(f"profile {name!r} would overwrite params.yaml", cause, "commit params.yaml, or add --force", Exit.USAGE)
+        raise Failure(
+            f"profile {name!r} would overwrite params.yaml",
+            cause,
+            "commit params.yaml, or add --force",
+            Exit.USAGE,
+        )
     temporary = path.with_suffix(".yaml.tmp")
     temporary.write_text(after, encoding="utf-8")
     os.replace(temporary, path)
-    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), path.name, f"profiles/{name}.yaml", n=0)
+    lines = difflib.unified_diff(
+        before.splitlines(True), after.splitlines(True), path.name, f"profiles/{name}.yaml", n=0
+    )
     return "".join(lines)
 
 
 def _edits(path: Path, text: str) -> list[str]:
-    """The lines of `text` that no profile and not the last commit has; empty if its values are those of one of them."""
-    committed = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True, check=False).stdout
+    """The lines of `text` that no profile and not the last commit has; empty if its values are those of one
+    of them.
+    """
+    committed = subprocess.run(
+        ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True, check=False
+    ).stdout
     kept = [committed, *(profile.read_text(encoding="utf-8") for profile in PROFILES.glob("*.yaml"))]
     if any(YAML(typ="safe").load(text) == YAML(typ="safe").load(other) for other in kept):
         return []

@@ -51,17 +51,22 @@ def _open(directory: Path) -> Artifact:
         contract = CONTRACTS[json.loads(path.read_bytes())["contract"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         cause = f"no readable manifest: {type(error).__name__}: {error}"
-        raise Failure(f"{path} names no contract", cause, "re-run the stage that writes it", Exit.CONTRACT) from error
+        raise Failure(
+            f"{path} names no contract", cause, "re-run the stage that writes it", Exit.CONTRACT
+        ) from error
     return open_artifact(contract, directory)
 
 
 def _directories(root: Path) -> list[Path]:
     """Every directory with a manifest or with shards, so that a lost manifest does not hide its shards."""
-    return sorted({path.parent for pattern in ("manifest.json", "part-*.parquet") for path in root.rglob(pattern)})
+    return sorted(
+        {path.parent for pattern in ("manifest.json", "part-*.parquet") for path in root.rglob(pattern)}
+    )
 
 
 def verify_all(root: Path) -> list[str]:
-    """A sentence for every artifact or shard that is not what its manifest and contract say; the next run brings those back.
+    """A sentence for every artifact or shard that is not what its manifest and contract say; the next run
+    brings those back.
 
     DVC is told to look at what was found, because it does not see damage that leaves a file's time as it was.
     """

@@ -21,7 +21,8 @@ LOOK_SECONDS = 0.2
 
 QUIET = {
     "DVC_NO_ANALYTICS": "1",
-    "DVC_SITE_CACHE_DIR": str(STATE / "dvc"),  # the default is shared by all users of the machine and holds pickles
+    # the default is shared by all users of the machine and holds pickles
+    "DVC_SITE_CACHE_DIR": str(STATE / "dvc"),
     "DO_NOT_TRACK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
@@ -32,8 +33,13 @@ QUIET = {
 
 
 def child_environment(**extra: str) -> dict[str, str]:
-    """Our environment for a child process: this checkout's Python and code first, telemetry off, JAX's compilation cache kept."""
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(STATE / "jax-cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+    """Our environment for a child process: this checkout's Python and code first, telemetry off, JAX's
+    compilation cache kept.
+    """
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(STATE / "jax-cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+    }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**cache, **QUIET, **os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **extra}
 
@@ -44,7 +50,12 @@ def _lock_file() -> TextIO:
         return open(STATE / "lock", "a+", encoding="utf-8")
     except OSError as error:
         remedy = "make the checkout writable, or clone it to where it is"
-        raise Failure("this checkout cannot be written", f"{STATE.name}/lock: {error.strerror}", remedy, Exit.ENVIRONMENT) from error
+        raise Failure(
+            "this checkout cannot be written",
+            f"{STATE.name}/lock: {error.strerror}",
+            remedy,
+            Exit.ENVIRONMENT,
+        ) from error
 
 
 def _said(file: TextIO) -> dict[str, str]:
@@ -92,7 +103,9 @@ def workspace_lock(purpose: str) -> Iterator[None]:
         except BlockingIOError:
             holder = _said(file)
             cause = f"{holder['purpose']} (process {holder['pid']}) has held it since {holder['since']}"
-            raise Failure("this workspace is in use", cause, "wait for it, or stop it and run again", Exit.LOCKED) from None
+            raise Failure(
+                "this workspace is in use", cause, "wait for it, or stop it and run again", Exit.LOCKED
+            ) from None
         file.truncate(0)
         file.write(json.dumps({"purpose": purpose, "pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
         file.flush()

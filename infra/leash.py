@@ -1,7 +1,9 @@
-"""`python -m infra.leash COMMAND ...`: a command in its own process group, which reads our standard input and ends when that closes.
+"""`python -m infra.leash COMMAND ...`: a command in its own process group, which reads our standard input and
+ends when that closes.
 
-Whoever starts it holds the other end of that pipe, so the command ends with its starter even if that is killed. DVC needs this: it
-ignores a SIGINT sent to it alone and on SIGTERM leaves its command running; only a signal to the whole group stops both.
+Whoever starts it holds the other end of that pipe, so the command ends with its starter even if that is
+killed. DVC needs this: it ignores a SIGINT sent to it alone and on SIGTERM leaves its command running; only a
+signal to the whole group stops both.
 """
 
 from __future__ import annotations
@@ -19,7 +21,12 @@ STEPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 def leashed(command: list[str], **options) -> subprocess.Popen:
     """Start `command` on a leash: it lives until it ends, or until we close its stdin or die."""
-    return subprocess.Popen([sys.executable, "-m", "infra.leash", *command], stdin=subprocess.PIPE, start_new_session=True, **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "infra.leash", *command],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        **options,
+    )
 
 
 def release(process: subprocess.Popen, patience: float = 30.0) -> int:

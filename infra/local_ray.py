@@ -1,4 +1,6 @@
-"""A private local Ray that lives as long as whoever holds this process's standard input; prints its address as one JSON line."""
+"""A private local Ray that lives as long as whoever holds this process's standard input; prints its address
+as one JSON line.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def main() -> None:
     """Start Ray, say where, wait for the end of standard input, stop Ray."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     address = start_ray(load(Path("params.yaml")).runtime)
-    sys.stdout.write(json.dumps({"RAY_ADDRESS": address, "RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"]}) + "\n")
+    sys.stdout.write(
+        json.dumps({"RAY_ADDRESS": address, "RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"]}) + "\n"
+    )
     sys.stdout.flush()
     try:
         sys.stdin.read()

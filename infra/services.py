@@ -62,8 +62,11 @@ class Services:
 
 
 @contextlib.contextmanager
-def services(root: Path, environment: dict[str, str], api_url: str | None, port: int | None) -> Iterator[Services]:
-    """Server (unless `api_url` is given), worker and registered deployment; all ended on leaving, even if we are killed.
+def services(
+    root: Path, environment: dict[str, str], api_url: str | None, port: int | None
+) -> Iterator[Services]:
+    """Server (unless `api_url` is given), worker and registered deployment; all ended on leaving, even if we
+    are killed.
 
     Raises:
         Failure: (exit code 5) if one of them does not come up; its log is named.
@@ -81,15 +84,32 @@ def services(root: Path, environment: dict[str, str], api_url: str | None, port:
             _wait_for(api_url + "/health", server, state / "server.log")
         running = Services(api_url, prefect_environment(root, environment, api_url), own_server)
         _create_pool(running)
-        command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "rpt-worker", "--limit", "1"]
+        command = [
+            "-m",
+            "prefect",
+            "worker",
+            "start",
+            "--pool",
+            POOL,
+            "--type",
+            "process",
+            "--name",
+            "rpt-worker",
+            "--limit",
+            "1",
+        ]
         _start(stack, command, root, running.environment, state / "worker.log")
         _deploy(root, running)
         yield running
 
 
-def _start(stack: contextlib.ExitStack, arguments: list[str], root: Path, environment: dict[str, str], log: Path) -> subprocess.Popen:
+def _start(
+    stack: contextlib.ExitStack, arguments: list[str], root: Path, environment: dict[str, str], log: Path
+) -> subprocess.Popen:
     output = stack.enter_context(open(log, "w", encoding="utf-8"))  # noqa: SIM115 - closed by the stack
-    process = leashed([sys.executable, *arguments], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    process = leashed(
+        [sys.executable, *arguments], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
+    )
     stack.callback(release, process)
     return process
 
@@ -101,11 +121,18 @@ def _wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
             if answer.status == 200:
                 return
         time.sleep(0.2)
-    raise Failure("the Prefect server did not come up", f"see {log}", "end other servers or free memory, then try again", Exit.ENVIRONMENT)
+    raise Failure(
+        "the Prefect server did not come up",
+        f"see {log}",
+        "end other servers or free memory, then try again",
+        Exit.ENVIRONMENT,
+    )
 
 
 def _create_pool(services: Services) -> None:
-    """In this process, which imports Prefect anyway: the command `prefect work-pool create` costs 4 seconds of a core."""
+    """In this process, which imports Prefect anyway: the command `prefect work-pool create` costs 4 seconds
+    of a core.
+    """
     with contextlib.ExitStack() as stack:
         try:
             client = stack.enter_context(prefect_client(services))
@@ -113,7 +140,9 @@ def _create_pool(services: Services) -> None:
             from prefect.workers.process import ProcessWorker
 
             template = ProcessWorker.get_default_base_job_template()
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template), overwrite=True)
+            client.create_work_pool(
+                WorkPoolCreate(name=POOL, type="process", base_job_template=template), overwrite=True
+            )
         except Exception as error:  # of the API, of HTTP, or that nothing answers
             raise _not_registered("the work pool", f"{type(error).__name__}: {error}"[:500]) from error
 
@@ -121,7 +150,9 @@ def _create_pool(services: Services) -> None:
 def _deploy(root: Path, services: Services) -> None:
     """Register the deployment of prefect.yaml."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    child = subprocess.run(command, cwd=root, env=services.environment, text=True, capture_output=True, check=False)
+    child = subprocess.run(
+        command, cwd=root, env=services.environment, text=True, capture_output=True, check=False
+    )
     if child.returncode:
         raise _not_registered("the deployment", (child.stderr or child.stdout).strip()[-500:])
 
@@ -132,8 +163,12 @@ def _not_registered(what: str, why: str) -> Failure:
 
 @contextlib.contextmanager
 def prefect_client(services: Services) -> Iterator:
-    """A synchronous Prefect client for these services; Prefect reads its settings from the environment when it is imported."""
-    os.environ.update({key: value for key, value in services.environment.items() if key.startswith("PREFECT_")})
+    """A synchronous Prefect client for these services; Prefect reads its settings from the environment when
+    it is imported.
+    """
+    os.environ.update(
+        {key: value for key, value in services.environment.items() if key.startswith("PREFECT_")}
+    )
     from prefect import get_client
 
     with get_client(sync_client=True) as client:
@@ -141,13 +176,17 @@ def prefect_client(services: Services) -> Iterator:
 
 
 def mark_orphans_crashed(services: Services) -> None:
-    """Runs that an earlier, killed server of ours calls running are not: say so, so that lists of runs tell the truth."""
+    """Runs that an earlier, killed server of ours calls running are not: say so, so that lists of runs tell
+    the truth.
+    """
     if not services.own_server:
         return
     with prefect_client(services) as client:
         from prefect.client.schemas.filters import FlowRunFilter
         from prefect.states import Crashed
 
-        unfinished = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING", "SCHEDULED"]}}})
+        unfinished = FlowRunFilter.model_validate(
+            {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING", "SCHEDULED"]}}}
+        )
         for run in client.read_flow_runs(flow_run_filter=unfinished):
             client.set_flow_run_state(run.id, Crashed(message="its server was stopped"), force=True)

@@ -1,4 +1,6 @@
-"""A training step without any data: the types and places of all that it reads, enough to compile it for devices that are not here."""
+"""A training step without any data: the types and places of all that it reads, enough to compile it for
+devices that are not here.
+"""
 
 from __future__ import annotations
 
@@ -48,13 +50,19 @@ class AbstractStep(NamedTuple):
 
 
 def abstract_step(
-    system: System, config: ModelConfig, sizes: StepSizes, optimizer: optax.GradientTransformation, devices: Sequence[jax.Device]
+    system: System,
+    config: ModelConfig,
+    sizes: StepSizes,
+    optimizer: optax.GradientTransformation,
+    devices: Sequence[jax.Device],
 ) -> AbstractStep:
     """The step that training does on these devices, laid out as training lays it out (model/mesh.py)."""
     mesh = make_mesh(sizes.rows, sizes.tokens // config.stride_tokens, devices)
     everywhere, rows = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXES[0]))
     architecture = Architecture.of(system.build, config)
-    parameters = {path: jax.ShapeDtypeStruct(size, jnp.float32) for path, size in architecture.parameter_sizes().items()}
+    parameters = {
+        path: jax.ShapeDtypeStruct(size, jnp.float32) for path, size in architecture.parameter_sizes().items()
+    }
     carried = None
     if system.carry == "document":
         carried = jax.eval_shape(lambda values: architecture.model(values).start(sizes.rows), parameters)
@@ -67,7 +75,9 @@ def abstract_step(
         optimizer,
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return AbstractStep(mesh, state, _batch(system, config, sizes, mesh), Schedule(1.0, 0.0, 0.0), _placed(key, everywhere))
+    return AbstractStep(
+        mesh, state, _batch(system, config, sizes, mesh), Schedule(1.0, 0.0, 0.0), _placed(key, everywhere)
+    )
 
 
 def _batch(system: System, config: ModelConfig, sizes: StepSizes, mesh: Mesh) -> Batch:
@@ -83,7 +93,9 @@ def _batch(system: System, config: ModelConfig, sizes: StepSizes, mesh: Mesh) ->
     ]
     if system.supervision == "corpus":
         types.append(jax.ShapeDtypeStruct((*chunks, config.neighbours, 2 * config.chunk_tokens), jnp.int32))
-    return Batch(*(_placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: len(array.shape)]))) for array in types))
+    return Batch(
+        *(_placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: len(array.shape)]))) for array in types)
+    )
 
 
 def _placed(tree: Any, sharding: NamedSharding) -> Any:

@@ -42,7 +42,11 @@ class Attention(nnx.Module):
 
     def null(self) -> NullPair | None:
         """The learned key and value that a query can fall back on."""
-        return None if self.null_key is None or self.null_value is None else (self.null_key[...], self.null_value[...])
+        return (
+            None
+            if self.null_key is None or self.null_value is None
+            else (self.null_key[...], self.null_value[...])
+        )
 
     def _split(self, x: Array) -> Array:
         return x.reshape(*x.shape[:-1], self.heads, -1)
@@ -60,10 +64,11 @@ def attend(
     shared_axes: tuple[int, ...] = (0, 1),
     null_bias: Float[Array, " H"] | None = None,
 ) -> HeadQueries:
-    """softmax(q k / sqrt(K) + bias) v in float32; `visible` broadcasts to [X, H, Q, T] and each query must see a key or the null key.
+    """softmax(q k / sqrt(K) + bias) v in float32; `visible` broadcasts to [X, H, Q, T] and each query must
+    see a key or the null key.
 
-    The null pair is kept out of the arrays of keys, so their sizes stay powers of two; `null_bias` is added to its logits. What is dropped
-    is shared along `shared_axes` of [X, H, Q, T].
+    The null pair is kept out of the arrays of keys, so their sizes stay powers of two; `null_bias` is added
+    to its logits. What is dropped is shared along `shared_axes` of [X, H, Q, T].
     """
     scaled = queries * queries.shape[-1] ** -0.5
     logits = jnp.einsum("xqhk,xthk->xhqt", scaled, keys, preferred_element_type=jnp.float32)
@@ -91,7 +96,9 @@ def attend(
 def with_previous_block(
     x: Float[Array, "B T ..."], block: int, before: Float[Array, "B block ..."] | None = None
 ) -> Float[Array, "B T/block 2*block ..."]:
-    """Cut the second axis into blocks and put the previous block (`before` or zeros for the first) before each."""
+    """Cut the second axis into blocks and put the previous block (`before` or zeros for the first) before
+    each.
+    """
     blocks = x.reshape(x.shape[0], -1, block, *x.shape[2:])
     previous = jnp.pad(blocks[:, :-1], ((0, 0), (1, 0), *((0, 0),) * (blocks.ndim - 2)))
     if before is not None:
@@ -99,10 +106,16 @@ def with_previous_block(
     return jnp.concatenate((previous, blocks), axis=2)
 
 
-def bidirectional_attention(attention: Attention, x: Array, rate: float = 0.0, key: Array | None = None) -> Array:
-    """Each [T, D] slice of [..., T, D] attends to itself, everywhere to everywhere; positions 0 .. T - 1. Projections included."""
+def bidirectional_attention(
+    attention: Attention, x: Array, rate: float = 0.0, key: Array | None = None
+) -> Array:
+    """Each [T, D] slice of [..., T, D] attends to itself, everywhere to everywhere; positions 0 .. T - 1.
+    Projections included.
+    """
     flat = x.reshape(-1, *x.shape[-2:])
     positions = jnp.arange(flat.shape[1])
     keys, values = attention.keys_and_values(flat)
     queries = rotate(attention.queries(flat), positions)
-    return attention.merge(attend(queries, rotate(keys, positions), values, null=attention.null(), rate=rate, key=key)).reshape(x.shape)
+    return attention.merge(
+        attend(queries, rotate(keys, positions), values, null=attention.null(), rate=rate, key=key)
+    ).reshape(x.shape)

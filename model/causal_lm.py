@@ -1,8 +1,10 @@
-"""What decoder-only LMs have in common in JAX: pure functions over parameters stacked by layer, and the scoring of shared prefixes.
+"""What decoder-only LMs have in common in JAX: pure functions over parameters stacked by layer, and the
+scoring of shared prefixes.
 
-Families (gpt_neox.py, llama.py) give their `Blocks`, parameters with `embed_in` and `layers`, and a configuration. Dimensions: B
-sequences, L tokens, P prefixes, n pairs, T tokens of a prefix, S tokens of a suffix, D width, H heads, G heads of keys and values, K head
-size, V vocabulary. Softmax and the accumulation of every matrix product are in float32 whatever the parameters' dtype.
+Families (gpt_neox.py, llama.py) give their `Blocks`, parameters with `embed_in` and `layers`, and a
+configuration. Dimensions: B sequences, L tokens, P prefixes, n pairs, T tokens of a prefix, S tokens of a
+suffix, D width, H heads, G heads of keys and values, K head size, V vocabulary. Softmax and the accumulation
+of every matrix product are in float32 whatever the parameters' dtype.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ class Blocks(NamedTuple):
     """What a family computes in its own way.
 
     Attributes:
-        queries_keys_values: (layer, config, x_BLD, start) -> rotated queries [B, H, L, K], rotated keys and values [B, G, L, K] of
-            tokens at positions start, start + 1, ...; `start` is one number, or int [B, 1, 1], one a row.
+        queries_keys_values: (layer, config, x_BLD, start) -> rotated queries [B, H, L, K], rotated keys and
+            values [B, G, L, K] of tokens at positions start, start + 1, ...; `start` is one number, or int
+            [B, 1, 1], one a row.
         finish_layer: (layer, config, x_BLD, mixed [B, L, H * K]) -> x_BLD after the layer.
         head: (params, config, x_BLD) -> logits, float32 [B, L, V].
     """
@@ -55,26 +58,39 @@ def logits(blocks: Blocks, params: Params, config: Any, tokens_BL: jax.Array) ->
 
 
 def prefix_keys_values(blocks: Blocks, params: Params, config: Any, prefixes_PT: jax.Array) -> KeysValues:
-    """Keys and values of every layer for prefixes that start at position 0; the last layer goes no further than these."""
+    """Keys and values of every layer for prefixes that start at position 0; the last layer goes no further
+    than these.
+    """
     last = config.num_hidden_layers - 1
 
     def step(x_PTD: jax.Array, index: jax.Array) -> tuple[jax.Array, KeysValues]:
         layer = layer_of(params, index)
         queries, keys, values = blocks.queries_keys_values(layer, config, x_PTD, 0)
-        return blocks.finish_layer(layer, config, x_PTD, attend(queries, keys, values)), KeysValues(keys, values)
+        return blocks.finish_layer(layer, config, x_PTD, attend(queries, keys, values)), KeysValues(
+            keys, values
+        )
 
     x_PTD, lower = lax.scan(step, params["embed_in"][prefixes_PT], jnp.arange(last))
     _, keys, values = blocks.queries_keys_values(layer_of(params, last), config, x_PTD, 0)
-    return KeysValues(jnp.concatenate([lower.keys, keys[None]]), jnp.concatenate([lower.values, values[None]]))
+    return KeysValues(
+        jnp.concatenate([lower.keys, keys[None]]), jnp.concatenate([lower.values, values[None]])
+    )
 
 
 def suffix_logprobs(
-    blocks: Blocks, params: Params, config: Any, kv: KeysValues, prefix_index_n: jax.Array, suffix_nS: jax.Array
+    blocks: Blocks,
+    params: Params,
+    config: Any,
+    kv: KeysValues,
+    prefix_index_n: jax.Array,
+    suffix_nS: jax.Array,
 ) -> jax.Array:
-    """Log-probabilities in nats, float32 [n, S/2], of the second half of each suffix after its prefix and its first half.
+    """Log-probabilities in nats, float32 [n, S/2], of the second half of each suffix after its prefix and its
+    first half.
 
-    A suffix is (c_q, c_t), the query chunk and the target chunk; `prefix_index_n` names the row of `kv` that precedes it. Only the
-    hidden states that predict c_t pass the upper part of the last layer and the vocabulary head.
+    A suffix is (c_q, c_t), the query chunk and the target chunk; `prefix_index_n` names the row of `kv` that
+    precedes it. Only the hidden states that predict c_t pass the upper part of the last layer and the
+    vocabulary head.
     """
     targets = suffix_nS.shape[1] // 2
     last = config.num_hidden_layers - 1
@@ -84,7 +100,10 @@ def suffix_logprobs(
         queries, keys, values = blocks.queries_keys_values(layer, config, x_nSD, kv.keys.shape[3])
         keys = jnp.concatenate([kv.keys[index, prefix_index_n], keys], axis=2)
         values = jnp.concatenate([kv.values[index, prefix_index_n], values], axis=2)
-        return blocks.finish_layer(layer, config, x_nSD[:, -rows:], attend(queries[:, :, -rows:], keys, values)), None
+        return (
+            blocks.finish_layer(layer, config, x_nSD[:, -rows:], attend(queries[:, :, -rows:], keys, values)),
+            None,
+        )
 
     inputs = suffix_nS[:, :-1]
     x_nSD, _ = lax.scan(partial(step, rows=inputs.shape[1]), params["embed_in"][inputs], jnp.arange(last))
@@ -98,11 +117,16 @@ def attend(queries_BHQK: jax.Array, keys_BGTK: jax.Array, values_BGTK: jax.Array
     Head h reads the keys and values of group h // (H / G).
     """
     rows, length = queries_BHQK.shape[2], keys_BGTK.shape[2]
-    return attend_where(jnp.tril(jnp.ones((rows, length), bool), k=length - rows), queries_BHQK, keys_BGTK, values_BGTK)
+    return attend_where(
+        jnp.tril(jnp.ones((rows, length), bool), k=length - rows), queries_BHQK, keys_BGTK, values_BGTK
+    )
 
 
-def attend_where(seen: jax.Array, queries_BHQK: jax.Array, keys_BGTK: jax.Array, values_BGTK: jax.Array) -> jax.Array:
-    """Attention as in `attend`, of each query to the keys that it has `seen`: bool [Q, T], or [B, 1, Q, T] where rows differ.
+def attend_where(
+    seen: jax.Array, queries_BHQK: jax.Array, keys_BGTK: jax.Array, values_BGTK: jax.Array
+) -> jax.Array:
+    """Attention as in `attend`, of each query to the keys that it has `seen`: bool [Q, T], or [B, 1, Q, T]
+    where rows differ.
 
     The division comes last, on Q x K numbers, not Q x T.
     """
@@ -114,17 +138,24 @@ def attend_where(seen: jax.Array, queries_BHQK: jax.Array, keys_BGTK: jax.Array,
     scores = jnp.einsum("bhqk,bhtk->bhqt", queries, keys_BGTK, preferred_element_type=jnp.float32)
     scores = jnp.where(seen, scores * size**-0.5, MASKED)
     weights = jnp.exp(scores - lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
-    mixed = jnp.einsum("bhqt,bhtk->bhqk", weights.astype(values_BGTK.dtype), values_BGTK, preferred_element_type=jnp.float32)
+    mixed = jnp.einsum(
+        "bhqt,bhtk->bhqk", weights.astype(values_BGTK.dtype), values_BGTK, preferred_element_type=jnp.float32
+    )
     mixed = (mixed / jnp.sum(weights, axis=-1, keepdims=True)).reshape(batch, heads, rows, size)
     return mixed.swapaxes(1, 2).reshape(batch, rows, -1).astype(values_BGTK.dtype)
 
 
 def rotate(x_BHLK: jax.Array, frequencies: jax.Array, start: Start) -> jax.Array:
-    """Rotary position embedding in half-split layout, of as many leading dimensions of a head as there are pairs of `frequencies`."""
+    """Rotary position embedding in half-split layout, of as many leading dimensions of a head as there are
+    pairs of `frequencies`.
+    """
     size = 2 * len(frequencies)
     angles = (start + jnp.arange(x_BHLK.shape[2], dtype=jnp.float32))[..., None] * frequencies
     cos, sin = jnp.cos(angles), jnp.sin(angles)
-    first, second = x_BHLK[..., : size // 2].astype(jnp.float32), x_BHLK[..., size // 2 : size].astype(jnp.float32)
+    first, second = (
+        x_BHLK[..., : size // 2].astype(jnp.float32),
+        x_BHLK[..., size // 2 : size].astype(jnp.float32),
+    )
     rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
     return jnp.concatenate([rotated.astype(x_BHLK.dtype), x_BHLK[..., size:]], axis=-1)
 

@@ -1,4 +1,6 @@
-"""Parameters of a decoder-only LM, stacked by layer, and the tensors of a Hugging Face directory: every tensor is accounted for."""
+"""Parameters of a decoder-only LM, stacked by layer, and the tensors of a Hugging Face directory: every
+tensor is accounted for.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +15,46 @@ from safetensors import safe_open
 from model.causal_lm import Params
 from model.hugging_face_files import safetensors_files
 
-# Path in the parameters -> (tensor name, whether it is stored transposed: kernels here are [in, out], there [out, in]).
+# Path in the parameters -> (tensor name, whether it is stored transposed: kernels here are [in, out], there
+# [out, in]).
 Names = Mapping[tuple[str, ...], tuple[str, bool]]
 Tensors = dict[str, np.ndarray]
 
 
 def tensor_names(names: Names, path: tuple, shape: tuple[int, ...]) -> list[tuple[str, int | None]]:
-    """Tensors behind one stacked parameter of `jax.tree_util`'s `path`, each with its layer (None outside the layers)."""
+    """Tensors behind one stacked parameter of `jax.tree_util`'s `path`, each with its layer (None outside the
+    layers).
+    """
     name, _ = names[_keys(path)]
-    return [(name.format(layer=layer), layer) for layer in range(shape[0])] if "{layer}" in name else [(name, None)]
+    return (
+        [(name.format(layer=layer), layer) for layer in range(shape[0])]
+        if "{layer}" in name
+        else [(name, None)]
+    )
 
 
 def wanted_tensors(names: Names, abstract: Params, stored: int) -> set[str]:
     """The names of all tensors behind parameters of these shapes; `stored` is how many there are.
 
     Raises:
-        ValueError: if that is less than one a layer: a wrong number of layers would else be a list of as many names.
+        ValueError: if that is less than one a layer: a wrong number of layers would else be a list of as many
+            names.
     """
-    layers = max(leaf.shape[0] for path, leaf in jax.tree_util.tree_leaves_with_path(abstract) if "{layer}" in names[_keys(path)][0])
+    layers = max(
+        leaf.shape[0]
+        for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)
+        if "{layer}" in names[_keys(path)][0]
+    )
     if layers > stored:
-        raise ValueError(f"config.json implies {layers} layers, and there are {stored} tensors; the two do not belong together")
-    return {name for path, leaf in jax.tree_util.tree_leaves_with_path(abstract) for name, _ in tensor_names(names, path, leaf.shape)}
+        raise ValueError(
+            f"config.json implies {layers} layers, and there are {stored} tensors; the two do not belong"
+            " together"
+        )
+    return {
+        name
+        for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)
+        for name, _ in tensor_names(names, path, leaf.shape)
+    }
 
 
 def to_tensors(names: Names, params: Params) -> Tensors:
@@ -56,14 +77,21 @@ def to_parameters(names: Names, abstract: Params, tensors: Tensors, dtype: str) 
     def assemble(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         found = tensor_names(names, path, leaf.shape)
         shape = leaf.shape[1:] if found[0][1] is not None else leaf.shape
-        parts = [_checked(name, tensors[name].T if _transposed(names, path) else tensors[name], shape) for name, _ in found]
+        parts = [
+            _checked(name, tensors[name].T if _transposed(names, path) else tensors[name], shape)
+            for name, _ in found
+        ]
         return jnp.asarray(np.stack(parts).reshape(leaf.shape), dtype)
 
     return jax.tree_util.tree_map_with_path(assemble, abstract)
 
 
 def read_tensors(
-    directory: Path, names: Names, abstract: Params, current: Callable[[str], str | None], optional: Collection[str] = ()
+    directory: Path,
+    names: Names,
+    abstract: Params,
+    current: Callable[[str], str | None],
+    optional: Collection[str] = (),
 ) -> Tensors:
     """The tensors of a directory by name.
 
@@ -88,13 +116,22 @@ def read_tensors(
                 if name is None:
                     continue
                 if name not in wanted and name not in optional:
-                    raise ValueError(f"{file} has a tensor {stored} that this config.json does not use; the two do not belong together")
+                    raise ValueError(
+                        f"{file} has a tensor {stored} that this config.json does not use; the two do not"
+                        " belong together"
+                    )
                 if name in holders:
-                    raise ValueError(f"the tensor {name} stands in {holders[name]} and again in {file}; remove what does not belong there")
+                    raise ValueError(
+                        f"the tensor {name} stands in {holders[name]} and again in {file}; remove what does"
+                        " not belong there"
+                    )
                 tensors[name], holders[name] = opened.get_tensor(stored), file
     missing = sorted(set(wanted) - tensors.keys())
     if missing:
-        raise ValueError(f"{directory} lacks {len(missing)} of {len(wanted)} tensors, the first is {missing[0]}; download it again")
+        raise ValueError(
+            f"{directory} lacks {len(missing)} of {len(wanted)} tensors, the first is {missing[0]}; download"
+            " it again"
+        )
     return tensors
 
 
@@ -114,5 +151,8 @@ def _transposed(names: Names, path: tuple) -> bool:
 
 def _checked(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if value.shape != shape:
-        raise ValueError(f"tensor {name} has shape {value.shape} as [in, out], config.json implies {shape}; the two do not belong together")
+        raise ValueError(
+            f"tensor {name} has shape {value.shape} as [in, out], config.json implies {shape}; the two do not"
+            " belong together"
+        )
     return value

@@ -1,4 +1,6 @@
-"""Chunked cross-attention (paper section 3.1, as in RETRO, arXiv 2112.04426): a chunk's neighbours serve the prediction of the next."""
+"""Chunked cross-attention (paper section 3.1, as in RETRO, arXiv 2112.04426): a chunk's neighbours serve the
+prediction of the next.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,13 @@ from model.shapes import HiddenStates, RowMask
 
 
 class ChunkedCrossAttention(nnx.Module):
-    """Positions i M + M - 1 to i M + 2 M - 2, which predict exactly chunk i + 1, attend to the neighbours of chunk i.
+    """Positions i M + M - 1 to i M + 2 M - 2, which predict exactly chunk i + 1, attend to the neighbours of
+    chunk i.
 
-    The shift by M - 1 runs over the whole sequence, so that neighbours carry across the borders of windows. Key positions start
-    anew at 0 for every neighbour, queries are at M - 1 to 2 M - 2. A chunk without neighbours attends to the null key.
-    The neighbours are not normed here: that would cancel their gate. Neighbours may be given for the last chunks of the sequence only;
-    those before have none.
+    The shift by M - 1 runs over the whole sequence, so that neighbours carry across the borders of windows.
+    Key positions start anew at 0 for every neighbour, queries are at M - 1 to 2 M - 2. A chunk without
+    neighbours attends to the null key. The neighbours are not normed here: that would cancel their gate.
+    Neighbours may be given for the last chunks of the sequence only; those before have none.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -39,9 +42,11 @@ class ChunkedCrossAttention(nnx.Module):
         begun: RowMask | None = None,
         text_BT: Text | None = None,
     ) -> HiddenStates:
-        """The update of the residual stream; exactly 0 for the first M - 1 positions of a document, which no neighbour may serve.
+        """The update of the residual stream; exactly 0 for the first M - 1 positions of a document, which no
+        neighbour may serve.
 
-        With `begun`, x is a segment and `fused` begins with the chunk before it, which exists if the row's document has begun.
+        With `begun`, x is a segment and `fused` begins with the chunk before it, which exists if the row's
+        document has begun.
         """
         batch, length, width = x_BLD.shape
         size, shift = self.chunk_tokens, self.chunk_tokens - 1
@@ -49,8 +54,12 @@ class ChunkedCrossAttention(nnx.Module):
         rows, start = batch * chunks, length - chunks * size + shift
         lead, start = max(0, -start), max(0, start)
         queries = self.attention.queries(x_BLD[:, start:])
-        queries = jnp.pad(queries, ((0, 0), (lead, shift), (0, 0), (0, 0))).reshape(rows, size, *queries.shape[2:])
-        keys, values = self.attention.keys_and_values(fused.values_BCNRD.reshape(rows, neighbours * tokens, width))
+        queries = jnp.pad(queries, ((0, 0), (lead, shift), (0, 0), (0, 0))).reshape(
+            rows, size, *queries.shape[2:]
+        )
+        keys, values = self.attention.keys_and_values(
+            fused.values_BCNRD.reshape(rows, neighbours * tokens, width)
+        )
         out = attend(
             rotate(queries, jnp.arange(shift, shift + size), self.turned),
             rotate(keys, jnp.tile(jnp.arange(tokens), neighbours), self.turned),
@@ -62,21 +71,28 @@ class ChunkedCrossAttention(nnx.Module):
             self._agreement(text_BT, length - start + lead, fused.text_BCNT),
             null_bias=None if self.nothing_bias is None else self.nothing_bias[...],
         )
-        served = self.attention.merge(out).reshape(batch, chunks * size, width)[:, lead : lead + length - start]
+        served = self.attention.merge(out).reshape(batch, chunks * size, width)[
+            :, lead : lead + length - start
+        ]
         if begun is not None:
             return jnp.where(begun[:, None, None] | (jnp.arange(length) >= shift)[:, None], served, 0)
         unserved = self._without_neighbours(batch, start - shift, x_BLD.dtype)
         return jnp.concatenate((jnp.zeros_like(x_BLD[:, :shift]), unserved, served), axis=1)
 
     def _agreement(self, text_BT: Text | None, queries: int, neighbours_BCNT: Text | None) -> Array | None:
-        """The bias of the last so many positions of a text, and of as many more as fill the last chunk, for which anything will do."""
+        """The bias of the last so many positions of a text, and of as many more as fill the last chunk, for
+        which anything will do.
+        """
         if self.agreement is None or text_BT is None or neighbours_BCNT is None:
             return None
         _, chunks, neighbours, tokens = neighbours_BCNT.shape
         size = self.chunk_tokens
         own = text_BT.shape[1] - queries + np.arange(chunks)[:, None] * size + np.arange(-LONGEST, size)
         queries_XT = jnp.take(text_BT, own, axis=1, mode="clip").reshape(-1, own.shape[1])
-        each = [self.agreement(queries_XT, neighbours_BCNT[:, :, number].reshape(-1, tokens)) for number in range(neighbours)]
+        each = [
+            self.agreement(queries_XT, neighbours_BCNT[:, :, number].reshape(-1, tokens))
+            for number in range(neighbours)
+        ]
         return jnp.concatenate(each, axis=-1)
 
     def _without_neighbours(self, batch: int, length: int, dtype: DTypeLike) -> HiddenStates:

@@ -15,14 +15,15 @@ def check_heads(width: int, heads: int) -> None:
     """
     if width % (2 * heads):
         raise ValueError(
-            f"width {width} is not a multiple of 2 * heads = {2 * heads}: rotary positions turn pairs of features in "
-            f"each head; change width or heads"
+            f"width {width} is not a multiple of 2 * heads = {2 * heads}: rotary positions turn pairs of"
+            " features in each head; change width or heads"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Sizes of a system; one value serves every system, which takes from it what it needs. Layers are numbered from 1 over both decoders.
+    """Sizes of a system; one value serves every system, which takes from it what it needs. Layers are
+    numbered from 1 over both decoders.
 
     Raises:
         ValueError: a size is out of range; the message names the value, the limit and the remedy.
@@ -34,8 +35,8 @@ class ModelConfig:
     heads: int
     chunk_tokens: int
     stride_chunks: int
-    """Chunks of a window stride. Self-attention sees the stride before a token's own, in full, and its own up to the token (paper section
-    3.4: 2048 = 1024 + 1024)."""
+    """Chunks of a window stride. Self-attention sees the stride before a token's own, in full, and its own up
+    to the token (paper section 3.4: 2048 = 1024 + 1024)."""
     cca_layers: tuple[int, ...] = ()
     """Layers with chunked cross-attention, all of them in the upper decoder."""
     recurrent_layers: tuple[int, ...] = ()
@@ -48,12 +49,14 @@ class ModelConfig:
     zero_init_residuals: bool = False
     """Output projections of residual branches begin at zero."""
     dtype: str = "float32"
-    """Of the activations, or bfloat16. Parameters, norms, softmax, retrieval scores and losses are float32 always."""
+    """Of the activations, or bfloat16. Parameters, norms, softmax, retrieval scores and losses are float32
+    always.
+    """
     remat: bool = False
     """The backward pass computes each block's activations again instead of keeping them."""
     copying: bool = False
-    """Heads are told how far the text before a key agrees with that up to the query (model/agreement.py), and begin with reading what
-    followed (model/copying_values.py)."""
+    """Heads are told how far the text before a key agrees with that up to the query (model/agreement.py), and
+    begin with reading what followed (model/copying_values.py)."""
     lexical_start: bool = False
     """A retriever's scores begin with shared tokens and nearness (model/lexical_start.py)."""
     lower: int | None = None
@@ -64,16 +67,25 @@ class ModelConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1: set a positive size")
         if self.layers < 2:
-            raise ValueError(f"layers is {self.layers}, must be at least 2: the model has a lower and an upper decoder")
+            raise ValueError(
+                f"layers is {self.layers}, must be at least 2: the model has a lower and an upper decoder"
+            )
         if not 1 <= self.lower_layers < self.layers:
-            raise ValueError(f"lower is {self.lower}, must be 1 to {self.layers - 1}: the upper decoder needs a layer")
+            raise ValueError(
+                f"lower is {self.lower}, must be 1 to {self.layers - 1}: the upper decoder needs a layer"
+            )
         if self.chunk_tokens < 2:
-            raise ValueError(f"chunk_tokens is {self.chunk_tokens}, must be at least 2: choose a longer chunk (the paper's is 64)")
+            raise ValueError(
+                f"chunk_tokens is {self.chunk_tokens}, must be at least 2: choose a longer chunk (the paper's"
+                " is 64)"
+            )
         check_heads(self.width, self.heads)
         self._check_layers("cca_layers", "of the upper decoder", self.lower_layers + 1)
         self._check_layers("recurrent_layers", "of the model", 1)
         if self.dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"dtype is {self.dtype!r}, must be float32 or bfloat16: float16 would need the loss scaled")
+            raise ValueError(
+                f"dtype is {self.dtype!r}, must be float32 or bfloat16: float16 would need the loss scaled"
+            )
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout is {self.dropout}, must be in [0, 1): set 0 to turn it off")
 
@@ -82,7 +94,8 @@ class ModelConfig:
         outside = [layer for layer in layers if not first <= layer <= self.layers]
         if outside or len(set(layers)) != len(layers):
             raise ValueError(
-                f"{name} {layers} must be distinct layers {where}, {first} to {self.layers}: remove {outside or 'the repeated ones'}"
+                f"{name} {layers} must be distinct layers {where}, {first} to {self.layers}: remove"
+                f" {outside or 'the repeated ones'}"
             )
 
     @property
@@ -122,6 +135,7 @@ class ModelConfig:
         """
         if tokens < 1 or tokens % self.stride_tokens:
             raise ValueError(
-                f"the sequence has {tokens} tokens, not a positive multiple of the stride of {self.stride_tokens} tokens: pad it at the end"
+                f"the sequence has {tokens} tokens, not a positive multiple of the stride of"
+                f" {self.stride_tokens} tokens: pad it at the end"
             )
         return tokens // self.chunk_tokens

@@ -1,4 +1,6 @@
-"""Values of a `config.json` that others wrote: what is no number of the kind that a model computes with is refused by its name."""
+"""Values of a `config.json` that others wrote: what is no number of the kind that a model computes with is
+refused by its name.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ def whole(name: str, value: Any, least: int = 1) -> int:
         ValueError: for anything else.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST:
-        raise ValueError(f"{name} is {_shown(value)}, must be a whole number of at least {least} and at most {MOST}; {REMEDY}")
+        raise ValueError(
+            f"{name} is {_shown(value)}, must be a whole number of at least {least} and at most {MOST};"
+            f" {REMEDY}"
+        )
     return value
 
 
@@ -39,7 +44,9 @@ def switch(name: str, value: Any) -> bool:
         ValueError: for anything else.
     """
     if value is not None and not isinstance(value, bool):
-        raise ValueError(f"config.json sets {name} = {_shown(value)}, which is neither true nor false; {REMEDY}")
+        raise ValueError(
+            f"config.json sets {name} = {_shown(value)}, which is neither true nor false; {REMEDY}"
+        )
     return bool(value)
 
 
@@ -53,7 +60,9 @@ def architectures(values: Any, default: str) -> list[str]:
         raise ValueError(f"config.json holds a {type(values).__name__}, not names and values; {REMEDY}")
     named = values.get("architectures") or [default]
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        raise ValueError(f"config.json names architectures {_shown(named)}, which is no list of names; {REMEDY}")
+        raise ValueError(
+            f"config.json names architectures {_shown(named)}, which is no list of names; {REMEDY}"
+        )
     return named
 
 

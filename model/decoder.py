@@ -1,4 +1,6 @@
-"""The decoder block: pre-norm residual self-attention, chunked cross-attention where the layer has it, feed-forward."""
+"""The decoder block: pre-norm residual self-attention, chunked cross-attention where the layer has it,
+feed-forward.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +32,28 @@ class Mixer(Protocol):
         """The state at the start of `rows` documents."""
 
     def __call__(
-        self, x: HiddenStates, past: State | None = None, key: Array | None = None, text_BT: Text | None = None
+        self,
+        x: HiddenStates,
+        past: State | None = None,
+        key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, State]:
-        """The update of the residual stream of a segment that goes on from `past`, and the state after it. Without one, it is the start.
+        """The update of the residual stream of a segment that goes on from `past`, and the state after it.
+        Without one, it is the start.
 
-        `text_BT` is the segment's text and that of the stride before it, of models that are told what agrees (model/agreement.py).
+        `text_BT` is the segment's text and that of the stride before it, of models that are told what agrees
+        (model/agreement.py).
         """
 
 
 class Block(nnx.Module):
-    """x += attention(norm x); x += cross-attention(norm x, neighbours); x += feed-forward(norm x) (paper Figure 2)."""
+    """x += attention(norm x); x += cross-attention(norm x, neighbours); x += feed-forward(norm x) (paper
+    Figure 2).
+    """
 
-    def __init__(self, config: ModelConfig, attention: Mixer | None = None, cross_attention: bool = False) -> None:
+    def __init__(
+        self, config: ModelConfig, attention: Mixer | None = None, cross_attention: bool = False
+    ) -> None:
         self.rate = config.dropout
         self.attention_norm = RMSNorm(config.width)
         self.attention = SlidingWindowAttention(config) if attention is None else attention
@@ -70,7 +82,9 @@ class Block(nnx.Module):
         x, following = self.attend(x, past, attention_key, text_BT)
         return self.after_attention(x, past, fused, cross_key, feed_forward_key, text_BT), following
 
-    def attend(self, x: HiddenStates, past: State | None, key: Array | None, text_BT: Text | None = None) -> tuple[HiddenStates, State]:
+    def attend(
+        self, x: HiddenStates, past: State | None, key: Array | None, text_BT: Text | None = None
+    ) -> tuple[HiddenStates, State]:
         """Self-attention alone: the residual stream after it, and the state after the segment."""
         attended, following = self.attention(self.attention_norm(x), past, key, text_BT)
         return x + attended, following
@@ -86,7 +100,9 @@ class Block(nnx.Module):
     ) -> HiddenStates:
         """What comes after it: cross-attention where the layer has it, then feed-forward."""
         if self.cross_attention is not None and self.cross_attention_norm is not None and fused is not None:
-            x = x + self.cross_attention(self.cross_attention_norm(x), fused, cross_key, past and past.exists_B, text_BT)
+            x = x + self.cross_attention(
+                self.cross_attention_norm(x), fused, cross_key, past and past.exists_B, text_BT
+            )
         return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key)
 
 
@@ -97,8 +113,9 @@ BlockOf = Callable[[int], Block]
 class Decoder(nnx.Module):
     """A stack of blocks: layers `first` to `last` of the model.
 
-    Where activations are computed again (`ModelConfig.remat`), layers that follow each other and differ in their parameters alone are one
-    loop: a program is compiled once for all of them. A loop that keeps activations keeps more of them than the same layers written out.
+    Where activations are computed again (`ModelConfig.remat`), layers that follow each other and differ in
+    their parameters alone are one loop: a program is compiled once for all of them. A loop that keeps
+    activations keeps more of them than the same layers written out.
     """
 
     def __init__(self, config: ModelConfig, block: BlockOf, first: int, last: int) -> None:
@@ -117,7 +134,9 @@ class Decoder(nnx.Module):
         key: Array | None = None,
         text_BT: Text | None = None,
     ) -> tuple[HiddenStates, tuple[State, ...]]:
-        """The blocks over a segment that goes on from `past`, a state a layer; without one, over the start of documents."""
+        """The blocks over a segment that goes on from `past`, a state a layer; without one, over the start of
+        documents.
+        """
         count = len(self.layers)
         layers = list(zip(self.layers, past or (None,) * count, subkeys(key, count), strict=True))
         if self.remat:
@@ -136,22 +155,30 @@ Layer = tuple[Block, State, Array | None]
 def _again(
     layers: list[Layer], x: HiddenStates, fused: FusedNeighbours | None, text_BT: Text | None
 ) -> tuple[HiddenStates, tuple[State, ...]]:
-    """The layers, of which only what goes in is kept for the backward pass; equal ones as a loop over their parameters."""
+    """The layers, of which only what goes in is kept for the backward pass; equal ones as a loop over their
+    parameters.
+    """
     split = [(*nnx.split(block), state, key) for block, state, key in layers]
     states: list[State] = []
     for graph, equal in itertools.groupby(split, lambda layer: layer[0]):
 
         @jax.checkpoint
-        def step(x: HiddenStates, layer: tuple, graph: nnx.GraphDef[Block] = graph) -> tuple[HiddenStates, State]:
+        def step(
+            x: HiddenStates, layer: tuple, graph: nnx.GraphDef[Block] = graph
+        ) -> tuple[HiddenStates, State]:
             parameters, past, key = layer
             return nnx.merge(graph, parameters)(x, past, fused, key, text_BT)
 
         each = [layer[1:] for layer in equal]
         x, following = jax.lax.scan(step, x, jax.tree.map(lambda *values: jnp.stack(values), *each))
-        states += [jax.tree.map(lambda values, place=place: values[place], following) for place in range(len(each))]
+        states += [
+            jax.tree.map(lambda values, place=place: values[place], following) for place in range(len(each))
+        ]
     return x, tuple(states)
 
 
 def restart(past: State, start: State, starts_B: RowMask) -> State:
     """The states of a batch, those of the rows in which a document starts as at its start."""
-    return jax.tree.map(lambda old, new: jnp.where(starts_B.reshape(-1, *(1,) * (old.ndim - 1)), new, old), past, start)
+    return jax.tree.map(
+        lambda old, new: jnp.where(starts_B.reshape(-1, *(1,) * (old.ndim - 1)), new, old), past, start
+    )

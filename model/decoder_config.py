@@ -1,4 +1,5 @@
-"""Configurations of the decoders that can be a reference LM, told apart by the architecture that `config.json` names.
+"""Configurations of the decoders that can be a reference LM, told apart by the architecture that
+`config.json` names.
 
 Both have `vocab_size`, `hidden_size`, `num_hidden_layers`, and the sizes that costs are counted from.
 """
@@ -28,8 +29,14 @@ def decoder_config(values: Mapping[str, Any]) -> DecoderConfig:
     named = architectures(values, gpt_neox_config.ARCHITECTURE)
     known = [name for name in ARCHITECTURES if name in named]
     if not known:
-        raise ValueError(f"config.json names {named}; the reference LM must be one of {', '.join(ARCHITECTURES)}")
-    return LlamaConfig.from_dict(values) if known[0] in llama_config.FAMILIES else GPTNeoXConfig.from_dict(values)
+        raise ValueError(
+            f"config.json names {named}; the reference LM must be one of {', '.join(ARCHITECTURES)}"
+        )
+    return (
+        LlamaConfig.from_dict(values)
+        if known[0] in llama_config.FAMILIES
+        else GPTNeoXConfig.from_dict(values)
+    )
 
 
 def read_config(directory: Path) -> DecoderConfig:

@@ -1,4 +1,6 @@
-"""Which token may see which: the support of a system's Jacobian, measured on a model and drawn chunk by chunk."""
+"""Which token may see which: the support of a system's Jacobian, measured on a model and drawn chunk by
+chunk.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ UNSEEN, WINDOW, NEIGHBOUR = "·", "█", "▒"
 
 
 def dependencies(model: LanguageModel, tokens_BL: TokenIds, neighbours_BCN: Neighbours) -> Bool[Array, "L L"]:
-    """[p, q]: whether the prediction made at position p changes with token q of the one sequence, the neighbours being as given."""
+    """[p, q]: whether the prediction made at position p changes with token q of the one sequence, the
+    neighbours being as given.
+    """
 
     def final(tokens: Array) -> Array:
         return model.decode(model.encode(tokens), neighbours_BCN)[0]
@@ -29,7 +33,9 @@ def dependencies(model: LanguageModel, tokens_BL: TokenIds, neighbours_BCN: Neig
 
 
 def picture(seen_LL: np.ndarray, in_window_LL: np.ndarray, chunk_tokens: int) -> str:
-    """A line for each chunk, with a sign for each chunk that its last prediction sees: in the window, through a neighbour only, or not."""
+    """A line for each chunk, with a sign for each chunk that its last prediction sees: in the window, through
+    a neighbour only, or not.
+    """
     last = slice(chunk_tokens - 1, None, chunk_tokens)
     seen, in_window = (_by_chunk(support[last], chunk_tokens) for support in (seen_LL, in_window_LL))
     signs = np.where(in_window, WINDOW, np.where(seen, NEIGHBOUR, UNSEEN))

@@ -1,7 +1,9 @@
-"""A decoder in a GGUF file, the form of llama.cpp, turned once into a Hugging Face directory: float32 weights, config.json, tokenizer.json.
+"""A decoder in a GGUF file, the form of llama.cpp, turned once into a Hugging Face directory: float32
+weights, config.json, tokenizer.json.
 
-Weights are dequantised by the `gguf` package. Only what is known here is taken: an architecture, a tensor, a kind of tokenizer or stretched
-positions that are not are refused by their names, since a model that is read a little wrongly still gives labels.
+Weights are dequantised by the `gguf` package. Only what is known here is taken: an architecture, a tensor, a
+kind of tokenizer or stretched positions that are not are refused by their names, since a model that is read a
+little wrongly still gives labels.
 """
 
 from __future__ import annotations
@@ -23,8 +25,14 @@ from model.tensor_file import save_tensors
 
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 PAIRED = ("llama",)
-"""Where rotary positions turn neighbouring dimensions; Hugging Face turns halves of a head, so queries and keys are put in its order."""
-OUTSIDE = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight", "output.weight": "lm_head.weight"}
+"""Where rotary positions turn neighbouring dimensions; Hugging Face turns halves of a head, so queries and
+keys are put in its order.
+"""
+OUTSIDE = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
 LAYER = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
@@ -63,7 +71,8 @@ PRE_TOKENIZERS: dict[str, Callable[[], Any]] = {
 
 
 def convert(file: Path, directory: Path) -> None:
-    """Write config.json, model.safetensors and tokenizer.json of the model in `file` into the existing `directory`.
+    """Write config.json, model.safetensors and tokenizer.json of the model in `file` into the existing
+    `directory`.
 
     Raises:
         ValueError: if the file is no GGUF, or holds something that is not known here.
@@ -85,15 +94,22 @@ def convert(file: Path, directory: Path) -> None:
     for tensor in reader.tensors:
         part = tensor.name.split(".")[2] if tensor.name.startswith("blk.") else ""
         value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(shapes[tensor.name])
-        tensors[_name(tensor.name)] = _halves(value, heads[part]) if architecture in PAIRED and part in heads else value
+        tensors[_name(tensor.name)] = (
+            _halves(value, heads[part]) if architecture in PAIRED and part in heads else value
+        )
     _check_names(values, set(tensors))
-    save_tensors({name: np.asarray(value, np.float32) for name, value in tensors.items()}, directory / "model.safetensors")
+    save_tensors(
+        {name: np.asarray(value, np.float32) for name, value in tensors.items()},
+        directory / "model.safetensors",
+    )
     (directory / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
     _tokenizer(facts).save(str(directory / "tokenizer.json"))
 
 
 def _reader(file: Path) -> Any:
-    """The `gguf` package's reader, but one that ends where the file ends: it would go on with nothing for as long as a number says."""
+    """The `gguf` package's reader, but one that ends where the file ends: it would go on with nothing for as
+    long as a number says.
+    """
     import gguf
 
     class Reader(gguf.GGUFReader):
@@ -103,7 +119,10 @@ def _reader(file: Path) -> Any:
             return super()._get(offset, dtype, count, override_order)
 
         def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
-            if raw_type == gguf.GGUFValueType.ARRAY and (size := int(self._get(orig_offs + 4, np.uint64)[0])) > MOST_VALUES:
+            if (
+                raw_type == gguf.GGUFValueType.ARRAY
+                and (size := int(self._get(orig_offs + 4, np.uint64)[0])) > MOST_VALUES
+            ):
                 raise ValueError(f"a list of {size} values, read are at most {MOST_VALUES}")
             return super()._get_field_parts(orig_offs, raw_type)
 
@@ -116,17 +135,29 @@ def _config(facts: dict[str, Any], architecture: str, shapes: dict[str, tuple[in
         raise ValueError(f"the GGUF file lacks {', '.join(f'{architecture}.{name}' for name in missing)}")
     if "token_embd.weight" not in shapes:
         raise ValueError("the GGUF file lacks the tensor token_embd.weight")
-    stretched = [name for name in facts if name.startswith(f"{architecture}.rope.scaling.") and facts[name] not in ("none", 1.0, "")]
+    stretched = [
+        name
+        for name in facts
+        if name.startswith(f"{architecture}.rope.scaling.") and facts[name] not in ("none", 1.0, "")
+    ]
     if stretched:
-        raise ValueError(f"the GGUF file has {stretched[0]} = {facts[stretched[0]]!r}; stretched positions are not read from GGUF")
+        raise ValueError(
+            f"the GGUF file has {stretched[0]} = {facts[stretched[0]]!r}; stretched positions are not read"
+            " from GGUF"
+        )
     stated = {name: facts[f"{architecture}.{key}"] for name, key in SIZES.items()}
-    sizes = {name: (number if name == "rms_norm_eps" else whole)(name, value) for name, value in stated.items()}
+    sizes = {
+        name: (number if name == "rms_norm_eps" else whole)(name, value) for name, value in stated.items()
+    }
     return {
         "architectures": [ARCHITECTURES[architecture]],
         "model_type": architecture,
         **sizes,
         "head_dim": whole(
-            "head_dim", facts.get(f"{architecture}.attention.key_length", sizes["hidden_size"] // sizes["num_attention_heads"])
+            "head_dim",
+            facts.get(
+                f"{architecture}.attention.key_length", sizes["hidden_size"] // sizes["num_attention_heads"]
+            ),
         ),
         "vocab_size": shapes["token_embd.weight"][0],
         "rope_theta": number("rope_theta", facts.get(f"{architecture}.rope.freq_base", ROPE_BASE)),
@@ -146,15 +177,21 @@ def _name(stored: str) -> str:
 
 
 def _check_names(values: dict[str, Any], there: set[str]) -> None:
-    """Refuses now what could not be loaded afterwards, such as biases that the configuration of the family does not name."""
+    """Refuses now what could not be loaded afterwards, such as biases that the configuration of the family
+    does not name.
+    """
     wanted = wanted_tensors(TENSORS, llama.shapes(LlamaConfig.from_dict(values)), len(there))
     if odd := sorted(wanted ^ there):
         kind = "lacks" if odd[0] in wanted else "has too many, such as"
-        raise ValueError(f"the GGUF file {kind} the tensor {odd[0]} of a {values['model_type']} as it is computed here")
+        raise ValueError(
+            f"the GGUF file {kind} the tensor {odd[0]} of a {values['model_type']} as it is computed here"
+        )
 
 
 def _halves(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of queries or keys in the order of Hugging Face: within a head, the first of every pair, then the second."""
+    """Rows of queries or keys in the order of Hugging Face: within a head, the first of every pair, then the
+    second.
+    """
     return rows.reshape(heads, -1, 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
 
@@ -167,14 +204,20 @@ def _tokenizer(facts: dict[str, Any]) -> Tokenizer:
     kind, before = facts.get("tokenizer.ggml.model"), facts.get("tokenizer.ggml.pre", "gpt-2")
     if kind != "gpt2" or str(before) not in PRE_TOKENIZERS:
         known = ", ".join(PRE_TOKENIZERS)
-        raise ValueError(f"the GGUF file has a tokenizer {kind!r} with pre-tokenizer {before!r}; read are gpt2 with {known}")
+        raise ValueError(
+            f"the GGUF file has a tokenizer {kind!r} with pre-tokenizer {before!r}; read are gpt2 with"
+            f" {known}"
+        )
     tokens, merges = (_strings(facts, f"tokenizer.ggml.{name}") for name in ("tokens", "merges"))
     if len(set(tokens)) < len(tokens):
         raise ValueError("the GGUF file has a tokenizer with two equal tokens")
     vocabulary = {token: place for place, token in enumerate(tokens)}
     pairs = [(first, second) for first, _, second in (merge.partition(" ") for merge in merges)]
     if odd := next((pair for pair in pairs if not {*pair, "".join(pair)} <= vocabulary.keys()), None):
-        raise ValueError(f"the GGUF file has a tokenizer that merges {odd[0]!a} and {odd[1]!a}, which are no tokens or make none")
+        raise ValueError(
+            f"the GGUF file has a tokenizer that merges {odd[0]!a} and {odd[1]!a}, which are no tokens or"
+            " make none"
+        )
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
     tokenizer.pre_tokenizer, tokenizer.decoder = PRE_TOKENIZERS[before](), decoders.ByteLevel()
     types = facts.get("tokenizer.ggml.token_type", [])

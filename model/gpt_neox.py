@@ -1,7 +1,8 @@
-"""GPT-NeoX in JAX: pure functions over parameters stacked by layer, for training the reference LM and for scoring with it.
+"""GPT-NeoX in JAX: pure functions over parameters stacked by layer, for training the reference LM and for
+scoring with it.
 
-Follows `GPTNeoXForCausalLM` of Hugging Face transformers; what it shares with other decoders, and the letters of dimensions, are in
-causal_lm.py. Normalisation is in float32 whatever the parameters' dtype.
+Follows `GPTNeoXForCausalLM` of Hugging Face transformers; what it shares with other decoders, and the letters
+of dimensions, are in causal_lm.py. Normalisation is in float32 whatever the parameters' dtype.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from model.gpt_neox_config import GPTNeoXConfig
 
 
 def shapes(config: GPTNeoXConfig) -> Params:
-    """The tree of parameters, each a float32 `jax.ShapeDtypeStruct`; kernels are [in, out], those of layers stacked in front."""
+    """The tree of parameters, each a float32 `jax.ShapeDtypeStruct`; kernels are [in, out], those of layers
+    stacked in front.
+    """
     layers, width, inner = config.num_hidden_layers, config.hidden_size, config.intermediate_size
 
     def leaf(*shape: int) -> jax.ShapeDtypeStruct:
@@ -45,9 +48,11 @@ def shapes(config: GPTNeoXConfig) -> Params:
 
 
 def init(config: GPTNeoXConfig, seed: int) -> Params:
-    """Random parameters: normal weights of deviation `initializer_range`, zero biases, unit norms, as transformers does.
+    """Random parameters: normal weights of deviation `initializer_range`, zero biases, unit norms, as
+    transformers does.
 
-    Drawn by NumPy: compiling JAX's generator for each shape would take longer than a small model's first steps.
+    Drawn by NumPy: compiling JAX's generator for each shape would take longer than a small model's first
+    steps.
     """
     rng = np.random.default_rng(seed)
 
@@ -65,19 +70,27 @@ def logits(params: Params, config: GPTNeoXConfig, tokens_BL: jax.Array) -> jax.A
 
 
 def loss(params: Params, config: GPTNeoXConfig, tokens_BL: jax.Array, mask_BL: jax.Array) -> jax.Array:
-    """Mean nats per predicted token; `mask_BL` is 1 at the tokens whose prediction counts (token 0 is never predicted)."""
+    """Mean nats per predicted token; `mask_BL` is 1 at the tokens whose prediction counts (token 0 is never
+    predicted).
+    """
     log_probs = log_probs_of(logits(params, config, tokens_BL[:, :-1]), tokens_BL[:, 1:])
     mask = mask_BL[:, 1:].astype(jnp.float32)
     return -jnp.sum(log_probs * mask) / jnp.maximum(jnp.sum(mask), 1.0)
 
 
 def prefix_keys_values(params: Params, config: GPTNeoXConfig, prefixes_PT: jax.Array) -> KeysValues:
-    """Keys and values of every layer for prefixes that start at position 0, as `causal_lm.prefix_keys_values` has them."""
+    """Keys and values of every layer for prefixes that start at position 0, as `causal_lm.prefix_keys_values`
+    has them.
+    """
     return causal_lm.prefix_keys_values(BLOCKS, params, config, prefixes_PT)
 
 
-def suffix_logprobs(params: Params, config: GPTNeoXConfig, kv: KeysValues, prefix_index_n: jax.Array, suffix_nS: jax.Array) -> jax.Array:
-    """Log-probabilities in nats, float32 [n, S/2], of the target chunks of suffixes, as `causal_lm.suffix_logprobs` has them."""
+def suffix_logprobs(
+    params: Params, config: GPTNeoXConfig, kv: KeysValues, prefix_index_n: jax.Array, suffix_nS: jax.Array
+) -> jax.Array:
+    """Log-probabilities in nats, float32 [n, S/2], of the target chunks of suffixes, as
+    `causal_lm.suffix_logprobs` has them.
+    """
     return causal_lm.suffix_logprobs(BLOCKS, params, config, kv, prefix_index_n, suffix_nS)
 
 
@@ -86,7 +99,9 @@ def _queries_keys_values(layer: Params, config: GPTNeoXConfig, x_BLD: jax.Array,
     fused = dense(_layer_norm(x_BLD, layer["input_layernorm"], config), layer["query_key_value"])
     fused = fused.reshape(batch, length, config.num_attention_heads, 3, config.head_size)
     queries, keys, values = (fused[:, :, :, part].swapaxes(1, 2) for part in range(3))
-    frequencies = config.rotary_emb_base ** (-jnp.arange(0, config.rotary_size, 2, dtype=jnp.float32) / config.rotary_size)
+    frequencies = config.rotary_emb_base ** (
+        -jnp.arange(0, config.rotary_size, 2, dtype=jnp.float32) / config.rotary_size
+    )
     return rotate(queries, frequencies, start), rotate(keys, frequencies, start), values
 
 

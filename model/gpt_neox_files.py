@@ -1,4 +1,5 @@
-"""A GPT-NeoX model as a Hugging Face directory: `config.json`, `model.safetensors` (or its shards) and `tokenizer.json`.
+"""A GPT-NeoX model as a Hugging Face directory: `config.json`, `model.safetensors` (or its shards) and
+`tokenizer.json`.
 
 Weights are read from safetensors alone (hugging_face_files.py).
 """
@@ -26,17 +27,21 @@ for _norm in ("input_layernorm", "post_attention_layernorm"):
 for _dense in ("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"):
     TENSORS["layers", _dense.split(".")[1], "kernel"] = f"gpt_neox.layers.{{layer}}.{_dense}.weight", True
     TENSORS["layers", _dense.split(".")[1], "bias"] = f"gpt_neox.layers.{{layer}}.{_dense}.bias", False
-# Buffers of older checkpoints that hold constants: the causal mask, its fill value and the rotary frequencies.
+# Buffers of older checkpoints that hold constants: the causal mask, its fill value and the rotary
+# frequencies.
 CONSTANT_SUFFIXES = (".attention.bias", ".attention.masked_bias", ".attention.rotary_emb.inv_freq")
 
 
 def save(directory: Path, config: GPTNeoXConfig, params: Params) -> None:
-    """Writes `config.json` and a float32 `model.safetensors` under the tensor names of Hugging Face; the caller adds `tokenizer.json`.
+    """Writes `config.json` and a float32 `model.safetensors` under the tensor names of Hugging Face; the
+    caller adds `tokenizer.json`.
 
     The rows of `query_key_value` run over [heads, 3, head size].
     """
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps({**config.to_dict(), "dtype": "float32"}, indent=2, sort_keys=True) + "\n")
+    (directory / "config.json").write_text(
+        json.dumps({**config.to_dict(), "dtype": "float32"}, indent=2, sort_keys=True) + "\n"
+    )
     save_tensors(to_tensors(TENSORS, params), directory / "model.safetensors", {"format": "pt"})
 
 
@@ -45,7 +50,8 @@ def load(directory: Path, dtype: str = "float32") -> tuple[GPTNeoXConfig, Params
 
     Raises:
         FileNotFoundError: if `config.json` or the safetensors are missing.
-        ValueError: if the configuration is not supported, or a tensor is missing, unknown, doubled or of another shape (it is named).
+        ValueError: if the configuration is not supported, or a tensor is missing, unknown, doubled or of
+            another shape (it is named).
     """
     config = GPTNeoXConfig.from_dict(read_values(directory, "reference LM"))
     abstract = shapes(config)
@@ -55,4 +61,10 @@ def load(directory: Path, dtype: str = "float32") -> tuple[GPTNeoXConfig, Params
 
 def _current(stored: str) -> str | None:
     # transformers 5 calls the head lm_head in memory; a state dict dumped from there keeps that name
-    return None if stored.endswith(CONSTANT_SUFFIXES) else "embed_out.weight" if stored == "lm_head.weight" else stored
+    return (
+        None
+        if stored.endswith(CONSTANT_SUFFIXES)
+        else "embed_out.weight"
+        if stored == "lm_head.weight"
+        else stored
+    )

@@ -1,4 +1,5 @@
-"""Model directories of Hugging Face: `config.json`, `tokenizer.json` and safetensors, of which alone weights are read.
+"""Model directories of Hugging Face: `config.json`, `tokenizer.json` and safetensors, of which alone weights
+are read.
 
 A pickled checkpoint can run code, so one is never opened.
 """
@@ -22,7 +23,10 @@ def read_values(directory: Path, model: str) -> Any:
     """
     file = directory / "config.json"
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; a {model} is a directory with config.json, model.safetensors and tokenizer.json")
+        raise FileNotFoundError(
+            f"{file} is missing; a {model} is a directory with config.json, model.safetensors and"
+            " tokenizer.json"
+        )
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except RecursionError as error:
@@ -30,7 +34,8 @@ def read_values(directory: Path, model: str) -> Any:
 
 
 def digest(directory: Path) -> str:
-    """SHA-256 over the names and bytes of config.json, the safetensors and tokenizer.json: what decides what the model computes.
+    """SHA-256 over the names and bytes of config.json, the safetensors and tokenizer.json: what decides what
+    the model computes.
 
     Raises:
         FileNotFoundError: if one of them is missing.
@@ -51,7 +56,8 @@ def tokenizer_digest(directory: Path) -> str:
 
 
 def safetensors_files(directory: Path) -> list[Path]:
-    """The weights: `model.safetensors`, or the files that `model.safetensors.index.json` names, or shards where neither is there.
+    """The weights: `model.safetensors`, or the files that `model.safetensors.index.json` names, or shards
+    where neither is there.
 
     Raises:
         FileNotFoundError: if there are none, or one is missing; it says which pickled ones are there.
@@ -59,16 +65,24 @@ def safetensors_files(directory: Path) -> list[Path]:
     """
     files = sorted(directory.glob("*.safetensors"))
     if not files:
-        pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in directory.glob(pattern))
+        pickled = sorted(
+            file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in directory.glob(pattern)
+        )
         raise FileNotFoundError(
-            f"{directory} holds no *.safetensors, only {pickled or 'no weights at all'}; pickled weights are never opened: "
-            "download a revision that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
+            f"{directory} holds no *.safetensors, only {pickled or 'no weights at all'}; pickled weights are"
+            " never opened: download a revision that has model.safetensors, or convert it with transformers:"
+            " save_pretrained(..., safe_serialization=True)"
         )
     named, there = named_weights(directory), {file.name for file in files}
     if named and (missing := sorted(named - there)):
-        raise FileNotFoundError(f"{directory} lacks {', '.join(missing)}, which {INDEX} names; download it again")
+        raise FileNotFoundError(
+            f"{directory} lacks {', '.join(missing)}, which {INDEX} names; download it again"
+        )
     if named and (strays := sorted(there - named)):
-        raise ValueError(f"{directory} has {', '.join(strays)} beside {', '.join(sorted(named))}; remove what is not of this model")
+        raise ValueError(
+            f"{directory} has {', '.join(strays)} beside {', '.join(sorted(named))}; remove what is not of"
+            " this model"
+        )
     return files
 
 
@@ -84,7 +98,9 @@ def named_weights(directory: Path) -> set[str]:
     try:
         named = set(json.loads(index.read_text())["weight_map"].values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{index} is no index of weights ({type(error).__name__}: {error}); download it again") from error
+        raise ValueError(
+            f"{index} is no index of weights ({type(error).__name__}: {error}); download it again"
+        ) from error
     if not named or not all(isinstance(name, str) and name == Path(name).name for name in named):
         raise ValueError(f"{index} names no files of its own directory; download it again")
     return named
@@ -92,6 +108,8 @@ def named_weights(directory: Path) -> set[str]:
 
 def _file_digest(file: Path) -> str:
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; copy the {file.name} that belongs to these weights there")
+        raise FileNotFoundError(
+            f"{file} is missing; copy the {file.name} that belongs to these weights there"
+        )
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

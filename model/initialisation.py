@@ -19,27 +19,38 @@ KEYS = "retriever.key_projection.kernel"
 RADII = (0.9, 0.999)  # of Griffin's recurrence: uniform in the ring between them, as in its official code
 
 
-def drawn(architecture: Architecture, width: int, root: Array, zero_init_residuals: bool = False) -> Parameters:
-    """Kernels, embedding and null pairs N(0, 0.64^2 / width), norms 1, biases 0; output of residual branches 0 if `zero_init_residuals`.
+def drawn(
+    architecture: Architecture, width: int, root: Array, zero_init_residuals: bool = False
+) -> Parameters:
+    """Kernels, embedding and null pairs N(0, 0.64^2 / width), norms 1, biases 0; output of residual branches
+    0 if `zero_init_residuals`.
 
-    At the paper's width of 1024 the standard deviation is the official code's 0.02 (its null pairs have 0.0001); a fixed 0.02 starves
-    narrow models of signal.
+    At the paper's width of 1024 the standard deviation is the official code's 0.02 (its null pairs have
+    0.0001); a fixed 0.02 starves narrow models of signal.
     """
-    return {path: _initial(path, size, root, width, zero_init_residuals) for path, size in architecture.parameter_sizes().items()}
+    return {
+        path: _initial(path, size, root, width, zero_init_residuals)
+        for path, size in architecture.parameter_sizes().items()
+    }
 
 
 def initial_parameters(architecture: Architecture, config: ModelConfig, seed: int) -> Parameters:
-    """What all systems begin as but for rows in the form of other code: `drawn`, and where `config.copying` says so, some parameters as
-    `with_copying_values` has them. Systems that have a parameter under the same path start from the same bits, which makes their comparison
-    fair.
+    """What all systems begin as but for rows in the form of other code: `drawn`, and where `config.copying`
+    says so, some parameters as `with_copying_values` has them. Systems that have a parameter under the same
+    path start from the same bits, which makes their comparison fair.
 
-    With `config.lexical_start` the retriever's keys begin at zero, so that its scores begin as the lexical ones.
+    With `config.lexical_start` the retriever's keys begin at zero, so that its scores begin as the lexical
+    ones.
     """
     root = jax.random.key(seed)
     values = drawn(architecture, config.width, root, config.zero_init_residuals)
     if config.lexical_start and KEYS in values:
         values[KEYS] = jnp.zeros_like(values[KEYS])
-    return with_copying_values(values, config, jax.random.fold_in(root, zlib.crc32(b"copying"))) if config.copying else values
+    return (
+        with_copying_values(values, config, jax.random.fold_in(root, zlib.crc32(b"copying")))
+        if config.copying
+        else values
+    )
 
 
 def _initial(path: str, size: tuple[int, ...], root: Array, width: int, zero_init_residuals: bool) -> Array:
@@ -53,5 +64,8 @@ def _initial(path: str, size: tuple[int, ...], root: Array, width: int, zero_ini
     if name.endswith("bias") or (zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
         return jnp.zeros(size)
     if name not in RANDOM:
-        raise ValueError(f"parameter {path} has no rule for its first value: known names are *scale, *bias, decay, {', '.join(RANDOM)}")
+        raise ValueError(
+            f"parameter {path} has no rule for its first value: known names are *scale, *bias, decay,"
+            f" {', '.join(RANDOM)}"
+        )
     return SCALE * width**-0.5 * jax.random.normal(key, size)

@@ -1,4 +1,6 @@
-"""What every system is: a lower and an upper decoder (paper section 3.1), a tied embedding, and what training and evaluation call."""
+"""What every system is: a lower and an upper decoder (paper section 3.1), a tied embedding, and what training
+and evaluation call.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +42,13 @@ Metrics = dict[str, Scalar]
 class Batch(NamedTuple):
     """Training sequences and their supervision.
 
-    Position p holds token x_p and predicts x_p+1. Padding lies at the end of a sequence, where `loss_mask_BL` is False.
-    `candidates_BCS` are chunk numbers counted from the start of the sequence, -1 for none, in order of BM25 rank; `scores_BCS`
-    are s_t in nats summed over the target chunk (rpt_sem) or BM25 values (retro, rpt_lex); `labelled_BC` says which chunks
-    were scored, for no candidate may be positive. `starts_B` says which sequences begin a document, or are to be read as if they did: it
-    matters to what carries state from step to step. `passages_BCNR` are the tokens of what each chunk reads of a whole corpus, -1 where it
-    has fewer passages; only systems that read one are given them.
+    Position p holds token x_p and predicts x_p+1. Padding lies at the end of a sequence, where `loss_mask_BL`
+    is False. `candidates_BCS` are chunk numbers counted from the start of the sequence, -1 for none, in order
+    of BM25 rank; `scores_BCS` are s_t in nats summed over the target chunk (rpt_sem) or BM25 values (retro,
+    rpt_lex); `labelled_BC` says which chunks were scored, for no candidate may be positive. `starts_B` says
+    which sequences begin a document, or are to be read as if they did: it matters to what carries state from
+    step to step. `passages_BCNR` are the tokens of what each chunk reads of a whole corpus, -1 where it has
+    fewer passages; only systems that read one are given them.
     """
 
     tokens_BL: TokenIds
@@ -59,7 +62,9 @@ class Batch(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """What changes during training: margin tau, weight alpha of the ranking loss, chance that a chunk uses its own neighbours."""
+    """What changes during training: margin tau, weight alpha of the ranking loss, chance that a chunk uses
+    its own neighbours.
+    """
 
     tau: Scalar | float
     alpha: Scalar | float
@@ -67,9 +72,11 @@ class Schedule(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Output of the lower decoder: h, the token states a neighbour offers, and (with a retriever) the chunks' queries and keys.
+    """Output of the lower decoder: h, the token states a neighbour offers, and (with a retriever) the chunks'
+    queries and keys.
 
-    `text_BT` is the text itself and that of the stride before it, where heads are told what agrees (model/agreement.py).
+    `text_BT` is the text itself and that of the stride before it, where heads are told what agrees
+    (model/agreement.py).
     """
 
     hidden_BLD: HiddenStates
@@ -80,15 +87,17 @@ class Encoded(NamedTuple):
 
 
 class LowerPast(NamedTuple):
-    """What the lower decoder goes on from: the states of its layers, and the text before where heads are told what agrees."""
+    """What the lower decoder goes on from: the states of its layers, and the text before where heads are told
+    what agrees.
+    """
 
     layers: tuple[State, ...]
     text_BT: Text | None
 
 
 class Fetched(NamedTuple):
-    """The neighbours of a segment: the states of the U pairs fetched for each chunk, which of them each of S settings reads, -1 for none,
-    and their text where heads are told what agrees."""
+    """The neighbours of a segment: the states of the U pairs fetched for each chunk, which of them each of S
+    settings reads, -1 for none, and their text where heads are told what agrees."""
 
     pairs_BCURD: PairStates
     slots_BSCN: Int[Array, "B S C N"]
@@ -96,8 +105,9 @@ class Fetched(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A segment as the upper decoder reads it, the settings of a document one after the other: final states [B * S, W, D], gates
-    [B * S, C, N] (of no use where there are no neighbours), and what the next segment goes on from."""
+    """A segment as the upper decoder reads it, the settings of a document one after the other: final states
+    [B * S, W, D], gates [B * S, C, N] (of no use where there are no neighbours), and what the next segment
+    goes on from."""
 
     final_XWD: HiddenStates
     gates_XCN: Array
@@ -105,7 +115,9 @@ class Decoded(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a batch teaches: the weighted losses, whose sum is minimised, what to report beside them, and the state after the batch."""
+    """What a batch teaches: the weighted losses, whose sum is minimised, what to report beside them, and the
+    state after the batch.
+    """
 
     losses: Losses
     metrics: Metrics
@@ -113,7 +125,9 @@ class Trained(NamedTuple):
 
 
 class LanguageModel(nnx.Module):
-    """The parts all systems share, under the same parameter paths. Subclasses say what is encoded, retrieved and learned."""
+    """The parts all systems share, under the same parameter paths. Subclasses say what is encoded, retrieved
+    and learned.
+    """
 
     def __init__(self, config: ModelConfig, block: BlockOf | None = None) -> None:
         self.config = config
@@ -135,7 +149,9 @@ class LanguageModel(nnx.Module):
         """What `encode_segment` goes on from at the start of `rows` documents."""
         return LowerPast(self.lower.start(rows), self._nothing_before(rows))
 
-    def encode_segment(self, tokens_BL: TokenIds, past: LowerPast | None, key: Array | None = None) -> tuple[Encoded, LowerPast]:
+    def encode_segment(
+        self, tokens_BL: TokenIds, past: LowerPast | None, key: Array | None = None
+    ) -> tuple[Encoded, LowerPast]:
         """`encode` over strides of documents that go on from `past`, and what the next go on from."""
         self.config.chunks_of(tokens_BL.shape[1])
         embedding_key, lower_key = subkeys(key, 2)
@@ -151,19 +167,32 @@ class LanguageModel(nnx.Module):
         return jnp.full((rows, size), NOTHING, jnp.int32) if self.config.copying else None
 
     def _encoded(self, hidden_BLD: HiddenStates, tokens_BL: TokenIds, key: Array | None) -> Encoded:
-        return Encoded(hidden_BLD, hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.config.chunk_tokens, hidden_BLD.shape[-1]), None, None)
+        return Encoded(
+            hidden_BLD,
+            hidden_BLD.reshape(hidden_BLD.shape[0], -1, self.config.chunk_tokens, hidden_BLD.shape[-1]),
+            None,
+            None,
+        )
 
     @abstractmethod
-    def decode(self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None) -> HiddenStates:
-        """Upper decoder and final norm. Any number of neighbours may be given, -1 for none; each must be an eligible chunk."""
+    def decode(
+        self, encoded: Encoded, neighbours_BCN: Neighbours | None, key: Array | None = None
+    ) -> HiddenStates:
+        """Upper decoder and final norm. Any number of neighbours may be given, -1 for none; each must be an
+        eligible chunk.
+        """
 
     @abstractmethod
     def start_decoding(self, rows: int, slots: int) -> State:
-        """What `decode_segment` goes on from at the start of `rows` documents and settings, with `slots` neighbours a chunk."""
+        """What `decode_segment` goes on from at the start of `rows` documents and settings, with `slots`
+        neighbours a chunk.
+        """
 
     @abstractmethod
     def decode_segment(self, encoded: Encoded, fetched: Fetched, past: State) -> Decoded:
-        """`decode` over one stride of B documents in S settings each, every one going on from its own past."""
+        """`decode` over one stride of B documents in S settings each, every one going on from its
+        own past.
+        """
 
     def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
         """-log p(target) of every position, in nats."""
@@ -175,7 +204,10 @@ class LanguageModel(nnx.Module):
         Raises:
             TypeError: this model is trained on independent sequences only.
         """
-        raise TypeError(f"{type(self).__name__} is trained on independent sequences, it carries no state: set carry to none")
+        raise TypeError(
+            f"{type(self).__name__} is trained on independent sequences, it carries no state: set carry to"
+            " none"
+        )
 
     @abstractmethod
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:

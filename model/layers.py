@@ -1,4 +1,6 @@
-"""The layers every part of the model is made of. Modules hold parameters as zeros; `initialisation` gives them their values."""
+"""The layers every part of the model is made of. Modules hold parameters as zeros; `initialisation` gives
+them their values.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Features = Float[Array, "*X D"]
 
 
 class Linear(nnx.Module):
-    """x W, or x W + b. Computed on a flat [rows, inputs] array: XLA's CPU backend is twice as slow on more dimensions."""
+    """x W, or x W + b. Computed on a flat [rows, inputs] array: XLA's CPU backend is twice as slow on more
+    dimensions.
+    """
 
     def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
         self.kernel = nnx.Param(jnp.zeros((inputs, outputs)))

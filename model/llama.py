@@ -1,7 +1,9 @@
-"""Llama and its kin (Mistral, Qwen2, Qwen3) in JAX: pure functions over parameters stacked by layer, for scoring.
+"""Llama and its kin (Mistral, Qwen2, Qwen3) in JAX: pure functions over parameters stacked by layer, for
+scoring.
 
-Follows `LlamaForCausalLM`, `MistralForCausalLM`, `Qwen2ForCausalLM` and `Qwen3ForCausalLM` of Hugging Face transformers; what they share
-with other decoders, and the letters of dimensions, are in causal_lm.py. Normalisation is in float32 whatever the parameters' dtype.
+Follows `LlamaForCausalLM`, `MistralForCausalLM`, `Qwen2ForCausalLM` and `Qwen3ForCausalLM` of Hugging Face
+transformers; what they share with other decoders, and the letters of dimensions, are in causal_lm.py.
+Normalisation is in float32 whatever the parameters' dtype.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from model.llama_config import LlamaConfig
 
 
 def shapes(config: LlamaConfig) -> Params:
-    """The tree of parameters, each a float32 `jax.ShapeDtypeStruct`; kernels are [in, out], those of layers stacked in front.
+    """The tree of parameters, each a float32 `jax.ShapeDtypeStruct`; kernels are [in, out], those of layers
+    stacked in front.
 
     Biases, norms of heads and `embed_out` are there only if the configuration has them.
     """
@@ -55,7 +58,8 @@ def logits(params: Params, config: LlamaConfig, tokens_BL: jax.Array) -> jax.Arr
 
 
 def prefix_keys_values(params: Params, config: LlamaConfig, prefixes_PT: jax.Array) -> KeysValues:
-    """Keys and values of every layer for prefixes that start at position 0, as `causal_lm.prefix_keys_values` has them.
+    """Keys and values of every layer for prefixes that start at position 0, as `causal_lm.prefix_keys_values`
+    has them.
 
     Raises:
         ValueError: if they are longer than attention sees.
@@ -64,8 +68,11 @@ def prefix_keys_values(params: Params, config: LlamaConfig, prefixes_PT: jax.Arr
     return causal_lm.prefix_keys_values(BLOCKS, params, config, prefixes_PT)
 
 
-def suffix_logprobs(params: Params, config: LlamaConfig, kv: KeysValues, prefix_index_n: jax.Array, suffix_nS: jax.Array) -> jax.Array:
-    """Log-probabilities in nats, float32 [n, S/2], of the target chunks of suffixes, as `causal_lm.suffix_logprobs` has them.
+def suffix_logprobs(
+    params: Params, config: LlamaConfig, kv: KeysValues, prefix_index_n: jax.Array, suffix_nS: jax.Array
+) -> jax.Array:
+    """Log-probabilities in nats, float32 [n, S/2], of the target chunks of suffixes, as
+    `causal_lm.suffix_logprobs` has them.
 
     Raises:
         ValueError: if prefix and suffix together are longer than attention sees.
@@ -91,7 +98,10 @@ def _queries_keys_values(layer: Params, config: LlamaConfig, x_BLD: jax.Array, s
     normed = _rms_norm(x_BLD, layer["input_norm"], config)
     queries, keys, values = (_heads(dense(normed, layer[name]), config) for name in ("query", "key", "value"))
     if config.qk_norm:
-        queries, keys = _rms_norm(queries, layer["query_norm"], config), _rms_norm(keys, layer["key_norm"], config)
+        queries, keys = (
+            _rms_norm(queries, layer["query_norm"], config),
+            _rms_norm(keys, layer["key_norm"], config),
+        )
     frequencies = jnp.asarray(config.rope.frequencies(config.head_dim))
     return rotate(queries, frequencies, start), rotate(keys, frequencies, start), values
 
@@ -105,7 +115,9 @@ def _finish_layer(layer: Params, config: LlamaConfig, x_BLD: jax.Array, mixed_BL
     """Output projection of attention, then the gated feed-forward network."""
     x_BLD = x_BLD + dense(mixed_BLE, layer["output"])
     normed = _rms_norm(x_BLD, layer["post_attention_norm"], config)
-    return x_BLD + dense(jax.nn.silu(dense(normed, layer["gate"])) * dense(normed, layer["up"]), layer["down"])
+    return x_BLD + dense(
+        jax.nn.silu(dense(normed, layer["gate"])) * dense(normed, layer["up"]), layer["down"]
+    )
 
 
 def _rms_norm(x: jax.Array, norm: Params, config: LlamaConfig) -> jax.Array:

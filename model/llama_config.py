@@ -1,4 +1,6 @@
-"""The hyperparameters of a decoder of the Llama family, read from and written to a Hugging Face `config.json`."""
+"""The hyperparameters of a decoder of the Llama family, read from and written to a Hugging Face
+`config.json`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ class Family(NamedTuple):
         required: sizes that must be stated, because the published default is that of a large model.
         query_key_value_bias, qk_norm: whether every model of it has them.
         sliding_window: tokens, if `config.json` says nothing of it.
-        window_switch: whether a sliding window only counts where `use_sliding_window` or `layer_types` asks for it.
+        window_switch: whether a sliding window only counts where `use_sliding_window` or `layer_types` asks
+            for it.
     """
 
     model_type: str
@@ -34,8 +37,12 @@ class Family(NamedTuple):
 FAMILIES = {
     "LlamaForCausalLM": Family("llama", ("attention_bias", "mlp_bias")),
     "MistralForCausalLM": Family("mistral", required=("num_key_value_heads",), sliding_window=4096),
-    "Qwen2ForCausalLM": Family("qwen2", required=("num_key_value_heads",), query_key_value_bias=True, window_switch=True),
-    "Qwen3ForCausalLM": Family("qwen3", ("attention_bias",), ("num_key_value_heads", "head_dim"), qk_norm=True, window_switch=True),
+    "Qwen2ForCausalLM": Family(
+        "qwen2", required=("num_key_value_heads",), query_key_value_bias=True, window_switch=True
+    ),
+    "Qwen3ForCausalLM": Family(
+        "qwen3", ("attention_bias",), ("num_key_value_heads", "head_dim"), qk_norm=True, window_switch=True
+    ),
 }
 REQUIRED = (
     "vocab_size",
@@ -55,12 +62,14 @@ class LlamaConfig:
     """Llama (Touvron et al. 2023, arXiv 2302.13971) and its kin; names as in `config.json`.
 
     Attributes:
-        num_key_value_heads: heads of keys and values, each read by the same number of query heads (Ainslie et al. 2023, arXiv 2305.13245).
+        num_key_value_heads: heads of keys and values, each read by the same number of query heads (Ainslie et
+            al. 2023, arXiv 2305.13245).
         head_dim: width of one head; all together may be wider or narrower than `hidden_size`.
         query_key_value_bias: Qwen2's, and part of `attention_bias`.
         output_bias: the other part of `attention_bias`.
         qk_norm: Qwen3's: queries and keys are normed head by head before they are rotated.
-        sliding_window: how many tokens attention sees; None for all. Longer prompts are refused (see `check_length`).
+        sliding_window: how many tokens attention sees; None for all. Longer prompts are refused (see
+            `check_length`).
 
     Raises:
         ValueError: if the heads do not divide as attention and rotary positions need.
@@ -86,11 +95,14 @@ class LlamaConfig:
     def __post_init__(self) -> None:
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is not a multiple of num_key_value_heads {self.num_key_value_heads}; "
-                "take the config.json that came with the weights"
+                f"num_attention_heads {self.num_attention_heads} is not a multiple of num_key_value_heads"
+                f" {self.num_key_value_heads}; take the config.json that came with the weights"
             )
         if self.head_dim % 2:
-            raise ValueError(f"head_dim {self.head_dim} is odd, but rotary positions turn pairs; take the config.json of the weights")
+            raise ValueError(
+                f"head_dim {self.head_dim} is odd, but rotary positions turn pairs; take the config.json of"
+                " the weights"
+            )
 
     @property
     def longest_prompt(self) -> int:
@@ -104,7 +116,9 @@ class LlamaConfig:
 
     @property
     def layer_matrices(self) -> int:
-        """Parameters of one layer's matrices: queries, keys, values, output; gate, up and down of the feed-forward network."""
+        """Parameters of one layer's matrices: queries, keys, values, output; gate, up and down of the
+        feed-forward network.
+        """
         heads = 2 * self.attention_width + 2 * self.num_key_value_heads * self.head_dim
         return self.hidden_size * (heads + 3 * self.intermediate_size)
 
@@ -113,9 +127,13 @@ class LlamaConfig:
         """All parameters; a tied head counts once."""
         width, keys = self.hidden_size, self.num_key_value_heads * self.head_dim
         layer = self.layer_matrices + 2 * width + (2 * self.head_dim if self.qk_norm else 0)
-        layer += (self.attention_width + 2 * keys if self.query_key_value_bias else 0) + (width if self.output_bias else 0)
+        layer += (self.attention_width + 2 * keys if self.query_key_value_bias else 0) + (
+            width if self.output_bias else 0
+        )
         layer += 2 * self.intermediate_size + width if self.mlp_bias else 0
-        return (2 - self.tie_word_embeddings) * self.vocab_size * width + self.num_hidden_layers * layer + width
+        return (
+            (2 - self.tie_word_embeddings) * self.vocab_size * width + self.num_hidden_layers * layer + width
+        )
 
     def check_length(self, tokens: int) -> None:
         """Refuses prompts of which attention would not see all.
@@ -125,8 +143,8 @@ class LlamaConfig:
         """
         if self.sliding_window is not None and tokens > self.sliding_window:
             raise ValueError(
-                f"a prompt has {tokens} tokens, and config.json sets sliding_window = {self.sliding_window}, which is not computed here; "
-                "use smaller chunks or a model without it"
+                f"a prompt has {tokens} tokens, and config.json sets sliding_window = {self.sliding_window},"
+                " which is not computed here; use smaller chunks or a model without it"
             )
 
     @classmethod
@@ -134,14 +152,22 @@ class LlamaConfig:
         """Reads a parsed `config.json`.
 
         Raises:
-            ValueError: if the file asks for code of its own (`auto_map`), another architecture, or a setting not computed here.
+            ValueError: if the file asks for code of its own (`auto_map`), another architecture, or a setting
+                not computed here.
         """
         family = _family(values)
         _refuse_unsupported(values, family)
         if missing := [name for name in (*REQUIRED, *family.required) if values.get(name) is None]:
-            raise ValueError(f"config.json lacks {', '.join(missing)}; take the one that came with the weights")
-        sizes: dict[str, Any] = {name: (number if name == "rms_norm_eps" else whole)(name, values[name]) for name in REQUIRED}
-        heads, attention_bias = sizes["num_attention_heads"], switch("attention_bias", values.get("attention_bias"))
+            raise ValueError(
+                f"config.json lacks {', '.join(missing)}; take the one that came with the weights"
+            )
+        sizes: dict[str, Any] = {
+            name: (number if name == "rms_norm_eps" else whole)(name, values[name]) for name in REQUIRED
+        }
+        heads, attention_bias = (
+            sizes["num_attention_heads"],
+            switch("attention_bias", values.get("attention_bias")),
+        )
         return cls(
             **sizes,
             num_key_value_heads=_optional("num_key_value_heads", values, heads),
@@ -166,28 +192,40 @@ def _family(values: Mapping[str, Any]) -> Family:
     family = FAMILIES.get(named[0]) if len(named) == 1 else None
     if family is None or values.get("model_type", family.model_type) != family.model_type:
         raise ValueError(
-            f"config.json names {named}, model_type {values.get('model_type')!r}; the reference LM must be one of {', '.join(FAMILIES)}"
+            f"config.json names {named}, model_type {values.get('model_type')!r}; the reference LM must be"
+            f" one of {', '.join(FAMILIES)}"
         )
     return family
 
 
 def _refuse_unsupported(values: Mapping[str, Any], family: Family) -> None:
-    for name, why in (("auto_map", "runs code from the model"), ("quantization_config", "is a form of weights that is not read here")):
+    for name, why in (
+        ("auto_map", "runs code from the model"),
+        ("quantization_config", "is a form of weights that is not read here"),
+    ):
         if values.get(name) is not None:
             raise ValueError(f"config.json has {name}, which {why}; use a plain model in float weights")
     allowed = {"hidden_act": ("silu",), "partial_rotary_factor": (1.0,)}
-    allowed |= {name: (False,) for name in BIASES if name not in family.options and not family.query_key_value_bias}
+    allowed |= {
+        name: (False,) for name in BIASES if name not in family.options and not family.query_key_value_bias
+    }
     for name, choices in allowed.items():
         if values.get(name, choices[0]) not in choices:
             raise ValueError(
-                f"config.json sets {name} = {values[name]!r}, only {choices[0]!r} is computed; choose a model trained with that"
+                f"config.json sets {name} = {values[name]!r}, only {choices[0]!r} is computed; choose a model"
+                " trained with that"
             )
 
 
 def _sliding_window(values: Mapping[str, Any], family: Family) -> int | None:
     kinds, window = values.get("layer_types"), values.get("sliding_window", family.sliding_window)
-    if kinds is not None and not (isinstance(kinds, list) and all(kind in LAYER_TYPES for kind in map(str, kinds))):
-        raise ValueError(f"config.json has layer_types {str(kinds)[:80]}, computed are those of full attention; choose another model")
+    if kinds is not None and not (
+        isinstance(kinds, list) and all(kind in LAYER_TYPES for kind in map(str, kinds))
+    ):
+        raise ValueError(
+            f"config.json has layer_types {str(kinds)[:80]}, computed are those of full attention; choose"
+            " another model"
+        )
     window = None if window is None else whole("sliding_window", window)
     if not family.window_switch:
         return window
@@ -195,5 +233,9 @@ def _sliding_window(values: Mapping[str, Any], family: Family) -> int | None:
         slides = "sliding_attention" in kinds
     else:
         asked = switch("use_sliding_window", values.get("use_sliding_window"))
-        slides = asked and whole("max_window_layers", values.get("max_window_layers", 0), least=0) < values["num_hidden_layers"]
+        slides = (
+            asked
+            and whole("max_window_layers", values.get("max_window_layers", 0), least=0)
+            < values["num_hidden_layers"]
+        )
     return window if slides else None

@@ -1,4 +1,5 @@
-"""A decoder of the Llama family from a Hugging Face directory: `config.json` and `model.safetensors` or its shards.
+"""A decoder of the Llama family from a Hugging Face directory: `config.json` and `model.safetensors` or its
+shards.
 
 Weights are read from safetensors alone (hugging_face_files.py).
 """
@@ -29,7 +30,11 @@ LAYER = {
     "down": "mlp.down_proj",
 }
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-OUTSIDE: Names = {("embed_in",): (EMBEDDING, False), ("final_norm", "scale"): ("model.norm.weight", False), ("embed_out",): (HEAD, True)}
+OUTSIDE: Names = {
+    ("embed_in",): (EMBEDDING, False),
+    ("final_norm", "scale"): ("model.norm.weight", False),
+    ("embed_out",): (HEAD, True),
+}
 LEAVES = {"kernel": ("weight", True), "scale": ("weight", False), "bias": ("bias", False)}
 TENSORS: Names = {
     **OUTSIDE,
@@ -48,11 +53,14 @@ def load(directory: Path, dtype: str = "float32") -> tuple[LlamaConfig, Params]:
 
     Raises:
         FileNotFoundError: if `config.json` or the safetensors are missing.
-        ValueError: if the configuration is not supported, or a tensor is missing, unknown, doubled or of another shape (it is named).
+        ValueError: if the configuration is not supported, or a tensor is missing, unknown, doubled or of
+            another shape (it is named).
     """
     config = LlamaConfig.from_dict(read_values(directory, "reference LM"))
     abstract = shapes(config)
-    tensors = read_tensors(directory, TENSORS, abstract, _current, {HEAD} if config.tie_word_embeddings else ())
+    tensors = read_tensors(
+        directory, TENSORS, abstract, _current, {HEAD} if config.tie_word_embeddings else ()
+    )
     _check_tie(config, tensors)
     return config, to_parameters(TENSORS, abstract, tensors, dtype)
 
@@ -63,5 +71,12 @@ def _current(stored: str) -> str | None:
 
 def _check_tie(config: LlamaConfig, tensors: Tensors) -> None:
     """Some files keep a tied head; it must then be the embedding."""
-    if config.tie_word_embeddings and HEAD in tensors and not np.array_equal(tensors[HEAD], tensors[EMBEDDING]):
-        raise ValueError(f"config.json ties the head to the embedding, but {HEAD} is another matrix; the two do not belong together")
+    if (
+        config.tie_word_embeddings
+        and HEAD in tensors
+        and not np.array_equal(tensors[HEAD], tensors[EMBEDDING])
+    ):
+        raise ValueError(
+            f"config.json ties the head to the embedding, but {HEAD} is another matrix; the two do not belong"
+            " together"
+        )

@@ -1,4 +1,6 @@
-"""L_LM, cross-entropy over the vocabulary (paper section 3.3), in blocks of tokens, so that the [L, V] logits never exist at once."""
+"""L_LM, cross-entropy over the vocabulary (paper section 3.3), in blocks of tokens, so that the [L, V] logits
+never exist at once.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,14 @@ from model.shapes import EmbeddingTable, HiddenStates, Scalar, TokenIds, TokenLo
 BLOCK_LOGITS = 2**23  # 32 MB of float32
 
 
-def token_losses(final_BLD: HiddenStates, table_VD: EmbeddingTable, targets_BL: TokenIds, block: int | None = None) -> TokenLosses:
-    """-log softmax(h E^T)[target] in float32, nats. At most `block` tokens at a time, by default as many as make 2^23 logits.
+def token_losses(
+    final_BLD: HiddenStates, table_VD: EmbeddingTable, targets_BL: TokenIds, block: int | None = None
+) -> TokenLosses:
+    """-log softmax(h E^T)[target] in float32, nats. At most `block` tokens at a time, by default as many as
+    make 2^23 logits.
 
-    Of several blocks, none keeps its logits: the backward pass computes them again. The n blocks each take every n-th token, so that
-    devices which hold parts of a sequence work on every block together.
+    Of several blocks, none keeps its logits: the backward pass computes them again. The n blocks each take
+    every n-th token, so that devices which hold parts of a sequence work on every block together.
     """
     width, tokens = final_BLD.shape[-1], targets_BL.size
     limit = min(block or max(1, BLOCK_LOGITS // table_VD.shape[0]), tokens)

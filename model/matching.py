@@ -1,4 +1,6 @@
-"""Deeper Transformer-XLs to compare a system with: by a number of layers, or with as many parameters (see docs/decisions.md, fairness)."""
+"""Deeper Transformer-XLs to compare a system with: by a number of layers, or with as many parameters (see
+docs/decisions.md, fairness).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def as_many_parameters(config: ModelConfig) -> ModelConfig:
     """The depth at which Transformer-XL's parameters are nearest to those of RPT of this configuration."""
     base = _count(TransformerXL, config)
     layer = _count(TransformerXL, deeper(config, 1)) - base
-    return deeper(config, round((_count(lambda config: RPT(config, semantic_relevance), config) - base) / layer))
+    return deeper(
+        config, round((_count(lambda config: RPT(config, semantic_relevance), config) - base) / layer)
+    )
 
 
 def _count(build: Callable[[ModelConfig], LanguageModel], config: ModelConfig) -> int:

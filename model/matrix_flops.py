@@ -8,7 +8,8 @@ from typing import Any
 
 
 def matrix_flops(jaxpr: Any) -> float:
-    """Operations of all matrix products of a traced function: a loop counts as often as it runs, of two branches the dearer one.
+    """Operations of all matrix products of a traced function: a loop counts as often as it runs, of two
+    branches the dearer one.
 
     Raises:
         ValueError: a loop has matrix products and a number of rounds that only running it would tell.
@@ -17,7 +18,10 @@ def matrix_flops(jaxpr: Any) -> float:
     for equation in jaxpr.eqns:
         name, inner = equation.primitive.name, [matrix_flops(part) for part in _inner(equation.params)]
         if name == "while" and any(inner):
-            raise ValueError("matrix products in a `while` loop, whose rounds are not known before it runs: use `scan` or `fori_loop`")
+            raise ValueError(
+                "matrix products in a `while` loop, whose rounds are not known before it runs: use `scan` or"
+                " `fori_loop`"
+            )
         total += max(inner) if name == "cond" else equation.params.get("length", 1) * sum(inner)
         if name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]

@@ -1,4 +1,6 @@
-"""Neighbour gating (paper section 3.1): how much each neighbour counts, given the neighbours of the chunks before."""
+"""Neighbour gating (paper section 3.1): how much each neighbour counts, given the neighbours of the chunks
+before.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ Gates = Float[Array, "B C N"]
 
 
 class EarlierNeighbours(NamedTuple):
-    """What the gate keeps of the last chunks: a key, not turned yet, and a value of each neighbour slot, and which slots hold one."""
+    """What the gate keeps of the last chunks: a key, not turned yet, and a value of each neighbour slot, and
+    which slots hold one.
+    """
 
     keys_BTHK: Float[Array, "B T H K"]
     values_BTHK: Float[Array, "B T H K"]
@@ -32,10 +36,11 @@ class EarlierNeighbours(NamedTuple):
 
 
 class NeighbourGate(nnx.Module):
-    """g = eta + (1 - eta) sigmoid(w . p / sqrt(D) + b), p the pooled neighbour after causal attention to those before it.
+    """g = eta + (1 - eta) sigmoid(w . p / sqrt(D) + b), p the pooled neighbour after causal attention to
+    those before it.
 
-    The paper's max(eta, sigmoid(.)) has no gradient below eta; this form keeps the range and the gradient. Attention reaches
-    over the last `gate_window` chunks, in training as in the evaluation of a long document.
+    The paper's max(eta, sigmoid(.)) has no gradient below eta; this form keeps the range and the gradient.
+    Attention reaches over the last `gate_window` chunks, in training as in the evaluation of a long document.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -45,16 +50,29 @@ class NeighbourGate(nnx.Module):
         self.gate_norm = RMSNorm(config.width)
         self.weight = Linear(config.width, 1, bias=True)
 
-    def __call__(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None = None) -> Gates:
-        return self._gates(pooled_BCND + self._attend_to_earlier(self.attention_norm(pooled_BCND), valid_BCN, key))
+    def __call__(
+        self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None = None
+    ) -> Gates:
+        return self._gates(
+            pooled_BCND + self._attend_to_earlier(self.attention_norm(pooled_BCND), valid_BCN, key)
+        )
 
     def start(self, rows: int, per_chunk: int) -> EarlierNeighbours:
         """No earlier neighbours, at the start of `rows` documents with `per_chunk` neighbour slots."""
-        heads = (rows, self.window * per_chunk, self.attention.heads, self.attention.query.kernel.shape[1] // self.attention.heads)
+        heads = (
+            rows,
+            self.window * per_chunk,
+            self.attention.heads,
+            self.attention.query.kernel.shape[1] // self.attention.heads,
+        )
         return EarlierNeighbours(jnp.zeros(heads), jnp.zeros(heads), jnp.zeros(heads[:2], bool))
 
-    def roll(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, past: EarlierNeighbours) -> tuple[Gates, EarlierNeighbours]:
-        """The gates of a segment that goes on from `past`, `gate_window` chunks of it, and what the next segment goes on from."""
+    def roll(
+        self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, past: EarlierNeighbours
+    ) -> tuple[Gates, EarlierNeighbours]:
+        """The gates of a segment that goes on from `past`, `gate_window` chunks of it, and what the next
+        segment goes on from.
+        """
         batch, chunks, per_chunk, width = pooled_BCND.shape
         x = self.attention_norm(pooled_BCND).reshape(batch, -1, width)
         own = EarlierNeighbours(*self.attention.keys_and_values(x), valid_BCN.reshape(batch, -1))
@@ -70,7 +88,9 @@ class NeighbourGate(nnx.Module):
         logits = self.weight(self.gate_norm(pooled_BCND) * pooled_BCND.shape[-1] ** -0.5)[..., 0]
         return LOWEST_GATE + (1.0 - LOWEST_GATE) * jax.nn.sigmoid(logits)
 
-    def _attend_to_earlier(self, x_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None) -> PooledNeighbours:
+    def _attend_to_earlier(
+        self, x_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None
+    ) -> PooledNeighbours:
         batch, chunks, per_chunk, width = x_BCND.shape
         block_chunks = min(self.window, chunks)
         blocks, size = -(-chunks // block_chunks), block_chunks * per_chunk
@@ -98,7 +118,9 @@ class OpenGate(nnx.Module):
     def start(self, rows: int, per_chunk: int) -> None:
         """There is nothing to keep."""
 
-    def __call__(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None = None) -> Gates:
+    def __call__(
+        self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, key: Array | None = None
+    ) -> Gates:
         return jnp.ones(pooled_BCND.shape[:3])
 
     def roll(self, pooled_BCND: PooledNeighbours, valid_BCN: NeighbourMask, past: None) -> tuple[Gates, None]:
@@ -112,7 +134,13 @@ def _positions(valid_BT: Bool[Array, "B T"]) -> Int[Array, "B T"]:
 
 
 def _attend_to_valid(
-    queries: Array, keys: Array, values: Array, near: Array, valid_XT: Array, rate: float = 0.0, key: Array | None = None
+    queries: Array,
+    keys: Array,
+    values: Array,
+    near: Array,
+    valid_XT: Array,
+    rate: float = 0.0,
+    key: Array | None = None,
 ) -> Array:
     """Attention to the valid ones of the near entries, of which the queries' own are the last.
 

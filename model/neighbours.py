@@ -22,18 +22,24 @@ PairStates = Float[Array, "B P R ..."]
 
 
 def retrievable_pairs(chunks: int, stride_chunks: int) -> int:
-    """Pairs (j, j + 1) that some chunk of the sequence may retrieve: j = 0, 1, ...; at least 1, so that no array is empty."""
+    """Pairs (j, j + 1) that some chunk of the sequence may retrieve: j = 0, 1, ...; at least 1, so that no
+    array is empty.
+    """
     return max(1, last_eligible(chunks - 1, stride_chunks) + 1)
 
 
 def own_neighbours(scores_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int) -> Neighbours:
-    """R(c_q) of paper section 3.1: the highest-scoring eligible chunks, ties to the earlier one; -1 where there are fewer."""
+    """R(c_q) of paper section 3.1: the highest-scoring eligible chunks, ties to the earlier one; -1 where
+    there are fewer.
+    """
     masked = jnp.where(eligible_CC, jax.lax.stop_gradient(scores_BCC), -jnp.inf)
     best, index = jax.lax.top_k(masked, min(neighbours, masked.shape[-1]))
     return _pad(jnp.where(best > -jnp.inf, index, -1), neighbours)
 
 
-def dense_relevance(candidates_BCS: CandidateIds, relevance_BCS: CandidateScores, eligible_CC: ChunkPairMask) -> ChunkScores:
+def dense_relevance(
+    candidates_BCS: CandidateIds, relevance_BCS: CandidateScores, eligible_CC: ChunkPairMask
+) -> ChunkScores:
     """[B, C, C]: max(t, 0) of every pair of chunks; 0 where the pair was not scored or is not eligible."""
     chunks = eligible_CC.shape[0]
     rows = jnp.arange(chunks)[:, None]
@@ -45,13 +51,19 @@ def dense_relevance(candidates_BCS: CandidateIds, relevance_BCS: CandidateScores
     return jnp.where(eligible_CC, jax.vmap(scatter)(columns, relevance_BCS), 0.0)
 
 
-def gold_alone(scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int) -> Neighbours:
-    """R_pos of paper section 3.2, in decreasing relevance, ties to the earlier chunk; -1 where it has fewer, as in the official code."""
+def gold_alone(
+    scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int
+) -> Neighbours:
+    """R_pos of paper section 3.2, in decreasing relevance, ties to the earlier chunk; -1 where it has fewer,
+    as in the official code.
+    """
     best, index = jax.lax.top_k(relevance_BCC, min(neighbours, relevance_BCC.shape[-1]))
     return _pad(jnp.where(best > 0, index, -1), neighbours)
 
 
-def gold_then_own(scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int) -> Neighbours:
+def gold_then_own(
+    scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask, neighbours: int
+) -> Neighbours:
     """`gold_alone`, its empty slots filled by the model's own best; -1 where nothing is left."""
     positive = relevance_BCC > 0
     own_order = jnp.where(eligible_CC, -jax.lax.stop_gradient(scores_BCC), jnp.inf)
@@ -63,9 +75,13 @@ def gold_then_own(scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_
 
 
 def chunk_pairs(chunks_BCMD: ChunkStates, stride_chunks: int) -> PairStates:
-    """[B, P, R, D]: each retrievable chunk c_j followed by c_j+1 (paper section 3.1); zeros follow the last chunk of the sequence."""
+    """[B, P, R, D]: each retrievable chunk c_j followed by c_j+1 (paper section 3.1); zeros follow the last
+    chunk of the sequence.
+    """
     pairs = retrievable_pairs(chunks_BCMD.shape[1], stride_chunks)
-    padded = jnp.pad(chunks_BCMD[:, : pairs + 1], ((0, 0), (0, max(0, pairs + 1 - chunks_BCMD.shape[1])), (0, 0), (0, 0)))
+    padded = jnp.pad(
+        chunks_BCMD[:, : pairs + 1], ((0, 0), (0, max(0, pairs + 1 - chunks_BCMD.shape[1])), (0, 0), (0, 0))
+    )
     return jnp.concatenate((padded[:, :pairs], padded[:, 1 : pairs + 1]), axis=2)
 
 

@@ -14,11 +14,12 @@ ONLY_RANKED = (*RETRIEVER_PROJECTIONS, "retriever.lexical.")
 
 
 def adabelief(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-    """Clip to norm 1, scale by belief (b1 0.9, b2 0.99, eps = eps_root = 1e-16), decay by 1e-8 (decoupled), step.
+    """Clip to norm 1, scale by belief (b1 0.9, b2 0.99, eps = eps_root = 1e-16), decay by 1e-8 (decoupled),
+    step.
 
-    W_Q and W_K of the retriever and its lexical weights are clipped as a group of their own: only the ranking loss reaches them, on a
-    scale of its own.
-    b1, b2 and eps are the official code's; the paper is silent on them. Parameters are a dictionary keyed by dotted path.
+    W_Q and W_K of the retriever and its lexical weights are clipped as a group of their own: only the ranking
+    loss reaches them, on a scale of its own. b1, b2 and eps are the official code's; the paper is silent on
+    them. Parameters are a dictionary keyed by dotted path.
     """
     clip = optax.clip_by_global_norm(CLIP_NORM)
     return optax.chain(
@@ -32,7 +33,8 @@ def adabelief(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransforma
 def with_slow_projections(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
     """The same with steps of the retriever's W_Q and W_K `PROJECTIONS_RATE` times as long.
 
-    Two full matrices soon fit the few sequences of a small corpus, and lose what held for others (docs/log.md).
+    Two full matrices soon fit the few sequences of a small corpus, and lose what held for others
+    (docs/log.md).
     """
     scales = {"projections": optax.scale(PROJECTIONS_RATE), "rest": optax.identity()}
     return optax.chain(optimizer, optax.partition(scales, _parts))

@@ -1,8 +1,10 @@
-"""Log-probabilities of targets after prefixes and queries that all have lengths of their own, in arrays of one shape.
+"""Log-probabilities of targets after prefixes and queries that all have lengths of their own, in arrays of
+one shape.
 
-A prefix is padded at its end, a query at its beginning, a target at its end. So a query and its target meet at the same column in every
-row, and the positions that predict targets are one slice. Padding is never seen by what is real, and positions count real tokens alone.
-Dimensions are those of causal_lm.py; Q and T are the padded lengths of queries and targets.
+A prefix is padded at its end, a query at its beginning, a target at its end. So a query and its target meet
+at the same column in every row, and the positions that predict targets are one slice. Padding is never seen
+by what is real, and positions count real tokens alone. Dimensions are those of causal_lm.py; Q and T are the
+padded lengths of queries and targets.
 """
 
 from __future__ import annotations
@@ -35,9 +37,11 @@ class Suffixes(NamedTuple):
     targets_nT: jax.Array
 
 
-def target_logprobs(blocks: Blocks, params: Params, config: Any, kv: KeysValues, suffixes: Suffixes) -> jax.Array:
-    """Log-probabilities in nats, float32 [n, T], of the tokens of each target after its prefix and its query; what padding gets means
-    nothing."""
+def target_logprobs(
+    blocks: Blocks, params: Params, config: Any, kv: KeysValues, suffixes: Suffixes
+) -> jax.Array:
+    """Log-probabilities in nats, float32 [n, T], of the tokens of each target after its prefix and its query;
+    what padding gets means nothing."""
     targets, last = suffixes.targets_nT.shape[1], config.num_hidden_layers - 1
     inputs = jnp.concatenate([suffixes.queries_nQ, suffixes.targets_nT], axis=1)[:, :-1]
     padding_n = suffixes.queries_nQ.shape[1] - suffixes.query_lengths_n
@@ -58,8 +62,12 @@ def target_logprobs(blocks: Blocks, params: Params, config: Any, kv: KeysValues,
 
 
 def _seen(prefix: int, suffix: int, prefix_lengths_n: jax.Array, padding_n: jax.Array) -> jax.Array:
-    """bool [n, 1, S, P + S]: the real tokens of the prefix, and what is real and not later in query and target."""
+    """bool [n, 1, S, P + S]: the real tokens of the prefix, and what is real and not later in query and
+    target.
+    """
     in_prefix_nP = jnp.arange(prefix) < prefix_lengths_n[:, None]
-    in_suffix_nSS = jnp.tril(jnp.ones((suffix, suffix), bool)) & (jnp.arange(suffix) >= padding_n[:, None])[:, None]
+    in_suffix_nSS = (
+        jnp.tril(jnp.ones((suffix, suffix), bool)) & (jnp.arange(suffix) >= padding_n[:, None])[:, None]
+    )
     before_nSP = jnp.broadcast_to(in_prefix_nP[:, None], (len(padding_n), suffix, prefix))
     return jnp.concatenate([before_nSP, in_suffix_nSS], axis=2)[:, None]

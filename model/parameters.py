@@ -1,4 +1,6 @@
-"""A model without its parameters, and its parameters as a dictionary keyed by dotted path ("lower.layers.0.attention.query.kernel")."""
+"""A model without its parameters, and its parameters as a dictionary keyed by dotted path
+("lower.layers.0.attention.query.kernel").
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Path = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Architecture(Generic[Model]):
-    """Everything about a model but the values of its parameters; equal for equal systems and shapes, and hashable."""
+    """Everything about a model but the values of its parameters; equal for equal systems and shapes, and
+    hashable.
+    """
 
     graph: nnx.GraphDef[Model]
     paths: tuple[Path, ...]
@@ -43,7 +47,10 @@ class Architecture(Generic[Model]):
 
 def parameters_of(model: nnx.Module) -> Parameters:
     """All parameters of a model, by dotted path."""
-    return {dotted(path): jax.numpy.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
+    return {
+        dotted(path): jax.numpy.asarray(leaf[...])
+        for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))
+    }
 
 
 def dotted(path: Path) -> str:

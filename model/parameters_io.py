@@ -35,11 +35,14 @@ def load_parameters(path: Path, name: str, expected: dict[str, tuple[int, ...]])
     tensors = load_file(path)
     missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     wrong = [
-        f"{key} {tensors[key].shape} instead of {size}" for key, size in expected.items() if key in tensors and tensors[key].shape != size
+        f"{key} {tensors[key].shape} instead of {size}"
+        for key, size in expected.items()
+        if key in tensors and tensors[key].shape != size
     ]
     if missing or extra or wrong:
         raise ValueError(
-            f"{path} does not hold the parameters of {name}: missing {missing or 'none'}; not expected {extra or 'none'}; "
-            f"of another size {wrong or 'none'}: load it with the system and configuration it was trained with"
+            f"{path} does not hold the parameters of {name}: missing {missing or 'none'}; not expected"
+            f" {extra or 'none'}; of another size {wrong or 'none'}: load it with the system and"
+            " configuration it was trained with"
         )
     return {key: jnp.asarray(value) for key, value in tensors.items()}

@@ -1,4 +1,5 @@
-"""RETRO's encoder of neighbours (arXiv 2112.04426, section 2.4): bidirectional, and told what the decoder has read of the query chunk.
+"""RETRO's encoder of neighbours (arXiv 2112.04426, section 2.4): bidirectional, and told what the decoder has
+read of the query chunk.
 
 The first of its two layers attends to the query chunk, as P_enc = [1] of the paper and Megatron's form say.
 """
@@ -20,7 +21,9 @@ LAYERS, CONDITIONED = 2, (1,)
 
 
 class PassageLayer(nnx.Module):
-    """z += bidirectional attention(norm z); in some layers z += attention(norm z, norm h); z += feed-forward(norm z)."""
+    """z += bidirectional attention(norm z); in some layers z += attention(norm z, norm h); z +=
+    feed-forward(norm z).
+    """
 
     def __init__(self, config: ModelConfig, conditioned: bool) -> None:
         self.rate = config.dropout
@@ -32,23 +35,35 @@ class PassageLayer(nnx.Module):
         self.feed_forward_norm = RMSNorm(config.width)
         self.feed_forward = FeedForward(config.width)
 
-    def __call__(self, z_BCNRD: NeighbourStates, hidden_BCMD: ChunkStates, key: Array | None = None) -> NeighbourStates:
+    def __call__(
+        self, z_BCNRD: NeighbourStates, hidden_BCMD: ChunkStates, key: Array | None = None
+    ) -> NeighbourStates:
         own_key, query_key, feed_forward_key = subkeys(key, 3)
-        z_BCNRD = z_BCNRD + bidirectional_attention(self.attention, self.attention_norm(z_BCNRD), self.rate, own_key)
-        if self.neighbour_norm is not None and self.query_chunk_norm is not None and self.query_chunk_attention is not None:
+        z_BCNRD = z_BCNRD + bidirectional_attention(
+            self.attention, self.attention_norm(z_BCNRD), self.rate, own_key
+        )
+        if (
+            self.neighbour_norm is not None
+            and self.query_chunk_norm is not None
+            and self.query_chunk_attention is not None
+        ):
             normed = self.neighbour_norm(z_BCNRD), self.query_chunk_norm(hidden_BCMD)
             z_BCNRD = z_BCNRD + _to_query_chunk(self.query_chunk_attention, *normed, self.rate, query_key)
         return z_BCNRD + self.feed_forward(self.feed_forward_norm(z_BCNRD), self.rate, feed_forward_key)
 
 
 class PassageEncoder(nnx.Module):
-    """Embedded tokens of each chunk's passages and the states of the chunk -> the states that cross-attention reads."""
+    """Embedded tokens of each chunk's passages and the states of the chunk -> the states that cross-attention
+    reads.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         self.layers = nnx.List([PassageLayer(config, layer in CONDITIONED) for layer in range(1, LAYERS + 1)])
         self.norm = RMSNorm(config.width)
 
-    def __call__(self, embedded_BCNRD: NeighbourStates, hidden_BCMD: ChunkStates, key: Array | None = None) -> NeighbourStates:
+    def __call__(
+        self, embedded_BCNRD: NeighbourStates, hidden_BCMD: ChunkStates, key: Array | None = None
+    ) -> NeighbourStates:
         z_BCNRD = embedded_BCNRD
         for layer, layer_key in zip(self.layers, subkeys(key, LAYERS), strict=True):
             z_BCNRD = layer(z_BCNRD, hidden_BCMD, layer_key)
@@ -56,11 +71,19 @@ class PassageEncoder(nnx.Module):
 
 
 def _to_query_chunk(
-    attention: Attention, z_BCNRD: Float[Array, "B C N R D"], hidden_BCMD: ChunkStates, rate: float, key: Array | None
+    attention: Attention,
+    z_BCNRD: Float[Array, "B C N R D"],
+    hidden_BCMD: ChunkStates,
+    rate: float,
+    key: Array | None,
 ) -> NeighbourStates:
-    """Every token of the passages of a chunk attends to all tokens of the chunk, whose keys are computed once for all passages."""
+    """Every token of the passages of a chunk attends to all tokens of the chunk, whose keys are computed once
+    for all passages.
+    """
     batch, chunks, neighbours, tokens, width = z_BCNRD.shape
-    queries = rotate(attention.queries(z_BCNRD), jnp.arange(tokens)).reshape(batch * chunks, neighbours * tokens, attention.heads, -1)
+    queries = rotate(attention.queries(z_BCNRD), jnp.arange(tokens)).reshape(
+        batch * chunks, neighbours * tokens, attention.heads, -1
+    )
     keys, values = attention.keys_and_values(hidden_BCMD.reshape(batch * chunks, -1, width))
     out = attend(queries, rotate(keys, jnp.arange(keys.shape[1])), values, rate=rate, key=key)
     return attention.merge(out).reshape(z_BCNRD.shape)

@@ -6,7 +6,9 @@ import numpy as np
 
 
 class Passages:
-    """Tokens [P, R] of passages, which a document knows by their numbers; nothing of what is read of the document is kept."""
+    """Tokens [P, R] of passages, which a document knows by their numbers; nothing of what is read of the
+    document is kept.
+    """
 
     recall = None
 

@@ -1,4 +1,6 @@
-"""The systems that can be trained, by name, each imported when it is asked for; and the sizes of the paper."""
+"""The systems that can be trained, by name, each imported when it is asked for; and the sizes of
+the paper.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ PAPER_CONFIG = ModelConfig(
     dtype="bfloat16",
     remat=True,
 )
-"""Sizes of the paper (section 3.4, appendix A). Cross-attention is in 5 of the 12 layers (appendix B), Griffin's recurrence in as many;
-which five it does not say."""
+"""Sizes of the paper (section 3.4, appendix A). Cross-attention is in 5 of the 12 layers (appendix B),
+Griffin's recurrence in as many; which five it does not say."""
 CODE = ("build", "relevance", "retriever_training", "first_values", "optimizer")
 """Fields of a record that name code."""
 
@@ -51,10 +53,16 @@ class Systems(Mapping[str, System]):
 @cache
 def _built(name: str) -> System:
     record = RECORDS[name]
-    code: dict[str, Any] = {field: resolve_name(getattr(record, field)) for field in CODE if getattr(record, field)}
+    code: dict[str, Any] = {
+        field: resolve_name(getattr(record, field)) for field in CODE if getattr(record, field)
+    }
     updates = record.updates
     code["updates"] = resolve_name(updates) if isinstance(updates, str) else lambda config, tokens: updates
-    return System(name, **code, **{field: getattr(record, field) for field in ("supervision", "retriever", "carry", "learning_rate")})
+    return System(
+        name,
+        **code,
+        **{field: getattr(record, field) for field in ("supervision", "retriever", "carry", "learning_rate")},
+    )
 
 
 SYSTEMS = Systems()

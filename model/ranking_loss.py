@@ -1,4 +1,6 @@
-"""The retriever's loss: LambdaRank with a margin (Burges 2006; paper section 3.3), positives against every eligible chunk."""
+"""The retriever's loss: LambdaRank with a margin (Burges 2006; paper section 3.3), positives against every
+eligible chunk.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,13 @@ def ranking_loss(
     labelled_BC: ChunkMask,
     margin: Scalar | float,
 ) -> Scalar:
-    """L_ret: sum over labelled queries of the whole batch and pairs (l, j) of lambda_lj max(0, margin - (s_l - s_j)).
+    """L_ret: sum over labelled queries of the whole batch and pairs (l, j) of lambda_lj max(0, margin - (s_l
+    - s_j)).
 
-    l runs over the S scored candidates with t > 0, j over every eligible chunk of smaller t; unscored chunks have t = 0.
-    lambda_lj = |G_l - G_j| |1 / D_l - 1 / D_j| / IDCG with G = 2^min(t, 8) - 1 and D = log2(2 + rank), ranks being those of the
-    model's scores among eligible chunks. Neither ranks nor gains carry a gradient. 0 without labelled queries.
+    l runs over the S scored candidates with t > 0, j over every eligible chunk of smaller t; unscored chunks
+    have t = 0. lambda_lj = |G_l - G_j| |1 / D_l - 1 / D_j| / IDCG with G = 2^min(t, 8) - 1 and D = log2(2 +
+    rank), ranks being those of the model's scores among eligible chunks. Neither ranks nor gains carry a
+    gradient. 0 without labelled queries.
     """
     gains = gain(relevance_BCC)
     discounts = 1.0 / jnp.log2(2.0 + ranks(scores_BCC, eligible_CC))
@@ -37,14 +41,18 @@ def ranking_loss(
 
     gain_l = jnp.where(candidates_BCS >= 0, at_candidates(gains), 0.0)
     valid = (gain_l[..., None] > gains[:, :, None, :]) & eligible_CC[None, :, None, :]
-    weight = (gain_l[..., None] - gains[:, :, None, :]) * jnp.abs(at_candidates(discounts)[..., None] - discounts[:, :, None, :])
+    weight = (gain_l[..., None] - gains[:, :, None, :]) * jnp.abs(
+        at_candidates(discounts)[..., None] - discounts[:, :, None, :]
+    )
     weight = jnp.where(valid, weight / ideal_gain(gain_l)[..., None, None], 0.0)
     shortfall = jnp.maximum(0.0, margin - (at_candidates(scores_BCC)[..., None] - scores_BCC[:, :, None, :]))
     return jnp.sum(jax.lax.stop_gradient(weight) * shortfall, where=labelled_BC[..., None, None])
 
 
 def per_query(total: Scalar, labelled_BC: ChunkMask) -> Scalar:
-    """The sum over the labelled queries of the whole batch: alpha_ret means the same for any batch and length."""
+    """The sum over the labelled queries of the whole batch: alpha_ret means the same for any batch and
+    length.
+    """
     return total / jnp.maximum(jnp.sum(labelled_BC), 1)
 
 
@@ -59,7 +67,9 @@ def gain(relevance: Array) -> Array:
 
 
 def ranks(scores_BCC: ChunkScores, eligible_CC: ChunkPairMask) -> ChunkScores:
-    """Rank of every chunk by its score among the eligible ones, from 0, ties to the earlier chunk; ineligible ones come last."""
+    """Rank of every chunk by its score among the eligible ones, from 0, ties to the earlier chunk; ineligible
+    ones come last.
+    """
     descending = jnp.where(eligible_CC, -jax.lax.stop_gradient(scores_BCC), jnp.inf)
     return jnp.argsort(jnp.argsort(descending, axis=-1), axis=-1).astype(jnp.float32)
 
@@ -67,11 +77,17 @@ def ranks(scores_BCC: ChunkScores, eligible_CC: ChunkPairMask) -> ChunkScores:
 def ideal_gain(gain_BCS: Array) -> Array:
     """[B, C]: the discounted cumulative gain of the best possible order, at least 1e-3."""
     best_first = -jnp.sort(-gain_BCS, axis=-1)
-    return jnp.maximum(jnp.sum(best_first / jnp.log2(2.0 + jnp.arange(gain_BCS.shape[-1])), axis=-1), LEAST_IDEAL_GAIN)
+    return jnp.maximum(
+        jnp.sum(best_first / jnp.log2(2.0 + jnp.arange(gain_BCS.shape[-1])), axis=-1), LEAST_IDEAL_GAIN
+    )
 
 
-def recall_at(k: int, scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask) -> Scalar:
-    """Share of a query's positive chunks among its k best, averaged over the queries that have a positive; 0 if none has."""
+def recall_at(
+    k: int, scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask
+) -> Scalar:
+    """Share of a query's positive chunks among its k best, averaged over the queries that have a positive; 0
+    if none has.
+    """
     positive = relevance_BCC > 0
     found = jnp.sum(positive & (ranks(scores_BCC, eligible_CC) < k), axis=-1)
     count = jnp.sum(positive, axis=-1)

@@ -1,4 +1,6 @@
-"""What a document remembers of its own past: keys of its chunks in a Faiss index, searched causally, and their states (section 3.4)."""
+"""What a document remembers of its own past: keys of its chunks in a Faiss index, searched causally, and
+their states (section 3.4).
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,18 @@ class Sizes(Protocol):
 
 
 class RetrievalIndex:
-    """All earlier chunks of one document, however far back: keys in float32 on the CPU, token states in half precision.
+    """All earlier chunks of one document, however far back: keys in float32 on the CPU, token states in half
+    precision.
 
-    States are float16 or, for a model of that type, bfloat16, which is exact; `dtype` is another choice. Those of more than 2 GiB lie in
-    a file in `scratch` that is gone with the process. `index` is "exact" (all inner products) or "hnsw"
-    (a graph of neighbours, approximate), whose `recall` is measured while it is used.
+    States are float16 or, for a model of that type, bfloat16, which is exact; `dtype` is another choice.
+    Those of more than 2 GiB lie in a file in `scratch` that is gone with the process. `index` is "exact" (all
+    inner products) or "hnsw" (a graph of neighbours, approximate), whose `recall` is measured while it is
+    used.
     """
 
-    def __init__(self, config: Sizes, chunks: int, scratch: Path, index: str = "exact", dtype: DTypeLike | None = None) -> None:
+    def __init__(
+        self, config: Sizes, chunks: int, scratch: Path, index: str = "exact", dtype: DTypeLike | None = None
+    ) -> None:
         self.stride_chunks, self.scale = config.stride_chunks, config.width**-0.5
         sizes = (chunks, config.chunk_tokens, config.width)
         self._states_CMD = _array(sizes, np.dtype(dtype or HALVES[config.dtype]), scratch)
@@ -65,44 +71,66 @@ class RetrievalIndex:
         """
         largest = np.finfo(self._states_CMD.dtype).max if self._states_CMD.dtype == np.float16 else np.inf
         if self._states_CMD.size and np.abs(states_CMD).max() > largest:
-            raise ValueError(f"a token state is over {largest:g}, the most that float16 holds: train with training.dtype bfloat16")
-        self._states_CMD[self._held : self._held + len(states_CMD)] = states_CMD[: max(0, len(self._states_CMD) - self._held)]
+            raise ValueError(
+                f"a token state is over {largest:g}, the most that float16 holds: train with training.dtype"
+                " bfloat16"
+            )
+        self._states_CMD[self._held : self._held + len(states_CMD)] = states_CMD[
+            : max(0, len(self._states_CMD) - self._held)
+        ]
         self._held += len(states_CMD)
         if keys_CE is not None:
             keys_CE = np.array(keys_CE, np.float32)
-            if self._numbered:  # the last feature is the chunk's number in its stride (model/lexical_start.py)
+            # the last feature is the chunk's number in its stride (model/lexical_start.py)
+            if self._numbered:
                 keys_CE[:, -1] += self._index.ntotal + len(self._waiting_CE)
             self._waiting_CE = np.concatenate((self._waiting_CE, keys_CE))
 
     def search(self, first: int, queries_CE: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """[C, count] the eligible chunks of largest s_q for chunks `first`, `first` + 1, ... of one stride, best first, and s_q.
+        """[C, count] the eligible chunks of largest s_q for chunks `first`, `first` + 1, ... of one stride,
+        best first, and s_q.
 
-        Ties go to the earlier chunk; -1 and 0 where there are fewer. When a stride is searched, the index holds exactly the chunks
-        eligible for it.
+        Ties go to the earlier chunk; -1 and 0 where there are fewer. When a stride is searched, the index
+        holds exactly the chunks eligible for it.
         """
         eligible = max(0, int(last_eligible(first, self.stride_chunks)) + 1)
         ready = eligible - self._index.ntotal
         if ready > 0:
             self._index.add(np.ascontiguousarray(self._waiting_CE[:ready]))
             self._waiting_CE = self._waiting_CE[ready:]
-        ids, scores = np.full((len(queries_CE), count), -1, np.int32), np.zeros((len(queries_CE), count), np.float32)
+        ids, scores = (
+            np.full((len(queries_CE), count), -1, np.int32),
+            np.zeros((len(queries_CE), count), np.float32),
+        )
         if eligible:
             queries_CE = np.ascontiguousarray(queries_CE, np.float32)
             best, found = best_first(self._index, queries_CE, min(count, eligible))
             self._measure(queries_CE, found)
-            ids[:, : found.shape[1]], scores[:, : found.shape[1]] = found, np.where(found >= 0, best * self.scale, 0.0)
+            ids[:, : found.shape[1]], scores[:, : found.shape[1]] = (
+                found,
+                np.where(found >= 0, best * self.scale, 0.0),
+            )
         return ids, scores
 
-    def search_within(self, first: int, queries_CE: np.ndarray, count: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
-        """Like `search`, among the last `reach` chunks before each query; exact, ties to the earlier chunk. Call it after `search`."""
+    def search_within(
+        self, first: int, queries_CE: np.ndarray, count: int, reach: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Like `search`, among the last `reach` chunks before each query; exact, ties to the earlier chunk.
+        Call it after `search`.
+        """
         begin = max(0, min(first - reach, self._index.ntotal))
         keys_JE = self._flat.reconstruct_n(begin, self._index.ntotal - begin)
         chunk = begin + np.arange(len(keys_JE))
         query = first + np.arange(len(queries_CE))[:, None]
-        scores_CJ = np.where(chunk >= query - reach, np.asarray(queries_CE, np.float32) @ keys_JE.T * self.scale, -np.inf)
+        scores_CJ = np.where(
+            chunk >= query - reach, np.asarray(queries_CE, np.float32) @ keys_JE.T * self.scale, -np.inf
+        )
         order = np.argsort(-scores_CJ, axis=1, kind="stable")[:, :count]
         best = np.take_along_axis(scores_CJ, order, axis=1)
-        ids, scores = np.full((len(queries_CE), count), -1, np.int32), np.zeros((len(queries_CE), count), np.float32)
+        ids, scores = (
+            np.full((len(queries_CE), count), -1, np.int32),
+            np.zeros((len(queries_CE), count), np.float32),
+        )
         ids[:, : order.shape[1]] = np.where(best > -np.inf, begin + order, -1)
         scores[:, : order.shape[1]] = np.where(best > -np.inf, best, 0.0)
         return ids, scores
@@ -110,11 +138,15 @@ class RetrievalIndex:
     def pairs(self, ids_X: np.ndarray) -> np.ndarray:
         """[X, R, D] the states of each chunk and of the one after it; of some pair where the number is -1."""
         ids = np.maximum(ids_X, 0)
-        return np.concatenate((self._states_CMD[ids], self._states_CMD[np.minimum(ids + 1, len(self._states_CMD) - 1)]), axis=-2)
+        return np.concatenate(
+            (self._states_CMD[ids], self._states_CMD[np.minimum(ids + 1, len(self._states_CMD) - 1)]), axis=-2
+        )
 
     @property
     def recall(self) -> float | None:
-        """Share of what exact searches find that the index found, where both were made; None before the first such search."""
+        """Share of what exact searches find that the index found, where both were made; None before the first
+        such search.
+        """
         return self._found / self._asked if self._asked else None
 
     def _measure(self, queries_CE: np.ndarray, found_CK: np.ndarray) -> None:
@@ -126,9 +158,11 @@ class RetrievalIndex:
 
 
 def best_first(index: faiss.Index, queries_CE: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(scores, ids), [C, count]: what `index` finds, best first, and among equal scores the lowest ids, as `jax.lax.top_k` has them.
+    """(scores, ids), [C, count]: what `index` finds, best first, and among equal scores the lowest ids, as
+    `jax.lax.top_k` has them.
 
-    Faiss keeps any of those that share the last place, so more is asked for until the last found is worse than that.
+    Faiss keeps any of those that share the last place, so more is asked for until the last found is worse
+    than that.
     """
     asked = min(count + 1, index.ntotal)
     best_CK, found_CK = index.search(queries_CE, asked)

@@ -24,7 +24,8 @@ class RetrieverOutput(NamedTuple):
 
 
 class Retriever(nnx.Module):
-    """e = h + bidirectional attention in the chunk; c = mean of e; q = W_Q norm(c) + b_Q; k = W_K norm(c) + b_K.
+    """e = h + bidirectional attention in the chunk; c = mean of e; q = W_Q norm(c) + b_Q; k = W_K norm(c) +
+    b_K.
 
     With `config.lexical_start` both have lexical features beside these, so that scores are sums of two.
     """
@@ -39,18 +40,30 @@ class Retriever(nnx.Module):
         self.key_projection = Linear(config.width, config.width, bias=True)
         self.lexical = LexicalStart() if config.lexical_start else None
 
-    def __call__(self, hidden_BCMD: ChunkStates, tokens_BL: TokenIds, key: Array | None = None) -> RetrieverOutput:
-        chunks_BCMD = hidden_BCMD + bidirectional_attention(self.attention, self.attention_norm(hidden_BCMD), self.rate, key)
+    def __call__(
+        self, hidden_BCMD: ChunkStates, tokens_BL: TokenIds, key: Array | None = None
+    ) -> RetrieverOutput:
+        chunks_BCMD = hidden_BCMD + bidirectional_attention(
+            self.attention, self.attention_norm(hidden_BCMD), self.rate, key
+        )
         pooled = jnp.mean(chunks_BCMD, axis=2, dtype=jnp.float32)
-        queries, keys = self.query_projection(self.query_norm(pooled)), self.key_projection(self.key_norm(pooled))
+        queries, keys = (
+            self.query_projection(self.query_norm(pooled)),
+            self.key_projection(self.key_norm(pooled)),
+        )
         if self.lexical is None:
             return RetrieverOutput(chunks_BCMD, queries, keys)
-        # Times sqrt(D), by which all scores are divided; on the query's side alone, so that a chunk's number stays one.
+        # Times sqrt(D), by which all scores are divided; on the query's side alone, so that a chunk's number
+        # stays one.
         asked, offered = self.lexical(tokens_BL.reshape(hidden_BCMD.shape[:3]))
         asked *= pooled.shape[-1] ** 0.5
-        return RetrieverOutput(chunks_BCMD, jnp.concatenate((queries, asked), axis=-1), jnp.concatenate((keys, offered), axis=-1))
+        return RetrieverOutput(
+            chunks_BCMD, jnp.concatenate((queries, asked), axis=-1), jnp.concatenate((keys, offered), axis=-1)
+        )
 
 
 def retrieval_scores(queries_BCE: RetrievalVectors, keys_BCE: RetrievalVectors, width: int) -> ChunkScores:
-    """s_q(i, j) = q_i . k_j / sqrt(D), for every pair of chunks: s_q(c) = <W_Q c_q, W_K c> of the paper, divided as in its code."""
+    """s_q(i, j) = q_i . k_j / sqrt(D), for every pair of chunks: s_q(c) = <W_Q c_q, W_K c> of the paper,
+    divided as in its code.
+    """
     return jnp.einsum("bie,bje->bij", queries_BCE, keys_BCE, precision="highest") * width**-0.5

@@ -9,10 +9,14 @@ from jaxtyping import Float, Int
 BASE = 10_000.0
 
 
-def rotate(x_XTHK: Float[Array, "*X T H K"], positions_XT: Int[Array, "*#X T"], turned: int | None = None) -> Float[Array, "*X T H K"]:
-    """Turn each pair of features of each head by an angle proportional to the position, so that logits depend on differences only.
+def rotate(
+    x_XTHK: Float[Array, "*X T H K"], positions_XT: Int[Array, "*#X T"], turned: int | None = None
+) -> Float[Array, "*X T H K"]:
+    """Turn each pair of features of each head by an angle proportional to the position, so that logits depend
+    on differences only.
 
-    With `turned` only the first so many features of a head are turned, as in GPT-NeoX; the others fit each other at any distance.
+    With `turned` only the first so many features of a head are turned, as in GPT-NeoX; the others fit each
+    other at any distance.
     """
     if turned is not None:
         return jnp.concatenate((rotate(x_XTHK[..., :turned], positions_XT), x_XTHK[..., turned:]), axis=-1)

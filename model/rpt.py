@@ -1,4 +1,6 @@
-"""The Retrieval-Pretrained Transformer (arXiv 2306.13421): language model and retriever in one, trained together."""
+"""The Retrieval-Pretrained Transformer (arXiv 2306.13421): language model and retriever in one, trained
+together.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,27 @@ from model.neighbours import dense_relevance, gold_then_own, own_neighbours
 from model.ranking_loss import per_query, ranking_loss, recall_at
 from model.retriever import Retriever, retrieval_scores
 from model.scheduled_sampling import Sampling, draw_by_chunk, mix
-from model.shapes import CandidateScores, ChunkMask, ChunkPairMask, ChunkScores, HiddenStates, Neighbours, Scalar, TokenIds
+from model.shapes import (
+    CandidateScores,
+    ChunkMask,
+    ChunkPairMask,
+    ChunkScores,
+    HiddenStates,
+    Neighbours,
+    Scalar,
+    TokenIds,
+)
 
 Relevance = Callable[[Batch, int], CandidateScores]
 
 
 @dataclass(frozen=True)
 class RetrieverTraining:
-    """Where the paper's way of training is not the only one. The paper's is `as_sum`, `draw_by_batch` and `gold_alone`.
+    """Where the paper's way of training is not the only one. The paper's is `as_sum`, `draw_by_batch` and
+    `gold_alone`.
 
-    `normalise` turns the sum of the ranking loss and the labelled queries into L_ret; `sampling` draws who reads gold neighbours; `gold`
-    says which those are.
+    `normalise` turns the sum of the ranking loss and the labelled queries into L_ret; `sampling` draws who
+    reads gold neighbours; `gold` says which those are.
     """
 
     normalise: Callable[[Scalar, ChunkMask], Scalar] = per_query
@@ -41,10 +53,16 @@ OUR_TRAINING = RetrieverTraining()
 
 
 class RPT(FusedDecoder):
-    """Paper section 3. `relevance` turns a batch and the tokens of a chunk into t of every candidate; what is positive is gold."""
+    """Paper section 3. `relevance` turns a batch and the tokens of a chunk into t of every candidate; what is
+    positive is gold.
+    """
 
     def __init__(
-        self, config: ModelConfig, relevance: Relevance, training: RetrieverTraining = OUR_TRAINING, gate: OpenGate | None = None
+        self,
+        config: ModelConfig,
+        relevance: Relevance,
+        training: RetrieverTraining = OUR_TRAINING,
+        gate: OpenGate | None = None,
     ) -> None:
         super().__init__(config, gate)
         self.retriever = Retriever(config)
@@ -56,18 +74,26 @@ class RPT(FusedDecoder):
         return Encoded(encoded.hidden_BLD, *self.retriever(encoded.chunks_BCMD, tokens_BL, retriever_key))
 
     def retrieve(self, encoded: Encoded) -> Neighbours:
-        """Each chunk's best eligible chunks of its own sequence, `config.neighbours` of them, -1 where there are fewer."""
+        """Each chunk's best eligible chunks of its own sequence, `config.neighbours` of them, -1 where there
+        are fewer.
+        """
         scores, eligible = self._scores(encoded)
         return own_neighbours(scores, eligible, self.config.neighbours)
 
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
-        """L_LM with scheduled sampling of the neighbours, and alpha_ret L_ret (paper sections 3.3 and 3.4)."""
+        """L_LM with scheduled sampling of the neighbours, and alpha_ret L_ret (paper sections 3.3
+        and 3.4).
+        """
         encode_key, decode_key = self._dropout_keys(key)
         encoded = self.encode(batch.tokens_BL, encode_key)
         scores, eligible = self._scores(encoded)
         relevance = self.relevance(batch, self.config.chunk_tokens)
-        labelled = batch.labelled_BC & jnp.any(batch.loss_mask_BL.reshape(*batch.labelled_BC.shape, -1), axis=-1)
-        relevance_BCC = jnp.where(labelled[..., None], dense_relevance(batch.candidates_BCS, relevance, eligible), 0.0)
+        labelled = batch.labelled_BC & jnp.any(
+            batch.loss_mask_BL.reshape(*batch.labelled_BC.shape, -1), axis=-1
+        )
+        relevance_BCC = jnp.where(
+            labelled[..., None], dense_relevance(batch.candidates_BCS, relevance, eligible), 0.0
+        )
         neighbours = mix(
             self.training.sampling(jax.random.fold_in(key, 1), *labelled.shape),
             self.training.gold(scores, relevance_BCC, eligible, self.config.neighbours),
@@ -79,7 +105,10 @@ class RPT(FusedDecoder):
         ranking = ranking_loss(scores, batch.candidates_BCS, relevance_BCC, eligible, labelled, schedule.tau)
         ranking = self.training.normalise(ranking, labelled)
         recalls = {f"recall_at_{k}": recall_at(k, scores, relevance_BCC, eligible) for k in (2, 10)}
-        return Trained({"lm": lm, "ranking": schedule.alpha * ranking}, {"lm_loss": lm, "ranking_loss": ranking, **recalls})
+        return Trained(
+            {"lm": lm, "ranking": schedule.alpha * ranking},
+            {"lm_loss": lm, "ranking_loss": ranking, **recalls},
+        )
 
     def _scores(self, encoded: Encoded) -> tuple[ChunkScores, ChunkPairMask]:
         assert encoded.queries_BCE is not None
@@ -94,6 +123,10 @@ def semantic_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
 
 
 def lexical_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
-    """RPT-Lex (paper section 5.1): t = (S - rank) / S, never the BM25 value, whose scale is that of the corpus."""
+    """RPT-Lex (paper section 5.1): t = (S - rank) / S, never the BM25 value, whose scale is that of the
+    corpus.
+    """
     slots = batch.candidates_BCS.shape[-1]
-    return jnp.broadcast_to((slots - jnp.arange(slots, dtype=jnp.float32)) / slots, batch.candidates_BCS.shape)
+    return jnp.broadcast_to(
+        (slots - jnp.arange(slots, dtype=jnp.float32)) / slots, batch.candidates_BCS.shape
+    )

@@ -1,7 +1,8 @@
-"""Scheduled sampling (paper section 3.4): whether a chunk is taught with gold neighbours or reads those the model itself retrieves.
+"""Scheduled sampling (paper section 3.4): whether a chunk is taught with gold neighbours or reads those the
+model itself retrieves.
 
-A draw is a function of the key, which is that of the seed and the step, and of the number of the sequence in the batch and of the chunk:
-the number of devices does not change it.
+A draw is a function of the key, which is that of the seed and the step, and of the number of the sequence in
+the batch and of the chunk: the number of devices does not change it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from jaxtyping import Float
 from model.shapes import ChunkMask, Neighbours, Scalar
 
 Draws = Float[Array, "#B #C"]
-"""Uniform in [0, 1), of an axis of one where one draw serves all; 1 and -1 are never and always below a probability."""
+"""Uniform in [0, 1), of an axis of one where one draw serves all; 1 and -1 are never and always below a
+probability.
+"""
 Sampling = Callable[[Array, int, int], Draws]
 
 
@@ -45,7 +48,15 @@ def always_own(key: Array, rows: int, chunks: int) -> Draws:
     return jnp.full((1, 1), -1.0)
 
 
-def mix(draws_BC: Draws, gold_BCN: Neighbours, own_BCN: Neighbours, own_probability: Scalar | float, labelled_BC: ChunkMask) -> Neighbours:
-    """Each labelled chunk reads its own neighbours where the draw falls below `own_probability`, others always."""
+def mix(
+    draws_BC: Draws,
+    gold_BCN: Neighbours,
+    own_BCN: Neighbours,
+    own_probability: Scalar | float,
+    labelled_BC: ChunkMask,
+) -> Neighbours:
+    """Each labelled chunk reads its own neighbours where the draw falls below `own_probability`, others
+    always.
+    """
     use_gold = labelled_BC & (draws_BC >= own_probability)
     return jnp.where(use_gold[..., None], gold_BCN, own_BCN)

@@ -11,8 +11,9 @@
 | R | tokens of a neighbour, R = 2 M | W | tokens of a window stride |
 | E | features of a chunk's query and key | | |
 
-An array is named after its dimensions (`hidden_BLD`); Q and T stand for the query and key positions of an attention, X for
-dimensions that are merely carried along. Chunk numbers count from the start of the sequence and -1 means "none".
+An array is named after its dimensions (`hidden_BLD`); Q and T stand for the query and key positions of an
+attention, X for dimensions that are merely carried along. Chunk numbers count from the start of the sequence
+and -1 means "none".
 """
 
 from __future__ import annotations

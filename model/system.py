@@ -38,12 +38,26 @@ class System:
     optimizer: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = adabelief
     learning_rate: float | None = None
 
-    def optimizer_for(self, config: ModelConfig, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-        """The optimizer at this rate; beside a lexical start the retriever's projections learn more slowly than the rest."""
+    def optimizer_for(
+        self, config: ModelConfig, rate: optax.ScalarOrSchedule
+    ) -> optax.GradientTransformation:
+        """The optimizer at this rate; beside a lexical start the retriever's projections learn more slowly
+        than the rest.
+        """
         optimizer = self.optimizer(rate)
-        return with_slow_projections(optimizer) if config.lexical_start and self.relevance is not None else optimizer
+        return (
+            with_slow_projections(optimizer)
+            if config.lexical_start and self.relevance is not None
+            else optimizer
+        )
 
 
 def trained_as(system: System, training: RetrieverTraining) -> System:
-    """The system with its retriever trained in that way; one that does not learn to retrieve stays as it is."""
-    return system if system.relevance is None else replace(system, build=partial(system.build, training=training))
+    """The system with its retriever trained in that way; one that does not learn to retrieve stays
+    as it is.
+    """
+    return (
+        system
+        if system.relevance is None
+        else replace(system, build=partial(system.build, training=training))
+    )

@@ -27,7 +27,8 @@ from model.system import System
 class TrainState:
     """What training carries from step to step; the architecture and the optimizer are static.
 
-    `carried` is what the layers keep of the documents of the last batch, None for systems trained on independent sequences.
+    `carried` is what the layers keep of the documents of the last batch, None for systems trained on
+    independent sequences.
     """
 
     parameters: Parameters
@@ -42,23 +43,33 @@ class TrainState:
         return self.architecture.model(self.parameters)
 
 
-def init_train_state(system: System, config: ModelConfig, seed: int, optimizer: optax.GradientTransformation, rows: int = 1) -> TrainState:
+def init_train_state(
+    system: System, config: ModelConfig, seed: int, optimizer: optax.GradientTransformation, rows: int = 1
+) -> TrainState:
     """The state before the first step, for batches of `rows` sequences.
 
     Pass one optimizer object to all states that should share a compiled step.
     """
     architecture = Architecture.of(system.build, config)
     parameters = system.first_values(architecture, config, seed)
-    carried = jax.jit(lambda: architecture.model(parameters).start(rows))() if system.carry == "document" else None
-    return TrainState(parameters, optimizer.init(parameters), jnp.zeros((), jnp.int32), carried, architecture, optimizer)
+    carried = (
+        jax.jit(lambda: architecture.model(parameters).start(rows))() if system.carry == "document" else None
+    )
+    return TrainState(
+        parameters, optimizer.init(parameters), jnp.zeros((), jnp.int32), carried, architecture, optimizer
+    )
 
 
 @partial(jax.jit, donate_argnames="state")
 def train_step(state: TrainState, batch: Batch, schedule: Schedule, key: Array) -> tuple[TrainState, Metrics]:
-    """The state after one update and its metrics: those of the system, `loss` and `grad_norm` (before clipping). Uses up `state`."""
+    """The state after one update and its metrics: those of the system, `loss` and `grad_norm` (before
+    clipping). Uses up `state`.
+    """
 
     def total_loss(parameters: Parameters) -> tuple[Array, tuple[Metrics, State]]:
-        losses, metrics, carried = state.architecture.model(parameters).train_losses(batch, schedule, key, state.carried)
+        losses, metrics, carried = state.architecture.model(parameters).train_losses(
+            batch, schedule, key, state.carried
+        )
         total = sum(losses.values(), start=jnp.zeros(()))
         return total, ({"loss": total, **metrics}, carried)
 
@@ -66,4 +77,7 @@ def train_step(state: TrainState, batch: Batch, schedule: Schedule, key: Array) 
     updates, optimizer_state = state.optimizer.update(gradients, state.optimizer_state, state.parameters)
     parameters: Any = optax.apply_updates(state.parameters, updates)
     metrics = {**metrics, "grad_norm": optax.tree.norm(gradients)}
-    return TrainState(parameters, optimizer_state, state.step + 1, carried, state.architecture, state.optimizer), metrics
+    return (
+        TrainState(parameters, optimizer_state, state.step + 1, carried, state.architecture, state.optimizer),
+        metrics,
+    )

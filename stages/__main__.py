@@ -23,7 +23,8 @@ from stages.runner.stage import CORPUS_STAGES, RUN_STAGES, Context, Job, ShardSt
 def publish(scratch: Path, target: Path) -> None:
     """Rename a finished directory or file onto an output; DVC has removed it already, a call by hand has not.
 
-    What lies on another file system is copied beside the output first, so that it appears there whole or not at all.
+    What lies on another file system is copied beside the output first, so that it appears there whole or not
+    at all.
     """
     if target.is_dir():
         shutil.rmtree(target)
@@ -47,14 +48,19 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def run_shards(stage: ShardStage, corpus: str, configuration: parameters.Configuration, say: Messages) -> None:
+def run_shards(
+    stage: ShardStage, corpus: str, configuration: parameters.Configuration, say: Messages
+) -> None:
     """Map a shard stage over the shards of its first input and publish the output."""
     home = ARTIFACTS / corpus
     artifacts = [open_artifact(contract, home / contract.name) for contract in stage.reads]
     scratch = open_scratch(stage.name, corpus, identity_of(stage, corpus, configuration), say)
     sides = {name: home / name for name in stage.sides}
     stores = {name: Path(getattr(configuration.runtime, name)) for name in stage.stores}
-    arguments = {**sections_of(stage, configuration, None), **{name: path.resolve() for name, path in (sides | stores).items()}}
+    arguments = {
+        **sections_of(stage, configuration, None),
+        **{name: path.resolve() for name, path in (sides | stores).items()},
+    }
     write_all(stage, artifacts, scratch, arguments, configuration.runtime, say)
     commit(stage.writes, scratch)
     if stage.summary:
@@ -73,7 +79,9 @@ def run_job(stage: Job, item: str, configuration: parameters.Configuration, say:
     scratch = open_scratch(stage.name, item, identity, say)
     take_up(scratch, stage.name, item, identity, say)
     source = configuration.corpora[corpus]
-    context = Context(corpus, source, item if run else None, run, ARTIFACTS / corpus, scratch, configuration.runtime, say)
+    context = Context(
+        corpus, source, item if run else None, run, ARTIFACTS / corpus, scratch, configuration.runtime, say
+    )
     stage.function(context, **sections_of(stage, configuration, run))
     for output, place in stage.outputs.items():
         publish(scratch / output, Path(place.format(corpus=corpus, run=item)))
@@ -87,11 +95,20 @@ def run_stage(name: str, item: str, say: Messages) -> None:
         Failure: whatever went wrong, with its exit code.
     """
     configuration = parameters.load(Path("params.yaml"))
-    known = configuration.runs if name in RUN_STAGES else configuration.corpora if name in CORPUS_STAGES else None
+    known = (
+        configuration.runs if name in RUN_STAGES else configuration.corpora if name in CORPUS_STAGES else None
+    )
     if known is None:
-        raise Failure(f"stage {name!r}", "there is no such stage", f"one of {', '.join((*CORPUS_STAGES, *RUN_STAGES))}", Exit.USAGE)
+        raise Failure(
+            f"stage {name!r}",
+            "there is no such stage",
+            f"one of {', '.join((*CORPUS_STAGES, *RUN_STAGES))}",
+            Exit.USAGE,
+        )
     if item not in known:
-        raise Failure(f"{name} of {item!r}", "params.yaml does not name it", f"one of {', '.join(known)}", Exit.USAGE)
+        raise Failure(
+            f"{name} of {item!r}", "params.yaml does not name it", f"one of {', '.join(known)}", Exit.USAGE
+        )
     stage = load_stage(name)
     if isinstance(stage, ShardStage):
         run_shards(stage, item, configuration, say)
@@ -110,15 +127,27 @@ def main(arguments: list[str]) -> int:
     failure, retry = None, False
     try:
         if len(arguments) != 2:
-            raise Failure("python -m stages", f"it was given {len(arguments)} words", "name a STAGE and a CORPUS or RUN", Exit.USAGE)
+            raise Failure(
+                "python -m stages",
+                f"it was given {len(arguments)} words",
+                "name a STAGE and a CORPUS or RUN",
+                Exit.USAGE,
+            )
         run_stage(arguments[0], arguments[1], say)
     except Failure as error:
         failure, retry = error, error.code == Exit.INTERRUPTED
     except KeyboardInterrupt:
-        failure = Failure("the stage", "it was interrupted", "run again to go on where it stopped", Exit.INTERRUPTED)
+        failure = Failure(
+            "the stage", "it was interrupted", "run again to go on where it stopped", Exit.INTERRUPTED
+        )
     except Exception as error:
         traceback.print_exc()
-        failure = Failure(" ".join(arguments), f"{type(error).__name__}: {error}", "see the traceback above", Exit.STAGE_FAILED)
+        failure = Failure(
+            " ".join(arguments),
+            f"{type(error).__name__}: {error}",
+            "see the traceback above",
+            Exit.STAGE_FAILED,
+        )
     say.outcome(failure, retry)
     return failure.code if failure else Exit.DONE
 

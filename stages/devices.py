@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from stages.parameters import Device
 
-# Operations a second of one device, dense, SXM where there are several forms; float16 and bfloat16 are the same. NVIDIA's data sheets of
-# A100, H100 and H200; TPU v4: Jouppi et al. 2023, arXiv 2304.01433, table 4; v5e and v5p: cloud.google.com/tpu/docs. TPUs have no float32
-# product: XLA makes it of six in bfloat16 at the precision that scoring asks for.
+# Operations a second of one device, dense, SXM where there are several forms; float16 and bfloat16 are the
+# same. NVIDIA's data sheets of A100, H100 and H200; TPU v4: Jouppi et al. 2023, arXiv 2304.01433, table 4;
+# v5e and v5p: cloud.google.com/tpu/docs. TPUs have no float32 product: XLA makes it of six in bfloat16 at the
+# precision that scoring asks for.
 PEAK_FLOPS: dict[Device, dict[str, float]] = {
     "A100": {"float16": 312e12, "float32": 19.5e12},
     "H100": {"float16": 989e12, "float32": 67e12},
@@ -15,7 +16,8 @@ PEAK_FLOPS: dict[Device, dict[str, float]] = {
     "TPUv5e": {"float16": 197e12, "float32": 197e12 / 6},
     "TPUv5p": {"float16": 459e12, "float32": 459e12 / 6},
 }
-# The same for float32 at JAX's default precision, at which training runs: TensorFloat-32 on GPUs, one bfloat16 product on TPUs.
+# The same for float32 at JAX's default precision, at which training runs: TensorFloat-32 on GPUs, one
+# bfloat16 product on TPUs.
 DEFAULT_FLOAT32_FLOPS: dict[Device, float] = {
     "A100": 156e12,
     "H100": 494.5e12,
@@ -41,7 +43,8 @@ DEVICE_OF_KIND: dict[str, Device] = {
 
 
 def training_peak(device_kind: str, dtype: str) -> float | None:
-    """Operations a second that training in `dtype` (float32 or bfloat16) could reach on one device, or None if that is not known.
+    """Operations a second that training in `dtype` (float32 or bfloat16) could reach on one device, or None
+    if that is not known.
 
     `device_kind` is JAX's, `jax.devices()[0].device_kind`; of a CPU no peak is known.
     """

@@ -22,14 +22,20 @@ def snapshot(name: str, revision: str, patterns: list[str], section: str) -> Pat
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        remedy = f"check {section}.name and .revision and the network; without one, fill the hub's cache elsewhere and set HF_HUB_OFFLINE=1"
-        raise Failure(f"{name} at {revision[:12]} could not be downloaded", cause, remedy, Exit.ENVIRONMENT) from error
+        remedy = (
+            f"check {section}.name and .revision and the network; without one, fill the hub's cache elsewhere"
+            " and set HF_HUB_OFFLINE=1"
+        )
+        raise Failure(
+            f"{name} at {revision[:12]} could not be downloaded", cause, remedy, Exit.ENVIRONMENT
+        ) from error
 
 
 def no_commit(name: str, section: str, why: str) -> Failure:
     """What is said where a model of the hub is named without a commit."""
     remedy = (
-        f'copy the commit from https://huggingface.co/{name}/commits/main, or ask: python -c "import huggingface_hub as h; '
+        f'copy the commit from https://huggingface.co/{name}/commits/main, or ask: python -c "import'
+        " huggingface_hub as h; "
         f"print(h.model_info('{name}').sha)\"; then ./rpt run -o {section}.revision=COMMIT"
     )
     return Failure(f"{section}.revision is null", f"{name} may change on the hub; {why}", remedy, Exit.USAGE)

@@ -1,7 +1,8 @@
 """What each folder of tests may cost: seconds added up over its tests, against tests/budget.toml.
 
-A pytest plugin. Sums over a folder are compared, never one test, and with slack, because machines differ: from 1.5 times its budget a
-folder is named, from 3 times it fails the run, and both only with `--budget`, which CI gives. docs/testing.md says what to do then.
+A pytest plugin. Sums over a folder are compared, never one test, and with slack, because machines differ:
+from 1.5 times its budget a folder is named, from 3 times it fails the run, and both only with `--budget`,
+which CI gives. docs/testing.md says what to do then.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def verdict(seconds: dict[str, float], budget: dict[str, float]) -> tuple[list[s
             lines.append(f"tests/{folder}: {spent:.0f} s and no budget: add it to {BUDGET.name}")
             failed = True
         elif spent >= WARNS * budget[folder]:
-            lines.append(f"tests/{folder}: {spent:.0f} s, {spent / budget[folder]:.1f} times its budget of {budget[folder]:.0f} s")
+            lines.append(
+                f"tests/{folder}: {spent:.0f} s, {spent / budget[folder]:.1f} times its budget of"
+                f" {budget[folder]:.0f} s"
+            )
             failed |= spent >= FAILS * budget[folder]
     return lines, failed
 
@@ -59,7 +63,9 @@ class Spent:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--budget", action="store_true", help="compare the seconds of each folder with tests/budget.toml")
+    parser.addoption(
+        "--budget", action="store_true", help="compare the seconds of each folder with tests/budget.toml"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,6 @@
-"""Shared fixtures: small tables made by the real stages, and copies of the project to run whole pipelines in."""
+"""Shared fixtures: small tables made by the real stages, and copies of the project to run whole
+pipelines in.
+"""
 
 import os
 import sys
@@ -23,7 +25,8 @@ settings.register_profile("rpt", deadline=None)  # a busy machine is no failure
 settings.load_profile("rpt")
 
 
-# `rpt` keeps no bytecode, but to rewrite and compile the files of all tests costs each process two thirds of its time to collect them.
+# `rpt` keeps no bytecode, but to rewrite and compile the files of all tests costs each process two thirds of
+# its time to collect them.
 sys.dont_write_bytecode, WITHOUT_BYTECODE = False, sys.dont_write_bytecode
 
 
@@ -32,8 +35,8 @@ def pytest_collection_finish() -> None:
     sys.dont_write_bytecode = WITHOUT_BYTECODE
 
 
-# The longest files, in the order in which they begin: one that begins last would end alone. Most of the first need no finished pipeline,
-# which takes one process two minutes to make while the others would wait.
+# The longest files, in the order in which they begin: one that begins last would end alone. Most of the first
+# need no finished pipeline, which takes one process two minutes to make while the others would wait.
 FIRST = (
     "tests/flows/test_services.py",
     "tests/model/test_planted_corpus.py",
@@ -50,7 +53,9 @@ FIRST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, as several processes take them in turn."""
-    items.sort(key=lambda item: next(place for place, begin in enumerate(FIRST) if item.nodeid.startswith(begin)))
+    items.sort(
+        key=lambda item: next(place for place, begin in enumerate(FIRST) if item.nodeid.startswith(begin))
+    )
 
 
 @pytest.fixture
@@ -68,7 +73,14 @@ def chunk_table(documents: dict[str, tuple[str, np.ndarray]], geometry: Geometry
     columns: dict[str, list] = {name: [] for name in CHUNKS.schema.names}
     for doc_id, (split, tokens) in documents.items():
         for number, begin in enumerate(range(0, len(tokens), geometry.chunk_tokens)):
-            row = (doc_id, split, number, number // geometry.sequence_chunks, tokens[begin : begin + geometry.chunk_tokens], f"{number}")
+            row = (
+                doc_id,
+                split,
+                number,
+                number // geometry.sequence_chunks,
+                tokens[begin : begin + geometry.chunk_tokens],
+                f"{number}",
+            )
             for name, value in zip(CHUNKS.schema.names, row, strict=True):
                 columns[name].append(value)
     return CHUNKS.table(columns, chunk_tokens=geometry.chunk_tokens, sequence_chunks=geometry.sequence_chunks)

@@ -1,7 +1,9 @@
-"""Texts that try to be more than text, by what they try. `LEAK` stands for an address that nothing may ever ask for.
+"""Texts that try to be more than text, by what they try. `LEAK` stands for an address that nothing may ever
+ask for.
 
-Tests put them wherever text of a corpus, a document's id or a source can stand, one after the other with `check_each`. `STORABLE` are
-those that a Parquet file can hold, and `DISTINCT` those once each, in their order.
+Tests put them wherever text of a corpus, a document's id or a source can stand, one after the other with
+`check_each`. `STORABLE` are those that a Parquet file can hold, and `DISTINCT` those once each, in their
+order.
 """
 
 from __future__ import annotations
@@ -278,7 +280,8 @@ SIZES = [
 LONE_SURROGATES = ["\ud800lone\udfff\udbff\udc00", "\udcff\udc80 bytes of a file name"]
 
 STORABLE: list[str] = [
-    *HTML, *ATTRIBUTES, *LINKS, *DIRECTION, *INVISIBLE, *CONTROLS, *TERMINAL.values(), *MARKUP, *FORMULAS, *SIZES,
+    *HTML, *ATTRIBUTES, *LINKS, *DIRECTION, *INVISIBLE, *CONTROLS, *TERMINAL.values(), *MARKUP, *FORMULAS,
+    *SIZES,
 ]  # fmt: skip
 DISTINCT: list[str] = list(dict.fromkeys(STORABLE))
 HOSTILE: list[str] = [*STORABLE, *LONE_SURROGATES]
@@ -288,7 +291,8 @@ def check_each(cases: Iterable[Case], check: Callable[[Case], object]) -> None:
     """Check every case, whatever the others come to.
 
     Raises:
-        AssertionError: that names all cases that failed, each with what was said of it; also if there is no case.
+        AssertionError: that names all cases that failed, each with what was said of it; also if there is no
+            case.
     """
     every, failed = list(cases), list[tuple[Case, Exception]]()
     for case in every:
@@ -298,16 +302,24 @@ def check_each(cases: Iterable[Case], check: Callable[[Case], object]) -> None:
             failed.append((case, error))
     if failed or not every:
         said = [f"{case!a}: {type(error).__name__}: {error}" for case, error in failed]
-        raise AssertionError("\n\n".join([f"{len(failed)} of {len(every)} cases failed", *said])) from (failed[0][1] if failed else None)
+        raise AssertionError("\n\n".join([f"{len(failed)} of {len(every)} cases failed", *said])) from (
+            failed[0][1] if failed else None
+        )
 
 
 def read_back(shown: str) -> str:
     """The text that `reports.html.terminal_text.shown` was given."""
     plain = shown.replace("\u21e5", "\t").replace("\u23ce", "\n")
-    return re.sub(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8}))", lambda sign: chr(int(sign[1] or sign[2], 16)), plain)
+    return re.sub(
+        r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8}))", lambda sign: chr(int(sign[1] or sign[2], 16)), plain
+    )
 
 
 def acting(output: str) -> set[str]:
     """The characters of some output that are neither seen nor a newline."""
     hidden = ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn")
-    return {character for character in set(output) if character != "\n" and unicodedata.category(character) in hidden}
+    return {
+        character
+        for character in set(output)
+        if character != "\n" and unicodedata.category(character) in hidden
+    }

@@ -1,4 +1,6 @@
-"""Inputs that must not break anything, each with what becomes of it: {position: reason}, and how many documents it gives."""
+"""Inputs that must not break anything, each with what becomes of it: {position: reason}, and how many
+documents it gives.
+"""
 
 import gzip
 import io
@@ -13,7 +15,10 @@ import pyarrow.parquet as pq
 def prose(number: int, characters: int = 400) -> str:
     """Text that no other number gives."""
     generator = np.random.default_rng(number)
-    words = ["".join(generator.choice(list("abcdefghijklmnop"), size=length)) for length in generator.integers(2, 9, characters // 4)]
+    words = [
+        "".join(generator.choice(list("abcdefghijklmnop"), size=length))
+        for length in generator.integers(2, 9, characters // 4)
+    ]
     return " ".join(words)[:characters] + "\n"
 
 
@@ -92,9 +97,17 @@ NASTY: dict[str, tuple[bytes, dict[int, str], int]] = {
     "3,000,000 blanks.txt": (prose(29).encode() + b" " * 3_000_000 + b"x", {0: "unbreakable"}, 0),
     "combining marks.txt": (("e" + "\u0301" * 50_000 + " ").encode() * 4, {}, 1),
     "blank lines.txt": (prose(15).encode() + b"\n" * 300_000 + prose(16).encode(), {}, 1),
-    "scripts.txt": (("مرحبا שלום 你好 こんにちは 안녕 नमस्ते สวัสดี 👩‍👩‍👧 \U0001d518 \u202eabc\u202c\n" * 40).encode(), {}, 1),
+    "scripts.txt": (
+        ("مرحبا שלום 你好 こんにちは 안녕 नमस्ते สวัสดี 👩‍👩‍👧 \U0001d518 \u202eabc\u202c\n" * 40).encode(),
+        {},
+        1,
+    ),
     "special token.txt": (("<|endoftext|> and <|padding|> are text here\n" * 20).encode(), {}, 1),
-    "markup.txt": (("<script>alert(1)</script> \x1b[31m =cmd|' /C calc'!A0 ../../etc\n" * 10).encode(), {}, 1),
+    "markup.txt": (
+        ("<script>alert(1)</script> \x1b[31m =cmd|' /C calc'!A0 ../../etc\n" * 10).encode(),
+        {},
+        1,
+    ),
     "copy 1.txt": (prose(17).encode(), {}, 1),
     "copy 2.txt": (prose(17).encode(), {0: "duplicate"}, 0),
     "copy with bom.txt": (b"\xef\xbb\xbf" + prose(17).encode(), {0: "duplicate"}, 0),
@@ -115,9 +128,17 @@ NASTY: dict[str, tuple[bytes, dict[int, str], int]] = {
     "cut.jsonl.gz": (gzip.compress(lines({"text": prose(44)}), mtime=0)[:-12], {0: "unreadable"}, 0),
     "no gzip.jsonl.gz": (lines({"text": prose(45)}), {0: "unreadable"}, 0),
     "invalid utf8.jsonl": (b'{"text": "\xff"}\n' + lines({"text": prose(46)}), {1: "invalid_utf8"}, 1),
-    "nulls.parquet": (parquet({"text": [prose(47), None, prose(48)], "license": ["CC0", None, None]}), {2: "not_text"}, 2),
+    "nulls.parquet": (
+        parquet({"text": [prose(47), None, prose(48)], "license": ["CC0", None, None]}),
+        {2: "not_text"},
+        2,
+    ),
     "zipped.json.gz": (gzip.compress(lines({"text": prose(52)}, {"text": 7}), mtime=0), {2: "not_text"}, 1),
-    "array.json": (json.dumps([{"text": prose(53)}, ["x"], {"text": prose(54)}], indent=1).encode(), {2: "not_text"}, 2),
+    "array.json": (
+        json.dumps([{"text": prose(53)}, ["x"], {"text": prose(54)}], indent=1).encode(),
+        {2: "not_text"},
+        2,
+    ),
     "no rows.parquet": (parquet({"text": pa.array([], pa.string())}), {}, 0),
     "cut.parquet": (parquet({"text": [prose(49)]})[:-20], {0: "unreadable"}, 0),
     "no parquet.parquet": (prose(50).encode(), {0: "unreadable"}, 0),

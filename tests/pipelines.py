@@ -1,8 +1,10 @@
-"""Private copies of the project to run whole pipelines in, and one finished pipeline that the others start from.
+"""Private copies of the project to run whole pipelines in, and one finished pipeline that the others start
+from.
 
-`shared()` makes two directories once, under `.run/test-pipeline/<digest of all code and settings>/`, and keeps them for the next test run:
-`project` is a copy of the checkout with six short documents and parameters of a few seconds, `finished` is the same after `rpt run`.
-Both are read only: a test works in its `private` copy.
+`shared()` makes two directories once, under `.run/test-pipeline/<digest of all code and settings>/`, and
+keeps them for the next test run: `project` is a copy of the checkout with six short documents and parameters
+of a few seconds, `finished` is the same after `rpt run`. Both are read only: a test works in its `private`
+copy.
 """
 
 from __future__ import annotations
@@ -27,7 +29,16 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".run" / "test-pipeline"
 KEPT = 2  # of different code: a tree and its last state, say
 CODE = ("flows", "infra", "stages", "reports", "model", "data_contracts", "benchmarks")
-FILES = ("rpt", "dvc.yaml", "params.yaml", "prefect.yaml", "requirements.txt", "requirements-dev.txt", ".dvcignore", ".gitignore")
+FILES = (
+    "rpt",
+    "dvc.yaml",
+    "params.yaml",
+    "prefect.yaml",
+    "requirements.txt",
+    "requirements-dev.txt",
+    ".dvcignore",
+    ".gitignore",
+)
 
 RAY = """
 import sys
@@ -45,15 +56,27 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def run_rpt(root: Path, *arguments: str, own_ray: bool = False) -> subprocess.CompletedProcess:
-    """The command line of the copy in `root`, with this interpreter; `rpt run` joins `joined_ray` unless it is to start `own_ray`."""
+    """The command line of the copy in `root`, with this interpreter; `rpt run` joins `joined_ray` unless it
+    is to start `own_ray`.
+    """
     joined = {} if own_ray or arguments[0] != "run" else joined_ray()[0]
     command = [sys.executable, "-m", "flows.cli", *arguments]
-    return subprocess.run(command, cwd=root, env=environment(root) | joined, text=True, capture_output=True, timeout=840, check=False)
+    return subprocess.run(
+        command,
+        cwd=root,
+        env=environment(root) | joined,
+        text=True,
+        capture_output=True,
+        timeout=840,
+        check=False,
+    )
 
 
 @cache
 def joined_ray() -> tuple[dict[str, str], subprocess.Popen]:
-    """(where a Ray is, its process) of this test process, with which it ends: starting one takes 8 seconds of a core."""
+    """(where a Ray is, its process) of this test process, with which it ends: starting one takes 8 seconds of
+    a core.
+    """
     child = subprocess.Popen(
         [sys.executable, "-c", RAY],
         env=environment(ROOT),
@@ -68,12 +91,16 @@ def joined_ray() -> tuple[dict[str, str], subprocess.Popen]:
 
 
 def private(shared_copy: Path, place: Path, without: tuple[str, ...] = ()) -> Path:
-    """A copy in `place` of one of the two shared directories, for one test or module to change; `without` names files to leave out."""
+    """A copy in `place` of one of the two shared directories, for one test or module to change; `without`
+    names files to leave out.
+    """
     return Path(shutil.copytree(shared_copy, place, symlinks=True, ignore=shutil.ignore_patterns(*without)))
 
 
 def forget(root: Path, forgotten: Callable[[str], bool]) -> None:
-    """Have DVC know nothing of the stages that `forgotten` says, so that they run again and are not restored."""
+    """Have DVC know nothing of the stages that `forgotten` says, so that they run again and are not
+    restored.
+    """
     lock = root / "dvc.lock"
     known = yaml.load(lock.read_text())
     known["stages"] = {name: entry for name, entry in known["stages"].items() if not forgotten(name)}
@@ -83,7 +110,9 @@ def forget(root: Path, forgotten: Callable[[str], bool]) -> None:
 
 
 def shared(name: str) -> Path:
-    """The directory `project` or `finished`, made now unless an earlier test run of this very code has left it."""
+    """The directory `project` or `finished`, made now unless an earlier test run of this very code has left
+    it.
+    """
     with _lock():
         home = HOME / _digest()
         if not (home / name).exists():
@@ -113,7 +142,10 @@ def _lock() -> Iterator[None]:
 
 def _digest() -> str:
     digest = hashlib.sha256(sys.version.encode() + Path(__file__).read_bytes())
-    for path in [*(ROOT / name for name in FILES), *(path for name in CODE for path in sorted((ROOT / name).rglob("*")))]:
+    for path in [
+        *(ROOT / name for name in FILES),
+        *(path for name in CODE for path in sorted((ROOT / name).rglob("*"))),
+    ]:
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,8 +1,8 @@
 """XLA in a hurry, in this process and in those that tests start; to be imported before JAX computes anything.
 
-A training step of RPT compiles in a sixth of the time and runs half as fast, the better bargain for a program that runs a few times. One
-that runs long is compiled with `OPTIMISED` as its compiler_options. Every program is kept where JAX keeps any, as most of thousands are
-small and take longer to compile than to read.
+A training step of RPT compiles in a sixth of the time and runs half as fast, the better bargain for a program
+that runs a few times. One that runs long is compiled with `OPTIMISED` as its compiler_options. Every program
+is kept where JAX keeps any, as most of thousands are small and take longer to compile than to read.
 """
 
 import os

@@ -11,7 +11,10 @@ from tests.budget import BUDGET, folder_of, verdict
 from tests.pipelines import ROOT
 
 
-@pytest.mark.parametrize(("spent", "named", "failed"), [(14.9, False, False), (15.0, True, False), (29.9, True, False), (30.0, True, True)])
+@pytest.mark.parametrize(
+    ("spent", "named", "failed"),
+    [(14.9, False, False), (15.0, True, False), (29.9, True, False), (30.0, True, True)],
+)
 def test_a_folder_is_named_from_half_again_and_fails_from_three_times(spent, named, failed):
     lines, fails = verdict({"a": spent, "b": 0.1}, {"a": 10.0, "b": 10.0})
     assert (bool(lines), fails) == (named, failed)
@@ -19,7 +22,10 @@ def test_a_folder_is_named_from_half_again_and_fails_from_three_times(spent, nam
 
 
 def test_a_folder_without_a_budget_fails():
-    assert verdict({"new": 0.0}, {"a": 10.0}) == (["tests/new: 0 s and no budget: add it to budget.toml"], True)
+    assert verdict({"new": 0.0}, {"a": 10.0}) == (
+        ["tests/new: 0 s and no budget: add it to budget.toml"],
+        True,
+    )
 
 
 def test_every_folder_of_tests_has_a_budget_and_no_other():
@@ -36,6 +42,8 @@ def test_a_dear_folder_fails_the_run_that_asked_for_it(tmp_path):
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     for budget, code in ((10.0, 0), (0.1, 1)):
         (tmp_path / "tests" / "budget.toml").write_text(f"[seconds]\ncheap = {budget}\n")
-        done = subprocess.run([*command, "--budget"], cwd=tmp_path, env=environment, text=True, capture_output=True, check=False)
+        done = subprocess.run(
+            [*command, "--budget"], cwd=tmp_path, env=environment, text=True, capture_output=True, check=False
+        )
         assert done.returncode == code, done.stdout + done.stderr
         assert ("times its budget" in done.stdout) == bool(code)

@@ -1,4 +1,6 @@
-"""What no linter knows of this code: each engine is imported in one file, and locks name no host. `./rpt lint` is the rest."""
+"""What no linter knows of this code: each engine is imported in one file, and locks name no host.
+`./rpt lint` is the rest.
+"""
 
 import re
 from pathlib import Path
@@ -10,14 +12,22 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.mark.parametrize(
     ("package", "folders"),
-    [("ray", {"stages/runner/ray_map.py"}), ("dvc", {"flows/dvc_task.py"}), ("vllm", {"stages/engines/vllm_engine.py"})],
+    [
+        ("ray", {"stages/runner/ray_map.py"}),
+        ("dvc", {"flows/dvc_task.py"}),
+        ("vllm", {"stages/engines/vllm_engine.py"}),
+    ],
 )
 def test_an_engine_is_imported_in_one_file(package, folders):
     pattern = re.compile(rf"^\s*(import {package}\b|from {package}[. ])", re.MULTILINE)
     files = [
-        path for folder in ("flows", "infra", "stages", "reports", "model", "data_contracts") for path in (ROOT / folder).rglob("*.py")
+        path
+        for folder in ("flows", "infra", "stages", "reports", "model", "data_contracts")
+        for path in (ROOT / folder).rglob("*.py")
     ]
-    assert {path.relative_to(ROOT).as_posix() for path in files if pattern.search(path.read_text())} <= folders
+    assert {
+        path.relative_to(ROOT).as_posix() for path in files if pattern.search(path.read_text())
+    } <= folders
 
 
 def test_locks_name_no_host_and_pin_every_package_with_a_hash():
@@ -28,6 +38,10 @@ def test_locks_name_no_host_and_pin_every_package_with_a_hash():
         pins = re.findall(r"^[a-z0-9].*==", text, re.MULTILINE)
         # Of the few that come beside the others, or have a compiler and the model alone.
         few = {"requirements-gguf.txt": 1, "requirements-minilm.txt": 1, "requirements-uv.txt": 1}
-        few |= {"requirements-tpu-plan.txt": 35, "requirements-cuda-plan.txt": 35, "requirements-audit.txt": 25}
+        few |= {
+            "requirements-tpu-plan.txt": 35,
+            "requirements-cuda-plan.txt": 35,
+            "requirements-audit.txt": 25,
+        }
         assert len(pins) >= few.get(lock.name, 100)
         assert text.count("--hash=sha256:") >= len(pins)

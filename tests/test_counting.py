@@ -30,11 +30,19 @@ def test_each_count_is_64_bits_wide() -> None:
     )
     assert set(counted.dtypes) == {pl.Int64}
     assert counted.row(0) == (2, 3, 2, 1, 2 * HUGE)
-    assert frame.select(pl.col("number").sum()).item() == 2 * HUGE - 2**32, "Polars no longer wraps: data_contracts/counting.py may go"
+    assert frame.select(pl.col("number").sum()).item() == 2 * HUGE - 2**32, (
+        "Polars no longer wraps: data_contracts/counting.py may go"
+    )
 
 
 def test_a_corpus_of_more_tokens_than_32_bits_hold() -> None:
-    chunks = pl.DataFrame({"doc_id": ["a", "a", "b"], "split": ["train"] * 3, "tokens": pl.Series([HUGE, HUGE, 7], dtype=pl.UInt32)})
+    chunks = pl.DataFrame(
+        {
+            "doc_id": ["a", "a", "b"],
+            "split": ["train"] * 3,
+            "tokens": pl.Series([HUGE, HUGE, 7], dtype=pl.UInt32),
+        }
+    )
     figures = corpus_figures(2, pl.DataFrame({"reason": ["empty"]}), chunks, ChunkSizes(64, 16, 2), 300)
     assert figures.splits["train"].tokens == 2 * HUGE + 7
     assert figures.quarantined == {"empty": 1}
@@ -56,7 +64,10 @@ def test_sums_of_floats_repeat() -> None:
     values = generator.normal(size=1_500_000) * 10 ** generator.uniform(-3, 3, 1_500_000)
     frame = pl.DataFrame({"group": generator.integers(0, 3, len(values)), "value": values})
     grouped = frame.group_by("group", maintain_order=True)
-    sums = {grouped.agg(counting.in_order(pl.col("value"))).sort("group")["value"].to_numpy().tobytes() for _ in range(8)}
+    sums = {
+        grouped.agg(counting.in_order(pl.col("value"))).sort("group")["value"].to_numpy().tobytes()
+        for _ in range(8)
+    }
     assert len(sums) == 1
 
 
@@ -68,12 +79,21 @@ def narrow_columns() -> set[str]:
         for value in vars(module).values()
         if isinstance(value, Contract)
     ]
-    return {part.name for contract in contracts for part in contract.schema if pa.types.is_integer(part.type) and part.type.bit_width < 64}
+    return {
+        part.name
+        for contract in contracts
+        for part in contract.schema
+        if pa.types.is_integer(part.type) and part.type.bit_width < 64
+    }
 
 
 def called(node: ast.AST, name: str) -> ast.expr | None:
     """What `name` is called on, if this is `x.name(...)`."""
-    return node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name else None
+    return (
+        node.func.value
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
+        else None
+    )
 
 
 def is_name(node: ast.AST | None, name: str) -> bool:
@@ -92,7 +112,12 @@ def column_of(node: ast.expr) -> str | None:
 def narrow_counts(source: str, narrow: set[str]) -> Iterator[str]:
     """Every count of Polars that is 32 bits wide, as it stands in the source."""
     tree = ast.parse(source)
-    no_counts = {argument for node in ast.walk(tree) if is_name(called(node, "int_range"), "pl") for argument in node.args}
+    no_counts = {
+        argument
+        for node in ast.walk(tree)
+        if is_name(called(node, "int_range"), "pl")
+        for argument in node.args
+    }
     no_counts |= {node.left for node in ast.walk(tree) if isinstance(node, ast.Compare)}
     for node in ast.walk(tree):
         if node in no_counts:
@@ -101,9 +126,15 @@ def narrow_counts(source: str, narrow: set[str]) -> Iterator[str]:
         if is_name(of_list, "pl"):
             wrong = True
         elif of_list is not None:
-            wrong = called(of_list, "group_by") is not None or (isinstance(of_list, ast.Attribute) and of_list.attr == "list")
+            wrong = called(of_list, "group_by") is not None or (
+                isinstance(of_list, ast.Attribute) and of_list.attr == "list"
+            )
         elif summed is not None:
-            truth = isinstance(summed, ast.Compare | ast.BoolOp | ast.BinOp) and "pl.col" in ast.unparse(summed) and _is_truth(summed)
+            truth = (
+                isinstance(summed, ast.Compare | ast.BoolOp | ast.BinOp)
+                and "pl.col" in ast.unparse(summed)
+                and _is_truth(summed)
+            )
             wrong = truth or column_of(summed) in narrow
         else:
             counted = called(node, "value_counts")

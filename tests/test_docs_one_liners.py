@@ -1,4 +1,6 @@
-"""Every code block of docs/labels.md is run on a made label set, and what it gives is compared with a computation by rows."""
+"""Every code block of docs/labels.md is run on a made label set, and what it gives is compared with a
+computation by rows.
+"""
 
 import ast
 import re
@@ -26,7 +28,14 @@ NOT_OF_LABELS = ["./rpt use-lm smollm2 --keep-tokenizer", "./rpt plan scoring"] 
 def home(tmp_path_factory):
     """A workspace with labels in which the query of the page's examples exists."""
     home = tmp_path_factory.mktemp("workspace")
-    make_label_set(home / "artifacts" / "demo", 12, 350, 20, shards=2, doc_id=lambda n: "03f06c5a8065e74d" if n == 0 else f"{n:016x}")
+    make_label_set(
+        home / "artifacts" / "demo",
+        12,
+        350,
+        20,
+        shards=2,
+        doc_id=lambda n: "03f06c5a8065e74d" if n == 0 else f"{n:016x}",
+    )
     return home
 
 
@@ -38,7 +47,9 @@ def rows(home) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def text(home) -> dict[tuple[str, int], str]:
     chunks = pl.read_parquet(home / "artifacts" / "demo" / "chunks" / "*.parquet")
-    return {(doc_id, chunk): text for doc_id, chunk, text in chunks.select("doc_id", "chunk", "text").iter_rows()}
+    return {
+        (doc_id, chunk): text for doc_id, chunk, text in chunks.select("doc_id", "chunk", "text").iter_rows()
+    }
 
 
 def value(block: str, names: dict[str, Any]) -> Any:
@@ -51,12 +62,19 @@ def value(block: str, names: dict[str, Any]) -> Any:
 
 def rate_by_rank(found, rows, text):
     table = dict(zip(found["rank"].to_list(), found["rate"].to_list(), strict=True))
-    assert table == pytest.approx({rank: (rows.filter(pl.col("rank") == rank)["target_score"] > 0).mean() for rank in range(20)})
+    assert table == pytest.approx(
+        {rank: (rows.filter(pl.col("rank") == rank)["target_score"] > 0).mean() for rank in range(20)}
+    )
     assert sum(found["pairs"].to_list()) == len(rows)
 
 
 def best(rows: pl.DataFrame, k: int) -> float:
-    return rows.filter(pl.col("rank") < k).group_by(QUERY).agg(pl.col("target_score").max())["target_score"].mean()
+    return (
+        rows.filter(pl.col("rank") < k)
+        .group_by(QUERY)
+        .agg(pl.col("target_score").max())["target_score"]
+        .mean()
+    )
 
 
 def best_by_k(found, rows, text):
@@ -66,7 +84,9 @@ def best_by_k(found, rows, text):
 
 def best_by_split(found, rows, text):
     expected = {
-        (split, k): best(rows.filter(pl.col("split") == split), k) for split in ("train", "validation", "test") for k in (1, 2, 5, 10, 20)
+        (split, k): best(rows.filter(pl.col("split") == split), k)
+        for split in ("train", "validation", "test")
+        for k in (1, 2, 5, 10, 20)
     }
     assert {(split, k): mean for split, k, mean in found.rows()} == pytest.approx(expected, rel=1e-5)
 
@@ -104,7 +124,9 @@ def highest_with_texts(found, rows, text):
 
 
 def first_of_bm25_last_of_s_t(found, rows, text):
-    lowest = rows.filter(pl.col("target_score") == pl.col("target_score").min().over(QUERY), pl.col("rank") == 0).sort("target_score")
+    lowest = rows.filter(
+        pl.col("target_score") == pl.col("target_score").min().over(QUERY), pl.col("rank") == 0
+    ).sort("target_score")
     assert found["target_score"].to_list() == lowest["target_score"].head(20).to_list()
     for row in found.rows(named=True):
         assert (row["target"], row["candidate"]) == (
@@ -144,8 +166,14 @@ CHECKS: dict[tuple[str, str], Callable | None] = {
     ("python", "Worst documents, those whose candidates help least:"): worst_documents,
     ("python", "Pairs that BM25 and s_t rank furthest apart:"): furthest_apart,
     ("python", "Pairs with the highest s_t, and the texts of target and candidate:"): highest_with_texts,
-    ("python", "Do the two halves of a target agree on a candidate? Noise gives a correlation of 0:"): halves_agree,
-    ("python", "All labels as a pandas frame (name the files: the directory also holds `manifest.json`):"): described,
+    (
+        "python",
+        "Do the two halves of a target agree on a candidate? Noise gives a correlation of 0:",
+    ): halves_agree,
+    (
+        "python",
+        "All labels as a pandas frame (name the files: the directory also holds `manifest.json`):",
+    ): described,
     ("python", "A few columns of the pairs that help, with pyarrow:"): those_that_help,
     ("python", "What a column means, and its unit:"): meaning_of_columns,
     ("sql", "Positive rate by rank:"): rate_by_rank,
@@ -161,7 +189,9 @@ def test_every_block_of_the_page_has_a_check():
 
 
 @pytest.mark.parametrize(
-    ("title", "kind", "block"), [block for block in BLOCKS if block[1] != "sh"], ids=lambda text: text.split("\n")[0][:40]
+    ("title", "kind", "block"),
+    [block for block in BLOCKS if block[1] != "sh"],
+    ids=lambda text: text.split("\n")[0][:40],
 )
 def test_a_block_gives_what_its_title_says(home, rows, text, monkeypatch, title, kind, block):
     monkeypatch.chdir(home)
@@ -173,10 +203,20 @@ def test_a_block_gives_what_its_title_says(home, rows, text, monkeypatch, title,
 
 
 def test_the_commands_of_the_page_run(home, monkeypatch, capsys, tmp_path):
-    """HEAD~1:demo and /data/k20 stand for other versions, which are made here; tests/flows/labels/test_versions.py takes real revisions."""
+    """HEAD~1:demo and /data/k20 stand for other versions, which are made here;
+    tests/flows/labels/test_versions.py takes real revisions.
+    """
     real = label_versions.locate
-    other = alter_label_set(home / "artifacts" / "demo" / "labels", tmp_path / "k10", lambda rows: rows.filter(pl.col("rank") < 10))
-    places = {"HEAD~1:demo": other, "/data/k20/labels": other, "/data/k40/labels": home / "artifacts" / "demo" / "labels"}
+    other = alter_label_set(
+        home / "artifacts" / "demo" / "labels",
+        tmp_path / "k10",
+        lambda rows: rows.filter(pl.col("rank") < 10),
+    )
+    places = {
+        "HEAD~1:demo": other,
+        "/data/k20/labels": other,
+        "/data/k40/labels": home / "artifacts" / "demo" / "labels",
+    }
     monkeypatch.setattr(label_versions, "ROOT", home)
     monkeypatch.setattr(label_versions, "INDEX", tmp_path / "index")
     monkeypatch.setattr(label_versions, "locate", lambda version: places.get(version) or real(version))

@@ -62,7 +62,8 @@ def test_references_lead_somewhere():
 
 
 @pytest.mark.parametrize(
-    "reference", ["model/rpt.py:Rpt", "model/rpt.py:RPT.forward", "model/none.py:x", "training.size", "./rpt fly", "a.md"]
+    "reference",
+    ["model/rpt.py:Rpt", "model/rpt.py:RPT.forward", "model/none.py:x", "training.size", "./rpt fly", "a.md"],
 )
 def test_a_wrong_reference_is_found(reference):
     with pytest.raises((AssertionError, KeyError, FileNotFoundError)):
@@ -81,7 +82,9 @@ def test_nothing_of_the_paper_is_left_out():
     assert sections == "1, 2, 6, 7 3, problem setup 3.1 3.2 3.3 3.4 4 5.1 5.2 5.3 5.4 A B C"
     shown = [row[0].split(",")[0] for row in rows("Tables and figures")]
     assert shown == [*(f"Table {n}" for n in range(1, 5)), *(f"Figure {n}" for n in range(1, 8))]
-    assert [row[0] for row in rows("Where the paper and the official code differ")] == [f"D{n}" for n in range(1, 19)]
+    assert [row[0] for row in rows("Where the paper and the official code differ")] == [
+        f"D{n}" for n in range(1, 19)
+    ]
     assert len({len(row) for row in rows("Equations")}) == 1
 
 

@@ -9,7 +9,16 @@ from typing import Any
 
 from model.config import ModelConfig
 from model.gpt_neox_config import GPTNeoXConfig
-from stages.parameters import Corpus, DenseRetriever, Geometry, RealmStart, RealmTraining, Recipe, Runtime, Training
+from stages.parameters import (
+    Corpus,
+    DenseRetriever,
+    Geometry,
+    RealmStart,
+    RealmTraining,
+    Recipe,
+    Runtime,
+    Training,
+)
 from stages.runner.messages import Messages
 from stages.runner.stage import Context
 
@@ -25,12 +34,24 @@ CONFIG = ModelConfig(
     neighbours=2,
     gate_window=3,
 )
-OF_CONFIG = ("layers", "width", "heads", "dropout", "zero_init_residuals", "copying", "lexical_start", "dtype", "remat")
+OF_CONFIG = (
+    "layers",
+    "width",
+    "heads",
+    "dropout",
+    "zero_init_residuals",
+    "copying",
+    "lexical_start",
+    "dtype",
+    "remat",
+)
 MODEL = {name: getattr(CONFIG, name) for name in OF_CONFIG}
 
 
 def tiny_config(**changes: Any) -> ModelConfig:
-    """The smallest configuration that has everything: a layer in each decoder, cross-attention in the upper one."""
+    """The smallest configuration that has everything: a layer in each decoder, cross-attention in the upper
+    one.
+    """
     return replace(CONFIG, **changes)
 
 
@@ -57,19 +78,40 @@ def tiny_dense_retriever(**changes: Any) -> DenseRetriever:
 
 def tiny_gpt_neox(**changes: Any) -> GPTNeoXConfig:
     """One layer of 16 that reads prompts of 4 chunks of 8 tokens."""
-    sizes = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes = {
+        "vocab_size": 60,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     return GPTNeoXConfig(**{**sizes, "max_position_embeddings": 32, **changes})
 
 
 def tiny_context(place: Path, **changes: Any) -> Context:
-    """A stage of the corpus `demo` that reads in `place`, writes in `place / "scratch"` and speaks to `say.stream`."""
-    context = Context("demo", Corpus(source="x"), None, None, place, place / "scratch", Runtime(), Messages(io.StringIO()))
+    """A stage of the corpus `demo` that reads in `place`, writes in `place / "scratch"` and speaks to
+    `say.stream`.
+    """
+    context = Context(
+        "demo", Corpus(source="x"), None, None, place, place / "scratch", Runtime(), Messages(io.StringIO())
+    )
     return replace(context, **changes)
 
 
 def tiny_realm_start(**changes: Any) -> RealmStart:
-    """Embedder and reader of one layer of 16, two passages beside the null document, three updates of each beginning."""
-    sizes = {"passages": 200, "query_tokens": 30, "held_out": 0.25, "layers": 1, "width": 16, "heads": 2, "vector": 8, "dropout": 0.0}
+    """Embedder and reader of one layer of 16, two passages beside the null document, three updates of each
+    beginning.
+    """
+    sizes = {
+        "passages": 200,
+        "query_tokens": 30,
+        "held_out": 0.25,
+        "layers": 1,
+        "width": 16,
+        "heads": 2,
+        "vector": 8,
+        "dropout": 0.0,
+    }
     cloze = {"cloze_steps": 3, "cloze_batch": 4, "cloze_learning_rate": 1e-3}
     reader = {"reader_steps": 3, "reader_batch": 4, "reader_learning_rate": 1e-3}
     return RealmStart(**{**sizes, "candidates": 2, **cloze, **reader, **changes})
@@ -78,4 +120,6 @@ def tiny_realm_start(**changes: Any) -> RealmStart:
 def tiny_realm(**changes: Any) -> RealmTraining:
     """Twelve updates; a refresh begins after every fourth and takes over two updates later."""
     sizes = {"steps": 12, "batch": 4, "learning_rate": 1e-2}
-    return RealmTraining(**{**sizes, "refresh_every": 4, "recall_bound": 0.9, "probe_every": 3, "hand_over": 2, **changes})
+    return RealmTraining(
+        **{**sizes, "refresh_every": 4, "recall_bound": 0.9, "probe_every": 3, "hand_over": 2, **changes}
+    )

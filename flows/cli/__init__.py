@@ -18,12 +18,18 @@ from flows.workspace import ROOT, STATE
 app = App(
     name="rpt",
     version="0.1.0",
-    help="Retrieval-pretrained language models: from raw text to trained, evaluated models.\n\nStart with `./rpt demo`.",
+    help=(
+        "Retrieval-pretrained language models: from raw text to trained, evaluated models.\n\nStart with"
+        " `./rpt demo`."
+    ),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command(
-    help="Complete commands and options at TAB: write a script for bash, zsh or fish and name it in the shell's startup file."
+    help=(
+        "Complete commands and options at TAB: write a script for bash, zsh or fish and name it in the"
+        " shell's startup file."
+    )
 )
 app.command(running.demo)
 app.command(development.test)
@@ -57,7 +63,9 @@ app.command(development.docs)
 
 
 def main() -> None:
-    """Run the command line; a Failure becomes three lines, in which nothing that it quotes can act, and its exit code."""
+    """Run the command line; a Failure becomes three lines, in which nothing that it quotes can act, and its
+    exit code.
+    """
     os.chdir(ROOT)
     if not {"--help", "-h", "--version"} & set(sys.argv):  # who only asks finds the checkout as it was
         STATE.mkdir(mode=0o700, exist_ok=True)
@@ -66,7 +74,9 @@ def main() -> None:
     except Failure as failure:
         from reports.html.markup import visible
 
-        sys.stderr.write(visible(f"error: {failure.what}\n  cause:  {failure.cause}\n  remedy: {failure.remedy}\n"))
+        sys.stderr.write(
+            visible(f"error: {failure.what}\n  cause:  {failure.cause}\n  remedy: {failure.remedy}\n")
+        )
         code = failure.code
     except BrokenPipeError:  # such as `rpt labels stats | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

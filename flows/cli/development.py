@@ -13,7 +13,8 @@ from flows.workspace import ROOT
 
 
 def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True, help="given to pytest")]) -> int:
-    """Run the tests: the quick tier; `--all` adds browsers, kills, long learning tests and vLLM. Other arguments go to pytest.
+    """Run the tests: the quick tier; `--all` adds browsers, kills, long learning tests and vLLM. Other
+    arguments go to pytest.
 
     Examples: `./rpt test`; `./rpt test --all`; `./rpt test tests/stages -k bm25`
     """
@@ -48,13 +49,16 @@ def bench(
 
     known = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py") if path.stem != "result")
     if name not in known:
-        raise Failure(f"benchmark {name!r}", "there is none of this name", f"one of {', '.join(known)}", Exit.USAGE)
+        raise Failure(
+            f"benchmark {name!r}", "there is none of this name", f"one of {', '.join(known)}", Exit.USAGE
+        )
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, *(["--json"] if json_ else [])]
     return subprocess.call(command, cwd=ROOT, env=child_environment())
 
 
 def docs() -> int:
-    """Write the generated pages again: docs/files.md, docs/commands.md, docs/report.schema.json and docs/results.md.
+    """Write the generated pages again: docs/files.md, docs/commands.md, docs/report.schema.json and
+    docs/results.md.
 
     Example: `./rpt docs`
     """

@@ -12,7 +12,9 @@ from data_contracts.failure import Exit, Failure
 from flows.terminal.output import Json, out
 from flows.workspace import ROOT
 
-ledger = App(name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice.")
+ledger = App(
+    name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice."
+)
 
 
 def gc(
@@ -20,7 +22,8 @@ def gc(
     yes: Annotated[bool, Parameter(negative=(), help="remove it; without this it is only listed")] = False,
     json_: Json = False,
 ) -> int:
-    """List half-finished work that no run goes on with by itself, such as checkpoints of other code: what, how large, why it may go.
+    """List half-finished work that no run goes on with by itself, such as checkpoints of other code: what,
+    how large, why it may go.
 
     Examples: `./rpt gc`; `./rpt gc --yes`
     """
@@ -43,10 +46,14 @@ def gc(
     return Exit.DONE
 
 
-def results(profile: Annotated[str, Parameter(help="of profiles/, the one that params.yaml is a copy of")]) -> int:
-    """Keep the figures of a profile's runs in metrics/results/, which git tracks, and write docs/results.md from all that are kept.
+def results(
+    profile: Annotated[str, Parameter(help="of profiles/, the one that params.yaml is a copy of")],
+) -> int:
+    """Keep the figures of a profile's runs in metrics/results/, which git tracks, and write docs/results.md
+    from all that are kept.
 
-    Perplexity and paired gains of every system over its seeds; no times. Nothing runs: what is missing or stale is an error.
+    Perplexity and paired gains of every system over its seeds; no times. Nothing runs: what is missing or
+    stale is an error.
 
     Example: `./rpt results small-code`
     """
@@ -60,7 +67,9 @@ def results(profile: Annotated[str, Parameter(help="of profiles/, the one that p
 
 @ledger.command
 def stats(*, json_: Json = False) -> int:
-    """Show the scorers, pairs and bytes that the ledger holds, and its corrupt files, which the next scoring replaces."""
+    """Show the scorers, pairs and bytes that the ledger holds, and its corrupt files, which the next scoring
+    replaces.
+    """
     from flows.commands.ledger import stats as engines
     from stages.parameters import load
 
@@ -71,7 +80,10 @@ def stats(*, json_: Json = False) -> int:
     for row in rows:
         scorer = row["scorer"] or {}
         name = " ".join(str(scorer.get(key, "?")) for key in ("engine", "version", "device", "dtype"))
-        out(f"{row['digest']}  {name:<28}{row['pairs']:>14,} pairs{row['files']:>6} files{row['bytes'] / 1e6:>10.1f} MB")
+        out(
+            f"{row['digest']}  {name:<28}{row['pairs']:>14,} pairs{row['files']:>6}"
+            f" files{row['bytes'] / 1e6:>10.1f} MB"
+        )
         for file in row["corrupt"]:
             out(f"  corrupt: {file}")
     if not rows:
@@ -80,7 +92,9 @@ def stats(*, json_: Json = False) -> int:
 
 
 @ledger.command
-def rebuild(*labels: Annotated[Path, Parameter(help="label artifacts; none means all of this workspace")]) -> int:
+def rebuild(
+    *labels: Annotated[Path, Parameter(help="label artifacts; none means all of this workspace")],
+) -> int:
     """Put the scored pairs of label artifacts back into the ledger, so that scoring again costs nothing.
 
     Examples: `./rpt ledger rebuild`; `./rpt ledger rebuild artifacts/demo/labels`
@@ -90,7 +104,12 @@ def rebuild(*labels: Annotated[Path, Parameter(help="label artifacts; none means
 
     places = labels or sorted(path.parent for path in (ROOT / "artifacts").glob("*/labels/manifest.json"))
     if not places:
-        raise Failure("there is nothing to rebuild from", "artifacts/ holds no labels", "`dvc pull` them, or name a directory", Exit.USAGE)
+        raise Failure(
+            "there is nothing to rebuild from",
+            "artifacts/ holds no labels",
+            "`dvc pull` them, or name a directory",
+            Exit.USAGE,
+        )
     root = ROOT / load(ROOT / "params.yaml").runtime.ledger
     for place in places:
         out(f"{place}: {restore(root, place):,} pairs added")

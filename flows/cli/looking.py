@@ -1,4 +1,6 @@
-"""The commands that look at what there is: artifacts, the machine, training steps, reports, what was retrieved."""
+"""The commands that look at what there is: artifacts, the machine, training steps, reports, what was
+retrieved.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from flows.workspace import ROOT
 
 
 def status(*, json_: Json = False) -> int:
-    """Show every stage: fresh, stale or missing, how old and how large what it wrote is, and where the pages are; nothing runs.
+    """Show every stage: fresh, stale or missing, how old and how large what it wrote is, and where the pages
+    are; nothing runs.
 
     Examples: `./rpt status`; `./rpt status --json`
     """
@@ -23,13 +26,18 @@ def status(*, json_: Json = False) -> int:
     configuration, states, steps = looked([])
     from flows.commands import stage_status
 
-    rows, pages = stage_status.stage_status(steps, states, ROOT), stage_status.pages(list(configuration.corpora), ROOT)
+    rows, pages = (
+        stage_status.stage_status(steps, states, ROOT),
+        stage_status.pages(list(configuration.corpora), ROOT),
+    )
     out(json.dumps(stage_status.as_data(rows, pages)) if json_ else stage_status.as_text(rows, pages))
     return Exit.DONE
 
 
 def verify(*, json_: Json = False) -> int:
-    """Read every shard of every artifact against its digest and its contract; exit code 3 names those that fail."""
+    """Read every shard of every artifact against its digest and its contract; exit code 3 names those that
+    fail.
+    """
     from flows.status import verify_all
 
     problems = verify_all(ROOT / "artifacts")
@@ -43,14 +51,17 @@ def verify(*, json_: Json = False) -> int:
 
 
 def doctor(*, json_: Json = False) -> int:
-    """Look at this machine, this checkout and its network, and say what will fail, with a line to paste; exit code 5 if something will.
+    """Look at this machine, this checkout and its network, and say what will fail, with a line to paste; exit
+    code 5 if something will.
 
     Examples: `./rpt doctor`; `./rpt doctor --json`
     """
     from flows.doctor import checkout, machine, network
     from flows.doctor.finding import as_data, examine, report
 
-    findings = [examine(name, check) for part in (machine, checkout, network) for name, check in part.CHECKS.items()]
+    findings = [
+        examine(name, check) for part in (machine, checkout, network) for name, check in part.CHECKS.items()
+    ]
     out(json.dumps(as_data(findings)) if json_ else report(findings))
     return Exit.ENVIRONMENT if any(finding.state == "bad" for finding in findings) else Exit.DONE
 
@@ -63,7 +74,8 @@ def batch(
     sequence: Annotated[int | None, Parameter(help="show this training sequence instead")] = None,
     json_: Json = False,
 ) -> int:
-    """Show what a training step reads: the exact text of its sequences, and each chunk's candidates, labels and gold neighbours.
+    """Show what a training step reads: the exact text of its sequences, and each chunk's candidates, labels
+    and gold neighbours.
 
     Examples: `./rpt batch demo-rpt_sem --step 37`; `./rpt batch demo-rpt_sem --sequence 0 --json`
     """
@@ -72,7 +84,9 @@ def batch(
     from stages.parameters import load
 
     if (step is None) == (sequence is None):
-        raise Failure("rpt batch", "it shows one step or one sequence", "give --step or --sequence", Exit.USAGE)
+        raise Failure(
+            "rpt batch", "it shows one step or one sequence", "give --step or --sequence", Exit.USAGE
+        )
     found = look(load(ROOT / "params.yaml"), run, step, sequence)
     out(json.dumps(found)) if json_ else print_batch(found)
     return Exit.DONE
@@ -83,7 +97,8 @@ def report_(
     verbose: Verbose = False,
     json_: Json = False,
 ) -> int:
-    """Bring the report of a run up to date: perplexity, retrieval, settings and figures as a page, as JSON and as CSV.
+    """Bring the report of a run up to date: perplexity, retrieval, settings and figures as a page, as JSON
+    and as CSV.
 
     Examples: `./rpt report`; `./rpt report demo --json`
     """
@@ -95,16 +110,23 @@ def report_(
 
 
 def explore(
-    corpus: Annotated[str | None, Parameter(help="a corpus, or a directory with its artifacts; none means the only evaluated one")] = None,
+    corpus: Annotated[
+        str | None,
+        Parameter(help="a corpus, or a directory with its artifacts; none means the only evaluated one"),
+    ] = None,
     /,
     *,
     port: Annotated[int, Parameter(help="of 127.0.0.1; 0 is a free one")] = 0,
-    open_: Annotated[bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")] = False,
+    open_: Annotated[
+        bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")
+    ] = False,
     json_: Json = False,
 ) -> int:
-    """Serve pages on what evaluated systems retrieved and what it did to the loss, until Ctrl-C; with --json only print their figures.
+    """Serve pages on what evaluated systems retrieved and what it did to the loss, until Ctrl-C; with --json
+    only print their figures.
 
-    What a training step read is shown by `./rpt batch`. Examples: `./rpt explore`; `./rpt explore demo --port 8080`; `./rpt explore --json`
+    What a training step read is shown by `./rpt batch`. Examples: `./rpt explore`;
+    `./rpt explore demo --port 8080`; `./rpt explore --json`
     """
     from flows.commands.explorer import explore as serve_pages
     from flows.commands.explorer import systems

@@ -10,10 +10,14 @@ Stages = Annotated[str, Parameter(help="stages such as `scoring` or `scoring@dem
 Overrides = Annotated[
     tuple[str, ...],
     Parameter(
-        name=["--override", "-o"], negative=(), help="KEY=VALUE, an edit of params.yaml that stays, such as -o scoring.candidates=12"
+        name=["--override", "-o"],
+        negative=(),
+        help="KEY=VALUE, an edit of params.yaml that stays, such as -o scoring.candidates=12",
     ),
 ]
-Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")]
+Verbose = Annotated[
+    bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")
+]
 
 
 def parsed(overrides: tuple[str, ...]) -> dict[str, object]:

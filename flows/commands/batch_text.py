@@ -18,7 +18,10 @@ def print_batch(batch: dict[str, Any]) -> None:
     for sequence in batch["sequences"]:
         when = "" if batch["step"] is None else f", step {batch['step']}"
         first, last = sequence["first_chunk"], sequence["first_chunk"] + len(sequence["chunks"]) - 1
-        title = f"{batch['run']}{when}: sequence {sequence['sequence']}, chunks {first} to {last} of {line(sequence['doc_id'])}"
+        title = (
+            f"{batch['run']}{when}: sequence {sequence['sequence']}, chunks {first} to {last} of"
+            f" {line(sequence['doc_id'])}"
+        )
         screen.print(Text(f"{title}, {sequence['tokens']:,} tokens", "bold"))
         for chunk in sequence["chunks"]:
             _print_chunk(screen, chunk)
@@ -31,7 +34,10 @@ def _print_chunk(screen: Console, chunk: dict[str, Any]) -> None:
     candidates = chunk.get("candidates")
     if candidates:
         kind = "t" if "t" in candidates[0] else "BM25"
-        figures = [f"{row['chunk']}: {signed(row['t'], 4) if kind == 't' else format(row['score'], '.2f')}" for row in candidates]
+        figures = [
+            f"{row['chunk']}: {signed(row['t'], 4) if kind == 't' else format(row['score'], '.2f')}"
+            for row in candidates
+        ]
         note(screen, f"candidates ({kind} of each, by BM25 rank)  {'  '.join(figures)}")
         note(screen, f"gold neighbours  {', '.join(map(str, chunk['gold'])) or 'none: no candidate helps'}")
     elif "candidates" in chunk:

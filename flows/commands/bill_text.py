@@ -31,12 +31,21 @@ def as_lines(bill: dict) -> list[str]:
     pairs, about = bill["pairs"], "" if bill["exact"] else "about "
     lines = [
         f"{bill['stage']}: {bill['basis']}; reference LM {bill['reference_lm']}",
-        f"  pairs       {about}{pairs['new']:,} to score, {pairs['known']:,} scored before; {bill['queries']:,} queries",
+        (
+            f"  pairs       {about}{pairs['new']:,} to score, {pairs['known']:,} scored before;"
+            f" {bill['queries']:,} queries"
+        ),
     ]
     if pairs["new"]:
         lines += [
-            f"  tokens      {about}{amount(bill['tokens'])}, each of {bill['prefixes']:,} prefixes computed once",
-            f"  operations  {about}{amount(bill['flops'])}FLOP, {amount(bill['flops'] / pairs['new'])}FLOP a pair",
+            (
+                f"  tokens      {about}{amount(bill['tokens'])}, each of {bill['prefixes']:,} prefixes"
+                " computed once"
+            ),
+            (
+                f"  operations  {about}{amount(bill['flops'])}FLOP,"
+                f" {amount(bill['flops'] / pairs['new'])}FLOP a pair"
+            ),
             f"  labels      {about}{amount(bill['label_bytes'])}B for {bill['label_rows']:,} candidates",
         ]
     lines += [_sample(name, sample) for name, sample in bill["samples"].items()]
@@ -44,11 +53,16 @@ def as_lines(bill: dict) -> list[str]:
     if not whole["pairs"]:
         return lines
     bound = about or ("" if all(sample["exact"] for sample in bill["samples"].values()) else "at most ")
-    lines.append(f"  all of it   {bound}{whole['pairs']:,} pairs, {amount(whole['flops'])}FLOP, which is what follows")
+    lines.append(
+        f"  all of it   {bound}{whole['pairs']:,} pairs, {amount(whole['flops'])}FLOP, which is what follows"
+    )
     if pairs["new"]:
         lines.append(f"  here        {_here(bill['here'])}")
     for device, dtypes in bill["devices"].items():
-        costs = "; ".join(f"{dtype}: {duration(3600 * cost['hours'])}{dollars(cost['dollars'])}" for dtype, cost in dtypes.items())
+        costs = "; ".join(
+            f"{dtype}: {duration(3600 * cost['hours'])}{dollars(cost['dollars'])}"
+            for dtype, cost in dtypes.items()
+        )
         lines.append(f"  {device:<12}{costs}")
     return lines
 
@@ -67,10 +81,10 @@ def _here(here: dict | None) -> str:
     measured = here["measured"]
     machine = measured["machine"]
     return (
-        f"{duration(here['seconds_with_samples'])}, of which {duration(here['seconds'])} for the labels, "
-        f"on {', '.join(machine['devices'])} with {machine['cores']} cores ({machine['processor']}), from "
-        f"{measured['pairs_per_second']:.3g} pairs/s over {measured['seconds']:.0f} s, {measured['date']} at load "
-        f"{measured['load_at_start']:.1f} (.run/calibration.json)"
+        f"{duration(here['seconds_with_samples'])}, of which {duration(here['seconds'])} for the labels, on"
+        f" {', '.join(machine['devices'])} with {machine['cores']} cores ({machine['processor']}), from"
+        f" {measured['pairs_per_second']:.3g} pairs/s over {measured['seconds']:.0f} s, {measured['date']} at"
+        f" load {measured['load_at_start']:.1f} (.run/calibration.json)"
     )
 
 

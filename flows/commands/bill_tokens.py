@@ -1,4 +1,6 @@
-"""In whose tokens the bill counts: those of the reference LM, whose tokenizer may be another than the corpus's."""
+"""In whose tokens the bill counts: those of the reference LM, whose tokenizer may be another than the
+corpus's.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,11 @@ from stages.scoring.scoring import other_tokenizer, scorer_identity
 from stages.tokens.scorer_lengths import estimated_length, measured_length
 
 
-def tokens_a_chunk(corpus: str, fresh: set[str], configuration: Configuration, config: DecoderConfig) -> float:
-    """Tokens of the reference LM in a chunk: measured where there are chunks and the model, before that estimated.
+def tokens_a_chunk(
+    corpus: str, fresh: set[str], configuration: Configuration, config: DecoderConfig
+) -> float:
+    """Tokens of the reference LM in a chunk: measured where there are chunks and the model, before that
+    estimated.
 
     Raises:
         Failure: (exit code 3) if an artifact that counts as up to date cannot be read.
@@ -24,7 +29,9 @@ def tokens_a_chunk(corpus: str, fresh: set[str], configuration: Configuration, c
         return size
     if {f"chunking@{corpus}", f"reference_lm@{corpus}"} <= fresh:
         same = _other_tokenizer(corpus, configuration) is None
-        return size if same else measured_length(open_artifact(CHUNKS, home / "chunks"), home / "reference_lm")
+        return (
+            size if same else measured_length(open_artifact(CHUNKS, home / "chunks"), home / "reference_lm")
+        )
     if configuration.tokenization.tokenizer != "train":
         return size  # the model's own, as `./rpt use-lm` sets both
     return estimated_length(size, configuration.tokenization.vocabulary_size, config.vocab_size)
@@ -32,9 +39,14 @@ def tokens_a_chunk(corpus: str, fresh: set[str], configuration: Configuration, c
 
 def ledger_of(corpus: str, configuration: Configuration) -> Ledger:
     """What the engine that would score the corpus has scored before."""
-    engine = make_engine(configuration.scoring.engine, ROOT / "artifacts" / corpus / "reference_lm", configuration.scoring.dtype)
+    engine = make_engine(
+        configuration.scoring.engine,
+        ROOT / "artifacts" / corpus / "reference_lm",
+        configuration.scoring.dtype,
+    )
     other = _other_tokenizer(corpus, configuration)
-    return Ledger(ROOT / configuration.runtime.ledger, scorer_identity(engine, configuration.geometry.chunk_tokens, other))
+    scorer = scorer_identity(engine, configuration.geometry.chunk_tokens, other)
+    return Ledger(ROOT / configuration.runtime.ledger, scorer)
 
 
 def _other_tokenizer(corpus: str, configuration: Configuration) -> str | None:

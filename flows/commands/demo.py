@@ -1,4 +1,6 @@
-"""`rpt demo`: the deployment, run for real on a private server, with its progress shown here and its figures at the end."""
+"""`rpt demo`: the deployment, run for real on a private server, with its progress shown here and its figures
+at the end.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,10 @@ def run_demo(overrides: dict[str, object], verbose: bool) -> int:
     try:
         with services(ROOT, child_environment(), None, None) as running:
             mark_orphans_crashed(running)
-            _say(f"Prefect {running.api_url.removesuffix('/api')} is up after {time.monotonic() - began:.0f} s; running {DEPLOYMENT}")
+            _say(
+                f"Prefect {running.api_url.removesuffix('/api')} is up after {time.monotonic() - began:.0f}"
+                f" s; running {DEPLOYMENT}"
+            )
             failure = _run_deployment(running, display)
     finally:
         display.close()
@@ -94,7 +99,9 @@ def _follow(client, flow_run_id, events: Follower, display: Display) -> Failure 
         if finished:
             if failure or finished.is_completed():
                 return failure
-            return Failure("the flow run did not complete", f"{finished.name}: {finished.message}", "see .run/worker.log")
+            return Failure(
+                "the flow run did not complete", f"{finished.name}: {finished.message}", "see .run/worker.log"
+            )
         time.sleep(POLL_SECONDS)
 
 
@@ -105,6 +112,8 @@ def _summarise(seconds: float) -> None:
         for line in json.loads((report / "report.json").read_text())["headline"]:
             _say(f"  {line}")
         _say(f"\n  report     {os.path.relpath(report / 'index.html', ROOT)}  (open it in a browser)")
-        _say(f"  labels     {page(LABELS, corpus)}  (what they are worth; artifacts/{corpus}/labels/*.parquet)")
+        _say(
+            f"  labels     {page(LABELS, corpus)}  (what they are worth; artifacts/{corpus}/labels/*.parquet)"
+        )
         _say(f"  everything artifacts/{corpus}/")
     _say(f"\nDone in {seconds:.0f} s. Change something and run again: only what depends on it will run.")

@@ -1,6 +1,8 @@
-"""`rpt demo --chaos`: the demo in a copy that is killed five times and goes on, against the demo that nobody disturbed.
+"""`rpt demo --chaos`: the demo in a copy that is killed five times and goes on, against the demo that nobody
+disturbed.
 
-The copy starts from nothing below `.run/chaos/`, with the parameters of this checkout. What both have made is compared file by file.
+The copy starts from nothing below `.run/chaos/`, with the parameters of this checkout. What both have made is
+compared file by file.
 """
 
 from __future__ import annotations
@@ -42,7 +44,10 @@ def disturb(seed: int) -> int:
     for name in ("corpora", "models"):  # large, and only read
         if (ROOT / name).is_dir() and not (copy / name).exists():
             (copy / name).symlink_to(ROOT / name)
-    out(f"The same in a copy that is killed {KILLS} times (seed {seed}; its output is in {os.path.relpath(place, ROOT)}/out.log) ...")
+    out(
+        f"The same in a copy that is killed {KILLS} times (seed {seed}; its output is in"
+        f" {os.path.relpath(place, ROOT)}/out.log) ..."
+    )
     generator = random.Random(seed)
     kills = 0
     for number in range(1, KILLS + 1):
@@ -64,7 +69,9 @@ def disturb(seed: int) -> int:
     wrong = differing(ROOT, copy, places)
     if wrong:
         remedy = f"compare them with those in {os.path.relpath(copy, ROOT)}, and report it"
-        raise Failure(f"{len(wrong)} files differ after {kills} kills", ", ".join(wrong[:5]), remedy, Exit.CONTRACT)
+        raise Failure(
+            f"{len(wrong)} files differ after {kills} kills", ", ".join(wrong[:5]), remedy, Exit.CONTRACT
+        )
     count = len(digests(copy, places))
     shutil.rmtree(place)
     out(f"  killed {kills} times, it has made the same {count} files, byte for byte (SHA-256)")
@@ -74,13 +81,26 @@ def disturb(seed: int) -> int:
 def outputs(root: Path) -> list[str]:
     """The places below artifacts/ that the dvc.lock of a checkout names."""
     stages = YAML(typ="safe").load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    return sorted(one["path"] for stage in stages.values() for one in stage.get("outs", ()) if one["path"].startswith("artifacts/"))
+    return sorted(
+        one["path"]
+        for stage in stages.values()
+        for one in stage.get("outs", ())
+        if one["path"].startswith("artifacts/")
+    )
 
 
 def digests(root: Path, places: list[str]) -> dict[str, str]:
     """SHA-256 of every file in some places of a checkout."""
-    found = [path for place in places for path in ([root / place] if (root / place).is_file() else (root / place).rglob("*"))]
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(found) if path.is_file()}
+    found = [
+        path
+        for place in places
+        for path in ([root / place] if (root / place).is_file() else (root / place).rglob("*"))
+    ]
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(found)
+        if path.is_file()
+    }
 
 
 def differing(first: Path, second: Path, places: list[str]) -> list[str]:
@@ -90,16 +110,27 @@ def differing(first: Path, second: Path, places: list[str]) -> list[str]:
 
 
 def _start(copy: Path) -> subprocess.Popen[bytes]:
-    environment = {**child_environment(), "PYTHONPATH": str(copy), "DVC_SITE_CACHE_DIR": str(copy / ".run" / "dvc")}
+    environment = {
+        **child_environment(),
+        "PYTHONPATH": str(copy),
+        "DVC_SITE_CACHE_DIR": str(copy / ".run" / "dvc"),
+    }
     (copy / ".run").mkdir(mode=0o700, exist_ok=True)
     with open(copy.parent / "out.log", "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "demo"], cwd=copy, env=environment, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", "flows.cli", "demo"],
+            cwd=copy,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
 
 def _kill(copy: Path, seconds: float) -> str | None:
-    """Start, wait until a stage works, then so many seconds, and kill; the stage, or None if the demo had ended."""
+    """Start, wait until a stage works, then so many seconds, and kill; the stage, or None if the demo had
+    ended.
+    """
     events = copy / ".run" / "events.jsonl"
     events.unlink(missing_ok=True)
     with _not_left(_begun(copy)) as child:
@@ -116,7 +147,9 @@ def _kill(copy: Path, seconds: float) -> str | None:
 
 @contextlib.contextmanager
 def _not_left(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """End the demo in the copy if we are interrupted: it is in a session of its own, which Ctrl-C does not reach."""
+    """End the demo in the copy if we are interrupted: it is in a session of its own, which Ctrl-C does not
+    reach.
+    """
     try:
         yield child
     except BaseException:

@@ -1,5 +1,5 @@
-"""`rpt docs`: docs/files.md from what every file says of itself, docs/commands.md from the command line, docs/report.schema.json from the
-code, docs/results.md from the figures that are kept."""
+"""`rpt docs`: docs/files.md from what every file says of itself, docs/commands.md from the command line,
+docs/report.schema.json from the code, docs/results.md from the figures that are kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def pages(app: App) -> dict[str, str]:
 
 
 def files_page(root: Path) -> str:
-    """Every folder and file of the project with the first paragraph of its docstring, or its first comment."""
+    """Every folder and file of the project with the first paragraph of its docstring, or its first
+    comment.
+    """
     profiles = sorted((root / "profiles").glob("*.yaml"))
     parts = [
         "# Files",
@@ -66,14 +68,20 @@ def _packages(top: Path) -> list[Path]:
 
 
 def _section(root: Path, folder: Path) -> str:
-    name, files = folder.relative_to(root), sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
+    name, files = (
+        folder.relative_to(root),
+        sorted(path for path in folder.glob("*.py") if path.name != "__init__.py"),
+    )
     caption = first_words(folder / "__init__.py")
     return "\n\n".join(part for part in (f"## {name}", caption, _list(root, folder, files)) if part)
 
 
 def _list(root: Path, folder: Path, files: Iterable[Path]) -> str:
     """A line a file, with a link from docs/ to it."""
-    return "\n".join(f"- [`{file.relative_to(folder)}`](../{file.relative_to(root)}): {first_words(file)}" for file in files)
+    return "\n".join(
+        f"- [`{file.relative_to(folder)}`](../{file.relative_to(root)}): {first_words(file)}"
+        for file in files
+    )
 
 
 def first_words(path: Path) -> str:
@@ -90,14 +98,19 @@ def first_words(path: Path) -> str:
 def commands_page(app: App) -> str:
     """Every command with its arguments and options."""
     body = app.generate_docs(usage_name="./rpt")
-    # generate_docs takes one word of a usage line for its command and writes the whole command in its place: what is left of it is the
-    # rest of a usage line of our own, or of the way this process was started, `python -m flows.cli`.
+    # generate_docs takes one word of a usage line for its command and writes the whole command in its place:
+    # what is left of it is the rest of a usage line of our own, or of the way this process was started,
+    # `python -m flows.cli`.
     body = re.sub(r"^\./rpt (.+?) (?:\1|-m \S+)(?= |$)", r"./rpt \1", body, flags=re.MULTILINE)
-    body = re.sub(r"\[`--([\w-]+)`\]\(#rpt-\1\)", r"[`--\1`](#rpt---\1)", body)  # a heading's dashes stand in its anchor too
+    # a heading's dashes stand in its anchor too
+    body = re.sub(r"\[`--([\w-]+)`\]\(#rpt-\1\)", r"[`--\1`](#rpt---\1)", body)
     parts = [
         "# Commands",
         GENERATED.format("the command in flows/"),
-        "`./rpt COMMAND --help` prints the same. Exit codes are in [When a run fails](guides/when-a-run-fails.md).",
+        (
+            "`./rpt COMMAND --help` prints the same. Exit codes are in [When a run"
+            " fails](guides/when-a-run-fails.md)."
+        ),
         body[body.index("**Commands**") :].strip(),
     ]
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,6 @@
-"""`rpt explore` serves the pages of reports/explorer on loopback until Ctrl-C, or says in figures what there is."""
+"""`rpt explore` serves the pages of reports/explorer on loopback until Ctrl-C, or says in figures what there
+is.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,19 @@ def explore(corpus: str | None, port: int, open_page: bool, index: Path = INDEX)
         return seals([*parts, *sorted(directory.glob("evaluations/*")), *sorted(directory.glob("oracle/*"))])
 
     def application(own_port: int) -> ASGIApp:
-        return Current(lambda: explorer(_library(directory, index), own_port), partial(closed, site(directory.name), own_port), seen)
+        return Current(
+            lambda: explorer(_library(directory, index), own_port),
+            partial(closed, site(directory.name), own_port),
+            seen,
+        )
 
     return serve(application, port, open_page)
 
 
 def systems(corpus: str | None, index: Path = INDEX) -> dict:
-    """Every run of a corpus in every setting: perplexity, documents, tokens. Raises what `locate` and `Library` raise."""
+    """Every run of a corpus in every setting: perplexity, documents, tokens. Raises what `locate` and
+    `Library` raise.
+    """
     library = _opened(corpus, index)
     return {
         "corpus": library.name,
@@ -69,7 +77,8 @@ def systems(corpus: str | None, index: Path = INDEX) -> dict:
 
 
 def locate(corpus: str | None) -> Path:
-    """The directory with the artifacts of a corpus, named or given as a directory; None is the only corpus that is evaluated.
+    """The directory with the artifacts of a corpus, named or given as a directory; None is the only corpus
+    that is evaluated.
 
     Raises:
         Failure: (exit code 2) if it has no evaluation, or there are several to choose from.
@@ -79,7 +88,9 @@ def locate(corpus: str | None) -> Path:
     if corpus is None and len(known) == 1:
         return artifacts / known[0]
     if corpus is None and known:
-        raise Failure("which corpus?", f"several are evaluated: {', '.join(known)}", "name one of them", Exit.USAGE)
+        raise Failure(
+            "which corpus?", f"several are evaluated: {', '.join(known)}", "name one of them", Exit.USAGE
+        )
     if corpus in known:
         return artifacts / str(corpus)
     if corpus and any(Path(corpus).glob("evaluations/*/manifest.json")):

@@ -1,6 +1,8 @@
-"""`rpt plan training RUN --on TARGET`: the run's own training step, compiled for accelerators that need not be here.
+"""`rpt plan training RUN --on TARGET`: the run's own training step, compiled for accelerators that need not
+be here.
 
-The compiler runs in a child process and an environment of its own, which has libtpu or JAX's CUDA plugin; nothing is trained.
+The compiler runs in a child process and an environment of its own, which has libtpu or JAX's CUDA plugin;
+nothing is trained.
 """
 
 from __future__ import annotations
@@ -24,9 +26,13 @@ from stages.parameters import Configuration
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.systems import config_of, describe, steps_of, system_of, with_recipe
 
-LOCKS: dict[Platform, Path] = {"tpu": ROOT / "requirements-tpu-plan.txt", "cuda": ROOT / "requirements-cuda-plan.txt"}
+LOCKS: dict[Platform, Path] = {
+    "tpu": ROOT / "requirements-tpu-plan.txt",
+    "cuda": ROOT / "requirements-cuda-plan.txt",
+}
 COMPILER: dict[Platform, dict[str, str]] = {
-    # No probing for a TPU, no metadata server, and another process of this machine may hold libtpu's lock file.
+    # No probing for a TPU, no metadata server, and another process of this machine may hold libtpu's lock
+    # file.
     "tpu": {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1", "XLA_FLAGS": ""},
     # Autotuning would run kernels on a card.
     "cuda": {"CUDA_VISIBLE_DEVICES": "-1", "XLA_FLAGS": "--xla_gpu_autotune_level=0"},
@@ -34,20 +40,25 @@ COMPILER: dict[Platform, dict[str, str]] = {
 NOT_PROVED = (
     "speed: nothing ran, and a card's kernels were chosen without trying them",
     "numerics: a product on another chip is rounded otherwise",
-    "what lies beside the step: the gradient ratio of every 200th step, checkpoints and the runtime's own memory",
+    (
+        "what lies beside the step: the gradient ratio of every 200th step, checkpoints and the runtime's own"
+        " memory"
+    ),
 )
 
 
 def fit(configuration: Configuration, name: str | None, on: str, batch: int | None) -> dict[str, Any]:
-    """What the step of run `name` is on the chips `on`, with `batch` sequences instead of `training.batch`; ready for JSON.
+    """What the step of run `name` is on the chips `on`, with `batch` sequences instead of `training.batch`;
+    ready for JSON.
 
     Returns:
-        run, system, target, chips, devices, mesh, batch, fits, bytes a device (state, temporaries, needed, memory with its source),
-        batch_that_fits, operations, collectives by kind, exchanged (each collective), seconds and not_proved.
+        run, system, target, chips, devices, mesh, batch, fits, bytes a device (state, temporaries, needed,
+        memory with its source), batch_that_fits, operations, collectives by kind, exchanged (each
+        collective), seconds and not_proved.
 
     Raises:
-        Failure: (exit code 2) for a run, chip or topology that is not known; (5) if the environment cannot be made; (1) if the compiler
-            fails for another reason than size.
+        Failure: (exit code 2) for a run, chip or topology that is not known; (5) if the environment cannot be
+            made; (1) if the compiler fails for another reason than size.
     """
     target = read_target(on)
     name = _run_name(configuration, name)
@@ -78,7 +89,11 @@ def fit(configuration: Configuration, name: str | None, on: str, batch: int | No
         "memory_source": target.chip.source,
         "batch_that_fits": found.rows,
         "refused": program.refused[:500],
-        "flops": {"counted": counted, "traced": program.matrix_flops, "compiler_a_device": program.compiler_flops},
+        "flops": {
+            "counted": counted,
+            "traced": program.matrix_flops,
+            "compiler_a_device": program.compiler_flops,
+        },
         "collectives": program.collectives,
         "exchanged": program.exchanged,
         "seconds": program.seconds,
@@ -91,13 +106,20 @@ def _run_name(configuration: Configuration, name: str | None) -> str:
     if name is None:
         return max(configuration.runs, key=lambda name: _flops(configuration, name))
     if name not in configuration.runs:
-        raise Failure(f"run {name!r}", "the configuration does not name it", f"one of {', '.join(configuration.runs)}", Exit.USAGE)
+        raise Failure(
+            f"run {name!r}",
+            "the configuration does not name it",
+            f"one of {', '.join(configuration.runs)}",
+            Exit.USAGE,
+        )
     return name
 
 
 def _flops(configuration: Configuration, name: str) -> float:
     system, config = _built(configuration, name)
-    return step_flops(system.name, config, configuration.geometry.sequence_tokens, configuration.training.batch)
+    return step_flops(
+        system.name, config, configuration.geometry.sequence_tokens, configuration.training.batch
+    )
 
 
 def _built(configuration: Configuration, name: str) -> tuple[System, ModelConfig]:
@@ -105,16 +127,26 @@ def _built(configuration: Configuration, name: str) -> tuple[System, ModelConfig
     run = configuration.runs[name]
     recipe, tokenizer = configuration.recipes[run.system], ROOT / "artifacts" / run.corpus / "tokenizer"
     made = tokenizer.exists() and configuration.tokenization.tokenizer == "train"
-    vocabulary = vocabulary_size(load_tokenizer(tokenizer)) if made else configuration.tokenization.vocabulary_size
+    vocabulary = (
+        vocabulary_size(load_tokenizer(tokenizer)) if made else configuration.tokenization.vocabulary_size
+    )
     config = config_of(configuration.geometry, configuration.training, recipe, vocabulary)
     return with_recipe(system_of(name, run), recipe), config
 
 
-def _request(configuration: Configuration, name: str, target: Target, batch: int | None) -> tuple[dict[str, Any], ModelConfig]:
+def _request(
+    configuration: Configuration, name: str, target: Target, batch: int | None
+) -> tuple[dict[str, Any], ModelConfig]:
     """What the child is asked, and the configuration in it."""
     system, config = _built(configuration, name)
-    training, geometry, recipe = configuration.training, configuration.geometry, configuration.recipes[system.name]
-    slots = {"none": 1, "scored": configuration.scoring.candidates}.get(system.supervision, configuration.packing.lexical_candidates)
+    training, geometry, recipe = (
+        configuration.training,
+        configuration.geometry,
+        configuration.recipes[system.name],
+    )
+    slots = {"none": 1, "scored": configuration.scoring.candidates}.get(
+        system.supervision, configuration.packing.lexical_candidates
+    )
     steps = steps_of(system, config, training, geometry)
     return {
         "model": describe(system, config, recipe),
@@ -134,12 +166,20 @@ def _compiled(request: dict[str, Any], target: Target) -> Program:
     platform = target.chip.platform
     python = own_python(f"{platform}-plan", LOCKS[platform], "1.5 GB")
     sizes = request["sizes"]
-    sys.stderr.write(f"compiling {request['model']['system']}, {sizes['rows']} x {sizes['tokens']:,} tokens, for {target.name} ...\n")
+    sys.stderr.write(
+        f"compiling {request['model']['system']}, {sizes['rows']} x {sizes['tokens']:,} tokens, for"
+        f" {target.name} ...\n"
+    )
     environment = child_environment(JAX_PLATFORMS="cpu", JAX_TRACEBACK_FILTERING="off", **COMPILER[platform])
     del environment["JAX_COMPILATION_CACHE_DIR"]  # of programs that run here
     with tempfile.TemporaryFile("w+") as said:
         process = leashed(
-            [str(python), "-m", "stages.fits", json.dumps(request)], cwd=ROOT, env=environment, stdout=-1, stderr=said, text=True
+            [str(python), "-m", "stages.fits", json.dumps(request)],
+            cwd=ROOT,
+            env=environment,
+            stdout=-1,
+            stderr=said,
+            text=True,
         )
         try:
             assert process.stdout
@@ -155,11 +195,26 @@ def _compiled(request: dict[str, Any], target: Target) -> Program:
 def _facts(answer: str, code: int, said: str, target: Target) -> dict[str, Any]:
     if code or not answer:
         cause = said.strip().splitlines()[-1] if said.strip() else f"it ended with {code}"
-        raise Failure(f"compiling for {target.name}", cause, "free memory if it was killed (the paper's shape took 8 GiB); else report it")
+        raise Failure(
+            f"compiling for {target.name}",
+            cause,
+            "free memory if it was killed (the paper's shape took 8 GiB); else report it",
+        )
     facts = json.loads(answer)
     if "topology_error" in facts:
-        remedy = f"for instance {', '.join(f'{target.chip.name}:{example}' for example in target.chip.examples)}"
-        raise Failure(f"--on {target.name}", f"the compiler knows no such topology: {facts['topology_error'][:300]}", remedy, Exit.USAGE)
+        remedy = (
+            f"for instance {', '.join(f'{target.chip.name}:{example}' for example in target.chip.examples)}"
+        )
+        raise Failure(
+            f"--on {target.name}",
+            f"the compiler knows no such topology: {facts['topology_error'][:300]}",
+            remedy,
+            Exit.USAGE,
+        )
     if "compiler_error" in facts:
-        raise Failure(f"compiling for {target.name}", facts["compiler_error"][:500], "report it with the command that you ran")
+        raise Failure(
+            f"compiling for {target.name}",
+            facts["compiler_error"][:500],
+            "report it with the command that you ran",
+        )
     return facts

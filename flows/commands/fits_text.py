@@ -12,17 +12,23 @@ def as_text(fit: dict) -> str:
     mesh, sizes, devices = fit["mesh"], fit["bytes"], fit["devices"]
     idle = devices - mesh["data"] * mesh["sequence"]
     lines = [
-        f"{fit['run']} ({fit['system']}), {fit['batch']} x {fit['tokens']:,} tokens a step, on {fit['target']}: {_verdict(fit)}",
-        f"  devices      {devices} ({fit['device_kind']}), {mesh['data']} over sequences x {mesh['sequence']} over the tokens of one"
-        + (f"; {idle} idle, they do not divide the work evenly" if idle else ""),
+        (
+            f"{fit['run']} ({fit['system']}), {fit['batch']} x {fit['tokens']:,} tokens a step, on"
+            f" {fit['target']}: {_verdict(fit)}"
+        ),
+        f"  devices      {devices} ({fit['device_kind']}), {mesh['data']} over sequences x {mesh['sequence']}"
+        " over the tokens of one" + (f"; {idle} idle, they do not divide the work evenly" if idle else ""),
         f"  memory       {_gib(sizes['memory'])} a device ({fit['memory_source']})",
         f"  state        {_gib(sizes['state'])} a device: parameters, optimizer and what is carried",
         *_needed(fit),
         f"  batch        {_batch(fit)}",
         *_exchanged(fit["collectives"]),
         f"  operations   {_operations(fit['flops'])}",
-        f"  compiled     in {duration(fit['seconds']['compile'])} ({duration(fit['seconds']['compile_cpu'])} of a core), after "
-        f"{duration(fit['seconds']['lower'])} to trace",
+        (
+            f"  compiled     in {duration(fit['seconds']['compile'])}"
+            f" ({duration(fit['seconds']['compile_cpu'])} of a core), after"
+            f" {duration(fit['seconds']['lower'])} to trace"
+        ),
         "not proved",
         *(f"  {line}" for line in fit["not_proved"]),
     ]
@@ -40,11 +46,20 @@ def _needed(fit: dict) -> list[str]:
     if sizes["needed"] is None:
         return [f"  refused      {fit['refused'].splitlines()[0]}"]
     if fit["refused"]:
-        return [f"  needed       {_gib(sizes['needed'])} a device, by the compiler's own words: {fit['refused'].splitlines()[0][:200]}"]
+        return [
+            f"  needed       {_gib(sizes['needed'])} a device, by the compiler's own words:"
+            f" {fit['refused'].splitlines()[0][:200]}"
+        ]
     code = f", the program itself {_gib(sizes['code'])}" if sizes["code"] else ""
     return [
-        f"  temporaries  {_gib(sizes['temporaries'])} a device: activations, gradients and what is exchanged{code}",
-        f"  needed       {_gib(sizes['needed'])} a device at the worst moment, {sizes['needed'] / sizes['memory']:.0%} of its memory",
+        (
+            f"  temporaries  {_gib(sizes['temporaries'])} a device: activations, gradients and what is"
+            f" exchanged{code}"
+        ),
+        (
+            f"  needed       {_gib(sizes['needed'])} a device at the worst moment,"
+            f" {sizes['needed'] / sizes['memory']:.0%} of its memory"
+        ),
     ]
 
 
@@ -53,8 +68,14 @@ def _batch(fit: dict) -> str:
     if rows is None:
         return "not known: try --batch 1, training.remat: true or more chips"
     if not rows:
-        return "no sequence fits, by arithmetic: training.remat: true, training.dtype: bfloat16, or more chips for one sequence"
-    return f"at least {rows} sequences fit, by arithmetic (all but the state grows with the batch); --batch {rows} compiles it"
+        return (
+            "no sequence fits, by arithmetic: training.remat: true, training.dtype: bfloat16, or more chips"
+            " for one sequence"
+        )
+    return (
+        f"at least {rows} sequences fit, by arithmetic (all but the state grows with the batch); --batch"
+        f" {rows} compiles it"
+    )
 
 
 def _exchanged(collectives: dict[str, dict[str, int]]) -> list[str]:
@@ -66,7 +87,10 @@ def _exchanged(collectives: dict[str, dict[str, int]]) -> list[str]:
 
 def _operations(flops: dict) -> str:
     counted, traced, compiler = flops["counted"], flops["traced"], flops["compiler_a_device"]
-    said = f"{amount(counted)}FLOP a step by model/training_cost.py; the products as traced are {traced / counted:.2f} times that"
+    said = (
+        f"{amount(counted)}FLOP a step by model/training_cost.py; the products as traced are"
+        f" {traced / counted:.2f} times that"
+    )
     return said + (f"; the compiler has {amount(compiler)}FLOP a device, loops once" if compiler else "")
 
 

@@ -1,4 +1,6 @@
-"""A copy of the checkout in which nothing has been run; it shares nothing with it but the installed packages."""
+"""A copy of the checkout in which nothing has been run; it shares nothing with it but the installed
+packages.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,13 @@ def copy_checkout(copy: Path) -> Path:
 
 
 def _kept_out(directory: str, names: list[str]) -> list[str]:
-    """What is not copied: KEPT_OUT by its place, for a package may be called like an artifact, and compiled modules."""
+    """What is not copied: KEPT_OUT by its place, for a package may be called like an artifact, and compiled
+    modules.
+    """
     place = Path(directory).relative_to(ROOT)
-    return [name for name in names if name == "__pycache__" or any(_is(place / name, kept) for kept in KEPT_OUT)]
+    return [
+        name for name in names if name == "__pycache__" or any(_is(place / name, kept) for kept in KEPT_OUT)
+    ]
 
 
 def _is(path: Path, pattern: str) -> bool:

@@ -1,4 +1,6 @@
-"""`rpt gc`: half-finished work that no run will go on with by itself, what it is, how large, and why it may go."""
+"""`rpt gc`: half-finished work that no run will go on with by itself, what it is, how large, and why it may
+go.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,22 @@ def unused(configuration: Configuration) -> list[dict]:
             now = _identity(stage, item, configuration)
             for scratch in sorted(path for path in place.iterdir() if path.is_dir()):
                 if why := _why(identity_in(scratch), now):
-                    rows.append({"scratch": str(scratch), "what": contents(scratch), "bytes": _size(scratch), "why": why})
+                    rows.append(
+                        {
+                            "scratch": str(scratch),
+                            "what": contents(scratch),
+                            "bytes": _size(scratch),
+                            "why": why,
+                        }
+                    )
     return rows
 
 
 def _identity(stage: str, item: str, configuration: Configuration) -> Identity | str:
     """The identity of what a stage would do now, or why it would do nothing."""
-    known = configuration.runs if stage in RUN_STAGES else configuration.corpora if stage in CORPUS_STAGES else ()
+    known = (
+        configuration.runs if stage in RUN_STAGES else configuration.corpora if stage in CORPUS_STAGES else ()
+    )
     if item not in known:
         return "params.yaml and dvc.yaml have no such stage"
     try:

@@ -1,4 +1,6 @@
-"""The commands `rpt index ...`: what an index of a whole corpus holds and finds, and how much of a gain is copied from it."""
+"""The commands `rpt index ...`: what an index of a whole corpus holds and finds, and how much of a gain is
+copied from it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 
 index = App(
     name="index",
-    help="Look at the index of a whole corpus. `./rpt run index` makes it, for the corpora that `indexed_corpora` of params.yaml names.",
+    help=(
+        "Look at the index of a whole corpus. `./rpt run index` makes it, for the corpora that"
+        " `indexed_corpora` of params.yaml names."
+    ),
 )
 Corpus = Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")]
 EDITIONS = "editions"
@@ -28,7 +33,8 @@ POSITIVE = validators.Number(gt=0)
 
 @index.command
 def stats(corpus: Corpus = None, /, *, json_: Json = False) -> int:
-    """What an index holds: passages, encoder, kind of search, its recall against exact search, bytes, and what it was made of.
+    """What an index holds: passages, encoder, kind of search, its recall against exact search, bytes, and
+    what it was made of.
 
     Examples: `./rpt index stats`; `./rpt index stats demo --json`
     """
@@ -37,10 +43,26 @@ def stats(corpus: Corpus = None, /, *, json_: Json = False) -> int:
 
     name = _indexed(load(ROOT / "params.yaml"), corpus)
     opened = _opened(name)
-    edition, size = open_edition(opened, ROOT / EDITIONS / name), sum(path.stat().st_size for path in opened.directory.iterdir())
-    about = {key: opened.about[key] for key in ("passages", "width", "kind", "metric", "probes", "recall", "encoder", "made_of")}
-    found = {"corpus": name, "digest": opened.digest, "documents": len(opened.documents), "bytes": size, **about}
-    found["edition"] = {"version": edition.version, "passages": len(edition), "documents": len(edition.documents)}
+    edition, size = (
+        open_edition(opened, ROOT / EDITIONS / name),
+        sum(path.stat().st_size for path in opened.directory.iterdir()),
+    )
+    about = {
+        key: opened.about[key]
+        for key in ("passages", "width", "kind", "metric", "probes", "recall", "encoder", "made_of")
+    }
+    found = {
+        "corpus": name,
+        "digest": opened.digest,
+        "documents": len(opened.documents),
+        "bytes": size,
+        **about,
+    }
+    found["edition"] = {
+        "version": edition.version,
+        "passages": len(edition),
+        "documents": len(edition.documents),
+    }
     found["edition"] |= {"segments": len(edition.parts) - 1, "removed": len(edition.removed)}
     if json_:
         out(json.dumps(found))
@@ -49,7 +71,10 @@ def stats(corpus: Corpus = None, /, *, json_: Json = False) -> int:
     encoder = " ".join(f"{key} {value}" for key, value in found["encoder"].items())
     out(f"{name}: {found['passages']:,} passages of {found['documents']:,} documents, {size / 1e6:.1f} MB")
     if len(edition.parts) > 1 or edition.removed:
-        out(f"as edited: {len(edition):,} passages of {len(edition.documents):,} documents, version {edition.version[:12]}")
+        out(
+            f"as edited: {len(edition):,} passages of {len(edition.documents):,} documents, version"
+            f" {edition.version[:12]}"
+        )
     out(f"keys of {found['width']} values ({encoder}), {found['kind']} search{recall}")
     return Exit.DONE
 
@@ -63,7 +88,8 @@ def search(
     count: Annotated[int, Parameter(name=["--count", "-k"], validator=POSITIVE, help="passages to show")] = 5,
     json_: Json = False,
 ) -> int:
-    """The passages whose keys are nearest to that of a text, nearest first, with squared distance, document and chunk.
+    """The passages whose keys are nearest to that of a text, nearest first, with squared distance, document
+    and chunk.
 
     Examples: `./rpt index search "a compact set is closed"`; `./rpt index search "def main" demo -k 3 --json`
     """
@@ -76,16 +102,22 @@ def search(
         out(json.dumps({"passages": found}))
         return Exit.DONE
     for row in found:
-        out(f"{row['rank']:>3}  {row['distance']:>10.4f}  {row['doc_id']}:{row['chunk']}  {line(row['text'])[:200]}")
+        out(
+            f"{row['rank']:>3}  {row['distance']:>10.4f}  {row['doc_id']}:{row['chunk']} "
+            f" {line(row['text'])[:200]}"
+        )
     return Exit.DONE
 
 
 @index.command
 def add(
     *files: Annotated[Path, Parameter(help="text files in UTF-8, each a document")],
-    corpus: Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")] = None,
+    corpus: Annotated[
+        str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")
+    ] = None,
 ) -> int:
-    """Add documents to what `./rpt index search` finds, without making the index again. The pipeline's own index stays as it is.
+    """Add documents to what `./rpt index search` finds, without making the index again. The pipeline's own
+    index stays as it is.
 
     Examples: `./rpt index add notes.txt`; `./rpt index add a.txt b.txt --corpus demo`
     """
@@ -113,14 +145,19 @@ def add(
         tokens = dict(zip(texts, encode(texts.values(), load_tokenizer(tokenizer)), strict=True))
         added = put(edition, tokens, load_encoder(configuration.passage_encoder, tokenizer, size), size)
         _say_edition(name)
-    out(f"{len(added)} added{': ' if added else ''}{', '.join(added)}; {len(texts) - len(added)} were there already")
+    out(
+        f"{len(added)} added{': ' if added else ''}{', '.join(added)}; {len(texts) - len(added)} were there"
+        " already"
+    )
     return Exit.DONE
 
 
 @index.command
 def remove(
     *documents: Annotated[str, Parameter(help="doc_ids")],
-    corpus: Annotated[str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")] = None,
+    corpus: Annotated[
+        str | None, Parameter(help="a corpus of params.yaml; none means the only indexed one")
+    ] = None,
 ) -> int:
     """Leave documents out of what `./rpt index search` finds. `./rpt index add` brings them back.
 
@@ -160,7 +197,9 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"{file} cannot be added", str(error), "name a text file in UTF-8", Exit.USAGE) from error
+        raise Failure(
+            f"{file} cannot be added", str(error), "name a text file in UTF-8", Exit.USAGE
+        ) from error
 
 
 def _opened(name: str) -> PassageIndex:
@@ -173,14 +212,24 @@ def _say_edition(name: str) -> None:
     from stages.index.edition import open_edition
 
     edition = open_edition(_opened(name), ROOT / EDITIONS / name)
-    out(f"{name}: {len(edition):,} passages of {len(edition.documents):,} documents, version {edition.version[:12]}")
+    out(
+        f"{name}: {len(edition):,} passages of {len(edition.documents):,} documents, version"
+        f" {edition.version[:12]}"
+    )
 
 
 @index.command
-def leakage(run: Annotated[str, Parameter(help="an evaluated run whose system reads a whole corpus")], /, *, json_: Json = False) -> int:
-    """How much of what the corpus brings is copied: bits a byte and gains of chunks by their longest common run with their passages.
+def leakage(
+    run: Annotated[str, Parameter(help="an evaluated run whose system reads a whole corpus")],
+    /,
+    *,
+    json_: Json = False,
+) -> int:
+    """How much of what the corpus brings is copied: bits a byte and gains of chunks by their longest common
+    run with their passages.
 
-    The gains are over no passages, over passages by chance, and over every other evaluated run of the corpus; intervals are paired.
+    The gains are over no passages, over passages by chance, and over every other evaluated run of the corpus;
+    intervals are paired.
 
     Examples: `./rpt index leakage demo-retro_corpus`; `./rpt index leakage demo-retro_corpus --json`
     """
@@ -191,7 +240,9 @@ def leakage(run: Annotated[str, Parameter(help="an evaluated run whose system re
     configuration = load(ROOT / "params.yaml")
     rows = leakage_rows(configuration, run, ROOT / "artifacts")
     out(
-        json.dumps({"run": run, "rows": [asdict(row) for row in rows]}) if json_ else as_markdown(rows, configuration.geometry.chunk_tokens)
+        json.dumps({"run": run, "rows": [asdict(row) for row in rows]})
+        if json_
+        else as_markdown(rows, configuration.geometry.chunk_tokens)
     )
     return Exit.DONE
 
@@ -212,8 +263,8 @@ def _found(configuration: Configuration, corpus: str, text: str, count: int) -> 
     """The nearest passages as plain data.
 
     Raises:
-        Failure: (exit code 2) for a text without a token, or more passages than there are; (3) if the index is of another encoder or
-            corpus.
+        Failure: (exit code 2) for a text without a token, or more passages than there are; (3) if the index
+            is of another encoder or corpus.
     """
     import numpy as np
 
@@ -233,6 +284,12 @@ def _found(configuration: Configuration, corpus: str, text: str, count: int) -> 
         raise Failure(f"text {text!r}", "it has no token", "give some words", Exit.USAGE)
     hits = open_edition(opened, ROOT / EDITIONS / corpus).search(encoder.encode(np.array([ids]))[0], count)
     return [
-        {"rank": rank, "distance": hit.distance, "doc_id": hit.doc_id, "chunk": hit.chunk, "text": tokenizer.decode(hit.tokens_R.tolist())}
+        {
+            "rank": rank,
+            "distance": hit.distance,
+            "doc_id": hit.doc_id,
+            "chunk": hit.chunk,
+            "text": tokenizer.decode(hit.tokens_R.tolist()),
+        }
         for rank, hit in enumerate(hits)
     ]

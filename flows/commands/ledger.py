@@ -14,7 +14,9 @@ from stages.scoring.ledger import KEYS, Ledger, held, is_intact
 
 
 def stats(root: Path) -> list[dict]:
-    """One row for every scorer: its digest and identity, pairs, files, bytes, and the files that are corrupt or were set aside as such."""
+    """One row for every scorer: its digest and identity, pairs, files, bytes, and the files that are corrupt
+    or were set aside as such.
+    """
     return [_engine_stats(directory) for directory in sorted(root.glob("[0-9a-f]*")) if directory.is_dir()]
 
 
@@ -61,5 +63,7 @@ def _pairs_of(labels: pa.Table) -> pl.DataFrame:
     """Both sides of every label as ledger rows, each pair once."""
     rows = pl.DataFrame(pl.from_arrow(labels))
     candidates = rows.select(*KEYS, halves="candidate_halves")
-    local = rows.select("doc_id", "query_chunk", candidate_chunk=pl.col("query_chunk") - 2, halves="local_halves")
+    local = rows.select(
+        "doc_id", "query_chunk", candidate_chunk=pl.col("query_chunk") - 2, halves="local_halves"
+    )
     return pl.concat([candidates, local]).unique(KEYS)

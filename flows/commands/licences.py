@@ -1,6 +1,8 @@
-"""Whether the licences of what is locked are ones that this project accepts: `infra/supply_chain.toml` has the list and its exceptions.
+"""Whether the licences of what is locked are ones that this project accepts: `infra/supply_chain.toml` has
+the list and its exceptions.
 
-What a package says of itself is read: its License-Expression, else its classifiers, else the first line of its License field.
+What a package says of itself is read: its License-Expression, else its classifiers, else the first line of
+its License field.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ OSI = "License :: OSI Approved :: "
 
 @dataclass(frozen=True)
 class Licences:
-    """What was found: how many packages were read, why some are refused, what is not installed here and so was not read."""
+    """What was found: how many packages were read, why some are refused, what is not installed here and so
+    was not read.
+    """
 
     read: int
     refused: tuple[str, ...]
@@ -35,17 +39,22 @@ def installed(places: Iterable[Path]) -> dict[str, Any]:
 
 
 def said(metadata: Any) -> str:
-    """The licence that a package says it has, in its own words; several classifiers hold together. Empty if it says none."""
+    """The licence that a package says it has, in its own words; several classifiers hold together. Empty if
+    it says none.
+    """
     if expression := metadata.get("License-Expression"):
         return expression
-    classified = [line.removeprefix(OSI) for line in metadata.get_all("Classifier") or [] if line.startswith(OSI)]
+    classified = [
+        line.removeprefix(OSI) for line in metadata.get_all("Classifier") or [] if line.startswith(OSI)
+    ]
     if classified:
         return " AND ".join(classified)
     return next(iter((metadata.get("License") or "").strip().splitlines()), "")
 
 
 def accepts(expression: str, allowed: frozenset[str]) -> bool:
-    """Whether an SPDX expression is met by allowed licences alone: each part of an AND by one of its alternatives.
+    """Whether an SPDX expression is met by allowed licences alone: each part of an AND by one of its
+    alternatives.
 
     Brackets are left out, which can only make it stricter.
     """

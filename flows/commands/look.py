@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def looked(stages: list[str]) -> tuple[Configuration, list[StageState], list[Step]]:
-    """The configuration, every stage, and the plan of the named ones. DVC is imported in its own process while this one imports the rest.
+    """The configuration, every stage, and the plan of the named ones. DVC is imported in its own process
+    while this one imports the rest.
 
     Raises:
         Failure: for a wrong parameter or stage, or a corpus without input.

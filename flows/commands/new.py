@@ -1,4 +1,6 @@
-"""`rpt new`: a corpus with a name of its own, with a run for each system, and what its text would give before anything runs."""
+"""`rpt new`: a corpus with a name of its own, with a run for each system, and what its text would give before
+anything runs.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,16 @@ FEWEST_TO_TEST = 8  # documents below which an interval over documents says noth
 
 
 def new_corpus(name: str, source: str, like: str | None, more: dict[str, object]) -> tuple[str, dict]:
-    """Write the corpus and its runs into params.yaml; returns the changed lines as a diff, and what its text would give.
+    """Write the corpus and its runs into params.yaml; returns the changed lines as a diff, and what its text
+    would give.
 
     Args:
         like: the corpus whose shares to hold out and whose runs it gets; None is the first of params.yaml.
         more: further edits, by their keys in params.yaml, such as corpora.NAME.include.
 
     Raises:
-        Failure: (exit code 2) for a name that is taken or is no plain one, an unknown corpus, or text that ingestion would refuse; then
-            params.yaml is as it was.
+        Failure: (exit code 2) for a name that is taken or is no plain one, an unknown corpus, or text that
+            ingestion would refuse; then params.yaml is as it was.
     """
     with unless_refused(ROOT / "params.yaml") as params:
         configuration = load(params)
@@ -45,17 +48,41 @@ def _entries(configuration: Configuration, name: str, source: str, like: str | N
         remedy = "begin with a letter, then at most 60 letters, digits, '-' and '_'"
         raise Failure(f"corpus {name!r}", "it is no plain name", remedy, Exit.USAGE)
     if name in configuration.corpora:
-        raise Failure(f"corpus {name!r}", "params.yaml has one of this name", f"choose another, or edit corpora.{name}", Exit.USAGE)
+        raise Failure(
+            f"corpus {name!r}",
+            "params.yaml has one of this name",
+            f"choose another, or edit corpora.{name}",
+            Exit.USAGE,
+        )
     model = like or next(iter(configuration.corpora))
     if model not in configuration.corpora:
-        raise Failure(f"--like {model}", "params.yaml does not name it", f"one of {', '.join(configuration.corpora)}", Exit.USAGE)
+        raise Failure(
+            f"--like {model}",
+            "params.yaml does not name it",
+            f"one of {', '.join(configuration.corpora)}",
+            Exit.USAGE,
+        )
     shares = configuration.corpora[model]
-    runs = {f"{name}-{_of(run.system, run.seed)}": run for run in configuration.runs.values() if run.corpus == model}
+    runs = {
+        f"{name}-{_of(run.system, run.seed)}": run
+        for run in configuration.runs.values()
+        if run.corpus == model
+    }
     entries: dict[str, object] = {
-        f"corpora.{name}": {"source": source, "max_characters": None, "validation": shares.validation, "test": shares.test}
+        f"corpora.{name}": {
+            "source": source,
+            "max_characters": None,
+            "validation": shares.validation,
+            "test": shares.test,
+        }
     }
     for run_name, run in runs.items():
-        entries[f"runs.{run_name}"] = {"corpus": name, "system": run.system, "input": run.input, "seed": run.seed}
+        entries[f"runs.{run_name}"] = {
+            "corpus": name,
+            "system": run.system,
+            "input": run.input,
+            "seed": run.seed,
+        }
     if any(run.input == CORPUS_NEIGHBOURS.name for run in runs.values()):
         entries["indexed_corpora"] = [*configuration.indexed_corpora, name]
     return entries
@@ -66,7 +93,9 @@ def _of(system: str, seed: int) -> str:
 
 
 def facts(found: Preview, configuration: Configuration) -> dict:
-    """Documents, characters, lengths, splits and the labels they would get; tokens are estimated from characters."""
+    """Documents, characters, lengths, splits and the labels they would get; tokens are estimated from
+    characters.
+    """
     geometry = configuration.geometry
     characters = found.documents["num_chars"].to_numpy()
     a_token = CHARACTERS_A_BIT * (configuration.tokenization.vocabulary_size.bit_length() - 1)
@@ -105,16 +134,24 @@ def _warnings(known: dict) -> Iterable[str]:
 
 def as_text(name: str, known: dict) -> str:
     """The facts for a person, and what to type next."""
-    part = f", of which {known['files_read']:,} were read ({known['part_read']:.0%} of the bytes; what follows is of these)"
+    part = (
+        f", of which {known['files_read']:,} were read ({known['part_read']:.0%} of the bytes; what follows"
+        " is of these)"
+    )
     refused = ", ".join(f"{reason} {count:,}" for reason, count in known["refused"].items()) or "nothing"
     splits = ", ".join(f"{split} {count:,}" for split, count in known["splits"].items())
     lines = [
         f"{name}: {known['files']:,} files{part if known['part_read'] < 1 else ''}",
         f"  documents   {known['documents']:,} ({splits}); refused: {refused}",
         f"  text        {known['characters']:,} characters, about {known['tokens']:,} tokens",
-        f"  lengths     median {known['median_tokens']:,} tokens; {known['shorter_than_a_sequence']:,} documents are shorter than a "
-        f"training sequence of {known['sequence_tokens']:,}",
-        f"  labels      at most {known['queries']:,} queries, {known['pairs']:,} pairs to score, {known['label_bytes'] / 1e6:,.1f} MB",
+        (
+            f"  lengths     median {known['median_tokens']:,} tokens; {known['shorter_than_a_sequence']:,}"
+            f" documents are shorter than a training sequence of {known['sequence_tokens']:,}"
+        ),
+        (
+            f"  labels      at most {known['queries']:,} queries, {known['pairs']:,} pairs to score,"
+            f" {known['label_bytes'] / 1e6:,.1f} MB"
+        ),
         *(f"  look        {warning}" for warning in known["warnings"]),
         "",
         f"./rpt plan scoring@{name}        what scoring would cost",

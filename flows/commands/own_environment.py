@@ -1,4 +1,6 @@
-"""Environments beside .venv, for what cannot or should not be in it: each is made from a lock of its own, once."""
+"""Environments beside .venv, for what cannot or should not be in it: each is made from a lock of its own,
+once.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ INSTALLER = ROOT / "infra" / "install.sh"
 
 
 def own_python(name: str, lock: Path, size: str) -> Path:
-    """The interpreter of `.venv-NAME`, made from `lock` if that has changed; `size` says what it takes on disk.
+    """The interpreter of `.venv-NAME`, made from `lock` if that has changed; `size` says what it takes on
+    disk.
 
     Raises:
         Failure: (exit code 5) if it cannot be made.
@@ -32,12 +35,20 @@ def _made(environment: Path, lock: Path, size: str) -> Path:
         return python
     sys.stderr.write(f"Setting up {environment.name} from {lock.name} (once; {size}) ...\n")
     shutil.rmtree(environment, ignore_errors=True)
-    for command in ([sys.executable, "-m", "venv", str(environment)], [str(INSTALLER), str(python), str(lock)]):
-        done = subprocess.run(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    for command in (
+        [sys.executable, "-m", "venv", str(environment)],
+        [str(INSTALLER), str(python), str(lock)],
+    ):
+        done = subprocess.run(
+            command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+        )
         if done.returncode:
             cause = " ".join(done.stderr.split())[-300:] or f"{command[0]} ended with {done.returncode}"
             raise Failure(
-                f"{environment.name} could not be made", cause, "check the network and the disk, then try again", Exit.ENVIRONMENT
+                f"{environment.name} could not be made",
+                cause,
+                "check the network and the disk, then try again",
+                Exit.ENVIRONMENT,
             )
     stamp.write_bytes(lock.read_bytes())
     return python

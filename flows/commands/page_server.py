@@ -1,4 +1,6 @@
-"""Serving pages on loopback until Ctrl-C, and saying what takes long before the first of them can be shown."""
+"""Serving pages on loopback until Ctrl-C, and saying what takes long before the first of them can
+be shown.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Progress:
     def __call__(self, done: int, total: int) -> None:
         late, terminal = time.monotonic() - self._began > SILENCE, sys.stderr.isatty()
         if terminal and late:
-            sys.stderr.write(f"\rindexing {self._name}: {done}/{total} files" + ("\n" if done == total else ""))
+            sys.stderr.write(
+                f"\rindexing {self._name}: {done}/{total} files" + ("\n" if done == total else "")
+            )
         elif late and not self._said:
             sys.stderr.write(f"indexing {self._name}, {total} files, once\n")
         self._said = self._said or late
@@ -70,5 +74,8 @@ def _listen(port: int) -> socket.socket:
         return socket.create_server(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
         raise Failure(
-            f"port {port} of 127.0.0.1", str(error), "give another with --port, or none for a free one", Exit.ENVIRONMENT
+            f"port {port} of 127.0.0.1",
+            str(error),
+            "give another with --port, or none for a free one",
+            Exit.ENVIRONMENT,
         ) from error

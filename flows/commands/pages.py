@@ -33,7 +33,9 @@ def bring_up_to_date(stage: str, corpora: list[str], verbose: bool) -> list[str]
     """
     known = list(load(ROOT / "params.yaml").corpora)
     if unknown := [corpus for corpus in corpora if corpus not in known]:
-        raise Failure(f"corpus {unknown[0]!r}", "params.yaml does not name it", f"one of {', '.join(known)}", Exit.USAGE)
+        raise Failure(
+            f"corpus {unknown[0]!r}", "params.yaml does not name it", f"one of {', '.join(known)}", Exit.USAGE
+        )
     display = Display(verbose, sys.stderr)
     try:
         with workspace_lock(f"rpt {stage.replace('_', ' ')}"):
@@ -52,9 +54,16 @@ def as_lines(stage: str, corpora: list[str]) -> list[str]:
     }
     word, name, note = beside[stage]
     pages = [page(stage, corpus) for corpus in corpora]
-    return [line for place in pages for line in (f"page  {place}", f"{word}  {place.with_name(name)}  ({note})")]
+    return [
+        line for place in pages for line in (f"page  {place}", f"{word}  {place.with_name(name)}  ({note})")
+    ]
 
 
 def as_json(stage: str, corpora: list[str]) -> str:
     """The figures of each corpus as one JSON object."""
-    return json.dumps({corpus: json.loads((ROOT / page(stage, corpus)).with_name(FIGURES[stage]).read_text()) for corpus in corpora})
+    return json.dumps(
+        {
+            corpus: json.loads((ROOT / page(stage, corpus)).with_name(FIGURES[stage]).read_text())
+            for corpus in corpora
+        }
+    )

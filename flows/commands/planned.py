@@ -18,8 +18,8 @@ NOT_TIMED = "?"
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage of a plan: what changed for it, its parameters among that before and after, the seconds that it took when it last ran here
-    and will about take (None: it never ran here), and the bytes that it wrote."""
+    """A stage of a plan: what changed for it, its parameters among that before and after, the seconds that it
+    took when it last ran here and will about take (None: it never ran here), and the bytes that it wrote."""
 
     stage: str
     stale: bool
@@ -32,8 +32,8 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class Total:
-    """Of the stages that may run: how many, the seconds of those that ran here before, how many of them did not (`not_timed`), the bytes
-    they wrote when they last ran, and those that are free on the disk."""
+    """Of the stages that may run: how many, the seconds of those that ran here before, how many of them did
+    not (`not_timed`), the bytes they wrote when they last ran, and those that are free on the disk."""
 
     stages: int
     seconds: float
@@ -42,8 +42,12 @@ class Total:
     free_bytes: int
 
 
-def planned(steps: Sequence[Step], states: Sequence[StageState], known: Mapping[str, float] | None = None) -> list[PlannedStage]:
-    """The steps of a plan with what is known of each; `known` are seconds by stage, else those that are kept in `.run/`."""
+def planned(
+    steps: Sequence[Step], states: Sequence[StageState], known: Mapping[str, float] | None = None
+) -> list[PlannedStage]:
+    """The steps of a plan with what is known of each; `known` are seconds by stage, else those that are kept
+    in `.run/`.
+    """
     seconds, by_name = durations() if known is None else known, {state.name: state for state in states}
     return [_planned(step, by_name[step.stage], seconds.get(step.stage)) for step in steps]
 
@@ -57,7 +61,13 @@ def total(rows: Sequence[PlannedStage], root: Path) -> Total:
     """The sum over what may run; `root` is on the disk in question."""
     stale = [row for row in rows if row.stale]
     known = [row.seconds for row in stale if row.seconds is not None]
-    return Total(len(stale), sum(known), len(stale) - len(known), sum(row.bytes for row in stale), shutil.disk_usage(root).free)
+    return Total(
+        len(stale),
+        sum(known),
+        len(stale) - len(known),
+        sum(row.bytes for row in stale),
+        shutil.disk_usage(root).free,
+    )
 
 
 def as_data(rows: Sequence[PlannedStage], root: Path) -> dict[str, object]:
@@ -71,15 +81,26 @@ def as_text(rows: Sequence[PlannedStage], root: Path) -> str:
     for row in rows:
         reasons = "; ".join(row.reasons[:MOST_REASONS]) + ("; ..." if len(row.reasons) > MOST_REASONS else "")
         about = "" if not row.stale else NOT_TIMED if row.seconds is None else duration(row.seconds)
-        lines.append(f"{'run      ' if row.stale else 'unchanged'}  {row.stage:<{width}}  {about:>8}  {reasons}".rstrip())
+        state = "run" if row.stale else "unchanged"
+        lines.append(f"{state:<9}  {row.stage:<{width}}  {about:>8}  {reasons}".rstrip())
     return "\n".join([*lines, "", _sum(total(rows, root), len(rows))])
 
 
 def _sum(found: Total, of: int) -> str:
     if not found.stages:
         return f"None of {of} stages needs to run."
-    when = f"about {duration(found.seconds)}, by how long each took when it last ran here" if found.seconds else "never timed here"
+    when = (
+        f"about {duration(found.seconds)}, by how long each took when it last ran here"
+        if found.seconds
+        else "never timed here"
+    )
     if found.not_timed and found.seconds:
         when += f", without {found.not_timed} that never did"
-    disk = f"They wrote {found.bytes / 1e6:,.1f} MB when they last ran; {found.free_bytes / 1e9:,.1f} GB are free."
-    return f"{found.stages} of {of} stages may run: {when}. A stage whose inputs come out the same is not run.\n{disk}"
+    disk = (
+        f"They wrote {found.bytes / 1e6:,.1f} MB when they last ran; {found.free_bytes / 1e9:,.1f} GB are"
+        " free."
+    )
+    return (
+        f"{found.stages} of {of} stages may run: {when}. A stage whose inputs come out the same is not"
+        f" run.\n{disk}"
+    )

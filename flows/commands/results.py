@@ -1,4 +1,6 @@
-"""`rpt results`: the figures of a profile's runs over their seeds, kept in git, and the page of all that are kept."""
+"""`rpt results`: the figures of a profile's runs over their seeds, kept in git, and the page of all that are
+kept.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,23 @@ COLUMNS = ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "e
 
 
 def keep(profile: str) -> list[str]:
-    """Write the figures of every corpus of a profile into metrics/results/, and the page of all that are kept; the names of the files.
+    """Write the figures of every corpus of a profile into metrics/results/, and the page of all that are
+    kept; the names of the files.
 
     Raises:
-        Failure: (exit code 2) for an unknown profile or one that params.yaml is not, (3) if a run is missing or stale.
+        Failure: (exit code 2) for an unknown profile or one that params.yaml is not, (3) if a run is missing
+            or stale.
     """
     path = profile_path(profile)
     configuration = load(ROOT / "params.yaml")
     if load(path) != configuration:
         remedy = f"./rpt run evaluation --profile {profile}"
-        raise Failure(f"profile {profile!r}", "params.yaml has other values, and so would its results", remedy, Exit.USAGE)
+        raise Failure(
+            f"profile {profile!r}",
+            "params.yaml has other values, and so would its results",
+            remedy,
+            Exit.USAGE,
+        )
     _fresh(configuration, profile)
     names = []
     for corpus in configuration.corpora:
@@ -51,7 +60,9 @@ def _fresh(configuration: Configuration, profile: str) -> None:
     _, steps = prepare({}, [f"evaluation@{run}" for run in configuration.runs])
     if stale := [step.stage for step in steps if step.stale]:
         cause = f"{len(stale)} stages are stale, first: {stale[0]}"
-        raise Failure(f"profile {profile!r}", cause, f"./rpt run evaluation --profile {profile}", Exit.CONTRACT)
+        raise Failure(
+            f"profile {profile!r}", cause, f"./rpt run evaluation --profile {profile}", Exit.CONTRACT
+        )
 
 
 def corpus_result(configuration: Configuration, profile: str, corpus: str, artifacts: Path) -> dict[str, Any]:
@@ -72,7 +83,10 @@ def corpus_result(configuration: Configuration, profile: str, corpus: str, artif
         "profile": profile,
         "source": source.source,
         "training": {
-            **{name: getattr(training, name) for name in ("layers", "width", "heads", "copying", "lexical_start", "steps")},
+            **{
+                name: getattr(training, name)
+                for name in ("layers", "width", "heads", "copying", "lexical_start", "steps")
+            },
             "tokens": training.steps * training.batch * geometry.sequence_tokens,
             "sequence_tokens": geometry.sequence_tokens,
             "vocabulary": configuration.tokenization.vocabulary_size,
@@ -85,11 +99,20 @@ def corpus_result(configuration: Configuration, profile: str, corpus: str, artif
 def evaluations_of(configuration: Configuration, corpus: str, artifacts: Path) -> Evaluations:
     """The runs of a corpus side by side, each with its own neighbours and with none."""
     runs = {name: run for name, run in configuration.runs.items() if run.corpus == corpus}
-    tables = ((name, open_artifact(EVALUATIONS, artifacts / corpus / "evaluations" / name).read_all(COLUMNS)) for name in runs)
+    tables = (
+        (name, open_artifact(EVALUATIONS, artifacts / corpus / "evaluations" / name).read_all(COLUMNS))
+        for name in runs
+    )
     frames = {key: rows for key, rows in frames_of(tables).items() if key[1] in (OWN, NONE)}
-    return aligned(frames, {name: run.system for name, run in runs.items()}, {name: run.seed for name, run in runs.items()})
+    return aligned(
+        frames,
+        {name: run.system for name, run in runs.items()},
+        {name: run.seed for name, run in runs.items()},
+    )
 
 
 def results_page(root: Path) -> str:
     """The page of all figures that are kept below `root`."""
-    return markdown([json.loads(path.read_text(encoding="utf-8")) for path in sorted((root / KEPT).glob("*.json"))])
+    return markdown(
+        [json.loads(path.read_text(encoding="utf-8")) for path in sorted((root / KEPT).glob("*.json"))]
+    )

@@ -1,4 +1,6 @@
-"""`rpt sbom`: what the locks pin as a CycloneDX 1.6 bill of materials. Equal locks give equal bytes: it holds no clock and no machine."""
+"""`rpt sbom`: what the locks pin as a CycloneDX 1.6 bill of materials. Equal locks give equal bytes: it holds
+no clock and no machine.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ PROPERTY = "rpt:lock"
 
 
 def bill_of_materials(name: str, version: str, root: Path = ROOT) -> dict:
-    """CycloneDX 1.6 of all locks below `root`, a component for each package and version, with the locks that pin it."""
+    """CycloneDX 1.6 of all locks below `root`, a component for each package and version, with the locks that
+    pin it.
+    """
     together: dict[tuple[str, str], list[Pin]] = {}
     for lock in locks(root):
         for pin in pins(lock):

@@ -30,7 +30,9 @@ def serve(port: int) -> int:
     """
     if running := serving():
         cause = f"process {running['pid']} serves {running['api_url']}"
-        raise Failure("this workspace is up already", cause, "use it, or stop it with ./rpt down", Exit.LOCKED)
+        raise Failure(
+            "this workspace is up already", cause, "use it, or stop it with ./rpt down", Exit.LOCKED
+        )
     stop_now = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop_now.set())
@@ -38,7 +40,11 @@ def serve(port: int) -> int:
     try:
         with services(ROOT, child_environment(), os.environ.get("PREFECT_API_URL"), port) as running_services:
             mark_orphans_crashed(running_services)
-            me = {"pid": os.getpid(), "created": psutil.Process().create_time(), "api_url": running_services.api_url}
+            me = {
+                "pid": os.getpid(),
+                "created": psutil.Process().create_time(),
+                "api_url": running_services.api_url,
+            }
             SERVING.write_text(json.dumps(me))
             sys.stdout.write(
                 f"up: {running_services.api_url.removesuffix('/api')}\n"
@@ -87,7 +93,9 @@ def environment_lines() -> list[str]:
 
 
 def serving() -> dict | None:
-    """What up.json says, if the very process that wrote it still runs; numbers of ended processes are used again."""
+    """What up.json says, if the very process that wrote it still runs; numbers of ended processes are used
+    again.
+    """
     with contextlib.suppress(OSError, ValueError, KeyError, psutil.Error):
         running = json.loads(SERVING.read_text())
         process = psutil.Process(running["pid"])

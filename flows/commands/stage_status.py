@@ -15,8 +15,8 @@ from flows.plan import Step
 
 @dataclass(frozen=True)
 class StageStatus:
-    """A stage: whether what it wrote is `fresh`, `stale` or `missing`, the seconds since that was put in place (None: it is missing), its
-    bytes, and its rows where it is a table."""
+    """A stage: whether what it wrote is `fresh`, `stale` or `missing`, the seconds since that was put in
+    place (None: it is missing), its bytes, and its rows where it is a table."""
 
     stage: str
     state: str
@@ -37,18 +37,31 @@ def _status(step: Step, state: StageState, root: Path) -> StageStatus:
     if not all(place.exists() for place in places):
         return StageStatus(step.stage, "missing", None, 0, None, state.outs)
     try:
-        files = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()]
-        age, size = time.time() - max(place.stat().st_mtime for place in places), sum(file.stat().st_size for file in files)
+        files = [
+            file
+            for place in places
+            for file in (place.rglob("*") if place.is_dir() else [place])
+            if file.is_file()
+        ]
+        age, size = (
+            time.time() - max(place.stat().st_mtime for place in places),
+            sum(file.stat().st_size for file in files),
+        )
     except FileNotFoundError:  # a run is putting another in its place
         return StageStatus(step.stage, "missing", None, 0, None, state.outs)
-    return StageStatus(step.stage, "stale" if step.stale else "fresh", max(0.0, age), size, _rows(places), state.outs)
+    return StageStatus(
+        step.stage, "stale" if step.stale else "fresh", max(0.0, age), size, _rows(places), state.outs
+    )
 
 
 def _rows(places: Sequence[Path]) -> int | None:
     """Rows of the first table that a stage wrote; what its manifest says wrong, `rpt verify` finds."""
     for place in places:
         try:
-            return sum(shard["rows"] for shard in json.loads((place / "manifest.json").read_bytes())["shards"].values())
+            return sum(
+                shard["rows"]
+                for shard in json.loads((place / "manifest.json").read_bytes())["shards"].values()
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return None
@@ -56,7 +69,12 @@ def _rows(places: Sequence[Path]) -> int | None:
 
 def pages(corpora: Sequence[str], root: Path) -> list[str]:
     """The pages that there are, from the root."""
-    return [place.as_posix() for corpus in corpora for stage in (RUN, LABELS) if (root / (place := page(stage, corpus))).exists()]
+    return [
+        place.as_posix()
+        for corpus in corpora
+        for stage in (RUN, LABELS)
+        if (root / (place := page(stage, corpus))).exists()
+    ]
 
 
 def as_data(rows: Sequence[StageStatus], places: Sequence[str]) -> dict[str, object]:
@@ -70,11 +88,20 @@ def as_text(rows: Sequence[StageStatus], places: Sequence[str]) -> str:
         return "nothing yet; `./rpt demo` or `./rpt run` makes it"
     width = max(30, *(len(row.stage) for row in rows))
     lines = [
-        f"{row.stage:<{width}}  {row.state:<7}  {_age(row.age_seconds):>10}  {_size(row):>10}  {_counted(row)}".rstrip() for row in rows
+        f"{row.stage:<{width}}  {row.state:<7}  {_age(row.age_seconds):>10}  {_size(row):>10} "
+        f" {_counted(row)}".rstrip()
+        for row in rows
     ]
     counts = {state: sum(row.state == state for row in rows) for state in ("fresh", "stale", "missing")}
     said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    return "\n".join([*lines, "", f"{said}; {sum(row.bytes for row in rows) / 1e6:,.1f} MB", *(f"page  {place}" for place in places)])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{said}; {sum(row.bytes for row in rows) / 1e6:,.1f} MB",
+            *(f"page  {place}" for place in places),
+        ]
+    )
 
 
 def _age(seconds: float | None) -> str:

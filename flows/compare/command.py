@@ -1,4 +1,6 @@
-"""The command `rpt compare`: more systems in `runs`, brought up to date like any other, and the paper's tables with them."""
+"""The command `rpt compare`: more systems in `runs`, brought up to date like any other, and the paper's
+tables with them.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,25 @@ if TYPE_CHECKING:
 
 Systems = Annotated[
     tuple[str, ...],
-    Parameter(consume_multiple=True, negative=(), help="systems of data_contracts/systems.py, or `all` that params.yaml has a recipe for"),
+    Parameter(
+        consume_multiple=True,
+        negative=(),
+        help="systems of data_contracts/systems.py, or `all` that params.yaml has a recipe for",
+    ),
 ]
-Corpora = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), help="corpora of params.yaml; none means all")]
+Corpora = Annotated[
+    tuple[str, ...],
+    Parameter(consume_multiple=True, negative=(), help="corpora of params.yaml; none means all"),
+]
 Seeds = Annotated[
-    tuple[int, ...], Parameter(consume_multiple=True, negative=(), help="train each system with each of these; an order takes three")
+    tuple[int, ...],
+    Parameter(
+        consume_multiple=True, negative=(), help="train each system with each of these; an order takes three"
+    ),
 ]
-Name = Annotated[str | None, Parameter(help="of the directory in comparisons/; none means the corpora's names")]
+Name = Annotated[
+    str | None, Parameter(help="of the directory in comparisons/; none means the corpora's names")
+]
 
 
 def compare(
@@ -32,19 +46,28 @@ def compare(
     systems: Systems,
     corpora: Corpora = (),
     seeds: Seeds = (0,),
-    dense: Annotated[bool, Parameter(help="also read RETRO, RPT-Lex and RPT-Sem with a DPR-style retriever, as in Table 4")] = False,
+    dense: Annotated[
+        bool, Parameter(help="also read RETRO, RPT-Lex and RPT-Sem with a DPR-style retriever, as in Table 4")
+    ] = False,
     name: Name = None,
-    run: Annotated[bool, Parameter(help="train and evaluate what is missing or stale; without, show what is there")] = True,
-    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")] = False,
+    run: Annotated[
+        bool, Parameter(help="train and evaluate what is missing or stale; without, show what is there")
+    ] = True,
+    verbose: Annotated[
+        bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")
+    ] = False,
     json_: Json = False,
 ) -> int:
-    """Train and evaluate systems and print the paper's Tables 2, 3 and 4 with them; only what is missing or stale is done.
+    """Train and evaluate systems and print the paper's Tables 2, 3 and 4 with them; only what is missing or
+    stale is done.
 
-    Runs that params.yaml lacks are added to it. The tables are kept in comparisons/, as Markdown, JSON and a page, and not tracked: they
-    hold measured times. A system that fails leaves the others as they are; the same command goes on.
+    Runs that params.yaml lacks are added to it. The tables are kept in comparisons/, as Markdown, JSON and a
+    page, and not tracked: they hold measured times. A system that fails leaves the others as they are; the
+    same command goes on.
 
-    Examples: `./rpt compare --systems transformer_xl retro rpt_sem`; `./rpt compare --systems all --corpora math code --seeds 0 1 2`;
-    `./rpt compare --systems all --dense`; `./rpt compare --systems all --no-run --json`
+    Examples: `./rpt compare --systems transformer_xl retro rpt_sem`;
+    `./rpt compare --systems all --corpora math code --seeds 0 1 2`; `./rpt compare --systems all --dense`;
+    `./rpt compare --systems all --no-run --json`
     """
     from flows.compare.results import compared, directory_of, write
     from flows.compare.runs import bring_up_to_date, choose
@@ -59,7 +82,9 @@ def compare(
     result = compared(configuration, target.name, chosen, old)
     write(result, target)
     out(json.dumps(asdict(result)) if json_ else markdown(result).rstrip("\n"))
-    sys.stderr.write(f"table  {target.relative_to(ROOT) / 'table.md'}\npage   {target.relative_to(ROOT) / 'index.html'}\n")
+    sys.stderr.write(
+        f"table  {target.relative_to(ROOT) / 'table.md'}\npage   {target.relative_to(ROOT) / 'index.html'}\n"
+    )
     if failure:
         raise failure
     return Exit.DONE

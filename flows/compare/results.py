@@ -25,7 +25,9 @@ from stages.report.trained_runs import trained_run
 
 PLACE = ROOT / "comparisons"
 EVALUATED = {"evaluations": EVALUATIONS, ORACLE: EVALUATIONS, "dense": EVALUATIONS, CEILING: CEILINGS}
-"""Where rows of evaluations may be, below artifacts/CORPUS: in settings of the system's own, the oracle's, a swapped retriever's, mixed."""
+"""Where rows of evaluations may be, below artifacts/CORPUS: in settings of the system's own, the oracle's, a
+swapped retriever's, mixed.
+"""
 COLUMNS = ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "eligible", "ranking"]
 
 
@@ -37,21 +39,31 @@ def directory_of(name: str | None, chosen: list[Wanted]) -> Path:
     """
     name = name or "-".join(dict.fromkeys(one.corpus for one in chosen))
     if not re.fullmatch(r"[\w-][\w.-]{0,99}", name):
-        raise Failure(f"--name {name!r}", "it is no plain name", "use at most 100 letters, digits, '-', '_' and '.'", Exit.USAGE)
+        raise Failure(
+            f"--name {name!r}",
+            "it is no plain name",
+            "use at most 100 letters, digits, '-', '_' and '.'",
+            Exit.USAGE,
+        )
     return PLACE / name
 
 
-def compared(configuration: Configuration, name: str, chosen: list[Wanted], stale: dict[str, str]) -> Comparison:
+def compared(
+    configuration: Configuration, name: str, chosen: list[Wanted], stale: dict[str, str]
+) -> Comparison:
     """The comparison; `stale` says of some runs why what there is of them is not of now.
 
     Raises:
-        Failure: (exit code 3) if runs of a corpus were evaluated on different tokens, or an artifact is not as its contract says.
+        Failure: (exit code 3) if runs of a corpus were evaluated on different tokens, or an artifact is not
+            as its contract says.
     """
     corpora: dict[str, list[Wanted]] = {}
     for one in chosen:
         corpora.setdefault(one.corpus, []).append(one)
     measured = [_measured(configuration, corpus, runs, stale) for corpus, runs in corpora.items()]
-    return Comparison(name, [corpus_comparison(one, configuration.report.bootstrap_samples) for one in measured])
+    return Comparison(
+        name, [corpus_comparison(one, configuration.report.bootstrap_samples) for one in measured]
+    )
 
 
 def write(comparison: Comparison, target: Path) -> None:
@@ -62,19 +74,30 @@ def write(comparison: Comparison, target: Path) -> None:
     (target / "index.html").write_text(render(comparison), encoding="utf-8")
 
 
-def _measured(configuration: Configuration, corpus: str, chosen: list[Wanted], stale: dict[str, str]) -> Measured:
+def _measured(
+    configuration: Configuration, corpus: str, chosen: list[Wanted], stale: dict[str, str]
+) -> Measured:
     home, split = ROOT / "artifacts" / corpus, configuration.evaluation.split
     geometry = configuration.geometry
     labels, candidates = (_rows(contract, home / contract.name, split) for contract in (LABELS, CANDIDATES))
     runs = [trained_run(one.name, one.corpus, one.system, one.seed, configuration, ROOT) for one in chosen]
     frames = _frames(home, runs)
-    return Measured(corpus, split, runs, frames, labels, candidates, geometry.chunk_tokens, geometry.stride_chunks, stale)
+    return Measured(
+        corpus, split, runs, frames, labels, candidates, geometry.chunk_tokens, geometry.stride_chunks, stale
+    )
 
 
 def _frames(home: Path, runs: list[Trained]) -> dict[Key, pl.DataFrame]:
-    places = [(run.run, contract, home / kind / run.run) for run in runs for kind, contract in EVALUATED.items()]
+    places = [
+        (run.run, contract, home / kind / run.run) for run in runs for kind, contract in EVALUATED.items()
+    ]
     return frames_of(
-        (run, open_artifact(contract, place).read_all([name for name in COLUMNS if name in contract.schema.names]))
+        (
+            run,
+            open_artifact(contract, place).read_all(
+                [name for name in COLUMNS if name in contract.schema.names]
+            ),
+        )
         for run, contract, place in places
         if _is_there(place)
     )

@@ -1,4 +1,6 @@
-"""The runs of a comparison: which they are, how they come into params.yaml, and how they are brought up to date."""
+"""The runs of a comparison: which they are, how they come into params.yaml, and how they are brought up to
+date.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,8 @@ STOPPING = (Exit.ENVIRONMENT, Exit.BUDGET, Exit.LOCKED, Exit.INTERRUPTED)
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run of a comparison; `name` is its key in `runs` of params.yaml, which may not have it yet. With `dense` it is also read with the
-    neighbours of a DPR-style retriever."""
+    """A run of a comparison; `name` is its key in `runs` of params.yaml, which may not have it yet. With
+    `dense` it is also read with the neighbours of a DPR-style retriever."""
 
     name: str
     corpus: str
@@ -51,16 +53,29 @@ class Wanted:
     @property
     def entry(self) -> dict[str, object]:
         """Its value in `runs`."""
-        return {"corpus": self.corpus, "system": self.system, "input": INPUT_OF[RECORDS[self.system].supervision], "seed": self.seed}
+        return {
+            "corpus": self.corpus,
+            "system": self.system,
+            "input": INPUT_OF[RECORDS[self.system].supervision],
+            "seed": self.seed,
+        }
 
 
-def choose(configuration: Configuration, systems: list[str], corpora: list[str], seeds: list[int], dense: bool = False) -> list[Wanted]:
-    """Every system on every corpus with every seed, by corpus; a run that params.yaml has under another name keeps it.
+def choose(
+    configuration: Configuration,
+    systems: list[str],
+    corpora: list[str],
+    seeds: list[int],
+    dense: bool = False,
+) -> list[Wanted]:
+    """Every system on every corpus with every seed, by corpus; a run that params.yaml has under another name
+    keeps it.
 
     With `dense`, those of Table 4 are also read with a DPR-style retriever.
 
     Raises:
-        Failure: (exit code 2) for an unknown system or corpus, a system without a recipe, a seed below 0, or names that are taken.
+        Failure: (exit code 2) for an unknown system or corpus, a system without a recipe, a seed below 0, or
+            names that are taken.
     """
     known = [name for name, record in RECORDS.items() if {name, record.recipe} & configuration.recipes.keys()]
     asked = known if systems == [EVERY] else list(dict.fromkeys(systems))
@@ -73,8 +88,14 @@ def choose(configuration: Configuration, systems: list[str], corpora: list[str],
         _known("corpus", corpus, list(configuration.corpora), "params.yaml does not name it")
     if wrong := [seed for seed in seeds if seed < 0]:
         raise Failure(f"seed {wrong[0]}", "seeds are 0 or greater", "choose another", Exit.USAGE)
-    places = [(corpus, system) for corpus in dict.fromkeys(corpora or configuration.corpora) for system in asked]
-    chosen = [_wanted(configuration, corpus, system, seed) for corpus, system in places for seed in dict.fromkeys(seeds)]
+    places = [
+        (corpus, system) for corpus in dict.fromkeys(corpora or configuration.corpora) for system in asked
+    ]
+    chosen = [
+        _wanted(configuration, corpus, system, seed)
+        for corpus, system in places
+        for seed in dict.fromkeys(seeds)
+    ]
     return [replace(one, dense=dense and one.system in SWAPPED) for one in chosen]
 
 
@@ -101,7 +122,9 @@ def _wanted(configuration: Configuration, corpus: str, system: str, seed: int) -
 def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
     """Put what is missing into params.yaml; the changed lines as a diff, empty if there are none."""
     chosen = list(chosen)
-    missing: dict[str, object] = {f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs}
+    missing: dict[str, object] = {
+        f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs
+    }
     without = dict.fromkeys(one.system for one in chosen if one.system not in configuration.recipes)
     missing |= {f"recipes.{system}": SameAs(f"recipes.{RECORDS[system].recipe}") for system in without}
     reading = [one.corpus for one in chosen if RECORDS[one.system].supervision == "corpus"]
@@ -109,14 +132,16 @@ def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
         missing["indexed_corpora"] = list(dict.fromkeys([*configuration.indexed_corpora, *unknown]))
     swapped = [one for one in chosen if one.dense and one.name not in configuration.swaps]
     if swapped:
-        missing["dense_corpora"] = list(dict.fromkeys([*configuration.dense_corpora, *(one.corpus for one in swapped)]))
+        missing["dense_corpora"] = list(
+            dict.fromkeys([*configuration.dense_corpora, *(one.corpus for one in swapped)])
+        )
         missing |= {f"swaps.{one.name}": {"corpus": one.corpus, "system": one.system} for one in swapped}
     return apply_overrides(ROOT / "params.yaml", missing) if missing else ""
 
 
 def bring_up_to_date(configuration: Configuration, chosen: list[Wanted], verbose: bool) -> Failure | None:
-    """Add the runs to params.yaml, say so, and do what is stale of their stages and what those need; the first failure of a run, whose
-    later stages are left out while those of other runs go on.
+    """Add the runs to params.yaml, say so, and do what is stale of their stages and what those need; the
+    first failure of a run, whose later stages are left out while those of other runs go on.
 
     Raises:
         Failure: of a stage that several runs need, or if nothing can go on.
@@ -134,14 +159,18 @@ def bring_up_to_date(configuration: Configuration, chosen: list[Wanted], verbose
 
 
 def stale(chosen: list[Wanted]) -> dict[str, str]:
-    """Run -> why what there is of it is not what its code, data and parameters of now would give; runs that are fresh are left out.
+    """Run -> why what there is of it is not what its code, data and parameters of now would give; runs that
+    are fresh are left out.
 
     Raises:
         Failure: if params.yaml is wrong or a corpus has no input.
     """
     _, plan = prepare({}, [])
     steps = {step.stage: step for step in plan}
-    found = {one.name: [step for stage in one.stages if (step := steps.get(stage)) and step.stale] for one in chosen}
+    found = {
+        one.name: [step for stage in one.stages if (step := steps.get(stage)) and step.stale]
+        for one in chosen
+    }
     return {run: _cause(steps, of_run[0]) for run, of_run in found.items() if of_run}
 
 

@@ -1,1 +1,3 @@
-"""What `rpt doctor` looks at: this machine, this checkout and its network, each finding with what to do about it."""
+"""What `rpt doctor` looks at: this machine, this checkout and its network, each finding with what to do about
+it.
+"""

@@ -1,4 +1,6 @@
-"""What the checkout must have: an environment as locked, a file system that keeps its promises, parameters that make sense, git and DVC."""
+"""What the checkout must have: an environment as locked, a file system that keeps its promises, parameters
+that make sense, git and DVC.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,21 @@ NAMED = 3  # packages that a finding names
 
 def packages(lock: Path = ROOT / "requirements.txt") -> Finding:
     """Every package of the lock in its version."""
-    wanted = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?=\s*\\?$)", lock.read_text(), flags=re.MULTILINE))
-    wrong = [f"{name} {version} is {_installed(name) or 'missing'}" for name, version in wanted.items() if _installed(name) != version]
+    wanted = dict(
+        re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?=\s*\\?$)", lock.read_text(), flags=re.MULTILINE)
+    )
+    wrong = [
+        f"{name} {version} is {_installed(name) or 'missing'}"
+        for name, version in wanted.items()
+        if _installed(name) != version
+    ]
     found = "; ".join(wrong[:NAMED]) + (f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else "")
-    return judged("packages", found or f"{len(wanted)} as {lock.name} has them", "rm -rf .venv && ./rpt doctor", bad=bool(wrong))
+    return judged(
+        "packages",
+        found or f"{len(wanted)} as {lock.name} has them",
+        "rm -rf .venv && ./rpt doctor",
+        bad=bool(wrong),
+    )
 
 
 def _installed(name: str) -> str | None:
@@ -41,13 +54,18 @@ def writable(root: Path = ROOT) -> Finding:
             pass
     except OSError as error:
         return Finding(
-            "checkout", "bad", f"{root} cannot be written: {error.strerror}", f"sudo chown -R $(id -u) '{root}', or clone it elsewhere"
+            "checkout",
+            "bad",
+            f"{root} cannot be written: {error.strerror}",
+            f"sudo chown -R $(id -u) '{root}', or clone it elsewhere",
         )
     return Finding("checkout", "good", f"{root} is writable")
 
 
 def locks(place: Path = STATE) -> Finding:
-    """A file system on which a lock is held by one process at a time; some network file systems let all have it."""
+    """A file system on which a lock is held by one process at a time; some network file systems let all have
+    it.
+    """
     place.mkdir(mode=0o700, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place) as first, open(first.name) as second:
         fcntl.flock(first, fcntl.LOCK_EX)
@@ -55,15 +73,27 @@ def locks(place: Path = STATE) -> Finding:
             fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return Finding("locks", "good", "one process at a time holds a lock here")
-    return Finding("locks", "bad", f"two hold one lock on the file system of {place}", "clone the checkout to a local disk")
+    return Finding(
+        "locks",
+        "bad",
+        f"two hold one lock on the file system of {place}",
+        "clone the checkout to a local disk",
+    )
 
 
 def one_file_system(root: Path = ROOT) -> Finding:
-    """Artifacts on the disk of the checkout, so that finished work is renamed into its place and not copied."""
+    """Artifacts on the disk of the checkout, so that finished work is renamed into its place and
+    not copied.
+    """
     artifacts = root / "artifacts"
     if not artifacts.exists() or artifacts.stat().st_dev == root.stat().st_dev:
         return Finding("artifacts", "good", "on the disk of the checkout")
-    return Finding("artifacts", "unsure", "on another disk: every artifact is copied there", "clone the checkout to the disk of artifacts/")
+    return Finding(
+        "artifacts",
+        "unsure",
+        "on another disk: every artifact is copied there",
+        "clone the checkout to the disk of artifacts/",
+    )
 
 
 def parameters(path: Path = ROOT / "params.yaml") -> Finding:
@@ -74,7 +104,9 @@ def parameters(path: Path = ROOT / "params.yaml") -> Finding:
         configuration = load(path)
     except Failure as failure:
         return Finding("params.yaml", "bad", f"{failure.what}: {failure.cause}", failure.remedy)
-    return Finding("params.yaml", "good", f"{len(configuration.corpora)} corpora, {len(configuration.runs)} runs")
+    return Finding(
+        "params.yaml", "good", f"{len(configuration.corpora)} corpora, {len(configuration.runs)} runs"
+    )
 
 
 def sources(path: Path = ROOT / "params.yaml") -> Finding:
@@ -97,18 +129,30 @@ def sources(path: Path = ROOT / "params.yaml") -> Finding:
 def git() -> Finding:
     """Git, which versions parameters, and a checkout that it knows."""
     if not shutil.which("git"):
-        return Finding("git", "unsure", "not installed: nothing can be kept as a version", "sudo apt-get install git")
-    known = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+        return Finding(
+            "git", "unsure", "not installed: nothing can be kept as a version", "sudo apt-get install git"
+        )
+    known = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     fix = "git init && git add -A && git commit -m start, or clone with git"
     return judged(
-        "git", known.stdout.strip() or "this is no git checkout: versions of labels cannot be named", fix, unsure=known.returncode != 0
+        "git",
+        known.stdout.strip() or "this is no git checkout: versions of labels cannot be named",
+        fix,
+        unsure=known.returncode != 0,
     )
 
 
 def data_version_control() -> Finding:
     """DVC's settings of this checkout."""
     there = (ROOT / ".dvc" / "config").exists()
-    return judged("dvc", ".dvc/config is there" if there else "no .dvc here", "git checkout -- .dvc, or clone again", bad=not there)
+    return judged(
+        "dvc",
+        ".dvc/config is there" if there else "no .dvc here",
+        "git checkout -- .dvc, or clone again",
+        bad=not there,
+    )
 
 
 def unfinished() -> Finding:
@@ -118,7 +162,9 @@ def unfinished() -> Finding:
 
     rows = unused(load(ROOT / "params.yaml"))
     size = sum(row["bytes"] for row in rows) / 2**20
-    return judged("left-overs", f"{len(rows)} pieces of set-aside work, {size:,.0f} MiB", "./rpt gc", unsure=size > 1024)
+    return judged(
+        "left-overs", f"{len(rows)} pieces of set-aside work, {size:,.0f} MiB", "./rpt gc", unsure=size > 1024
+    )
 
 
 def browser() -> Finding:

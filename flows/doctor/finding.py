@@ -1,4 +1,6 @@
-"""A finding about the machine: what was looked at, what is there, and a line to paste where that will not do."""
+"""A finding about the machine: what was looked at, what is there, and a line to paste where that
+will not do.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ MARKS: dict[State, str] = {"good": "ok", "unsure": "look", "bad": "FAIL"}
 
 @dataclass(frozen=True)
 class Finding:
-    """`state`: good, unsure (works, or may not at a larger size) or bad (something will fail); `fix` is empty where it is good."""
+    """`state`: good, unsure (works, or may not at a larger size) or bad (something will fail); `fix` is empty
+    where it is good.
+    """
 
     name: str
     state: State
@@ -34,7 +38,12 @@ def examine(name: str, check: Check) -> Finding:
     try:
         return check()
     except Exception as error:
-        return Finding(name, "unsure", f"could not be looked at: {type(error).__name__}: {error}", "nothing, if everything works")
+        return Finding(
+            name,
+            "unsure",
+            f"could not be looked at: {type(error).__name__}: {error}",
+            "nothing, if everything works",
+        )
 
 
 def report(findings: list[Finding]) -> str:
@@ -50,4 +59,7 @@ def report(findings: list[Finding]) -> str:
 
 def as_data(findings: list[Finding]) -> dict:
     """The same as one JSON object."""
-    return {"findings": [asdict(finding) for finding in findings], "bad": sum(finding.state == "bad" for finding in findings)}
+    return {
+        "findings": [asdict(finding) for finding in findings],
+        "bad": sum(finding.state == "bad" for finding in findings),
+    }

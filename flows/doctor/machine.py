@@ -35,17 +35,30 @@ def python_version() -> Finding:
 def cores() -> Finding:
     """Cores that this process may use; with one alone everything works and nothing runs side by side."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return judged("cores", f"{usable} usable of {os.cpu_count()}", "give the container more, or expect twice the time", unsure=usable < 2)
+    return judged(
+        "cores",
+        f"{usable} usable of {os.cpu_count()}",
+        "give the container more, or expect twice the time",
+        unsure=usable < 2,
+    )
 
 
 def memory(
-    available: Callable[[], int] = lambda: psutil.virtual_memory().available, limit: Callable[[], int | None] | None = None
+    available: Callable[[], int] = lambda: psutil.virtual_memory().available,
+    limit: Callable[[], int | None] | None = None,
 ) -> Finding:
     """Memory that is free now, within what a container may use."""
     free, allowed = available(), (limit or container_limit)()
     usable = min(free, allowed) if allowed else free
-    words = f"{free / GIB:.1f} GiB free" + (f", a container may use {allowed / GIB:.1f} GiB" if allowed else "")
-    return judged("memory", words, "./rpt config -o runtime.workers=1, or end other programs", unsure=usable < LEAST_MEMORY)
+    words = f"{free / GIB:.1f} GiB free" + (
+        f", a container may use {allowed / GIB:.1f} GiB" if allowed else ""
+    )
+    return judged(
+        "memory",
+        words,
+        "./rpt config -o runtime.workers=1, or end other programs",
+        unsure=usable < LEAST_MEMORY,
+    )
 
 
 def container_limit(root: Path = Path("/sys/fs/cgroup")) -> int | None:
@@ -64,7 +77,13 @@ def disk() -> Finding:
     """Room for artifacts, DVC's cache and the environment of the tests."""
     free = shutil.disk_usage(ROOT).free
     fix = "./rpt gc --yes, dvc gc --workspace, or move the checkout to a larger disk"
-    return judged("disk", f"{free / GIB:.1f} GiB free at {ROOT}", fix, bad=free < LEAST_DISK / 6, unsure=free < LEAST_DISK)
+    return judged(
+        "disk",
+        f"{free / GIB:.1f} GiB free at {ROOT}",
+        fix,
+        bad=free < LEAST_DISK / 6,
+        unsure=free < LEAST_DISK,
+    )
 
 
 def inodes() -> Finding:
@@ -72,22 +91,36 @@ def inodes() -> Finding:
     stat = os.statvfs(ROOT)
     if not stat.f_files:
         return Finding("inodes", "good", "this file system does not count them")
-    return judged("inodes", f"{stat.f_favail:,} free", "remove directories of many small files on this disk", bad=stat.f_favail < 100_000)
+    return judged(
+        "inodes",
+        f"{stat.f_favail:,} free",
+        "remove directories of many small files on this disk",
+        bad=stat.f_favail < 100_000,
+    )
 
 
 def open_files() -> Finding:
     """Files that a process may hold open; Ray opens some hundreds."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return judged("open files", f"{soft:,} of at most {hard:,}", f"ulimit -n {min(65_536, hard)}", bad=soft < LEAST_FILES)
+    return judged(
+        "open files",
+        f"{soft:,} of at most {hard:,}",
+        f"ulimit -n {min(65_536, hard)}",
+        bad=soft < LEAST_FILES,
+    )
 
 
 def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
     """Room for Ray's object store."""
     if not place.is_dir():
-        return Finding("shared memory", "good", f"no {place} here; Ray keeps its objects in the temporary directory")
+        return Finding(
+            "shared memory", "good", f"no {place} here; Ray keeps its objects in the temporary directory"
+        )
     free = shutil.disk_usage(place).free
     fix = "start the container with --shm-size=1g, or: ./rpt config -o runtime.object_store_mb=80"
-    return judged("shared memory", f"{free / 2**20:,.0f} MiB free in {place}", fix, unsure=free < ENOUGH_SHARED)
+    return judged(
+        "shared memory", f"{free / 2**20:,.0f} MiB free in {place}", fix, unsure=free < ENOUGH_SHARED
+    )
 
 
 def temporary_directory() -> Finding:
@@ -96,18 +129,31 @@ def temporary_directory() -> Finding:
     with tempfile.NamedTemporaryFile(dir=place):
         pass
     length = len(os.fsencode(os.environ.get("RAY_TMPDIR", "/tmp") + RAY_SOCKET))
-    return judged("temporary files", f"{place} is writable", "export RAY_TMPDIR=/tmp", bad=length > LONGEST_SOCKET)
+    return judged(
+        "temporary files", f"{place} is writable", "export RAY_TMPDIR=/tmp", bad=length > LONGEST_SOCKET
+    )
 
 
 def devices() -> Finding:
     """What JAX computes on, and whether a card of NVIDIA is left idle."""
     child = subprocess.run(
-        [sys.executable, "-c", DEVICES], capture_output=True, text=True, env=child_environment(), timeout=120, check=False
+        [sys.executable, "-c", DEVICES],
+        capture_output=True,
+        text=True,
+        env=child_environment(),
+        timeout=120,
+        check=False,
     )
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
-        return Finding("devices", "bad", f"JAX finds none: {last}", "export JAX_PLATFORMS=cpu, or mend the driver")
-    idle = Path("/proc/driver/nvidia/version").exists() and "gpu" not in child.stdout and "cuda" not in child.stdout
+        return Finding(
+            "devices", "bad", f"JAX finds none: {last}", "export JAX_PLATFORMS=cpu, or mend the driver"
+        )
+    idle = (
+        Path("/proc/driver/nvidia/version").exists()
+        and "gpu" not in child.stdout
+        and "cuda" not in child.stdout
+    )
     fix = ".venv/bin/pip install 'jax[cuda13]'"
     return judged("devices", child.stdout.strip(), fix, unsure=idle)
 

@@ -1,4 +1,6 @@
-"""What loopback and the environment must let through: Prefect, Ray and the pages talk over 127.0.0.1, models come from the hub."""
+"""What loopback and the environment must let through: Prefect, Ray and the pages talk over 127.0.0.1, models
+come from the hub.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def prefect_port(port: int = DEFAULT_PORT) -> Finding:
     with socket.socket() as probe:
         taken = probe.connect_ex((LOOPBACK, port)) == 0
     return judged(
-        "prefect's port", f"{port} is {'in use' if taken else 'free'}", "./rpt down, or nothing: a free port is taken", unsure=taken
+        "prefect's port",
+        f"{port} is {'in use' if taken else 'free'}",
+        "./rpt down, or nothing: a free port is taken",
+        unsure=taken,
     )
 
 
@@ -37,7 +42,12 @@ def proxies(environment: Mapping[str, str] = os.environ) -> Finding:
     spared = {part.strip() for part in lower.get("no_proxy", "").split(",")}
     open_way = proxy is None or "*" in spared or LOOPBACK in spared
     found = "none" if proxy is None else f"set, {LOOPBACK} {'is' if open_way else 'is not'} spared"
-    return judged("proxy", found, f"export NO_PROXY={LOOPBACK},localhost no_proxy={LOOPBACK},localhost", bad=not open_way)
+    return judged(
+        "proxy",
+        found,
+        f"export NO_PROXY={LOOPBACK},localhost no_proxy={LOOPBACK},localhost",
+        bad=not open_way,
+    )
 
 
 def prefect_profile(environment: Mapping[str, str] = os.environ) -> Finding:
@@ -64,7 +74,12 @@ def host_name() -> Finding:
     name = socket.gethostname()
     with contextlib.suppress(OSError):
         return Finding("host name", "good", f"{name} is {socket.gethostbyname(name)}")
-    return Finding("host name", "unsure", f"{name} cannot be looked up", f"echo '127.0.0.1 {name}' | sudo tee -a /etc/hosts")
+    return Finding(
+        "host name",
+        "unsure",
+        f"{name} cannot be looked up",
+        f"echo '127.0.0.1 {name}' | sudo tee -a /etc/hosts",
+    )
 
 
 def remote_ray(environment: Mapping[str, str] = os.environ) -> Finding:

@@ -1,4 +1,6 @@
-"""`rpt labels browse` serves the pages of reports/browser on loopback until Ctrl-C; `rpt labels share` writes one of them as a file."""
+"""`rpt labels browse` serves the pages of reports/browser on loopback until Ctrl-C; `rpt labels share` writes
+one of them as a file.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ MOVERS = 50
 
 
 class LazyReferenceLM:
-    """A reference LM for the browser that has the corpus's tokens; JAX and the weights are loaded when a gain is first asked for."""
+    """A reference LM for the browser that has the corpus's tokens; JAX and the weights are loaded when a gain
+    is first asked for.
+    """
 
     reads_text = False
 
@@ -49,7 +53,9 @@ class LazyReferenceLM:
         try:
             return Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing narrower
-            raise Failure(f"the tokenizer {path}", str(error), "re-run reference_lm, or take it away", Exit.CONTRACT) from error
+            raise Failure(
+                f"the tokenizer {path}", str(error), "re-run reference_lm, or take it away", Exit.CONTRACT
+            ) from error
 
     @cached_property
     def _token_gains(self) -> TokenGains:
@@ -96,7 +102,8 @@ class LazyTextLM:
 
 
 def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Path = INDEX) -> int:
-    """Serve one version of labels, or two to compare, until SIGINT or SIGTERM. Their indices are kept in `index`.
+    """Serve one version of labels, or two to compare, until SIGINT or SIGTERM. Their indices are kept in
+    `index`.
 
     When the labels change meanwhile, as in a run, the next page is of the new ones.
 
@@ -104,15 +111,24 @@ def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Pa
         Failure: (exit code 5) if the port is taken; what `locate` and `open_label_set` raise.
     """
     directories = [locate(version) for version in versions]
-    names = [version or directory.parent.name for version, directory in zip(versions, directories, strict=True)]
+    names = [
+        version or directory.parent.name for version, directory in zip(versions, directories, strict=True)
+    ]
     seen = [directory.with_name(part) for directory in directories for part in PARTS]
 
     def opened(own_port: int) -> ASGIApp:
-        sets = [open_label_set(directory, index, Progress(name)) for directory, name in zip(directories, names, strict=True)]
-        return browser(Shelf(sets, names, [_reference_lm(labels) for labels in sets]), own_port, _comparison(sets))
+        sets = [
+            open_label_set(directory, index, Progress(name))
+            for directory, name in zip(directories, names, strict=True)
+        ]
+        return browser(
+            Shelf(sets, names, [_reference_lm(labels) for labels in sets]), own_port, _comparison(sets)
+        )
 
     def application(own_port: int) -> ASGIApp:
-        return Current(partial(opened, own_port), partial(closed, label_site(names), own_port), partial(seals, seen))
+        return Current(
+            partial(opened, own_port), partial(closed, label_site(names), own_port), partial(seals, seen)
+        )
 
     return serve(application, port, open_page)
 
@@ -121,23 +137,34 @@ def share(version: str | None, path: Path, documents: int, force: bool) -> int:
     """Write one page with some documents to `path`; returns how many there was room for.
 
     Raises:
-        Failure: (exit code 2) if the file exists and `force` is not set; (5) if it cannot be written; what `locate` and `open_label_set`
-            raise.
+        Failure: (exit code 2) if the file exists and `force` is not set; (5) if it cannot be written; what
+            `locate` and `open_label_set` raise.
     """
     if path.exists() and not force:
-        raise Failure(f"{str(path)!r} exists", "it would be overwritten", "add --force, or choose another name", Exit.USAGE)
+        raise Failure(
+            f"{str(path)!r} exists",
+            "it would be overwritten",
+            "add --force, or choose another name",
+            Exit.USAGE,
+        )
     directory = locate(version)
     name = version or directory.parent.name
-    page, shown = share_page.render(Shelf([open_label_set(directory, INDEX, Progress(name))], [name], [None]), documents)
+    page, shown = share_page.render(
+        Shelf([open_label_set(directory, INDEX, Progress(name))], [name], [None]), documents
+    )
     try:
         write_atomically(path, page.encode())
     except OSError as error:
-        raise Failure(f"{str(path)!r} cannot be written", str(error), "choose another place", Exit.ENVIRONMENT) from error
+        raise Failure(
+            f"{str(path)!r} cannot be written", str(error), "choose another place", Exit.ENVIRONMENT
+        ) from error
     return shown
 
 
 def _reference_lm(labels: LabelSet) -> ReferenceLM | None:
-    """The one beside the labels; none if it, or for one that reads text the tokenizer of the corpus, is not there."""
+    """The one beside the labels; none if it, or for one that reads text the tokenizer of the corpus, is not
+    there.
+    """
     directory, tokenizer = labels.directory.with_name("reference_lm"), labels.directory.with_name("tokenizer")
     if not (directory / "tokenizer.json").exists():
         return None

@@ -14,8 +14,10 @@ from flows.terminal.output import Json, out
 
 labels = App(
     name="labels",
-    help="Look at labels. A VERSION is a corpus, a directory with labels, or REV:CORPUS: labels as a git revision had them, such as "
-    "HEAD~1:demo. Without one it is the only corpus that has labels.",
+    help=(
+        "Look at labels. A VERSION is a corpus, a directory with labels, or REV:CORPUS: labels as a git"
+        " revision had them, such as HEAD~1:demo. Without one it is the only corpus that has labels."
+    ),
 )
 NOT_NEGATIVE = validators.Number(gte=0)
 Version = Annotated[str | None, Parameter(help="a corpus, a directory with labels, or REV:CORPUS")]
@@ -26,12 +28,15 @@ def stats(
     version: Version = None,
     /,
     *,
-    documents: Annotated[int, Parameter(validator=NOT_NEGATIVE, help="list this many documents, the largest first")] = 10,
+    documents: Annotated[
+        int, Parameter(validator=NOT_NEGATIVE, help="list this many documents, the largest first")
+    ] = 10,
     json_: Json = False,
 ) -> int:
     """What there is: queries, pairs, how many help, how good the best are, and the largest documents.
 
-    Examples: `./rpt labels stats`; `./rpt labels stats demo --documents 30`; `./rpt labels stats HEAD~1:demo --json`
+    Examples: `./rpt labels stats`; `./rpt labels stats demo --documents 30`;
+    `./rpt labels stats HEAD~1:demo --json`
     """
     from flows.labels.versions import open_version
     from flows.terminal.label_text import print_stats
@@ -48,19 +53,32 @@ def stats(
 
 @labels.command(usage="Usage: rpt labels show DOC:CHUNK [VERSION] [OPTIONS]")
 def show(
-    place: Annotated[str, Parameter(name="DOC:CHUNK", help="the beginning of a doc_id, or a source; and the number of a query chunk")],
+    place: Annotated[
+        str,
+        Parameter(
+            name="DOC:CHUNK", help="the beginning of a doc_id, or a source; and the number of a query chunk"
+        ),
+    ],
     version: Version = None,
     /,
     *,
     by: Annotated[Literal["score", "bm25"], Parameter(help="order of the candidates")] = "score",
-    candidates: Annotated[int, Parameter(validator=NOT_NEGATIVE, help="show the text of this many candidates")] = 3,
-    of: Annotated[int | None, Parameter(help="colour by the candidate of this BM25 rank instead of the best one")] = None,
-    gains: Annotated[bool, Parameter(help="measure what that candidate does to each token of the target")] = True,
+    candidates: Annotated[
+        int, Parameter(validator=NOT_NEGATIVE, help="show the text of this many candidates")
+    ] = 3,
+    of: Annotated[
+        int | None, Parameter(help="colour by the candidate of this BM25 rank instead of the best one")
+    ] = None,
+    gains: Annotated[
+        bool, Parameter(help="measure what that candidate does to each token of the target")
+    ] = True,
     json_: Json = False,
 ) -> int:
-    """One query under the microscope: its target, its candidates, and what the best of them does to each token.
+    """One query under the microscope: its target, its candidates, and what the best of them does to each
+    token.
 
-    Examples: `./rpt labels show 3f9a:17`; `./rpt labels show 3f9a:17 demo --by bm25 --candidates 20`; `./rpt labels show 3f9a:17 --of 0`
+    Examples: `./rpt labels show 3f9a:17`; `./rpt labels show 3f9a:17 demo --by bm25 --candidates 20`;
+    `./rpt labels show 3f9a:17 --of 0`
     """
     from flows.labels.microscope import find, look
     from flows.labels.microscope import gains as measured
@@ -85,12 +103,16 @@ def diff(
     b: Annotated[str, Parameter(help="the version that is compared")],
     /,
     *,
-    movers: Annotated[int, Parameter(validator=NOT_NEGATIVE, help="list this many pairs and queries that changed most")] = 5,
+    movers: Annotated[
+        int, Parameter(validator=NOT_NEGATIVE, help="list this many pairs and queries that changed most")
+    ] = 5,
     json_: Json = False,
 ) -> int:
-    """Compare two versions of the labels of one corpus: which pairs and positives came and went, orders, best candidates, top movers.
+    """Compare two versions of the labels of one corpus: which pairs and positives came and went, orders, best
+    candidates, top movers.
 
-    Examples: `./rpt labels diff HEAD~1:demo demo`; `./rpt labels diff k20/labels k40/labels --movers 20 --json`
+    Examples: `./rpt labels diff HEAD~1:demo demo`;
+    `./rpt labels diff k20/labels k40/labels --movers 20 --json`
     """
     from flows.labels.diff_text import print_diff
     from flows.labels.versions import open_version
@@ -108,15 +130,23 @@ def diff(
 @labels.command(usage="Usage: rpt labels export [VERSION] OUT [OPTIONS]")
 def export(
     *places: Annotated[
-        str, Parameter(name="[VERSION] OUT", help="a version, if not the only corpus; and the file to write, from the root of the checkout")
+        str,
+        Parameter(
+            name="[VERSION] OUT",
+            help="a version, if not the only corpus; and the file to write, from the root of the checkout",
+        ),
     ],
     format_: Annotated[
-        Literal["csv", "jsonl", "parquet"] | None, Parameter(name="--format", help="if the suffix of OUT does not say")
+        Literal["csv", "jsonl", "parquet"] | None,
+        Parameter(name="--format", help="if the suffix of OUT does not say"),
     ] = None,
-    texts: Annotated[bool, Parameter(negative=(), help="add the texts of query, target, candidate and continuation")] = False,
+    texts: Annotated[
+        bool, Parameter(negative=(), help="add the texts of query, target, candidate and continuation")
+    ] = False,
     force: Annotated[bool, Parameter(negative=(), help="overwrite OUT")] = False,
 ) -> int:
-    """Write labels as one file that other tools read, a row a pair. In CSV, text that a spreadsheet would run has ' before it.
+    """Write labels as one file that other tools read, a row a pair. In CSV, text that a spreadsheet would run
+    has ' before it.
 
     Examples: `./rpt labels export labels.csv`; `./rpt labels export demo labels.parquet --texts`
     """
@@ -125,7 +155,12 @@ def export(
     from flows.labels.versions import open_version
 
     if len(places) not in (1, 2):
-        raise Failure("export", f"it takes [VERSION] OUT, not {len(places)} arguments", "./rpt labels export --help", Exit.USAGE)
+        raise Failure(
+            "export",
+            f"it takes [VERSION] OUT, not {len(places)} arguments",
+            "./rpt labels export --help",
+            Exit.USAGE,
+        )
     *version, target = places
     path = Path(target)
     kind = format_of(path, format_)
@@ -137,10 +172,13 @@ def export(
 @labels.command
 def report(
     *corpora: Annotated[str, Parameter(help="corpora of params.yaml; none means all")],
-    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")] = False,
+    verbose: Annotated[
+        bool, Parameter(name=["--verbose", "-v"], negative=(), help="show the log lines of stages too")
+    ] = False,
     json_: Json = False,
 ) -> int:
-    """Bring the supervision report up to date: a page on the labels, their card for the Hugging Face Hub, and their figures.
+    """Bring the supervision report up to date: a page on the labels, their card for the Hugging Face Hub, and
+    their figures.
 
     Examples: `./rpt labels report`; `./rpt labels report demo --json`
     """
@@ -155,28 +193,39 @@ def report(
 def browse(
     *versions: Annotated[str, Parameter(name="VERSION", help="one, or two to see side by side")],
     port: Annotated[int, Parameter(help="of 127.0.0.1; 0 is a free one")] = 0,
-    open_: Annotated[bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")] = False,
+    open_: Annotated[
+        bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")
+    ] = False,
 ) -> int:
-    """Serve pages about labels on this machine until Ctrl-C: documents, queries, candidates, token gains, search, two versions compared.
+    """Serve pages about labels on this machine until Ctrl-C: documents, queries, candidates, token gains,
+    search, two versions compared.
 
-    Examples: `./rpt labels browse`; `./rpt labels browse demo --port 8080`; `./rpt labels browse HEAD~1:demo demo`
+    Examples: `./rpt labels browse`; `./rpt labels browse demo --port 8080`;
+    `./rpt labels browse HEAD~1:demo demo`
     """
     from flows.labels.browser import browse as serve_pages
 
     if len(versions) > 2:
-        raise Failure("browse", f"{len(versions)} versions are named", "name one, or two to compare", Exit.USAGE)
+        raise Failure(
+            "browse", f"{len(versions)} versions are named", "name one, or two to compare", Exit.USAGE
+        )
     return serve_pages(versions or (None,), port, open_)
 
 
 @labels.command(usage="Usage: rpt labels share [VERSION] OUT [OPTIONS]")
 def share(
     *places: Annotated[
-        str, Parameter(name="[VERSION] OUT", help="a version, if not the only corpus; and the file to write, from the root of the checkout")
+        str,
+        Parameter(
+            name="[VERSION] OUT",
+            help="a version, if not the only corpus; and the file to write, from the root of the checkout",
+        ),
     ],
     documents: Annotated[int, Parameter(help="this many documents, spread evenly")] = 50,
     force: Annotated[bool, Parameter(negative=(), help="overwrite OUT")] = False,
 ) -> int:
-    """Write one HTML page, under 5 MB, that needs nothing else: documents with the queries that were helped most and least.
+    """Write one HTML page, under 5 MB, that needs nothing else: documents with the queries that were helped
+    most and least.
 
     Examples: `./rpt labels share labels.html`; `./rpt labels share demo labels.html --documents 20`
     """
@@ -185,7 +234,12 @@ def share(
     if documents < 1:
         raise Failure(f"--documents {documents}", "there is nothing to share", "give at least 1", Exit.USAGE)
     if len(places) not in (1, 2):
-        raise Failure("share", f"it takes [VERSION] OUT, not {len(places)} arguments", "./rpt labels share --help", Exit.USAGE)
+        raise Failure(
+            "share",
+            f"it takes [VERSION] OUT, not {len(places)} arguments",
+            "./rpt labels share --help",
+            Exit.USAGE,
+        )
     *version, target = places
     shown = write(version[0] if version else None, Path(target), documents, force)
     out(f"{target}: {shown} documents" + (", all that 5 MB or the labels hold" if shown < documents else ""))

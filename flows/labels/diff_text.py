@@ -49,10 +49,18 @@ def print_diff(result: VersionChanges, labels: LabelSet) -> None:
         screen.print(Text.assemble((f"{side}  {said}", "bold")))
         screen.print(Text(f"   scored by {scorer(version.scorer)}", "dim"))
     counts = result.documents
-    screen.print(f"{counts.common:,} documents in both, {counts.only_a:,} in a only, {counts.only_b:,} in b only")
+    screen.print(
+        f"{counts.common:,} documents in both, {counts.only_a:,} in a only, {counts.only_b:,} in b only"
+    )
     screen.print()
-    table(screen, ["", *result.splits], [[name, *map(figure, result.splits.values())] for name, figure in ROWS])
-    note(screen, "means in nats; changes are b - a over what both have, and `best` is of all candidates that a version has")
+    table(
+        screen, ["", *result.splits], [[name, *map(figure, result.splits.values())] for name, figure in ROWS]
+    )
+    note(
+        screen,
+        "means in nats; changes are b - a over what both have, and `best` is of all candidates that a"
+        " version has",
+    )
     texts = _Texts(labels, screen.is_terminal)
     _print_pairs(screen, result.movers, texts)
     _print_queries(screen, result.best_movers, texts)
@@ -81,7 +89,11 @@ def _print_pairs(screen: Console, movers: Sequence[MovedPair], texts: _Texts) ->
         place = f"{line(row.doc_id)}:{row.query_chunk}"
         ranks = f"rank {a.rank}" if a.rank == b.rank else f"rank {a.rank} -> {b.rank}"
         figures = f"{signed(row.change):>8}  {signed(a.target_score)} -> {signed(b.target_score)}"
-        _print_mover(screen, f"{figures}  {place}  candidate {row.candidate_chunk} ({ranks})  {row.split}", line(row.source))
+        _print_mover(
+            screen,
+            f"{figures}  {place}  candidate {row.candidate_chunk} ({ranks})  {row.split}",
+            line(row.source),
+        )
         _print_text(screen, "target", texts.of(row.doc_id, row.query_chunk + 1))
         _print_text(screen, "candidate", texts.of(row.doc_id, row.candidate_chunk))
 

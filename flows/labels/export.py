@@ -27,7 +27,8 @@ TEXTS = {
     "candidate_text": ("candidate_chunk", 0),
     "continuation_text": ("candidate_chunk", 1),
 }
-# How a formula may begin, also behind blanks, quotes and what cannot be seen, and in the wide forms of East Asian scripts.
+# How a formula may begin, also behind blanks, quotes and what cannot be seen, and in the wide forms of East
+# Asian scripts.
 FORMULA = r"^'*(?:[\s\p{Cc}\p{Cf}]*[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}\x{2212}]|[\t\r\n])"
 Write = Callable[[pl.DataFrame], object]
 
@@ -47,14 +48,19 @@ def format_of(path: Path, asked: str | None) -> str:
 def export(labels: LabelSet, path: Path, kind: str, texts: bool, force: bool) -> int:
     """Write every pair to `path`, whole or not at all; returns their number.
 
-    The columns are those of the labels, with halves as columns of their own, the source of the document and, if `texts`, the texts of the
-    query, the target, the candidate and its continuation.
+    The columns are those of the labels, with halves as columns of their own, the source of the document and,
+    if `texts`, the texts of the query, the target, the candidate and its continuation.
 
     Raises:
         Failure: (exit code 2) if the file exists and `force` is not set; (5) if it cannot be written.
     """
     if path.exists() and not force:
-        raise Failure(f"{str(path)!r} exists", "it would be overwritten", "add --force, or choose another name", Exit.USAGE)
+        raise Failure(
+            f"{str(path)!r} exists",
+            "it would be overwritten",
+            "add --force, or choose another name",
+            Exit.USAGE,
+        )
     schema, rows = _schema(texts), 0
     with _whole(path) as file, WRITERS[kind](file, schema) as write:
         for batch in _batches(labels, texts):
@@ -69,9 +75,15 @@ def _schema(texts: bool) -> pa.Schema:
     fields = [kept for kept in LABELS.schema if kept.name not in HALVES]
     for context in HALVES.values():
         of = f"{context}_logprob of the {{}} half of the target"
-        fields += [field(f"{context}_{half}_half", pa.float32(), of.format(half), "nats") for half in ("first", "second")]
+        fields += [
+            field(f"{context}_{half}_half", pa.float32(), of.format(half), "nats")
+            for half in ("first", "second")
+        ]
     if texts:
-        fields += [field(name, pa.string(), f"text of chunk {column} + {after}") for name, (column, after) in TEXTS.items()]
+        fields += [
+            field(name, pa.string(), f"text of chunk {column} + {after}")
+            for name, (column, after) in TEXTS.items()
+        ]
     return pa.schema([*fields[:2], source, *fields[2:]])
 
 
@@ -109,7 +121,9 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise Failure(f"{str(path)!r} cannot be written", str(error), "choose another place", Exit.ENVIRONMENT) from error
+        raise Failure(
+            f"{str(path)!r} cannot be written", str(error), "choose another place", Exit.ENVIRONMENT
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -120,7 +134,9 @@ def _csv(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
     file.write(",".join(schema.names).encode() + b"\n")
     cell = pl.col(pl.String)
     harmless = pl.when(cell.str.contains(FORMULA)).then("'" + cell).otherwise(cell).name.keep()
-    yield lambda batch: batch.with_columns(harmless).write_csv(file, include_header=False, quote_style="non_numeric")
+    yield lambda batch: batch.with_columns(harmless).write_csv(
+        file, include_header=False, quote_style="non_numeric"
+    )
 
 
 @contextmanager
@@ -130,7 +146,9 @@ def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 
 @contextmanager
 def _parquet(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
-    with pq.ParquetWriter(file, schema, compression="zstd", write_page_index=True, write_page_checksum=True) as writer:
+    with pq.ParquetWriter(
+        file, schema, compression="zstd", write_page_index=True, write_page_checksum=True
+    ) as writer:
         yield lambda batch: writer.write_table(batch.to_arrow().cast(schema), row_group_size=MAX_GROUP_ROWS)
 
 

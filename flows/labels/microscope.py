@@ -1,4 +1,6 @@
-"""One query of a label set with everything that decided its labels: its target, its candidates, and what one of them does to each token."""
+"""One query of a label set with everything that decided its labels: its target, its candidates, and what one
+of them does to each token.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,12 @@ NAMED = 5
 
 
 def find(labels: LabelSet, place: str) -> tuple[str, int]:
-    """The document and the query chunk that `DOC:CHUNK` means; DOC is the beginning of one doc_id, or a source.
+    """The document and the query chunk that `DOC:CHUNK` means; DOC is the beginning of one doc_id, or a
+    source.
 
     Raises:
-        Failure: (exit code 2) if that is no document, or more than one, or the chunk is no labelled query of it.
+        Failure: (exit code 2) if that is no document, or more than one, or the chunk is no labelled query of
+            it.
     """
     name, colon, chunk = place.rpartition(":")
     document = _document(labels, name if colon else place)
@@ -28,14 +32,24 @@ def find(labels: LabelSet, place: str) -> tuple[str, int]:
     if not colon or not chunk.isdecimal():
         best = queries.row(int(queries["target_score"].arg_max() or 0), named=True)
         remedy = f"its best s_t is at {document['doc_id']}:{best['query_chunk']}"
-        raise Failure(f"{place!r} names no chunk", "write DOC:CHUNK with the number of a query chunk", remedy, Exit.USAGE)
+        raise Failure(
+            f"{place!r} names no chunk",
+            "write DOC:CHUNK with the number of a query chunk",
+            remedy,
+            Exit.USAGE,
+        )
     known = queries["query_chunk"].unique().sort().to_numpy()
     if int(chunk) not in known:
-        near = sorted(known[np.argsort(np.abs(known.astype(np.int64) - int(chunk)), kind="stable")[:NAMED]].tolist())
-        cause = (
-            f"document {document['doc_id']!r} has labels for {len(known):,} query chunks from {known[0]} to {known[-1]}, not for this one"
+        near = sorted(
+            known[np.argsort(np.abs(known.astype(np.int64) - int(chunk)), kind="stable")[:NAMED]].tolist()
         )
-        raise Failure(f"chunk {int(chunk)}", cause, f"the nearest are {', '.join(map(str, near))}", Exit.USAGE)
+        cause = (
+            f"document {document['doc_id']!r} has labels for {len(known):,} query chunks from {known[0]} to"
+            f" {known[-1]}, not for this one"
+        )
+        raise Failure(
+            f"chunk {int(chunk)}", cause, f"the nearest are {', '.join(map(str, near))}", Exit.USAGE
+        )
     return document["doc_id"], int(chunk)
 
 
@@ -47,8 +61,12 @@ def _document(labels: LabelSet, name: str) -> dict[str, Any]:
         return found.row(0, named=True)
     remedy = "`./rpt labels stats --documents 100` lists documents; give more digits of one"
     if found.is_empty():
-        raise Failure(f"document {name!r}", "no doc_id begins so, and no source is called so", remedy, Exit.USAGE)
-    some = ", ".join(f"{row['doc_id']!r} ({row['source']!r})" for row in found.head(NAMED).iter_rows(named=True))
+        raise Failure(
+            f"document {name!r}", "no doc_id begins so, and no source is called so", remedy, Exit.USAGE
+        )
+    some = ", ".join(
+        f"{row['doc_id']!r} ({row['source']!r})" for row in found.head(NAMED).iter_rows(named=True)
+    )
     raise Failure(f"document {name!r}", f"{len(found):,} documents are meant: {some}", remedy, Exit.USAGE)
 
 
@@ -56,8 +74,9 @@ def look(labels: LabelSet, doc_id: str, query: int, by: str) -> dict[str, Any]:
     """A query chunk, its target and its candidates, the best by `score` or by `bm25` first; ready for JSON.
 
     Returns:
-        doc_id, source, split, query_chunk, query, target (texts), chunks (of the document), local_logprob (nats), and candidates: rank
-        (0 = best BM25), bm25, candidate_chunk, target_score and candidate_logprob (nats), text and continuation (c_j and c_j+1).
+        doc_id, source, split, query_chunk, query, target (texts), chunks (of the document), local_logprob
+        (nats), and candidates: rank (0 = best BM25), bm25, candidate_chunk, target_score and
+        candidate_logprob (nats), text and continuation (c_j and c_j+1).
     """
     place, chunks = labels.place(doc_id), labels.chunks(doc_id)
     text = dict(zip(chunks["chunk"], chunks["text"], strict=True))
@@ -74,18 +93,20 @@ def look(labels: LabelSet, doc_id: str, query: int, by: str) -> dict[str, Any]:
         "target": text[query + 1],
         "local_logprob": rows["local_logprob"][0],
         "candidates": [
-            {name: row[name] for name in figures} | {"text": text[row["candidate_chunk"]], "continuation": text[row["candidate_chunk"] + 1]}
+            {name: row[name] for name in figures}
+            | {"text": text[row["candidate_chunk"]], "continuation": text[row["candidate_chunk"] + 1]}
             for row in ordered.iter_rows(named=True)
         ],
     }
 
 
 def gains(labels: LabelSet, view: dict[str, Any], rank: int | None) -> dict[str, Any]:
-    """What one candidate of a query, the best by s_t or that of BM25 rank `rank`, does to each token of the target; ready for JSON.
+    """What one candidate of a query, the best by s_t or that of BM25 rank `rank`, does to each token of the
+    target; ready for JSON.
 
     Returns:
-        rank and tokens, each with its text and its gain over the local context in nats, which add up to s_t; or, where the reference LM
-        of these labels is not there, missing: a sentence.
+        rank and tokens, each with its text and its gain over the local context in nats, which add up to s_t;
+        or, where the reference LM of these labels is not there, missing: a sentence.
 
     Raises:
         Failure: (exit code 2) if there is no candidate of this rank; (3) if the reference LM cannot score.
@@ -93,7 +114,12 @@ def gains(labels: LabelSet, view: dict[str, Any], rank: int | None) -> dict[str,
     ranked = {candidate["rank"]: candidate for candidate in view["candidates"]}
     best = max(view["candidates"], key=lambda candidate: (candidate["target_score"], -candidate["rank"]))
     if rank is not None and rank not in ranked:
-        raise Failure(f"the candidate of rank {rank}", f"this query has ranks 0 to {max(ranked)}", "choose one of them", Exit.USAGE)
+        raise Failure(
+            f"the candidate of rank {rank}",
+            f"this query has ranks 0 to {max(ranked)}",
+            "choose one of them",
+            Exit.USAGE,
+        )
     chosen = best if rank is None else ranked[rank]
     directory = labels.directory.with_name("reference_lm")
     if not (directory / "config.json").is_file():
@@ -109,7 +135,10 @@ def gains(labels: LabelSet, view: dict[str, Any], rank: int | None) -> dict[str,
         texts, row = measure(labels, directory, chunks, view, chosen["candidate_chunk"])
     except LookupError as error:
         return {"missing": str(error.args[0])}
-    return {"rank": chosen["rank"], "tokens": [{"text": text, "gain": float(gain)} for text, gain in zip(texts, row, strict=True)]}
+    return {
+        "rank": chosen["rank"],
+        "tokens": [{"text": text, "gain": float(gain)} for text, gain in zip(texts, row, strict=True)],
+    }
 
 
 def _of_tokens(
@@ -139,7 +168,10 @@ def _of_text(
     from stages.scoring.text_gains import TextGains
 
     tokenizer = labels.directory.with_name("tokenizer")
-    if not (tokenizer / "tokenizer.json").is_file() or tokenizer_digest(tokenizer) != labels.scorer["chunk_tokenizer"]:
+    if (
+        not (tokenizer / "tokenizer.json").is_file()
+        or tokenizer_digest(tokenizer) != labels.scorer["chunk_tokenizer"]
+    ):
         raise LookupError(f"{tokenizer} is not the tokenizer that cut these chunks")
     scorer = TextGains(directory, tokenizer)
     (row,) = scorer.gains(chunks, view["query_chunk"], [candidate])

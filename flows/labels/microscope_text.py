@@ -11,8 +11,8 @@ from flows.terminal.label_text import excerpt, line, signed
 from flows.terminal.screen import Cell, block, console, note, table
 from reports.html.terminal_text import shown, written
 
-# Nats from which on a gain has the next colour: blue where the candidate helps, orange where it hurts. Each names its ground and its
-# letters, so that it can be read whatever the colours of the terminal are.
+# Nats from which on a gain has the next colour: blue where the candidate helps, orange where it hurts. Each
+# names its ground and its letters, so that it can be read whatever the colours of the terminal are.
 STEPS = (0.1, 0.5, 1.5)
 HELPS = ("#10222e on #cfe6f5", "#10222e on #7dbfe8", "#ffffff on #0072b2")
 HURTS = ("#33200a on #fbe3c8", "#33200a on #f0a860", "#ffffff on #b34700")
@@ -22,20 +22,35 @@ NAMED = 5
 
 
 def print_view(view: dict[str, Any], by: str, texts: int) -> None:
-    """What `flows.labels.microscope.look` returns, with its `gains` if it has any; `texts` candidates with their text, figures of all."""
+    """What `flows.labels.microscope.look` returns, with its `gains` if it has any; `texts` candidates with
+    their text, figures of all.
+    """
     screen = console()
     query, candidates = view["query_chunk"], view["candidates"]
     screen.print(Text(f"{line(view['doc_id'])}:{query}  {view['split']}  {line(view['source'])}", "bold"))
     screen.print(Text(f"\nquery, chunk {query} of {view['chunks']}", "bold"))
     block(screen, Text(shown(view["query"])))
-    screen.print(Text(f"\ntarget, chunk {query + 1}; {signed(view['local_logprob'])} nats given its local context", "bold"))
+    screen.print(
+        Text(
+            f"\ntarget, chunk {query + 1}; {signed(view['local_logprob'])} nats given its local context",
+            "bold",
+        )
+    )
     _print_target(screen, view)
     order = "s_t" if by == "score" else "BM25"
-    screen.print(Text(f"\n{len(candidates)} candidate{'s' if len(candidates) > 1 else ''} by {order}", "bold"))
+    screen.print(
+        Text(f"\n{len(candidates)} candidate{'s' if len(candidates) > 1 else ''} by {order}", "bold")
+    )
     _print_figures(screen, candidates, query)
     for candidate in candidates[:texts]:
         chunk = candidate["candidate_chunk"]
-        screen.print(Text(f"\nrank {candidate['rank']}, s_t {signed(candidate['target_score'])}: chunks {chunk} and {chunk + 1}", "bold"))
+        screen.print(
+            Text(
+                f"\nrank {candidate['rank']}, s_t {signed(candidate['target_score'])}: chunks {chunk} and"
+                f" {chunk + 1}",
+                "bold",
+            )
+        )
         block(screen, Text(shown(candidate["text"])))
         screen.print()
         block(screen, Text(shown(candidate["continuation"])))
@@ -47,8 +62,19 @@ def _print_figures(screen: Console, candidates: list[dict[str, Any]], query: int
     rows = []
     for candidate in candidates:
         score, chunk = candidate["target_score"], candidate["candidate_chunk"]
-        cells: list[Cell] = [str(candidate["rank"]), f"{candidate['bm25']:.2f}", Text(signed(score), "bold" if score > 0 else "")]
-        rows.append([*cells, str(chunk), str(query - chunk), excerpt(candidate["text"] + candidate["continuation"], screen.is_terminal)])
+        cells: list[Cell] = [
+            str(candidate["rank"]),
+            f"{candidate['bm25']:.2f}",
+            Text(signed(score), "bold" if score > 0 else ""),
+        ]
+        rows.append(
+            [
+                *cells,
+                str(chunk),
+                str(query - chunk),
+                excerpt(candidate["text"] + candidate["continuation"], screen.is_terminal),
+            ]
+        )
     table(screen, ["rank", "bm25", "s_t", "chunk", "before", "text"], rows, left=(5,))
 
 
@@ -62,7 +88,10 @@ def _print_target(screen: Console, view: dict[str, Any]) -> None:
         return
     block(screen, _coloured(screen, tokens))
     total = sum(token["gain"] for token in tokens)
-    screen.print(f"the candidate of rank {gains['rank']} makes it {abs(total):.2f} nats {'more' if total > 0 else 'less'} likely")
+    screen.print(
+        f"the candidate of rank {gains['rank']} makes it {abs(total):.2f} nats"
+        f" {'more' if total > 0 else 'less'} likely"
+    )
     for name, sign in (("helps", 1), ("hurts", -1)):
         note(screen, f"{name} most: {_named(tokens, sign, screen.is_terminal)}")
     if screen.color_system:
@@ -73,11 +102,16 @@ def _print_target(screen: Console, view: dict[str, Any]) -> None:
 
 def _named(tokens: list[dict[str, Any]], sign: int, squeezed: bool) -> str:
     """The tokens, each text once, that gain (or for -1 lose) most."""
-    order = sorted((token for token in tokens if sign * token["gain"] > 0), key=lambda token: -sign * token["gain"])
+    order = sorted(
+        (token for token in tokens if sign * token["gain"] > 0), key=lambda token: -sign * token["gain"]
+    )
     first = dict[str, float]()
     for token in order:
         first.setdefault(token["text"], token["gain"])
-    return "  ".join(f"«{excerpt(text, squeezed)}» {signed(gain)}" for text, gain in list(first.items())[:NAMED]) or "nothing"
+    return (
+        "  ".join(f"«{excerpt(text, squeezed)}» {signed(gain)}" for text, gain in list(first.items())[:NAMED])
+        or "nothing"
+    )
 
 
 def _coloured(screen: Console, tokens: list[dict[str, Any]]) -> Text:

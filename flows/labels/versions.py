@@ -1,4 +1,6 @@
-"""Which labels a person means: a corpus of this workspace, a directory, or `REV:CORPUS`, labels as a git revision had them."""
+"""Which labels a person means: a corpus of this workspace, a directory, or `REV:CORPUS`, labels as a git
+revision had them.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,12 @@ def open_version(version: str | None) -> LabelSet:
 
 
 def locate(version: str | None) -> Path:
-    """The directory of the labels that `version` names, with chunks and documents beside it; None is the only corpus that has labels.
+    """The directory of the labels that `version` names, with chunks and documents beside it; None is the only
+    corpus that has labels.
 
     Raises:
-        Failure: (exit code 2) if there are none of this name, or several to choose from; (5) if data of a revision is not to be had.
+        Failure: (exit code 2) if there are none of this name, or several to choose from; (5) if data of a
+            revision is not to be had.
     """
     known = corpora()
     if version is None:
@@ -39,9 +43,15 @@ def locate(version: str | None) -> Path:
     if colon:
         return fetch(commit_of(revision), corpus) / "labels"
     cause = (
-        f"it is no directory with labels, no REV:CORPUS, and none of the corpora with labels here: {', '.join(known) or 'there are none'}"
+        "it is no directory with labels, no REV:CORPUS, and none of the corpora with labels here:"
+        f" {', '.join(known) or 'there are none'}"
     )
-    raise Failure(f"label version {version!r}", cause, "`./rpt status` lists what there is; `./rpt run scoring` makes labels", Exit.USAGE)
+    raise Failure(
+        f"label version {version!r}",
+        cause,
+        "`./rpt status` lists what there is; `./rpt run scoring` makes labels",
+        Exit.USAGE,
+    )
 
 
 def corpora() -> list[str]:
@@ -56,9 +66,13 @@ def _labels_of(corpus: str) -> Path:
 def _only(known: list[str]) -> str:
     if not known:
         remedy = "`./rpt run scoring` makes them, `dvc pull` fetches them; or name a directory or REV:CORPUS"
-        raise Failure("there are no labels to look at", "no corpus under artifacts/ has any", remedy, Exit.USAGE)
+        raise Failure(
+            "there are no labels to look at", "no corpus under artifacts/ has any", remedy, Exit.USAGE
+        )
     if len(known) > 1:
-        raise Failure("which labels?", f"several corpora have some: {', '.join(known)}", "name one of them", Exit.USAGE)
+        raise Failure(
+            "which labels?", f"several corpora have some: {', '.join(known)}", "name one of them", Exit.USAGE
+        )
     return known[0]
 
 
@@ -72,10 +86,17 @@ def commit_of(revision: str) -> str:
     try:
         found = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     except OSError as error:
-        raise Failure(f"revision {revision!r}", f"git cannot be run: {error}", "install git", Exit.ENVIRONMENT) from error
+        raise Failure(
+            f"revision {revision!r}", f"git cannot be run: {error}", "install git", Exit.ENVIRONMENT
+        ) from error
     if found.returncode:
         cause = found.stderr.strip() or "git knows no commit of this name here"
-        raise Failure(f"revision {revision!r}", cause, "`git log` and `git tag` list them; `git fetch` gets those of others", Exit.USAGE)
+        raise Failure(
+            f"revision {revision!r}",
+            cause,
+            "`git log` and `git tag` list them; `git fetch` gets those of others",
+            Exit.USAGE,
+        )
     return found.stdout.strip()
 
 
@@ -86,7 +107,12 @@ def fetch(commit: str, corpus: str) -> Path:
         Failure: (exit code 2) if the commit has no labels of this corpus; (5) if their data is not to be had.
     """
     if corpus in ("", ".", "..") or "/" in corpus:
-        raise Failure(f"corpus {corpus!r}", "this is no name of a corpus", "write REV:CORPUS, such as HEAD~1:demo", Exit.USAGE)
+        raise Failure(
+            f"corpus {corpus!r}",
+            "this is no name of a corpus",
+            "write REV:CORPUS, such as HEAD~1:demo",
+            Exit.USAGE,
+        )
     place = FETCHED / commit / corpus
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)

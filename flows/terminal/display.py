@@ -61,7 +61,11 @@ class Display:
         self.results = {}
         self._stages = len(event["stages"])
         stale = [row for row in event["stages"] if row["reasons"]]
-        self._say(f"{self._stages} stages, {len(stale)} to look at" if stale else f"{self._stages} stages, nothing to do")
+        self._say(
+            f"{self._stages} stages, {len(stale)} to look at"
+            if stale
+            else f"{self._stages} stages, nothing to do"
+        )
 
     def _on_begin(self, event: dict) -> None:
         self._last = time.monotonic()
@@ -71,7 +75,11 @@ class Display:
             self._say(f"{title} ...")
             return
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), console=self._console, transient=True
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self._console,
+            transient=True,
         )
         self._bar.add_task(escape(title), total=None, figures="starting")
         self._bar.start()
@@ -79,7 +87,9 @@ class Display:
     def _on_progress(self, event: dict) -> None:
         figures = progress_figures(event)
         if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=event["done"], total=event["total"], figures=escape(figures))
+            self._bar.update(
+                self._bar.task_ids[0], completed=event["done"], total=event["total"], figures=escape(figures)
+            )
         elif time.monotonic() - self._last >= LINE_SECONDS:
             self._last = time.monotonic()
             self._say(f"        {figures}")
@@ -98,7 +108,9 @@ class Display:
         if event["result"] != "unchanged" or event["seconds"]:
             style = "red" if event["result"] == "failed" else "green"
             number = f"[{event['number']:>2}/{self._stages}]"
-            self._say(f"{number} {event['stage']}: {MARKS[event['result']]} in {event['seconds']:.1f} s", style)
+            self._say(
+                f"{number} {event['stage']}: {MARKS[event['result']]} in {event['seconds']:.1f} s", style
+            )
         if event["result"] == "failed" and not self._verbose:
             for line in self._lines:
                 self._say(f"        {line}", "dim")

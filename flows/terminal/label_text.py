@@ -57,7 +57,10 @@ def scorer(identity: Mapping[str, object]) -> str:
 def spark(values: Sequence[float | None], cells: int = SPARK_CELLS) -> str:
     """Means along a document as bars, from its lowest to its highest; a gap where there are none."""
     size = len(values) // cells
-    groups = [[value for value in values[begin : begin + size] if value is not None] for begin in range(0, size * cells, size)]
+    groups = [
+        [value for value in values[begin : begin + size] if value is not None]
+        for begin in range(0, size * cells, size)
+    ]
     means = [sum(group) / len(group) if group else None for group in groups]
     known = [mean for mean in means if mean is not None]
     low, high = min(known), max(known)
@@ -68,14 +71,21 @@ def spark(values: Sequence[float | None], cells: int = SPARK_CELLS) -> str:
 def print_stats(result: LabelSummary, of: int) -> None:
     """The summary of a label set that has `of` documents."""
     screen = console()
-    splits = {**{name: row for name, row in result.splits.items() if name != "all"}, "all": result.splits["all"]}
+    splits = {
+        **{name: row for name, row in result.splits.items() if name != "all"},
+        "all": result.splits["all"],
+    }
     every = result.splits["all"]
     screen.print(Text(f"{where(result.labels)}: {every.queries:,} queries, {every.pairs:,} pairs", "bold"))
     screen.print(f"scored by {scorer(result.scorer)}; chunks of {result.chunk_tokens} tokens")
     screen.print()
     head = ["split", "documents", "queries", "pairs", "a query", "s_t > 0"]
     sizes = [
-        [*(f"{n:,}" for n in (row.documents, row.queries, row.pairs)), f"<= {row.candidates}", share(row.positive_rate)]
+        [
+            *(f"{n:,}" for n in (row.documents, row.queries, row.pairs)),
+            f"<= {row.candidates}",
+            share(row.positive_rate),
+        ]
         for row in splits.values()
     ]
     table(screen, head, [[name, *row] for name, row in zip(splits, sizes, strict=True)])
@@ -95,12 +105,18 @@ def print_stats(result: LabelSummary, of: int) -> None:
 
 
 def _print_documents(screen: Console, documents: Sequence[DocumentSummary], of: int) -> None:
-    screen.print(f"\nthe largest {len(documents)} of {of:,} documents (--documents N for more)" if len(documents) < of else "\ndocuments")
+    screen.print(
+        f"\nthe largest {len(documents)} of {of:,} documents (--documents N for more)"
+        if len(documents) < of
+        else "\ndocuments"
+    )
     wide = (width(screen) or 200) >= 100
     head = ["document", "split", "queries", "s_t > 0", "best s_t", *(["along it"] if wide else []), "source"]
     rows = []
     for row in documents:
         figures = [f"{row.queries:,}", share(row.positive / row.pairs), signed(row.best_mean)]
-        rows.append([line(row.doc_id), row.split, *figures, *([spark(row.sparks)] if wide else []), line(row.source)])
+        rows.append(
+            [line(row.doc_id), row.split, *figures, *([spark(row.sparks)] if wide else []), line(row.source)]
+        )
     table(screen, head, rows, left=(0, 1, len(head) - 1, *([5] if wide else [])))
     note(screen, "best s_t: mean over its queries, nats; `./rpt labels show DOC:CHUNK` shows one query")

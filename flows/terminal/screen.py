@@ -1,7 +1,8 @@
-"""Styled text on a terminal, and the same text without a single escape code elsewhere or where NO_COLOR is set.
+"""Styled text on a terminal, and the same text without a single escape code elsewhere or where NO_COLOR is
+set.
 
-Nothing here interprets markup. Callers pass untrusted text through `reports.html.terminal_text` first; a terminal then gets lines that fit
-its width, and a pipe gets them whole.
+Nothing here interprets markup. Callers pass untrusted text through `reports.html.terminal_text` first; a
+terminal then gets lines that fit its width, and a pipe gets them whole.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def console() -> Screen:
     """Standard output; without a single escape code if it is no terminal or NO_COLOR is set."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     plain = bool(os.environ.get("NO_COLOR"))
-    return Screen(markup=False, highlight=False, emoji=False, soft_wrap=True, color_system=None if plain else "auto")
+    return Screen(
+        markup=False, highlight=False, emoji=False, soft_wrap=True, color_system=None if plain else "auto"
+    )
 
 
 def width(screen: Console) -> int | None:
@@ -43,8 +46,12 @@ def note(screen: Console, text: str, style: str = "dim") -> None:
     screen.print(Text(text, style), soft_wrap=not screen.is_terminal)
 
 
-def table(screen: Console, head: Sequence[str], rows: Sequence[Sequence[Cell]], left: Sequence[int] = (0,)) -> None:
-    """Rows below a head; columns but those in `left` are flush right, and the last, if it is one of them, is cut where the line ends."""
+def table(
+    screen: Console, head: Sequence[str], rows: Sequence[Sequence[Cell]], left: Sequence[int] = (0,)
+) -> None:
+    """Rows below a head; columns but those in `left` are flush right, and the last, if it is one of them, is
+    cut where the line ends.
+    """
     sizes = [max(cell_len(_plain(row[column])) for row in [head, *rows]) for column in range(len(head))]
     for number, row in enumerate([head, *rows]):
         line = Text(style="bold" if number == 0 else "")
@@ -52,7 +59,9 @@ def table(screen: Console, head: Sequence[str], rows: Sequence[Sequence[Cell]], 
             text = cell.copy() if isinstance(cell, Text) else Text(cell)
             room = " " * (sizes[column] - text.cell_len)
             last = column == len(row) - 1
-            line.append_text(Text.assemble(text, "" if last else room) if column in left else Text.assemble(room, text))
+            line.append_text(
+                Text.assemble(text, "" if last else room) if column in left else Text.assemble(room, text)
+            )
             line.append("" if last else "  ")
         limit = width(screen)
         if limit and line.cell_len > limit:
@@ -65,7 +74,9 @@ def _plain(cell: Cell) -> str:
 
 
 def block(screen: Console, text: Text, style: str = "dim") -> None:
-    """Text of several lines behind a margin. A line that does not fit goes on behind another margin; nothing is left out or put in."""
+    """Text of several lines behind a margin. A line that does not fit goes on behind another margin; nothing
+    is left out or put in.
+    """
     limit = width(screen)
     for line in text.split("\n", allow_blank=True):
         for number, part in enumerate(_folded(line, limit - cell_len(FIRST)) if limit else [line]):
@@ -77,7 +88,9 @@ def _folded(line: Text, limit: int) -> list[Text]:
 
 
 def _breaks(line: str, limit: int) -> Iterator[int]:
-    """Where to cut a line so that no part is wider than `limit`: after the last space of a part, if there is one."""
+    """Where to cut a line so that no part is wider than `limit`: after the last space of a part, if there is
+    one.
+    """
     begin = used = space = 0
     for place, character in enumerate(line):
         size = cell_len(character)

@@ -1,4 +1,6 @@
-"""BERT (Devlin et al., arXiv 1810.04805): the encoder that DPR begins from. A post-norm Transformer in which every token sees every one."""
+"""BERT (Devlin et al., arXiv 1810.04805): the encoder that DPR begins from. A post-norm Transformer in which
+every token sees every one.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +46,21 @@ class BertLayer(nnx.Module):
         self.expand, self.contract = Linear(width, inner, bias=True), Linear(inner, width, bias=True)
         self.norm = LayerNorm(width, config.layer_norm_eps)
 
-    def __call__(self, x_XTD: TokenStates, visible_XT: Bool[Array, "X T"], key: Array | None = None) -> TokenStates:
+    def __call__(
+        self, x_XTD: TokenStates, visible_XT: Bool[Array, "X T"], key: Array | None = None
+    ) -> TokenStates:
         attention_key, output_key, feed_forward_key = subkeys(key, 3)
-        queries, keys, values = (layer(x_XTD).reshape(*x_XTD.shape[:2], self.heads, -1) for layer in (self.query, self.key, self.value))
+        queries, keys, values = (
+            layer(x_XTD).reshape(*x_XTD.shape[:2], self.heads, -1)
+            for layer in (self.query, self.key, self.value)
+        )
         visible = visible_XT[:, None, None]
-        mixed = attend(queries, keys, values, visible, rate=self.attention_rate, key=attention_key, shared_axes=())
-        x_XTD = self.attention_norm(x_XTD + dropout(self.output(mixed.reshape(x_XTD.shape)), self.rate, output_key))
+        mixed = attend(
+            queries, keys, values, visible, rate=self.attention_rate, key=attention_key, shared_axes=()
+        )
+        x_XTD = self.attention_norm(
+            x_XTD + dropout(self.output(mixed.reshape(x_XTD.shape)), self.rate, output_key)
+        )
         inner = jax.nn.gelu(self.expand(x_XTD), approximate=False)
         return self.norm(x_XTD + dropout(self.contract(inner), self.rate, feed_forward_key))
 
@@ -61,12 +72,15 @@ class Bert(nnx.Module):
         width = config.hidden_size
         self.pad, self.rate = config.pad_token_id, config.hidden_dropout_prob
         self.words, self.positions, self.types = (
-            Embedding(size, width, "float32") for size in (config.vocab_size, config.max_position_embeddings, config.type_vocab_size)
+            Embedding(size, width, "float32")
+            for size in (config.vocab_size, config.max_position_embeddings, config.type_vocab_size)
         )
         self.norm = LayerNorm(width, config.layer_norm_eps)
         self.layers = nnx.List([BertLayer(config) for _ in range(config.num_hidden_layers)])
 
-    def __call__(self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None) -> TokenStates:
+    def __call__(
+        self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None
+    ) -> TokenStates:
         """At most `max_position_embeddings` pieces a row; without `types_XT` all are of the first type."""
         embedding_key, *layer_keys = subkeys(key, 1 + len(self.layers))
         visible_XT = jnp.asarray(pieces_XT) != self.pad
@@ -79,16 +93,24 @@ class Bert(nnx.Module):
 
 
 class BertEncoder(Bert):
-    """The state of [CLS], the first piece, which is how DPR represents a text (arXiv 2004.04906, section 3.1)."""
+    """The state of [CLS], the first piece, which is how DPR represents a text (arXiv 2004.04906, section
+    3.1).
+    """
 
-    def __call__(self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None) -> Float[Array, "X D"]:
+    def __call__(
+        self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None
+    ) -> Float[Array, "X D"]:
         return super().__call__(pieces_XT, key, types_XT)[:, 0]
 
 
 class BertMean(Bert):
-    """The mean over all pieces but the first, [CLS]: how RETRO represents a chunk (arXiv 2112.04426, section 2.3)."""
+    """The mean over all pieces but the first, [CLS]: how RETRO represents a chunk (arXiv 2112.04426, section
+    2.3).
+    """
 
-    def __call__(self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None) -> Float[Array, "X D"]:
+    def __call__(
+        self, pieces_XT: WordPieces, key: Array | None = None, types_XT: WordPieces | None = None
+    ) -> Float[Array, "X D"]:
         states_XTD = super().__call__(pieces_XT, key, types_XT)[:, 1:]
         there_XT1 = (jnp.asarray(pieces_XT)[:, 1:] != self.pad)[..., None]
         return jnp.sum(states_XTD * there_XT1, axis=1) / jnp.maximum(jnp.sum(there_XT1, axis=1), 1)

@@ -18,7 +18,8 @@ FIXED = {
 
 @dataclass(frozen=True)
 class BertConfig:
-    """BERT (Devlin et al., arXiv 1810.04805); names as in `config.json`, values left out there are those of BERT-base.
+    """BERT (Devlin et al., arXiv 1810.04805); names as in `config.json`, values left out there are those of
+    BERT-base.
 
     Raises:
         ValueError: if a value is not a number or out of range, or the heads do not divide the width.
@@ -41,11 +42,17 @@ class BertConfig:
             value, least = getattr(self, field.name), 0 if field.name in MAY_BE_ZERO else 1
             if field.type == "int":
                 whole(field.name, value, least)
-            if field.type == "float" and (not isinstance(value, float | int) or isinstance(value, bool) or not 0 <= value < 1):
-                raise ValueError(f"{field.name} is {value!r}, must be a number in [0, 1); take the config.json that came with the weights")
+            if field.type == "float" and (
+                not isinstance(value, float | int) or isinstance(value, bool) or not 0 <= value < 1
+            ):
+                raise ValueError(
+                    f"{field.name} is {value!r}, must be a number in [0, 1); take the config.json that came"
+                    " with the weights"
+                )
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}; choose one that is"
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads"
+                f" {self.num_attention_heads}; choose one that is"
             )
 
     @classmethod
@@ -53,17 +60,25 @@ class BertConfig:
         """Reads a parsed `config.json`.
 
         Raises:
-            ValueError: if it is no mapping, asks for code of its own (`auto_map`), another architecture, or a setting that is not computed
-                here.
+            ValueError: if it is no mapping, asks for code of its own (`auto_map`), another architecture, or a
+                setting that is not computed here.
         """
         architectures(values, "BertModel")
         if "auto_map" in values:
-            raise ValueError(f"config.json has auto_map {values['auto_map']!r}, which runs code from the model; use a plain BERT")
+            raise ValueError(
+                f"config.json has auto_map {values['auto_map']!r}, which runs code from the model; use a"
+                " plain BERT"
+            )
         for name, value in FIXED.items():
             if values.get(name, value) != value:
-                raise ValueError(f"config.json sets {name} = {values[name]!r}, only {value!r} is computed; choose one like BERT-base")
+                raise ValueError(
+                    f"config.json sets {name} = {values[name]!r}, only {value!r} is computed; choose one like"
+                    " BERT-base"
+                )
         if missing := [name for name in REQUIRED if name not in values]:
-            raise ValueError(f"config.json lacks {', '.join(missing)}; take the one that came with the weights")
+            raise ValueError(
+                f"config.json lacks {', '.join(missing)}; take the one that came with the weights"
+            )
         return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
     def to_dict(self) -> dict[str, Any]:

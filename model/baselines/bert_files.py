@@ -1,4 +1,6 @@
-"""The encoder of a BERT from a Hugging Face directory, whatever head it was trained with: heads and pooler are left where they are."""
+"""The encoder of a BERT from a Hugging Face directory, whatever head it was trained with: heads and pooler
+are left where they are.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,12 @@ LAYER = {
     "contract": "output.dense",
     "norm": "output.LayerNorm",
 }
-EMBEDDINGS = {"words": "word_embeddings", "positions": "position_embeddings", "types": "token_type_embeddings", "norm": "LayerNorm"}
+EMBEDDINGS = {
+    "words": "word_embeddings",
+    "positions": "position_embeddings",
+    "types": "token_type_embeddings",
+    "norm": "LayerNorm",
+}
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "table": "weight"}
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 LEFT = ("cls.", "pooler.", "embeddings.position_ids")
@@ -45,7 +52,8 @@ def load(directory: Path, config: BertConfig) -> Parameters:
 
     Raises:
         FileNotFoundError: if there are no safetensors.
-        ValueError: if a tensor is missing, unknown or of another shape than `config` implies (it is named), or a file is damaged.
+        ValueError: if a tensor is missing, unknown or of another shape than `config` implies (it is named),
+            or a file is damaged.
     """
     sizes = Architecture.of(BertEncoder, config).parameter_sizes()
     wanted = {tensor_name(path): path for path in sizes}
@@ -53,16 +61,28 @@ def load(directory: Path, config: BertConfig) -> Parameters:
     for file in safetensors_files(directory):
         for stored, value in _tensors(file):
             if (name := _current(stored)) not in wanted:
-                raise ValueError(f"{file} has a tensor {stored}, not of a BERT of this config.json; they do not belong together")
+                raise ValueError(
+                    f"{file} has a tensor {stored}, not of a BERT of this config.json; they do not belong"
+                    " together"
+                )
             path = wanted[name]
             if path in parameters:
-                raise ValueError(f"the tensor {stored} stands in {file} and in a file before it; remove what does not belong there")
+                raise ValueError(
+                    f"the tensor {stored} stands in {file} and in a file before it; remove what does not"
+                    " belong there"
+                )
             value = value.T if path.endswith("kernel") else value
             if value.shape != sizes[path]:
-                raise ValueError(f"tensor {stored} has shape {value.shape}, config.json implies {sizes[path]}; they do not fit")
+                raise ValueError(
+                    f"tensor {stored} has shape {value.shape}, config.json implies {sizes[path]}; they do"
+                    " not fit"
+                )
             parameters[path] = jnp.asarray(value, jnp.float32)
     if missing := sorted(name for name, path in wanted.items() if path not in parameters):
-        raise ValueError(f"{directory} lacks {len(missing)} of {len(wanted)} tensors, the first is {missing[0]}; download it again")
+        raise ValueError(
+            f"{directory} lacks {len(missing)} of {len(wanted)} tensors, the first is {missing[0]}; download"
+            " it again"
+        )
     return parameters
 
 

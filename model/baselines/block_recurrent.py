@@ -1,8 +1,9 @@
-"""Block-Recurrent Transformer (Hutchins et al., arXiv 2203.07852): one layer passes a set of state vectors from block to block.
+"""Block-Recurrent Transformer (Hutchins et al., arXiv 2203.07852): one layer passes a set of state vectors
+from block to block.
 
-In the matched form: positions, queries and keys are those of the decoder that all systems share; meliad.py has the published form. A
-block is a window stride. The gate is the "fixed" one with "skip": S' = g S + (1 - g) y, without a feed-forward part, which their README
-recommends.
+In the matched form: positions, queries and keys are those of the decoder that all systems share; meliad.py
+has the published form. A block is a window stride. The gate is the "fixed" one with "skip": S' = g S + (1 -
+g) y, without a feed-forward part, which their README recommends.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ class Recurrent(NamedTuple):
 
 
 class BlockRecurrentAttention(WindowAttention):
-    """Tokens attend to their window and, with queries of their own, to the states before their block (vertical); the states attend to
-    themselves and to the tokens of their block and the one before (horizontal). Keys and values are shared, queries are not."""
+    """Tokens attend to their window and, with queries of their own, to the states before their block
+    (vertical); the states attend to themselves and to the tokens of their block and the one before
+    (horizontal). Keys and values are shared, queries are not.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -48,7 +51,10 @@ class BlockRecurrentAttention(WindowAttention):
         self.state_key, self.state_value = Linear(width, width), Linear(width, width)
         self.state_output = Linear(2 * width, width)
         self.gate_bias = nnx.Param(jnp.zeros(width))
-        self.initial_state, self.state_positions = nnx.Param(jnp.zeros((states, width))), nnx.Param(jnp.zeros((states, width)))
+        self.initial_state, self.state_positions = (
+            nnx.Param(jnp.zeros((states, width))),
+            nnx.Param(jnp.zeros((states, width))),
+        )
 
     def start(self, rows: int) -> Recurrent:
         """The learned initial state."""
@@ -56,17 +62,27 @@ class BlockRecurrentAttention(WindowAttention):
         return Recurrent(self.empty_window(rows), jnp.broadcast_to(first, (rows, *first.shape)))
 
     def __call__(
-        self, x: HiddenStates, past: Recurrent | None = None, key: Array | None = None, text_BT: Text | None = None
+        self,
+        x: HiddenStates,
+        past: Recurrent | None = None,
+        key: Array | None = None,
+        text_BT: Text | None = None,
     ) -> tuple[HiddenStates, Recurrent]:
-        """The update of the residual stream, and window and states after the segment. Tokens read the states before their block."""
+        """The update of the residual stream, and window and states after the segment. Tokens read the states
+        before their block.
+        """
         past = self.start(len(x)) if past is None else past
         local = self.attend_locally(x, past.window, key, text_BT)
         states_BND, before = self._advance(local, past)
         read = self._read_states(self._queries_of_states(x), before)
-        return self.merge(jnp.concatenate((local.mixed_BLHK, read), axis=-2)), Recurrent(local.window, states_BND)
+        return self.merge(jnp.concatenate((local.mixed_BLHK, read), axis=-2)), Recurrent(
+            local.window, states_BND
+        )
 
     def _advance(self, local: Local, past: Recurrent) -> tuple[States, KeysAndValues]:
-        """The states after the last of A blocks, and keys and values of those before each, [A, B, N, H, K]."""
+        """The states after the last of A blocks, and keys and values of those before each, [A, B,
+        N, H, K].
+        """
         keys = with_previous_block(local.keys_BLHK, self.stride, past.window.keys_BWHK)
         values = with_previous_block(local.values_BLHK, self.stride, past.window.values_BWHK)
         exists_BA = (jnp.arange(keys.shape[1]) > 0) | past.window.exists_B[:, None]
@@ -74,7 +90,9 @@ class BlockRecurrentAttention(WindowAttention):
         blocks = jnp.moveaxis(keys, 1, 0), jnp.moveaxis(values, 1, 0), exists_BA.T
         return jax.lax.scan(lambda states, block: step(states, *block), past.states_BND, blocks)
 
-    def _step(self, states_BND: States, keys: HeadKeys, values: HeadKeys, exists_B: Bool[Array, " B"]) -> tuple[States, KeysAndValues]:
+    def _step(
+        self, states_BND: States, keys: HeadKeys, values: HeadKeys, exists_B: Bool[Array, " B"]
+    ) -> tuple[States, KeysAndValues]:
         """The states after one block (horizontal direction), and keys and values of those before it.
 
         `keys` and `values` are those of the block before, if it exists, and of it.
@@ -104,11 +122,15 @@ class BlockRecurrentAttention(WindowAttention):
     def _read_states(self, queries: HeadKeys, before: KeysAndValues) -> HeadKeys:
         """What tokens read of the states before their block (vertical direction)."""
         keys, values = (jnp.moveaxis(x, 0, 1).reshape(-1, *x.shape[2:]) for x in before)
-        return attend(queries.reshape(len(keys), self.stride, *queries.shape[2:]), keys, values).reshape(queries.shape)
+        return attend(queries.reshape(len(keys), self.stride, *queries.shape[2:]), keys, values).reshape(
+            queries.shape
+        )
 
 
 def block_recurrent_block(config: ModelConfig, layer: int) -> Block:
-    """The blocks of a Block-Recurrent Transformer. It has half as many states as a stride has tokens, 512 at the paper's size."""
+    """The blocks of a Block-Recurrent Transformer. It has half as many states as a stride has tokens, 512 at
+    the paper's size.
+    """
     return Block(config, BlockRecurrentAttention(config) if layer == recurrent_layer(config) else None)
 
 

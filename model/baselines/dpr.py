@@ -1,8 +1,10 @@
-"""A dense passage retriever (Karpukhin et al., arXiv 2004.04906) over chunks: the ablation of Table 4 in which retrieval is learned apart.
+"""A dense passage retriever (Karpukhin et al., arXiv 2004.04906) over chunks: the ablation of Table 4 in
+which retrieval is learned apart.
 
-Two encoders, from which the score of a chunk for a query is an inner product. They are trained by contrast alone and never see a language
-model's loss. DPR takes BERT's [CLS] vector (bert.py). The encoder of this file starts from nothing and takes the mean over the chunk, as
-the paper's retriever does (section 3.1), which finds shared words from the first step on.
+Two encoders, from which the score of a chunk for a query is an inner product. They are trained by contrast
+alone and never see a language model's loss. DPR takes BERT's [CLS] vector (bert.py). The encoder of this file
+starts from nothing and takes the mean over the chunk, as the paper's retriever does (section 3.1), which
+finds shared words from the first step on.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class EncoderBlock(nnx.Module):
 
 
 class ChunkEncoder(nnx.Module):
-    """A chunk's tokens -> its vector: the mean over the last block's states, normed. Chunks do not see each other; nothing is dropped."""
+    """A chunk's tokens -> its vector: the mean over the last block's states, normed. Chunks do not see each
+    other; nothing is dropped.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         self.embedding = Embedding(config.vocabulary_size, config.width, "float32")
@@ -79,15 +83,21 @@ class ChunkEncoder(nnx.Module):
 
 
 class DualEncoder(nnx.Module):
-    """One encoder of query chunks c_q, another of the chunks c_j that may be retrieved; `encoder` makes either from its `sizes`."""
+    """One encoder of query chunks c_q, another of the chunks c_j that may be retrieved; `encoder` makes
+    either from its `sizes`.
+    """
 
     def __init__(self, encoder: Callable[[Any], Any], sizes: Any) -> None:
         self.query, self.passage = encoder(sizes), encoder(sizes)
 
 
 def both_from(encoder: Parameters) -> Parameters:
-    """Two encoders that begin with the same values, as DPR's begin as the same BERT; each has arrays of its own, which may be donated."""
-    return {f"{side}.{path}": jnp.array(value) for side in ("query", "passage") for path, value in encoder.items()}
+    """Two encoders that begin with the same values, as DPR's begin as the same BERT; each has arrays of its
+    own, which may be donated.
+    """
+    return {
+        f"{side}.{path}": jnp.array(value) for side in ("query", "passage") for path, value in encoder.items()
+    }
 
 
 def first_parameters(config: EncoderConfig, seed: int) -> Parameters:
@@ -96,10 +106,11 @@ def first_parameters(config: EncoderConfig, seed: int) -> Parameters:
 
 
 def in_batch_scores(queries_BD: Vectors, passages_PD: Vectors, names_P: Int[Array, " P"]) -> Scores:
-    """sim(q, p) = q . p (equation 1) of every query with every passage of the batch; passage b is the positive of query b.
+    """sim(q, p) = q . p (equation 1) of every query with every passage of the batch; passage b is the
+    positive of query b.
 
-    A passage with the name of a query's positive says the same and is no negative of it: its score is the lowest there is. The official
-    code takes it for one.
+    A passage with the name of a query's positive says the same and is no negative of it: its score is the
+    lowest there is. The official code takes it for one.
     """
     scores = jnp.einsum("bd,pd->bp", queries_BD, passages_PD, precision="highest")
     positive, place = jnp.arange(len(queries_BD))[:, None], jnp.arange(len(passages_PD))

@@ -1,4 +1,6 @@
-"""Griffin (De et al., arXiv 2402.19427) as the paper's baseline: a gated linear recurrence beside the attention of the last layers."""
+"""Griffin (De et al., arXiv 2402.19427) as the paper's baseline: a gated linear recurrence beside the
+attention of the last layers.
+"""
 
 from __future__ import annotations
 
@@ -48,20 +50,32 @@ class BlockDiagonal(nnx.Module):
 
 
 class RecurrentBlock(nnx.Module):
-    """W_o (gelu(W_y x) * RG-LRU(convolution(W_x x))), E = 2 D wide (figure 2c and section 2.4 of that paper)."""
+    """W_o (gelu(W_y x) * RG-LRU(convolution(W_x x))), E = 2 D wide (figure 2c and section 2.4 of
+    that paper).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         self.width = 2 * config.width
-        self.branch, self.input = Linear(config.width, self.width, bias=True), Linear(config.width, self.width, bias=True)
+        self.branch, self.input = (
+            Linear(config.width, self.width, bias=True),
+            Linear(config.width, self.width, bias=True),
+        )
         self.output = Linear(self.width, config.width, bias=True)
         self.convolution = nnx.Param(jnp.zeros((CONVOLUTION, self.width)))
         self.convolution_bias = nnx.Param(jnp.zeros(self.width))
-        self.input_gate, self.recurrence_gate = BlockDiagonal(self.width, config.heads), BlockDiagonal(self.width, config.heads)
+        self.input_gate, self.recurrence_gate = (
+            BlockDiagonal(self.width, config.heads),
+            BlockDiagonal(self.width, config.heads),
+        )
         self.decay = nnx.Param(jnp.zeros(self.width))
 
     def start(self, rows: int) -> Carried:
         """Nothing was read of `rows` documents."""
-        return Carried(jnp.zeros((rows, self.width)), jnp.zeros((rows, CONVOLUTION - 1, self.width)), jnp.zeros(rows, bool))
+        return Carried(
+            jnp.zeros((rows, self.width)),
+            jnp.zeros((rows, CONVOLUTION - 1, self.width)),
+            jnp.zeros(rows, bool),
+        )
 
     def __call__(self, x: HiddenStates, past: Carried) -> tuple[HiddenStates, Carried]:
         """The update of the residual stream, and what the next segment goes on from."""
@@ -74,13 +88,21 @@ class RecurrentBlock(nnx.Module):
 
     def _convolve(self, inputs_BTE: Recurrent) -> Recurrent:
         """Each token's own input and those before it, each weighted channel by channel."""
-        length, weights = inputs_BTE.shape[1] - CONVOLUTION + 1, self.convolution[...].astype(inputs_BTE.dtype)
+        length, weights = (
+            inputs_BTE.shape[1] - CONVOLUTION + 1,
+            self.convolution[...].astype(inputs_BTE.dtype),
+        )
         parts = (inputs_BTE[:, lag : lag + length] * weights[lag] for lag in range(CONVOLUTION))
         return sum(parts, start=self.convolution_bias[...].astype(inputs_BTE.dtype))
 
     def _recur(self, u_BLE: Recurrent, past: Carried) -> Recurrent:
-        """h_t = a_t h_t-1 + sqrt(1 - a_t^2) (i_t u_t), a_t = exp(-8 r_t softplus(decay)), in float32; nothing is before the first token."""
-        rate, gate = (jax.nn.sigmoid(layer(u_BLE).astype(jnp.float32)) for layer in (self.recurrence_gate, self.input_gate))
+        """h_t = a_t h_t-1 + sqrt(1 - a_t^2) (i_t u_t), a_t = exp(-8 r_t softplus(decay)), in float32; nothing
+        is before the first token.
+        """
+        rate, gate = (
+            jax.nn.sigmoid(layer(u_BLE).astype(jnp.float32))
+            for layer in (self.recurrence_gate, self.input_gate)
+        )
         log_a = -RATE * rate * jax.nn.softplus(self.decay[...])
         first = (~past.begun_B[:, None] & (jnp.arange(u_BLE.shape[1]) == 0))[..., None]
         a = jnp.where(first, 0.0, jnp.exp(log_a))
@@ -102,7 +124,9 @@ def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
 
 
 class GriffinBlock(Block):
-    """The decoder block with the recurrence as one more pre-norm residual branch, between attention and feed-forward."""
+    """The decoder block with the recurrence as one more pre-norm residual branch, between attention and
+    feed-forward.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -127,15 +151,24 @@ class GriffinBlock(Block):
         x = x + attended
         recurred, carried = self.recurrence(self.recurrence_norm(x), carried)
         x = x + recurred
-        return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), (window, carried)
+        return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), (
+            window,
+            carried,
+        )
 
 
 def griffin(config: ModelConfig) -> LanguageModel:
-    """Transformer-XL with the recurrence in `recurrent_layers`, in the paper as many as others have cross-attention, 5 of 12.
+    """Transformer-XL with the recurrence in `recurrent_layers`, in the paper as many as others have
+    cross-attention, 5 of 12.
 
     Raises:
         ValueError: there is no such layer.
     """
     if not config.recurrent_layers:
-        raise ValueError("recurrent_layers is empty, but Griffin has a recurrence: name its layers there, no longer in cca_layers")
-    return TransformerXL(config, lambda layer: GriffinBlock(config) if layer in config.recurrent_layers else Block(config))
+        raise ValueError(
+            "recurrent_layers is empty, but Griffin has a recurrence: name its layers there, no longer in"
+            " cca_layers"
+        )
+    return TransformerXL(
+        config, lambda layer: GriffinBlock(config) if layer in config.recurrent_layers else Block(config)
+    )

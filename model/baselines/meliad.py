@@ -1,9 +1,10 @@
-"""The decoder that Memorizing and Block-Recurrent Transformer were published with, for their rows in that form.
+"""The decoder that Memorizing and Block-Recurrent Transformer were published with, for their rows in that
+form.
 
-From google-research/meliad at commit cc1aef5 (transformer/memory, base_memory.gin): queries and keys of length 1 with a learned scale, T5
-biases by distance, ReLU; meliad_training.py has the optimizer. As there, a token sees the W before it and not itself, and what is before a
-document is zeros that are attended to. W is a window stride here, 512 there; dropout is on the embedding, as in all our systems, and not
-before the output.
+From google-research/meliad at commit cc1aef5 (transformer/memory, base_memory.gin): queries and keys of
+length 1 with a learned scale, T5 biases by distance, ReLU; meliad_training.py has the optimizer. As there, a
+token sees the W before it and not itself, and what is before a document is zeros that are attended to. W is a
+window stride here, 512 there; dropout is on the embedding, as in all our systems, and not before the output.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ BUCKETS, FARTHEST = 32, 128
 
 
 class DistanceBiases(nnx.Module):
-    """b of T5 (Raffel et al., arXiv 1910.10683, section 2.1): learned for each head and bucket of distances."""
+    """b of T5 (Raffel et al., arXiv 1910.10683, section 2.1): learned for each head and bucket of
+    distances.
+    """
 
     def __init__(self, heads: int) -> None:
         self.table = nnx.Param(jnp.zeros((heads, BUCKETS)))
@@ -45,14 +48,21 @@ class DistanceBiases(nnx.Module):
 
 
 def distance_bucket(distances: Int[np.ndarray, " *X"]) -> Int[np.ndarray, " *X"]:
-    """Half of the buckets are for one distance each, from 0; the others grow evenly in its logarithm, the last from 128 on."""
+    """Half of the buckets are for one distance each, from 0; the others grow evenly in its logarithm, the
+    last from 128 on.
+    """
     exact = BUCKETS // 2
     far = np.log(np.maximum(distances, exact) / exact + np.finfo(np.float32).eps) / np.log(FARTHEST / exact)
-    return np.where(distances < exact, np.maximum(distances, 0), np.minimum(exact + (far * exact).astype(int), BUCKETS - 1))
+    return np.where(
+        distances < exact,
+        np.maximum(distances, 0),
+        np.minimum(exact + (far * exact).astype(int), BUCKETS - 1),
+    )
 
 
 class NormedAttention(WindowAttention):
-    """softmax(|s| (q k + b)) over the W tokens before each token; q and k have length 1, s is learned for each head.
+    """softmax(|s| (q k + b)) over the W tokens before each token; q and k have length 1, s is learned for
+    each head.
 
     What inherits it sets `scale` and `distances`, which is None where tokens have no position.
     """
@@ -73,7 +83,9 @@ class NormedAttention(WindowAttention):
         """Zeros, which are there."""
         return super().empty_window(rows)._replace(exists_B=jnp.ones(rows, bool))
 
-    def attend_locally(self, x: HiddenStates, past: Window | None, key: Array | None, text_BT: Text | None = None) -> Local:
+    def attend_locally(
+        self, x: HiddenStates, past: Window | None, key: Array | None, text_BT: Text | None = None
+    ) -> Local:
         """Attention to the W tokens before each one, without the output projection."""
         past = self.empty_window(len(x)) if past is None else past
         queries, (keys, values) = self.queries(x), self.keys_and_values(x)
@@ -84,11 +96,23 @@ class NormedAttention(WindowAttention):
         )
         distances = np.arange(self.stride, 2 * self.stride)[:, None] - np.arange(2 * self.stride)
         visible = jnp.asarray((distances > 0) & (distances <= self.stride))
-        bias = None if self.distances is None else jnp.abs(self.scale[...])[:, None, None] * self.distances(distances)
+        bias = (
+            None
+            if self.distances is None
+            else jnp.abs(self.scale[...])[:, None, None] * self.distances(distances)
+        )
         in_blocks = queries.reshape(blocks, self.stride, heads, size)
-        mixed = attend(in_blocks, both_keys, both_values, visible, rate=self.rate, key=key, bias=bias, shared_axes=(0,))
+        mixed = attend(
+            in_blocks, both_keys, both_values, visible, rate=self.rate, key=key, bias=bias, shared_axes=(0,)
+        )
         mixed = mixed.reshape(queries.shape)
-        return Local(queries, keys, values, mixed, Window(keys[:, -self.stride :], values[:, -self.stride :], past.exists_B))
+        return Local(
+            queries,
+            keys,
+            values,
+            mixed,
+            Window(keys[:, -self.stride :], values[:, -self.stride :], past.exists_B),
+        )
 
 
 class NormedWindowAttention(NormedAttention, SlidingWindowAttention):
@@ -100,7 +124,9 @@ class NormedWindowAttention(NormedAttention, SlidingWindowAttention):
 
 
 class NormedMemorizingAttention(NormedAttention, MemorizingAttention):
-    """The layer with a memory, whose tokens have no position; its gate stays as it is where the memory is empty, which reads as zeros."""
+    """The layer with a memory, whose tokens have no position; its gate stays as it is where the memory is
+    empty, which reads as zeros.
+    """
 
     def __init__(self, config: ModelConfig, strides: int) -> None:
         super().__init__(config.as_published(), strides, bucketed)
@@ -119,7 +145,11 @@ class NormedBlockRecurrentAttention(NormedAttention, BlockRecurrentAttention):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config.as_published())
         self.scale, self.distances = head_scale(config), DistanceBiases(config.heads)
-        self.state_scale, self.state_self_scale, self.state_cross_scale = head_scale(config), head_scale(config), head_scale(config)
+        self.state_scale, self.state_self_scale, self.state_cross_scale = (
+            head_scale(config),
+            head_scale(config),
+            head_scale(config),
+        )
 
     def _queries_of_states(self, x: Array) -> Array:
         return scaled(super()._queries_of_states(x), self.state_scale)
@@ -136,11 +166,15 @@ class NormedBlockRecurrentAttention(NormedAttention, BlockRecurrentAttention):
 def unit(x: Float[Array, "... K"]) -> Float[Array, "... K"]:
     """x / sqrt(|x|^2 + 1e-6), in float32."""
     wide = x.astype(jnp.float32)
-    return (wide * jax.lax.rsqrt(jnp.sum(wide * wide, axis=-1, keepdims=True) + LENGTH_EPSILON)).astype(x.dtype)
+    return (wide * jax.lax.rsqrt(jnp.sum(wide * wide, axis=-1, keepdims=True) + LENGTH_EPSILON)).astype(
+        x.dtype
+    )
 
 
 def scaled(queries: Float[Array, "... H K"], scale: nnx.Param[Array]) -> Float[Array, "... H K"]:
-    """Queries whose products with keys, over sqrt(K) as everywhere here, are |s| q k for q and k of length 1."""
+    """Queries whose products with keys, over sqrt(K) as everywhere here, are |s| q k for q and k of
+    length 1.
+    """
     return unit(queries) * (jnp.abs(scale[...])[:, None] * queries.shape[-1] ** 0.5).astype(queries.dtype)
 
 
@@ -186,7 +220,10 @@ class Meliad(TransformerXL):
     """
 
     def __init__(self, config: ModelConfig, others: Mapping[int, Mixer] = MappingProxyType({})) -> None:
-        super().__init__(config.as_published(), lambda layer: MeliadBlock(config, others.get(layer) or NormedWindowAttention(config)))
+        super().__init__(
+            config.as_published(),
+            lambda layer: MeliadBlock(config, others.get(layer) or NormedWindowAttention(config)),
+        )
 
     def token_losses(self, final_BLD: HiddenStates, targets_BL: TokenIds) -> TokenLosses:
         """-log p(target) of every position, in nats."""

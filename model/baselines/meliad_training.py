@@ -1,6 +1,7 @@
 """How google-research/meliad trains its decoder (meliad.py): first values and Adafactor.
 
-Its rate falls by a cosine to a tenth, as ours; its warm-up, 1,000 of 100,000 steps, is `training.warmup` here.
+Its rate falls by a cosine to a tenth, as ours; its warm-up, 1,000 of 100,000 steps, is `training.warmup`
+here.
 """
 
 from __future__ import annotations
@@ -20,20 +21,26 @@ DEVIATIONS = {"initial_state": 0.1, "gate_bias": 0.1}
 
 
 def adafactor(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-    """Adafactor (Shazeer and Stern, arXiv 1804.04235) with momentum 0.9; a step is relative to a parameter's root mean square."""
+    """Adafactor (Shazeer and Stern, arXiv 1804.04235) with momentum 0.9; a step is relative to a parameter's
+    root mean square.
+    """
     return optax.adafactor(learning_rate, momentum=0.9)
 
 
 def meliad_parameters(architecture: Architecture, config: ModelConfig, seed: int) -> Parameters:
-    """First values, a function of the seed and of each parameter's path alone; `config.zero_init_residuals` does not matter.
+    """First values, a function of the seed and of each parameter's path alone; `config.zero_init_residuals`
+    does not matter.
 
-    Kernels are normal, cut at two deviations, with variance one over the number of their inputs; the embedding and the positions of
-    states are N(0, 1), biases of distances N(0, 1 / 32), initial states and the bias of their gate N(0, 0.1^2); scales 1, the gate of a
-    memory 0.
+    Kernels are normal, cut at two deviations, with variance one over the number of their inputs; the
+    embedding and the positions of states are N(0, 1), biases of distances N(0, 1 / 32), initial states and
+    the bias of their gate N(0, 0.1^2); scales 1, the gate of a memory 0.
     """
     root = jax.random.key(seed)
     sizes = architecture.parameter_sizes()
-    return {path: _first(path, size, jax.random.fold_in(root, zlib.crc32(path.encode()))) for path, size in sizes.items()}
+    return {
+        path: _first(path, size, jax.random.fold_in(root, zlib.crc32(path.encode())))
+        for path, size in sizes.items()
+    }
 
 
 def _first(path: str, size: tuple[int, ...], key: Array) -> Array:

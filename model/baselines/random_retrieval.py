@@ -1,4 +1,6 @@
-"""The control of every claim about retrieval: RETRO's parameters and computation, with neighbours drawn at random."""
+"""The control of every claim about retrieval: RETRO's parameters and computation, with neighbours drawn at
+random.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ from model.shapes import Neighbours
 
 
 class RandomRetrieval(Retro):
-    """Each chunk reads eligible chunks drawn anew in every step. What it gains over Transformer-XL is not due to retrieval."""
+    """Each chunk reads eligible chunks drawn anew in every step. What it gains over Transformer-XL is not due
+    to retrieval.
+    """
 
     def training_neighbours(self, batch: Batch, key: Array) -> Neighbours:
         """As many eligible chunks as there are neighbours, without replacement, -1 where there are fewer."""
         rows, chunks = batch.labelled_BC.shape
         eligible = eligible_pairs(chunks, self.config.stride_chunks)
-        return own_neighbours(jax.random.uniform(key, (rows, chunks, chunks)), eligible, self.config.neighbours)
+        return own_neighbours(
+            jax.random.uniform(key, (rows, chunks, chunks)), eligible, self.config.neighbours
+        )

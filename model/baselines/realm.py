@@ -1,12 +1,15 @@
-"""REALM (Guu et al., arXiv 2002.08909): a masked language model that reads what it retrieves, and learns from reading what to retrieve.
+"""REALM (Guu et al., arXiv 2002.08909): a masked language model that reads what it retrieves, and learns from
+reading what to retrieve.
 
-A query x is a text with a span masked, y the span, z a passage of the corpus. An embedder f gives p(z | x) = softmax over z of
-f(x) . f(z), the same f for both (section 3.1), and a reader gives p(y | x, z) from [CLS] x [SEP] z. What is maximised is
-p(y | x) = sum over z of p(y | x, z) p(z | x) (equation 1), for each masked token by itself, as the official code has it (realm/model.py of
-google-research/language). The sum runs over a few candidates, of which the first is the null document, an empty text. p(z | x) is always
-that of the weights of now: an index of older weights decides no more than which passages are candidates.
+A query x is a text with a span masked, y the span, z a passage of the corpus. An embedder f gives p(z | x) =
+softmax over z of f(x) . f(z), the same f for both (section 3.1), and a reader gives p(y | x, z) from [CLS] x
+[SEP] z. What is maximised is p(y | x) = sum over z of p(y | x, z) p(z | x) (equation 1), for each masked
+token by itself, as the official code has it (realm/model.py of google-research/language). The sum runs over a
+few candidates, of which the first is the null document, an empty text. p(z | x) is always that of the weights
+of now: an index of older weights decides no more than which passages are candidates.
 
-B queries, N candidates of each, A masked tokens of each, T tokens of a text, R of what is read, E the width of f, X any rows.
+B queries, N candidates of each, A masked tokens of each, T tokens of a text, R of what is read, E the width
+of f, X any rows.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from model.layers import Linear, subkeys
 from model.parameters import Architecture, Parameters
 from model.shapes import Scalar
 
-HANDED_ON = 8.0  # what the reader's last layer adds of a token that all of its attention is on, in normed states
+# what the reader's last layer adds of a token that all of its attention is on, in normed states
+HANDED_ON = 8.0
 
 Vectors = Float[Array, "X E"]
 CandidateScores = Float[Array, "B N"]
@@ -39,15 +43,19 @@ Marginals = Float[Array, "B A"]
 
 @dataclass(frozen=True)
 class RealmConfig:
-    """One BERT, of which embedder and reader each have their own, and the width of the vectors (official code: 128)."""
+    """One BERT, of which embedder and reader each have their own, and the width of the vectors (official
+    code: 128).
+    """
 
     bert: BertConfig
     vector: int
 
 
 class Batch(NamedTuple):
-    """What one update reads. `queries_BT` and `passages_BNT` are for the embedder, `read_BNR` with its types for the reader; `places_BA`
-    says where in `read_BNR` the masks are, which is the same for all candidates, and `weights_BA` is 0 where a query has fewer than A."""
+    """What one update reads. `queries_BT` and `passages_BNT` are for the embedder, `read_BNR` with its types
+    for the reader; `places_BA` says where in `read_BNR` the masks are, which is the same for all candidates,
+    and `weights_BA` is 0 where a query has fewer than A.
+    """
 
     queries_BT: Int[Array, "B T"]
     passages_BNT: Int[Array, "B N T"]
@@ -84,11 +92,18 @@ class Reader(nnx.Module):
     def __init__(self, config: RealmConfig) -> None:
         width = config.bert.hidden_size
         self.bert = Bert(config.bert)
-        self.transform, self.norm = Linear(width, width, bias=True), LayerNorm(width, config.bert.layer_norm_eps)
+        self.transform, self.norm = (
+            Linear(width, width, bias=True),
+            LayerNorm(width, config.bert.layer_norm_eps),
+        )
         self.output_bias = nnx.Param(jnp.zeros(config.bert.vocab_size))
 
     def __call__(
-        self, pieces_XR: WordPieces, types_XR: WordPieces, places_XA: Int[Array, "X A"], key: Array | None = None
+        self,
+        pieces_XR: WordPieces,
+        types_XR: WordPieces,
+        places_XA: Int[Array, "X A"],
+        key: Array | None = None,
     ) -> Float[Array, "X A V"]:
         """log p(token) at each of the places of rows `[CLS] x [SEP] z [SEP]`, padded at the end."""
         states_XRD = self.bert(pieces_XR, key, types_XR)
@@ -130,7 +145,9 @@ def of_answers(found_BNAV: Distributions, batch: Batch) -> AnswerLogProbabilitie
 
 def log_prior(queries_BE: Float[Array, "B E"], passages_BNE: Float[Array, "B N E"]) -> CandidateScores:
     """log p(z | x) over the candidates: the softmax of f(x) . f(z)."""
-    return jax.nn.log_softmax(jnp.einsum("be,bne->bn", queries_BE, passages_BNE, preferred_element_type=jnp.float32))
+    return jax.nn.log_softmax(
+        jnp.einsum("be,bne->bn", queries_BE, passages_BNE, preferred_element_type=jnp.float32)
+    )
 
 
 def log_marginal(prior_BN: CandidateScores, given_BNA: AnswerLogProbabilities) -> Marginals:
@@ -144,20 +161,28 @@ def mean_over_tokens(values_BA: Marginals, weights_BA: Marginals) -> Scalar:
 
 
 def utility(outcome: Outcome) -> Marginals:
-    """log p(y | x) - log p(y | x, null document): what retrieval is worth to each masked token (section 5.1 of the paper)."""
+    """log p(y | x) - log p(y | x, null document): what retrieval is worth to each masked token (section 5.1
+    of the paper).
+    """
     return outcome.marginal_BA - outcome.given_BNA[:, 0]
 
 
 def first_parameters(config: RealmConfig, seed: int) -> Parameters:
     """Kernels and tables N(0, 0.64^2 / width), which is close to BERT's 0.02 at its width; norms 1, biases 0.
 
-    Not as published: the reader's last layer begins by handing on the tokens that it attends to, and its head by naming them. What it is
-    given then shows in what it predicts from the first update on, and training only has to find out where to look.
+    Not as published: the reader's last layer begins by handing on the tokens that it attends to, and its head
+    by naming them. What it is given then shows in what it predicts from the first update on, and training
+    only has to find out where to look.
     """
     root, width = jax.random.key(seed), config.bert.hidden_size
-    values = {path: _first(path, size, root, width) for path, size in Architecture.of(Realm, config).parameter_sizes().items()}
+    values = {
+        path: _first(path, size, root, width)
+        for path, size in Architecture.of(Realm, config).parameter_sizes().items()
+    }
     last = f"reader.bert.layers.{config.bert.num_hidden_layers - 1}"
-    handed_on, _ = jnp.linalg.qr(jax.random.normal(jax.random.fold_in(root, zlib.crc32(b"handed on")), (width, width)))
+    handed_on, _ = jnp.linalg.qr(
+        jax.random.normal(jax.random.fold_in(root, zlib.crc32(b"handed on")), (width, width))
+    )
     copying = {
         f"{last}.value.kernel": handed_on,
         f"{last}.output.kernel": HANDED_ON * handed_on.T,

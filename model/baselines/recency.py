@@ -1,4 +1,6 @@
-"""Recency: a control that reads what lies just outside the window. What it gains over Transformer-XL needs no search."""
+"""Recency: a control that reads what lies just outside the window. What it gains over Transformer-XL needs no
+search.
+"""
 
 from __future__ import annotations
 
@@ -19,4 +21,6 @@ class Recency(Retro):
         """As many as there are neighbours, -1 where there are fewer."""
         rows, chunks = batch.labelled_BC.shape
         latest = jnp.broadcast_to(jnp.arange(chunks, dtype=jnp.float32), (rows, chunks, chunks))
-        return own_neighbours(latest, eligible_pairs(chunks, self.config.stride_chunks), self.config.neighbours)
+        return own_neighbours(
+            latest, eligible_pairs(chunks, self.config.stride_chunks), self.config.neighbours
+        )

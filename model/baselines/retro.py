@@ -1,4 +1,6 @@
-"""RETRO (Borgeaud et al., arXiv 2112.04426) in the paper's form (section 5.1): neighbours found by BM25, encoded by the lower decoder."""
+"""RETRO (Borgeaud et al., arXiv 2112.04426) in the paper's form (section 5.1): neighbours found by BM25,
+encoded by the lower decoder.
+"""
 
 from __future__ import annotations
 

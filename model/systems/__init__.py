@@ -1,1 +1,3 @@
-"""Systems that are more than a class of model/baselines/. data_contracts/systems.py has the record of every system."""
+"""Systems that are more than a class of model/baselines/. data_contracts/systems.py has the record of every
+system.
+"""

@@ -15,7 +15,9 @@ def transformer_xl_plus_2(config: ModelConfig) -> LanguageModel:
 
 
 def transformer_xl_same_parameters(config: ModelConfig) -> LanguageModel:
-    """Transformer-XL as deep as makes its parameters nearest to RPT's: 15 layers and 240M at the paper's size. Not in the paper."""
+    """Transformer-XL as deep as makes its parameters nearest to RPT's: 15 layers and 240M at the paper's
+    size. Not in the paper.
+    """
     return TransformerXL(as_many_parameters(config))
 
 

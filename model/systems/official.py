@@ -10,12 +10,16 @@ from model.language_model import LanguageModel
 
 
 def transformer_xl_official(config: ModelConfig) -> LanguageModel:
-    """The decoder of the official code of the next three without memory or states: their control. Not in the paper."""
+    """The decoder of the official code of the next three without memory or states: their control. Not in the
+    paper.
+    """
     return Meliad(config)
 
 
 def memorizing_32k_official(config: ModelConfig) -> LanguageModel:
-    """Memorizing Transformer in the form it was published in, as the paper's row is likely to be: 202.5M parameters there too."""
+    """Memorizing Transformer in the form it was published in, as the paper's row is likely to be: 202.5M
+    parameters there too.
+    """
     return Meliad(config, {memory_layer(config): NormedMemorizingAttention(config, 32)})
 
 
@@ -25,5 +29,7 @@ def memorizing_65k_official(config: ModelConfig) -> LanguageModel:
 
 
 def block_recurrent_official(config: ModelConfig) -> LanguageModel:
-    """Block-Recurrent Transformer in the form it was published in, as the paper's row is likely to be: 211.9M parameters."""
+    """Block-Recurrent Transformer in the form it was published in, as the paper's row is likely to be: 211.9M
+    parameters.
+    """
     return Meliad(config, {recurrent_layer(config): NormedBlockRecurrentAttention(config)})

@@ -1,4 +1,6 @@
-"""Transformer-XLs with a memory or with recurrent states, in their matched form: all as here but for one layer."""
+"""Transformer-XLs with a memory or with recurrent states, in their matched form: all as here but for one
+layer.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from model.language_model import LanguageModel
 
 
 def memorizing_32k(config: ModelConfig) -> LanguageModel:
-    """Memorizing Transformer, a memory of 32 window strides, 32,768 tokens at the paper's size: 202M parameters there."""
+    """Memorizing Transformer, a memory of 32 window strides, 32,768 tokens at the paper's size: 202M
+    parameters there.
+    """
     return TransformerXL(config, partial(memorizing_block, config, strides=32))
 
 
@@ -22,7 +26,9 @@ def memorizing_65k(config: ModelConfig) -> LanguageModel:
 
 
 def memorizing_32k_bucketed(config: ModelConfig) -> LanguageModel:
-    """Memorizing Transformer with the approximate search of the code it was published with, and nothing else of it."""
+    """Memorizing Transformer with the approximate search of the code it was published with, and nothing else
+    of it.
+    """
     return TransformerXL(config, partial(memorizing_block, config, strides=32, search=bucketed))
 
 

@@ -1,4 +1,6 @@
-"""RPT with both supervisions and the ablations of the paper, and what a recipe may say of how its retriever is trained."""
+"""RPT with both supervisions and the ablations of the paper, and what a recipe may say of how its retriever
+is trained.
+"""
 
 from __future__ import annotations
 

@@ -22,23 +22,41 @@ def ordered(candidates: list[Candidate], view: View) -> list[Candidate]:
     return candidates
 
 
-def render(shelf: Shelf, document: Document, query: int, candidates: list[Candidate], chosen: Candidate, view: View) -> Html:
+def render(
+    shelf: Shelf, document: Document, query: int, candidates: list[Candidate], chosen: Candidate, view: View
+) -> Html:
     """The table in the order of `view`, with the ways to other orders."""
     path, other = f"/d/{document.place['key']}/{query}", "" if view.by else "bm25"
     switch = _switch(f"order by {ORDERS[other].split(',')[0]}", "b", view.link(path, c=view.c, by=other))
-    full = _switch("short texts" if view.full else "whole texts", "t", view.link(path, c=view.c, full="" if view.full else "1"))
+    full = _switch(
+        "short texts" if view.full else "whole texts",
+        "t",
+        view.link(path, c=view.c, full="" if view.full else "1"),
+    )
     title = tag("h2", f"{len(candidates)} candidates", tag("small", f"by {ORDERS[view.by]}"), switch, full)
-    return tag("section", title, table(shelf, document, query, ordered(candidates, view), chosen, view), class_="all")
+    return tag(
+        "section", title, table(shelf, document, query, ordered(candidates, view), chosen, view), class_="all"
+    )
 
 
-def table(shelf: Shelf, document: Document, query: int, shown: list[Candidate], chosen: Candidate, view: View) -> Html:
+def table(
+    shelf: Shelf, document: Document, query: int, shown: list[Candidate], chosen: Candidate, view: View
+) -> Html:
     """Some candidates of a query, a row each."""
     top = max([LEAST_TOP, *(abs(score) for one in shown for score in one.scores if score is not None)])
     rows = [_row(document, query, one, key, one is chosen, top, view) for key, one in enumerate(shown, 1)]
     heads = ["", "BM25 rank", "BM25", *_score_heads(shelf), "moved", "distance", "candidate", "continuation"]
     kinds = ["", "n", "n wide", *["n"] * (len(heads) - 7), "n", "n wide", "text", "text"]
-    head = tag("tr", *(tag("th", words, scope="col", class_=kind or None) for words, kind in zip(heads, kinds, strict=True)))
-    return tag("table", tag("thead", head), tag("tbody", *rows), class_=f"candidates{' full' if view.full else ''}")
+    head = tag(
+        "tr",
+        *(
+            tag("th", words, scope="col", class_=kind or None)
+            for words, kind in zip(heads, kinds, strict=True)
+        ),
+    )
+    return tag(
+        "table", tag("thead", head), tag("tbody", *rows), class_=f"candidates{' full' if view.full else ''}"
+    )
 
 
 def _switch(words: str, key: str, address: str) -> Html:
@@ -51,7 +69,9 @@ def _score_heads(shelf: Shelf) -> list[str]:
     return [f"s_t in {clipped(name, 40)}" for name in shelf.names] + ["change"]
 
 
-def _row(document: Document, query: int, one: Candidate, key: int, is_chosen: bool, top: float, view: View) -> Html:
+def _row(
+    document: Document, query: int, one: Candidate, key: int, is_chosen: bool, top: float, view: View
+) -> Html:
     address = view.link(f"/d/{document.place['key']}/{query}", c=one.chunk)
     digit = str(key) if key <= NUMBERED else None
     words = f"candidate {key}, chunk {one.chunk}"
@@ -63,13 +83,21 @@ def _row(document: Document, query: int, one: Candidate, key: int, is_chosen: bo
         tag("td", tag("span", "BM25 rank ", class_="unit"), NONE if rank is None else str(rank), class_="n"),
         tag("td", number(one.bm25, 1), class_="n wide"),
         *(
-            tag("td", drawing.bar(score, top), tag("b", drawing.score(score) if score is not None else NONE), class_="n value")
+            tag(
+                "td",
+                drawing.bar(score, top),
+                tag("b", drawing.score(score) if score is not None else NONE),
+                class_="n value",
+            )
             for score in one.scores
         ),
         *_change(one),
         tag("td", *_moved(one), class_="n"),
         tag("td", str(query - one.chunk), class_="n wide"),
-        *(tag("td", tag("div", document.texts[chunk], class_="chunk", dir="auto"), class_="text") for chunk in (one.chunk, one.chunk + 1)),
+        *(
+            tag("td", tag("div", document.texts[chunk], class_="chunk", dir="auto"), class_="text")
+            for chunk in (one.chunk, one.chunk + 1)
+        ),
     ]
     return tag("tr", *cells, class_="chosen" if is_chosen else None)
 
@@ -92,4 +120,11 @@ def _moved(one: Candidate) -> list[str]:
     if places == 0:
         return [tag("span", "=", class_="same")]
     words = f"{abs(places)} places {'up' if places > 0 else 'down'} from BM25 rank {rank}"
-    return [tag("span", f"{'▲' if places > 0 else '▼'} {abs(places)}", class_="up" if places > 0 else "down", title=words)]
+    return [
+        tag(
+            "span",
+            f"{'▲' if places > 0 else '▼'} {abs(places)}",
+            class_="up" if places > 0 else "down",
+            title=words,
+        )
+    ]

@@ -11,7 +11,15 @@ import polars as pl
 from data_contracts.failure import Exit, Failure
 from reports.labels.label_set import LabelSet
 
-COLUMNS = ("query_chunk", "candidate_chunk", "rank", "bm25", "candidate_halves", "local_halves", "target_score")
+COLUMNS = (
+    "query_chunk",
+    "candidate_chunk",
+    "rank",
+    "bm25",
+    "candidate_halves",
+    "local_halves",
+    "target_score",
+)
 
 
 @dataclass(frozen=True)
@@ -19,8 +27,8 @@ class Candidate:
     """A candidate of a query.
 
     Attributes:
-        chunk: j; bm25; halves: the parts of s_t from the first and second half of the target, nats.
-        ranks, scores: BM25 rank from 0 and s_t (nats) in each of the label sets, None where it has no such pair.
+        chunk: j; bm25; halves: the parts of s_t from the first and second half of the target, nats. ranks,
+        scores: BM25 rank from 0 and s_t (nats) in each of the label sets, None where it has no such pair.
         place: its place from 0 when the candidates are ordered by s_t.
     """
 
@@ -42,9 +50,10 @@ class Document:
     """One document with its labels in every label set.
 
     Attributes:
-        place: its row of `LabelSet.documents`, with `key` and `number` (its row); texts, token_ids: of its chunks.
-        queries: chunks that are queries in any of the sets, ascending.
-        best, best_rank: best s_t of every chunk and the BM25 rank of that candidate, by set; nan and -1 where it is no query.
+        place: its row of `LabelSet.documents`, with `key` and `number` (its row); texts, token_ids: of its
+            chunks.
+        queries: chunks that are queries in any of the sets, ascending. best, best_rank: best s_t of every
+        chunk and the BM25 rank of that candidate, by set; nan and -1 where it is no query.
     """
 
     place: dict
@@ -69,13 +78,22 @@ class Document:
 
     def beside(self, query: int) -> tuple[int | None, int | None]:
         """The queries before and after a chunk."""
-        before, after = np.searchsorted(self.queries, query, "left"), np.searchsorted(self.queries, query, "right")
-        return (int(self.queries[before - 1]) if before else None, int(self.queries[after]) if after < len(self.queries) else None)
+        before, after = (
+            np.searchsorted(self.queries, query, "left"),
+            np.searchsorted(self.queries, query, "right"),
+        )
+        return (
+            int(self.queries[before - 1]) if before else None,
+            int(self.queries[after]) if after < len(self.queries) else None,
+        )
 
 
 def _candidate(chunk: int, rows: list[dict | None]) -> Candidate:
     known = next(row for row in rows if row)
-    halves = tuple(with_it - without for with_it, without in zip(known["candidate_halves"], known["local_halves"], strict=True))
+    halves = tuple(
+        with_it - without
+        for with_it, without in zip(known["candidate_halves"], known["local_halves"], strict=True)
+    )
     return Candidate(
         chunk,
         known["bm25"],
@@ -98,7 +116,9 @@ def read_document(sets: Sequence[LabelSet], names: Sequence[str], place: dict) -
         if (other.documents["doc_id"] == doc_id).any():
             if not other.chunks(doc_id)["text"].equals(chunks["text"]):
                 cause = f"{names[0]} and {name} cut it into other chunks, so their scores are of other texts"
-                raise Failure(f"document {doc_id!r}", cause, "compare labels made with one tokenizer", Exit.CONTRACT)
+                raise Failure(
+                    f"document {doc_id!r}", cause, "compare labels made with one tokenizer", Exit.CONTRACT
+                )
             labels.append(other.labels(doc_id).select(COLUMNS))
         else:
             labels.append(labels[0].clear())

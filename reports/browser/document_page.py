@@ -25,24 +25,40 @@ def render(shelf: Shelf, key: str, view: View) -> str:
     if view.c is not None and view.c < len(document.texts):
         view = replace(view, at=view.c // STRIP + 1)
     return shell.page(
-        shelf.site, source, heading(shelf, document, view), _strips(shelf, document, view), _queries(shelf, document, view), kind="document"
+        shelf.site,
+        source,
+        heading(shelf, document, view),
+        _strips(shelf, document, view),
+        _queries(shelf, document, view),
+        kind="document",
     )
 
 
 def heading(shelf: Shelf, document: Document, view: View, chunk: int | None = None) -> Html:
-    """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a link to where it stands."""
+    """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a
+    link to where it stands.
+    """
     place, key = document.place, document.place["key"]
     name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
     before, after = shelf.beside(key, view)
     shelf.expect(after)
-    title = tag("h1", name if chunk is None else tag("a", name, href=view.link(f"/d/{key}", c=chunk), data_key="d"))
-    return titled(title, facts_of(document), before and view.link(f"/d/{before}"), after and view.link(f"/d/{after}"))
+    title = tag(
+        "h1", name if chunk is None else tag("a", name, href=view.link(f"/d/{key}", c=chunk), data_key="d")
+    )
+    return titled(
+        title, facts_of(document), before and view.link(f"/d/{before}"), after and view.link(f"/d/{after}")
+    )
 
 
 def titled(title: Html, facts: Html, before: str | None, after: str | None) -> Html:
     """A document's title over its facts, beside the ways to the documents before and after it."""
     ways = [way("← previous document", before, "p"), way("next document →", after, "n")]
-    return tag("div", tag("div", title, tag("p", facts, class_="about")), tag("nav", *ways, aria_label="Documents"), class_="heading")
+    return tag(
+        "div",
+        tag("div", title, tag("p", facts, class_="about")),
+        tag("nav", *ways, aria_label="Documents"),
+        class_="heading",
+    )
 
 
 def facts_of(document: Document) -> Html:
@@ -78,10 +94,21 @@ def _strips(shelf: Shelf, document: Document, view: View) -> Html:
             strips.append(tag("h3", tag("bdi", clipped(name, shell.NAME))))
         path, _, state = view.link(f"/d/{document.place['key']}").partition("?")
         addresses = [f"{path}/{chunk}{'?' if state else ''}{state}" for chunk in range(begin, end)]
-        cells = [_cell(document, number, chunk, address, begin, view.c) for chunk, address in enumerate(addresses, begin)]
+        cells = [
+            _cell(document, number, chunk, address, begin, view.c)
+            for chunk, address in enumerate(addresses, begin)
+        ]
         strips.append(tag("nav", *cells, class_="strip", aria_label=f"Chunks {begin} to {end - 1}"))
-    legend = drawing.legend(drawing.SCORE_STEPS, "best s_t of a chunk's candidates, nats", unlabelled="no query")
-    return tag("section", tag("h2", "Chunks"), *strips, legend, strip_ways(view, f"/d/{document.place['key']}", page, len(document.texts)))
+    legend = drawing.legend(
+        drawing.SCORE_STEPS, "best s_t of a chunk's candidates, nats", unlabelled="no query"
+    )
+    return tag(
+        "section",
+        tag("h2", "Chunks"),
+        *strips,
+        legend,
+        strip_ways(view, f"/d/{document.place['key']}", page, len(document.texts)),
+    )
 
 
 def strip_ways(state: State, address: str, page: int, chunks: int) -> Html:
@@ -98,10 +125,21 @@ def strip_ways(state: State, address: str, page: int, chunks: int) -> Html:
 def _cell(document: Document, number: int, chunk: int, address: str, first: int, here: int | None) -> Html:
     """One chunk; only the first of a strip is reached with Tab, the others from there with arrows."""
     best, rank = float(document.best[number][chunk]), int(document.best_rank[number][chunk])
-    words = f"chunk {chunk}: no query" if np.isnan(best) else f"chunk {chunk}: best s_t {drawing.score(best)}, BM25 rank {rank}"
+    words = (
+        f"chunk {chunk}: no query"
+        if np.isnan(best)
+        else f"chunk {chunk}: best s_t {drawing.score(best)}, BM25 rank {rank}"
+    )
     current = "true" if chunk == here else None
     kind = f"cell {drawing.step(best)}"
-    return tag("a", href=address, class_=kind, title=words, tabindex=None if chunk == first else -1, aria_current=current)
+    return tag(
+        "a",
+        href=address,
+        class_=kind,
+        title=words,
+        tabindex=None if chunk == first else -1,
+        aria_current=current,
+    )
 
 
 def _queries(shelf: Shelf, document: Document, view: View) -> Html:
@@ -116,18 +154,37 @@ def _queries(shelf: Shelf, document: Document, view: View) -> Html:
     if len(shelf.sets) > 1:
         change = np.abs(document.best[1] - document.best[0])
         both = np.flatnonzero(np.isfinite(change))
-        lists.insert(0, (f"Best s_t changed most in {shelf.names[1]}", both[np.argsort(-change[both], kind="stable")][:LISTED]))
+        lists.insert(
+            0,
+            (
+                f"Best s_t changed most in {shelf.names[1]}",
+                both[np.argsort(-change[both], kind="stable")][:LISTED],
+            ),
+        )
     start = min(int(np.searchsorted(document.queries, view.c or 0)), len(document.queries) - 1)
     words = "first query" if view.c is None else f"query at chunk {document.queries[start]}"
-    first = tag("a", words, tag("kbd", "j"), href=view.link(f"/d/{document.place['key']}/{document.queries[start]}"), data_key="j")
-    columns = [tag("div", tag("h3", words), tag("ol", *(_query(document, int(query), view) for query in found))) for words, found in lists]
+    first = tag(
+        "a",
+        words,
+        tag("kbd", "j"),
+        href=view.link(f"/d/{document.place['key']}/{document.queries[start]}"),
+        data_key="j",
+    )
+    columns = [
+        tag("div", tag("h3", words), tag("ol", *(_query(document, int(query), view) for query in found)))
+        for words, found in lists
+    ]
     return tag("section", tag("h2", "Queries ", first), tag("div", *columns, class_="columns"))
 
 
 def _query(document: Document, query: int, view: View) -> Html:
     best, rank = [float(figures[query]) for figures in document.best], int(document.best_rank[0][query])
-    figures = tag("b", " → ".join(drawing.score(value) for value in best), class_=f"score {drawing.step(best[-1])}")
+    figures = tag(
+        "b", " → ".join(drawing.score(value) for value in best), class_=f"score {drawing.step(best[-1])}"
+    )
     target = document.texts[query + 1] if query + 1 < len(document.texts) else ""
     excerpt = tag("span", clipped(" ".join(target.split()), EXCERPT), class_="excerpt", dir="auto")
     about = tag("span", f"chunk {query} · BM25 rank {rank}", class_="about")
-    return tag("li", tag("a", join([figures, about, excerpt]), href=view.link(f"/d/{document.place['key']}/{query}")))
+    return tag(
+        "li", tag("a", join([figures, about, excerpt]), href=view.link(f"/d/{document.place['key']}/{query}"))
+    )

@@ -1,4 +1,6 @@
-"""What the chosen candidate does to each token of the target, scored when somebody asks and kept for a while."""
+"""What the chosen candidate does to each token of the target, scored when somebody asks and kept
+for a while.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from reports.browser.document import Candidate, Document
 from reports.browser.shelf import ReferenceLM, Shelf
 from reports.site import drawing
 
-WAITING = 4  # requests that wait for their turn; a person who turns pages quickly looks at the last of them only
+# requests that wait for their turn; a person who turns pages quickly looks at the last of them only
+WAITING = 4
 TOGETHER = 7  # candidates scored at once: with the local context a batch of the engine
 KEPT = 256
 
@@ -45,13 +48,15 @@ class Gains:
         """Gain of each token of the target, nats, float32 [m].
 
         Raises:
-            Failure: (exit code 2) if there is no such candidate or no reference LM, or if too many asked later; what the reference LM
-                raises.
+            Failure: (exit code 2) if there is no such candidate or no reference LM, or if too many asked
+                later; what the reference LM raises.
         """
         scorer = self._shelf.scorers[number]
         if scorer is None:
             remedy = "put the directory reference_lm that made the labels beside them"
-            raise Failure("gains of tokens", "there is no reference LM beside these labels", remedy, Exit.USAGE)
+            raise Failure(
+                "gains of tokens", "there is no reference LM beside these labels", remedy, Exit.USAGE
+            )
         order = sorted(one.chunk for one in document.candidates(query) if one.scores[number] is not None)
         if candidate not in order:
             cause = f"chunk {candidate} is no candidate of query {query} of this document"
@@ -68,13 +73,17 @@ class Gains:
                     self._kept.popitem(last=False)
         return gains[candidate]
 
-    def _score(self, scorer: ReferenceLM, document: Document, query: int, batch: list[int]) -> dict[int, np.ndarray]:
+    def _score(
+        self, scorer: ReferenceLM, document: Document, query: int, batch: list[int]
+    ) -> dict[int, np.ndarray]:
         rows = scorer.gains([ids.to_numpy() for ids in document.token_ids], query, batch)
         return dict(zip(batch, rows, strict=True))
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        """One at a time; of those that wait, only the last `WAITING` stay, so that a slow reference LM never holds up the server."""
+        """One at a time; of those that wait, only the last `WAITING` stay, so that a slow reference LM never
+        holds up the server.
+        """
         with self._turn:
             self._asked = asked = self._asked + 1
             self._turn.notify_all()
@@ -90,7 +99,8 @@ class Gains:
                 self._turn.notify_all()
 
     def painted(self, document: Document, query: int, chosen: Candidate, number: int) -> dict:
-        """What a page shows of gains: `steps`, a class a token; `gains`, a figure a token; `words`, what they add up to.
+        """What a page shows of gains: `steps`, a class a token; `gains`, a figure a token; `words`, what they
+        add up to.
 
         Raises like `of`.
         """
@@ -98,7 +108,9 @@ class Gains:
         total, label = float(gains.sum()), chosen.scores[number]
         words = f"The tokens' gains add up to {drawing.score(total)} nats"
         if label is not None and abs(total - label) > 0.05 + 0.02 * abs(label):
-            words += f", but the label says {drawing.score(label)}: this reference LM is not the one that made it."
+            words += (
+                f", but the label says {drawing.score(label)}: this reference LM is not the one that made it."
+            )
         else:
             words += ", as the label says."
         return {

@@ -12,6 +12,10 @@ def render(shelf: Shelf) -> str:
     """The page."""
     origins = []
     for name, labels in zip(shelf.names, shelf.sets, strict=True):
-        facts = [("directory", str(labels.directory)), ("digest", labels.digest), *((str(k), str(v)) for k, v in labels.scorer.items())]
+        facts = [
+            ("directory", str(labels.directory)),
+            ("digest", labels.digest),
+            *((str(k), str(v)) for k, v in labels.scorer.items()),
+        ]
         origins += [tag("h3", tag("bdi", clipped(name, shell.NAME))), shell.fact_list(facts)]
     return shell.help_page(shelf.site, TERMS, tag("section", tag("h2", "Labels and their scorer"), *origins))

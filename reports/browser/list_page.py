@@ -32,8 +32,14 @@ def render(shelf: Shelf, view: View) -> str:
     shown = shelf.documents[found.slice((page - 1) * ROWS, ROWS)]
     nothing = tag("p", "No document is like that. ", tag("a", "Show all", href="/"), class_="note")
     title = tag("h1", "Documents", tag("small", summary(shelf.documents)))
-    body = [*table(shown, view, [sort_head(view, *head) for head in HEADS]), page_links(view, page, pages)] if len(shown) else [nothing]
-    return shell.page(shelf.site, "Documents", title, _filters(view, len(found), len(shelf.documents)), *body, kind="list")
+    body = (
+        [*table(shown, view, [sort_head(view, *head) for head in HEADS]), page_links(view, page, pages)]
+        if len(shown)
+        else [nothing]
+    )
+    return shell.page(
+        shelf.site, "Documents", title, _filters(view, len(found), len(shelf.documents)), *body, kind="list"
+    )
 
 
 def table(shown: pl.DataFrame, view: View, heads: list[Html]) -> list[Html]:
@@ -70,8 +76,19 @@ def sort_head(view: State, sort: str, words: str, title: str, kind: str) -> Html
 
 
 def _row(row: dict, view: View, top: float) -> Html:
-    name = tag("a", tag("bdi", clipped(row["source"] or row["doc_id"], shell.NAME)), href=view.link(f"/d/{row['key']}"), data_row="")
-    about = tag("span", tag("code", clipped(row["doc_id"], 40)), " ", tag("span", row["split"], class_="split"), class_="about")
+    name = tag(
+        "a",
+        tag("bdi", clipped(row["source"] or row["doc_id"], shell.NAME)),
+        href=view.link(f"/d/{row['key']}"),
+        data_row="",
+    )
+    about = tag(
+        "span",
+        tag("code", clipped(row["doc_id"], 40)),
+        " ",
+        tag("span", row["split"], class_="split"),
+        class_="about",
+    )
     return tag(
         "tr",
         tag("th", name, about, scope="row"),
@@ -85,10 +102,25 @@ def _row(row: dict, view: View, top: float) -> Html:
 
 
 def _filters(view: View, found: int, documents: int) -> Html:
-    box = tag("input", type="search", name="find", value=view.find, maxlength=200, placeholder="source or id", aria_label="Source or id")
-    choices = [tag("option", split or "all splits", value=split, selected="" if split == view.split else None) for split in ("", *SPLITS)]
+    box = tag(
+        "input",
+        type="search",
+        name="find",
+        value=view.find,
+        maxlength=200,
+        placeholder="source or id",
+        aria_label="Source or id",
+    )
+    choices = [
+        tag("option", split or "all splits", value=split, selected="" if split == view.split else None)
+        for split in ("", *SPLITS)
+    ]
     kept = [tag("input", type="hidden", name="sort", value=view.sort)] if view.sort else []
-    said = "" if found == documents else tag("span", f"{count(found)} of {count(documents)} documents ", tag("a", "show all", href="/"))
+    said = (
+        ""
+        if found == documents
+        else tag("span", f"{count(found)} of {count(documents)} documents ", tag("a", "show all", href="/"))
+    )
     select = tag("select", *choices, name="split", aria_label="Split")
     return tag("form", box, select, *kept, tag("button", "Filter"), said, action="/", class_="filters")
 
@@ -99,4 +131,11 @@ def page_links(view: State, page: int, pages: int) -> Html:
         return Html("")
     before = [tag("a", "← previous", href=view.listed(page=page - 1), data_key="p")] if page > 1 else []
     after = [tag("a", "next →", href=view.listed(page=page + 1), data_key="n")] if page < pages else []
-    return tag("nav", *before, tag("span", f"page {page} of {pages}"), *after, class_="pages", aria_label="Pages of the list")
+    return tag(
+        "nav",
+        *before,
+        tag("span", f"page {page} of {pages}"),
+        *after,
+        class_="pages",
+        aria_label="Pages of the list",
+    )

@@ -39,7 +39,9 @@ def compared(a: LabelSet, b: LabelSet, movers: int) -> Compared:
     for row in moved:
         queries.setdefault(row.doc_id, set()).add(row.query_chunk)
     texts = {doc_id: a.chunks(doc_id)["text"] for doc_id in queries}
-    return Compared(found, {(doc_id, query): texts[doc_id][query + 1] for doc_id, of in queries.items() for query in of})
+    return Compared(
+        found, {(doc_id, query): texts[doc_id][query + 1] for doc_id, of in queries.items() for query in of}
+    )
 
 
 def render(shelf: Shelf, comparison: Future[Compared] | None) -> str:
@@ -50,15 +52,41 @@ def render(shelf: Shelf, comparison: Future[Compared] | None) -> str:
     """
     title = tag("h1", "Comparison")
     if comparison is None:
-        how = tag("p", "Start with two versions: ", tag("code", "./rpt labels browse A B"), ", each a directory of labels or REV:CORPUS.")
-        return shell.page(shelf.site, "Comparison", title, tag("p", "There is one version of the labels here."), how, kind="compare")
+        how = tag(
+            "p",
+            "Start with two versions: ",
+            tag("code", "./rpt labels browse A B"),
+            ", each a directory of labels or REV:CORPUS.",
+        )
+        return shell.page(
+            shelf.site,
+            "Comparison",
+            title,
+            tag("p", "There is one version of the labels here."),
+            how,
+            kind="compare",
+        )
     try:
         found = comparison.result(PATIENCE)
     except StillWorking:
-        wait = tag("p", "The two versions are being compared; this page asks again by itself. ", tag("a", "Ask now", href="/compare"))
-        return shell.page(shelf.site, "Comparison", tag("meta", http_equiv="refresh", content="2"), title, wait, kind="compare")
+        wait = tag(
+            "p",
+            "The two versions are being compared; this page asks again by itself. ",
+            tag("a", "Ask now", href="/compare"),
+        )
+        return shell.page(
+            shelf.site,
+            "Comparison",
+            tag("meta", http_equiv="refresh", content="2"),
+            title,
+            wait,
+            kind="compare",
+        )
     names = drawing.dotted(
-        [join([f"{side}: ", tag("bdi", clipped(name, shell.NAME))]) for side, name in zip("AB", shelf.names, strict=True)]
+        [
+            join([f"{side}: ", tag("bdi", clipped(name, shell.NAME))])
+            for side, name in zip("AB", shelf.names, strict=True)
+        ]
     )
     pairs = _moved("Candidates whose s_t changed most", found.changes.movers, found.targets)
     queries = _moved("Queries whose best s_t changed most", found.changes.best_movers, found.targets)
@@ -82,19 +110,36 @@ def _figures(found: Splits) -> Html:
             "candidates only in A, only in B",
             *_each(found, lambda one: f"{count(one.pairs.only_a)} · {count(one.pairs.only_b)}"),
         ],
-        ["positive rate, A → B", *_each(found, lambda one: f"{percent(one.positive_rate.a)} → {percent(one.positive_rate.b)}")],
-        ["flipped to positive, to negative", *_each(found, lambda one: f"{count(one.flips.to_positive)} · {count(one.flips.to_negative)}")],
+        [
+            "positive rate, A → B",
+            *_each(found, lambda one: f"{percent(one.positive_rate.a)} → {percent(one.positive_rate.b)}"),
+        ],
+        [
+            "flipped to positive, to negative",
+            *_each(found, lambda one: f"{count(one.flips.to_positive)} · {count(one.flips.to_negative)}"),
+        ],
         [
             "the same as shares of all",
-            *_each(found, lambda one: f"{percent(one.flip_share.to_positive)} · {percent(one.flip_share.to_negative)}"),
+            *_each(
+                found,
+                lambda one: f"{percent(one.flip_share.to_positive)} · {percent(one.flip_share.to_negative)}",
+            ),
         ],
         ["change of s_t, mean and mean size, nats", *_each(found, lambda one: _change(one.score_change))],
         [
             "order of candidates, Spearman · Kendall",
-            *_each(found, lambda one: f"{number(one.rank_correlation.spearman, 3)} · {number(one.rank_correlation.kendall, 3)}"),
+            *_each(
+                found,
+                lambda one: (
+                    f"{number(one.rank_correlation.spearman, 3)} · {number(one.rank_correlation.kendall, 3)}"
+                ),
+            ),
         ],
         ["same best candidate", *_each(found, lambda one: percent(one.same_best))],
-        ["change of the best s_t, mean and mean size, nats", *_each(found, lambda one: _change(one.best_change))],
+        [
+            "change of the best s_t, mean and mean size, nats",
+            *_each(found, lambda one: _change(one.best_change)),
+        ],
     ]
     return table(["", *found], rows)
 
@@ -109,13 +154,19 @@ def _change(change: Change) -> str:
 
 def _moved(words: str, rows: Sequence[MovedPair | MovedQuery], targets: Targets) -> Html:
     listed = [tag("li", _mover(row, targets[row.doc_id, row.query_chunk])) for row in rows]
-    return tag("section", tag("h2", words), tag("ol", *listed, class_="hits") if listed else tag("p", "None did.", class_="note"))
+    return tag(
+        "section",
+        tag("h2", words),
+        tag("ol", *listed, class_="hits") if listed else tag("p", "None did.", class_="note"),
+    )
 
 
 def _mover(row: MovedPair | MovedQuery, target: str) -> Html:
     before, after = row.a.target_score, row.b.target_score
     flipped = [tag("span", "flipped", class_="flipped")] if (before > 0) != (after > 0) else []
-    figures = tag("b", f"{drawing.score(before)} → {drawing.score(after)}", class_=f"score {drawing.step(after)}")
+    figures = tag(
+        "b", f"{drawing.score(before)} → {drawing.score(after)}", class_=f"score {drawing.step(after)}"
+    )
     chosen = row.candidate_chunk if isinstance(row, MovedPair) else row.b.candidate_chunk
     about = [
         tag("bdi", clipped(row.source or row.doc_id, shell.NAME)),
@@ -125,4 +176,9 @@ def _mover(row: MovedPair | MovedQuery, target: str) -> Html:
     ]
     excerpt = tag("span", clipped(" ".join(target.split()), EXCERPT), class_="excerpt", dir="auto")
     address = link(f"/d/{key_of(row.doc_id)}/{row.query_chunk}", c=chosen)
-    return tag("a", join([figures, *flipped, tag("span", drawing.dotted(about), class_="about"), excerpt]), href=address, data_row="")
+    return tag(
+        "a",
+        join([figures, *flipped, tag("span", drawing.dotted(about), class_="about"), excerpt]),
+        href=address,
+        data_row="",
+    )

@@ -36,7 +36,10 @@ def render(shelf: Shelf, gains: Gains, key: str, chunk: int, view: View) -> str:
             candidate_table.render(shelf, document, chunk, candidates, chosen, view),
         ]
     else:
-        why = "This chunk is no query: too little lies before it, or what follows it is not a full chunk of the same training sequence."
+        why = (
+            "This chunk is no query: too little lies before it, or what follows it is not a full chunk of the"
+            " same training sequence."
+        )
         content += [tag("p", why, class_="note"), panel("Chunk", document.texts, chunk)]
     source = document.place["source"] or document.place["doc_id"]
     return shell.page(shelf.site, f"{chunk} · {source}", *content, kind="query")
@@ -71,7 +74,9 @@ def _ways(document: Document, chunk: int, view: View) -> Html:
     return tag("nav", tag("h2", words), backward, forward, class_="ways", aria_label="Queries")
 
 
-def _map(document: Document, chunk: int, candidates: list[Candidate], chosen: Candidate | None, view: View) -> Html:
+def _map(
+    document: Document, chunk: int, candidates: list[Candidate], chosen: Candidate | None, view: View
+) -> Html:
     starts = np.searchsorted(document.queries, drawing.columns(len(document.texts))[:-1])
     nearest = document.queries[np.minimum(starts, len(document.queries) - 1)]
     links = [view.link(f"/d/{document.place['key']}/{query}") for query in nearest]
@@ -89,9 +94,18 @@ def panel(name: str, texts: pl.Series, chunk: int, *about: str, body: Html | Non
 def pair(document: Document, chunk: int, chosen: Candidate, target: list[Html]) -> Html:
     """Four texts; what ought to match lies side by side."""
     rank = chosen.ranks[0]
-    verdict = tag("b", " → ".join(drawing.score(score) for score in chosen.scores), class_=f"score {drawing.step(chosen.scores[-1])}")
-    about = drawing.dotted([verdict, f"BM25 rank {'none' if rank is None else rank}", f"{chunk - chosen.chunk} chunks back"])
-    split = f"{drawing.score(chosen.halves[0])} nats in the first half, {drawing.score(chosen.halves[1])} in the second"
+    verdict = tag(
+        "b",
+        " → ".join(drawing.score(score) for score in chosen.scores),
+        class_=f"score {drawing.step(chosen.scores[-1])}",
+    )
+    about = drawing.dotted(
+        [verdict, f"BM25 rank {'none' if rank is None else rank}", f"{chunk - chosen.chunk} chunks back"]
+    )
+    split = (
+        f"{drawing.score(chosen.halves[0])} nats in the first half, {drawing.score(chosen.halves[1])} in the"
+        " second"
+    )
     halves = [tag("span", split, class_="about")] if len(chosen.scores) == 1 else []
     local = tag(
         "details",
@@ -107,25 +121,56 @@ def pair(document: Document, chunk: int, chosen: Candidate, target: list[Html]) 
     return tag("div", local, tag("div", *panels, class_="pair"), class_="texts")
 
 
-def _target(shelf: Shelf, gains: Gains, document: Document, chunk: int, chosen: Candidate, view: View) -> list[Html]:
-    """The target, coloured by what the chosen candidate does to its tokens if `view` says so; twice if two reference LMs can tell."""
+def _target(
+    shelf: Shelf, gains: Gains, document: Document, chunk: int, chosen: Candidate, view: View
+) -> list[Html]:
+    """The target, coloured by what the chosen candidate does to its tokens if `view` says so; twice if two
+    reference LMs can tell.
+    """
     path = f"/d/{document.place['key']}/{chunk}"
-    able = [number for number in range(len(shelf.sets)) if gains.known(number) and chosen.scores[number] is not None]
+    able = [
+        number
+        for number in range(len(shelf.sets))
+        if gains.known(number) and chosen.scores[number] is not None
+    ]
     if not able:
-        note = tag("p", "Gains of tokens need the reference LM that made the labels beside them, in reference_lm.", class_="note")
+        note = tag(
+            "p",
+            "Gains of tokens need the reference LM that made the labels beside them, in reference_lm.",
+            class_="note",
+        )
         return [tag("div", document.texts[chunk + 1], class_="chunk", dir="auto"), note]
     if not view.gains:
-        show = tag("a", "gain of each token", tag("kbd", "g"), href=view.link(path, c=view.c, gains="show"), data_key="g")
-        return [tag("div", document.texts[chunk + 1], class_="chunk", dir="auto"), tag("p", show, class_="note")]
+        show = tag(
+            "a",
+            "gain of each token",
+            tag("kbd", "g"),
+            href=view.link(path, c=view.c, gains="show"),
+            data_key="g",
+        )
+        return [
+            tag("div", document.texts[chunk + 1], class_="chunk", dir="auto"),
+            tag("p", show, class_="note"),
+        ]
     shown: list[Html] = []
     for number in able:
-        name = [tag("p", tag("bdi", clipped(shelf.names[number], shell.NAME)), class_="note")] if len(able) > 1 else []
+        name = (
+            [tag("p", tag("bdi", clipped(shelf.names[number], shell.NAME)), class_="note")]
+            if len(able) > 1
+            else []
+        )
         shown += [*name, *_gained(gains, document, chunk, chosen, view, number)]
     hide = tag("a", "hide gains", tag("kbd", "g"), href=view.link(path, c=view.c, gains=""), data_key="g")
-    return [*shown, drawing.legend(drawing.TOKEN_STEPS, "gain of a token, nats"), tag("p", hide, class_="note")]
+    return [
+        *shown,
+        drawing.legend(drawing.TOKEN_STEPS, "gain of a token, nats"),
+        tag("p", hide, class_="note"),
+    ]
 
 
-def _gained(gains: Gains, document: Document, chunk: int, chosen: Candidate, view: View, number: int) -> list[Html]:
+def _gained(
+    gains: Gains, document: Document, chunk: int, chosen: Candidate, view: View, number: int
+) -> list[Html]:
     pieces = gains.pieces(document, chunk + 1, number) or [document.texts[chunk + 1]]
     if view.gains == "wait":
         painted = gains.painted(document, chunk, chosen, number)
@@ -133,8 +178,21 @@ def _gained(gains: Gains, document: Document, chunk: int, chosen: Candidate, vie
             tag("span", piece, class_=kind, title=gain)
             for piece, kind, gain in zip(pieces, painted["steps"], painted["gains"], strict=True)
         ]
-        return [tag("div", *tokens, class_="chunk tokens", dir="auto"), tag("p", painted["words"], class_="note")]
+        return [
+            tag("div", *tokens, class_="chunk tokens", dir="auto"),
+            tag("p", painted["words"], class_="note"),
+        ]
     address = link(f"/gains/{document.place['key']}/{chunk}", c=chosen.chunk, set=number or None)
-    text = tag("div", *(tag("span", piece) for piece in pieces), class_="chunk tokens", dir="auto", data_gains=address)
-    wait = tag("a", "show them without a script", href=view.link(f"/d/{document.place['key']}/{chunk}", c=view.c, gains="wait"))
+    text = tag(
+        "div",
+        *(tag("span", piece) for piece in pieces),
+        class_="chunk tokens",
+        dir="auto",
+        data_gains=address,
+    )
+    wait = tag(
+        "a",
+        "show them without a script",
+        href=view.link(f"/d/{document.place['key']}/{chunk}", c=view.c, gains="wait"),
+    )
     return [text, tag("p", tag("noscript", wait), class_="note", role="status")]

@@ -1,4 +1,6 @@
-"""Chunks and queries of a whole label set that answer a question, shard by shard, for a bounded time and number of hits."""
+"""Chunks and queries of a whole label set that answer a question, shard by shard, for a bounded time and
+number of hits.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from reports.site.address import Question
 
 HITS = 50
 SECONDS = 3.0
-ORDERS = {"best": ("best", True), "worst": ("best", False), "first": ("first", False)}  # column of `LabelSet.queries`; highest first?
+# column of `LabelSet.queries`; highest first?
+ORDERS = {"best": ("best", True), "worst": ("best", False), "first": ("first", False)}
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,9 @@ class Found:
     """Answers to a question.
 
     Attributes:
-        hits: rows with key, source, split, chunk and text; best, best_rank and first (as in `LabelSet.queries`) are None for chunks that
-            are no query. The text is that of the chunk, or of the target where no text was searched for.
+        hits: rows with key, source, split, chunk and text; best, best_rank and first (as in
+            `LabelSet.queries`) are None for chunks that are no query. The text is that of the chunk, or of
+            the target where no text was searched for.
         searched: shards searched, of the `shards` from where the question starts.
         seconds: what that took.
         rest: the question that goes on where this one was cut, in the order of the corpus.
@@ -38,7 +42,8 @@ class Found:
 
 
 def search(shelf: Shelf, question: Question) -> Found:
-    """The first hits in the order of the corpus, or the foremost in `question.order`; no shard is begun after `SECONDS`.
+    """The first hits in the order of the corpus, or the foremost in `question.order`; no shard is begun after
+    `SECONDS`.
 
     Raises:
         Failure: (exit code 3) if a shard cannot be read.
@@ -53,14 +58,22 @@ def search(shelf: Shelf, question: Question) -> Found:
             rest = replace(question, shard=number, row=0)
             break
         if shards[number] in wanted:
-            parts = _foremost([*parts, _answers(shelf, number, shards[number], question, documents)], question)
+            parts = _foremost(
+                [*parts, _answers(shelf, number, shards[number], question, documents)], question
+            )
         searched += 1
         if not question.order and sum(map(len, parts)) > HITS:
             rest = replace(question, shard=number, row=parts[-1]["row"][HITS - sum(map(len, parts[:-1]))])
             break
     hits = pl.concat(parts).head(HITS) if parts else pl.DataFrame()
     texts = _with_targets(shelf, hits) if parts and not question.q else hits
-    return Found(texts.to_dicts(), searched, len(shards) - question.shard, time.monotonic() - began, None if question.order else rest)
+    return Found(
+        texts.to_dicts(),
+        searched,
+        len(shards) - question.shard,
+        time.monotonic() - began,
+        None if question.order else rest,
+    )
 
 
 def _documents(shelf: Shelf, question: Question) -> pl.DataFrame:
@@ -70,20 +83,34 @@ def _documents(shelf: Shelf, question: Question) -> pl.DataFrame:
     return kept.filter(pl.col("split") == question.split) if question.split else kept
 
 
-def _answers(shelf: Shelf, number: int, shard: str, question: Question, documents: pl.DataFrame) -> pl.DataFrame:
-    """All answers in one shard, in the order of the corpus; `row` says where each stands in what was searched."""
-    queries = shelf.sets[0].queries(number).rename({"document": "number", "query_chunk": "chunk"}).with_row_index("row")
+def _answers(
+    shelf: Shelf, number: int, shard: str, question: Question, documents: pl.DataFrame
+) -> pl.DataFrame:
+    """All answers in one shard, in the order of the corpus; `row` says where each stands in what was
+    searched.
+    """
+    queries = (
+        shelf.sets[0]
+        .queries(number)
+        .rename({"document": "number", "query_chunk": "chunk"})
+        .with_row_index("row")
+    )
     if question.sign:
         queries = queries.filter(pl.col("best") > 0 if question.sign == "positive" else pl.col("best") <= 0)
     if question.moved:
         queries = queries.filter(pl.col("best_rank") >= question.moved)
-    own = documents.filter(pl.col("shard") == shard).with_columns(pl.col("number").cast(queries["number"].dtype))
+    own = documents.filter(pl.col("shard") == shard).with_columns(
+        pl.col("number").cast(queries["number"].dtype)
+    )
     if not question.q:
         answers = queries.join(own, on="number", maintain_order="left").with_columns(text=pl.lit(""))
     else:
         texts = _texts(shelf, shard, question.q).join(own, on="doc_id", maintain_order="left")
         answers = texts.join(
-            queries.drop("row"), on=["number", "chunk"], how="inner" if question.of_queries else "left", maintain_order="left"
+            queries.drop("row"),
+            on=["number", "chunk"],
+            how="inner" if question.of_queries else "left",
+            maintain_order="left",
         )
     first = question.row if number == question.shard else 0
     shown = ["row", "doc_id", "key", "source", "split", "chunk", "text", "best", "best_rank", "first"]
@@ -92,18 +119,24 @@ def _answers(shelf: Shelf, number: int, shard: str, question: Question, document
 
 def _texts(shelf: Shelf, shard: str, text: str) -> pl.DataFrame:
     """The chunks of a shard that hold `text`, letter case aside: row, doc_id, chunk, text."""
-    chunks = read_columns(CHUNKS, shelf.sets[0].directory.with_name("chunks") / shard, ["doc_id", "chunk", "text"])
+    chunks = read_columns(
+        CHUNKS, shelf.sets[0].directory.with_name("chunks") / shard, ["doc_id", "chunk", "text"]
+    )
     found = pc.indices_nonzero(pc.match_substring(chunks.column("text"), text, ignore_case=True))
     frame = pl.DataFrame(pl.from_arrow(chunks.take(found)))
     return frame.with_columns(row=pl.Series(found.to_numpy(), dtype=pl.UInt32))
 
 
 def _foremost(parts: list[pl.DataFrame], question: Question) -> list[pl.DataFrame]:
-    """The parts, or the first `HITS` rows of all in the order that is asked for; equal ones stay in the order of the corpus."""
+    """The parts, or the first `HITS` rows of all in the order that is asked for; equal ones stay in the order
+    of the corpus.
+    """
     if not question.order:
         return parts
     column, highest = ORDERS[question.order]
-    return [pl.concat(parts).sort(column, descending=highest, maintain_order=True, nulls_last=True).head(HITS)]
+    return [
+        pl.concat(parts).sort(column, descending=highest, maintain_order=True, nulls_last=True).head(HITS)
+    ]
 
 
 def _with_targets(shelf: Shelf, hits: pl.DataFrame) -> pl.DataFrame:
@@ -112,5 +145,7 @@ def _with_targets(shelf: Shelf, hits: pl.DataFrame) -> pl.DataFrame:
         for doc_id in hits["doc_id"].unique(maintain_order=True)
         for chunk, text in shelf.sets[0].chunks(doc_id).select("chunk", "text").iter_rows()
     }
-    targets = [texts.get((doc_id, chunk + 1), "") for doc_id, chunk in hits.select("doc_id", "chunk").iter_rows()]
+    targets = [
+        texts.get((doc_id, chunk + 1), "") for doc_id, chunk in hits.select("doc_id", "chunk").iter_rows()
+    ]
     return hits.with_columns(text=pl.Series(targets, dtype=pl.String))

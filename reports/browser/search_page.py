@@ -17,8 +17,14 @@ BEFORE, SHOWN = 90, 320  # characters of a hit before the match, and in all
 def render(shelf: Shelf, question: Question) -> str:
     """The page for a question; without one it only asks."""
     asked = bool(question.q or question.source or question.split or question.of_queries)
-    answers = _answers(search(shelf, question), question) if asked else [tag("p", "Give a text, a filter or an order.", class_="note")]
-    return shell.page(shelf.site, question.q or "Queries", _form(question), *answers, q=question.q, kind="search")
+    answers = (
+        _answers(search(shelf, question), question)
+        if asked
+        else [tag("p", "Give a text, a filter or an order.", class_="note")]
+    )
+    return shell.page(
+        shelf.site, question.q or "Queries", _form(question), *answers, q=question.q, kind="search"
+    )
 
 
 def _form(question: Question) -> Html:
@@ -43,17 +49,28 @@ def _form(question: Question) -> Html:
     ]
     labels = [tag("label", tag("span", words), control) for words, control in fields]
     return tag(
-        "form", tag("h1", "Search"), tag("div", *labels, tag("button", "Search"), class_="fields"), action="/search", class_="question"
+        "form",
+        tag("h1", "Search"),
+        tag("div", *labels, tag("button", "Search"), class_="fields"),
+        action="/search",
+        class_="question",
     )
 
 
 def _select(name: str, choices: dict[str, str], chosen: str) -> Html:
-    options = [tag("option", words, value=value, selected="" if value == chosen else None) for value, words in choices.items()]
+    options = [
+        tag("option", words, value=value, selected="" if value == chosen else None)
+        for value, words in choices.items()
+    ]
     return tag("select", *options, name=name)
 
 
 def _answers(found: Found, question: Question) -> list[Html]:
-    said = f"{len(found.hits)} {'chunks' if question.q else 'queries, each with its target'}" if found.hits else "Nothing found"
+    said = (
+        f"{len(found.hits)} {'chunks' if question.q else 'queries, each with its target'}"
+        if found.hits
+        else "Nothing found"
+    )
     if question.q:
         said += "; a text that goes over the end of a chunk is not found"
     cut = []
@@ -68,15 +85,25 @@ def _answers(found: Found, question: Question) -> list[Html]:
 
 
 def _hit(hit: dict, question: Question) -> Html:
-    about = [tag("bdi", clipped(hit["source"] or hit["doc_id"], shell.NAME)), hit["split"], f"chunk {hit['chunk']}"]
+    about = [
+        tag("bdi", clipped(hit["source"] or hit["doc_id"], shell.NAME)),
+        hit["split"],
+        f"chunk {hit['chunk']}",
+    ]
     figures = tag("b", "no query", class_="score u")
     if hit["best"] is not None:
         ordered = hit[ORDERS[question.order][0] if question.order else "best"]
         figures = tag("b", drawing.score(ordered), class_=f"score {drawing.step(ordered)}")
-        about += [f"best {drawing.score(hit['best'])} at BM25 rank {hit['best_rank']}", f"BM25's first {drawing.score(hit['first'])}"]
+        about += [
+            f"best {drawing.score(hit['best'])} at BM25 rank {hit['best_rank']}",
+            f"BM25's first {drawing.score(hit['first'])}",
+        ]
     text = tag("span", *_marked(hit["text"], question.q), class_="excerpt", dir="auto")
     return tag(
-        "a", join([figures, tag("span", drawing.dotted(about), class_="about"), text]), href=f"/d/{hit['key']}/{hit['chunk']}", data_row=""
+        "a",
+        join([figures, tag("span", drawing.dotted(about), class_="about"), text]),
+        href=f"/d/{hit['key']}/{hit['chunk']}",
+        data_row="",
     )
 
 

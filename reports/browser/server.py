@@ -19,14 +19,20 @@ from reports.site.guard import application, chunk_of, status_of
 
 
 def browser(shelf: Shelf, port: int, comparison: Future[movers_page.Compared] | None = None) -> ASGIApp:
-    """The application that is served on `port`; `comparison` is what `movers_page.compared` gives, if there are two label sets."""
+    """The application that is served on `port`; `comparison` is what `movers_page.compared` gives, if there
+    are two label sets.
+    """
     gains = Gains(shelf)
 
     def gains_of(request: Request) -> Response:
         try:
             view, number = View.of(request.query_params), whole(request.query_params.get("set") or "0", "set")
             if view.c is None or number >= len(shelf.sets):
-                raise refused("the address", str(request.url.query), "c names a candidate's chunk, and set one of the label sets")
+                raise refused(
+                    "the address",
+                    str(request.url.query),
+                    "c names a candidate's chunk, and set one of the label sets",
+                )
             query = chunk_of(request)
             document = query_page.opened(shelf, request.path_params["key"], query)
             chosen = next((one for one in document.candidates(query) if one.chunk == view.c), None)
@@ -39,7 +45,9 @@ def browser(shelf: Shelf, port: int, comparison: Future[movers_page.Compared] | 
 
     pages: dict[str, Callable[[Request], str]] = {
         "/": lambda request: list_page.render(shelf, View.of(request.query_params)),
-        "/d/{key}": lambda request: document_page.render(shelf, request.path_params["key"], View.of(request.query_params)),
+        "/d/{key}": lambda request: document_page.render(
+            shelf, request.path_params["key"], View.of(request.query_params)
+        ),
         "/d/{key}/{chunk}": lambda request: query_page.render(
             shelf, gains, request.path_params["key"], chunk_of(request), View.of(request.query_params)
         ),

@@ -1,4 +1,6 @@
-"""Documents of a label set with some of their queries as one page that needs nothing else: no server, no script, no network."""
+"""Documents of a label set with some of their queries as one page that needs nothing else: no server, no
+script, no network.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,14 @@ class Anchors(View):
 
 
 def render(shelf: Shelf, documents: int) -> tuple[str, int]:
-    """The page, and how many documents are on it: as many as are asked for, or as there is room for, spread evenly over the set."""
+    """The page, and how many documents are on it: as many as are asked for, or as there is room for, spread
+    evenly over the set.
+    """
     sections, wanted = list[Html](), np.zeros(0, int)
     while not sections or len(sections) < len(wanted):
-        wanted = np.unique(np.linspace(0, len(shelf.documents) - 1, min(documents, len(shelf.documents))).round().astype(int))
+        wanted = np.unique(
+            np.linspace(0, len(shelf.documents) - 1, min(documents, len(shelf.documents))).round().astype(int)
+        )
         sections = _that_fit(shelf, wanted)
         documents = len(sections)
     return _page(shelf, shelf.documents[wanted.tolist()], sections), len(sections)
@@ -65,11 +71,27 @@ def _page(shelf: Shelf, shown: pl.DataFrame, sections: list[Html]) -> str:
         tag("style", Html(shell.static("style.css")[0].decode())),
     )
     title = tag("h1", "Labels of ", name, tag("small", list_page.summary(shelf.documents)))
-    said = f"{len(shown):,} of them follow, spread evenly, each with the queries that were helped most and least and their best candidates."
+    said = (
+        f"{len(shown):,} of them follow, spread evenly, each with the queries that were helped most and least"
+        " and their best candidates."
+    )
     heads = [tag("th", words, scope="col", class_=kind or None) for _, words, _, kind in list_page.HEADS]
     terms = tag("section", tag("h2", "Terms"), shell.term_list(TERMS))
-    main = tag("main", title, tag("p", said, class_="note"), *list_page.table(shown, Anchors(), heads), terms, *sections)
-    return join([Html("<!doctype html>\n"), tag("html", head, tag("body", main, class_="share"), lang="en"), Html("\n")])
+    main = tag(
+        "main",
+        title,
+        tag("p", said, class_="note"),
+        *list_page.table(shown, Anchors(), heads),
+        terms,
+        *sections,
+    )
+    return join(
+        [
+            Html("<!doctype html>\n"),
+            tag("html", head, tag("body", main, class_="share"), lang="en"),
+            Html("\n"),
+        ]
+    )
 
 
 def _document(shelf: Shelf, document: Document) -> Html:
@@ -77,9 +99,16 @@ def _document(shelf: Shelf, document: Document) -> Html:
     queries = np.flatnonzero(np.isfinite(best))
     ordered = queries[np.argsort(-best[queries], kind="stable")]
     chosen = np.unique([*islice(ordered, QUERIES - 1), ordered[-1]])
-    title = tag("h2", tag("a", tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME)), href=f"#{place['key']}"))
+    title = tag(
+        "h2",
+        tag(
+            "a", tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME)), href=f"#{place['key']}"
+        ),
+    )
     about = tag("p", facts_of(document), class_="about")
-    return tag("section", title, about, *(_query(shelf, document, int(query)) for query in chosen), id=place["key"])
+    return tag(
+        "section", title, about, *(_query(shelf, document, int(query)) for query in chosen), id=place["key"]
+    )
 
 
 def _query(shelf: Shelf, document: Document, query: int) -> Html:
@@ -92,6 +121,8 @@ def _query(shelf: Shelf, document: Document, query: int) -> Html:
         tag("h3", tag("a", f"Query at chunk {query}", href=f"#{place}")),
         drawing.document_map(document.best[0], [None] * (len(bounds) - 1), marks, candidates[0].chunk, query),
         query_page.pair(document, query, candidates[0], [target]),
-        candidate_table.table(shelf, document, query, candidates[:CANDIDATES], candidates[0], Anchors(full="1")),
+        candidate_table.table(
+            shelf, document, query, candidates[:CANDIDATES], candidates[0], Anchors(full="1")
+        ),
         id=place,
     )

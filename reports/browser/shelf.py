@@ -47,7 +47,11 @@ class Shelf:
         self.sets, self.names, self.scorers = tuple(sets), tuple(names), tuple(scorers)
         self.site = label_site(names)
         keys = pl.Series("key", [key_of(doc_id) for doc_id in sets[0].documents["doc_id"]])
-        self.documents = sets[0].documents.with_columns(keys, rate=pl.col("positive") / pl.col("pairs")).with_row_index("number")
+        self.documents = (
+            sets[0]
+            .documents.with_columns(keys, rate=pl.col("positive") / pl.col("pairs"))
+            .with_row_index("number")
+        )
         self._rows = {key: number for number, key in enumerate(keys)}
         self._kept = Kept[Document]()
         self._listed: Callable[[str, str, str], pl.Series] = lru_cache(maxsize=32)(self._list)
@@ -62,7 +66,9 @@ class Shelf:
         if sort:
             name = sort.removeprefix("-")
             column = "rate" if name == "positive" else name
-            chosen = chosen.select("number", column).sort(column, descending=sort.startswith("-"), maintain_order=True)
+            chosen = chosen.select("number", column).sort(
+                column, descending=sort.startswith("-"), maintain_order=True
+            )
         return chosen["number"]
 
     def place(self, key: str) -> dict:
@@ -77,7 +83,9 @@ class Shelf:
         return self.documents.row(self._rows[key], named=True)
 
     def beside(self, key: str, view: View) -> tuple[str | None, str | None]:
-        """The keys of the documents before and after this one in the list that `view` shows, or in the corpus if it is not in that."""
+        """The keys of the documents before and after this one in the list that `view` shows, or in the corpus
+        if it is not in that.
+        """
         rows, keys = self.listed(view), self.documents["key"]
         at = rows.index_of(self._rows[key])
         if at is None:
@@ -106,4 +114,6 @@ class Shelf:
 def in_source(text: str) -> pl.Expr:
     """Whether a document has `text` in its source or its id, letter case aside."""
     wanted = text.lower()
-    return pl.any_horizontal(pl.col(name).str.to_lowercase().str.contains(wanted, literal=True) for name in ("source", "doc_id"))
+    return pl.any_horizontal(
+        pl.col(name).str.to_lowercase().str.contains(wanted, literal=True) for name in ("source", "doc_id")
+    )

@@ -23,11 +23,20 @@ KEYS = (
 )
 TERMS = (
     ("query, target", "A query is a chunk of a document; its target is the chunk that follows it."),
-    ("candidate", "An earlier chunk that BM25 proposes for the query, with its continuation, the chunk that follows it."),
+    (
+        "candidate",
+        (
+            "An earlier chunk that BM25 proposes for the query, with its continuation, the chunk that"
+            " follows it."
+        ),
+    ),
     (
         "s_t",
-        "How much more likely, in nats summed over the target, the reference LM finds the target after the candidate, its continuation and "
-        "the query than after the two chunks that precede the query. Positive: the candidate helps.",
+        (
+            "How much more likely, in nats summed over the target, the reference LM finds the target after"
+            " the candidate, its continuation and the query than after the two chunks that precede the query."
+            " Positive: the candidate helps."
+        ),
     ),
     ("BM25 rank", "Place of the candidate when BM25 alone orders them, from 0 as in the column `rank`."),
     ("moved", "How many places s_t moves the candidate up (▲) or down (▼) from its BM25 rank."),
@@ -39,5 +48,10 @@ TERMS = (
 def label_site(names: Sequence[str]) -> Site:
     """What is around the pages about label sets of these names."""
     compare = (("Compare", "/compare", None),) if len(names) > 1 else ()
-    links = (("Documents", "/", "h"), ("Queries", link("/search", order="best"), None), *compare, ("Help", "/help", "?"))
+    links = (
+        ("Documents", "/", "h"),
+        ("Queries", link("/search", order="best"), None),
+        *compare,
+        ("Help", "/help", "?"),
+    )
     return Site(" ⇄ ".join(names), links, KEYS, searches=True)

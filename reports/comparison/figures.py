@@ -1,7 +1,9 @@
-"""Systems of a corpus compared, each over its seeds: the figures of the paper's Tables 2, 3 and 4, and which order they support.
+"""Systems of a corpus compared, each over its seeds: the figures of the paper's Tables 2, 3 and 4, and which
+order they support.
 
-A row is a system in a setting. Its perplexity is the mean over its runs, resampled together: the interval is of the documents, the
-deviation of the seeds. All runs are of the identical tokens, which `aligned` asserts by digest.
+A row is a system in a setting. Its perplexity is the mean over its runs, resampled together: the interval is
+of the documents, the deviation of the seeds. All runs are of the identical tokens, which `aligned` asserts by
+digest.
 """
 
 from __future__ import annotations
@@ -15,26 +17,47 @@ import polars as pl
 
 from data_contracts import counting
 from data_contracts.evaluations import BASELINE, BY_CHANCE, DPR, ORACLE, OWN, WITHOUT
-from reports.comparison.rows import ComparedRun, CorpusComparison, Orders, RetrieverRow, SystemCost, SystemRow, Trained
+from reports.comparison.rows import (
+    ComparedRun,
+    CorpusComparison,
+    Orders,
+    RetrieverRow,
+    SystemCost,
+    SystemRow,
+    Trained,
+)
 from reports.metrics.ceilings import ceiling_figures
 from reports.metrics.evaluation_rows import Evaluations, Key, aligned, control_of, token_digest, with_own
 from reports.metrics.perplexity import nats, resampled, token_sums
 from reports.metrics.published import name_of
 from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate, Named, Sums
-from reports.metrics.retrieval import CUTS, QUERY, Gold, bm25_ranking, gold_of, means, query_figures, recency_ranking
+from reports.metrics.retrieval import (
+    CUTS,
+    QUERY,
+    Gold,
+    bm25_ranking,
+    gold_of,
+    means,
+    query_figures,
+    recency_ranking,
+)
 from reports.metrics.seeds import FEWEST_SEEDS, ordered
 
 BESIDE_OWN = (("first_3", "first_4"), (ORACLE,), (DPR,))
-"""Settings that give rows beside `own`, of systems with a retriever of their own, the swapped retriever of all that have it. Those of one
-group are evaluated on the same documents, which may be fewer than those of `own`."""
+"""Settings that give rows beside `own`, of systems with a retriever of their own, the swapped retriever of
+all that have it. Those of one group are evaluated on the same documents, which may be fewer than those of
+`own`."""
 CONTROLS = (WITHOUT, BY_CHANCE)
-"""The same of systems that read a whole corpus: what the model they trained does without passages, and with any."""
+"""The same of systems that read a whole corpus: what the model they trained does without passages, and with
+any.
+"""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What there is of a corpus: `frames` of those of `runs` that were evaluated; `labels` and `candidates` of the evaluated split, None
-    where nothing was scored; `stale` says of some runs why what there is of them is not of now."""
+    """What there is of a corpus: `frames` of those of `runs` that were evaluated; `labels` and `candidates`
+    of the evaluated split, None where nothing was scored; `stale` says of some runs why what there is of them
+    is not of now."""
 
     corpus: str
     split: str
@@ -55,12 +78,28 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> Corpus
     """
     evaluated = {run.run: run.system for run in measured.runs if (run.run, OWN) in measured.frames}
     seeds = {run.run: run.seed for run in measured.runs}
-    own = aligned({(run, OWN): measured.frames[run, OWN] for run in evaluated}, evaluated, seeds) if evaluated else None
+    own = (
+        aligned({(run, OWN): measured.frames[run, OWN] for run in evaluated}, evaluated, seeds)
+        if evaluated
+        else None
+    )
     frames = {key: rows for key, rows in measured.frames.items() if key[0] in evaluated}
     beside = [with_own(frames, evaluated, seeds, names) for names in BESIDE_OWN]
     of_corpus = {run.run for run in measured.runs if run.retriever == "corpus"}
-    beside.append(with_own({key: rows for key, rows in frames.items() if key[1] == OWN or key[0] in of_corpus}, evaluated, seeds, CONTROLS))
-    rows = [row for group in (own, *beside) if group for row in _rows(measured, group, samples, seed, own=group is own)]
+    beside.append(
+        with_own(
+            {key: rows for key, rows in frames.items() if key[1] == OWN or key[0] in of_corpus},
+            evaluated,
+            seeds,
+            CONTROLS,
+        )
+    )
+    rows = [
+        row
+        for group in (own, *beside)
+        if group
+        for row in _rows(measured, group, samples, seed, own=group is own)
+    ]
     return CorpusComparison(
         corpus=measured.corpus,
         split=measured.split,
@@ -80,8 +119,12 @@ def _run(run: Trained, evaluated: bool, stale: Mapping[str, str]) -> ComparedRun
     return ComparedRun(run, evaluated, stale.get(run.run) if evaluated else None)
 
 
-def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int, *, own: bool) -> list[SystemRow]:
-    """A row a system and setting of these evaluations; `own` says whether they are those of the own setting."""
+def _rows(
+    measured: Measured, evaluations: Evaluations, samples: int, seed: int, *, own: bool
+) -> list[SystemRow]:
+    """A row a system and setting of these evaluations; `own` says whether they are those of the own
+    setting.
+    """
     nothing = evaluations.chunks.select("doc_id", "chunk").clear()
     sums = resampled(evaluations, token_sums(evaluations, nothing), samples, seed)
     keys: dict[tuple[str, str], list[Key]] = {}
@@ -91,10 +134,15 @@ def _rows(measured: Measured, evaluations: Evaluations, samples: int, seed: int,
             if own or setting == DPR or of_own or (setting in CONTROLS and run.retriever == "corpus"):
                 keys.setdefault((run.system, setting), []).append((run.run, setting))
     reading = {run.system for run in measured.runs if run.retriever != "none"}
-    return [_row(evaluations, sums, system, setting, found, system in reading) for (system, setting), found in keys.items()]
+    return [
+        _row(evaluations, sums, system, setting, found, system in reading)
+        for (system, setting), found in keys.items()
+    ]
 
 
-def _row(evaluations: Evaluations, sums: Sums, system: str, setting: str, keys: list[Key], reads: bool) -> SystemRow:
+def _row(
+    evaluations: Evaluations, sums: Sums, system: str, setting: str, keys: list[Key], reads: bool
+) -> SystemRow:
     mean = sums.combined(lambda at: np.mean([_perplexity(at, key) for key in keys], axis=0))
     by_seed = [sums.combined(partial(_perplexity, key=key)).value for key in keys]
     known = [value for value in by_seed if value is not None]
@@ -122,8 +170,12 @@ def _mean_nats(at: Named, keys: list[Key]) -> np.ndarray:
     return np.mean([nats(at, key) for key in keys], axis=0)
 
 
-def _gain(evaluations: Evaluations, sums: Sums, keys: list[Key], against: str, system: str) -> Estimate | None:
-    """Nats a token of a system `against` minus those of `keys`, paired, both the mean over their runs; None if it is not here."""
+def _gain(
+    evaluations: Evaluations, sums: Sums, keys: list[Key], against: str, system: str
+) -> Estimate | None:
+    """Nats a token of a system `against` minus those of `keys`, paired, both the mean over their runs; None
+    if it is not here.
+    """
     others = [(run, OWN) for run, name in evaluations.systems.items() if name == against]
     if not others or system == against:
         return None
@@ -140,8 +192,8 @@ def _lowest_marked(rows: list[SystemRow]) -> list[SystemRow]:
 
 
 def _costs(runs: Sequence[Trained]) -> dict[str, SystemCost]:
-    """What each system costs, by its name: parameters, and time and operations of an update over those of Transformer-XL, each the median
-    over its runs; None where one of the two is not known."""
+    """What each system costs, by its name: parameters, and time and operations of an update over those of
+    Transformer-XL, each the median over its runs; None where one of the two is not known."""
     by_system: dict[str, list[Trained]] = {}
     for run in runs:
         by_system.setdefault(run.system, []).append(run)
@@ -173,12 +225,17 @@ def _orders(rows: list[SystemRow]) -> Orders:
     seeds = {row.system: [value for value in row.by_seed if value is not None] for row in rows}
     reached = [(row.perplexity, row.system) for row in rows if row.perplexity is not None]
     names = [system for _, system in sorted(reached, key=lambda found: found[0])]
-    better = {name: [other for other in names[place + 1 :] if ordered(seeds[name], seeds[other])] for place, name in enumerate(names)}
+    better = {
+        name: [other for other in names[place + 1 :] if ordered(seeds[name], seeds[other])]
+        for place, name in enumerate(names)
+    }
     return Orders(better, [name for name in names if len(seeds[name]) < FEWEST_SEEDS])
 
 
 def _retrieval(measured: Measured, own: Evaluations) -> list[RetrieverRow]:
-    """Precision@2, Recall@10 and nDCG@20 of every retriever against the labels, the mean over the runs of a system; chance first."""
+    """Precision@2, Recall@10 and nDCG@20 of every retriever against the labels, the mean over the runs of a
+    system; chance first.
+    """
     if measured.labels is None or measured.candidates is None:
         return []
     reached = own.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))

@@ -20,8 +20,8 @@ from reports.metrics.published import name_of
 from reports.run.ceiling_section import WORDS
 
 LEAD = (
-    "Systems trained and evaluated by one pipeline on the same text, beside the figures of Retrieval-Pretrained Transformer (arXiv "
-    "2306.13421)."
+    "Systems trained and evaluated by one pipeline on the same text, beside the figures of"
+    " Retrieval-Pretrained Transformer (arXiv 2306.13421)."
 )
 X_AXES: dict[str, tuple[str, Callable[[SystemCost], float | None]]] = {
     "time": ("measured time of an update over Transformer-XL's", lambda cost: cost.time),
@@ -57,12 +57,20 @@ def parts(comparison: Comparison) -> list[Part]:
 
 def markdown(comparison: Comparison) -> str:
     """The comparison as Markdown, which a terminal can show too."""
-    lines = [f"# Comparison {markdown_text(comparison.name)}", LEAD, *map(markdown_text, _evaluated(comparison.corpora))]
+    lines = [
+        f"# Comparison {markdown_text(comparison.name)}",
+        LEAD,
+        *map(markdown_text, _evaluated(comparison.corpora)),
+    ]
     lines += [f"**{markdown_text(warning)}**" for warning in notes.warnings(comparison.corpora)]
     for part in parts(comparison):
         lines.append(f"## {part.title}")
         lines += [as_markdown(part.table)] if part.table and part.table.rows else []
-        lines += ["\n".join(f"- {markdown_text(sentence)}" for sentence in part.sentences)] if part.sentences else []
+        lines += (
+            ["\n".join(f"- {markdown_text(sentence)}" for sentence in part.sentences)]
+            if part.sentences
+            else []
+        )
     return "\n\n".join(lines) + "\n"
 
 
@@ -70,7 +78,11 @@ def render(comparison: Comparison) -> str:
     """The comparison as a page; names of corpora and runs may be hostile."""
     corpora = comparison.corpora
     heading = tag("h1", "Comparison ", tag("bdi", clipped(comparison.name, NAME)))
-    header = [heading, tag("p", " ".join([LEAD, *_evaluated(corpora)]), class_="lead"), *warning_list(notes.warnings(corpora))]
+    header = [
+        heading,
+        tag("p", " ".join([LEAD, *_evaluated(corpora)]), class_="lead"),
+        *warning_list(notes.warnings(corpora)),
+    ]
     sections = []
     for part in parts(comparison):
         content = [as_html(part.table)] if part.table and part.table.rows else []
@@ -84,18 +96,32 @@ def render(comparison: Comparison) -> str:
 
 def _evaluated(corpora: Corpora) -> list[str]:
     return [
-        f"{clipped(corpus.corpus, NAME)}: {count(corpus.documents)} documents of the {clipped(corpus.split, NAME)} split, "
-        f"{count(corpus.tokens)} tokens, the same for all rows (SHA-256 {corpus.tokens_sha256[:12]})."
+        f"{clipped(corpus.corpus, NAME)}: {count(corpus.documents)} documents of the"
+        f" {clipped(corpus.split, NAME)} split, {count(corpus.tokens)} tokens, the same for all rows (SHA-256"
+        f" {corpus.tokens_sha256[:12]})."
         for corpus in corpora
         if corpus.tokens_sha256
     ]
 
 
 def _picture(corpus: CorpusComparison) -> Html:
-    """Perplexity against what an update costs: measured, or counted where a row was not measured, or parameters without Transformer-XL."""
-    rows = [(row, row.perplexity) for row in corpus.rows if row.setting == OWN and row.perplexity is not None and finite(row.perplexity)]
+    """Perplexity against what an update costs: measured, or counted where a row was not measured, or
+    parameters without Transformer-XL.
+    """
+    rows = [
+        (row, row.perplexity)
+        for row in corpus.rows
+        if row.setting == OWN and row.perplexity is not None and finite(row.perplexity)
+    ]
     costs = corpus.costs
-    by = next((name for name, (_, cost) in X_AXES.items() if all(cost(costs[row.system]) is not None for row, _ in rows)), "parameters")
+    by = next(
+        (
+            name
+            for name, (_, cost) in X_AXES.items()
+            if all(cost(costs[row.system]) is not None for row, _ in rows)
+        ),
+        "parameters",
+    )
     label, cost_of = X_AXES[by]
     systems = list(costs)
     points = [
@@ -116,11 +142,14 @@ def _picture(corpus: CorpusComparison) -> Html:
     ]
     key = f" {'; '.join(row[0] for row in body)}." if len(points) > NAMED_NARROW else ""
     caption = (
-        f"{name}: perplexity against the {label}. Lower and further left is better. An upright line is one standard deviation of "
-        f"the seeds, where there are several; the interval of the documents is in the table, and all systems share most of it.{key}"
+        f"{name}: perplexity against the {label}. Lower and further left is better. An upright line is one"
+        " standard deviation of the seeds, where there are several; the interval of the documents is in the"
+        f" table, and all systems share most of it.{key}"
     )
 
     def draw(width: int) -> Html:
-        return scatter_chart(points, title=f"Perplexity and cost, {name}", x_label=label, y_label="perplexity", width=width)
+        return scatter_chart(
+            points, title=f"Perplexity and cost, {name}", x_label=label, y_label="perplexity", width=width
+        )
 
     return figure(draw, [caption], ["system", label, "perplexity"], body)

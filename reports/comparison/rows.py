@@ -1,6 +1,7 @@
 """What a comparison holds: all of results.json, of which its tables, sentences and page are made.
 
-Perplexities are over the documents of the evaluated split, gains in nats a token, and None stands where there is nothing to say.
+Perplexities are over the documents of the evaluated split, gains in nats a token, and None stands where there
+is nothing to say.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from reports.metrics.resampling import Estimate
 
 @dataclass(frozen=True)
 class Trained:
-    """A run of a system with a seed, and what is known of it beside its evaluation; None where there is nothing to know it from.
+    """A run of a system with a seed, and what is known of it beside its evaluation; None where there is
+    nothing to know it from.
 
-    `step_seconds` is the measured time of an update, `step_flops` what one computes by model/training_cost.py, `steps` how many there were.
-    `sizes` are the numbers of config.json that decide the model. `retriever` says who finds its neighbours: none, bm25, random, recency,
-    own, corpus or corpus_random.
+    `step_seconds` is the measured time of an update, `step_flops` what one computes by
+    model/training_cost.py, `steps` how many there were. `sizes` are the numbers of config.json that decide
+    the model. `retriever` says who finds its neighbours: none, bm25, random, recency, own, corpus or
+    corpus_random.
     """
 
     run: str
@@ -43,9 +46,9 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class SystemRow:
-    """A system in a setting, the mean over its `runs`, which are resampled together; `by_seed` has the perplexity of each of them and
-    `deviation` is that of these. `gain` is that over Transformer-XL, `retrieval_gain` that over random retrieval. `lowest`: of all rows of
-    all documents, oracles aside."""
+    """A system in a setting, the mean over its `runs`, which are resampled together; `by_seed` has the
+    perplexity of each of them and `deviation` is that of these. `gain` is that over Transformer-XL,
+    `retrieval_gain` that over random retrieval. `lowest`: of all rows of all documents, oracles aside."""
 
     system: str
     setting: str
@@ -63,7 +66,9 @@ class SystemRow:
 
 @dataclass(frozen=True)
 class SystemCost:
-    """Parameters, seconds and operations of an update, and these two over those of Transformer-XL: each the median over the runs."""
+    """Parameters, seconds and operations of an update, and these two over those of Transformer-XL: each the
+    median over the runs.
+    """
 
     parameters: float | None
     step_seconds: float | None
@@ -74,8 +79,8 @@ class SystemCost:
 
 @dataclass(frozen=True)
 class RetrieverRow:
-    """A retriever against the labels: mean `figures` over its runs and their `deviation`, and over how many `queries`, by the names of
-    `CUTS`."""
+    """A retriever against the labels: mean `figures` over its runs and their `deviation`, and over how many
+    `queries`, by the names of `CUTS`."""
 
     retriever: str
     runs: int
@@ -94,7 +99,9 @@ class Orders:
 
 @dataclass(frozen=True)
 class CorpusComparison:
-    """Everything that is said of one corpus; `tokens_sha256` is of the tokens that all rows of the own setting are over."""
+    """Everything that is said of one corpus; `tokens_sha256` is of the tokens that all rows of the own
+    setting are over.
+    """
 
     corpus: str
     split: str

@@ -1,4 +1,6 @@
-"""The paper's Tables 2, 3 and 4 with the systems of a comparison in them, and the published figures beside each, as plain cells."""
+"""The paper's Tables 2, 3 and 4 with the systems of a comparison in them, and the published figures beside
+each, as plain cells.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from reports.run.retrieval_section import METRICS
 
 Corpora = Sequence[CorpusComparison]
 Known = TypeVar("Known")
-SETTINGS = {OWN: "", "first_3": ", 3 neighbours", "first_4": ", 4 neighbours", ORACLE: ", oracle", DPR: ", DPR-style retriever"}
+SETTINGS = {
+    OWN: "",
+    "first_3": ", 3 neighbours",
+    "first_4": ", 4 neighbours",
+    ORACLE: ", oracle",
+    DPR: ", DPR-style retriever",
+}
 SETTINGS |= {WITHOUT: ", no passages", BY_CHANCE: ", passages by chance"}
 NOT_MEANINGFUL = "not meaningful"
 
@@ -26,9 +34,26 @@ NOT_MEANINGFUL = "not meaningful"
 def table_2(corpora: Corpora) -> PlainTable:
     """The paper's rows in its order, then the systems that it does not have; ablations are in Table 4."""
     published = [*TABLE_2, *_more_rows(corpora)]
-    groups = [*_groups(corpora), Group("training", 3), Group("paper: other data and size", len(CORPORA) + 3, "paper")]
-    head = ["", *_head(corpora), "parameters", "time", "operations", *CORPORA, "parameters", "time", "reckoned"]
-    rows = [[row.name, *_measured(corpora, row), *_costs(corpora, row), *_published(row), *_published_costs(row)] for row in published]
+    groups = [
+        *_groups(corpora),
+        Group("training", 3),
+        Group("paper: other data and size", len(CORPORA) + 3, "paper"),
+    ]
+    head = [
+        "",
+        *_head(corpora),
+        "parameters",
+        "time",
+        "operations",
+        *CORPORA,
+        "parameters",
+        "time",
+        "reckoned",
+    ]
+    rows = [
+        [row.name, *_measured(corpora, row), *_costs(corpora, row), *_published(row), *_published_costs(row)]
+        for row in published
+    ]
     return PlainTable(head, rows, groups, len(head) - len(CORPORA) - 3)
 
 
@@ -36,20 +61,37 @@ def table_4(corpora: Corpora) -> PlainTable:
     """The ablations."""
     head = ["", *_head(corpora), *CORPORA]
     rows = [[row.name, *_measured(corpora, row), *_published(row)] for row in TABLE_4]
-    return PlainTable(head, rows, [*_groups(corpora), Group("paper: other data and size", len(CORPORA), "paper")], len(head) - len(CORPORA))
+    return PlainTable(
+        head,
+        rows,
+        [*_groups(corpora), Group("paper: other data and size", len(CORPORA), "paper")],
+        len(head) - len(CORPORA),
+    )
 
 
 def table_3(corpora: Corpora) -> PlainTable:
-    """The paper's layout, in percent: the corpora of this comparison with what chance gets, then what was published."""
+    """The paper's layout, in percent: the corpora of this comparison with what chance gets, then what was
+    published.
+    """
     head = ["", *RETRIEVERS * len(METRICS)]
     rows: list[list[str]] = []
     for corpus in corpora:
         found = {row.retriever: row.figures for row in corpus.retrieval}
         name = clipped(corpus.corpus, NAME)
         rows.append([name, *(_percent(found.get(one, {}).get(key)) for key in METRICS for one in RETRIEVERS)])
-        rows.append([f"{name}, chance", *(_percent(found.get("chance", {}).get(key)) for key in METRICS for _ in RETRIEVERS)])
+        rows.append(
+            [
+                f"{name}, chance",
+                *(_percent(found.get("chance", {}).get(key)) for key in METRICS for _ in RETRIEVERS),
+            ]
+        )
     for place, figures in TABLE_3.items():
-        rows.append([f"{place}, published", *(number(value, 0 if place != AVERAGE else 1) for key in METRICS for value in figures[key])])
+        rows.append(
+            [
+                f"{place}, published",
+                *(number(value, 0 if place != AVERAGE else 1) for key in METRICS for value in figures[key]),
+            ]
+        )
     return PlainTable(head, rows, [Group(f"{name}, %", len(RETRIEVERS), name) for name in METRICS.values()])
 
 
@@ -75,9 +117,13 @@ def gains(corpora: Corpora) -> PlainTable:
         return [_gain(row.gain), _gain(row.retrieval_gain)]
 
     rows = [
-        [f"{clipped(corpus.corpus, NAME)}: {_name(row)}", *cells(row), count(row.documents)] for corpus in corpora for row in corpus.rows
+        [f"{clipped(corpus.corpus, NAME)}: {_name(row)}", *cells(row), count(row.documents)]
+        for corpus in corpora
+        for row in corpus.rows
     ]
-    return PlainTable(["nats a token, positive is better", "over Transformer-XL", "retrieval gain", "docs"], rows)
+    return PlainTable(
+        ["nats a token, positive is better", "over Transformer-XL", "retrieval gain", "docs"], rows
+    )
 
 
 def ceilings(corpora: Corpora) -> PlainTable:
@@ -114,7 +160,19 @@ def runs(corpora: Corpora) -> PlainTable:
         for compared in corpus.runs
         for run in [compared.trained]
     ]
-    return PlainTable(["run", "system", "seed", "updates", "parameters", "seconds an update", "operations an update", "perplexity"], rows)
+    return PlainTable(
+        [
+            "run",
+            "system",
+            "seed",
+            "updates",
+            "parameters",
+            "seconds an update",
+            "operations an update",
+            "perplexity",
+        ],
+        rows,
+    )
 
 
 def _more_rows(corpora: Corpora) -> list[Row]:
@@ -144,11 +202,16 @@ def _several_seeds(corpora: Corpora) -> bool:
 
 def _groups(corpora: Corpora) -> list[Group]:
     columns, names = 3 if _several_seeds(corpora) else 2, [clipped(corpus.corpus, NAME) for corpus in corpora]
-    return [Group(f"{name}, {clipped(corpus.split, NAME)} split", columns, name) for name, corpus in zip(names, corpora, strict=True)]
+    return [
+        Group(f"{name}, {clipped(corpus.split, NAME)} split", columns, name)
+        for name, corpus in zip(names, corpora, strict=True)
+    ]
 
 
 def _head(corpora: Corpora) -> list[str]:
-    return ["perplexity", "95 % interval", *(["deviation (seeds)"] if _several_seeds(corpora) else [])] * len(corpora)
+    return ["perplexity", "95 % interval", *(["deviation (seeds)"] if _several_seeds(corpora) else [])] * len(
+        corpora
+    )
 
 
 def _measured(corpora: Corpora, published: Row) -> list[str]:
@@ -156,7 +219,14 @@ def _measured(corpora: Corpora, published: Row) -> list[str]:
     seeds = _several_seeds(corpora)
     cells: list[str] = []
     for corpus in corpora:
-        row = next((row for row in corpus.rows if (row.system, row.setting) == (published.system, published.setting)), None)
+        row = next(
+            (
+                row
+                for row in corpus.rows
+                if (row.system, row.setting) == (published.system, published.setting)
+            ),
+            None,
+        )
         cells += [NOT_LOGGED] * (3 if seeds else 2) if row is None else _figures(row, corpus.documents, seeds)
     return cells
 
@@ -166,11 +236,17 @@ def _figures(row: SystemRow, documents: int | None, seeds: bool) -> list[str]:
     value = number(row.perplexity) + few
     bounds = interval(row.low, row.high) if row.documents >= FEWEST_DOCUMENTS else NOT_MEANINGFUL
     deviation = NOT_LOGGED if row.deviation is None else number(row.deviation, 3)
-    return [Strong(value) if row.lowest else value, bounds, *([f"{deviation} ({len(row.runs)})"] if seeds else [])]
+    return [
+        Strong(value) if row.lowest else value,
+        bounds,
+        *([f"{deviation} ({len(row.runs)})"] if seeds else []),
+    ]
 
 
 def _costs(corpora: Corpora, published: Row) -> list[str]:
-    """Parameters, time and operations; the latter two are of training, which a setting at test does not change."""
+    """Parameters, time and operations; the latter two are of training, which a setting at test does not
+    change.
+    """
     costs = [corpus.costs.get(published.system) if published.system else None for corpus in corpora]
     own = published.setting == OWN
     return [

@@ -20,7 +20,8 @@ class Look(State):
     Attributes:
         show, against: readings (`RUN` or `RUN:SETTING`), empty for those that `Library` shows first.
         colour: of a document's strip, a key of `COLOURS`; by: order of the neighbours, a key of `ORDERS`.
-        c: the chosen neighbour's chunk, or the marked chunk of a document; full: "1" for whole texts of all neighbours.
+        c: the chosen neighbour's chunk, or the marked chunk of a document; full: "1" for whole texts of all
+            neighbours.
     """
 
     show: str = ""
@@ -37,7 +38,8 @@ class Look(State):
         """From a query string; parameters that no look has are passed over.
 
         Raises:
-            Failure: (exit code 2) if a value is not one of those that are known; of readings only a `Library` knows that.
+            Failure: (exit code 2) if a value is not one of those that are known; of readings only a `Library`
+                knows that.
         """
         return cls(
             **listing(params, SORTS),

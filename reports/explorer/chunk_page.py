@@ -1,4 +1,6 @@
-"""A chunk over its target, coloured by what is gained on each token, beside one neighbour; what every reading lost; all neighbours."""
+"""A chunk over its target, coloured by what is gained on each token, beside one neighbour; what every reading
+lost; all neighbours.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,11 @@ def render(library: Library, key: str, chunk: int, look: Look) -> str:
         content.append(neighbour_table.render(document, chunk, compared.show.run, found, chosen, look))
     elif rows:
         could = any(row.eligible for row in rows.values())
-        why = "Nothing was retrieved for this chunk." if could else "Nothing could be retrieved for this chunk: too little lies before it."
+        why = (
+            "Nothing was retrieved for this chunk."
+            if could
+            else "Nothing could be retrieved for this chunk: too little lies before it."
+        )
         content.append(tag("p", why, class_="note"))
     source = document.place["source"] or document.place["doc_id"]
     return shell.page(site(library.name), f"{chunk} · {source}", *content, kind="query")
@@ -62,22 +68,53 @@ def _ways(document: Document, chunk: int, gain: np.ndarray, look: Look) -> Html:
     backward = way("← previous chunk", look.link(f"{path}/{chunk - 1}") if chunk else None, "k")
     forward = way("next chunk →", look.link(f"{path}/{chunk + 1}") if chunk < last else None, "j")
     title = tag("h2", f"Chunk {chunk:,} of {len(document.texts):,}")
-    return tag("nav", title, backward, forward, *extremes(document, gain, look, chunk), class_="ways", aria_label="Chunks")
+    return tag(
+        "nav",
+        title,
+        backward,
+        forward,
+        *extremes(document, gain, look, chunk),
+        class_="ways",
+        aria_label="Chunks",
+    )
 
 
-def _map(document: Document, chunk: int, gain: np.ndarray, found: list[Neighbour], chosen: Neighbour | None, look: Look) -> Html:
+def _map(
+    document: Document,
+    chunk: int,
+    gain: np.ndarray,
+    found: list[Neighbour],
+    chosen: Neighbour | None,
+    look: Look,
+) -> Html:
     firsts = drawing.columns(len(document.texts))[:-1]
     links = [look.link(f"/d/{document.place['key']}/{first}") for first in firsts]
-    marks = [(one.chunk, drawing.step(one.s_t) if one.s_t is not None else UNSCORED) for one in found if one.taken]
+    marks = [
+        (one.chunk, drawing.step(one.s_t) if one.s_t is not None else UNSCORED) for one in found if one.taken
+    ]
     marked = "neighbours that somebody takes, coloured by s_t where that is known"
-    return drawing.document_map(gain, links, marks, chosen.chunk if chosen else None, chunk, marked, lambda known: float(known.mean()))
+    return drawing.document_map(
+        gain, links, marks, chosen.chunk if chosen else None, chunk, marked, lambda known: float(known.mean())
+    )
 
 
-def _texts(library: Library, document: Document, chunk: int, chosen: Neighbour | None, rows: Results, compared: Comparison) -> Html:
-    """The chunk and its target, and, where there is one, the chosen neighbour and its continuation beside them."""
+def _texts(
+    library: Library,
+    document: Document,
+    chunk: int,
+    chosen: Neighbour | None,
+    rows: Results,
+    compared: Comparison,
+) -> Html:
+    """The chunk and its target, and, where there is one, the chosen neighbour and its continuation beside
+    them.
+    """
     panels, behind = [panel("Query", document.texts, chunk)], list[Html]()
     if rows:
-        gains, pieces = target.token_gains(rows, compared), target.pieces_of(document, chunk + 1, library.pieces)
+        gains, pieces = (
+            target.token_gains(rows, compared),
+            target.pieces_of(document, chunk + 1, library.pieces),
+        )
         body = join(target.render(document.texts[chunk + 1], pieces, gains))
         panels.append(panel("Target", document.texts, chunk + 1, *_verdict(rows, compared), body=body))
         behind += [] if gains is None else [target.token_table(pieces, rows, compared, gains)]
@@ -89,7 +126,11 @@ def _texts(library: Library, document: Document, chunk: int, chosen: Neighbour |
         )
         panels.append(tag("p", why, class_="note"))
     if chosen:
-        panels.append(panel("Neighbour", document.texts, chosen.chunk, tag("span", _about(chosen, chunk), class_="about")))
+        panels.append(
+            panel(
+                "Neighbour", document.texts, chosen.chunk, tag("span", _about(chosen, chunk), class_="about")
+            )
+        )
         panels.append(panel("Continuation", document.texts, chosen.chunk + 1))
     return tag("div", tag("div", *panels, class_="pair"), *behind, class_="texts")
 
@@ -98,7 +139,9 @@ def _verdict(rows: Results, compared: Comparison) -> list[Html]:
     if compared.show not in rows or compared.against not in rows:
         return []
     ours, theirs = rows[compared.show], rows[compared.against]
-    gain = tag("b", drawing.score(theirs.loss - ours.loss), class_=f"score {drawing.step(theirs.loss - ours.loss)}")
+    gain = tag(
+        "b", drawing.score(theirs.loss - ours.loss), class_=f"score {drawing.step(theirs.loss - ours.loss)}"
+    )
     said = f" nats: {number(ours.loss, 2)} instead of {number(theirs.loss, 2)} over {ours.tokens} tokens"
     return [tag("span", gain, said, class_="about")] if ours.tokens == theirs.tokens else []
 
@@ -111,5 +154,7 @@ def _about(one: Neighbour, chunk: int) -> Html:
     if one.gate is not None:
         facts.append(f"gate {number(one.gate, 2)}")
     if one.s_t is not None:
-        facts.append(join(["s_t ", tag("b", drawing.score(one.s_t), class_=f"score {drawing.step(one.s_t)}")]))
+        facts.append(
+            join(["s_t ", tag("b", drawing.score(one.s_t), class_=f"score {drawing.step(one.s_t)}")])
+        )
     return drawing.dotted(facts)

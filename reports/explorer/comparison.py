@@ -43,22 +43,49 @@ def _reading(library: Library, name: str, text: str) -> Reading | None:
 
 
 def bar(library: Library, look: Look, path: str, compared: Comparison) -> Html:
-    """The choice of both readings as a form, and the keys that change one of them; the chunk that is looked at stays."""
+    """The choice of both readings as a form, and the keys that change one of them; the chunk that is looked
+    at stays.
+    """
     boxes = [_box(library, name, reading) for name, reading in compared._asdict().items()]
-    hidden = [tag("input", type="hidden", name=name, value=value) for name in KEPT if (value := getattr(look, name))]
+    hidden = [
+        tag("input", type="hidden", name=name, value=value) for name in KEPT if (value := getattr(look, name))
+    ]
     hidden += [tag("input", type="hidden", name="c", value=look.c)] if look.c is not None else []
-    ways = [_way(words, key, look, path, *changed) for words, key, changed in _changes(library, compared) if changed != compared]
+    ways = [
+        _way(words, key, look, path, *changed)
+        for words, key, changed in _changes(library, compared)
+        if changed != compared
+    ]
     return tag(
-        "form", "Show ", boxes[0], " against ", boxes[1], *hidden, tag("button", "Compare"), *ways, action=path, class_="filters compared"
+        "form",
+        "Show ",
+        boxes[0],
+        " against ",
+        boxes[1],
+        *hidden,
+        tag("button", "Compare"),
+        *ways,
+        action=path,
+        class_="filters compared",
     )
 
 
 def _box(library: Library, name: str, chosen: Reading) -> Html:
     options = [
-        tag("option", clipped(str(reading), NAME), value=str(reading), selected="" if reading == chosen else None)
+        tag(
+            "option",
+            clipped(str(reading), NAME),
+            value=str(reading),
+            selected="" if reading == chosen else None,
+        )
         for reading in library.readings
     ]
-    return tag("select", *options, name=name, aria_label={"show": "What is shown", "against": "What it is compared with"}[name])
+    return tag(
+        "select",
+        *options,
+        name=name,
+        aria_label={"show": "What is shown", "against": "What it is compared with"}[name],
+    )
 
 
 def _changes(library: Library, compared: Comparison) -> list[tuple[str, str, tuple[Reading, Reading]]]:
@@ -81,7 +108,13 @@ def _after(known: list[T], one: T) -> T:
 
 
 def _way(words: str, key: str, look: Look, path: str, show: Reading, against: Reading) -> Html:
-    return tag("a", words, tag("kbd", key), href=look.link(path, show=str(show), against=str(against), c=look.c), data_key=key)
+    return tag(
+        "a",
+        words,
+        tag("kbd", key),
+        href=look.link(path, show=str(show), against=str(against), c=look.c),
+        data_key=key,
+    )
 
 
 def name_of(reading: Reading) -> Html:

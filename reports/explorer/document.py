@@ -1,4 +1,6 @@
-"""One document with its texts, what every run in every setting lost on each of its chunks, and what could have been retrieved."""
+"""One document with its texts, what every run in every setting lost on each of its chunks, and what could
+have been retrieved.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,19 @@ class Document:
     Attributes:
         place: its row of `Library.documents`.
         texts, token_ids: of its chunks.
-        losses: nats of the target of each chunk (chunk i + 1) in every reading, float64 [C], nan where it was not evaluated.
+        losses: nats of the target of each chunk (chunk i + 1) in every reading, float64 [C], nan where it was
+            not evaluated.
         tokens: how many tokens of the target were counted, int64 [C].
     """
 
-    def __init__(self, place: dict, runs: Sequence[Run], chunks: Artifact, candidates: Artifact | None, labels: Artifact | None):
+    def __init__(
+        self,
+        place: dict,
+        runs: Sequence[Run],
+        chunks: Artifact,
+        candidates: Artifact | None,
+        labels: Artifact | None,
+    ):
         self.place = place
         self._candidates, self._labels = candidates, labels
         rows = self._read(CHUNKS, chunks, ["chunk", "token_ids", "text"])
@@ -35,7 +45,9 @@ class Document:
         self.losses: dict[Reading, np.ndarray] = {}
         self.tokens: dict[Reading, np.ndarray] = {}
         for run in runs:
-            for (setting,), found in run.rows(place["doc_id"], ROWS).filter(pl.col("chunk") >= 0).group_by("setting"):
+            for (setting,), found in (
+                run.rows(place["doc_id"], ROWS).filter(pl.col("chunk") >= 0).group_by("setting")
+            ):
                 self._note(Reading(run.name, str(setting)), found)
 
     def _note(self, reading: Reading, rows: pl.DataFrame) -> None:
@@ -49,30 +61,43 @@ class Document:
         self.losses[reading], self.tokens[reading] = loss, tokens
 
     def gain(self, show: Reading, against: Reading) -> np.ndarray:
-        """Nats by which `show` loses less than `against` on the target of each chunk [C]; nan where they did not count the same tokens."""
+        """Nats by which `show` loses less than `against` on the target of each chunk [C]; nan where they did
+        not count the same tokens.
+        """
         nothing = np.full(len(self.texts), np.nan)
         if show not in self.losses or against not in self.losses:
             return nothing
-        return np.where(self.tokens[show] == self.tokens[against], self.losses[against] - self.losses[show], nothing)
+        return np.where(
+            self.tokens[show] == self.tokens[against], self.losses[against] - self.losses[show], nothing
+        )
 
     @cached_property
     def bm25(self) -> pl.DataFrame:
-        """What BM25 finds for a chunk alone, as RETRO does at test: query_chunk, candidate_chunk, rank, bm25; empty without candidates.
+        """What BM25 finds for a chunk alone, as RETRO does at test: query_chunk, candidate_chunk, rank, bm25;
+        empty without candidates.
 
         Raises:
             Failure: (exit code 3) if they cannot be read.
         """
         kept = (pl.col("query_form") == "q") & (pl.col("rank") < RANKING_LENGTH)
         columns = ["query_chunk", "candidate_chunk", "rank", "bm25"]
-        return self._with_continuation(self._read(CANDIDATES, self._candidates, columns, lambda rows: rows.filter(kept)))
+        return self._with_continuation(
+            self._read(CANDIDATES, self._candidates, columns, lambda rows: rows.filter(kept))
+        )
 
     @cached_property
     def scores(self) -> pl.DataFrame:
-        """What the reference LM says: query_chunk, candidate_chunk, target_score (s_t, nats); empty without labels. Raises like `bm25`."""
-        return self._with_continuation(self._read(LABELS, self._labels, ["query_chunk", "candidate_chunk", "target_score"]))
+        """What the reference LM says: query_chunk, candidate_chunk, target_score (s_t, nats); empty without
+        labels. Raises like `bm25`.
+        """
+        return self._with_continuation(
+            self._read(LABELS, self._labels, ["query_chunk", "candidate_chunk", "target_score"])
+        )
 
     def _with_continuation(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Those rows whose candidate and the chunk after it are there: a document may have been cut into fewer chunks since."""
+        """Those rows whose candidate and the chunk after it are there: a document may have been cut into
+        fewer chunks since.
+        """
         return rows.filter(pl.col("candidate_chunk") + 1 < len(self.texts))
 
     def _read(
@@ -82,11 +107,16 @@ class Document:
         columns: list[str],
         kept: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows,
     ) -> pl.DataFrame:
-        """Columns of its rows in the shard of its name; every stage keeps the documents of a shard together."""
+        """Columns of its rows in the shard of its name; every stage keeps the documents of a shard
+        together.
+        """
         doc_id, shard = self.place["doc_id"], self.place["shard"]
         nothing = pl.DataFrame(pl.from_arrow(contract.schema.empty_table())).select(columns)
         if artifact is None or shard not in artifact.shards:
             return nothing
         blocks = read_documents(contract, artifact.directory / shard, [doc_id])
-        frames = [kept(pl.DataFrame(pl.from_arrow(block)).filter(pl.col("doc_id") == doc_id)).select(columns) for block in blocks]
+        frames = [
+            kept(pl.DataFrame(pl.from_arrow(block)).filter(pl.col("doc_id") == doc_id)).select(columns)
+            for block in blocks
+        ]
         return pl.concat([nothing, *frames])

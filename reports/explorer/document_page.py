@@ -44,13 +44,21 @@ def render(library: Library, key: str, look: Look) -> str:
     )
 
 
-def heading(library: Library, document: Document, look: Look, compared: Comparison, chunk: int | None = None) -> Html:
-    """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a link to where it stands."""
+def heading(
+    library: Library, document: Document, look: Look, compared: Comparison, chunk: int | None = None
+) -> Html:
+    """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a
+    link to where it stands.
+    """
     place, key = document.place, document.place["key"]
     name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
     before, after = library.beside(key, library.listed(look, *compared))
-    title = tag("h1", name if chunk is None else tag("a", name, href=look.link(f"/d/{key}", c=chunk), data_key="d"))
-    facts = drawing.dotted([tag("code", clipped(place["doc_id"], 80)), place["split"], f"{count(len(document.texts))} chunks"])
+    title = tag(
+        "h1", name if chunk is None else tag("a", name, href=look.link(f"/d/{key}", c=chunk), data_key="d")
+    )
+    facts = drawing.dotted(
+        [tag("code", clipped(place["doc_id"], 80)), place["split"], f"{count(len(document.texts))} chunks"]
+    )
     return titled(title, facts, before and look.link(f"/d/{before}"), after and look.link(f"/d/{after}"))
 
 
@@ -59,7 +67,10 @@ def extremes(document: Document, gain: np.ndarray, look: Look, chunk: int | None
     known = np.flatnonzero(np.isfinite(gain))
     ordered = known[np.argsort(-gain[known], kind="stable")]
     made = []
-    for words, key, few in (("best chunk", "b", ordered[:LISTED].tolist()), ("worst chunk", "w", ordered[::-1][:LISTED].tolist())):
+    for words, key, few in (
+        ("best chunk", "b", ordered[:LISTED].tolist()),
+        ("worst chunk", "w", ordered[::-1][:LISTED].tolist()),
+    ):
         at = (few.index(chunk) + 1) % len(few) if chunk in few else 0
         words = f"next {words}" if at else words
         made.append(way(words, look.link(f"/d/{document.place['key']}/{few[at]}") if few else None, key))
@@ -74,9 +85,21 @@ def _summary(document: Document, compared: Comparison) -> Html:
         return tag("p", "The two were evaluated on no chunk of this document together.", class_="note")
     tokens = document.tokens[compared.show][both].sum()
     means = [document.losses[reading][both].sum() / tokens for reading in compared]
-    said = [name_of(compared.show), f" {number(means[0], 3)} nats a token, ", name_of(compared.against), f" {number(means[1], 3)}: gain "]
-    verdict = tag("b", number(means[1] - means[0], 3, signed=True), class_=f"score {drawing.step(float(gain[both].mean()))}")
-    rest = f" over the targets of {count(both.sum())} chunks, {count((gain[both] > 0).sum())} of which are better"
+    said = [
+        name_of(compared.show),
+        f" {number(means[0], 3)} nats a token, ",
+        name_of(compared.against),
+        f" {number(means[1], 3)}: gain ",
+    ]
+    verdict = tag(
+        "b",
+        number(means[1] - means[0], 3, signed=True),
+        class_=f"score {drawing.step(float(gain[both].mean()))}",
+    )
+    rest = (
+        f" over the targets of {count(both.sum())} chunks, {count((gain[both] > 0).sum())} of which are"
+        " better"
+    )
     return tag("p", *said, verdict, rest, class_="verdict")
 
 
@@ -84,7 +107,9 @@ def _strip(document: Document, gain: np.ndarray, look: Look, compared: Compariso
     path = f"/d/{document.place['key']}"
     page = min(look.at, -(-len(document.texts) // STRIP))
     begin, end = (page - 1) * STRIP, min(page * STRIP, len(document.texts))
-    loss = document.losses.get(compared.show, np.full(len(gain), np.nan)) / np.maximum(document.tokens.get(compared.show, 1), 1)
+    loss = document.losses.get(compared.show, np.full(len(gain), np.nan)) / np.maximum(
+        document.tokens.get(compared.show, 1), 1
+    )
     by_loss = look.colour == "loss"
     steps = LOSS_STEPS if by_loss else drawing.SCORE_STEPS
     mean = float(loss[np.isfinite(loss)].mean()) if np.isfinite(loss).any() else 0.0
@@ -95,13 +120,18 @@ def _strip(document: Document, gain: np.ndarray, look: Look, compared: Compariso
             "a",
             href=f"{path}/{chunk}{ends[1]}{ends[2]}",
             class_=f"cell {drawing.step(float(values[chunk]), steps)}",
-            title=f"chunk {chunk}: gain {drawing.score(float(gain[chunk]))} nats, loss {number(float(loss[chunk]), 3)} nats a token",
+            title=(
+                f"chunk {chunk}: gain {drawing.score(float(gain[chunk]))} nats, loss"
+                f" {number(float(loss[chunk]), 3)} nats a token"
+            ),
             tabindex=None if chunk == begin else -1,
             aria_current="true" if chunk == look.c else None,
         )
         for chunk in range(begin, end)
     ]
-    words = f"nats a token below the mean of {number(mean, 2)}" if by_loss else "gain on a chunk's target, nats"
+    words = (
+        f"nats a token below the mean of {number(mean, 2)}" if by_loss else "gain on a chunk's target, nats"
+    )
     other = tag(
         "a",
         f"by {'gain' if by_loss else 'loss'}",
@@ -112,7 +142,11 @@ def _strip(document: Document, gain: np.ndarray, look: Look, compared: Compariso
     strip = tag("nav", *cells, class_="strip", aria_label=f"Chunks {begin} to {end - 1}")
     legend = drawing.legend(steps, words, unlabelled="not evaluated")
     return tag(
-        "section", tag("h2", f"Chunks by {'loss' if by_loss else 'gain'} ", other), strip, legend, strip_ways(look, path, page, len(gain))
+        "section",
+        tag("h2", f"Chunks by {'loss' if by_loss else 'gain'} ", other),
+        strip,
+        legend,
+        strip_ways(look, path, page, len(gain)),
     )
 
 
@@ -123,11 +157,25 @@ def _lists(document: Document, gain: np.ndarray, look: Look, compared: Compariso
     loss = document.losses.get(compared.show, np.full(len(gain), np.nan))
     evaluated = np.flatnonzero(np.isfinite(loss))
     hardest = evaluated[np.argsort(-loss[evaluated], kind="stable")]
-    lists = (("Gained most", by_gain[:LISTED]), ("Gained least", by_gain[::-1][:LISTED]), ("Highest loss", hardest[:LISTED]))
+    lists = (
+        ("Gained most", by_gain[:LISTED]),
+        ("Gained least", by_gain[::-1][:LISTED]),
+        ("Highest loss", hardest[:LISTED]),
+    )
     start = min(look.c or 0, len(document.texts) - 1)
-    first = tag("a", f"chunk {start}", tag("kbd", "j"), href=look.link(f"/d/{document.place['key']}/{start}"), data_key="j")
+    first = tag(
+        "a",
+        f"chunk {start}",
+        tag("kbd", "j"),
+        href=look.link(f"/d/{document.place['key']}/{start}"),
+        data_key="j",
+    )
     columns = [
-        tag("div", tag("h3", words), tag("ol", *(_chunk(document, int(chunk), gain, loss, look) for chunk in found)))
+        tag(
+            "div",
+            tag("h3", words),
+            tag("ol", *(_chunk(document, int(chunk), gain, loss, look) for chunk in found)),
+        )
         for words, found in lists
     ]
     return tag("section", tag("h2", "Targets ", first), tag("div", *columns, class_="columns"))
@@ -136,5 +184,9 @@ def _lists(document: Document, gain: np.ndarray, look: Look, compared: Compariso
 def _chunk(document: Document, chunk: int, gain: np.ndarray, loss: np.ndarray, look: Look) -> Html:
     figures = tag("b", drawing.score(float(gain[chunk])), class_=f"score {drawing.step(float(gain[chunk]))}")
     about = tag("span", f"chunk {chunk} · loss {number(float(loss[chunk]), 1)} nats", class_="about")
-    excerpt = tag("span", clipped(" ".join(document.texts[chunk + 1].split()), EXCERPT), class_="excerpt", dir="auto")
-    return tag("li", tag("a", join([figures, about, excerpt]), href=look.link(f"/d/{document.place['key']}/{chunk}")))
+    excerpt = tag(
+        "span", clipped(" ".join(document.texts[chunk + 1].split()), EXCERPT), class_="excerpt", dir="auto"
+    )
+    return tag(
+        "li", tag("a", join([figures, about, excerpt]), href=look.link(f"/d/{document.place['key']}/{chunk}"))
+    )

@@ -39,23 +39,39 @@ class Library:
         progress: told for each run how far its index is.
 
     Attributes:
-        documents: number, doc_id, key (in addresses), source, split, chunks, shard of every document that some run was evaluated on.
+        documents: number, doc_id, key (in addresses), source, split, chunks, shard of every document that
+            some run was evaluated on.
 
     Raises:
-        Failure: (exit code 2) if no run is evaluated; (3) if an artifact is missing or not what its manifest says.
+        Failure: (exit code 2) if no run is evaluated; (3) if an artifact is missing or not what its manifest
+            says.
     """
 
     def __init__(
-        self, corpus: Path, cache: Path, pieces: Pieces | None, progress: Callable[[str], Progress] = lambda run: lambda done, total: None
+        self,
+        corpus: Path,
+        cache: Path,
+        pieces: Pieces | None,
+        progress: Callable[[str], Progress] = lambda run: lambda done, total: None,
     ):
         self.name, self.pieces = corpus.name, pieces
         self.runs = {run.name: run for run in open_runs(corpus, cache, progress)}
         if not self.runs:
             remedy = "`./rpt run evaluation` makes it, `dvc pull` fetches it"
-            raise Failure(f"corpus {self.name!r} has no evaluation", f"{corpus / 'evaluations'} holds no run", remedy, Exit.USAGE)
+            raise Failure(
+                f"corpus {self.name!r} has no evaluation",
+                f"{corpus / 'evaluations'} holds no run",
+                remedy,
+                Exit.USAGE,
+            )
         self._chunks = open_artifact(CHUNKS, corpus / "chunks")
-        self._candidates, self._labels = _if_there(CANDIDATES, corpus / "candidates"), _if_there(LABELS, corpus / "labels")
-        self.documents = _documents([run.index for run in self.runs.values()], open_artifact(DOCUMENTS, corpus / "documents"))
+        self._candidates, self._labels = (
+            _if_there(CANDIDATES, corpus / "candidates"),
+            _if_there(LABELS, corpus / "labels"),
+        )
+        self.documents = _documents(
+            [run.index for run in self.runs.values()], open_artifact(DOCUMENTS, corpus / "documents")
+        )
         self._rows = {key: number for number, key in enumerate(self.documents["key"])}
         self._kept = Kept[Document]()
         self.rows: Callable[[str, int], Results] = lru_cache(maxsize=KEPT_CHUNKS)(self._read_rows)
@@ -76,7 +92,9 @@ class Library:
         return Reading(min(others, key=lambda run: run.perplexity(OWN)).name)
 
     def compared_with(self, shown: Reading) -> Reading:
-        """What a reading is compared with first: the baseline, or the same run without neighbours, or itself."""
+        """What a reading is compared with first: the baseline, or the same run without neighbours,
+        or itself.
+        """
         baseline = self.baseline()
         if baseline and baseline.name != shown.run:
             return Reading(baseline.name)
@@ -84,8 +102,9 @@ class Library:
         return without if without in self.readings else Reading(shown.run)
 
     def _figures(self, show: Reading, against: Reading) -> pl.DataFrame:
-        """A row a document, as in `documents`: loss of `show`, nats a token; gain, nats a token by which it loses less than `against`, and
-        sparks, that along the document in nats a target; null where the two did not count as many tokens."""
+        """A row a document, as in `documents`: loss of `show`, nats a token; gain, nats a token by which it
+        loses less than `against`, and sparks, that along the document in nats a target; null where the two
+        did not count as many tokens."""
         columns = ["doc_id", "loss", "tokens", "rows", "spark_loss", "spark_tokens"]
         frame = self.documents.select("doc_id")
         for reading, name in ((show, "ours"), (against, "theirs")):
@@ -93,7 +112,9 @@ class Library:
             renamed = index.rename({column: f"{name}_{column}" for column in columns[1:]})
             frame = frame.join(renamed, on="doc_id", how="left", maintain_order="left")
         rows = [_figures_of(row) for row in frame.iter_rows(named=True)]
-        return pl.DataFrame(rows, schema={"loss": pl.Float64, "gain": pl.Float64, "sparks": pl.List(pl.Float64)}, orient="row")
+        return pl.DataFrame(
+            rows, schema={"loss": pl.Float64, "gain": pl.Float64, "sparks": pl.List(pl.Float64)}, orient="row"
+        )
 
     def listed(self, look: Look, show: Reading, against: Reading) -> pl.Series:
         """Rows of the documents that `look` lists, in its order."""
@@ -102,11 +123,15 @@ class Library:
         chosen = chosen.filter(pl.col("split") == look.split) if look.split else chosen
         if look.sort:
             name = look.sort.removeprefix("-")
-            chosen = chosen.sort(name, descending=look.sort.startswith("-"), maintain_order=True, nulls_last=True)
+            chosen = chosen.sort(
+                name, descending=look.sort.startswith("-"), maintain_order=True, nulls_last=True
+            )
         return chosen["number"]
 
     def beside(self, key: str, numbers: pl.Series) -> tuple[str | None, str | None]:
-        """The keys of the documents before and after this one in a list, or in the corpus if it is not in that."""
+        """The keys of the documents before and after this one in a list, or in the corpus if it is not in
+        that.
+        """
         at, keys = numbers.index_of(self._rows[key]), self.documents["key"]
         if at is None:
             numbers, at = self.documents["number"], self._rows[key]
@@ -124,7 +149,9 @@ class Library:
             raise Missing(f"document {key[:80]!r}", cause, "look for it in the list of documents")
         place = self.documents.row(self._rows[key], named=True)
         runs = list(self.runs.values())
-        return self._kept.asked_for(key, lambda: Document(place, runs, self._chunks, self._candidates, self._labels)).result()
+        return self._kept.asked_for(
+            key, lambda: Document(place, runs, self._chunks, self._candidates, self._labels)
+        ).result()
 
     def _read_rows(self, doc_id: str, chunk: int) -> Results:
         """What every run did in every setting for one chunk of a document; raises like `Run.rows`."""
@@ -140,9 +167,17 @@ def _figures_of(row: dict) -> tuple[float | None, float | None, list[float | Non
     loss = row["ours_loss"] / row["ours_tokens"] if row["ours_tokens"] else None
     if loss is None or row["theirs_tokens"] != row["ours_tokens"]:
         return loss, None, []
-    stretches = zip(row["ours_spark_loss"], row["theirs_spark_loss"], row["ours_spark_tokens"], row["theirs_spark_tokens"], strict=True)
+    stretches = zip(
+        row["ours_spark_loss"],
+        row["theirs_spark_loss"],
+        row["ours_spark_tokens"],
+        row["theirs_spark_tokens"],
+        strict=True,
+    )
     tokens_a_row = row["ours_tokens"] / row["ours_rows"]
-    sparks = [(theirs - ours) / n * tokens_a_row if n and n == m else None for ours, theirs, n, m in stretches]
+    sparks = [
+        (theirs - ours) / n * tokens_a_row if n and n == m else None for ours, theirs, n, m in stretches
+    ]
     return loss, (row["theirs_loss"] - row["ours_loss"]) / row["ours_tokens"], sparks
 
 
@@ -153,9 +188,18 @@ def _if_there(contract: Contract, directory: Path) -> Artifact | None:
 def _documents(indices: list[pl.DataFrame], documents: Artifact) -> pl.DataFrame:
     columns = ["doc_id", "split", "shard", "rows"]
     own = pl.concat([index.filter(pl.col("setting") == OWN).select(columns) for index in indices])
-    found = own.unique("doc_id", keep="first", maintain_order=True).sort("shard", maintain_order=True).rename({"rows": "chunks"})
-    read = [read_columns(DOCUMENTS, documents.directory / shard, ["doc_id", "source"]) for shard in sorted(set(found["shard"]))]
+    found = (
+        own.unique("doc_id", keep="first", maintain_order=True)
+        .sort("shard", maintain_order=True)
+        .rename({"rows": "chunks"})
+    )
+    read = [
+        read_columns(DOCUMENTS, documents.directory / shard, ["doc_id", "source"])
+        for shard in sorted(set(found["shard"]))
+    ]
     sources = pl.concat([pl.DataFrame(pl.from_arrow(table)) for table in read])
-    joined = found.join(sources, on="doc_id", how="left", maintain_order="left").with_columns(pl.col("source").fill_null(""))
+    joined = found.join(sources, on="doc_id", how="left", maintain_order="left").with_columns(
+        pl.col("source").fill_null("")
+    )
     keys = pl.Series("key", [key_of(doc_id) for doc_id in joined["doc_id"]], dtype=pl.String)
     return joined.with_columns(keys).with_row_index("number")

@@ -1,4 +1,6 @@
-"""The first page: the systems of a corpus in every setting, and its documents with what one of them gains along each."""
+"""The first page: the systems of a corpus in every setting, and its documents with what one of them gains
+along each.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,27 @@ def render(library: Library, look: Look) -> str:
     page = min(look.page, pages)
     numbers = found.slice((page - 1) * ROWS, ROWS)
     shown = pl.concat([library.documents, library.figures(*compared)], how="horizontal")[numbers]
-    nothing = tag("p", "No document is like that. ", tag("a", "Show all", href=look.listed(find="", split="")), class_="note")
+    nothing = tag(
+        "p",
+        "No document is like that. ",
+        tag("a", "Show all", href=look.listed(find="", split="")),
+        class_="note",
+    )
     return shell.page(
         site(library.name),
         "Systems and documents",
-        tag("h1", "Systems", tag("small", "perplexity in every setting; choose one to see what it does along each document")),
+        tag(
+            "h1",
+            "Systems",
+            tag("small", "perplexity in every setting; choose one to see what it does along each document"),
+        ),
         _systems(library, look, compared),
-        tag("section", tag("h2", "Documents"), bar(library, look, "/", compared), _filters(look, len(found), len(library.documents))),
+        tag(
+            "section",
+            tag("h2", "Documents"),
+            bar(library, look, "/", compared),
+            _filters(look, len(found), len(library.documents)),
+        ),
         *([_documents(shown, look, compared), page_links(look, page, pages)] if len(shown) else [nothing]),
         kind="list",
     )
@@ -49,22 +65,33 @@ def render(library: Library, look: Look) -> str:
 
 def _systems(library: Library, look: Look, compared: Comparison) -> Html:
     """A row a run, a column a setting."""
-    settings = [name for name in SETTINGS if any(Reading(run.name, name) in run.readings for run in library.runs.values())]
+    settings = [
+        name
+        for name in SETTINGS
+        if any(Reading(run.name, name) in run.readings for run in library.runs.values())
+    ]
     heads = ["run", "system", "documents", "tokens", "bits a byte", *settings]
     kinds = ["", "", "n wide", "n wide", *["n"] * (len(heads) - 4)]
     titles = [None] * 5 + [SETTINGS[name] for name in settings]
     head = [
-        tag("th", words, scope="col", class_=kind or None, title=title) for words, kind, title in zip(heads, kinds, titles, strict=True)
+        tag("th", words, scope="col", class_=kind or None, title=title)
+        for words, kind, title in zip(heads, kinds, titles, strict=True)
     ]
     rows = [_system(run, settings, look, compared) for run in library.runs.values()]
     table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows), class_="systems")
     partial = any(_partial(run, name) for run in library.runs.values() for name in settings)
-    note = [tag("p", "* not over all tokens, so not comparable with the others", class_="note")] if partial else []
+    note = (
+        [tag("p", "* not over all tokens, so not comparable with the others", class_="note")]
+        if partial
+        else []
+    )
     return tag("div", table, *note, class_="scroll", tabindex="0")
 
 
 def _partial(run: Run, setting: str) -> bool:
-    return Reading(run.name, setting) in run.readings and run.total(setting, "tokens") != run.total(OWN, "tokens")
+    return Reading(run.name, setting) in run.readings and run.total(setting, "tokens") != run.total(
+        OWN, "tokens"
+    )
 
 
 def _system(run: Run, settings: list[str], look: Look, compared: Comparison) -> Html:
@@ -78,7 +105,11 @@ def _system(run: Run, settings: list[str], look: Look, compared: Comparison) -> 
         figure = number(run.perplexity(setting), 2) + ("*" if _partial(run, setting) else "")
         current = {compared.show: "true", compared.against: "false"}.get(reading)
         kind = {compared.against: "n against", compared.show: "n shown"}.get(reading, "n")
-        cells.append(tag("td", tag("a", figure, href=look.listed(show=str(reading)), aria_current=current), class_=kind))
+        cells.append(
+            tag(
+                "td", tag("a", figure, href=look.listed(show=str(reading)), aria_current=current), class_=kind
+            )
+        )
     return tag(
         "tr",
         tag("th", tag("bdi", clipped(run.name, shell.NAME)), scope="row"),
@@ -103,13 +134,32 @@ def _documents(shown: pl.DataFrame, look: Look, compared: Comparison) -> Html:
     rows = [_row(row, look, top) for row in shown.iter_rows(named=True)]
     head = tag("thead", tag("tr", *(sort_head(look, *one) for one in heads)))
     said = f" over stretches of the document, nats a target, cut at ±{top:.1f}. Loss and gain: nats a token."
-    note = tag("p", "Bars: gain of ", name_of(compared.show), " over ", name_of(compared.against), said, class_="note")
+    note = tag(
+        "p",
+        "Bars: gain of ",
+        name_of(compared.show),
+        " over ",
+        name_of(compared.against),
+        said,
+        class_="note",
+    )
     return tag("div", tag("table", head, tag("tbody", *rows), class_="documents"), note)
 
 
 def _row(row: dict, look: Look, top: float) -> Html:
-    name = tag("a", tag("bdi", clipped(row["source"] or row["doc_id"], shell.NAME)), href=look.link(f"/d/{row['key']}"), data_row="")
-    about = tag("span", tag("code", clipped(row["doc_id"], 40)), " ", tag("span", row["split"], class_="split"), class_="about")
+    name = tag(
+        "a",
+        tag("bdi", clipped(row["source"] or row["doc_id"], shell.NAME)),
+        href=look.link(f"/d/{row['key']}"),
+        data_row="",
+    )
+    about = tag(
+        "span",
+        tag("code", clipped(row["doc_id"], 40)),
+        " ",
+        tag("span", row["split"], class_="split"),
+        class_="about",
+    )
     return tag(
         "tr",
         tag("th", name, about, scope="row"),
@@ -121,13 +171,33 @@ def _row(row: dict, look: Look, top: float) -> Html:
 
 
 def _filters(look: Look, found: int, documents: int) -> Html:
-    box = tag("input", type="search", name="find", value=look.find, maxlength=200, placeholder="source or id", aria_label="Source or id")
-    choices = [tag("option", split or "all splits", value=split, selected="" if split == look.split else None) for split in ("", *SPLITS)]
-    kept = [tag("input", type="hidden", name=name, value=value) for name in ("sort", "show", "against") if (value := getattr(look, name))]
+    box = tag(
+        "input",
+        type="search",
+        name="find",
+        value=look.find,
+        maxlength=200,
+        placeholder="source or id",
+        aria_label="Source or id",
+    )
+    choices = [
+        tag("option", split or "all splits", value=split, selected="" if split == look.split else None)
+        for split in ("", *SPLITS)
+    ]
+    kept = [
+        tag("input", type="hidden", name=name, value=value)
+        for name in ("sort", "show", "against")
+        if (value := getattr(look, name))
+    ]
     said = (
         []
         if found == documents
-        else [f"{count(found)} of {count(documents)} documents ", tag("a", "show all", href=look.listed(find="", split=""))]
+        else [
+            f"{count(found)} of {count(documents)} documents ",
+            tag("a", "show all", href=look.listed(find="", split="")),
+        ]
     )
     select = tag("select", *choices, name="split", aria_label="Split")
-    return tag("form", box, select, *kept, tag("button", "Filter"), tag("span", *said), action="/", class_="filters")
+    return tag(
+        "form", box, select, *kept, tag("button", "Filter"), tag("span", *said), action="/", class_="filters"
+    )

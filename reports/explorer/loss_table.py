@@ -11,14 +11,22 @@ from reports.html.formats import number
 from reports.html.markup import Html, join, tag
 from reports.site import drawing
 
-HEADS = (("reading", ""), ("neighbours read", ""), ("loss, nats", "n"), ("a token", "n wide"), ("gain", "n"), ("", ""))
+HEADS = (
+    ("reading", ""),
+    ("neighbours read", ""),
+    ("loss, nats", "n"),
+    ("a token", "n wide"),
+    ("gain", "n"),
+    ("", ""),
+)
 
 
 def render(path: str, rows: Results, look: Look, compared: Comparison) -> Html:
     """A row a reading; gains are over what is compared with, on the same tokens."""
     base = rows.get(compared.against)
     gains = {
-        reading: base.loss - row.loss if base and base is not row and base.tokens == row.tokens else None for reading, row in rows.items()
+        reading: base.loss - row.loss if base and base is not row and base.tokens == row.tokens else None
+        for reading, row in rows.items()
     }
     top = max([LEAST_TOP, *(abs(gain) for gain in gains.values() if gain is not None)])
     body = [_row(path, reading, row, gains[reading], top, look, compared) for reading, row in rows.items()]
@@ -28,8 +36,21 @@ def render(path: str, rows: Results, look: Look, compared: Comparison) -> Html:
     return tag("section", title, tag("div", table, class_="scroll", tabindex="0"))
 
 
-def _row(path: str, reading: Reading, row: ChunkResult, gain: float | None, top: float, look: Look, compared: Comparison) -> Html:
-    show = tag("a", name_of(reading), href=look.link(path, show=str(reading), c=look.c), title=SETTINGS[reading.setting])
+def _row(
+    path: str,
+    reading: Reading,
+    row: ChunkResult,
+    gain: float | None,
+    top: float,
+    look: Look,
+    compared: Comparison,
+) -> Html:
+    show = tag(
+        "a",
+        name_of(reading),
+        href=look.link(path, show=str(reading), c=look.c),
+        title=SETTINGS[reading.setting],
+    )
     read = [tag("a", str(j), href=look.link(path, c=j), title=f"chunk {j}") for j in row.retrieved]
     against = tag("a", "compare with", href=look.link(path, against=str(reading), c=look.c))
     here = {compared.against: "compared with", compared.show: "shown"}.get(reading)

@@ -1,4 +1,6 @@
-"""What could be retrieved for a chunk: what systems, BM25 and the oracle took, and how settings with and without each neighbour differ."""
+"""What could be retrieved for a chunk: what systems, BM25 and the oracle took, and how settings with and
+without each neighbour differ.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,9 @@ class Neighbour:
         place: its place from 0 in the order the shown run read it; gate: how much it counted there.
         rank: its place from 0 in that run's ranking; score: what its retriever gave it.
         bm25_rank, bm25: what BM25 says of the chunk alone; s_t: what the reference LM says, nats.
-        alone: loss in the setting without neighbours minus that in one that reads this one alone here, nats; left_out: loss in a setting
-            that reads the others here minus that in `own`. Earlier chunks read other neighbours in those settings too.
-            All None where not known.
+        alone: loss in the setting without neighbours minus that in one that reads this one alone here, nats;
+            left_out: loss in a setting that reads the others here minus that in `own`. Earlier chunks read
+            other neighbours in those settings too. All None where not known.
     """
 
     chunk: int
@@ -54,7 +56,9 @@ def neighbours(document: Document, chunk: int, rows: Results, run: str, by: str)
     readers = {reading.run: row.retrieved for reading, row in rows.items() if reading.setting == OWN}
     count = max(map(len, readers.values()), default=0) or USUAL
     bm25 = _of_query(document.bm25, chunk).sort("rank")
-    found = {j: (rank, score) for j, rank, score in bm25.select("candidate_chunk", "rank", "bm25").iter_rows()}
+    found = {
+        j: (rank, score) for j, rank, score in bm25.select("candidate_chunk", "rank", "bm25").iter_rows()
+    }
     scores = dict(_of_query(document.scores, chunk).select("candidate_chunk", "target_score").iter_rows())
     takers = {**readers, "BM25": list(found)[:count], ORACLE: _oracle(rows, run) if scores else []}
     worth = {setting.setting: row for setting, row in rows.items() if setting.run == run}
@@ -94,7 +98,9 @@ def _of_query(frame: pl.DataFrame, chunk: int) -> pl.DataFrame:
 
 
 def _oracle(rows: Results, run: str) -> Sequence[int]:
-    """What an oracle read, that of the shown run if it has one; of a chunk without labels that is what the run itself reads."""
+    """What an oracle read, that of the shown run if it has one; of a chunk without labels that is what the
+    run itself reads.
+    """
     read = {reading.run: row.retrieved for reading, row in rows.items() if reading.setting == ORACLE}
     return read[run] if run in read else next(iter(read.values()), [])
 
@@ -104,13 +110,17 @@ def _place(chunks: Sequence[int], j: int) -> int | None:
 
 
 def _alone(worth: Mapping[str, ChunkResult], j: int) -> float | None:
-    """Loss in the setting without neighbours minus that in one that reads this one alone here; the oracle's is none of them."""
+    """Loss in the setting without neighbours minus that in one that reads this one alone here; the oracle's
+    is none of them.
+    """
     with_it = [row.loss for setting, row in worth.items() if setting != ORACLE and row.retrieved == [j]]
     return worth[WITHOUT].loss - with_it[0] if with_it and WITHOUT in worth else None
 
 
 def _left_out(worth: Mapping[str, ChunkResult], j: int) -> float | None:
-    """Loss in a setting that reads the others of those read here minus the loss with all of them; the oracle's is none of them."""
+    """Loss in a setting that reads the others of those read here minus the loss with all of them; the
+    oracle's is none of them.
+    """
     read = worth.get(OWN, NOTHING).retrieved
     others = [one for one in read if one != j]
     if j not in read:

@@ -34,8 +34,9 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What a run did in a setting for one chunk: nats of the counted `tokens` of the target and of each of them, how many chunks it could
-    retrieve and which it read, with their gates, and its ranking with the scores of its retriever."""
+    """What a run did in a setting for one chunk: nats of the counted `tokens` of the target and of each of
+    them, how many chunks it could retrieve and which it read, with their gates, and its ranking with the
+    scores of its retriever."""
 
     loss: float
     tokens: int
@@ -57,7 +58,8 @@ class Run:
 
     Attributes:
         system: the name of its system.
-        index: what `run_index` gives, of its evaluation and of its oracle if that has rows: a system without a retriever has none there.
+        index: what `run_index` gives, of its evaluation and of its oracle if that has rows: a system without
+            a retriever has none there.
     """
 
     name: str
@@ -77,7 +79,10 @@ class Run:
 
     @cached_property
     def _totals(self) -> dict[str, dict[str, float]]:
-        return {setting: {column: float(self.of(setting)[column].to_numpy().sum()) for column in SUMMED} for _, setting in self.readings}
+        return {
+            setting: {column: float(self.of(setting)[column].to_numpy().sum()) for column in SUMMED}
+            for _, setting in self.readings
+        }
 
     def of(self, setting: str) -> pl.DataFrame:
         """The index of one setting."""
@@ -92,7 +97,8 @@ class Run:
         return math.exp(min(self.total(setting, "loss") / self.total(setting, "tokens"), HIGHEST))
 
     def rows(self, doc_id: str, columns: list[str], chunk: int | None = None) -> pl.DataFrame:
-        """Some columns of a document's rows in all settings, or of those of one chunk; a row group of the file is read at a time.
+        """Some columns of a document's rows in all settings, or of those of one chunk; a row group of the
+        file is read at a time.
 
         Raises:
             Failure: (exit code 3) if they cannot be read or are not those that the index was made of.
@@ -100,19 +106,28 @@ class Run:
         places = self.index.filter(pl.col("doc_id") == doc_id)
         spans = places.group_by("directory", "shard", maintain_order=True)
         parts = [EVALUATIONS.schema.empty_table().select(columns)]
-        for span in spans.agg(pl.col("begin").min(), pl.col("end").max(), pl.col("rows").sum()).iter_rows(named=True):
+        for span in spans.agg(pl.col("begin").min(), pl.col("end").max(), pl.col("rows").sum()).iter_rows(
+            named=True
+        ):
             path, seen = Path(span["directory"]) / span["shard"], 0
             for block in read_rows(EVALUATIONS, path, span["begin"], span["end"]):
                 rows = block.filter(pc.equal(block.column("doc_id"), doc_id))
                 seen += rows.num_rows
-                parts.append((rows if chunk is None else rows.filter(pc.equal(rows.column("chunk"), chunk))).select(columns))
+                parts.append(
+                    (rows if chunk is None else rows.filter(pc.equal(rows.column("chunk"), chunk))).select(
+                        columns
+                    )
+                )
             if seen != span["rows"]:
                 raise EVALUATIONS.violated(str(path), "it changed while it was looked at; start again")
-        return pl.DataFrame(pl.from_arrow(pa.concat_tables([part.replace_schema_metadata() for part in parts])))
+        return pl.DataFrame(
+            pl.from_arrow(pa.concat_tables([part.replace_schema_metadata() for part in parts]))
+        )
 
 
 def open_runs(corpus: Path, cache: Path, progress: Callable[[str], Progress]) -> list[Run]:
-    """The runs below a corpus directory that are evaluated, by name; `progress` of a run is told how far its index is.
+    """The runs below a corpus directory that are evaluated, by name; `progress` of a run is told how far its
+    index is.
 
     Raises:
         Failure: (exit code 3) if one of them is not what its manifest says.

@@ -1,7 +1,7 @@
 """The index of an evaluation artifact: a row a document and setting with its sums and where its rows lie.
 
-It takes one pass over the narrow columns, a shard at a time, in which every file is verified against its manifest, and is kept by the
-digest of the artifact, so that millions of rows open at once the second time.
+It takes one pass over the narrow columns, a shard at a time, in which every file is verified against its
+manifest, and is kept by the digest of the artifact, so that millions of rows open at once the second time.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ DOCUMENT = ["doc_id", "setting"]
 
 
 def run_index(artifact: Artifact, cache: Path, progress: Progress) -> pl.DataFrame:
-    """doc_id, setting, system, split; rows, tokens, bytes and loss (nats) of all its rows; spark_loss and spark_tokens, the sums over
-    `SPARKS` equal stretches of the document; shard, begin and end (rows), directory. Kept in `cache`.
+    """doc_id, setting, system, split; rows, tokens, bytes and loss (nats) of all its rows; spark_loss and
+    spark_tokens, the sums over `SPARKS` equal stretches of the document; shard, begin and end (rows),
+    directory. Kept in `cache`.
 
     Raises:
         Failure: (exit code 3) if a file is not what the manifest says, or there is not one row.
@@ -45,7 +46,9 @@ def run_index(artifact: Artifact, cache: Path, progress: Progress) -> pl.DataFra
 
 
 def _of_shard(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
-    rows = rows.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64), pl.col("loss").cast(pl.Float64))
+    rows = rows.with_row_index("row").with_columns(
+        pl.col("row").cast(pl.Int64), pl.col("loss").cast(pl.Float64)
+    )
     length = pl.col("chunk").max().over("doc_id") + 2  # rows of the document when every chunk was evaluated
     stretch = ((pl.col("chunk") + 1) * SPARKS // length).cast(pl.Int32)
     sums = rows.group_by(DOCUMENT, maintain_order=True).agg(
@@ -58,11 +61,21 @@ def _of_shard(rows: pl.DataFrame, shard: str) -> pl.DataFrame:
         end=pl.col("row").max() + 1,
         shard=pl.lit(shard),
     )
-    return sums.join(_sparks(rows.with_columns(spark=stretch)), on=DOCUMENT, how="left", maintain_order="left")
+    return sums.join(
+        _sparks(rows.with_columns(spark=stretch)), on=DOCUMENT, how="left", maintain_order="left"
+    )
 
 
 def _sparks(placed: pl.DataFrame) -> pl.DataFrame:
-    found = placed.group_by(*DOCUMENT, "spark").agg(spark_loss=counting.in_order(pl.col("loss")), spark_tokens=counting.total("tokens"))
-    grid = placed.select(DOCUMENT).unique(maintain_order=True).join(pl.DataFrame({"spark": range(SPARKS)}), how="cross")
-    whole = grid.with_columns(pl.col("spark").cast(pl.Int32)).join(found, on=[*DOCUMENT, "spark"], how="left", maintain_order="left")
+    found = placed.group_by(*DOCUMENT, "spark").agg(
+        spark_loss=counting.in_order(pl.col("loss")), spark_tokens=counting.total("tokens")
+    )
+    grid = (
+        placed.select(DOCUMENT)
+        .unique(maintain_order=True)
+        .join(pl.DataFrame({"spark": range(SPARKS)}), how="cross")
+    )
+    whole = grid.with_columns(pl.col("spark").cast(pl.Int32)).join(
+        found, on=[*DOCUMENT, "spark"], how="left", maintain_order="left"
+    )
     return whole.group_by(DOCUMENT, maintain_order=True).agg("spark_loss", "spark_tokens")

@@ -1,4 +1,6 @@
-"""The retrieval explorer: a read-only server of pages about what trained systems retrieved, for one person on one machine."""
+"""The retrieval explorer: a read-only server of pages about what trained systems retrieved, for one person on
+one machine.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def explorer(library: Library, port: int) -> ASGIApp:
     """The application that is served on `port`."""
     pages: dict[str, Callable[[Request], str]] = {
         "/": lambda request: list_page.render(library, Look.of(request.query_params)),
-        "/d/{key}": lambda request: document_page.render(library, request.path_params["key"], Look.of(request.query_params)),
+        "/d/{key}": lambda request: document_page.render(
+            library, request.path_params["key"], Look.of(request.query_params)
+        ),
         "/d/{key}/{chunk}": lambda request: chunk_page.render(
             library, request.path_params["key"], chunk_of(request), Look.of(request.query_params)
         ),

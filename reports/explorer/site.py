@@ -28,25 +28,56 @@ KEYS = (
     ("?", "this list"),
 )
 BETWEEN_SETTINGS = (
-    "A difference between settings, in which earlier chunks read other neighbours too, so it is not the effect of this neighbour alone."
+    "A difference between settings, in which earlier chunks read other neighbours too, so it is not the"
+    " effect of this neighbour alone."
 )
 TERMS = (
     (
         "chunk, target",
-        "A chunk of a document asks for neighbours, and its target is the chunk that follows it: the loss beside a chunk is its target's.",
+        (
+            "A chunk of a document asks for neighbours, and its target is the chunk that follows it: the loss"
+            " beside a chunk is its target's."
+        ),
     ),
     ("neighbour", "An earlier chunk that the model reads, with its continuation, the chunk that follows it."),
-    ("reading", "A run in a setting, which says how its neighbours were chosen. Gains are over the same tokens; perplexities not always."),
+    (
+        "reading",
+        (
+            "A run in a setting, which says how its neighbours were chosen. Gains are over the same tokens;"
+            " perplexities not always."
+        ),
+    ),
     ("loss", "Nats summed over the counted tokens of the target; lower is better."),
-    ("gain", "Loss of what is compared with, minus loss of what is shown: blue where what is shown is better, orange where it is worse."),
-    ("alone", f"Loss in the setting without neighbours minus that in one that reads this neighbour alone here. {BETWEEN_SETTINGS}"),
-    ("left out", f"Loss in a setting that reads the others here minus that in the system's own. {BETWEEN_SETTINGS}"),
+    (
+        "gain",
+        (
+            "Loss of what is compared with, minus loss of what is shown: blue where what is shown is better,"
+            " orange where it is worse."
+        ),
+    ),
+    (
+        "alone",
+        (
+            "Loss in the setting without neighbours minus that in one that reads this neighbour alone here."
+            f" {BETWEEN_SETTINGS}"
+        ),
+    ),
+    (
+        "left out",
+        f"Loss in a setting that reads the others here minus that in the system's own. {BETWEEN_SETTINGS}",
+    ),
     ("gate", "How much a neighbour counted, from 0.1 to 1."),
     (
         "s_t",
-        "What the reference LM says: how much more likely it finds the target after the neighbour, in nats. Only labelled chunks have it.",
+        (
+            "What the reference LM says: how much more likely it finds the target after the neighbour, in"
+            " nats. Only labelled chunks have it."
+        ),
     ),
-    ("oracle", "The labelled candidates of highest positive s_t. It has seen the target, so it is no system."),
+    (
+        "oracle",
+        "The labelled candidates of highest positive s_t. It has seen the target, so it is no system.",
+    ),
     ("BM25", "What BM25 finds for the chunk alone."),
 )
 
@@ -61,7 +92,14 @@ def help_page(library: Library) -> str:
     settings = tag("section", tag("h2", "Settings"), shell.term_list(tuple(SETTINGS.items())))
     origins = []
     for run in library.runs.values():
-        places = [("directory", directory) for directory in run.index["directory"].unique(maintain_order=True)]
-        origins += [tag("h3", tag("bdi", clipped(run.name, shell.NAME))), shell.fact_list([("system", run.system), *places])]
+        places = [
+            ("directory", directory) for directory in run.index["directory"].unique(maintain_order=True)
+        ]
+        origins += [
+            tag("h3", tag("bdi", clipped(run.name, shell.NAME))),
+            shell.fact_list([("system", run.system), *places]),
+        ]
     more = tag("p", "What a training step read is shown by ", tag("code", "./rpt batch RUN --step N"), ".")
-    return shell.help_page(site(library.name), TERMS, settings, tag("section", tag("h2", "Evaluations"), *origins, more))
+    return shell.help_page(
+        site(library.name), TERMS, settings, tag("section", tag("h2", "Evaluations"), *origins, more)
+    )

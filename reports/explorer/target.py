@@ -1,4 +1,6 @@
-"""The target coloured by what one reading gains on each of its tokens over another, and the figures behind the colours."""
+"""The target coloured by what one reading gains on each of its tokens over another, and the figures behind
+the colours.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SIGNS = str.maketrans({"\n": "⏎", "\t": "⇥"})  # so that a token of a table 
 
 
 def token_gains(rows: Results, compared: Comparison) -> np.ndarray | None:
-    """Nats by which `show` loses less than `against` on each counted token, or None where they did not count the same ones."""
+    """Nats by which `show` loses less than `against` on each counted token, or None where they did not count
+    the same ones.
+    """
     show, against = rows.get(compared.show), rows.get(compared.against)
     if show is None or against is None or show.tokens != against.tokens:
         return None
@@ -33,13 +37,22 @@ def pieces_of(document: Document, chunk: int, pieces: Pieces | None) -> list[str
 def render(text: str, pieces: list[str] | None, gains: np.ndarray | None) -> list[Html]:
     """The text of the target; with `gains`, a figure a token from its first on, in colour."""
     if gains is None:
-        note = tag("p", "The two did not count the same tokens here, so there is nothing to colour.", class_="note")
+        note = tag(
+            "p", "The two did not count the same tokens here, so there is nothing to colour.", class_="note"
+        )
         return [tag("div", text, class_="chunk", dir="auto"), note]
     if pieces is None:
-        note = tag("p", "Colours need the corpus's tokenizer; the table of tokens has the figures.", class_="note")
+        note = tag(
+            "p", "Colours need the corpus's tokenizer; the table of tokens has the figures.", class_="note"
+        )
         return [tag("div", text, class_="chunk", dir="auto"), note]
     spans = [
-        tag("span", piece, class_=drawing.step(float(gain), drawing.TOKEN_STEPS), title=drawing.score(float(gain), 3))
+        tag(
+            "span",
+            piece,
+            class_=drawing.step(float(gain), drawing.TOKEN_STEPS),
+            title=drawing.score(float(gain), 3),
+        )
         for piece, gain in zip(pieces, gains, strict=False)
     ]
     rest = [tag("span", piece) for piece in pieces[len(gains) :]]
@@ -57,5 +70,8 @@ def token_table(pieces: list[str] | None, rows: Results, compared: Comparison, g
     ]
     head = ["token", "text", name_of(compared.show), name_of(compared.against), "gain"]
     return tag(
-        "details", tag("summary", "table of tokens, losses in nats"), table(head, body, numeric_from=2, limit=LONGEST), class_="figures"
+        "details",
+        tag("summary", "table of tokens, losses in nats"),
+        table(head, body, numeric_from=2, limit=LONGEST),
+        class_="figures",
     )

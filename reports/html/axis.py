@@ -11,7 +11,9 @@ from reports.html.formats import finite
 
 @dataclass(frozen=True)
 class Axis:
-    """The values `low`..`high` laid on the pixels `start`..`end` (which may run backwards, as y does), with increasing `ticks`."""
+    """The values `low`..`high` laid on the pixels `start`..`end` (which may run backwards, as y does), with
+    increasing `ticks`.
+    """
 
     low: float
     high: float
@@ -36,11 +38,19 @@ def _step(span: float, target: int) -> float:
     return next((factor * power for factor in (1, 2, 5) if factor * power >= raw), 10 * power)
 
 
-def make_axis(values: Iterable[float | None], start: float, end: float, *, ticks: int = 5, whole: bool = False, snap: bool = True) -> Axis:
+def make_axis(
+    values: Iterable[float | None],
+    start: float,
+    end: float,
+    *,
+    ticks: int = 5,
+    whole: bool = False,
+    snap: bool = True,
+) -> Axis:
     """The axis that holds all finite `values`.
 
-    `ticks` is about how many are wanted, `whole` keeps them on whole numbers, `snap` extends the axis to the ticks around the values.
-    Values that (nearly) coincide get room on both sides.
+    `ticks` is about how many are wanted, `whole` keeps them on whole numbers, `snap` extends the axis to the
+    ticks around the values. Values that (nearly) coincide get room on both sides.
     """
     drawn = [float(value) for value in values if value is not None and finite(value)] or [0.0, 1.0]
     low, high = min(drawn), max(drawn)
@@ -51,7 +61,11 @@ def make_axis(values: Iterable[float | None], start: float, end: float, *, ticks
     step = _step(high - low, ticks)
     if whole:
         step = max(1.0, step)
-    first, last = (math.floor(low / step), math.ceil(high / step)) if snap else (math.ceil(low / step), math.floor(high / step))
+    first, last = (
+        (math.floor(low / step), math.ceil(high / step))
+        if snap
+        else (math.ceil(low / step), math.floor(high / step))
+    )
     marks = tuple(index * step for index in range(first, last + 1))
     if snap:
         low, high = min(low, marks[0]), max(high, marks[-1])

@@ -1,7 +1,7 @@
 """Charts as inline SVG: lines with a band, dots with intervals, points in a plane, bars.
 
-Colours and type come from the classes of style.py. Coordinates are CSS pixels at `width`; a figure draws each chart twice, wide and narrow,
-so that its text keeps its size on a phone.
+Colours and type come from the classes of style.py. Coordinates are CSS pixels at `width`; a figure draws each
+chart twice, wide and narrow, so that its text keeps its size on a phone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ NAMED, NAMED_NARROW = 8, 6  # most points of a plane that are named
 
 @dataclass(frozen=True)
 class Line:
-    """A series of (x, y); y that is None or not finite breaks the line. `band` is (x, low, high); `colour` < 0 is grey and dashed."""
+    """A series of (x, y); y that is None or not finite breaks the line. `band` is (x, low, high); `colour` <
+    0 is grey and dashed.
+    """
 
     name: str
     points: Sequence[tuple[float, Number]]
@@ -57,12 +59,21 @@ class Point:
 
 
 def _colour(index: int) -> str:
-    return "reference" if index < 0 else f"s{index % COLOURS}" + (" dashed" if index % (2 * COLOURS) >= COLOURS else "")
+    return (
+        "reference"
+        if index < 0
+        else f"s{index % COLOURS}" + (" dashed" if index % (2 * COLOURS) >= COLOURS else "")
+    )
 
 
 def _svg(width: int, height: float, title: str, *children: Html) -> Html:
     return tag(
-        "svg", tag("title", title), *children, viewBox=f"0 0 {width} {height:g}", role="img", class_="wide" if width > NARROW else "narrow"
+        "svg",
+        tag("title", title),
+        *children,
+        viewBox=f"0 0 {width} {height:g}",
+        role="img",
+        class_="wide" if width > NARROW else "narrow",
     )
 
 
@@ -75,7 +86,10 @@ def _rule(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:
 
 
 def _y_axis(axis: Axis, left: float, right: float, label: str) -> list[Html]:
-    marks = [_rule(left, axis.place(tick), right, axis.place(tick), "zero" if tick == 0 else "grid") for tick in axis.ticks]
+    marks = [
+        _rule(left, axis.place(tick), right, axis.place(tick), "zero" if tick == 0 else "grid")
+        for tick in axis.ticks
+    ]
     words = [_text(left - 6, axis.place(tick) + 4, axis.label(tick), "end", "tick") for tick in axis.ticks]
     return [*marks, *words, _text(0, 12, label, kind="axis")]
 
@@ -92,7 +106,9 @@ def _runs(points: Sequence[tuple[Number, ...]]) -> list[list[tuple[float, ...]]]
 
 
 def _spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions close to `wanted`, in the same order and within `low`..`high`, `gap` apart or, where that does not fit, evenly closer."""
+    """Positions close to `wanted`, in the same order and within `low`..`high`, `gap` apart or, where that
+    does not fit, evenly closer.
+    """
     gap = min(gap, (high - low) / max(1, len(wanted) - 1))
     order = sorted(range(len(wanted)), key=wanted.__getitem__)
     placed = list(wanted)
@@ -110,13 +126,21 @@ def _spread(wanted: Sequence[float], gap: float, low: float, high: float) -> lis
 def _line(line: Line, x: Axis, y: Axis) -> Html:
     drawn: list[Html] = []
     for band in _runs(line.band):
-        edge = [(x.place(a), y.place(low)) for a, low, _ in band] + [(x.place(a), y.place(high)) for a, _, high in reversed(band)]
+        edge = [(x.place(a), y.place(low)) for a, low, _ in band] + [
+            (x.place(a), y.place(high)) for a, _, high in reversed(band)
+        ]
         drawn.append(tag("polygon", points=" ".join(f"{a:g},{b:g}" for a, b in edge), class_="band"))
     for run in _runs(line.points):
         if len(run) == 1:
             drawn.append(tag("circle", cx=x.place(run[0][0]), cy=y.place(run[0][1]), r=2.5, class_="dot"))
         else:
-            drawn.append(tag("polyline", points=" ".join(f"{x.place(a):g},{y.place(b):g}" for a, b in run), class_="line"))
+            drawn.append(
+                tag(
+                    "polyline",
+                    points=" ".join(f"{x.place(a):g},{y.place(b):g}" for a, b in run),
+                    class_="line",
+                )
+            )
     return tag("g", *drawn, class_=_colour(line.colour))
 
 
@@ -132,25 +156,34 @@ def line_chart(
     reference: float | None = None,
     x_words: Callable[[float], str] | None = None,
 ) -> Html:
-    """Lines named at their ends. `zero` makes y include 0, `whole` keeps the ticks of x on whole numbers, `reference` draws an upright line
-    at that x, `x_words` writes the ticks of x."""
+    """Lines named at their ends. `zero` makes y include 0, `whole` keeps the ticks of x on whole numbers,
+    `reference` draws an upright line at that x, `x_words` writes the ticks of x."""
     longest, tall = 22 if width > NARROW else 14, max(TALL, 60 + NAME * len(lines))
     names = [clipped(visible(line.name), longest) for line in lines]
     left, right = 46, width - 14 - CHARACTER * max((len(name) for name in names), default=0) - 8
     points = [point for line in lines for run in _runs(line.points) for point in run]
     if not points:
         return _svg(width, 40, title, _text(0, 24, "Nothing finite to draw.", kind="axis"))
-    bands = [value for line in lines for run in _runs(line.band) for _, low, high in run for value in (low, high)]
+    bands = [
+        value for line in lines for run in _runs(line.band) for _, low, high in run for value in (low, high)
+    ]
     banded = [a for line in lines for run in _runs(line.band) for a, _, _ in run]
     seen = [a for a, _ in points] + banded + ([] if reference is None else [reference])
     room = 40 if x_words else 60  # words are short
     x = make_axis(seen, left, right, ticks=max(2, round((right - left) / room)), whole=whole, snap=False)
     y = make_axis([b for _, b in points] + bands + ([0.0] if zero else []), tall - 34, 26)
-    below = [_text(x.place(tick), tall - 17, (x_words or x.label)(tick), "middle", "tick") for tick in x.ticks]
+    below = [
+        _text(x.place(tick), tall - 17, (x_words or x.label)(tick), "middle", "tick") for tick in x.ticks
+    ]
     if reference is not None:
         below.append(_rule(x.place(reference), 20, x.place(reference), tall - 34, "zero"))
-    ended = [(name, line, _runs(line.points)[-1][-1]) for name, line in zip(names, lines, strict=True) if _runs(line.points)]
-    early = [end for end in ended if x.place(end[2][0]) < right - EARLY]  # named where they end, or their leaders would look like data
+    ended = [
+        (name, line, _runs(line.points)[-1][-1])
+        for name, line in zip(names, lines, strict=True)
+        if _runs(line.points)
+    ]
+    # named where they end, or their leaders would look like data
+    early = [end for end in ended if x.place(end[2][0]) < right - EARLY]
     late = [end for end in ended if end not in early]
     heights = _spread([y.place(last[1]) for _, _, last in late], NAME, 26, tall - 34)
     beside = _spread([y.place(last[1]) for _, _, last in early], NAME, 26, tall - 34)
@@ -160,15 +193,34 @@ def line_chart(
     ]
     for (name, line, last), height in zip(late, heights, strict=True):
         leader = _rule(x.place(last[0]), y.place(last[1]), right + 9, height, "leader")
-        ends.append(tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour)))
+        ends.append(
+            tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour))
+        )
     drawn = [_line(line, x, y) for line in lines]
     return _svg(
-        width, tall, title, *_y_axis(y, left, right, y_label), *below, _text(right, tall - 2, x_label, "end", "axis"), *drawn, *ends
+        width,
+        tall,
+        title,
+        *_y_axis(y, left, right, y_label),
+        *below,
+        _text(right, tall - 2, x_label, "end", "axis"),
+        *drawn,
+        *ends,
     )
 
 
-def dot_chart(dots: Sequence[Dot], *, title: str, x_label: str, width: int, reference: float | None = None, signed: bool = False) -> Html:
-    """One row a dot, its interval as a line, its value at the right; `reference` draws an upright line at that value."""
+def dot_chart(
+    dots: Sequence[Dot],
+    *,
+    title: str,
+    x_label: str,
+    width: int,
+    reference: float | None = None,
+    signed: bool = False,
+) -> Html:
+    """One row a dot, its interval as a line, its value at the right; `reference` draws an upright line at
+    that value.
+    """
     longest = 26 if width > NARROW else 15
     names = [clipped(visible(dot.name), longest) for dot in dots]
     values = [number(dot.value, dot.digits, signed=signed) for dot in dots]
@@ -176,7 +228,10 @@ def dot_chart(dots: Sequence[Dot], *, title: str, x_label: str, width: int, refe
     right = width - 12 - CHARACTER * max((len(value) for value in values), default=0)
     row, foot = 26, 26 * len(dots) + 10
     x = make_axis(
-        [value for dot in dots for value in (dot.value, dot.low, dot.high)] + [reference], left, right, ticks=4 if width > NARROW else 2
+        [value for dot in dots for value in (dot.value, dot.low, dot.high)] + [reference],
+        left,
+        right,
+        ticks=4 if width > NARROW else 2,
     )
     drawn = [_rule(x.place(tick), 4, x.place(tick), foot, "grid") for tick in x.ticks]
     drawn += [_text(x.place(tick), foot + 15, x.label(tick), "middle", "tick") for tick in x.ticks]
@@ -191,7 +246,9 @@ def dot_chart(dots: Sequence[Dot], *, title: str, x_label: str, width: int, refe
         if dot.value is not None and finite(dot.value):
             marks.append(tag("circle", cx=x.place(dot.value), cy=y, r=4.5, class_="dot"))
         drawn.append(tag("g", *marks, class_=_colour(dot.colour)))
-    return _svg(width, foot + 36, title, *drawn, _text((left + right) / 2, foot + 33, x_label, "middle", "axis"))
+    return _svg(
+        width, foot + 36, title, *drawn, _text((left + right) / 2, foot + 33, x_label, "middle", "axis")
+    )
 
 
 Box = tuple[float, float, float, float]
@@ -202,11 +259,19 @@ def _touch(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _beside(x: float, y: float, wide: float, taken: Sequence[Box], within: tuple[float, float]) -> tuple[float, float, str, Box]:
-    """Where a name of `wide` pixels goes beside (x, y), its anchor and its box: where it touches nothing, or else to the right."""
+def _beside(
+    x: float, y: float, wide: float, taken: Sequence[Box], within: tuple[float, float]
+) -> tuple[float, float, str, Box]:
+    """Where a name of `wide` pixels goes beside (x, y), its anchor and its box: where it touches nothing, or
+    else to the right.
+    """
     places: list[tuple[float, float, str]] = [(x + 8, y + 4, "start"), (x - 8, y + 4, "end")]
     places += [(x, y + shift, "middle") for shift in (-9, 18)]
-    places += [(x + side, y + shift, anchor) for shift in (-8, 16, -20, 28) for side, anchor in ((8, "start"), (-8, "end"))]
+    places += [
+        (x + side, y + shift, anchor)
+        for shift in (-8, 16, -20, 28)
+        for side, anchor in ((8, "start"), (-8, "end"))
+    ]
     found = []
     for left, base, anchor in places:
         begin = left - {"start": 0, "middle": wide / 2, "end": wide}[anchor]
@@ -223,17 +288,29 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
     if not points:
         return _svg(width, 40, title, _text(0, 24, "Nothing to draw.", kind="axis"))
     left, right = 46.0, width - 14.0
-    x = make_axis([point.x for point in points], left + 14, right - 40, ticks=max(2, round((right - left) / 90)))
+    x = make_axis(
+        [point.x for point in points], left + 14, right - 40, ticks=max(2, round((right - left) / 90))
+    )
     y = make_axis([value for point in points for value in (point.y, point.low, point.high)], TALL - 34, 26)
     ticks = [_text(x.place(tick), TALL - 17, x.label(tick), "middle", "tick") for tick in x.ticks]
     drawn, names = list[Html](), list[Html]()
-    taken: list[Box] = [(x.place(point.x) - 6, y.place(point.y) - 6, x.place(point.x) + 6, y.place(point.y) + 6) for point in points]
+    taken: list[Box] = [
+        (x.place(point.x) - 6, y.place(point.y) - 6, x.place(point.x) + 6, y.place(point.y) + 6)
+        for point in points
+    ]
     longest, most = (30, NAMED) if width > NARROW else (16, NAMED_NARROW)
     for place, point in sorted(enumerate(points, 1), key=lambda numbered: numbered[1].y):
         across, down = x.place(point.x), y.place(point.y)
         known = finite(point.low) and finite(point.high) and point.low is not None and point.high is not None
         bar = [_rule(across, y.place(point.low), across, y.place(point.high), "interval")] if known else []  # type: ignore[arg-type]
-        drawn.append(tag("g", *bar, tag("circle", cx=across, cy=down, r=4.5, class_="dot"), class_=_colour(point.colour)))
+        drawn.append(
+            tag(
+                "g",
+                *bar,
+                tag("circle", cx=across, cy=down, r=4.5, class_="dot"),
+                class_=_colour(point.colour),
+            )
+        )
         name = clipped(visible(point.name), longest) if len(points) <= most else str(place)
         at, base, anchor, box = _beside(across, down, CHARACTER * len(name), taken, (left, width))
         taken.append(box)
@@ -242,7 +319,9 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
     return _svg(width, TALL, title, *axes, *drawn, *names)
 
 
-def bar_chart(bars: Sequence[tuple[str, Number]], *, title: str, x_label: str, y_label: str, width: int) -> Html:
+def bar_chart(
+    bars: Sequence[tuple[str, Number]], *, title: str, x_label: str, y_label: str, width: int
+) -> Html:
     """Bars from 0, a missing one marked n/a; names are thinned out where they would touch."""
     left, right, bottom = 46, width, TALL - 34
     y = make_axis([value for _, value in bars] + [0.0], bottom, 26)
@@ -257,7 +336,14 @@ def bar_chart(bars: Sequence[tuple[str, Number]], *, title: str, x_label: str, y
         else:
             top, base = sorted((y.place(value), y.place(0)))
             drawn.append(
-                tag("rect", x=round(middle - 0.36 * slot, 1), y=top, width=round(0.72 * slot, 1), height=round(base - top, 1), class_="bar")
+                tag(
+                    "rect",
+                    x=round(middle - 0.36 * slot, 1),
+                    y=top,
+                    width=round(0.72 * slot, 1),
+                    height=round(base - top, 1),
+                    class_="bar",
+                )
             )
         if index % every == 0:
             drawn.append(_text(middle, TALL - 17, clipped(visible(name), 20), "middle", "tick"))
@@ -265,7 +351,12 @@ def bar_chart(bars: Sequence[tuple[str, Number]], *, title: str, x_label: str, y
 
 
 def figure(
-    draw: Callable[[int], Html], caption: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 700
+    draw: Callable[[int], Html],
+    caption: Sequence[str],
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    width: int = 700,
 ) -> Html:
     """A chart in both widths, how to read it, and behind a summary the table of its numbers."""
     numbers = tag("details", tag("summary", "Numbers behind the chart"), table(head, rows))

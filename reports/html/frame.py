@@ -1,4 +1,6 @@
-"""What every page has: a head that forbids scripts and the network, red warnings, and links to its sections."""
+"""What every page has: a head that forbids scripts and the network, red warnings, and links to its
+sections.
+"""
 
 from __future__ import annotations
 

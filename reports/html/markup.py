@@ -1,7 +1,9 @@
-"""HTML and SVG built from nested calls. What is not `Html` is untrusted text and is escaped, so forgetting to escape is not possible.
+"""HTML and SVG built from nested calls. What is not `Html` is untrusted text and is escaped, so forgetting to
+escape is not possible.
 
-Text of corpora may hold characters that are invisible or that reorder what surrounds them (Unicode categories Cc, Cf, Cs, Zl, Zp and
-unassigned code points, and the letters that have no glyph). They are written out, as in `\\u202e`, and marked: text is shown exactly.
+Text of corpora may hold characters that are invisible or that reorder what surrounds them (Unicode categories
+Cc, Cf, Cs, Zl, Zp and unassigned code points, and the letters that have no glyph). They are written out, as
+in `\\u202e`, and marked: text is shown exactly.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def _written_out(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with every character that cannot be seen, newline and tab excepted, written as `\\uXXXX` or `\\UXXXXXXXX`."""
+    """`text` with every character that cannot be seen, newline and tab excepted, written as `\\uXXXX` or
+    `\\UXXXXXXXX`.
+    """
     if _PLAIN.fullmatch(text):
         return text
     return "".join(_written_out(character) if _hidden(character) else character for character in text)
@@ -46,7 +50,9 @@ def clipped(text: str, limit: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escaped text; each run of written-out characters is in a `mark`, which tells it from a backslash that is in the text itself."""
+    """Escaped text; each run of written-out characters is in a `mark`, which tells it from a backslash that
+    is in the text itself.
+    """
     if _PLAIN.fullmatch(text):
         return escape(text)
     parts: list[str] = []
@@ -64,13 +70,19 @@ def join(children: Iterable[str]) -> Html:
 
 
 def tag(name: str, /, *children: str, **attributes: str | float | None) -> Html:
-    """One element. Attribute names are written with `_` for `-` and may end in `_`; an attribute that is None is left out."""
+    """One element. Attribute names are written with `_` for `-` and may end in `_`; an attribute that is None
+    is left out.
+    """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(visible(str(value)))}"' for key, value in attributes.items() if value is not None
+        f' {key.rstrip("_").replace("_", "-")}="{escape(visible(str(value)))}"'
+        for key, value in attributes.items()
+        if value is not None
     )
     if name in _VOID:
         return Html(f"<{name}{written}>")
-    inside = [child if isinstance(child, Html) or name not in _TEXT_ONLY else visible(child) for child in children]
+    inside = [
+        child if isinstance(child, Html) or name not in _TEXT_ONLY else visible(child) for child in children
+    ]
     return Html(f"<{name}{written}>{join(inside)}</{name}>")
 
 
@@ -83,18 +95,30 @@ def table(
     limit: int = 100,
     foreign_from: int | None = None,
 ) -> Html:
-    """A table that scrolls sideways when narrow; columns from `numeric_from` on are right-aligned, those from `foreign_from` on grey. At
-    most `limit` rows."""
+    """A table that scrolls sideways when narrow; columns from `numeric_from` on are right-aligned, those from
+    `foreign_from` on grey. At most `limit` rows."""
 
     def kind(column: int) -> str | None:
-        kinds = (["n"] if column >= numeric_from else []) + (["foreign"] if foreign_from is not None and column >= foreign_from else [])
+        kinds = (["n"] if column >= numeric_from else []) + (
+            ["foreign"] if foreign_from is not None and column >= foreign_from else []
+        )
         return " ".join(kinds) or None
 
-    heading = tag("tr", *(tag("th", cell, scope="col", class_=kind(column)) for column, cell in enumerate(head)))
+    heading = tag(
+        "tr", *(tag("th", cell, scope="col", class_=kind(column)) for column, cell in enumerate(head))
+    )
     body = [
-        tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell, class_=kind(column)) for column, cell in enumerate(row[1:], 1)))
+        tag(
+            "tr",
+            tag("th", row[0], scope="row"),
+            *(tag("td", cell, class_=kind(column)) for column, cell in enumerate(row[1:], 1)),
+        )
         for row in rows[:limit]
     ]
-    rest = [tag("p", f"{len(rows) - limit:,} more rows are not shown.", class_="note")] if len(rows) > limit else []
+    rest = (
+        [tag("p", f"{len(rows) - limit:,} more rows are not shown.", class_="note")]
+        if len(rows) > limit
+        else []
+    )
     inside = tag("table", tag("thead", *([groups] if groups else []), heading), tag("tbody", *body))
     return tag("div", inside, *rest, class_="scroll", tabindex="0")

@@ -1,4 +1,6 @@
-"""What the sections of the page share: headings, curves, colours of runs and cells of tables; and the training curves."""
+"""What the sections of the page share: headings, curves, colours of runs and cells of tables; and the
+training curves.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def colours_of(systems: Sequence[Trained]) -> dict[str, int]:
 
 
 def few_documents(documents: Sequence[Number]) -> str:
-    """What is to be said of intervals over so many documents, with a blank before it; nothing where each is enough."""
+    """What is to be said of intervals over so many documents, with a blank before it; nothing where each is
+    enough.
+    """
     known = [number for number in documents if number is not None and finite(number)]
     few = min(known, default=0) < FEWEST_DOCUMENTS
     return f" With fewer than {FEWEST_DOCUMENTS} documents the intervals are not meaningful." if few else ""
@@ -63,11 +67,16 @@ def measured(figure: Estimate | None, digits: int, *, signed: bool = False) -> s
         return NOT_LOGGED
     if not finite(figure.value):
         return NOT_AVAILABLE
-    return f"{number(figure.value, digits, signed=signed)} {interval(figure.low, figure.high, digits, signed=signed)}"
+    return (
+        f"{number(figure.value, digits, signed=signed)}"
+        f" {interval(figure.low, figure.high, digits, signed=signed)}"
+    )
 
 
 def averaged(curve: Curve, limit: int = CURVE_POINTS) -> list[tuple[float, Number]]:
-    """At most `limit` points of a curve of (step, value): means over equal numbers of points; None where one of them is not finite."""
+    """At most `limit` points of a curve of (step, value): means over equal numbers of points; None where one
+    of them is not finite.
+    """
     points = [(float(step), value) for step, value in curve if step is not None and finite(step)]
     group = max(1, math.ceil(len(points) / limit))
     means: list[tuple[float, Number]] = []
@@ -80,12 +89,19 @@ def averaged(curve: Curve, limit: int = CURVE_POINTS) -> list[tuple[float, Numbe
 
 
 def curve_table(names: Sequence[str], curves: Sequence[Curve]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the logged values at about `CURVE_ROWS` of the steps, the first and the last among them."""
-    by_step = [{float(step): value for step, value in curve if step is not None and finite(step)} for curve in curves]
+    """Head and rows of the logged values at about `CURVE_ROWS` of the steps, the first and the last among
+    them.
+    """
+    by_step = [
+        {float(step): value for step, value in curve if step is not None and finite(step)} for curve in curves
+    ]
     steps = sorted(set().union(*by_step))
     stride = max(1, math.ceil((len(steps) - 1) / (CURVE_ROWS - 1)))
     chosen = steps[:-1:stride] + steps[-1:]
-    rows = [[count(step), *(number(values[step], 3) if step in values else NOT_LOGGED for values in by_step)] for step in chosen]
+    rows = [
+        [count(step), *(number(values[step], 3) if step in values else NOT_LOGGED for values in by_step)]
+        for step in chosen
+    ]
     return ["step", *names], rows
 
 
@@ -94,16 +110,22 @@ def training_curves(systems: Sequence[Trained], split: str) -> Html:
     if not any(system.curve for system in systems):
         return section("training", "Training", empty("No training losses were recorded."))
     names = [clipped(system.run, NAME) for system in systems]
-    lines = [Line(name, averaged(system.curve), colour) for colour, (name, system) in enumerate(zip(names, systems, strict=True))]
+    lines = [
+        Line(name, averaged(system.curve), colour)
+        for colour, (name, system) in enumerate(zip(names, systems, strict=True))
+    ]
     caption = (
-        "Training loss in nats a token. A curve that still falls at its end was stopped by the budget, not by what the system can learn; "
-        f"a gap is a loss that was not finite. Longer runs are drawn as at most {CURVE_POINTS} means over neighbouring steps. RETRO's "
-        "training neighbours are chosen with sight of the target, so its training loss is not comparable with the others; its "
-        f"perplexity on the {clipped(split, NAME)} split is."
+        "Training loss in nats a token. A curve that still falls at its end was stopped by the budget, not"
+        " by what the system can learn; a gap is a loss that was not finite. Longer runs are drawn as at"
+        f" most {CURVE_POINTS} means over neighbouring steps. RETRO's training neighbours are chosen with"
+        " sight of the target, so its training loss is not comparable with the others; its perplexity on the"
+        f" {clipped(split, NAME)} split is."
     )
     head, rows = curve_table(names, [system.curve for system in systems])
 
     def draw(width: int) -> Html:
-        return line_chart(lines, title="Training loss by step", x_label="step", y_label="nats a token", width=width)
+        return line_chart(
+            lines, title="Training loss by step", x_label="step", y_label="nats a token", width=width
+        )
 
     return section("training", "Training", figure(draw, [caption], head, rows))

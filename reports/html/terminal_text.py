@@ -1,7 +1,9 @@
-"""Untrusted text for a terminal: nothing but newlines is left to act, and what was there can be read back exactly.
+"""Untrusted text for a terminal: nothing but newlines is left to act, and what was there can be read back
+exactly.
 
-A character that cannot be seen stands as in `visible`, as `\\u202e`; so does one that would be taken for such a sign, and a combining mark
-after a few others, which would cover the lines above. A tab is `⇥` and, where text has to stay in one line, a newline is `⏎`.
+A character that cannot be seen stands as in `visible`, as `\\u202e`; so does one that would be taken for such
+a sign, and a combining mark after a few others, which would cover the lines above. A tab is `⇥` and, where
+text has to stay in one line, a newline is `⏎`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ def written(text: str, *, one_line: bool = False) -> list[str]:
         elif character == "\n":
             parts.append(NEWLINE if one_line else "\n")
         elif place in signs or marks > COMBINING or character in (TAB, NEWLINE):
-            parts.append(f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}")
+            parts.append(
+                f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
+            )
         else:
             parts.append(visible(character))
     return parts

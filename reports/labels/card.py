@@ -1,7 +1,9 @@
-"""The label card: README.md of a label artifact as a dataset of the Hugging Face Hub, for people and, in its YAML header, for programs.
+"""The label card: README.md of a label artifact as a dataset of the Hugging Face Hub, for people and, in its
+YAML header, for programs.
 
-The header names the files as they lie after the upload that the card itself describes: the card at the top, the shards in `labels/`. Every
-shard holds documents of all splits, told apart by the column `split`, so the Hub sees one split, named `labels`.
+The header names the files as they lie after the upload that the card itself describes: the card at the top,
+the shards in `labels/`. Every shard holds documents of all splits, told apart by the column `split`, so the
+Hub sees one split, named `labels`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ TEXT, SENTENCE = 200, 600
 
 
 def markdown(text: str, limit: int = TEXT) -> str:
-    """Text from outside as words in a line of Markdown that show it and do nothing: no markup, no entity, no link, no cell of a table."""
+    """Text from outside as words in a line of Markdown that show it and do nothing: no markup, no entity, no
+    link, no cell of a table.
+    """
     shown = visible(clipped(text, limit)).replace("\n", "\\n").replace("\t", "\\t")
     return re.sub(r"[\\`*_\[\]<>&|~$@]|(?<=:)/|(?<=www)\.", r"\\\g<0>", shown, flags=re.IGNORECASE)
 
@@ -63,7 +67,16 @@ def _figures(report: LabelReport) -> str:
         ]
         for split, found in report.splits.items()
     ]
-    head = ["split", "documents", "queries", "labels", "positive", "best of k, nats a token", "k", "copies among positives"]
+    head = [
+        "split",
+        "documents",
+        "queries",
+        "labels",
+        "positive",
+        "best of k, nats a token",
+        "k",
+        "copies among positives",
+    ]
     gates = [
         [
             markdown(gate.name),
@@ -77,14 +90,18 @@ def _figures(report: LabelReport) -> str:
 
 
 def _made(report: LabelReport) -> str:
-    rows = [[f"`{section}.{key}`", markdown(str(value))] for section, values in report.parameters.items() for key, value in values.items()]
+    rows = [
+        [f"`{section}.{key}`", markdown(str(value))]
+        for section, values in report.parameters.items()
+        for key, value in values.items()
+    ]
     scorer = [[markdown(key), markdown(str(value))] for key, value in sorted(report.scorer.items())]
     cost = report.cost
     origin = f"{COPYING}\n\n" if report.parameters["reference_lm"]["source"] == "train" else ""
     return (
-        f"{_table(['scorer', ''], scorer)}\n\n{origin}"
-        f"A model of {size(cost.parameters)} parameters read {size(cost.tokens)} tokens for "
-        f"{count(report.sharing.pairs)} pairs, {size(cost.flops)}FLOP.\n\n{_table(['parameter', 'value'], rows)}"
+        f"{_table(['scorer', ''], scorer)}\n\n{origin}A model of {size(cost.parameters)} parameters read"
+        f" {size(cost.tokens)} tokens for {count(report.sharing.pairs)} pairs,"
+        f" {size(cost.flops)}FLOP.\n\n{_table(['parameter', 'value'], rows)}"
     )
 
 
@@ -92,12 +109,23 @@ def _limits(report: LabelReport) -> str:
     licenses = ", ".join(markdown(name) if name else "not stated" for name in report.licenses) or "not stated"
     limits = [
         *(markdown(warning, SENTENCE) for warning in warnings(report)),
-        "A label is the judgement of one language model, at one position, on one candidate at a time. It says nothing of candidates that "
-        "BM25 did not propose.",
-        "A score above 0 may be chance, most of all where the gates fail; larger scores are surer than the sign.",
-        "Rows of train, validation and test lie in the same files. Filter by the column `split` before training on them.",
-        "The texts are not in these files: `doc_id`, `query_chunk` and `candidate_chunk` name them in the artifact `chunks`. Whether you "
-        f"may pass those on is a matter of the documents' licences: {licenses}.",
+        (
+            "A label is the judgement of one language model, at one position, on one candidate at a time. It"
+            " says nothing of candidates that BM25 did not propose."
+        ),
+        (
+            "A score above 0 may be chance, most of all where the gates fail; larger scores are surer than"
+            " the sign."
+        ),
+        (
+            "Rows of train, validation and test lie in the same files. Filter by the column `split` before"
+            " training on them."
+        ),
+        (
+            "The texts are not in these files: `doc_id`, `query_chunk` and `candidate_chunk` name them in"
+            " the artifact `chunks`. Whether you may pass those on is a matter of the documents' licences:"
+            f" {licenses}."
+        ),
     ]
     return "\n".join(f"- {limit}" for limit in limits)
 
@@ -110,24 +138,28 @@ def _shell(corpus: str, place: str) -> str:
 def card(report: LabelReport) -> str:
     """README.md of the labels, the same bytes for the same labels; any text of the report may be hostile."""
     corpus = markdown(report.corpus)
-    first = "\n".join(f"- **{markdown(found.figure)}**: {markdown(found.words, SENTENCE)}" for found in findings(report))
+    first = "\n".join(
+        f"- **{markdown(found.figure)}**: {markdown(found.words, SENTENCE)}" for found in findings(report)
+    )
     tokens = report.geometry.chunk_tokens
     return f"""---
 {header(report)}---
 
 # Retrieval labels of {corpus}
 
-Which earlier chunks of a document help a language model to predict what comes next: supervision for a retriever that is trained inside a
-language model, after *Retrieval-Pretrained Transformer* ([arXiv 2306.13421](https://arxiv.org/abs/2306.13421)).
+Which earlier chunks of a document help a language model to predict what comes next: supervision for a
+retriever that is trained inside a language model, after *Retrieval-Pretrained Transformer* ([arXiv 2306.13421](https://arxiv.org/abs/2306.13421)).
 
 {first}
 
 ## What a row is
 
-A document is cut into chunks of {tokens} tokens. For a query chunk i, BM25 proposes earlier chunks j that the model's window does not see.
-A row is one such pair. Its `target_score` is s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference
-language model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline token{in_bytes(report.gates)}. Above 0 the
-candidate helps more than the nearest text. Rows are sorted by document, query and BM25 rank.
+A document is cut into chunks of {tokens} tokens. For a query chunk i, BM25 proposes earlier chunks j that
+the model's window does not see. A row is one such pair. Its `target_score` is
+s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference language
+model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline
+token{in_bytes(report.gates)}. Above 0 the candidate helps more than the nearest text. Rows are sorted by
+document, query and BM25 rank.
 
 {_columns()}
 
@@ -144,7 +176,8 @@ train = labels.filter(lambda row: row["split"] == "train")
 
 {_figures(report)}
 
-With 95 % intervals over documents and blocks of 64 chunks. More in `statistics.json` and `index.html` beside this card.
+With 95 % intervals over documents and blocks of 64 chunks. More in `statistics.json` and `index.html`
+beside this card.
 
 ## How it was made
 
@@ -156,7 +189,8 @@ With 95 % intervals over documents and blocks of 64 chunks. More in `statistics.
 
 ## Putting it on the Hub
 
-From the root of the project, this file at the top of the repository and the shards in `labels/`, where the header expects them:
+From the root of the project, this file at the top of the repository and the shards in `labels/`, where the
+header expects them:
 
 ```sh
 hf upload USER/NAME {_shell(report.corpus, "label_report/README.md")} README.md --repo-type dataset

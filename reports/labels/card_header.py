@@ -14,25 +14,43 @@ from reports.html.markup import clipped, visible
 from reports.labels.report import LabelReport
 
 TEXT = 200
-_LICENSES = """afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-nc-4.0
-cc-by-nc-nd-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 ecl-2.0 epl-1.0 epl-2.0 eupl-1.1 gfdl gpl gpl-2.0 gpl-3.0 isc
-lgpl lgpl-2.1 lgpl-3.0 mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 osl-3.0 pddl postgresql unlicense wtfpl zlib"""
+_LICENSES = """afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc cc-
+by-2.0 cc-by-3.0 cc-by-4.0 cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-
+by-sa-3.0 cc-by-sa-4.0 cc0-1.0 ecl-2.0 epl-1.0 epl-2.0 eupl-1.1 gfdl gpl gpl-2.0 gpl-3.0
+isc lgpl lgpl-2.1 lgpl-3.0 mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 osl-3.0 pddl
+postgresql unlicense wtfpl zlib"""
 KNOWN_LICENSES = frozenset(_LICENSES.split())  # identifiers of the Hub
 
 
 def license_of(licenses: Sequence[str]) -> dict[str, str | list[str]]:
-    """`license` of the header, and `license_name` where the Hub does not know it, from the distinct ones that documents state."""
+    """`license` of the header, and `license_name` where the Hub does not know it, from the distinct ones that
+    documents state.
+    """
     if not any(licenses):
         return {"license": "unknown"}
     names = sorted({name.lower() for name in licenses})
     if KNOWN_LICENSES.issuperset(names):
         return {"license": names[0] if len(names) == 1 else names}
-    return {"license": "other", "license_name": visible(clipped(licenses[0], TEXT)) if len(licenses) == 1 else "several"}
+    return {
+        "license": "other",
+        "license_name": visible(clipped(licenses[0], TEXT)) if len(licenses) == 1 else "several",
+    }
 
 
 def size_category(rows: int) -> str:
     """The Hub's name for so many rows."""
-    names = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B", "10B<n<100B", "100B<n<1T")
+    names = (
+        "n<1K",
+        "1K<n<10K",
+        "10K<n<100K",
+        "100K<n<1M",
+        "1M<n<10M",
+        "10M<n<100M",
+        "100M<n<1B",
+        "1B<n<10B",
+        "10B<n<100B",
+        "100B<n<1T",
+    )
     return names[min(max(len(str(rows)) - 3, 0), len(names) - 1)]
 
 
@@ -58,7 +76,13 @@ def header(report: LabelReport) -> str:
         "task_categories": ["text-retrieval"],
         "tags": ["retrieval-pretrained-transformer", "language-modeling", "retrieval", "supervision"],
         "size_categories": [size_category(sum(found.pairs for found in report.splits.values()))],
-        "configs": [{"config_name": "labels", "default": True, "data_files": [{"split": "labels", "path": "labels/*.parquet"}]}],
+        "configs": [
+            {
+                "config_name": "labels",
+                "default": True,
+                "data_files": [{"split": "labels", "path": "labels/*.parquet"}],
+            }
+        ],
         "dataset_info": {"config_name": "labels", "features": [_feature(field) for field in LABELS.schema]},
     }
     yaml, written = YAML(typ="safe", pure=True), io.StringIO()

@@ -1,4 +1,6 @@
-"""What changed between two versions of labels, as sums over a part of the corpus, which add up, and as figures made of such sums."""
+"""What changed between two versions of labels, as sums over a part of the corpus, which add up, and as
+figures made of such sums.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ import numpy as np
 import polars as pl
 
 from data_contracts import counting
-from reports.labels.version_changes import BestChange, Change, Flips, FlipShares, Held, PartChanges, RankCorrelation, Rates
+from reports.labels.version_changes import (
+    BestChange,
+    Change,
+    Flips,
+    FlipShares,
+    Held,
+    PartChanges,
+    RankCorrelation,
+    Rates,
+)
 from reports.metrics.rank_correlation import rank_correlations
 
 QUERY = ["place", "query_chunk"]
@@ -25,7 +36,8 @@ def change_sums(pairs: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
     """Sums by split.
 
     Args:
-        pairs: the common pairs, those of a query together: split, place, query_chunk, target_score, target_score_b, change.
+        pairs: the common pairs, those of a query together: split, place, query_chunk, target_score,
+            target_score_b, change.
         queries: the best candidates of the common queries: split, candidate_chunk, candidate_chunk_b, change.
     """
     return pl.concat([_of_pairs(pairs), _of_queries(queries), _of_orders(pairs)], how="diagonal")

@@ -11,7 +11,16 @@ from data_contracts.documents import SPLITS
 from data_contracts.failure import Exit, Failure
 from reports.labels.changes import QUERY, best_candidates, change_sums, figures
 from reports.labels.label_set import LabelSet
-from reports.labels.version_changes import BestScore, Held, MovedPair, MovedQuery, PairScore, PartChanges, Version, VersionChanges
+from reports.labels.version_changes import (
+    BestScore,
+    Held,
+    MovedPair,
+    MovedQuery,
+    PairScore,
+    PartChanges,
+    Version,
+    VersionChanges,
+)
 
 BATCH_PAIRS = 1_000_000
 CHECKED_DOCUMENTS = 16
@@ -24,7 +33,8 @@ def compare(a: LabelSet, b: LabelSet, movers: int = 20) -> VersionChanges:
     Neighbouring documents are read together, so that a bounded number of pairs stands in memory.
 
     Raises:
-        Failure: (exit code 2) if they have no document in common or cut documents into other chunks; (3) if rows cannot be read.
+        Failure: (exit code 2) if they have no document in common or cut documents into other chunks; (3) if
+            rows cannot be read.
     """
     common = _common_documents(a, b)
     sums, candidates = list[pl.DataFrame](), {"a": 0, "b": 0}
@@ -34,7 +44,9 @@ def compare(a: LabelSet, b: LabelSet, movers: int = 20) -> VersionChanges:
         pairs = _side_by_side(rows["a"], rows["b"], [*QUERY, "candidate_chunk"], documents)
         queries = _side_by_side(best_candidates(rows["a"]), best_candidates(rows["b"]), QUERY, documents)
         sums.append(change_sums(pairs, queries))
-        candidates = {name: max(most, rows[name]["rank"].to_numpy().max() + 1) for name, most in candidates.items()}
+        candidates = {
+            name: max(most, rows[name]["rank"].to_numpy().max() + 1) for name, most in candidates.items()
+        }
         for name, part in (("pairs", pairs), ("queries", queries)):
             moved[name] = _most_changed(pl.concat([moved[name], part], how="diagonal"), movers)
     return VersionChanges(
@@ -50,14 +62,27 @@ def compare(a: LabelSet, b: LabelSet, movers: int = 20) -> VersionChanges:
 def _common_documents(a: LabelSet, b: LabelSet) -> pl.DataFrame:
     """The documents of `a` that `b` has too, with the pairs of both."""
     if a.chunk_tokens != b.chunk_tokens:
-        raise _other_chunks(f"{a.directory} has chunks of {a.chunk_tokens} tokens, {b.directory} of {b.chunk_tokens}")
+        raise _other_chunks(
+            f"{a.directory} has chunks of {a.chunk_tokens} tokens, {b.directory} of {b.chunk_tokens}"
+        )
     theirs = b.documents.select("doc_id", chunks_b="chunks", pairs_b="pairs")
     common = a.documents.with_row_index("place").join(theirs, on="doc_id", maintain_order="left")
     if common.is_empty():
-        cause = f"none of the {len(a.documents):,} documents of {a.directory} is among the {len(b.documents):,} of {b.directory}"
-        raise Failure("labels of different corpora", cause, "compare two versions of the labels of one corpus", Exit.USAGE)
+        cause = (
+            f"none of the {len(a.documents):,} documents of {a.directory} is among the {len(b.documents):,}"
+            f" of {b.directory}"
+        )
+        raise Failure(
+            "labels of different corpora",
+            cause,
+            "compare two versions of the labels of one corpus",
+            Exit.USAGE,
+        )
     for document in common.filter(pl.col("chunks") != pl.col("chunks_b")).iter_rows(named=True):
-        raise _other_chunks(f"document {document['doc_id']!r} has {document['chunks']} chunks in {a.directory}, not {document['chunks_b']}")
+        raise _other_chunks(
+            f"document {document['doc_id']!r} has {document['chunks']} chunks in {a.directory}, not"
+            f" {document['chunks_b']}"
+        )
     for doc_id in common["doc_id"].gather_every(-(-len(common) // CHECKED_DOCUMENTS)):
         if not a.chunks(doc_id)["token_ids"].equals(b.chunks(doc_id)["token_ids"]):
             raise _other_chunks(f"the tokens of document {doc_id!r} differ")
@@ -91,20 +116,36 @@ def _side_by_side(a: pl.DataFrame, b: pl.DataFrame, key: list[str], documents: p
 def _most_changed(rows: pl.DataFrame, count: int) -> pl.DataFrame:
     return (
         rows.filter(pl.col("change") != 0)
-        .sort(pl.col("change").abs(), "place", "query_chunk", "candidate_chunk", descending=[True, False, False, False])
+        .sort(
+            pl.col("change").abs(),
+            "place",
+            "query_chunk",
+            "candidate_chunk",
+            descending=[True, False, False, False],
+        )
         .head(count)
     )
 
 
 def _described(labels: LabelSet, candidates: int) -> Version:
-    return Version(str(labels.directory), labels.digest, labels.scorer, int(candidates), labels.stride_chunks, labels.sequence_chunks)
+    return Version(
+        str(labels.directory),
+        labels.digest,
+        labels.scorer,
+        int(candidates),
+        labels.stride_chunks,
+        labels.sequence_chunks,
+    )
 
 
 def _by_split(a: pl.DataFrame, b: pl.DataFrame, sums: pl.DataFrame) -> dict[str, PartChanges]:
     b = b.update(a.select("doc_id", "split"), on="doc_id")
     splits = [split for split in SPLITS if split in {*a["split"], *b["split"]}]
     parts = {"all": pl.lit(True), **{split: pl.col("split") == split for split in splits}}
-    return {name: figures(a.filter(part), b.filter(part), sums.filter(part).sum().row(0, named=True)) for name, part in parts.items()}
+    return {
+        name: figures(a.filter(part), b.filter(part), sums.filter(part).sum().row(0, named=True))
+        for name, part in parts.items()
+    }
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
@@ -112,7 +153,9 @@ def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
 
 
 def _moved_pair(row: Mapping[str, Any]) -> MovedPair:
-    a, b = (PairScore(row[f"rank{side}"], row[f"bm25{side}"], row[f"target_score{side}"]) for side in ("", "_b"))
+    a, b = (
+        PairScore(row[f"rank{side}"], row[f"bm25{side}"], row[f"target_score{side}"]) for side in ("", "_b")
+    )
     return MovedPair(*_place(row), row["candidate_chunk"], row["change"], a, b)
 
 

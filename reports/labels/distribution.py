@@ -1,4 +1,6 @@
-"""How scores are distributed: shares of bins, as many as a chart can show, made of the fine ones of the statistics."""
+"""How scores are distributed: shares of bins, as many as a chart can show, made of the fine ones of the
+statistics.
+"""
 
 from __future__ import annotations
 
@@ -50,15 +52,23 @@ def distribution(splits: Mapping[str, SplitFigures], kind: Kind, title: str, cap
     totals = {split: max(sum(values), 1) for split, values in counts.items()}
     shares = {split: [n / totals[split] for n in values] for split, values in counts.items()}
     lines = [
-        Line(split, [(low + width / 2, 100 * share) for low, share in zip(edges, values, strict=True)], SPLITS.index(split))
+        Line(
+            split,
+            [(low + width / 2, 100 * share) for low, share in zip(edges, values, strict=True)],
+            SPLITS.index(split),
+        )
         for split, values in shares.items()
     ]
     names = [f"over {number(low)} to {number(low + width)}" for low in edges]
-    rows = [[name, *(percent(values[place]) for values in shares.values())] for place, name in enumerate(names)]
+    rows = [
+        [name, *(percent(values[place]) for values in shares.values())] for place, name in enumerate(names)
+    ]
     ends = f" Bins of {width:g}; the first and the last hold all that is beyond."
 
     def draw(pixels: int) -> Html:
         x, y = "s_t, nats a target token", f"% of {'pairs' if kind == 'pairs' else 'queries'}"
-        return line_chart(lines, title=title, x_label=x, y_label=y, width=pixels, zero=True, whole=False, reference=0.0)
+        return line_chart(
+            lines, title=title, x_label=x, y_label=y, width=pixels, zero=True, whole=False, reference=0.0
+        )
 
     return figure(draw, [caption, ends], ["s_t", *splits], rows, width=550)

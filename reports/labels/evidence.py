@@ -19,7 +19,9 @@ EXAMPLES_BYTES = 400_000
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Html:
     """Names and values side by side."""
-    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs), class_="facts")
+    return tag(
+        "dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs), class_="facts"
+    )
 
 
 def _limits(gate: GateFigures) -> str:
@@ -41,7 +43,12 @@ def gates(measured: Gates) -> list[Html]:
     rows = []
     for gate in gates:
         passed = tag("span", "passed" if gate.passed else "failed", class_="good" if gate.passed else "bad")
-        figures = [number(gate.value, 3), interval(gate.low, gate.high, 3), _limits(gate), number(gate.a_byte, 4)]
+        figures = [
+            number(gate.value, 3),
+            interval(gate.low, gate.high, 3),
+            _limits(gate),
+            number(gate.a_byte, 4),
+        ]
         rows.append([clipped(gate.name, NAME), clipped(gate.unit, NAME), *figures, passed])
     documents = measured.documents
     few = (
@@ -50,25 +57,36 @@ def gates(measured: Gates) -> list[Html]:
         else ""
     )
     where = (
-        f"Label gates, measured on {count(documents)} documents of the {clipped(measured.split, NAME)} split{few}; the first two on "
-        f"{count(measured.queries)} random queries. Labels that fail one may still train a model, but prove nothing."
+        f"Label gates, measured on {count(documents)} documents of the {clipped(measured.split, NAME)}"
+        f" split{few}; the first two on {count(measured.queries)} random queries. Labels that fail one may"
+        " still train a model, but prove nothing."
     )
     head = ["gate", "unit", "figure", "95 % interval", "limits", "nats a byte", "verdict"]
     return [table(head, rows, numeric_from=2), tag("p", where, class_="note")]
 
 
 def labels(supervision: LabelSection) -> Html:
-    """How many labels there are, from which scorer, whether they mean anything, and where more is said of them."""
-    rates = [(f"positive, {split}", percent(rate)) for split, rate in in_split_order(supervision.positive_rate)]
-    known = facts([("labelled queries", count(supervision.queries)), ("scored pairs", count(supervision.pairs)), *rates])
+    """How many labels there are, from which scorer, whether they mean anything, and where more is said of
+    them.
+    """
+    rates = [
+        (f"positive, {split}", percent(rate)) for split, rate in in_split_order(supervision.positive_rate)
+    ]
+    known = facts(
+        [("labelled queries", count(supervision.queries)), ("scored pairs", count(supervision.pairs)), *rates]
+    )
     link = tag("a", "The page of the labels", href="../label_report/index.html")
-    words = tag("p", link, ": the paper's Figure 5, what helps and where it lies, copies, cost, and examples to read.")
+    words = tag(
+        "p", link, ": the paper's Figure 5, what helps and where it lies, copies, cost, and examples to read."
+    )
     return section("labels", "Labels", words, known, *gates(supervision.gates), scorer(supervision.scorer))
 
 
 def scorer(identity: Mapping[str, object]) -> Html:
     """All that decides a score."""
-    return facts([(f"scorer: {clipped(name, NAME)}", clipped(str(value), NAME)) for name, value in identity.items()])
+    return facts(
+        [(f"scorer: {clipped(name, NAME)}", clipped(str(value), NAME)) for name, value in identity.items()]
+    )
 
 
 def chunk_text(text: str) -> Html:
@@ -90,22 +108,41 @@ def _candidate(candidate: ShownCandidate) -> Html:
 
 
 def _example(example: LabelExample, opened: bool) -> Html:
-    score, rank_0 = (example.candidates[0].score, example.candidates[0].rank) if example.candidates else (None, None)
+    score, rank_0 = (
+        (example.candidates[0].score, example.candidates[0].rank) if example.candidates else (None, None)
+    )
     rank = count(rank_0 + 1 if rank_0 is not None else None)
-    where = tag("bdi", clipped(example.source, NAME)), f" · chunk {count(example.query_chunk)} · {clipped(example.split, NAME)}"
-    summary = tag("summary", tag("b", f"{number(score, 3, signed=True)} nats a token"), f" · BM25 rank {rank} · ", *where)
-    texts = (("Query: what the retriever sees", example.query), ("Target: what is to be predicted", example.target))
-    sides = tag("div", *(tag("div", tag("h3", name), chunk_text(text)) for name, text in texts), class_="pair")
+    where = (
+        tag("bdi", clipped(example.source, NAME)),
+        f" · chunk {count(example.query_chunk)} · {clipped(example.split, NAME)}",
+    )
+    summary = tag(
+        "summary",
+        tag("b", f"{number(score, 3, signed=True)} nats a token"),
+        f" · BM25 rank {rank} · ",
+        *where,
+    )
+    texts = (
+        ("Query: what the retriever sees", example.query),
+        ("Target: what is to be predicted", example.target),
+    )
+    sides = tag(
+        "div", *(tag("div", tag("h3", name), chunk_text(text)) for name, text in texts), class_="pair"
+    )
     shown = [_candidate(candidate) for candidate in example.candidates[:CANDIDATES]]
     more = len(example.candidates) - len(shown)
     rest = [empty(f"{more:,} more candidates are not shown.")] if more else []
     document = tag("p", "document ", tag("code", clipped(example.doc_id, NAME)), class_="about")
     candidates = [tag("h3", "Candidates"), tag("ol", *shown, class_="candidates"), *rest]
-    return tag("details", summary, document, sides, *candidates, class_="example", open="" if opened else None)
+    return tag(
+        "details", summary, document, sides, *candidates, class_="example", open="" if opened else None
+    )
 
 
 def examples(rows: Sequence[LabelExample], *, opened: bool = False) -> list[Html]:
-    """Queries with their candidates, to judge labels by eye, the one that an example is about first; `opened` shows the first whole."""
+    """Queries with their candidates, to judge labels by eye, the one that an example is about first; `opened`
+    shows the first whole.
+    """
     if not rows:
         return [empty("There is none.")]
     shown: list[Html] = []
@@ -116,4 +153,11 @@ def examples(rows: Sequence[LabelExample], *, opened: bool = False) -> list[Html
         if bulk <= left:
             shown.append(example)
             left -= bulk
-    return [*shown, *([empty(f"{len(rows) - len(shown):,} more examples are not shown.")] if len(shown) < len(rows) else [])]
+    return [
+        *shown,
+        *(
+            [empty(f"{len(rows) - len(shown):,} more examples are not shown.")]
+            if len(shown) < len(rows)
+            else []
+        ),
+    ]

@@ -18,11 +18,13 @@ SHOWN = 4  # candidates of an example
 def choose(rows: LabelRows, kept: pl.DataFrame | None = None) -> pl.DataFrame:
     """The examples of a shard, and of `kept`, those of the shards before it.
 
-    best: the highest s_t that is no copy of the target; surprising: the best of its query and positive, no copy, though BM25 has it in the
-    lower half; worst: the best of a query to which all candidates do harm; copy: the copy with the highest s_t.
+    best: the highest s_t that is no copy of the target; surprising: the best of its query and positive, no
+    copy, though BM25 has it in the lower half; worst: the best of a query to which all candidates do harm;
+    copy: the copy with the highest s_t.
 
     Returns:
-        kind, document (doc_id), query, candidate, rank, score (nats a target token), in the order of `KINDS` and the most striking first.
+        kind, document (doc_id), query, candidate, rank, score (nats a target token), in the order of `KINDS`
+        and the most striking first.
     """
     begin = rows.begin_Q
     count_R = np.repeat(count := np.diff(begin, append=len(rows.rank_R)), count)
@@ -30,8 +32,14 @@ def choose(rows: LabelRows, kept: pl.DataFrame | None = None) -> pl.DataFrame:
     copied = rows.copied_R > 0
     surprising = best_R & ~copied & (rows.score_R > 0) & (2 * rows.rank_R >= count_R) & (count_R > 1)
     masks = (~copied & (rows.score_R > 0), surprising, best_R & (rows.score_R <= 0), copied)
-    parts = [part for kind, mask in zip(KINDS, masks, strict=True) if len(part := _striking(rows, kind, mask))]
-    found = pl.concat([*([] if kept is None else [kept]), *parts]) if parts or kept is not None else pl.DataFrame()
+    parts = [
+        part for kind, mask in zip(KINDS, masks, strict=True) if len(part := _striking(rows, kind, mask))
+    ]
+    found = (
+        pl.concat([*([] if kept is None else [kept]), *parts])
+        if parts or kept is not None
+        else pl.DataFrame()
+    )
     if found.is_empty():
         return found
     return pl.concat([_first(found.filter(pl.col("kind") == kind), kind) for kind in KINDS])
@@ -55,12 +63,15 @@ def _striking(rows: LabelRows, kind: str, mask: np.ndarray) -> pl.DataFrame:
 
 def _first(found: pl.DataFrame, kind: str) -> pl.DataFrame:
     """The `EACH` most striking ones, one a document; equal scores go by name."""
-    ordered = found.sort("score", "document", "query", "rank", descending=[kind != "worst", False, False, False])
+    ordered = found.sort(
+        "score", "document", "query", "rank", descending=[kind != "worst", False, False, False]
+    )
     return ordered.unique("document", keep="first", maintain_order=True).head(EACH)
 
 
 def with_texts(label_set: LabelSet, chosen: pl.DataFrame) -> Examples:
-    """The chosen examples by kind, with query, target and at most `SHOWN` candidates: the one in question, BM25's first, the best by s_t.
+    """The chosen examples by kind, with query, target and at most `SHOWN` candidates: the one in question,
+    BM25's first, the best by s_t.
 
     Raises:
         Failure: (exit code 3) if a document cannot be read.
@@ -77,7 +88,9 @@ def _example(label_set: LabelSet, doc_id: str, query: int, candidate: int) -> La
     about, first = pl.col("candidate_chunk") == candidate, pl.col("rank") == 0
     shown = rows.sort(about, first, "target_score", descending=True, maintain_order=True).head(SHOWN)
     pairs = shown["candidate_chunk"].to_numpy()
-    copied = containment(chunks["token_ids"].to_arrow(), np.zeros(len(chunks)), np.full(len(pairs), query + 1), pairs)
+    copied = containment(
+        chunks["token_ids"].to_arrow(), np.zeros(len(chunks)), np.full(len(pairs), query + 1), pairs
+    )
     text = chunks["text"].to_list()
     candidates = [
         ShownCandidate(
@@ -90,4 +103,6 @@ def _example(label_set: LabelSet, doc_id: str, query: int, candidate: int) -> La
         )
         for row, share in zip(shown.iter_rows(named=True), copied, strict=True)
     ]
-    return LabelExample(doc_id, place["split"], place["source"], query, text[query], text[query + 1], candidates)
+    return LabelExample(
+        doc_id, place["split"], place["source"], query, text[query], text[query + 1], candidates
+    )

@@ -13,11 +13,12 @@ from reports.metrics.resampling import FEWEST_DOCUMENTS
 
 MOST_COPIES = 0.2  # share of the positive labels that may copy their target before it is a warning
 
-# Said wherever labels of a scorer trained here are shown, because a reader may take its copying for something it has learnt.
+# Said wherever labels of a scorer trained here are shown, because a reader may take its copying for something
+# it has learnt.
 COPYING = (
-    "The scorer was trained here, for minutes. So small a model does not learn in that time to look up what stands before it, so its first "
-    "values already did: one attention head looked one token back, others matched what it found with the token at hand and copied what "
-    "followed it. Training went on from there."
+    "The scorer was trained here, for minutes. So small a model does not learn in that time to look up what"
+    " stands before it, so its first values already did: one attention head looked one token back, others"
+    " matched what it found with the token at hand and copied what followed it. Training went on from there."
 )
 
 
@@ -43,21 +44,37 @@ def main_split(report: LabelReport) -> tuple[str, SplitFigures] | None:
 def _how_many(report: LabelReport) -> Finding:
     splits = report.splits
     of = splits.values()
-    pairs, queries, documents = (sum(found.pairs for found in of), sum(found.queries for found in of), sum(found.documents for found in of))
+    pairs, queries, documents = (
+        sum(found.pairs for found in of),
+        sum(found.queries for found in of),
+        sum(found.documents for found in of),
+    )
     rates = ", ".join(f"{split} {percent(found.positive_rate.value)}" for split, found in splits.items())
     positive = f" Positive, which means that the candidate helps: {rates}." if rates else ""
-    return Finding(f"{count(pairs)} labels", f"Candidates of {count(queries)} queries in {count(documents)} documents.{positive}")
+    return Finding(
+        f"{count(pairs)} labels",
+        f"Candidates of {count(queries)} queries in {count(documents)} documents.{positive}",
+    )
 
 
 def _any_good(gates: Sequence[GateFigures]) -> Finding:
     if not gates:
         return Finding("No gate measured", "Whether the labels are fit to train on is not known.", poor=True)
     failed = [gate.name for gate in gates if not gate.passed]
-    words = f"Failed: {', '.join(failed)}. A retriever trained on them may learn noise." if failed else "The labels are fit to train on."
+    words = (
+        f"Failed: {', '.join(failed)}. A retriever trained on them may learn noise."
+        if failed
+        else "The labels are fit to train on."
+    )
     return Finding(f"{len(gates) - len(failed)} of {len(gates)} gates passed", words, poor=bool(failed))
 
 
-VERDICTS = {"yes": "is enough", "no": "is not enough", "open": "may be enough", "unknown": "is too few to tell"}
+VERDICTS = {
+    "yes": "is enough",
+    "no": "is not enough",
+    "open": "may be enough",
+    "unknown": "is too few to tell",
+}
 
 
 def _enough(report: LabelReport) -> Finding:
@@ -67,15 +84,23 @@ def _enough(report: LabelReport) -> Finding:
     split, found = chosen
     enough, k = found.enough, found.candidates
     if enough.verdict == "unknown":
-        words = f"Queries of {split} have at most {k} scored candidates; of {enough.last + 2} or more one could see the rise level off."
+        words = (
+            f"Queries of {split} have at most {k} scored candidates; of {enough.last + 2} or more one could"
+            " see the rise level off."
+        )
     elif enough.share.value is None:
         words = f"In {split} no candidate after the first is ever better."
     else:
         share, total = enough.share, number(enough.total.value, 3)
         bring = f"{percent(share.value)} {percents(share.low, share.high)}"
-        words = f"In {split} the last {enough.last} candidates bring {bring} of the {total} nats a token that all after the first bring."
+        words = (
+            f"In {split} the last {enough.last} candidates bring {bring} of the {total} nats a token that all"
+            " after the first bring."
+        )
     others = [
-        f" In {other} k = {part.candidates} {VERDICTS[part.enough.verdict]}." for other, part in report.splits.items() if other != split
+        f" In {other} k = {part.candidates} {VERDICTS[part.enough.verdict]}."
+        for other, part in report.splits.items()
+        if other != split
     ]
     return Finding(f"k = {k} {VERDICTS[enough.verdict]}", "".join([words, *others]))
 
@@ -88,8 +113,9 @@ def _copying(report: LabelReport) -> Finding:
     copies = found.copies
     share, without = copies.of_positives.value, copies.positive_rate_without.value
     words = (
-        f"In {split} so many positive labels are near-copies of their target, and {percent(copies.share.value)} of all pairs. "
-        f"Without them {percent(without)} would be positive, not {percent(found.positive_rate.value)}."
+        f"In {split} so many positive labels are near-copies of their target, and"
+        f" {percent(copies.share.value)} of all pairs. Without them {percent(without)} would be positive, not"
+        f" {percent(found.positive_rate.value)}."
     )
     return Finding(f"{percent(share)} are copies", words, poor=share is not None and share > MOST_COPIES)
 
@@ -104,10 +130,13 @@ def warnings(report: LabelReport) -> list[str]:
         if not part.positives:
             found.append(f"No candidate of {split} helps: there is nothing that a retriever could learn.")
         if part.documents < FEWEST_DOCUMENTS:
-            found.append(f"Intervals of {split} are not meaningful: {part.documents} documents, fewer than {FEWEST_DOCUMENTS}.")
+            found.append(
+                f"Intervals of {split} are not meaningful: {part.documents} documents, fewer than"
+                f" {FEWEST_DOCUMENTS}."
+            )
         if (share := part.copies.of_positives.value) is not None and share > MOST_COPIES:
             found.append(
-                f"{percent(share)} of the positive labels of {split} copy their target: a retriever would learn to find duplicates. Remove "
-                "repeated text from the documents before mining."
+                f"{percent(share)} of the positive labels of {split} copy their target: a retriever would"
+                " learn to find duplicates. Remove repeated text from the documents before mining."
             )
     return found

@@ -1,4 +1,5 @@
-"""The index of a label artifact: a row a document with what is shown of it in a list, and a row a query with its best candidate.
+"""The index of a label artifact: a row a document with what is shown of it in a list, and a row a query with
+its best candidate.
 
 It takes one pass over the labels. Every file is verified against its manifest on the way.
 """
@@ -17,11 +18,14 @@ SPARKS = 48  # points of a document's sparkline
 Progress = Callable[[int, int], None]  # shards done, of how many
 
 
-def make_index(labels: Artifact, chunks: Artifact, documents: Artifact, progress: Progress) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+def make_index(
+    labels: Artifact, chunks: Artifact, documents: Artifact, progress: Progress
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The rows of `LabelSet.documents`, and of `LabelSet.queries` by shard.
 
     Raises:
-        Failure: (exit code 3) if a file is not what its manifest says, or the three artifacts do not belong together.
+        Failure: (exit code 3) if a file is not what its manifest says, or the three artifacts do not belong
+            together.
     """
     parts, queries, before = list[pl.DataFrame](), list[pl.DataFrame](), 0
     for done, shard in enumerate(labels.shards):
@@ -38,9 +42,16 @@ def make_index(labels: Artifact, chunks: Artifact, documents: Artifact, progress
     index = pl.concat(parts)
     if index["chunk_begin"].has_nulls():
         raise LABELS.violated(str(labels.directory), f"{chunks.directory} lacks a document that has labels")
-    sources = pl.concat([verified_columns(documents, shard, ["doc_id", "source"]) for shard in documents.shards])
+    sources = pl.concat(
+        [verified_columns(documents, shard, ["doc_id", "source"]) for shard in documents.shards]
+    )
     progress(len(labels.shards), len(labels.shards))
-    return index.join(sources, on="doc_id", how="left", maintain_order="left").with_columns(pl.col("source").fill_null("")), queries
+    return (
+        index.join(sources, on="doc_id", how="left", maintain_order="left").with_columns(
+            pl.col("source").fill_null("")
+        ),
+        queries,
+    )
 
 
 def best_candidates(rows: pl.DataFrame) -> pl.DataFrame:
@@ -65,18 +76,26 @@ def verified_columns(artifact: Artifact, shard: str, names: list[str]) -> pl.Dat
 
 
 def _of_shard(labels: pl.DataFrame, best: pl.DataFrame, chunks: pl.DataFrame, shard: str) -> pl.DataFrame:
-    lengths = _runs(chunks, "chunk").select("doc_id", "chunk_begin", "chunk_end", chunks=pl.col("chunk_end") - pl.col("chunk_begin"))
+    lengths = _runs(chunks, "chunk").select(
+        "doc_id", "chunk_begin", "chunk_end", chunks=pl.col("chunk_end") - pl.col("chunk_begin")
+    )
     queries = best.group_by("doc_id", maintain_order=True).agg(
-        queries=counting.rows(), best_mean=counting.in_order(pl.col("best")) / counting.rows(), best_max=pl.col("best").max()
+        queries=counting.rows(),
+        best_mean=counting.in_order(pl.col("best")) / counting.rows(),
+        best_max=pl.col("best").max(),
     )
     pairs = labels.group_by("doc_id", maintain_order=True).agg(
-        split=pl.col("split").first(), pairs=counting.rows(), positive=counting.how_many(pl.col("target_score") > 0)
+        split=pl.col("split").first(),
+        pairs=counting.rows(),
+        positive=counting.how_many(pl.col("target_score") > 0),
     )
     index = _runs(labels, "label")
     for part in (pairs, queries, lengths):
         index = index.join(part, on="doc_id", how="left", maintain_order="left")
     sparks = _sparks(best, lengths)
-    return index.join(sparks, on="doc_id", how="left", maintain_order="left").with_columns(shard=pl.lit(shard))
+    return index.join(sparks, on="doc_id", how="left", maintain_order="left").with_columns(
+        shard=pl.lit(shard)
+    )
 
 
 def _runs(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
@@ -85,7 +104,10 @@ def _runs(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
         rows.select("doc_id")
         .with_row_index("row")
         .group_by("doc_id", maintain_order=True)
-        .agg(pl.col("row").first().cast(pl.Int64).alias(f"{kind}_begin"), (pl.col("row").last().cast(pl.Int64) + 1).alias(f"{kind}_end"))
+        .agg(
+            pl.col("row").first().cast(pl.Int64).alias(f"{kind}_begin"),
+            (pl.col("row").last().cast(pl.Int64) + 1).alias(f"{kind}_end"),
+        )
     )
 
 
@@ -95,7 +117,9 @@ def _sparks(best: pl.DataFrame, lengths: pl.DataFrame) -> pl.DataFrame:
         spark=pl.col("query_chunk") * SPARKS // pl.col("chunks")
     )
     means = placed.group_by("doc_id", "spark").agg(counting.in_order(pl.col("best")) / counting.rows())
-    grid = best.select(pl.col("doc_id").unique(maintain_order=True)).join(pl.DataFrame({"spark": range(SPARKS)}), how="cross")
+    grid = best.select(pl.col("doc_id").unique(maintain_order=True)).join(
+        pl.DataFrame({"spark": range(SPARKS)}), how="cross"
+    )
     whole = grid.with_columns(pl.col("spark").cast(means["spark"].dtype)).join(
         means, on=["doc_id", "spark"], how="left", maintain_order="left"
     )

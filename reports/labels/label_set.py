@@ -1,7 +1,9 @@
-"""A label artifact opened for looking at: an index of its documents and queries, and the rows and texts of one document at a time.
+"""A label artifact opened for looking at: an index of its documents and queries, and the rows and texts of
+one document at a time.
 
-The index takes one pass over the labels and is kept by the digest of what it was made from, so a set of millions of queries opens at
-once the second time. Every file is verified against its manifest while the index is made; after that, page checksums guard what is read.
+The index takes one pass over the labels and is kept by the digest of what it was made from, so a set of
+millions of queries opens at once the second time. Every file is verified against its manifest while the index
+is made; after that, page checksums guard what is read.
 """
 
 from __future__ import annotations
@@ -31,9 +33,10 @@ class LabelSet:
     """Labels with the chunks and documents they speak of.
 
     Attributes:
-        documents: one row a labelled document, in the order of the corpus: doc_id, split, source; chunks (full or not), queries, pairs;
-            positive (pairs with s_t > 0), best_mean (mean over its queries of the best s_t, nats), best_max; sparks (list of `SPARKS` means
-            of the best s_t along the document, null where no query lies); shard, label_begin, label_end, chunk_begin, chunk_end (rows).
+        documents: one row a labelled document, in the order of the corpus: doc_id, split, source; chunks
+            (full or not), queries, pairs; positive (pairs with s_t > 0), best_mean (mean over its queries of
+            the best s_t, nats), best_max; sparks (list of `SPARKS` means of the best s_t along the document,
+            null where no query lies); shard, label_begin, label_end, chunk_begin, chunk_end (rows).
         scorer: the identity of the engine and model, as the labels state it.
         chunk_tokens: m.
     """
@@ -48,8 +51,9 @@ class LabelSet:
     index: Path
 
     def queries(self, shard: int) -> pl.DataFrame:
-        """Every query of the `shard`-th shard that has labels, in their order: document (row of `documents`), query_chunk; best (its best
-        s_t, nats), best_rank (the BM25 rank of that candidate, from 0), first (s_t of BM25's first candidate).
+        """Every query of the `shard`-th shard that has labels, in their order: document (row of `documents`),
+        query_chunk; best (its best s_t, nats), best_rank (the BM25 rank of that candidate, from 0), first
+        (s_t of BM25's first candidate).
 
         Raises:
             Failure: (exit code 3) if the index cannot be read.
@@ -59,7 +63,12 @@ class LabelSet:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 return pl.DataFrame(pl.from_arrow(file.read_row_group(shard)))
         except (OSError, pa.ArrowException) as error:
-            raise Failure(f"the index {path}", f"unreadable: {error}", f"delete {path.parent}; it is made again", Exit.CONTRACT) from error
+            raise Failure(
+                f"the index {path}",
+                f"unreadable: {error}",
+                f"delete {path.parent}; it is made again",
+                Exit.CONTRACT,
+            ) from error
 
     def labels(self, doc_id: str) -> pl.DataFrame:
         """The rows of one document, by query and rank.
@@ -74,8 +83,9 @@ class LabelSet:
         return self._rows(CHUNKS, self.directory.with_name("chunks"), [self.place(doc_id)], "chunk")
 
     def labels_of(self, doc_ids: Iterable[str], columns: list[str]) -> pl.DataFrame:
-        """Some columns, doc_id among them, of the rows of several documents in the order of the set. What lies between the first and the
-        last of a shard is read, so neighbours cost least; raises like `labels`."""
+        """Some columns, doc_id among them, of the rows of several documents in the order of the set. What
+        lies between the first and the last of a shard is read, so neighbours cost least; raises like
+        `labels`."""
         return self._rows(LABELS, self.directory, self._places(doc_ids), "label", columns)
 
     def chunks_of(self, doc_ids: Iterable[str], columns: list[str]) -> pl.DataFrame:
@@ -85,16 +95,30 @@ class LabelSet:
     def _places(self, doc_ids: Iterable[str]) -> list[dict]:
         return self.documents.filter(pl.col("doc_id").is_in(list(doc_ids))).rows(named=True)
 
-    def _rows(self, contract: Contract, directory: Path, places: list[dict], kind: str, columns: list[str] | None = None) -> pl.DataFrame:
+    def _rows(
+        self,
+        contract: Contract,
+        directory: Path,
+        places: list[dict],
+        kind: str,
+        columns: list[str] | None = None,
+    ) -> pl.DataFrame:
         parts = []
         for shard, group in itertools.groupby(places, key=lambda place: place["shard"]):
-            spans = pl.DataFrame([(place["doc_id"], place[f"{kind}_begin"], place[f"{kind}_end"]) for place in group], orient="row")
+            spans = pl.DataFrame(
+                [(place["doc_id"], place[f"{kind}_begin"], place[f"{kind}_end"]) for place in group],
+                orient="row",
+            )
             doc_ids, begins, ends = spans.iter_columns()
             blocks = read_rows(contract, directory / shard, begins.to_numpy().min(), ends.to_numpy().max())
-            frames = [pl.DataFrame(pl.from_arrow(rows.select(columns) if columns else rows)) for rows in blocks]
+            frames = [
+                pl.DataFrame(pl.from_arrow(rows.select(columns) if columns else rows)) for rows in blocks
+            ]
             part = pl.concat(frame.filter(pl.col("doc_id").is_in(doc_ids.implode())) for frame in frames)
             if len(part) != (ends - begins).sum():
-                raise contract.violated(str(directory / shard), "it changed while it was looked at; open the labels again")
+                raise contract.violated(
+                    str(directory / shard), "it changed while it was looked at; open the labels again"
+                )
             parts.append(part)
         return pl.concat(parts)
 
@@ -103,20 +127,29 @@ class LabelSet:
         found = self.documents.filter(pl.col("doc_id") == doc_id)
         if found.is_empty():
             cause = f"{self.directory} has labels for {len(self.documents):,} documents and none with this id"
-            raise Failure(f"document {doc_id!r}", cause, "`./rpt labels stats` names documents; ids have 16 hex digits", Exit.USAGE)
+            raise Failure(
+                f"document {doc_id!r}",
+                cause,
+                "`./rpt labels stats` names documents; ids have 16 hex digits",
+                Exit.USAGE,
+            )
         return found.row(0, named=True)
 
 
 def open_label_set(directory: Path, cache: Path, progress: Progress = lambda done, total: None) -> LabelSet:
-    """The labels in `directory`, whose `chunks` and `documents` stand beside it; their index is kept in the directory `cache`.
+    """The labels in `directory`, whose `chunks` and `documents` stand beside it; their index is kept in the
+    directory `cache`.
 
     Raises:
-        Failure: (exit code 3) if one of the three is missing, is not what its manifest says, or does not belong to the others.
+        Failure: (exit code 3) if one of the three is missing, is not what its manifest says, or does not
+            belong to the others.
     """
     labels = open_artifact(LABELS, directory)
     chunks = open_artifact(CHUNKS, directory.with_name("chunks"))
     documents = open_artifact(DOCUMENTS, directory.with_name("documents"))
-    digest = hashlib.sha256(f"{INDEX_VERSION} {labels.digest} {chunks.digest} {documents.digest}".encode()).hexdigest()[:32]
+    digest = hashlib.sha256(
+        f"{INDEX_VERSION} {labels.digest} {chunks.digest} {documents.digest}".encode()
+    ).hexdigest()[:32]
     kept = cache / f"{digest}.parquet"
     index = read_index(kept)
     if index is None:

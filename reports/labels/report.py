@@ -1,6 +1,8 @@
-"""What the supervision report of a label artifact holds: the figures of statistics.json, and the examples that only its page shows.
+"""What the supervision report of a label artifact holds: the figures of statistics.json, and the examples
+that only its page shows.
 
-Scores are in nats a target token, rates are shares of 1, and intervals come from resampling documents, then blocks of 64 chunks.
+Scores are in nats a target token, rates are shares of 1, and intervals come from resampling documents, then
+blocks of 64 chunks.
 """
 
 from __future__ import annotations
@@ -45,8 +47,8 @@ class PositionRate(Rate):
 
 @dataclass(frozen=True)
 class BestOfK(Estimate):
-    """Mean over queries of the best s_t of the first `k` candidates (Figure 5), and what BM25's order is worth there: that less the mean of
-    the best of k random ones of the same candidates."""
+    """Mean over queries of the best s_t of the first `k` candidates (Figure 5), and what BM25's order is
+    worth there: that less the mean of the best of k random ones of the same candidates."""
 
     k: int
     order_gain: Estimate
@@ -54,8 +56,8 @@ class BestOfK(Estimate):
 
 @dataclass(frozen=True)
 class Enough:
-    """Whether k is enough: a `verdict` (yes, no, open or unknown), what the `last` candidates add to the mean best s_t, what all after the
-    first add, and the share of the former in the latter."""
+    """Whether k is enough: a `verdict` (yes, no, open or unknown), what the `last` candidates add to the mean
+    best s_t, what all after the first add, and the share of the former in the latter."""
 
     verdict: str
     last: int
@@ -66,7 +68,9 @@ class Enough:
 
 @dataclass(frozen=True)
 class TwoCandidates:
-    """Two candidates a query: the better one of BM25's first two and of all (gain@2 and gain@k), and the means over both of the two."""
+    """Two candidates a query: the better one of BM25's first two and of all (gain@2 and gain@k), and the
+    means over both of the two.
+    """
 
     best_of_bm25: Estimate
     best_of_all: Estimate
@@ -78,7 +82,9 @@ class TwoCandidates:
 
 @dataclass(frozen=True)
 class Copies:
-    """Candidates that copy their target: how many, their share of pairs and of positives, and what the labels are without them."""
+    """Candidates that copy their target: how many, their share of pairs and of positives, and what the labels
+    are without them.
+    """
 
     pairs: int
     verbatim: int
@@ -124,7 +130,9 @@ class SplitFigures:
 
 @dataclass(frozen=True)
 class Sharing:
-    """Pairs scored with the local contexts, the distinct prefixes they need, and the `rate` of pairs that found their prefix computed."""
+    """Pairs scored with the local contexts, the distinct prefixes they need, and the `rate` of pairs that
+    found their prefix computed.
+    """
 
     documents: int
     pairs: int
@@ -134,7 +142,9 @@ class Sharing:
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """What one pass over labels finds: each of train, validation and test that has some, and what all of them share."""
+    """What one pass over labels finds: each of train, validation and test that has some, and what all of them
+    share.
+    """
 
     splits: Mapping[str, SplitFigures]
     sharing: Sharing
@@ -142,8 +152,8 @@ class LabelStatistics:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the pairs cost a scorer of so many parameters: tokens and operations with each prefix computed once, and operations with one
-    computed for every pair."""
+    """What the pairs cost a scorer of so many parameters: tokens and operations with each prefix computed
+    once, and operations with one computed for every pair."""
 
     parameters: int
     tokens: float
@@ -153,8 +163,8 @@ class Cost:
 
 @dataclass(frozen=True)
 class LabelReport:
-    """All of statistics.json: whose labels, their digest, what made them (`parameters` by section), the distinct `licenses` that the
-    documents state, and the figures."""
+    """All of statistics.json: whose labels, their digest, what made them (`parameters` by section), the
+    distinct `licenses` that the documents state, and the figures."""
 
     corpus: str
     labels: str
@@ -170,7 +180,9 @@ class LabelReport:
 
 @dataclass(frozen=True)
 class ShownCandidate:
-    """A candidate of an example with its text and that of its continuation; `copied` is the share of the target's 8-grams that it has."""
+    """A candidate of an example with its text and that of its continuation; `copied` is the share of the
+    target's 8-grams that it has.
+    """
 
     chunk: int
     text: str
@@ -199,8 +211,8 @@ Examples = Mapping[str, Sequence[LabelExample]]
 
 @dataclass(frozen=True)
 class LabelSection:
-    """What the report of a run says of its labels: counts over all splits, and by split the positive rate and the best of all
-    candidates."""
+    """What the report of a run says of its labels: counts over all splits, and by split the positive rate and
+    the best of all candidates."""
 
     queries: int
     pairs: int

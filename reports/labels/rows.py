@@ -1,4 +1,6 @@
-"""The labels of one shard as arrays, with what its chunks say of them: the part that statistics and examples are made of."""
+"""The labels of one shard as arrays, with what its chunks say of them: the part that statistics and examples
+are made of.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ class LabelRows:
     """Rows by document, query and rank.
 
     Attributes:
-        documents: the rows of the set's index that this shard has, one a document D.
-        document_R, query_R, candidate_R, rank_R: the row's document in `documents`, its query chunk, its candidate chunk, its BM25 rank.
+        documents: the rows of the set's index that this shard has, one a document D. document_R, query_R,
+        candidate_R, rank_R: the row's document in `documents`, its query chunk, its candidate chunk, its BM25
+        rank.
         score_R: s_t in nats a target token.
         copied_R: the share of the target's 8-grams that the candidate has, 0 below a half.
         begin_Q: the first row of each query.
@@ -56,18 +59,27 @@ def _rows_of(label_set: LabelSet, shard: str, documents: pl.DataFrame) -> LabelR
     table = read_columns(LABELS, label_set.directory / shard, names)
     query, candidate, rank, score = (table.column(name).to_numpy() for name in names)
     document = np.repeat(np.arange(len(documents)), documents["label_end"] - documents["label_begin"])
-    token_ids = read_columns(CHUNKS, label_set.directory.with_name("chunks") / shard, ["token_ids"]).column("token_ids").combine_chunks()
+    token_ids = (
+        read_columns(CHUNKS, label_set.directory.with_name("chunks") / shard, ["token_ids"])
+        .column("token_ids")
+        .combine_chunks()
+    )
     assert isinstance(token_ids, pa.ListArray)
     of_chunk = np.full(len(token_ids), -1)
     for number, (begin, end) in enumerate(documents.select("chunk_begin", "chunk_end").iter_rows()):
         of_chunk[begin:end] = number
     first = documents["chunk_begin"].to_numpy()[document]
     copied = containment(token_ids, of_chunk, first + query + 1, first + candidate)
-    return LabelRows(documents, document, query, candidate, rank, score.astype(np.float64) / label_set.chunk_tokens, copied)
+    return LabelRows(
+        documents, document, query, candidate, rank, score.astype(np.float64) / label_set.chunk_tokens, copied
+    )
 
 
 def most_candidates(label_set: LabelSet) -> int:
     """The largest number of candidates of a query; raises like `shards_of`."""
     shards = label_set.documents["shard"].unique(maintain_order=True)
-    ranks = (read_columns(LABELS, label_set.directory / shard, ["rank"]).column("rank").to_numpy() for shard in shards)
+    ranks = (
+        read_columns(LABELS, label_set.directory / shard, ["rank"]).column("rank").to_numpy()
+        for shard in shards
+    )
     return 1 + max((int(rank.max()) for rank in ranks), default=-1)

@@ -26,15 +26,20 @@ def _share(row: Estimate) -> Html:
 def _by_split(report: LabelReport, rows: list[tuple[str, Callable[[SplitFigures], str]]]) -> Html:
     """A table with a column a split."""
     splits = report.splits
-    return tag("div", table(["", *splits], [[name, *(cell(found) for found in splits.values())] for name, cell in rows]), class_="splits")
+    return tag(
+        "div",
+        table(["", *splits], [[name, *(cell(found) for found in splits.values())] for name, cell in rows]),
+        class_="splits",
+    )
 
 
 def enough(report: LabelReport) -> Html:
     """Figure 5, the verdict on k, and gain@2 against gain@k."""
     rule = (
-        "k is enough if the last five candidates bring less than 10 % of what all after the first bring, with the whole interval below; "
-        "among 20 candidates whose scores are noise they would bring 7 %, so that a yes does not mean good labels. Gain@2 is what a "
-        "model with two neighbours gets from BM25, gain@k what the same candidates hold for a retriever that finds the best of them."
+        "k is enough if the last five candidates bring less than 10 % of what all after the first bring, with"
+        " the whole interval below; among 20 candidates whose scores are noise they would bring 7 %, so that"
+        " a yes does not mean good labels. Gain@2 is what a model with two neighbours gets from BM25, gain@k"
+        " what the same candidates hold for a retriever that finds the best of them."
     )
     rows: list[tuple[str, Callable[[SplitFigures], str]]] = [
         ("candidates k at most", lambda found: count(found.candidates)),
@@ -49,7 +54,9 @@ def enough(report: LabelReport) -> Html:
         ("mean of the two best by s_t", lambda found: _value(found.two.mean_of_best)),
         ("their difference", lambda found: _value(found.two.lead_of_mean)),
     ]
-    figures = tag("div", label_figures.figure_5(report.splits), label_figures.order_gain(report.splits), class_="pair")
+    figures = tag(
+        "div", label_figures.figure_5(report.splits), label_figures.order_gain(report.splits), class_="pair"
+    )
     return section("enough", "Is k enough?", figures, _by_split(report, rows), empty(rule))
 
 
@@ -63,15 +70,33 @@ def where(report: LabelReport) -> Html:
         ("positive", lambda found: _share(found.positive_rate)),
         ("mean s_t", lambda found: _value(found.mean_score)),
     ]
-    figures = (label_figures.by_rank(splits), label_figures.by_distance(splits), label_figures.by_position(splits))
-    note = "Shares of pairs, and nats a target token, with 95 % intervals over documents and blocks of 64 chunks."
-    return section("where", "What helps, and where it lies", _by_split(report, rows), empty(note), tag("div", *figures, class_="pair"))
+    figures = (
+        label_figures.by_rank(splits),
+        label_figures.by_distance(splits),
+        label_figures.by_position(splits),
+    )
+    note = (
+        "Shares of pairs, and nats a target token, with 95 % intervals over documents and blocks of 64"
+        " chunks."
+    )
+    return section(
+        "where",
+        "What helps, and where it lies",
+        _by_split(report, rows),
+        empty(note),
+        tag("div", *figures, class_="pair"),
+    )
 
 
 def scores(report: LabelReport) -> Html:
     """The distributions of s_t and of the best of each query."""
-    pairs = "Scores of all pairs. Only what is right of the line helps; a distribution that is narrow and centred on it is that of noise."
-    best = "The best score of each query: the part right of the line are the queries that any candidate helps."
+    pairs = (
+        "Scores of all pairs. Only what is right of the line helps; a distribution that is narrow and centred"
+        " on it is that of noise."
+    )
+    best = (
+        "The best score of each query: the part right of the line are the queries that any candidate helps."
+    )
     figures = (
         distribution(report.splits, "pairs", "Scores of pairs", pairs),
         distribution(report.splits, "best", "Best score of each query", best),
@@ -82,8 +107,9 @@ def scores(report: LabelReport) -> Html:
 def copies(report: LabelReport, shown: Sequence[LabelExample]) -> Html:
     """How much of the supervision is copying, with the examples of it."""
     words = (
-        "A candidate counts as a copy if it has at least half of the target's distinct token 8-grams, which an identical chunk always has: "
-        "licences, tables of contents, generated code. They score high, and teach a retriever to find duplicates."
+        "A candidate counts as a copy if it has at least half of the target's distinct token 8-grams, which"
+        " an identical chunk always has: licences, tables of contents, generated code. They score high, and"
+        " teach a retriever to find duplicates."
     )
     rows: list[tuple[str, Callable[[SplitFigures], str]]] = [
         ("copies", lambda found: count(found.copies.pairs)),
@@ -125,7 +151,10 @@ def cost(report: LabelReport) -> Html:
         ("parameters of the scorer", size(cost.parameters)),
     ]
     words = (
-        "What these labels cost a scorer that computes each prefix (c_j, c_j+1) of a document once and has no label yet, counted in matrix "
-        "products. Scoring again costs only pairs that the ledger does not have."
+        "What these labels cost a scorer that computes each prefix (c_j, c_j+1) of a document once and has no"
+        " label yet, counted in matrix products. Scoring again costs only pairs that the ledger does not"
+        " have."
     )
-    return section("cost", "Cost and identity of the scorer", facts(known), empty(words), scorer(report.scorer))
+    return section(
+        "cost", "Cost and identity of the scorer", facts(known), empty(words), scorer(report.scorer)
+    )

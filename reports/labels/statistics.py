@@ -1,8 +1,8 @@
 """What a label artifact is worth, in figures with 95 % intervals, from one pass over it, shard by shard.
 
-Everything is a ratio of sums over blocks of 64 chunks; intervals come from resampling documents, then blocks within them. Scores are in
-nats a target token. On 2 cores a shard of 4 million tokens and 1.3 million pairs takes about 3 s, up to 25 more where all of its text
-repeats itself, and less than 1 GiB.
+Everything is a ratio of sums over blocks of 64 chunks; intervals come from resampling documents, then blocks
+within them. Scores are in nats a target token. On 2 cores a shard of 4 million tokens and 1.3 million pairs
+takes about 3 s, up to 25 more where all of its text repeats itself, and less than 1 GiB.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ def no_statistics() -> LabelStatistics:
     return LabelStatistics({}, _sharing([], 0))
 
 
-def label_statistics(label_set: LabelSet, samples: int, seed: int = 0) -> tuple[LabelStatistics, pl.DataFrame]:
-    """The statistics, and the examples that `reports.labels.examples.choose` chooses; the same labels, samples and seed give the same ones.
+def label_statistics(
+    label_set: LabelSet, samples: int, seed: int = 0
+) -> tuple[LabelStatistics, pl.DataFrame]:
+    """The statistics, and the examples that `reports.labels.examples.choose` chooses; the same labels,
+    samples and seed give the same ones.
 
     Raises:
         Failure: (exit code 3) if a shard cannot be read.
@@ -88,7 +91,8 @@ def _split(sums: Sums, counted: Counts) -> SplitFigures:
         positive_rate=sums.ratio("positives", "pairs"),
         mean_score=sums.ratio("score", "pairs"),
         best_by_k=[
-            BestOfK(**vars(sums.ratio("best", "queries", k - 1)), k=k, order_gain=_order_gain(sums, k)) for k in range(1, candidates + 1)
+            BestOfK(**vars(sums.ratio("best", "queries", k - 1)), k=k, order_gain=_order_gain(sums, k))
+            for k in range(1, candidates + 1)
         ],
         enough=_enough(sums, candidates),
         two=_two(sums, candidates),
@@ -98,7 +102,8 @@ def _split(sums: Sums, counted: Counts) -> SplitFigures:
             for place, rate in _rates(sums, "distance")
         ],
         by_position=[
-            PositionRate(**vars(rate), start=place / POSITIONS, end=(place + 1) / POSITIONS) for place, rate in _rates(sums, "position")
+            PositionRate(**vars(rate), start=place / POSITIONS, end=(place + 1) / POSITIONS)
+            for place, rate in _rates(sums, "position")
         ],
         histogram=_histogram(np.asarray(counted["pairs"]), np.asarray(counted["best"])),
         copies=_copies(sums),
@@ -108,28 +113,39 @@ def _split(sums: Sums, counted: Counts) -> SplitFigures:
 def _rates(sums: Sums, kind: str) -> list[tuple[int, Rate]]:
     pairs = sums.total(f"{kind}_pairs")
     return [
-        (place, Rate(**vars(sums.ratio(f"{kind}_positives", f"{kind}_pairs", place)), pairs=int(pairs[place])))
+        (
+            place,
+            Rate(**vars(sums.ratio(f"{kind}_positives", f"{kind}_pairs", place)), pairs=int(pairs[place])),
+        )
         for place in np.flatnonzero(pairs).tolist()
     ]
 
 
 def _order_gain(sums: Sums, k: int) -> Estimate:
-    """How much better the best of BM25's first k is than the best of k random ones of the same candidates; 0 if the order means nothing."""
+    """How much better the best of BM25's first k is than the best of k random ones of the same candidates; 0
+    if the order means nothing.
+    """
     return sums.combined(lambda at: (at("best") - at("orders"))[..., k - 1] / at("queries")[..., 0])
 
 
 def _enough(sums: Sums, candidates: int) -> Enough:
-    """Is k enough? What the last `LAST` candidates add to the mean best s_t, as a share of what all after the first add.
+    """Is k enough? What the last `LAST` candidates add to the mean best s_t, as a share of what all after the
+    first add.
 
-    yes: the whole 95 % interval of the share lies below `ENOUGH`, or no candidate after the first adds anything; no: it lies above; open:
-    it holds `ENOUGH`; unknown: there are too few candidates for a last `LAST`. The best of more candidates rises even if all scores are
-    noise: among 20 with independent normal scores the last five still add 7 % of the rise. So `yes` does not say that the labels are good;
-    the gates do.
+    yes: the whole 95 % interval of the share lies below `ENOUGH`, or no candidate after the first adds
+    anything; no: it lies above; open: it holds `ENOUGH`; unknown: there are too few candidates for a last
+    `LAST`. The best of more candidates rises even if all scores are noise: among 20 with independent normal
+    scores the last five still add 7 % of the rise. So `yes` does not say that the labels are good; the gates
+    do.
     """
     last, first = max(candidates - 1 - LAST, 0), candidates - 1
     gain = sums.ratio("best", "queries", first, minus=last)
     total = sums.ratio("best", "queries", first, minus=0)
-    share = sums.combined(lambda at: (at("best")[..., first] - at("best")[..., last]) / (at("best")[..., first] - at("best")[..., 0]))
+    share = sums.combined(
+        lambda at: (
+            (at("best")[..., first] - at("best")[..., last]) / (at("best")[..., first] - at("best")[..., 0])
+        )
+    )
     if candidates <= LAST + 1:
         verdict = "unknown"
     elif share.high is None or share.low is None:
@@ -147,7 +163,9 @@ def _two(sums: Sums, candidates: int) -> TwoCandidates:
         lead_of_best=sums.ratio("best", "queries", candidates - 1, minus=second),
         mean_of_bm25=sums.ratio("first_two", "queries"),
         mean_of_best=sums.ratio("best_two", "queries"),
-        lead_of_mean=sums.combined(lambda at: (at("best_two") - at("first_two"))[..., 0] / at("queries")[..., 0]),
+        lead_of_mean=sums.combined(
+            lambda at: (at("best_two") - at("first_two"))[..., 0] / at("queries")[..., 0]
+        ),
     )
 
 

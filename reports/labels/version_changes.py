@@ -1,7 +1,8 @@
 """What a comparison of two versions of labels holds, which `reports.labels.diff.compare` makes.
 
-Documents are the same where their ids are, which are hashes of their texts; a document is of the split that version a has it in. Scores are
-s_t in nats, a change is that of b less that of a, and a figure that nothing was measured for is None.
+Documents are the same where their ids are, which are hashes of their texts; a document is of the split that
+version a has it in. Scores are s_t in nats, a change is that of b less that of a, and a figure that nothing
+was measured for is None.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the labels: their directory and digest, who scored them, and the most candidates that a query has."""
+    """A version of the labels: their directory and digest, who scored them, and the most candidates that a
+    query has.
+    """
 
     labels: str
     digest: str
@@ -82,8 +85,8 @@ class RankCorrelation:
 
 @dataclass(frozen=True)
 class PartChanges:
-    """A part of the corpus. `same_best` is the share of the common queries whose best candidate, of all that a version has, is the same;
-    ties go to BM25."""
+    """A part of the corpus. `same_best` is the share of the common queries whose best candidate, of all that
+    a version has, is the same; ties go to BM25."""
 
     queries: Held
     pairs: Held
@@ -142,7 +145,9 @@ class MovedPair:
 
 @dataclass(frozen=True)
 class VersionChanges:
-    """Everything: `splits` has `all` and each split, `movers` and `best_movers` are what changed most, the largest change first."""
+    """Everything: `splits` has `all` and each split, `movers` and `best_movers` are what changed most, the
+    largest change first.
+    """
 
     a: Version
     b: Version

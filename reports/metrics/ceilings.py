@@ -1,4 +1,6 @@
-"""How much there is to gain at all: Transformer-XL mixed with what is counted over its text, on the tokens of every system's evaluation."""
+"""How much there is to gain at all: Transformer-XL mixed with what is counted over its text, on the tokens of
+every system's evaluation.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,10 @@ GROUPS = (tuple(name for name in MIXTURES if name not in SEARCHED), SEARCHED)
 
 @dataclass(frozen=True)
 class Ceiling:
-    """Transformer-XL mixed with one of MIXTURES: perplexity over all tokens and over those of chunks with an eligible neighbour, and the
-    paired gain over Transformer-XL alone in nats a token, of both; the mean over its `runs`. `over_training` is the gain over the control,
-    of what is mixed with it too. None where there is nothing to compare with."""
+    """Transformer-XL mixed with one of MIXTURES: perplexity over all tokens and over those of chunks with an
+    eligible neighbour, and the paired gain over Transformer-XL alone in nats a token, of both; the mean over
+    its `runs`. `over_training` is the gain over the control, of what is mixed with it too. None where there
+    is nothing to compare with."""
 
     setting: str
     runs: int
@@ -37,9 +40,15 @@ class Ceiling:
 
 
 def ceiling_figures(
-    frames: dict[Key, pl.DataFrame], systems: dict[str, str], seeds: dict[str, int], samples: int, seed: int = 0
+    frames: dict[Key, pl.DataFrame],
+    systems: dict[str, str],
+    seeds: dict[str, int],
+    samples: int,
+    seed: int = 0,
 ) -> list[Ceiling]:
-    """A row a mixture, each group after Transformer-XL alone on the same documents. No row where nothing was mixed."""
+    """A row a mixture, each group after Transformer-XL alone on the same documents. No row where nothing was
+    mixed.
+    """
     of_baseline = {run: system for run, system in systems.items() if system == BASELINE}
     known = {key: rows for key, rows in frames.items() if key[0] in of_baseline}
     found = [with_own(known, of_baseline, seeds, names) for names in GROUPS]
@@ -49,7 +58,9 @@ def ceiling_figures(
 def _group(evaluations: Evaluations, samples: int, seed: int) -> list[Ceiling]:
     nothing = evaluations.chunks.select("doc_id", "chunk").clear()
     sums = resampled(evaluations, token_sums(evaluations, nothing), samples, seed)
-    found = {setting: [key for key in evaluations.frames if key[1] == setting] for setting in (OWN, *MIXTURES)}
+    found = {
+        setting: [key for key in evaluations.frames if key[1] == setting] for setting in (OWN, *MIXTURES)
+    }
     return [_ceiling(sums, setting, keys) for setting, keys in found.items() if keys]
 
 
@@ -58,7 +69,9 @@ def _ceiling(sums: Sums, setting: str, keys: Sequence[Key]) -> Ceiling:
         return sums.combined(partial(_perplexity, keys=keys, place=place)).value
 
     def gain(over: str, place: int) -> Estimate:
-        found = sums.combined(partial(_gain, keys=keys, against=[(run, over) for run, _ in keys], place=place))
+        found = sums.combined(
+            partial(_gain, keys=keys, against=[(run, over) for run, _ in keys], place=place)
+        )
         return found.bare() if sums.documents < FEWEST_DOCUMENTS else found
 
     return Ceiling(

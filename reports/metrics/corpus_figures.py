@@ -24,7 +24,9 @@ class SplitSize:
 
 @dataclass(frozen=True)
 class CorpusFigures:
-    """What went in (`inputs`), what was kept, how much was `quarantined` by reason, what is in each split, and lengths of documents."""
+    """What went in (`inputs`), what was kept, how much was `quarantined` by reason, what is in each split,
+    and lengths of documents.
+    """
 
     inputs: int
     documents_kept: int
@@ -35,10 +37,14 @@ class CorpusFigures:
     lengths: Sequence[LengthBin]
 
 
-def corpus_figures(documents: int, quarantine: pl.DataFrame, chunks: pl.DataFrame, geometry: ChunkSizes, vocabulary: int) -> CorpusFigures:
+def corpus_figures(
+    documents: int, quarantine: pl.DataFrame, chunks: pl.DataFrame, geometry: ChunkSizes, vocabulary: int
+) -> CorpusFigures:
     """Inputs, splits and document lengths. `chunks`: doc_id, split, tokens; `quarantine`: reason."""
     reasons = dict(quarantine.group_by("reason").agg(counting.rows()).sort("reason").iter_rows())
-    splits = chunks.group_by("split").agg(documents=counting.different("doc_id"), chunks=counting.rows(), tokens=counting.total("tokens"))
+    splits = chunks.group_by("split").agg(
+        documents=counting.different("doc_id"), chunks=counting.rows(), tokens=counting.total("tokens")
+    )
     lengths = chunks.group_by("doc_id").agg(pl.col("split").first(), tokens=counting.total("tokens"))
     medians = lengths.group_by("split").agg(pl.col("tokens").median().alias("median_tokens"))
     sizes = splits.join(medians, on="split").sort("split").iter_rows(named=True)

@@ -1,4 +1,6 @@
-"""Evaluations of a corpus side by side: row r of every system in every setting is the same chunk, or nothing is compared."""
+"""Evaluations of a corpus side by side: row r of every system in every setting is the same chunk, or nothing
+is compared.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,19 @@ CORPUS_CONTROL = "retro_corpus_random"
 
 
 def control_of(system: str) -> str:
-    """The system with random neighbours that a system is to be compared with: that which reads the same database."""
+    """The system with random neighbours that a system is to be compared with: that which reads the same
+    database.
+    """
     return CORPUS_CONTROL if system.startswith("retro_corpus") else CONTROL
 
 
 @dataclass(frozen=True)
 class Evaluations:
-    """`chunks` names the rows R (doc_id, chunk, tokens, bytes, eligible), `frames` has the columns of each key in this order.
+    """`chunks` names the rows R (doc_id, chunk, tokens, bytes, eligible), `frames` has the columns of each
+    key in this order.
 
-    `systems` says which system a run is of, `seeds` with which seed it was trained. Blocks B are 64 chunks of a document.
+    `systems` says which system a run is of, `seeds` with which seed it was trained. Blocks B are 64 chunks of
+    a document.
     """
 
     systems: dict[str, str]
@@ -54,16 +60,22 @@ class Evaluations:
 
     def block_of_rows(self) -> np.ndarray:
         """[R] the block of each row."""
-        return np.repeat(np.arange(len(self.block_begin_B)), np.diff(self.block_begin_B, append=len(self.chunks)))
+        return np.repeat(
+            np.arange(len(self.block_begin_B)), np.diff(self.block_begin_B, append=len(self.chunks))
+        )
 
     def among(self, queries: pl.DataFrame) -> np.ndarray:
         """[R] whether a chunk is one of `queries` (doc_id, chunk)."""
         known = queries.select("doc_id", "chunk", pl.lit(True).alias("known"))
-        rows = self.chunks.select("doc_id", "chunk").join(known, on=["doc_id", "chunk"], how="left", maintain_order="left")
+        rows = self.chunks.select("doc_id", "chunk").join(
+            known, on=["doc_id", "chunk"], how="left", maintain_order="left"
+        )
         return rows["known"].fill_null(False).to_numpy()
 
     def counterpart(self, run: str, system: str) -> str | None:
-        """The run of `system` that `run` is to be compared with: that of its own seed, else the first, if there is one."""
+        """The run of `system` that `run` is to be compared with: that of its own seed, else the first, if
+        there is one.
+        """
         runs = [other for other, name in self.systems.items() if name == system]
         return next((other for other in runs if self.seeds[other] == self.seeds[run]), next(iter(runs), None))
 
@@ -81,8 +93,8 @@ def token_digest(rows: pl.DataFrame) -> str:
 
 
 def frames_of(tables: Iterable[tuple[str, pa.Table]]) -> dict[Key, pl.DataFrame]:
-    """The rows of each run and setting, sorted by document and chunk; a token's loss in every setting would be most of the memory, so
-    lists are kept for `own` alone."""
+    """The rows of each run and setting, sorted by document and chunk; a token's loss in every setting would
+    be most of the memory, so lists are kept for `own` alone."""
     frames: dict[Key, pl.DataFrame] = {}
     for run, table in tables:
         rows = pl.DataFrame(pl.from_arrow(table)).sort("doc_id", "chunk")
@@ -96,17 +108,31 @@ def aligned(frames: dict[Key, pl.DataFrame], systems: dict[str, str], seeds: dic
     """The frames side by side; `systems` says which system a run is of, `seeds` its seed.
 
     Raises:
-        Failure: (exit code 3) unless every run has its own setting, and all of them are of the identical tokens.
+        Failure: (exit code 3) unless every run has its own setting, and all of them are of the identical
+            tokens.
     """
     if missing := [run for run in systems if (run, OWN) not in frames]:
-        raise Failure("a system was not evaluated", f"{', '.join(missing)} without setting {OWN!r}", "re-run its evaluation", Exit.CONTRACT)
+        raise Failure(
+            "a system was not evaluated",
+            f"{', '.join(missing)} without setting {OWN!r}",
+            "re-run its evaluation",
+            Exit.CONTRACT,
+        )
     digests = {key: token_digest(rows) for key, rows in frames.items()}
     if len(set(digests.values())) > 1:
         found = "; ".join(
-            f"{run} {setting}: {digest[:12]}, {len(frames[run, setting])} chunks" for (run, setting), digest in digests.items()
+            f"{run} {setting}: {digest[:12]}, {len(frames[run, setting])} chunks"
+            for (run, setting), digest in digests.items()
         )
-        raise Failure("the systems were not evaluated on the same tokens", f"SHA-256 {found}", "re-run the evaluations", Exit.CONTRACT)
-    chunks = next(rows for (_, setting), rows in frames.items() if setting == OWN).select("doc_id", "chunk", "tokens", "bytes", "eligible")
+        raise Failure(
+            "the systems were not evaluated on the same tokens",
+            f"SHA-256 {found}",
+            "re-run the evaluations",
+            Exit.CONTRACT,
+        )
+    chunks = next(rows for (_, setting), rows in frames.items() if setting == OWN).select(
+        "doc_id", "chunk", "tokens", "bytes", "eligible"
+    )
     document_R = chunks["doc_id"].rle_id().to_numpy().astype(np.int64)
     block = document_R * (1 << 32) + np.maximum(chunks["chunk"].to_numpy(), 0) // BLOCK_CHUNKS
     begin_B = np.flatnonzero(np.diff(block, prepend=-1))
@@ -116,8 +142,8 @@ def aligned(frames: dict[Key, pl.DataFrame], systems: dict[str, str], seeds: dic
 def with_own(
     frames: dict[Key, pl.DataFrame], systems: dict[str, str], seeds: dict[str, int], settings: Collection[str]
 ) -> Evaluations | None:
-    """The frames of some settings, which may be of some documents only, beside `own` of every run on the same documents; None if there are
-    none. Raises like `aligned`."""
+    """The frames of some settings, which may be of some documents only, beside `own` of every run on the same
+    documents; None if there are none. Raises like `aligned`."""
     asked = {key: rows for key, rows in frames.items() if key[1] in settings}
     if not asked:
         return None

@@ -1,4 +1,6 @@
-"""Figures as JSON files: written from the dataclasses that hold them, and read back into the same ones or refused."""
+"""Figures as JSON files: written from the dataclasses that hold them, and read back into the same ones or
+refused.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,17 @@ def read_figures(kind: type[Figures], path: Path, remedy: str) -> Figures:
     """The figures of a file that `as_json` wrote.
 
     Raises:
-        Failure: (exit code 3) if the file is of another form than this version of the program writes; `remedy` says what makes it anew.
+        Failure: (exit code 3) if the file is of another form than this version of the program writes;
+            `remedy` says what makes it anew.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
         first = next((one for one in error.errors() if one["loc"] == ("version",)), error.errors()[0])
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise Failure(f"{path.name} is of another version of rpt", f"{path}, {place}: {first['msg']}", remedy, Exit.CONTRACT) from None
+        raise Failure(
+            f"{path.name} is of another version of rpt",
+            f"{path}, {place}: {first['msg']}",
+            remedy,
+            Exit.CONTRACT,
+        ) from None

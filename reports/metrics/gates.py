@@ -1,8 +1,10 @@
-"""Whether labels are fit to train on: five gates, each a figure with its interval and its limits, which stand here and nowhere else.
+"""Whether labels are fit to train on: five gates, each a figure with its interval and its limits, which stand
+here and nowhere else.
 
-A reference LM that ignores what is put before a query, or knows the train text by heart, scores candidates with noise, and a retriever
-would learn that noise. Every figure is a function of sums over blocks of 64 chunks: labels of any size are read shard by shard, and
-intervals come from resampling documents, then blocks within them, as for perplexity.
+A reference LM that ignores what is put before a query, or knows the train text by heart, scores candidates
+with noise, and a retriever would learn that noise. Every figure is a function of sums over blocks of 64
+chunks: labels of any size are read shard by shard, and intervals come from resampling documents, then blocks
+within them, as for perplexity.
 """
 
 from __future__ import annotations
@@ -20,17 +22,24 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 def by_block(rows: pl.DataFrame, **sums: pl.Expr) -> pl.DataFrame:
-    """`doc_id` and the named sums of every block of 64 chunks; blocks of a document stand together as its rows do."""
+    """`doc_id` and the named sums of every block of 64 chunks; blocks of a document stand together as its
+    rows do.
+    """
     block = (pl.col("query_chunk") // BLOCK_CHUNKS).alias("block")
     return rows.group_by("doc_id", block, maintain_order=True).agg(**sums).drop("block")
 
 
 def label_sums(labels: pl.DataFrame, split: str, shared_ranks: int) -> pl.DataFrame:
-    """What the gates on labels alone need of `split`, by block: positives and pairs, the same over the first `shared_ranks` candidates of
-    each query, and the products of s_t on the two halves of the target, each measured from its mean over the query."""
+    """What the gates on labels alone need of `split`, by block: positives and pairs, the same over the first
+    `shared_ranks` candidates of each query, and the products of s_t on the two halves of the target, each
+    measured from its mean over the query.
+    """
     halves = [pl.col("candidate_halves").arr.get(half).cast(pl.Float64) for half in (0, 1)]
     # The local context is the same for all candidates of a query, so it leaves with the mean.
-    centred = [(half - half.mean().over("doc_id", "query_chunk")).alias(f"half_{number}") for number, half in enumerate(halves)]
+    centred = [
+        (half - half.mean().over("doc_id", "query_chunk")).alias(f"half_{number}")
+        for number, half in enumerate(halves)
+    ]
     rows = labels.filter(pl.col("split") == split).with_columns(centred)
     positive, shared = pl.col("target_score") > 0, pl.col("rank") < shared_ranks
     return by_block(
@@ -49,8 +58,12 @@ def _numbers(blocks: pl.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
     return blocks.select(pl.col(columns).cast(pl.Float64)).to_numpy()
 
 
-def resampled(blocks: pl.DataFrame, columns: tuple[str, ...], samples: int, rng: np.random.Generator) -> np.ndarray:
-    """[samples, columns] totals: documents are drawn with replacement, then from each as many of its blocks as it has."""
+def resampled(
+    blocks: pl.DataFrame, columns: tuple[str, ...], samples: int, rng: np.random.Generator
+) -> np.ndarray:
+    """[samples, columns] totals: documents are drawn with replacement, then from each as many of its blocks
+    as it has.
+    """
     resampler = Resampler(blocks["doc_id"].n_unique(), len(columns), samples, rng)
     resampler.add(blocks["doc_id"].rle_id().to_numpy(), _numbers(blocks, columns))
     return resampler.samples
@@ -70,9 +83,9 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class GateFigures:
-    """A gate as it stands in gates.json: `value` with `low` and `high`, its 95 % interval (None where there was nothing to measure),
-    `a_byte`, the value in nats a byte (None where it is not in nats), its limits (`most` None: no limit), whether it `passed`, and a
-    sentence for a person."""
+    """A gate as it stands in gates.json: `value` with `low` and `high`, its 95 % interval (None where there
+    was nothing to measure), `a_byte`, the value in nats a byte (None where it is not in nats), its limits
+    (`most` None: no limit), whether it `passed`, and a sentence for a person."""
 
     name: str
     unit: str
@@ -88,7 +101,9 @@ class GateFigures:
 
 @dataclass(frozen=True)
 class Gates:
-    """All of gates.json: what the gates were measured on, the bytes of text that a pipeline token has there on average, and each gate."""
+    """All of gates.json: what the gates were measured on, the bytes of text that a pipeline token has there
+    on average, and each gate.
+    """
 
     split: str
     documents: int
@@ -101,9 +116,10 @@ class Gates:
 class Gate:
     """A figure of the labels and its limits; `proven` asks that the whole interval lies above `least`.
 
-    `statistic` makes the figure of the sums `columns`, [..., columns] -> [...]; `train_columns`, sums of the train split, come before them.
-    `says` puts the figure into words, `or_else` says what a failure means. Where `a_byte` is set, `columns` begin with nats a pipeline
-    token, and the sum `bytes`, of the bytes that such a token has in each query's target, makes them nats a byte.
+    `statistic` makes the figure of the sums `columns`, [..., columns] -> [...]; `train_columns`, sums of the
+    train split, come before them. `says` puts the figure into words, `or_else` says what a failure means.
+    Where `a_byte` is set, `columns` begin with nats a pipeline token, and the sum `bytes`, of the bytes that
+    such a token has in each query's target, makes them nats a byte.
     """
 
     name: str
@@ -118,26 +134,47 @@ class Gate:
     train_columns: tuple[str, ...] = ()
     a_byte: bool = False
 
-    def measure(self, validation: pl.DataFrame, train: pl.DataFrame, samples: int, rng: np.random.Generator) -> GateFigures:
+    def measure(
+        self, validation: pl.DataFrame, train: pl.DataFrame, samples: int, rng: np.random.Generator
+    ) -> GateFigures:
         """The gate from sums by block of both splits and `samples` resamples."""
-        parts = [(rows, columns) for rows, columns in ((train, self.train_columns), (validation, self.columns)) if columns]
+        parts = [
+            (rows, columns)
+            for rows, columns in ((train, self.train_columns), (validation, self.columns))
+            if columns
+        ]
         total_C = np.concatenate([_numbers(rows, columns).sum(axis=0) for rows, columns in parts])
-        samples_SC = np.concatenate([resampled(rows, columns, samples, rng) for rows, columns in parts], axis=1)
+        samples_SC = np.concatenate(
+            [resampled(rows, columns, samples, rng) for rows, columns in parts], axis=1
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             found = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
         value, low = found.value, found.low
         if value is None or low is None:
             words = f"The gate `{self.name}` could not be measured: no query has what it needs."
             return self._found(Estimate(None, None, None), None, False, words)
-        passed = (low > self.least if self.proven else value >= self.least) and (self.most is None or value <= self.most)
-        a_byte = float(_ratio(_numbers(validation, (self.columns[0], "bytes")).sum(axis=0))) if self.a_byte else None
+        passed = (low > self.least if self.proven else value >= self.least) and (
+            self.most is None or value <= self.most
+        )
+        a_byte = (
+            float(_ratio(_numbers(validation, (self.columns[0], "bytes")).sum(axis=0)))
+            if self.a_byte
+            else None
+        )
         sentence = self.says.format(value=value, low=low, a_byte=a_byte, least=self.least, most=self.most)
         return self._found(found, a_byte, passed, sentence)
 
     def _found(self, found: Estimate, a_byte: float | None, passed: bool, sentence: str) -> GateFigures:
         said = sentence if passed else f"{sentence} {self.or_else}"
         return GateFigures(
-            self.name, self.unit, **vars(found), a_byte=a_byte, least=self.least, most=self.most, passed=passed, sentence=said
+            self.name,
+            self.unit,
+            **vars(found),
+            a_byte=a_byte,
+            least=self.least,
+            most=self.most,
+            passed=passed,
+            sentence=said,
         )
 
 
@@ -151,8 +188,8 @@ GATES = (
         _ratio,
         0.5,
         None,
-        "A query and its target, given as the query's own candidate, gain {value:.2f} nats a pipeline token ({a_byte:.3f} a byte) over the "
-        "local context; at least {least:g} is expected.",
+        "A query and its target, given as the query's own candidate, gain {value:.2f} nats a pipeline token"
+        " ({a_byte:.3f} a byte) over the local context; at least {least:g} is expected.",
         "The reference LM hardly uses what is put before a query.",
         a_byte=True,
     ),
@@ -163,8 +200,9 @@ GATES = (
         _ratio,
         0.0,
         None,
-        "The best BM25 candidate of a query beats the best of as many random eligible chunks by {value:.3f} nats a pipeline token "
-        "({a_byte:.4f} a byte), 95 % interval from {low:.3f}; above {least:g} is expected.",
+        "The best BM25 candidate of a query beats the best of as many random eligible chunks by {value:.3f}"
+        " nats a pipeline token ({a_byte:.4f} a byte), 95 % interval from {low:.3f}; above {least:g} is"
+        " expected.",
         "To the reference LM, what BM25 finds is no better than chance.",
         proven=True,
         a_byte=True,
@@ -176,7 +214,8 @@ GATES = (
         _correlation,
         0.2,
         None,
-        "The two halves of a target agree on the candidates of a query with a correlation of {value:.2f}; at least {least:g} is expected.",
+        "The two halves of a target agree on the candidates of a query with a correlation of {value:.2f}; at"
+        " least {least:g} is expected.",
         "The labels are mostly noise.",
     ),
     Gate(
@@ -196,7 +235,8 @@ GATES = (
         _ratio_of_ratios,
         1 / SHIFT,
         SHIFT,
-        "The positive rate of train is {value:.2f} times that of validation; {least:.2f} to {most:.2f} is expected.",
+        "The positive rate of train is {value:.2f} times that of validation; {least:.2f} to {most:.2f} is"
+        " expected.",
         "The reference LM knows the train text by heart, or the pools differ much in size.",
         train_columns=("shared_positives", "shared_pairs"),
     ),

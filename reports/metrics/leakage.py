@@ -1,8 +1,10 @@
-"""How much of what a corpus brings is copied from it: losses by how much of a chunk stands in the passages word for word.
+"""How much of what a corpus brings is copied from it: losses by how much of a chunk stands in the passages
+word for word.
 
-RETRO (arXiv 2112.04426, section 2.6) takes, for every evaluated chunk, the longest run of tokens that it has in common with any of its ten
-nearest passages, and counts only chunks whose run is at most a share alpha of the chunk. Here the passages that were found for the chunk
-before, which are what is read for its prediction, count too: the larger of the two is the overlap.
+RETRO (arXiv 2112.04426, section 2.6) takes, for every evaluated chunk, the longest run of tokens that it has
+in common with any of its ten nearest passages, and counts only chunks whose run is at most a share alpha of
+the chunk. Here the passages that were found for the chunk before, which are what is read for its prediction,
+count too: the larger of the two is the overlap.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ ALPHAS = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 
 @dataclass(frozen=True)
 class Leakage:
-    """The chunks of a `Bin`: how many, bits a byte by system and setting, the first of which is the one in question, and its `gains` over
-    the others in nats a token."""
+    """The chunks of a `Bin`: how many, bits a byte by system and setting, the first of which is the one in
+    question, and its `gains` over the others in nats a token."""
 
     kind: str
     least: int
@@ -39,35 +41,53 @@ class Leakage:
 
 
 def overlaps(neighbours: pa.Table) -> pl.DataFrame:
-    """doc_id, chunk (the query: the target is the one after it), and the overlap of its target; from rows of corpus_neighbours."""
+    """doc_id, chunk (the query: the target is the one after it), and the overlap of its target; from rows of
+    corpus_neighbours.
+    """
     columns = neighbours.select(["doc_id", "query_chunk", "origin", "query_overlap", "target_overlap"])
     rows = pl.DataFrame(pl.from_arrow(columns)).filter(pl.col("origin") == NEAREST)
     chunk = pl.col("query_chunk")
     read = rows.group_by("doc_id", chunk=chunk).agg(pl.col("target_overlap").max())
     own = rows.group_by("doc_id", chunk=chunk - 1).agg(pl.col("query_overlap").max())
-    both = read.join(own, on=["doc_id", "chunk"], how="left").with_columns(pl.col("query_overlap").fill_null(0))
-    return both.select("doc_id", "chunk", overlap=pl.max_horizontal("target_overlap", "query_overlap")).sort("doc_id", "chunk")
+    both = read.join(own, on=["doc_id", "chunk"], how="left").with_columns(
+        pl.col("query_overlap").fill_null(0)
+    )
+    return both.select("doc_id", "chunk", overlap=pl.max_horizontal("target_overlap", "query_overlap")).sort(
+        "doc_id", "chunk"
+    )
 
 
 def leakage(
-    evaluations: Evaluations, overlap: pl.DataFrame, chunk_tokens: int, key: Key, baselines: list[Key], samples: int, seed: int = 0
+    evaluations: Evaluations,
+    overlap: pl.DataFrame,
+    chunk_tokens: int,
+    key: Key,
+    baselines: list[Key],
+    samples: int,
+    seed: int = 0,
 ) -> list[Leakage]:
-    """A row for each alpha: first the chunks whose overlap is at most alpha of a chunk, then those between it and the alpha before; at the
-    end, where that is known, those with a near duplicate in the database, and those without. `overlap` has doc_id, chunk, overlap and
-    perhaps duplicate, of the target.
+    """A row for each alpha: first the chunks whose overlap is at most alpha of a chunk, then those between it
+    and the alpha before; at the end, where that is known, those with a near duplicate in the database, and
+    those without. `overlap` has doc_id, chunk, overlap and perhaps duplicate, of the target.
 
-    A row has its chunks, bits a byte of `key` and of each of `baselines`, and `gains` over them in nats a token with paired intervals.
-    Chunks without a query, the first of each document, are left out.
+    A row has its chunks, bits a byte of `key` and of each of `baselines`, and `gains` over them in nats a
+    token with paired intervals. Chunks without a query, the first of each document, are left out.
     """
-    here = evaluations.chunks.select("doc_id", "chunk").join(overlap, on=["doc_id", "chunk"], how="left", maintain_order="left")
+    here = evaluations.chunks.select("doc_id", "chunk").join(
+        overlap, on=["doc_id", "chunk"], how="left", maintain_order="left"
+    )
     known = "duplicate" in here.columns
     overlap_R = here["overlap"].fill_null(-1).to_numpy()
     duplicate_R = here["duplicate"].fill_null(False).to_numpy() if known else np.zeros(len(here), bool)
     bins = [*_bins(chunk_tokens), *(_DUPLICATES if known else ())]
     chosen = [one.chosen(overlap_R, duplicate_R) for one in bins]
-    columns = {name: evaluations.chunks[name].to_numpy() for name in ("tokens", "bytes")} | {"chunks": np.ones(len(overlap_R))}
+    columns = {name: evaluations.chunks[name].to_numpy() for name in ("tokens", "bytes")} | {
+        "chunks": np.ones(len(overlap_R))
+    }
     columns |= {loss_of(one): evaluations.loss(one) for one in (key, *baselines)}
-    by_block = {name: evaluations.by_block(*(values * mask for mask in chosen)) for name, values in columns.items()}
+    by_block = {
+        name: evaluations.by_block(*(values * mask for mask in chosen)) for name, values in columns.items()
+    }
     sums = resampled(evaluations, by_block, samples, seed)
 
     def bits(at: Named, one: Key, place: int) -> np.ndarray:
@@ -79,15 +99,17 @@ def leakage(
     rows = []
     for place, one_bin in enumerate(bins):
         counted = int(sums.total("chunks")[place])
-        bits_per_byte = {_said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)}
+        bits_per_byte = {
+            _said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)
+        }
         gains = {_said(one): sums.combined(partial(gain, one=one, place=place)) for one in baselines}
         rows.append(Leakage(one_bin.kind, one_bin.least, one_bin.most, counted, bits_per_byte, gains))
     return rows
 
 
 class Bin(NamedTuple):
-    """Which chunks a row counts: those of a kind (`at_most`, `between`, `near_duplicate` or `no_near_duplicate`) from and to so many tokens
-    of overlap, any if there is no limit."""
+    """Which chunks a row counts: those of a kind (`at_most`, `between`, `near_duplicate` or
+    `no_near_duplicate`) from and to so many tokens of overlap, any if there is no limit."""
 
     kind: str
     least: int
@@ -96,7 +118,9 @@ class Bin(NamedTuple):
     def chosen(self, overlap_R: np.ndarray, duplicate_R: np.ndarray) -> np.ndarray:
         """[R] whether a chunk is counted."""
         inside = (overlap_R >= self.least) & (self.most is None or overlap_R <= self.most)
-        return inside & {"near_duplicate": duplicate_R, "no_near_duplicate": ~duplicate_R}.get(self.kind, inside)
+        return inside & {"near_duplicate": duplicate_R, "no_near_duplicate": ~duplicate_R}.get(
+            self.kind, inside
+        )
 
 
 _DUPLICATES = Bin("near_duplicate", 0, None), Bin("no_near_duplicate", 0, None)
@@ -113,9 +137,13 @@ def _said(key: Key) -> str:
 
 
 def as_markdown(rows: Sequence[Leakage], chunk_tokens: int) -> str:
-    """Three tables: at most so much overlap, between two bounds, and with and without a near duplicate where that is known."""
+    """Three tables: at most so much overlap, between two bounds, and with and without a near duplicate where
+    that is known.
+    """
     names = list(rows[0].bits_per_byte)
-    head = f"| longest common run, of {chunk_tokens} | chunks | " + " | ".join(f"{name}, bits a byte" for name in names)
+    head = f"| longest common run, of {chunk_tokens} | chunks | " + " | ".join(
+        f"{name}, bits a byte" for name in names
+    )
     head += " | " + " | ".join(f"gain over {name}, nats a token" for name in names[1:]) + " |"
     lines = []
     kinds_of_tables = [kinds for kinds in TABLES if any(row.kind in kinds for row in rows)]
@@ -123,7 +151,10 @@ def as_markdown(rows: Sequence[Leakage], chunk_tokens: int) -> str:
         lines += [head, "|---" + "|---:" * (2 * len(names)) + "|"]
         for row in (row for row in rows if row.kind in kinds):
             bits = [_figure(value) for value in row.bits_per_byte.values()]
-            gains = [f"{_figure(one.value)} [{_figure(one.low)}, {_figure(one.high)}]" for one in row.gains.values()]
+            gains = [
+                f"{_figure(one.value)} [{_figure(one.low)}, {_figure(one.high)}]"
+                for one in row.gains.values()
+            ]
             where = {"at_most": f"at most {row.most}", "between": f"{row.least} to {row.most}"}.get(row.kind)
             where = where or row.kind.replace("_", " ")
             lines.append(" | ".join([f"| {where}", f"{row.chunks:,}", *bits, *gains]) + " |")

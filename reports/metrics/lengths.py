@@ -21,7 +21,8 @@ class LengthBin:
 
 
 def histogram(tokens: np.ndarray) -> list[LengthBin]:
-    """Documents by length in tokens [D]: bins of a quarter of a decade from 10^2 to 10^7, the first and last of them open.
+    """Documents by length in tokens [D]: bins of a quarter of a decade from 10^2 to 10^7, the first and last
+    of them open.
 
     Bins outside the range of the data are left out.
     """
@@ -31,7 +32,9 @@ def histogram(tokens: np.ndarray) -> list[LengthBin]:
     if not len(used):
         return []
     return [
-        LengthBin(float(edges[bin_]), float(edges[bin_ + 1]), int(counts[bin_]), float(counts[bin_] / len(tokens)))
+        LengthBin(
+            float(edges[bin_]), float(edges[bin_ + 1]), int(counts[bin_]), float(counts[bin_] / len(tokens))
+        )
         for bin_ in range(used[0], used[-1] + 1)
     ]
 
@@ -42,5 +45,7 @@ def as_markdown(bins: Sequence[LengthBin]) -> str:
     rows = []
     for bin_ in bins:
         tokens = f"{10**bin_.start:,.0f} - {10**bin_.end:,.0f}"
-        rows.append(f"| {tokens} | {bin_.documents:,} | {bin_.share:.1%} | {'█' * round(20 * bin_.share / widest)} |")
+        rows.append(
+            f"| {tokens} | {bin_.documents:,} | {bin_.share:.1%} | {'█' * round(20 * bin_.share / widest)} |"
+        )
     return "\n".join(["| tokens | documents | share | |", "|---|---:|---:|---|", *rows])

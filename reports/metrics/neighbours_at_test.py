@@ -1,4 +1,6 @@
-"""What other neighbours at test do to a system as it was trained: none, fewer, more, nearer ones, and those an oracle would choose."""
+"""What other neighbours at test do to a system as it was trained: none, fewer, more, nearer ones, and those
+an oracle would choose.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +36,16 @@ class SettingFigures:
 
 @dataclass(frozen=True)
 class GapClosed(Estimate):
-    """The share of the way from Transformer-XL to the oracle that a system goes by itself; `left_out` is the share of the resamples in
-    which there is no such way."""
+    """The share of the way from Transformer-XL to the oracle that a system goes by itself; `left_out` is the
+    share of the resamples in which there is no such way."""
 
     left_out: float | None
 
 
 @dataclass(frozen=True)
 class OracleFigures:
-    """A run with the scored candidates of highest s_t, and how much of the gap to that it closes by itself: over all tokens, and over those
-    of chunks whose candidates were scored."""
+    """A run with the scored candidates of highest s_t, and how much of the gap to that it closes by itself:
+    over all tokens, and over those of chunks whose candidates were scored."""
 
     run: str
     system: str
@@ -63,8 +65,10 @@ class OracleFigures:
 
 @dataclass(frozen=True)
 class OracleAllFigures:
-    """Perplexity of a run with its own neighbours, those of the oracle among the candidates and of the oracle among all eligible chunks,
-    over the `tokens` of the exhaustive sample; `gain` is that of the last over the one before it, nats a token."""
+    """Perplexity of a run with its own neighbours, those of the oracle among the candidates and of the oracle
+    among all eligible chunks, over the `tokens` of the exhaustive sample; `gain` is that of the last over the
+    one before it, nats a token.
+    """
 
     run: str
     system: str
@@ -78,7 +82,8 @@ class OracleAllFigures:
 def settings_figures(evaluations: Evaluations, sums: Sums) -> list[SettingFigures]:
     """A row a setting of every run that was evaluated in more than its own.
 
-    They are over the documents that were read in every setting, which may be fewer than those of the headline; so is `own` here.
+    They are over the documents that were read in every setting, which may be fewer than those of the
+    headline; so is `own` here.
     """
     rows = []
     for run, system in evaluations.systems.items():
@@ -87,18 +92,21 @@ def settings_figures(evaluations: Evaluations, sums: Sums) -> list[SettingFigure
             found = summarise(evaluations, sums, (run, setting))
             bounds = (found.perplexity, found.low, found.high, found.perplexity_with_neighbours)
             gain = None if setting == OWN else difference(sums, (run, setting), (run, OWN))
-            rows.append(SettingFigures(run, system, setting, *bounds, found.documents, found.bits_per_byte, gain))
+            rows.append(
+                SettingFigures(run, system, setting, *bounds, found.documents, found.bits_per_byte, gain)
+            )
     return rows
 
 
 def oracle_figures(evaluations: Evaluations, sums: Sums) -> list[OracleFigures]:
-    """Each run with the scored candidates of highest s_t, which sees the target: no system, and no bound either, since it is the reference
-    LM's choice and not that of the system that reads it.
+    """Each run with the scored candidates of highest s_t, which sees the target: no system, and no bound
+    either, since it is the reference LM's choice and not that of the system that reads it.
 
-    `gap_closed` is (XL - system) / (XL - oracle) in nats, the share of the way from Transformer-XL that the system goes by itself, and
-    `gap_closed_scored` the same over chunks whose candidates were scored, the only ones for which the oracle chooses. None where the
-    oracle is not better than Transformer-XL, since then there is no way to go. `left_out` is the share of the resamples in which that is
-    so; there is no interval where it is more than `MOST_LEFT_OUT`, since an end of it would be among them.
+    `gap_closed` is (XL - system) / (XL - oracle) in nats, the share of the way from Transformer-XL that the
+    system goes by itself, and `gap_closed_scored` the same over chunks whose candidates were scored, the only
+    ones for which the oracle chooses. None where the oracle is not better than Transformer-XL, since then
+    there is no way to go. `left_out` is the share of the resamples in which that is so; there is no interval
+    where it is more than `MOST_LEFT_OUT`, since an end of it would be among them.
     """
     rows = []
     for run, system in evaluations.systems.items():
@@ -112,11 +120,14 @@ def oracle_figures(evaluations: Evaluations, sums: Sums) -> list[OracleFigures]:
 
 
 def oracle_all_figures(evaluations: Evaluations, sums: Sums) -> list[OracleAllFigures]:
-    """Perplexity over the queries of the exhaustive sample alone, whose `sums` have them for the scored ones: with the neighbours of the
-    run itself, of the oracle among the scored candidates, and of the oracle among all eligible chunks; `gain` is what the last brings over
-    the oracle of the candidates, in nats a token. Chunks outside the sample read their own neighbours in `oracle_all`.
+    """Perplexity over the queries of the exhaustive sample alone, whose `sums` have them for the scored ones:
+    with the neighbours of the run itself, of the oracle among the scored candidates, and of the oracle among
+    all eligible chunks; `gain` is what the last brings over the oracle of the candidates, in nats a token.
+    Chunks outside the sample read their own neighbours in `oracle_all`.
     """
-    runs = {run: system for run, system in evaluations.systems.items() if (run, ORACLE_ALL) in evaluations.frames}
+    runs = {
+        run: system for run, system in evaluations.systems.items() if (run, ORACLE_ALL) in evaluations.frames
+    }
     return [
         OracleAllFigures(
             run=run,

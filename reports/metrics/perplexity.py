@@ -1,7 +1,8 @@
-"""Perplexity and what differs between systems, over the identical tokens and with the identical resamples of them.
+"""Perplexity and what differs between systems, over the identical tokens and with the identical resamples of
+them.
 
-Counted is every token after the first of a document. All is made of sums over blocks, so that any two systems are paired: a difference has
-an interval of its own, much narrower than theirs.
+Counted is every token after the first of a document. All is made of sums over blocks, so that any two systems
+are paired: a difference has an interval of its own, much narrower than theirs.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ ALL, WITH_NEIGHBOURS, SCORED = range(3)
 
 @dataclass(frozen=True)
 class Perplexity:
-    """`perplexity` micro (over all tokens) with its interval, macro (mean over documents), and over tokens that could have had a neighbour;
-    None where a model diverged so far that no float holds it. `tokens` and `documents` are those counted."""
+    """`perplexity` micro (over all tokens) with its interval, macro (mean over documents), and over tokens
+    that could have had a neighbour; None where a model diverged so far that no float holds it. `tokens` and
+    `documents` are those counted."""
 
     perplexity: float | None
     low: float | None
@@ -42,12 +44,15 @@ def loss_of(key: Key) -> str:
 
 
 def token_sums(evaluations: Evaluations, queries: pl.DataFrame) -> dict[str, np.ndarray]:
-    """[B, 3] by name: everything; chunks with at least one eligible neighbour, the only place where a gain can occur; and those of
-    `queries` (doc_id, chunk), whose candidates were scored."""
+    """[B, 3] by name: everything; chunks with at least one eligible neighbour, the only place where a gain
+    can occur; and those of `queries` (doc_id, chunk), whose candidates were scored."""
     could_R, scored_R = evaluations.chunks["eligible"].to_numpy() > 0, evaluations.among(queries)
     sums = {name: evaluations.chunks[name].to_numpy() for name in ("tokens", "bytes")}
     sums |= {loss_of(key): evaluations.loss(key) for key in evaluations.frames}
-    return {name: evaluations.by_block(values_R, values_R * could_R, values_R * scored_R) for name, values_R in sums.items()}
+    return {
+        name: evaluations.by_block(values_R, values_R * could_R, values_R * scored_R)
+        for name, values_R in sums.items()
+    }
 
 
 def resampled(evaluations: Evaluations, by_block: dict[str, np.ndarray], samples: int, seed: int) -> Sums:
@@ -74,7 +79,9 @@ def summarise(evaluations: Evaluations, sums: Sums, key: Key) -> Perplexity:
     some = sums.combined(lambda at: np.exp(nats(at, key, WITH_NEIGHBOURS)))
     loss = sums.combined(lambda at: nats(at, key))
     document_R = evaluations.document_B[evaluations.block_of_rows()]
-    by_document = np.bincount(document_R, evaluations.loss(key)) / np.bincount(document_R, evaluations.chunks["tokens"].to_numpy())
+    by_document = np.bincount(document_R, evaluations.loss(key)) / np.bincount(
+        document_R, evaluations.chunks["tokens"].to_numpy()
+    )
     with np.errstate(over="ignore"):
         macro = float(np.exp(by_document).mean())
     return Perplexity(

@@ -1,4 +1,6 @@
-"""Loss by distance from the document's start: where in a document a memory pays, which one figure over all tokens hides."""
+"""Loss by distance from the document's start: where in a document a memory pays, which one figure over all
+tokens hides.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class PositionBin:
 
 @dataclass(frozen=True)
 class PositionRun:
-    """The `nats` a token of a run in each bin, and its `gain` over Transformer-XL there, None without one to compare with."""
+    """The `nats` a token of a run in each bin, and its `gain` over Transformer-XL there, None without one to
+    compare with.
+    """
 
     run: str
     system: str
@@ -49,7 +53,9 @@ def position_of(run: str) -> str:
 
 
 def bins_of_tokens(chunks: pl.DataFrame, chunk_tokens: int) -> np.ndarray:
-    """[T] bin of every counted token, row after row. Token 0 of a document is not counted, so that chunk 0 begins with token 1."""
+    """[T] bin of every counted token, row after row. Token 0 of a document is not counted, so that chunk 0
+    begins with token 1.
+    """
     count_R = chunks["tokens"].to_numpy()
     first_R = np.maximum((chunks["chunk"].to_numpy().astype(np.int64) + 1) * chunk_tokens, 1)
     before_R = np.cumsum(count_R) - count_R
@@ -67,7 +73,9 @@ def position_sums(evaluations: Evaluations, chunk_tokens: int) -> dict[str, np.n
     def added(weight_T: np.ndarray | None) -> np.ndarray:
         return np.bincount(place_T, weight_T, minlength=blocks * bins).reshape(blocks, bins)
 
-    losses = {run: evaluations.frames[run, OWN]["token_losses"].explode().to_numpy() for run in evaluations.systems}
+    losses = {
+        run: evaluations.frames[run, OWN]["token_losses"].explode().to_numpy() for run in evaluations.systems
+    }
     return {COUNT: added(None), **{position_of(run): added(loss_T) for run, loss_T in losses.items()}}
 
 
@@ -79,10 +87,19 @@ def position_figures(evaluations: Evaluations, sums: Sums) -> Positions:
     for run, system in evaluations.systems.items():
         baseline = evaluations.counterpart(run, BASELINE)
         mine = [sums.ratio(position_of(run), COUNT, int(place)) for place in used]
-        gains = [_gain(sums, run, baseline, int(place)) for place in used] if baseline and run != baseline else None
+        gains = (
+            [_gain(sums, run, baseline, int(place)) for place in used]
+            if baseline and run != baseline
+            else None
+        )
         runs.append(PositionRun(run, system, mine, gains))
-    return Positions([PositionBin(int(EDGES[place]), int(EDGES[place + 1]) - 1, int(tokens[place])) for place in used], runs)
+    return Positions(
+        [PositionBin(int(EDGES[place]), int(EDGES[place + 1]) - 1, int(tokens[place])) for place in used],
+        runs,
+    )
 
 
 def _gain(sums: Sums, run: str, baseline: str, place: int) -> Estimate:
-    return sums.combined(lambda at: (at(position_of(baseline)) - at(position_of(run)))[..., place] / at(COUNT)[..., place])
+    return sums.combined(
+        lambda at: (at(position_of(baseline)) - at(position_of(run)))[..., place] / at(COUNT)[..., place]
+    )

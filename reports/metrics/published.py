@@ -18,7 +18,9 @@ def name_of(system: str) -> str:
 
 
 def names_of(systems: Mapping[str, str]) -> dict[str, str]:
-    """The name of each run, given the system of each: the system's, or the run's own where several are of one system."""
+    """The name of each run, given the system of each: the system's, or the run's own where several are of one
+    system.
+    """
     runs = Counter(systems.values())
     return {run: name_of(system) if runs[system] == 1 else run for run, system in systems.items()}
 
@@ -32,7 +34,12 @@ class Row(Published):
 
 def _rows(table: int) -> tuple[Row, ...]:
     """The lines of a table in its order, from the records of the systems."""
-    rows = [Row(**vars(line), system=record.name) for record in RECORDS.values() for line in record.published if line.table == table]
+    rows = [
+        Row(**vars(line), system=record.name)
+        for record in RECORDS.values()
+        for line in record.published
+        if line.table == table
+    ]
     return tuple(sorted(rows, key=lambda row: row.line))
 
 
@@ -45,10 +52,21 @@ TABLE_3: dict[str, dict[str, tuple[float, ...]]] = {  # percent, by `RETRIEVERS`
     "Code": {"precision_at_2": (29, 26, 34), "recall_at_10": (53, 52, 56), "ndcg_at_20": (25, 23, 30)},
     "PG19": {"precision_at_2": (22, 22, 28), "recall_at_10": (55, 55, 61), "ndcg_at_20": (18, 18, 23)},
     "Books3": {"precision_at_2": (23, 19, 26), "recall_at_10": (55, 50, 58), "ndcg_at_20": (18, 16, 22)},
-    AVERAGE: {"precision_at_2": (25.2, 23.2, 30.0), "recall_at_10": (54.5, 52.7, 58.2), "ndcg_at_20": (21.2, 20.2, 26.2)},
+    AVERAGE: {
+        "precision_at_2": (25.2, 23.2, 30.0),
+        "recall_at_10": (54.5, 52.7, 58.2),
+        "ndcg_at_20": (21.2, 20.2, 26.2),
+    },
 }
 
 
 def published_perplexity(system: str) -> dict[str, float]:
     """A system's perplexity by corpus as Table 2 has it; empty for one that the paper does not have."""
-    return next((dict(zip(CORPORA, row.perplexity, strict=True)) for row in TABLE_2 if (row.system, row.setting) == (system, OWN)), {})
+    return next(
+        (
+            dict(zip(CORPORA, row.perplexity, strict=True))
+            for row in TABLE_2
+            if (row.system, row.setting) == (system, OWN)
+        ),
+        {},
+    )

@@ -8,7 +8,8 @@ CELLS = 4_000_000  # comparisons that stand in memory at a time, a byte each
 
 
 def rank_correlations(a_QK: np.ndarray, b_QK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Spearman's rho and Kendall's tau-b of every row, float64 [Q]; NaN where a row has no two different values on either side.
+    """Spearman's rho and Kendall's tau-b of every row, float64 [Q]; NaN where a row has no two different
+    values on either side.
 
     Rows that are shorter than the longest are filled with NaN in both arrays.
     """
@@ -26,7 +27,9 @@ def _of_block(a_qK: np.ndarray, b_qK: np.ndarray) -> tuple[np.ndarray, np.ndarra
     # The sum of a row of signs is twice the average rank, measured from the middle.
     a_ranks, b_ranks = a_qKK.sum(axis=2, dtype=np.float64), b_qKK.sum(axis=2, dtype=np.float64)
     agreement = np.einsum("qij,qij->q", a_qKK, b_qKK, dtype=np.int64)
-    compared = np.abs(a_qKK).sum(axis=(1, 2), dtype=np.float64) * np.abs(b_qKK).sum(axis=(1, 2), dtype=np.float64)
+    compared = np.abs(a_qKK).sum(axis=(1, 2), dtype=np.float64) * np.abs(b_qKK).sum(
+        axis=(1, 2), dtype=np.float64
+    )
     spread = (a_ranks**2).sum(axis=1) * (b_ranks**2).sum(axis=1)
     with np.errstate(invalid="ignore"):
         return (a_ranks * b_ranks).sum(axis=1) / np.sqrt(spread), agreement / np.sqrt(compared)

@@ -1,4 +1,6 @@
-"""The two-level bootstrap over sums that come part by part: documents are drawn, then blocks within them, in memory bounded by a part."""
+"""The two-level bootstrap over sums that come part by part: documents are drawn, then blocks within them, in
+memory bounded by a part.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,13 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 class Resampler:
-    """Totals of additive sums over blocks of documents, and the same totals of `samples` resamples of all `documents`.
+    """Totals of additive sums over blocks of documents, and the same totals of `samples` resamples of all
+    `documents`.
 
-    A resample draws as many documents as there are, with replacement, and from each drawn one as many of its blocks as it has. Parts with
-    whole documents may be added one after another: how many draws fall on a part is drawn first, binomially, so that the resamples are
-    distributed as if all documents were drawn from at once.
+    A resample draws as many documents as there are, with replacement, and from each drawn one as many of its
+    blocks as it has. Parts with whole documents may be added one after another: how many draws fall on a part
+    is drawn first, binomially, so that the resamples are distributed as if all documents were drawn from at
+    once.
     """
 
     def __init__(self, documents: int, columns: int, samples: int, rng: np.random.Generator):
@@ -38,7 +42,9 @@ class Resampler:
         self._draws = np.full(samples, documents)
 
     def add(self, document_B: np.ndarray, sums_BC: np.ndarray) -> None:
-        """Add a part: the sums of its blocks, and the document of each; blocks of a document stand together."""
+        """Add a part: the sums of its blocks, and the document of each; blocks of a document stand
+        together.
+        """
         _, begin_D, blocks_D = np.unique(document_B, return_index=True, return_counts=True)
         if not len(begin_D):
             return
@@ -57,7 +63,9 @@ class Resampler:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; all None where there was nothing to measure. Rounded, so that equal labels give equal bytes."""
+    """A figure with its 95 % interval; all None where there was nothing to measure. Rounded, so that equal
+    labels give equal bytes.
+    """
 
     value: float | None
     low: float | None
@@ -78,11 +86,15 @@ def estimate(value: float, values_S: np.ndarray) -> Estimate:
 
 
 class Sums:
-    """Totals and resamples of named sums over the same blocks, and the figures made of them: what is compared is resampled together."""
+    """Totals and resamples of named sums over the same blocks, and the figures made of them: what is compared
+    is resampled together.
+    """
 
     def __init__(self, documents: int, widths: dict[str, int], samples: int, rng: np.random.Generator):
         ends = np.cumsum(list(widths.values()))
-        self._places = {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
+        self._places = {
+            name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)
+        }
         self._resampler = Resampler(documents, int(ends[-1]), samples, rng)
         self.documents = documents
 
@@ -95,8 +107,15 @@ class Sums:
         return self._resampler.total[self._places[name]]
 
     def ratio(self, top: str, bottom: str, place: int = 0, minus: int | None = None) -> Estimate:
-        """`top` at `place`, less that at `minus`, over `bottom`, which has one place for all or as many as `top`."""
-        return self.combined(lambda at: (at(top)[..., place] - (0 if minus is None else at(top)[..., minus])) / _like(at(bottom), place))
+        """`top` at `place`, less that at `minus`, over `bottom`, which has one place for all or as many as
+        `top`.
+        """
+        return self.combined(
+            lambda at: (
+                (at(top)[..., place] - (0 if minus is None else at(top)[..., minus]))
+                / _like(at(bottom), place)
+            )
+        )
 
     def combined(self, figure: Callable[[Named], np.ndarray]) -> Estimate:
         """The figure that `figure` makes of a function from names to sums [..., width]."""

@@ -1,6 +1,8 @@
-"""Every retriever of a corpus against the same gold, with the 95 % interval of each figure: the rows of Table 3.
+"""Every retriever of a corpus against the same gold, with the 95 % interval of each figure: the rows of Table
+3.
 
-A figure is a mean over queries, so it is two sums over blocks, and is resampled with all else that is compared.
+A figure is a mean over queries, so it is two sums over blocks, and is resampled with all else that is
+compared.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from reports.metrics.retrieval import CUTS, QUERY, Gold, bm25_ranking, means, qu
 
 @dataclass(frozen=True)
 class Measured:
-    """One retriever against one gold: `figures` has a row a query, with a column for each of `CUTS`, null where it does not count.
+    """One retriever against one gold: `figures` has a row a query, with a column for each of `CUTS`, null
+    where it does not count.
 
     `of` is the name of the gold; `system` that of the system, if the retriever is a run's own.
     """
@@ -41,7 +44,9 @@ class Counted(Estimate):
 
 @dataclass(frozen=True)
 class RetrieverFigures:
-    """A retriever against a gold: each figure of `CUTS` by its name. `documents` are those of the queries that Precision@2 is over."""
+    """A retriever against a gold: each figure of `CUTS` by its name. `documents` are those of the queries
+    that Precision@2 is over.
+    """
 
     retriever: str
     system: str | None
@@ -51,8 +56,12 @@ class RetrieverFigures:
     queries_with_positive: int
 
 
-def measured(evaluations: Evaluations, candidates: pl.DataFrame, of: str, gold: Gold, *, rerank: bool = False) -> list[Measured]:
-    """All retrievers against `gold`: chance, the nearest chunks, BM25, and every run that has a ranking of its own."""
+def measured(
+    evaluations: Evaluations, candidates: pl.DataFrame, of: str, gold: Gold, *, rerank: bool = False
+) -> list[Measured]:
+    """All retrievers against `gold`: chance, the nearest chunks, BM25, and every run that has a ranking of
+    its own.
+    """
     system_of = {name: evaluations.systems[run] for run, name in names_of(evaluations.systems).items()}
     return [
         Measured(of, name, system_of.get(name), gold, query_figures(gold, ranking, rerank=rerank))
@@ -60,9 +69,17 @@ def measured(evaluations: Evaluations, candidates: pl.DataFrame, of: str, gold: 
     ]
 
 
-def _rankings(evaluations: Evaluations, candidates: pl.DataFrame, gold: Gold) -> dict[str, pl.DataFrame | None]:
-    """Every retriever's ranking by its name; None is chance. RETRO reads BM25's, which stands there already."""
-    found: dict[str, pl.DataFrame | None] = {"random": None, "recency": recency_ranking(gold), "BM25": bm25_ranking(candidates)}
+def _rankings(
+    evaluations: Evaluations, candidates: pl.DataFrame, gold: Gold
+) -> dict[str, pl.DataFrame | None]:
+    """Every retriever's ranking by its name; None is chance. RETRO reads BM25's, which stands there
+    already.
+    """
+    found: dict[str, pl.DataFrame | None] = {
+        "random": None,
+        "recency": recency_ranking(gold),
+        "BM25": bm25_ranking(candidates),
+    }
     names = names_of(evaluations.systems)
     for run, system in evaluations.systems.items():
         ranking = evaluations.frames[run, OWN]["ranking"]
@@ -72,10 +89,14 @@ def _rankings(evaluations: Evaluations, candidates: pl.DataFrame, gold: Gold) ->
 
 
 def mean_sums(evaluations: Evaluations, name: str, figures: pl.DataFrame) -> dict[str, np.ndarray]:
-    """[B, 2] by the name of the mean of each column of `figures` (doc_id, chunk, ...): its sum, and how many are not null."""
+    """[B, 2] by the name of the mean of each column of `figures` (doc_id, chunk, ...): its sum, and how many
+    are not null.
+    """
     rows = evaluations.chunks.select(*QUERY).join(figures, on=QUERY, how="left", maintain_order="left")
     return {
-        f"{column} of {name}": evaluations.by_block(rows[column].fill_null(0.0).to_numpy(), rows[column].is_not_null().to_numpy())
+        f"{column} of {name}": evaluations.by_block(
+            rows[column].fill_null(0.0).to_numpy(), rows[column].is_not_null().to_numpy()
+        )
         for column in figures.columns
         if column not in QUERY
     }
@@ -104,4 +125,6 @@ def _figures(sums: Sums, row: Measured) -> RetrieverFigures:
     found = means(row.gold, row.figures)
     ends = {name: mean_interval(sums, f"{row.retriever} in {row.of}", name) for name in CUTS}
     figures = {name: Counted(found.figures[name], *ends[name], found.counted[name]) for name in CUTS}
-    return RetrieverFigures(row.retriever, row.system, figures, found.documents, found.queries, found.queries_with_positive)
+    return RetrieverFigures(
+        row.retriever, row.system, figures, found.documents, found.queries, found.queries_with_positive
+    )

@@ -1,7 +1,8 @@
 """Precision@2 of what each system read, for a sample of queries of which the reference LM scored all of it.
 
-No neighbour without a score counts as not relevant here, so the figure is exact; against labels it is a lower bound. A place that holds no
-chunk, because a query has one eligible chunk or its system read only one, is not relevant, as in the other figures.
+No neighbour without a score counts as not relevant here, so the figure is exact; against labels it is a lower
+bound. A place that holds no chunk, because a query has one eligible chunk or its system read only one, is not
+relevant, as in the other figures.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ CHANCE = "random"
 
 @dataclass(frozen=True)
 class SampleFigures:
-    """Precision@2 of what a retriever gave for the `queries` of the sample, which are of so many `documents`."""
+    """Precision@2 of what a retriever gave for the `queries` of the sample, which are of so many
+    `documents`.
+    """
 
     retriever: str
     system: str | None
@@ -37,7 +40,8 @@ class SampleFigures:
 
 
 def exact_precision(evaluations: Evaluations, scored: Gold, exhaustive: Gold) -> dict[str, pl.DataFrame]:
-    """By retriever a row (doc_id, chunk, precision_at_2) for each query of the sample `scored`. Those that read BM25's ranking are one.
+    """By retriever a row (doc_id, chunk, precision_at_2) for each query of the sample `scored`. Those that
+    read BM25's ranking are one.
 
     Chance comes first, if any query of the sample is also in the `exhaustive` one, and is over those alone.
 
@@ -55,14 +59,25 @@ def exact_precision(evaluations: Evaluations, scored: Gold, exhaustive: Gold) ->
 
 
 def _precision(evaluations: Evaluations, run: str, scored: Gold) -> pl.DataFrame:
-    read = evaluations.chunks.select(*QUERY).with_columns(candidate=evaluations.frames[run, OWN]["retrieved"].list.head(PLACES))
+    read = evaluations.chunks.select(*QUERY).with_columns(
+        candidate=evaluations.frames[run, OWN]["retrieved"].list.head(PLACES)
+    )
     read = scored.queries.select(*QUERY).join(read, on=QUERY, how="left", maintain_order="left")
-    pairs = read.explode("candidate").join(scored.scored, on=[*QUERY, "candidate"], how="left", maintain_order="left")
+    pairs = read.explode("candidate").join(
+        scored.scored, on=[*QUERY, "candidate"], how="left", maintain_order="left"
+    )
     lacking = pairs.filter(pl.col("candidate").is_not_null() & pl.col("gain").is_null())
     if len(lacking):
         cause = f"{len(lacking)} of the chunks that {run} read for the sampled queries have no score"
-        raise Failure("the retrieved sample is not of these evaluations", cause, "re-run the stage retrieved", Exit.CONTRACT)
-    return pairs.group_by(QUERY, maintain_order=True).agg((counting.how_many(pl.col("gain") > 0) / PLACES).alias(FIGURE))
+        raise Failure(
+            "the retrieved sample is not of these evaluations",
+            cause,
+            "re-run the stage retrieved",
+            Exit.CONTRACT,
+        )
+    return pairs.group_by(QUERY, maintain_order=True).agg(
+        (counting.how_many(pl.col("gain") > 0) / PLACES).alias(FIGURE)
+    )
 
 
 def precision_sums(evaluations: Evaluations, exact: dict[str, pl.DataFrame]) -> dict[str, np.ndarray]:
@@ -73,14 +88,18 @@ def precision_sums(evaluations: Evaluations, exact: dict[str, pl.DataFrame]) -> 
     return found
 
 
-def precision_figures(evaluations: Evaluations, sums: Sums, exact: dict[str, pl.DataFrame]) -> list[SampleFigures]:
+def precision_figures(
+    evaluations: Evaluations, sums: Sums, exact: dict[str, pl.DataFrame]
+) -> list[SampleFigures]:
     """A row a retriever."""
     system_of = {name: evaluations.systems[run] for run, name in names_of(evaluations.systems).items()}
     return [
         SampleFigures(
             name,
             system_of.get(name),
-            Estimate(float(figures[FIGURE].to_numpy().mean()), *mean_interval(sums, f"{name} in retrieved", FIGURE)),
+            Estimate(
+                float(figures[FIGURE].to_numpy().mean()), *mean_interval(sums, f"{name} in retrieved", FIGURE)
+            ),
             len(figures),
             figures["doc_id"].n_unique(),
         )

@@ -1,4 +1,6 @@
-"""All figures of the systems of a corpus, from evaluations, labels, candidates and chunks: what report.json says of them."""
+"""All figures of the systems of a corpus, from evaluations, labels, candidates and chunks: what report.json
+says of them.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,9 @@ from reports.metrics.token_overlap import OverlapFigures, overlap_figures, overl
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the figures are made of: every run in its own setting, and beside it in others and with the oracles' neighbours, if it was;
-    `labels`, `exhaustive`, `retrieved`, `candidates` and `chunks` are those of the evaluated split."""
+    """What the figures are made of: every run in its own setting, and beside it in others and with the
+    oracles' neighbours, if it was; `labels`, `exhaustive`, `retrieved`, `candidates` and `chunks` are those
+    of the evaluated split."""
 
     evaluations: Evaluations
     in_settings: Evaluations | None
@@ -57,8 +60,8 @@ class Gain(Estimate):
 
 @dataclass(frozen=True)
 class RunPerplexity(Perplexity):
-    """A run in its own setting: its perplexity, that of its system on the paper's corpora, and what it gains over Transformer-XL and over
-    random retrieval, None without a run of these or for these themselves."""
+    """A run in its own setting: its perplexity, that of its system on the paper's corpora, and what it gains
+    over Transformer-XL and over random retrieval, None without a run of these or for these themselves."""
 
     run: str
     system: str
@@ -75,7 +78,9 @@ class RunPerplexity(Perplexity):
 
 @dataclass(frozen=True)
 class RunFigures:
-    """All sections of report.json that are measured from evaluations; a section that was not evaluated has no row."""
+    """All sections of report.json that are measured from evaluations; a section that was not evaluated has no
+    row.
+    """
 
     systems: Sequence[RunPerplexity]
     seeds: Sequence[SeedFigures]
@@ -95,12 +100,18 @@ class RunFigures:
 
 
 def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> RunFigures:
-    """All figures of the systems. Intervals are of the same resamples, except those of other settings and of the
-    oracle, which may be of fewer documents: each of these two sections has a bootstrap of its own."""
+    """All figures of the systems. Intervals are of the same resamples, except those of other settings and of
+    the oracle, which may be of fewer documents: each of these two sections has a bootstrap of its own."""
     evaluations = evidence.evaluations
-    gold, exact, read = (_gold(evidence, rows) for rows in (evidence.labels, evidence.exhaustive, evidence.retrieved))
+    gold, exact, read = (
+        _gold(evidence, rows) for rows in (evidence.labels, evidence.exhaustive, evidence.retrieved)
+    )
     lists = {"retrieval": gold, "rerank": gold, **({"exhaustive": exact} if len(exact.queries) else {})}
-    ranked = [row for of in lists for row in measured(evaluations, evidence.candidates, of, lists[of], rerank=of == "rerank")]
+    ranked = [
+        row
+        for of in lists
+        for row in measured(evaluations, evidence.candidates, of, lists[of], rerank=of == "rerank")
+    ]
     precision, worth = exact_precision(evaluations, read, exact), read if len(read.queries) else gold
     frozen = frozen_readings(evaluations, evidence.retrieved, evidence.stride_chunks)
     by_block = {
@@ -135,7 +146,9 @@ def run_figures(evidence: Evidence, samples: int, seed: int = 0) -> RunFigures:
         frozen_reader=frozen_figures(evaluations, sums, frozen, evidence.chunk_tokens),
         overlap=overlap_figures(evaluations, sums),
         subgroups=subgroup_figures(evaluations, sums, worth, "labels" if worth is gold else "retrieved"),
-        gain_examples=gain_examples(evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens),
+        gain_examples=gain_examples(
+            evaluations, evidence.labels, evidence.chunks.select(*QUERY, "text"), evidence.chunk_tokens
+        ),
     )
 
 
@@ -145,7 +158,11 @@ def _system(evaluations: Evaluations, sums: Sums, run: str) -> RunPerplexity:
     control = control_of(system)
     against = {name: evaluations.counterpart(run, name) for name in (BASELINE, control)}
     gains = {
-        name: Gain(**asdict(difference(sums, (run, OWN), (other, OWN))), against=other) if other and other != run else None
+        name: (
+            Gain(**asdict(difference(sums, (run, OWN), (other, OWN))), against=other)
+            if other and other != run
+            else None
+        )
         for name, other in against.items()
     }
     found = summarise(evaluations, sums, (run, OWN))
@@ -163,4 +180,8 @@ def _system(evaluations: Evaluations, sums: Sums, run: str) -> RunPerplexity:
 def _gold(evidence: Evidence, scored: pl.DataFrame) -> Gold:
     """Gold of the scored queries that evaluation reached."""
     reached = evidence.evaluations.chunks.select("doc_id", pl.col("chunk").alias("query_chunk"))
-    return gold_of(scored.join(reached, on=["doc_id", "query_chunk"], how="semi"), evidence.chunk_tokens, evidence.stride_chunks)
+    return gold_of(
+        scored.join(reached, on=["doc_id", "query_chunk"], how="semi"),
+        evidence.chunk_tokens,
+        evidence.stride_chunks,
+    )

@@ -1,4 +1,6 @@
-"""What chance in training does to a figure: several runs of one system that differ in nothing but their seed."""
+"""What chance in training does to a figure: several runs of one system that differ in nothing but
+their seed.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ class SeedFigures:
 
 @dataclass(frozen=True)
 class Order:
-    """Two systems of which the `better` may be called so: the gap of their mean perplexities, and its unit, their pooled standard
-    deviation over seeds."""
+    """Two systems of which the `better` may be called so: the gap of their mean perplexities, and its unit,
+    their pooled standard deviation over seeds."""
 
     better: str
     worse: str
@@ -38,7 +40,9 @@ Reached = Sequence[tuple[str, float | None]]
 
 
 def pooled_deviation(a: Sequence[float], b: Sequence[float]) -> float:
-    """The standard deviation over seeds that two systems share, of at least two runs each: variances weighted by degrees of freedom."""
+    """The standard deviation over seeds that two systems share, of at least two runs each: variances weighted
+    by degrees of freedom.
+    """
     free = len(a) + len(b) - 2
     return math.sqrt(((len(a) - 1) * statistics.variance(a) + (len(b) - 1) * statistics.variance(b)) / free)
 
@@ -46,8 +50,9 @@ def pooled_deviation(a: Sequence[float], b: Sequence[float]) -> float:
 def ordered(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether one of two systems may be called better, given a figure of each run of both, a run a seed.
 
-    It takes `FEWEST_SEEDS` runs of each and a gap between their means of more than `DEVIATIONS` pooled standard deviations. Which is the
-    better one the means say. A run that diverged, whose figure is no finite number, rules a claim out.
+    It takes `FEWEST_SEEDS` runs of each and a gap between their means of more than `DEVIATIONS` pooled
+    standard deviations. Which is the better one the means say. A run that diverged, whose figure is no finite
+    number, rules a claim out.
     """
     if min(len(a), len(b)) < FEWEST_SEEDS or not all(math.isfinite(value) for value in (*a, *b)):
         return False
@@ -63,8 +68,13 @@ def _by_system(reached: Reached) -> dict[str, list[float]]:
 
 
 def seed_figures(reached: Reached) -> list[SeedFigures]:
-    """Every system that was trained more than once; runs that diverged have no perplexity and do not count."""
-    kept = {system: [value for value in found if math.isfinite(value)] for system, found in _by_system(reached).items()}
+    """Every system that was trained more than once; runs that diverged have no perplexity and do
+    not count.
+    """
+    kept = {
+        system: [value for value in found if math.isfinite(value)]
+        for system, found in _by_system(reached).items()
+    }
     return [
         SeedFigures(system, len(found), statistics.fmean(found), statistics.stdev(found))
         for system, found in kept.items()

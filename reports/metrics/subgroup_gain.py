@@ -1,8 +1,10 @@
-"""What a gold neighbour is worth: improvement over Transformer-XL where one was retrieved and where none was. The paper's Figure 6.
+"""What a gold neighbour is worth: improvement over Transformer-XL where one was retrieved and where none was.
+The paper's Figure 6.
 
-Only queries whose candidates were scored count. A neighbour that was not scored counts as not gold, so "without" may hold some that help.
-Improvement is 1 - perplexity / perplexity of Transformer-XL over the tokens of a group; the paper's mean over chunks would be ruled by the
-few chunks that are predicted almost perfectly.
+Only queries whose candidates were scored count. A neighbour that was not scored counts as not gold, so
+"without" may hold some that help. Improvement is 1 - perplexity / perplexity of Transformer-XL over the
+tokens of a group; the paper's mean over chunks would be ruled by the few chunks that are predicted almost
+perfectly.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ GROUPS = {"with_gold": (0,), "without_gold": (1,), "all": (0, 1)}
 
 @dataclass(frozen=True)
 class SubgroupFigures:
-    """The `improvement` of a run in percent over the `chunks` of a group, of queries in so many `documents`; `scored` says whether gold is
-    by the `labels` or by the sample of what was `retrieved`."""
+    """The `improvement` of a run in percent over the `chunks` of a group, of queries in so many `documents`;
+    `scored` says whether gold is by the `labels` or by the sample of what was `retrieved`."""
 
     run: str
     system: str
@@ -49,32 +51,45 @@ def _compared(evaluations: Evaluations) -> dict[str, str]:
 def gold_retrieved(evaluations: Evaluations, run: str, gold: Gold) -> tuple[np.ndarray, np.ndarray]:
     """[R] whether candidates of a chunk were scored, and whether one that it retrieved has s_t > 0."""
     rows = evaluations.chunks.select(*QUERY).with_columns(evaluations.frames[run, OWN]["retrieved"])
-    positives = gold.scored.filter(pl.col("gain") > 0).group_by(QUERY).agg(pl.col("candidate").alias("positives"))
+    positives = (
+        gold.scored.filter(pl.col("gain") > 0).group_by(QUERY).agg(pl.col("candidate").alias("positives"))
+    )
     joined = rows.join(positives, on=QUERY, how="left", maintain_order="left")
     hit = joined["retrieved"].list.set_intersection(joined["positives"]).list.len() > 0
     return evaluations.among(gold.queries), hit.fill_null(False).to_numpy()
 
 
 def subgroup_sums(evaluations: Evaluations, gold: Gold) -> dict[str, np.ndarray]:
-    """[B, 6] by name for every run that reads neighbours: chunks, tokens and nats gained, with a gold neighbour, then without."""
+    """[B, 6] by name for every run that reads neighbours: chunks, tokens and nats gained, with a gold
+    neighbour, then without.
+    """
     found = {}
     tokens_R = evaluations.chunks["tokens"].to_numpy()
     for run, baseline in _compared(evaluations).items():
         scored_R, hit_R = gold_retrieved(evaluations, run, gold)
         gain_R = evaluations.loss((baseline, OWN)) - evaluations.loss((run, OWN))
-        columns = [values * mask for mask in (scored_R & hit_R, scored_R & ~hit_R) for values in (np.ones_like(gain_R), tokens_R, gain_R)]
+        columns = [
+            values * mask
+            for mask in (scored_R & hit_R, scored_R & ~hit_R)
+            for values in (np.ones_like(gain_R), tokens_R, gain_R)
+        ]
         found[subgroup_of(run)] = evaluations.by_block(*columns)
     return found
 
 
 def subgroup_figures(evaluations: Evaluations, sums: Sums, gold: Gold, scored: str) -> list[SubgroupFigures]:
     """A row a run and group."""
-    rows, documents = [], len(np.unique(evaluations.document_B[evaluations.block_of_rows()[evaluations.among(gold.queries)]]))
+    rows, documents = (
+        [],
+        len(np.unique(evaluations.document_B[evaluations.block_of_rows()[evaluations.among(gold.queries)]])),
+    )
     for run in _compared(evaluations):
         chunks = sums.total(subgroup_of(run)).reshape(2, 3)[:, 0]
         for group, parts in GROUPS.items():
             found, counted = sums.combined(partial(_improvement, run, parts)), int(chunks[list(parts)].sum())
-            rows.append(SubgroupFigures(run, evaluations.systems[run], group, counted, documents, found, scored))
+            rows.append(
+                SubgroupFigures(run, evaluations.systems[run], group, counted, documents, found, scored)
+            )
     return rows
 
 

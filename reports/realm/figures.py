@@ -1,4 +1,6 @@
-"""Figures of a trained REALM: what each way of finding passages is worth, and how far the index was behind during training."""
+"""Figures of a trained REALM: what each way of finding passages is worth, and how far the index was behind
+during training.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,9 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class MethodFigures:
-    """One way of finding passages: `logprob` in nats a token of the answer, the shares of `exact` answers and of questions with the
-    `answer_in` a passage, and what REALM's passages gain `over` its (None for these): on the same questions, resampled by documents and
-    questions."""
+    """One way of finding passages: `logprob` in nats a token of the answer, the shares of `exact` answers and
+    of questions with the `answer_in` a passage, and what REALM's passages gain `over` its (None for these):
+    on the same questions, resampled by documents and questions."""
 
     logprob: Estimate
     exact: Estimate
@@ -45,7 +47,9 @@ class MethodFigures:
 
 @dataclass(frozen=True)
 class Refresh:
-    """At update `step` an index took over that was built from the weights of `built_from`; the one before it still found `old_recall`."""
+    """At update `step` an index took over that was built from the weights of `built_from`; the one before it
+    still found `old_recall`.
+    """
 
     step: int
     built_from: int
@@ -54,8 +58,8 @@ class Refresh:
 
 @dataclass(frozen=True)
 class TrainingFigures:
-    """Loss, utility, null and recall by update in `curves`; mean utility at the end and at the beginning; None where recall was never
-    measured; how many passages were `trivial`."""
+    """Loss, utility, null and recall by update in `curves`; mean utility at the end and at the beginning;
+    None where recall was never measured; how many passages were `trivial`."""
 
     updates: int
     curves: Mapping[str, Curve]
@@ -89,9 +93,17 @@ class RealmReport(Answered):
 
 
 def realm_report(
-    corpus: str, passages: int, questions_train: int, answers: pa.Table, history: History, samples: int, seed: int
+    corpus: str,
+    passages: int,
+    questions_train: int,
+    answers: pa.Table,
+    history: History,
+    samples: int,
+    seed: int,
 ) -> RealmReport:
-    """The report of a corpus of so many passages, by the artifact `realm_answers` and the rows of `losses.jsonl`."""
+    """The report of a corpus of so many passages, by the artifact `realm_answers` and the rows of
+    `losses.jsonl`.
+    """
     answered, training = answer_figures(answers, samples, seed), training_figures(history)
     return RealmReport(
         **vars(answered),
@@ -108,14 +120,22 @@ def answer_figures(answers: pa.Table, samples: int, seed: int) -> Answered:
     frame = pl.DataFrame(pl.from_arrow(answers)).sort("question", "method")
     names, documents = sorted(METHODS), frame["doc_id"].n_unique()
     values = {
-        name: np.stack([frame.filter(pl.col("method") == method)[name].cast(pl.Float64).to_numpy() for method in names], axis=1)
+        name: np.stack(
+            [frame.filter(pl.col("method") == method)[name].cast(pl.Float64).to_numpy() for method in names],
+            axis=1,
+        )
         for name in ("logprob", "exact", "answer_in", "tokens")
     }
     one = frame.filter(pl.col("method") == names[0])
     _, document_B = np.unique(one["doc_id"].to_numpy(), return_inverse=True)
     order = np.argsort(document_B, kind="stable")
-    sums = Sums(documents, {**dict.fromkeys(values, len(names)), "questions": 1}, samples, np.random.default_rng(seed))
-    sums.add(document_B[order], {name: value[order] for name, value in values.items()} | {"questions": np.ones((len(order), 1))})
+    sums = Sums(
+        documents, {**dict.fromkeys(values, len(names)), "questions": 1}, samples, np.random.default_rng(seed)
+    )
+    sums.add(
+        document_B[order],
+        {name: value[order] for name, value in values.items()} | {"questions": np.ones((len(order), 1))},
+    )
     own = names.index("realm")
     methods = {
         method: MethodFigures(
@@ -131,13 +151,22 @@ def answer_figures(answers: pa.Table, samples: int, seed: int) -> Answered:
 
 
 def _gain(sums: Sums, own: int, place: int) -> Estimate:
-    return sums.combined(lambda at: (at("logprob")[..., own] - at("logprob")[..., place]) / at("tokens")[..., own])
+    return sums.combined(
+        lambda at: (at("logprob")[..., own] - at("logprob")[..., place]) / at("tokens")[..., own]
+    )
 
 
 def training_figures(history: History) -> TrainingFigures:
-    """Loss, utility and the recall of the index by update, and where an index took over, with the update it was built from."""
-    curves = {name: [(row["step"], row[name]) for row in history if name in row] for name in ("loss", "utility", "null", "recall")}
-    refreshes = [Refresh(row["step"], row["built_from"], row["old_recall"]) for row in history if "old_recall" in row]
+    """Loss, utility and the recall of the index by update, and where an index took over, with the update it
+    was built from.
+    """
+    curves = {
+        name: [(row["step"], row[name]) for row in history if name in row]
+        for name in ("loss", "utility", "null", "recall")
+    }
+    refreshes = [
+        Refresh(row["step"], row["built_from"], row["old_recall"]) for row in history if "old_recall" in row
+    ]
     recalls = [value for _, value in curves["recall"]]
     return TrainingFigures(
         updates=len(history),
@@ -159,13 +188,19 @@ def headline(answered: Answered, training: TrainingFigures) -> list[str]:
     recalled = (
         "its recall was never measured"
         if training.recall_lowest is None
-        else f"it found {training.recall_mean:.0%} of what a fresh one finds, {training.recall_lowest:.0%} at least, by the probes"
+        else (
+            f"it found {training.recall_mean:.0%} of what a fresh one finds, {training.recall_lowest:.0%} at"
+            " least, by the probes"
+        )
     )
     exact = [f"{methods[method].exact.value:.1%} {words}" for method, words in EXACT.items()]
     times, interval = len(training.refreshes), f"95 % interval {over.low:+.3f} to {over.high:+.3f}"
     return [
         f"{answered.questions:,} held-out questions: exact match {', '.join(exact)}",
         f"REALM's passages are worth {over.value:+.3f} nats a token over random ones, {interval}",
-        f"utility {training.utility_first:+.3f} nats a token at the beginning of training, {training.utility:+.3f} at its end; "
-        f"{times} refresh{'es' if times != 1 else ''} of the index: {recalled}",
+        (
+            f"utility {training.utility_first:+.3f} nats a token at the beginning of training,"
+            f" {training.utility:+.3f} at its end; {times} refresh{'es' if times != 1 else ''} of the index:"
+            f" {recalled}"
+        ),
     ]

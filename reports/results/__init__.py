@@ -1,1 +1,3 @@
-"""The results that this project has kept: figures of a corpus over several seeds, and the page of all of them."""
+"""The results that this project has kept: figures of a corpus over several seeds, and the page of all of
+them.
+"""

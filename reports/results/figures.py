@@ -1,4 +1,5 @@
-"""The figures of a corpus that are kept in git: every system over its seeds, on all tokens and on those with an eligible neighbour.
+"""The figures of a corpus that are kept in git: every system over its seeds, on all tokens and on those with
+an eligible neighbour.
 
 No times are among them, so that the same artifacts give the same bytes.
 """
@@ -21,7 +22,9 @@ from reports.metrics.resampling import DIGITS, Named, Sums
 from reports.metrics.seeds import ordered, pooled_deviation
 
 PLACES = {"all": ALL, "with_neighbours": WITH_NEIGHBOURS}
-"""Which tokens a figure is of: all, or those of chunks with at least one eligible neighbour, the only ones where a gain can occur."""
+"""Which tokens a figure is of: all, or those of chunks with at least one eligible neighbour, the only ones
+where a gain can occur.
+"""
 NONE = "none"
 """The setting in which a model reads no neighbours."""
 
@@ -30,13 +33,20 @@ Figure = Callable[[str, Named], np.ndarray]
 
 
 def result_figures(evaluations: Evaluations, samples: int, seed: int = 0) -> dict[str, Any]:
-    """Documents, tokens, a row for each system in the order of the runs, and which pairs their seeds put in an order, for either place.
+    """Documents, tokens, a row for each system in the order of the runs, and which pairs their seeds put in
+    an order, for either place.
 
-    A row has perplexity, what it gains over Transformer-XL and over the random control, and what it loses without neighbours, the last
-    three in nats a token. Each is a mean over the seeds with its deviation over them, and a 95 % interval of the documents, resampled
-    together for all runs. A gain is paired: over the same tokens, and seed by seed.
+    A row has perplexity, what it gains over Transformer-XL and over the random control, and what it loses
+    without neighbours, the last three in nats a token. Each is a mean over the seeds with its deviation over
+    them, and a 95 % interval of the documents, resampled together for all runs. A gain is paired: over the
+    same tokens, and seed by seed.
     """
-    sums = resampled(evaluations, token_sums(evaluations, evaluations.chunks.select("doc_id", "chunk").clear()), samples, seed)
+    sums = resampled(
+        evaluations,
+        token_sums(evaluations, evaluations.chunks.select("doc_id", "chunk").clear()),
+        samples,
+        seed,
+    )
     runs: dict[str, list[str]] = {}
     for run, system in evaluations.systems.items():
         runs.setdefault(system, []).append(run)
@@ -61,7 +71,11 @@ def _figures(evaluations: Evaluations, sums: Sums, runs: list[str], place: int) 
 
     def over(system: str) -> Figure | None:
         others = {run: evaluations.counterpart(run, system) for run in runs}
-        return None if None in others.values() or others[runs[0]] == runs[0] else lambda run, at: loss(str(others[run]), at) - loss(run, at)
+        return (
+            None
+            if None in others.values() or others[runs[0]] == runs[0]
+            else lambda run, at: loss(str(others[run]), at) - loss(run, at)
+        )
 
     read = all((run, NONE) in evaluations.frames for run in runs)
     wanted: dict[str, Figure | None] = {
@@ -74,10 +88,16 @@ def _figures(evaluations: Evaluations, sums: Sums, runs: list[str], place: int) 
 
 
 def _over_seeds(sums: Sums, runs: list[str], figure: Figure) -> dict[str, Any]:
-    """The figure of each seed, their mean with its interval of the documents, and their deviation; None of a single seed."""
+    """The figure of each seed, their mean with its interval of the documents, and their deviation; None of a
+    single seed.
+    """
     by_seed = [sums.combined(partial(figure, run)).value for run in runs]
     mean = sums.combined(lambda at: np.mean([figure(run, at) for run in runs], axis=0))
-    return {**asdict(mean), "deviation": _rounded(statistics.stdev, by_seed) if len(runs) > 1 else None, "by_seed": by_seed}
+    return {
+        **asdict(mean),
+        "deviation": _rounded(statistics.stdev, by_seed) if len(runs) > 1 else None,
+        "by_seed": by_seed,
+    }
 
 
 def _rounded(figure: Callable[[Sequence[float]], float], values: Sequence[Any]) -> float | None:
@@ -85,18 +105,29 @@ def _rounded(figure: Callable[[Sequence[float]], float], values: Sequence[Any]) 
 
 
 def _orders(sums: Sums, runs: dict[str, list[str]], place: int) -> list[dict[str, Any]]:
-    """Every pair of systems, the lower mean perplexity first: the gap, in pooled deviations over seeds where there are several, and
-    whether that is enough for an order (reports/metrics/seeds.py)."""
+    """Every pair of systems, the lower mean perplexity first: the gap, in pooled deviations over seeds where
+    there are several, and whether that is enough for an order (reports/metrics/seeds.py)."""
 
     def perplexity_of(run: str, at: Named) -> np.ndarray:
         return np.exp(nats(at, (run, OWN), place))
 
-    perplexity = {system: [sums.combined(partial(perplexity_of, run)).value or np.inf for run in of] for system, of in runs.items()}
+    perplexity = {
+        system: [sums.combined(partial(perplexity_of, run)).value or np.inf for run in of]
+        for system, of in runs.items()
+    }
     found = []
     for pair in combinations(sorted(perplexity.items(), key=lambda item: statistics.fmean(item[1])), 2):
         (better, low), (worse, high) = pair
         gap = statistics.fmean(high) - statistics.fmean(low)
         pooled = pooled_deviation(low, high) if min(len(low), len(high)) > 1 else None
         apart = round(gap / pooled, 2) if pooled else None
-        found.append({"better": better, "worse": worse, "gap": round(gap, DIGITS), "deviations": apart, "claimed": ordered(low, high)})
+        found.append(
+            {
+                "better": better,
+                "worse": worse,
+                "gap": round(gap, DIGITS),
+                "deviations": apart,
+                "claimed": ordered(low, high),
+            }
+        )
     return found

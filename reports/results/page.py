@@ -1,4 +1,6 @@
-"""The page of all results that are kept: what they show, what they do not, and the figures with the commands that make them."""
+"""The page of all results that are kept: what they show, what they do not, and the figures with the commands
+that make them.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +17,50 @@ from reports.metrics.seeds import DEVIATIONS, FEWEST_SEEDS
 from reports.results.figures import PLACES
 
 Result = dict[str, Any]
-WRITTEN = "<!-- Written by `./rpt results` and `./rpt docs` from metrics/results/. Edit reports/results/page.py and run `./rpt docs`. -->"
-GAINS = {"over_transformer_xl": "Transformer-XL", "over_random": "the random control", "without_neighbours": "itself without neighbours"}
+WRITTEN = (
+    "<!-- Written by `./rpt results` and `./rpt docs` from metrics/results/. Edit reports/results/page.py and"
+    " run `./rpt docs`. -->"
+)
+GAINS = {
+    "over_transformer_xl": "Transformer-XL",
+    "over_random": "the random control",
+    "without_neighbours": "itself without neighbours",
+}
 PLACE_NAMES = {"all": "all tokens", "with_neighbours": "tokens with an eligible neighbour"}
 NOT_SHOWN = (
-    "Anything at the paper's size. Its models have 200 M parameters and read billions of tokens: no figure here is comparable with its "
-    "tables.",
-    "What would come without help. These models get first values, and heads that are told where the same tokens stood before "
-    "(`training.copying`), and RPT-Sem a retriever whose scores begin with shared tokens and nearness (`training.lexical_start`): none of "
-    "it is in the paper. Short runs without it gained nothing by retrieval ([log](log.md), 2026-11-25).",
-    "That labels teach RPT-Sem's retriever. What it is ahead of chance is its first values, and their form was settled with scores of "
-    "test documents of the demo, which is code, in sight ([log](log.md), 2026-11-29).",
-    "That Transformer-XL, which has fewer parameters and needs fewer operations, would still be behind if it were as large or were trained "
-    "as long: such rows were not trained here. The random control has RETRO's parameters.",
+    (
+        "Anything at the paper's size. Its models have 200 M parameters and read billions of tokens: no"
+        " figure here is comparable with its tables."
+    ),
+    (
+        "What would come without help. These models get first values, and heads that are told where the same"
+        " tokens stood before (`training.copying`), and RPT-Sem a retriever whose scores begin with shared"
+        " tokens and nearness (`training.lexical_start`): none of it is in the paper. Short runs without it"
+        " gained nothing by retrieval ([log](log.md), 2026-11-25)."
+    ),
+    (
+        "That labels teach RPT-Sem's retriever. What it is ahead of chance is its first values, and their"
+        " form was settled with scores of test documents of the demo, which is code, in sight ([log](log.md),"
+        " 2026-11-29)."
+    ),
+    (
+        "That Transformer-XL, which has fewer parameters and needs fewer operations, would still be behind if"
+        " it were as large or were trained as long: such rows were not trained here. The random control has"
+        " RETRO's parameters."
+    ),
     "That an order holds on other text. Books repeat far less, and none was tried.",
 )
 READING = (
-    "A mean over the seeds ± its standard deviation over them, then the 95 % interval of the documents, resampled with blocks within them. "
-    "Gains are in nats a token, positive is better, each seed paired with its own on the same tokens. That over itself without "
-    "neighbours says that a model reads, and not what reading is worth: it has not learned to do without.",
-    f"An order is claimed only with {FEWEST_SEEDS} seeds of each and means more than {DEVIATIONS:g} pooled standard deviations apart.",
+    (
+        "A mean over the seeds ± its standard deviation over them, then the 95 % interval of the documents,"
+        " resampled with blocks within them. Gains are in nats a token, positive is better, each seed paired"
+        " with its own on the same tokens. That over itself without neighbours says that a model reads, and"
+        " not what reading is worth: it has not learned to do without."
+    ),
+    (
+        f"An order is claimed only with {FEWEST_SEEDS} seeds of each and means more than {DEVIATIONS:g}"
+        " pooled standard deviations apart."
+    ),
 )
 
 
@@ -43,8 +69,10 @@ def markdown(results: Sequence[Result]) -> str:
     parts = [
         "# Results",
         WRITTEN,
-        "Small runs: models that train for minutes of a core at most, over several seeds. Every figure of this page is in a file of "
-        "`metrics/results/`, which the commands beside it write.",
+        (
+            "Small runs: models that train for minutes of a core at most, over several seeds. Every figure of"
+            " this page is in a file of `metrics/results/`, which the commands beside it write."
+        ),
         "## What is shown",
         _list(sentence for result in results for sentence in shown(result)),
         "## What is not shown",
@@ -65,21 +93,32 @@ def shown(result: Result) -> list[str]:
     said = [f"{_name(better)} is below {_and(worse)}" for better, worse in below.items()]
     sentences = [f"**{result['corpus']}**: in perplexity on all tokens, {'; '.join(said)}."] if said else []
     for row in result["rows"]:
-        found = [f"{_figure(row['all'][name], 3, signed=True)} over {of}" for name, of in GAINS.items() if _above_zero(row["all"][name])]
+        found = [
+            f"{_figure(row['all'][name], 3, signed=True)} over {of}"
+            for name, of in GAINS.items()
+            if _above_zero(row["all"][name])
+        ]
         if found:
-            sentences.append(f"**{result['corpus']}**: {_name(row['system'])} predicts better, in nats a token, by {_and(found)}.")
+            sentences.append(
+                f"**{result['corpus']}**: {_name(row['system'])} predicts better, in nats a token, by"
+                f" {_and(found)}."
+            )
     return sentences
 
 
 def not_ordered(result: Result) -> list[str]:
-    """Which pairs of systems the seeds of a corpus leave open, and whether a learned retriever is behind BM25."""
+    """Which pairs of systems the seeds of a corpus leave open, and whether a learned retriever is behind
+    BM25.
+    """
     orders = {(pair["better"], pair["worse"]): pair["claimed"] for pair in result["orders"]["all"]}
-    said = "; ".join(f"{_name(better)} or {_name(worse)}" for (better, worse), claimed in orders.items() if not claimed)
+    said = "; ".join(
+        f"{_name(better)} or {_name(worse)}" for (better, worse), claimed in orders.items() if not claimed
+    )
     sentences = [f"**{result['corpus']}**: which is better: {said}."] if said else []
     if orders.get(("retro", "rpt_sem")):
         sentences.append(
-            f"**{result['corpus']}**: the paper's order of RPT-Sem and RETRO. RETRO, which searches by BM25, is below RPT-Sem, which has "
-            "to learn to search in these few updates."
+            f"**{result['corpus']}**: the paper's order of RPT-Sem and RETRO. RETRO, which searches by BM25,"
+            " is below RPT-Sem, which has to learn to search in these few updates."
         )
     return sentences
 
@@ -92,26 +131,51 @@ def _section(result: Result) -> list[str]:
     training, tokens = result["training"], result["tokens"]
     passed = sum(gate["passed"] for gate in result["gates"])
     about = (
-        f"{training['layers']} layers of {training['width']}, a vocabulary of {count(training['vocabulary'])}, "
-        f"{count(training['steps'])} updates of {count(training['tokens'] // training['steps'])} tokens ({count(training['tokens'])} in "
-        f"all). {count(result['documents'])} test documents, {count(tokens['all'])} tokens, {count(tokens['with_neighbours'])} of them "
-        f"with an eligible neighbour; the same for all runs (SHA-256 {result['tokens_sha256'][:12]}). Of the gates that say whether "
-        f"labels are fit to train on, {passed} of {len(result['gates'])} pass."
+        f"{training['layers']} layers of {training['width']}, a vocabulary of"
+        f" {count(training['vocabulary'])}, {count(training['steps'])} updates of"
+        f" {count(training['tokens'] // training['steps'])} tokens ({count(training['tokens'])} in all)."
+        f" {count(result['documents'])} test documents, {count(tokens['all'])} tokens,"
+        f" {count(tokens['with_neighbours'])} of them with an eligible neighbour; the same for all runs"
+        f" (SHA-256 {result['tokens_sha256'][:12]}). Of the gates that say whether labels are fit to train"
+        f" on, {passed} of {len(result['gates'])} pass."
     )
-    few = f"Of fewer than {FEWEST_DOCUMENTS} documents an interval means nothing." if result["documents"] < FEWEST_DOCUMENTS else ""
+    few = (
+        f"Of fewer than {FEWEST_DOCUMENTS} documents an interval means nothing."
+        if result["documents"] < FEWEST_DOCUMENTS
+        else ""
+    )
     local = not result["source"].startswith("python-stdlib")
     needs = f"*Needs: {result['source']}, a file with a column `text`, one document a row.*" if local else ""
     commands = (
         f"./rpt run evaluation --profile {result['profile']}     # trains and evaluates every run",
         f"./rpt results {result['profile']}                      # the figures, and this page",
     )
-    tables = [part for place in PLACES for part in (f"Perplexity and gains, {PLACE_NAMES[place]}:", as_markdown(table(result, place)))]
-    return [f"## {result['corpus']}", about, few, needs, "```sh\n" + "\n".join(commands) + "\n```", *tables, "Orders:", _orders(result)]
+    tables = [
+        part
+        for place in PLACES
+        for part in (f"Perplexity and gains, {PLACE_NAMES[place]}:", as_markdown(table(result, place)))
+    ]
+    return [
+        f"## {result['corpus']}",
+        about,
+        few,
+        needs,
+        "```sh\n" + "\n".join(commands) + "\n```",
+        *tables,
+        "Orders:",
+        _orders(result),
+    ]
 
 
 def table(result: Result, place: str) -> PlainTable:
     """A row a system, on the tokens of `place`, the lowest perplexity first."""
-    head = ["system", "parameters", "perplexity", *(f"gain over {of}" for of in GAINS.values()), "perplexity by seed"]
+    head = [
+        "system",
+        "parameters",
+        "perplexity",
+        *(f"gain over {of}" for of in GAINS.values()),
+        "perplexity by seed",
+    ]
     rows = sorted(result["rows"], key=lambda row: row[place]["perplexity"]["value"])
     return PlainTable(head, [_row(row["system"], row["parameters"], row[place]) for row in rows])
 
@@ -126,15 +190,26 @@ def _figure(figure: Result | None, digits: int, *, signed: bool = False) -> str:
     if figure is None:
         return NOT_LOGGED
     spread = "" if figure["deviation"] is None else f" ± {number(figure['deviation'], digits)}"
-    return f"{number(figure['value'], digits, signed=signed)}{spread} {interval(figure['low'], figure['high'], digits, signed=signed)}"
+    return (
+        f"{number(figure['value'], digits, signed=signed)}{spread}"
+        f" {interval(figure['low'], figure['high'], digits, signed=signed)}"
+    )
 
 
 def _orders(result: Result) -> str:
     rows = [
-        [_name(pair["better"]), _name(pair["worse"]), *(cell for place in PLACES for cell in _gap(_pair(result, place, pair)))]
+        [
+            _name(pair["better"]),
+            _name(pair["worse"]),
+            *(cell for place in PLACES for cell in _gap(_pair(result, place, pair))),
+        ]
         for pair in result["orders"]["all"]
     ]
-    head = [f"{name}{suffix}" for name in PLACE_NAMES.values() for suffix in (", gap (pooled deviations)", ", an order")]
+    head = [
+        f"{name}{suffix}"
+        for name in PLACE_NAMES.values()
+        for suffix in (", gap (pooled deviations)", ", an order")
+    ]
     return as_markdown(PlainTable(["lower", "higher", *head], rows))
 
 

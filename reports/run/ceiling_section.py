@@ -13,14 +13,24 @@ from reports.metrics.ceilings import Ceiling
 from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate
 
 WORDS = (
-    "Transformer-XL mixed with what is counted over text: how much there is to gain, whoever retrieves and whoever reads. The past beyond "
-    "the window is what a retriever may choose from: these rows copy from all of it and do nothing else, while a system reads a few chunks "
-    "of it and may do more, so they are a measure and no bound. Every mixture sums to 1 over the vocabulary, sees nothing of what it "
-    "predicts, and has its weights from other documents. N-grams of the training text know nothing of the document: what they gain is what "
-    "the model has not learned, and only what the past adds to them (“over the control”) is of the document alone. Gains are in nats a "
-    f"token over Transformer-XL alone, on the same tokens and resamples; of fewer than {FEWEST_DOCUMENTS} documents they have no interval."
+    "Transformer-XL mixed with what is counted over text: how much there is to gain, whoever retrieves and"
+    " whoever reads. The past beyond the window is what a retriever may choose from: these rows copy from"
+    " all of it and do nothing else, while a system reads a few chunks of it and may do more, so they are a"
+    " measure and no bound. Every mixture sums to 1 over the vocabulary, sees nothing of what it predicts,"
+    " and has its weights from other documents. N-grams of the training text know nothing of the document:"
+    " what they gain is what the model has not learned, and only what the past adds to them (“over the"
+    " control”) is of the document alone. Gains are in nats a token over Transformer-XL alone, on the same"
+    f" tokens and resamples; of fewer than {FEWEST_DOCUMENTS} documents they have no interval."
 )
-HEAD = ["Transformer-XL mixed with", "perplexity", "gain", "with neighbours", "gain", "over the control", "docs"]
+HEAD = [
+    "Transformer-XL mixed with",
+    "perplexity",
+    "gain",
+    "with neighbours",
+    "gain",
+    "over the control",
+    "docs",
+]
 
 
 def cells(row: Ceiling) -> list[str]:
@@ -38,8 +48,15 @@ def cells(row: Ceiling) -> list[str]:
 def ceilings(rows: Sequence[Ceiling]) -> Html:
     """The section of the page."""
     if not rows:
-        return section("ceilings", "What the past holds", empty("No run of Transformer-XL was mixed with its past."))
-    return section("ceilings", "What the past holds", as_html(PlainTable(HEAD, [cells(row) for row in rows])), empty(WORDS))
+        return section(
+            "ceilings", "What the past holds", empty("No run of Transformer-XL was mixed with its past.")
+        )
+    return section(
+        "ceilings",
+        "What the past holds",
+        as_html(PlainTable(HEAD, [cells(row) for row in rows])),
+        empty(WORDS),
+    )
 
 
 def _gain(gain: Estimate | None) -> str:

@@ -1,4 +1,6 @@
-"""The numbers of every figure and table as CSV. Texts of documents are not in them: a spreadsheet would run some as formulas."""
+"""The numbers of every figure and table as CSV. Texts of documents are not in them: a spreadsheet would run
+some as formulas.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +55,17 @@ def _interval(figure: Estimate | None, value: str = "value") -> Row:
 
 def _system(row: System) -> Row:
     named = {"run": row.run, "system": row.system, "seed": row.seed, "parameters": row.parameters}
-    perplexity = {"perplexity": row.perplexity, "low": row.low, "high": row.high, "macro_perplexity": row.macro_perplexity}
-    losses = {"nats_per_token": row.nats_per_token, "bits_per_token": row.bits_per_token, "bits_per_byte": _interval(row.bits_per_byte)}
+    perplexity = {
+        "perplexity": row.perplexity,
+        "low": row.low,
+        "high": row.high,
+        "macro_perplexity": row.macro_perplexity,
+    }
+    losses = {
+        "nats_per_token": row.nats_per_token,
+        "bits_per_token": row.bits_per_token,
+        "bits_per_byte": _interval(row.bits_per_byte),
+    }
     gains = {"gain_over_transformer_xl": row.difference, "gain_over_random": row.over_random}
     return _flat(
         {
@@ -71,7 +82,11 @@ def _system(row: System) -> Row:
 
 def _retriever(name: str, row: RetrieverFigures) -> Row:
     figures = row.figures.items()
-    counts = {"documents": row.documents, "queries": row.queries, "queries_with_positive": row.queries_with_positive}
+    counts = {
+        "documents": row.documents,
+        "queries": row.queries,
+        "queries_with_positive": row.queries_with_positive,
+    }
     return {
         "list": name,
         "retriever": row.retriever,
@@ -79,7 +94,11 @@ def _retriever(name: str, row: RetrieverFigures) -> Row:
         **{key: figure.value for key, figure in figures},
         **{f"counted_{key}": figure.queries for key, figure in figures},
         **counts,
-        **{f"intervals_{key}_{end}": getattr(figure, end) for key, figure in figures for end in ("low", "high")},
+        **{
+            f"intervals_{key}_{end}": getattr(figure, end)
+            for key, figure in figures
+            for end in ("low", "high")
+        },
     }
 
 
@@ -90,11 +109,22 @@ def _retrieval(report: RunReport) -> list[Row]:
 
 def _sample(row: SampleFigures) -> Row:
     counts = {"queries": row.queries, "documents": row.documents}
-    return {"retriever": row.retriever, "system": row.system, **_interval(row.precision_at_2, "precision_at_2"), **counts}
+    return {
+        "retriever": row.retriever,
+        "system": row.system,
+        **_interval(row.precision_at_2, "precision_at_2"),
+        **counts,
+    }
 
 
 def _subgroup(row: SubgroupFigures) -> Row:
-    of = {"run": row.run, "system": row.system, "group": row.group, "chunks": row.chunks, "documents": row.documents}
+    of = {
+        "run": row.run,
+        "system": row.system,
+        "group": row.group,
+        "chunks": row.chunks,
+        "documents": row.documents,
+    }
     return {**of, **_interval(row.improvement), "scored": row.scored}
 
 
@@ -104,20 +134,36 @@ def _setting(row: SettingFigures | FrozenFigures) -> Row:
 
 def _oracle(row: OracleFigures) -> Row:
     gaps = {"gap_closed": row.gap_closed, "gap_closed_scored": row.gap_closed_scored}
-    cells = {name: {**_interval(gap), "left_out": gap.left_out if gap else None} for name, gap in gaps.items()}
+    cells = {
+        name: {**_interval(gap), "left_out": gap.left_out if gap else None} for name, gap in gaps.items()
+    }
     return _flat({**asdict(row), **cells})
 
 
 def _ceiling(row: Ceiling) -> Row:
-    gains = {"gain": row.gain, "gain_with_neighbours": row.gain_with_neighbours, "over_training": row.over_training}
+    gains = {
+        "gain": row.gain,
+        "gain_with_neighbours": row.gain_with_neighbours,
+        "over_training": row.over_training,
+    }
     return _flat({**asdict(row), **{name: _interval(gain) for name, gain in gains.items()}})
 
 
 def _positions(positions: Positions) -> list[Row]:
     return [
-        _flat({"run": run.run, "system": run.system, **asdict(bin_), "nats": _interval(nats), "gain": _interval(gain)})
+        _flat(
+            {
+                "run": run.run,
+                "system": run.system,
+                **asdict(bin_),
+                "nats": _interval(nats),
+                "gain": _interval(gain),
+            }
+        )
         for run in positions.runs
-        for bin_, nats, gain in zip(positions.bins, run.nats, run.gain or [_NONE] * len(run.nats), strict=True)
+        for bin_, nats, gain in zip(
+            positions.bins, run.nats, run.gain or [_NONE] * len(run.nats), strict=True
+        )
     ]
 
 
@@ -137,7 +183,9 @@ def _examples(examples: Sequence[GainExample]) -> list[Row]:
 
 
 def csv_tables(report: RunReport) -> dict[str, str]:
-    """CSV text by the name of its file: tables 2 and 3, figures 3, 4, 6 and 7, and what the paper does not have; no file where no row."""
+    """CSV text by the name of its file: tables 2 and 3, figures 3, 4, 6 and 7, and what the paper does not
+    have; no file where no row.
+    """
     tables: dict[str, list[Row]] = {
         "table_2_perplexity": [_system(row) for row in report.systems],
         "table_3_retrieval": _retrieval(report),

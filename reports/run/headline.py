@@ -1,4 +1,6 @@
-"""The three sentences to remember, what must be known before believing a figure, and the numbers worth following between commits."""
+"""The three sentences to remember, what must be known before believing a figure, and the numbers worth
+following between commits.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ def _perplexities(rows: Sequence[tuple[str, System]]) -> str:
     if len(rows) <= MOST or len(others) < MOST:
         return ", ".join(_perplexity(*row) for row in rows)
     lowest, *_, highest = sorted(others, key=lambda row: row[1].perplexity or 0.0)
-    return f"{_perplexity(*first)}; of {len(rows) - 1} others {_perplexity(*lowest)} is the lowest, {_perplexity(*highest)} the highest"
+    return (
+        f"{_perplexity(*first)}; of {len(rows) - 1} others {_perplexity(*lowest)} is the lowest,"
+        f" {_perplexity(*highest)} the highest"
+    )
 
 
 def _perplexity(name: str, row: System) -> str:
@@ -61,26 +66,43 @@ def headline(
     return [
         f"Perplexity on {where}: {values}"
         + ("; a small-scale run: it shows that the chain works, not which system is better" if small else ""),
-        f"Labels: {labels.pairs:,} candidates of {labels.queries:,} queries scored, of which help the reference LM: {rates}{gain}",
+        (
+            f"Labels: {labels.pairs:,} candidates of {labels.queries:,} queries scored, of which help the"
+            f" reference LM: {rates}{gain}"
+        ),
         f"Retrieval, Precision@2 {against}: {precision}",
     ]
 
 
 NOT_OF_THE_PAPER = {
-    "copying": "Not as in the paper: the heads of every system but the official forms are told where the same tokens stood before and "
-    "begin with reading what followed them (training.copying), because models trained for minutes do not learn that.",
-    "lexical_start": "Not as in the paper: a retriever's scores begin with the tokens that two chunks share and with how near they are "
-    "(training.lexical_start), because projections alone begin with scores by chance and minutes of training do not mend that.",
+    "copying": (
+        "Not as in the paper: the heads of every system but the official forms are told where the same tokens"
+        " stood before and begin with reading what followed them (training.copying), because models trained"
+        " for minutes do not learn that."
+    ),
+    "lexical_start": (
+        "Not as in the paper: a retriever's scores begin with the tokens that two chunks share and with how"
+        " near they are (training.lexical_start), because projections alone begin with scores by chance and"
+        " minutes of training do not mend that."
+    ),
 }
 """What small runs may have that the paper has not, by its name in `training`."""
 
 
 def warnings(gates: Sequence[GateFigures], systems: Sequence[System]) -> list[str]:
-    """Everything a reader must know before believing a figure. A system says by the names of `NOT_OF_THE_PAPER` what it had."""
+    """Everything a reader must know before believing a figure. A system says by the names of
+    `NOT_OF_THE_PAPER` what it had.
+    """
     found = [f"Weak labels: {gate.sentence}" for gate in gates if not gate.passed]
     if (documents := systems[0].documents) < FEWEST_DOCUMENTS:
-        found.append(f"Interval not meaningful: {documents} held-out documents, fewer than {FEWEST_DOCUMENTS}.")
-    return found + [sentence for name, sentence in NOT_OF_THE_PAPER.items() if any(getattr(system, name) for system in systems)]
+        found.append(
+            f"Interval not meaningful: {documents} held-out documents, fewer than {FEWEST_DOCUMENTS}."
+        )
+    return found + [
+        sentence
+        for name, sentence in NOT_OF_THE_PAPER.items()
+        if any(getattr(system, name) for system in systems)
+    ]
 
 
 class Metrics(TypedDict):
@@ -95,7 +117,9 @@ class Metrics(TypedDict):
 def metrics(report: RunReport) -> Metrics:
     """The few numbers worth following from commit to commit; a model that diverged has no perplexity."""
     return {
-        "perplexity": {row.run: round(row.perplexity, 4) for row in report.systems if row.perplexity is not None},
+        "perplexity": {
+            row.run: round(row.perplexity, 4) for row in report.systems if row.perplexity is not None
+        },
         "precision_at_2": {row.retriever: row.figures["precision_at_2"].value for row in report.retrieval},
         "positive_rate": dict(report.labels.positive_rate),
         "pairs": report.labels.pairs,

@@ -1,4 +1,6 @@
-"""The part of the page on perplexity: the paper's Table 2 with this run in it, intervals, paired gains and every way to count."""
+"""The part of the page on perplexity: the paper's Table 2 with this run in it, intervals, paired gains and
+every way to count.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +43,16 @@ def _seed_row(name: str, seeds: SeedFigures, parameters: Number) -> list[Html | 
 
 
 def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigures], split: str) -> Html:
-    """The paper's rows in its order with this run's figures before its own, then the systems that the paper does not have; of one that was
-    trained with several seeds first their mean.
+    """The paper's rows in its order with this run's figures before its own, then the systems that the paper
+    does not have; of one that was trained with several seeds first their mean.
 
-    `other_settings` are rows of a run with other neighbours at test, the oracle's among them; if they are of fewer documents, they say so.
+    `other_settings` are rows of a run with other neighbours at test, the oracle's among them; if they are of
+    fewer documents, they say so.
     """
-    parameters, documents = {row.run: row.parameters for row in systems}, {row.run: row.documents for row in systems}
+    parameters, documents = (
+        {row.run: row.parameters for row in systems},
+        {row.run: row.documents for row in systems},
+    )
     left, over_seeds = list(systems), {row.system: row for row in seeds}
     rows = list[list[Html | str]]()
     for published in TABLE_2:
@@ -59,21 +65,37 @@ def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigure
             f"{number(published.time)}" if published.time else "",
         ]
         if ours and published.setting == OWN and published.system in over_seeds:
-            rows.append([*_seed_row(published.name, over_seeds[published.system], parameters.get(ours[0].run)), *cells])
+            rows.append(
+                [
+                    *_seed_row(published.name, over_seeds[published.system], parameters.get(ours[0].run)),
+                    *cells,
+                ]
+            )
         for row in ours:
             few = f", {count(row.documents)} docs" if row.documents != documents.get(row.run) else ""
             name = published.name + few + ("" if len(ours) == 1 else f" ({clipped(row.run, NAME)})")
             rows.append([name, *_own_cells(row, parameters.get(row.run)), *cells])
         if not ours:
             rows.append([published.name, *[NOT_LOGGED] * 3, *cells])
-    names, blank = names_of({system.run: system.system for system in systems}), [NOT_LOGGED] * (len(CORPORA) + 2)
+    names, blank = (
+        names_of({system.run: system.system for system in systems}),
+        [NOT_LOGGED] * (len(CORPORA) + 2),
+    )
     for system in left:
         if found := over_seeds.pop(system.system, None):
             rows.append([*_seed_row(clipped(name_of(system.system), NAME), found, system.parameters), *blank])
         rows.append([clipped(names[system.run], NAME), *_own_cells(system, system.parameters), *blank])
     head = ["", "perplexity", "95 % interval", "parameters", *CORPORA, "parameters", "time"]
     spans = [tag("td"), tag("th", f"this run, {split} split", colspan=3, scope="colgroup")]
-    spans.append(tag("th", "published: other corpora and scale", colspan=len(CORPORA) + 2, scope="colgroup", class_="foreign"))
+    spans.append(
+        tag(
+            "th",
+            "published: other corpora and scale",
+            colspan=len(CORPORA) + 2,
+            scope="colgroup",
+            class_="foreign",
+        )
+    )
     return tag("div", table(head, rows, groups=tag("tr", *spans)), class_="systems published")
 
 
@@ -81,12 +103,29 @@ def _every_way(systems: Systems) -> Html:
     """All figures of a run that the protocol asks for."""
     over = _against(systems, [system.difference for system in systems])
     random = _against(systems, [system.over_random for system in systems])
-    head = ["run", "seed", "perplexity", "macro mean", "with neighbours", "nats a token", "bits a token", "bits a byte"]
-    head += [f"gain over {over}, nats a token" if over else "gain", *([f"gain over {random}"] if random else []), "tokens", "docs"]
+    head = [
+        "run",
+        "seed",
+        "perplexity",
+        "macro mean",
+        "with neighbours",
+        "nats a token",
+        "bits a token",
+        "bits a byte",
+    ]
+    head += [
+        f"gain over {over}, nats a token" if over else "gain",
+        *([f"gain over {random}"] if random else []),
+        "tokens",
+        "docs",
+    ]
     rows = []
     for system in systems:
         row = [clipped(system.run, NAME), count(system.seed)]
-        row += [number(value) for value in (system.perplexity, system.macro_perplexity, system.perplexity_with_neighbours)]
+        row += [
+            number(value)
+            for value in (system.perplexity, system.macro_perplexity, system.perplexity_with_neighbours)
+        ]
         row += [number(value, 3) for value in (system.nats_per_token, system.bits_per_token)]
         row += [measured(system.bits_per_byte, 3), measured(system.difference, 3, signed=True)]
         row += [measured(system.over_random, 3, signed=True)] if random else []
@@ -97,29 +136,43 @@ def _every_way(systems: Systems) -> Html:
 def _seeds(rows: Sequence[SeedFigures], orders: Sequence[Order]) -> list[Html]:
     if not rows:
         return []
-    body = [[clipped(name_of(row.system), NAME), count(row.runs), number(row.mean), number(row.deviation, 3)] for row in rows]
+    body = [
+        [clipped(name_of(row.system), NAME), count(row.runs), number(row.mean), number(row.deviation, 3)]
+        for row in rows
+    ]
     words = (
-        "Training again with another seed gives another perplexity. An order of two systems is claimed only with "
-        f"{FEWEST_SEEDS} seeds of each and a gap of more than {DEVIATIONS:g} pooled standard deviations; the intervals above do not hold "
-        "this."
+        "Training again with another seed gives another perplexity. An order of two systems is claimed only"
+        f" with {FEWEST_SEEDS} seeds of each and a gap of more than {DEVIATIONS:g} pooled standard"
+        " deviations; the intervals above do not hold this."
     )
     claimed = [
-        [*(clipped(name_of(system), NAME) for system in (row.better, row.worse)), number(row.gap), number(row.pooled_deviation, 3)]
+        [
+            *(clipped(name_of(system), NAME) for system in (row.better, row.worse)),
+            number(row.gap),
+            number(row.pooled_deviation, 3),
+        ]
         for row in orders
     ]
     head = ["better", "worse", "gap in perplexity", "pooled standard deviation"]
     shown = table(head, claimed, numeric_from=2) if orders else empty("None may be claimed.")
     heading = tag("h3", "What the seed does")
-    return [heading, table(["system, over its seeds", "runs", "mean perplexity", "standard deviation"], body), empty(words), shown]
+    return [
+        heading,
+        table(["system, over its seeds", "runs", "mean perplexity", "standard deviation"], body),
+        empty(words),
+        shown,
+    ]
 
 
 def _perplexity_figure(systems: Systems, split: str) -> Html:
-    dots = [Dot(clipped(s.run, NAME), s.perplexity, s.low, s.high, colour) for colour, s in enumerate(systems)]
+    dots = [
+        Dot(clipped(s.run, NAME), s.perplexity, s.low, s.high, colour) for colour, s in enumerate(systems)
+    ]
     dots.sort(key=lambda dot: dot.value if dot.value is not None and finite(dot.value) else math.inf)
     caption = (
-        f"Perplexity on the {split} split, lowest first. Dot: over all its tokens. Line: 95 % interval, resampling documents and blocks "
-        "within them. Much of its width is how hard the documents are, which all systems share: overlap settles nothing, the paired gain "
-        "does."
+        f"Perplexity on the {split} split, lowest first. Dot: over all its tokens. Line: 95 % interval,"
+        " resampling documents and blocks within them. Much of its width is how hard the documents are,"
+        " which all systems share: overlap settles nothing, the paired gain does."
     )
     rows = [[dot.name, number(dot.value), number(dot.low), number(dot.high)] for dot in dots]
     title = f"Perplexity of each run, {split} split"
@@ -141,14 +194,24 @@ def _gain_figure(systems: Systems) -> Html:
     ]
     against = _against(systems, [system.difference for system in systems])
     caption = (
-        f"Gain over {against}: its loss minus that of the run, on the same tokens and the same resamples. Right of 0 is better. "
-        "Where the line crosses 0, the two cannot be told apart; chance in training (the seed) is not in the interval."
+        f"Gain over {against}: its loss minus that of the run, on the same tokens and the same resamples."
+        " Right of 0 is better. Where the line crosses 0, the two cannot be told apart; chance in training"
+        " (the seed) is not in the interval."
     )
-    rows = [[dot.name, number(dot.value, 3, signed=True), *(number(end, 3, signed=True) for end in (dot.low, dot.high))] for dot in dots]
+    rows = [
+        [
+            dot.name,
+            number(dot.value, 3, signed=True),
+            *(number(end, 3, signed=True) for end in (dot.low, dot.high)),
+        ]
+        for dot in dots
+    ]
 
     def draw(width: int) -> Html:
         label = "nats a token (higher is better)"
-        return dot_chart(dots, title=f"Gain over {against}", x_label=label, width=width, reference=0.0, signed=True)
+        return dot_chart(
+            dots, title=f"Gain over {against}", x_label=label, width=width, reference=0.0, signed=True
+        )
 
     return figure(draw, [caption], ["run", "gain", "low", "high"], rows, width=550)
 
@@ -156,14 +219,27 @@ def _gain_figure(systems: Systems) -> Html:
 def _counted(evaluation: Evaluated) -> str:
     """Which tokens count, in a sentence."""
     cut = evaluation.documents_cut
-    end = f" up to token {count(evaluation.max_tokens_per_document)}, where {count(cut)} of them were cut" if cut != 0 else ""
-    return f"Every token after the first of a document is counted{end}, the same ones for all, which a digest has shown. "
+    end = (
+        f" up to token {count(evaluation.max_tokens_per_document)}, where {count(cut)} of them were cut"
+        if cut != 0
+        else ""
+    )
+    return (
+        f"Every token after the first of a document is counted{end}, the same ones for all, which a digest"
+        " has shown. "
+    )
 
 
 def perplexity(
-    evaluation: Evaluated, systems: Systems, seeds: Sequence[SeedFigures], orders: Sequence[Order], other_settings: Others
+    evaluation: Evaluated,
+    systems: Systems,
+    seeds: Sequence[SeedFigures],
+    orders: Sequence[Order],
+    other_settings: Others,
 ) -> Html:
-    """Dots with intervals, paired gains, Table 2, the table of all figures, what the seed does, and which orders may be claimed."""
+    """Dots with intervals, paired gains, Table 2, the table of all figures, what the seed does, and which
+    orders may be claimed.
+    """
     if not systems:
         return section("perplexity", "Perplexity", empty("No system was evaluated."))
     split = clipped(evaluation.split, NAME)
@@ -171,15 +247,22 @@ def perplexity(
     if any(system.difference is not None for system in systems):
         figures.append(_gain_figure(systems))
     published = (
-        "The paper's Table 2. The grey columns are its figures, for models of 200 M parameters on corpora of billions of tokens with "
-        "another tokenizer: they show the order that was published, and are not comparable in value. An oracle chooses neighbours with "
-        "sight of the target, among the scored candidates: it is no system, and not the best that could be chosen."
+        "The paper's Table 2. The grey columns are its figures, for models of 200 M parameters on corpora of"
+        " billions of tokens with another tokenizer: they show the order that was published, and are not"
+        " comparable in value. An oracle chooses neighbours with sight of the target, among the scored"
+        " candidates: it is no system, and not the best that could be chosen."
     )
     ways = (
-        f"{_counted(evaluation)}“With neighbours” are those whose chunk had something to retrieve, the only place where retrieval can "
-        "help. “Macro mean” averages documents instead of tokens. Bits a byte do not depend on the tokenizer. What a system gains by "
-        "choosing its neighbours, and not by having more parameters, is its gain over a system that reads random ones, where one was "
-        "trained."
+        f"{_counted(evaluation)}“With neighbours” are those whose chunk had something to retrieve, the only"
+        " place where retrieval can help. “Macro mean” averages documents instead of tokens. Bits a byte do"
+        " not depend on the tokenizer. What a system gains by choosing its neighbours, and not by having"
+        " more parameters, is its gain over a system that reads random ones, where one was trained."
     )
-    tables = [table_2(systems, other_settings, seeds, split), empty(published), _every_way(systems), empty(ways), *_seeds(seeds, orders)]
+    tables = [
+        table_2(systems, other_settings, seeds, split),
+        empty(published),
+        _every_way(systems),
+        empty(ways),
+        *_seeds(seeds, orders),
+    ]
     return section("perplexity", "Perplexity", tag("div", *figures, class_="pair"), *tables)

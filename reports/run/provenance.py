@@ -1,4 +1,6 @@
-"""The part of the page that says what went in, what was trained for labelling, where everything lies and how to go on."""
+"""The part of the page that says what went in, what was trained for labelling, where everything lies and how
+to go on.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,21 @@ def _balance(numbers: CorpusFigures) -> list[Html]:
     parts: list[Number] = [numbers.inputs, numbers.documents_kept, *numbers.quarantined.values()]
     counts = [part for part in parts if part is not None and finite(part)]
     if len(counts) < len(parts):
-        return [tag("p", f"{count(parts[0])} inputs, {count(parts[1])} documents; not all of the counts are known.")]
+        return [
+            tag(
+                "p",
+                f"{count(parts[0])} inputs, {count(parts[1])} documents; not all of the counts are known.",
+            )
+        ]
     inputs, documents, rejected = counts[0], counts[1], sum(counts[2:])
-    lines = [tag("p", f"{count(inputs)} inputs = {count(documents)} documents + {count(rejected)} quarantined")]
+    lines = [
+        tag("p", f"{count(inputs)} inputs = {count(documents)} documents + {count(rejected)} quarantined")
+    ]
     if inputs != documents + rejected:
-        missing = f"The two sides differ by {count(abs(inputs - documents - rejected))}: some inputs are not accounted for."
+        missing = (
+            f"The two sides differ by {count(abs(inputs - documents - rejected))}: some inputs are not"
+            " accounted for."
+        )
         lines.append(tag("p", missing, class_="warning"))
     return lines
 
@@ -49,10 +61,17 @@ def _lengths(bins: Sequence[LengthBin]) -> list[Html]:
     ]
 
     def draw(width: int) -> Html:
-        return bar_chart(bars, title="Length of documents", x_label="log10 of tokens, from", y_label="% of documents", width=width)
+        return bar_chart(
+            bars,
+            title="Length of documents",
+            x_label="log10 of tokens, from",
+            y_label="% of documents",
+            width=width,
+        )
 
     caption = (
-        "How long the documents are (Figure 3 of the paper). Retrieval can only help where a document is longer than the visible window."
+        "How long the documents are (Figure 3 of the paper). Retrieval can only help where a document is"
+        " longer than the visible window."
     )
     return [figure(draw, [caption], ["log10 of tokens", "documents", "%"], rows)]
 
@@ -63,33 +82,54 @@ def data(numbers: CorpusFigures) -> Html:
     reasons = [[clipped(reason, NAME), count(n)] for reason, n in quarantined.items()]
     why = [table(["quarantined because", "inputs"], reasons)] if reasons else []
     splits = [
-        [clipped(split, NAME), *map(count, (sizes.documents, sizes.chunks, sizes.tokens, sizes.median_tokens))]
+        [
+            clipped(split, NAME),
+            *map(count, (sizes.documents, sizes.chunks, sizes.tokens, sizes.median_tokens)),
+        ]
         for split, sizes in in_split_order(numbers.splits)
     ]
     geometry = numbers.geometry
     tokens, sequence, stride = geometry.chunk_tokens, geometry.sequence_chunks, geometry.stride_chunks
     known = [("vocabulary", count(numbers.vocabulary)), ("chunk", f"{count(tokens)} tokens")]
     known += [("training sequence", f"{count(sequence)} chunks, {count(_times(sequence, tokens))} tokens")]
-    known += [("stride", f"{count(stride)} chunks; attention sees at most {count(_times(2, stride, tokens))} tokens")]
-    tables = tag("div", table(["split", "documents", "chunks", "tokens", "median length"], splits), *why, class_="pair")
+    known += [
+        (
+            "stride",
+            f"{count(stride)} chunks; attention sees at most {count(_times(2, stride, tokens))} tokens",
+        )
+    ]
+    tables = tag(
+        "div", table(["split", "documents", "chunks", "tokens", "median length"], splits), *why, class_="pair"
+    )
     return section("data", "Data", *_balance(numbers), tables, facts(known), *_lengths(numbers.lengths))
 
 
 def reference_lm(model: ReferenceModel) -> Html:
     """The language model whose judgement the labels are."""
     known = [("parameters", size(model.parameters)), ("steps", count(model.steps))]
-    known += [("first loss", f"{number(model.loss_first, 3)} nats"), ("last loss", f"{number(model.loss_last, 3)} nats")]
+    known += [
+        ("first loss", f"{number(model.loss_first, 3)} nats"),
+        ("last loss", f"{number(model.loss_last, 3)} nats"),
+    ]
     if not model.curve:
-        return section("reference", "Reference language model", facts(known), empty("No losses were recorded."))
+        return section(
+            "reference", "Reference language model", facts(known), empty("No losses were recorded.")
+        )
     caption = (
-        f"Loss of the model that scored the candidates. {COPYING} A model that does not use text placed before it gives labels that are "
-        "noise, however low its loss: the section on labels is the check."
+        f"Loss of the model that scored the candidates. {COPYING} A model that does not use text placed"
+        " before it gives labels that are noise, however low its loss: the section on labels is the check."
     )
     head, rows = curve_table(["loss"], [model.curve])
     line = Line("reference", averaged(model.curve), 0)
 
     def draw(width: int) -> Html:
-        return line_chart([line], title="Loss of the reference model by step", x_label="step", y_label="nats a token", width=width)
+        return line_chart(
+            [line],
+            title="Loss of the reference model by step",
+            x_label="step",
+            y_label="nats a token",
+            width=width,
+        )
 
     return section("reference", "Reference language model", facts(known), figure(draw, [caption], head, rows))
 
@@ -99,15 +139,26 @@ def artifacts(rows: Sequence[Sequence[str]]) -> Html:
     if not rows:
         return section("artifacts", "Where everything lies", empty("No artifact was listed."))
     body = [[tag("code", clipped(path, PATH)), clipped(what, PATH)] for path, what in rows]
-    words = "Paths from the project's root. Tables are Parquet: polars, DuckDB, pandas and Hugging Face datasets read them as they are."
-    return section("artifacts", "Where everything lies", table(["path", "what it is"], body, numeric_from=2), empty(words))
+    words = (
+        "Paths from the project's root. Tables are Parquet: polars, DuckDB, pandas and Hugging Face datasets"
+        " read them as they are."
+    )
+    return section(
+        "artifacts",
+        "Where everything lies",
+        table(["path", "what it is"], body, numeric_from=2),
+        empty(words),
+    )
 
 
 def next_steps(small_scale: bool) -> Html:
     """Commands that continue from here."""
     commands = [
         ("./rpt plan", "what would run after an edit of params.yaml, and why; nothing runs"),
-        ("./rpt run -o scoring.candidates=12", "label more candidates a query; only pairs without a score are scored"),
+        (
+            "./rpt run -o scoring.candidates=12",
+            "label more candidates a query; only pairs without a score are scored",
+        ),
         ("./rpt run -o training.steps=2000", "train every system longer; data and labels are kept"),
         ("./rpt verify", "check every shard against its digest and contract"),
         ("./rpt status", "every artifact with its rows and size"),

@@ -1,7 +1,8 @@
-"""What the report of a corpus and its runs holds: all of report.json (docs/report.schema.json), of which page, tables and metrics are made.
+"""What the report of a corpus and its runs holds: all of report.json (docs/report.schema.json), of which
+page, tables and metrics are made.
 
-Perplexities are of the evaluated split, gains and losses in nats a token, rates shares of 1. None stands where there was nothing to
-measure.
+Perplexities are of the evaluated split, gains and losses in nats a token, rates shares of 1. None stands
+where there was nothing to measure.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ Curve = Sequence[tuple[float | None, float | None]]
 
 @dataclass(frozen=True)
 class System(RunPerplexity):
-    """A run, evaluated, with what is known of its training: parameters, whether it had what the paper has not, and its loss by step."""
+    """A run, evaluated, with what is known of its training: parameters, whether it had what the paper has
+    not, and its loss by step.
+    """
 
     parameters: int | None
     copying: bool

@@ -15,7 +15,12 @@ from data_contracts.failure import Exit, Failure
 SORTS = ("source", "chunks", "queries", "positive", "best_mean", "best_max")
 ORDERS = {"": "s_t, best first", "bm25": "BM25, best first"}
 SIGNS = {"": "any", "positive": "some candidate helps", "negative": "none helps"}
-FOUND_ORDERS = {"": "as in the corpus", "best": "highest best s_t", "worst": "lowest best s_t", "first": "BM25's first hurts most"}
+FOUND_ORDERS = {
+    "": "as in the corpus",
+    "best": "highest best s_t",
+    "worst": "lowest best s_t",
+    "first": "BM25's first hurts most",
+}
 LONGEST = 200  # characters of a text that is searched for
 LARGEST = 10**9
 
@@ -29,7 +34,11 @@ class Missing(Failure):
 
 def key_of(doc_id: str) -> str:
     """The document in an address: its id, or a digest of one that is not a plain one; no id of ours is."""
-    return doc_id if re.fullmatch(r"[0-9a-f]{1,64}", doc_id) else f"~{hashlib.sha256(doc_id.encode()).hexdigest()[:16]}"
+    return (
+        doc_id
+        if re.fullmatch(r"[0-9a-f]{1,64}", doc_id)
+        else f"~{hashlib.sha256(doc_id.encode()).hexdigest()[:16]}"
+    )
 
 
 def link(path: str, **state: str | int | None) -> str:
@@ -51,7 +60,12 @@ def whole(text: str, name: str, least: int = 0) -> int:
 
 def refused(name: str, text: str, cause: str) -> Failure:
     """The failure to raise for a part of an address."""
-    return Failure(f"{name} is {text[:80]!r}", cause, "correct the address, or start from the list of documents", Exit.USAGE)
+    return Failure(
+        f"{name} is {text[:80]!r}",
+        cause,
+        "correct the address, or start from the list of documents",
+        Exit.USAGE,
+    )
 
 
 def text_of(params: Mapping[str, str], name: str) -> str:
@@ -72,10 +86,12 @@ def one_of(params: Mapping[str, str], name: str, known: Mapping[str, str] | tupl
 
 @dataclass(frozen=True)
 class State:
-    """How documents are listed, which every browser has. Fields are named as in addresses; `c` of a subclass is a chunk.
+    """How documents are listed, which every browser has. Fields are named as in addresses; `c` of a subclass
+    is a chunk.
 
     Attributes:
-        find: text in the source or the id; split: one split or all; sort: a column of the list, with `-` the highest first.
+        find: text in the source or the id; split: one split or all; sort: a column of the list, with `-` the
+            highest first.
         page: of the list, from 1; at: the page of a document's strip of chunks, from 1.
     """
 
@@ -88,7 +104,9 @@ class State:
     NOT_LISTED: ClassVar[dict[str, str]] = {}
 
     def link(self, path: str, **changes: str | int | None) -> str:
-        """`path` in this state with some of it changed; what a change leaves behind (a page, a chosen chunk) is dropped."""
+        """`path` in this state with some of it changed; what a change leaves behind (a page, a chosen chunk)
+        is dropped.
+        """
         kept = replace(self, **{"page": 1, "at": 1, "c": None, **changes})  # type: ignore[arg-type]
         default = type(self)()
         state = {field.name: getattr(kept, field.name) for field in fields(self)}
@@ -129,8 +147,9 @@ class View(State):
     """How documents are listed, and how a query is shown.
 
     Attributes:
-        by: order of candidates, a key of `ORDERS`; c: the chosen candidate's chunk, or the marked chunk of a document; gains: "show" has
-            the script ask for the gains of tokens, "wait" has the page wait for them; full: "1" for whole texts of all candidates.
+        by: order of candidates, a key of `ORDERS`; c: the chosen candidate's chunk, or the marked chunk of a
+            document; gains: "show" has the script ask for the gains of tokens, "wait" has the page wait for
+            them; full: "1" for whole texts of all candidates.
     """
 
     by: str = ""
@@ -157,7 +176,8 @@ class Question:
     """What is searched for. Fields are named as in addresses.
 
     Attributes:
-        q: text, letter case aside; source: text in the source or id; split; sign: of the best s_t, a key of `SIGNS`.
+        q: text, letter case aside; source: text in the source or id; split; sign: of the best s_t, a key of
+            `SIGNS`.
         moved: the best candidate has at least this BM25 rank, from 0.
         order: a key of `FOUND_ORDERS`, for questions without a text.
         shard, row: where to go on in the corpus.

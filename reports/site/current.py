@@ -15,7 +15,9 @@ Seals = tuple[tuple[str, int, int], ...]
 
 
 def seals(directories: Iterable[Path]) -> Seals:
-    """Path, inode and time of the manifest of each artifact that is there; it is written last and replaced with its artifact."""
+    """Path, inode and time of the manifest of each artifact that is there; it is written last and replaced
+    with its artifact.
+    """
     found = []
     for directory in directories:
         try:
@@ -30,7 +32,8 @@ class Current:
     """An application that is opened again by the first request after what it shows has changed.
 
     Args:
-        opened: makes the application of what is there; raises Failure if something is missing, as while a stage makes it.
+        opened: makes the application of what is there; raises Failure if something is missing, as while a
+            stage makes it.
         closed: makes the one that says so, until there is something again.
         state: tells by its value whether anything changed since.
 
@@ -38,7 +41,9 @@ class Current:
         Failure: as `opened` does, the first time.
     """
 
-    def __init__(self, opened: Callable[[], ASGIApp], closed: Callable[[Failure], ASGIApp], state: Callable[[], Seals]):
+    def __init__(
+        self, opened: Callable[[], ASGIApp], closed: Callable[[Failure], ASGIApp], state: Callable[[], Seals]
+    ):
         self._opened, self._closed, self._state = opened, closed, state
         self._lock = threading.Lock()
         self._seen = state()

@@ -1,7 +1,8 @@
 """What a browser's server refuses, and the application that answers with pages.
 
-It answers GET and HEAD alone, and only to the names of this machine, so that no foreign page can read it under a name of its own (DNS
-rebinding) or make it work. Its pages may load nothing but its own style sheet and script, and keep nothing in the browser.
+It answers GET and HEAD alone, and only to the names of this machine, so that no foreign page can read it
+under a name of its own (DNS rebinding) or make it work. Its pages may load nothing but its own style sheet
+and script, and keep nothing in the browser.
 """
 
 from __future__ import annotations
@@ -61,16 +62,24 @@ class Guard:
         if len(hosts) != 1:
             return PlainTextResponse("One Host header is expected.\n", 400)
         if hosts[0].lower() not in self.hosts:
-            return PlainTextResponse(f"This server answers to {' and '.join(sorted(self.hosts))} only.\n", 421)
+            return PlainTextResponse(
+                f"This server answers to {' and '.join(sorted(self.hosts))} only.\n", 421
+            )
         if method not in ("GET", "HEAD"):
-            return PlainTextResponse("These pages can be read only: GET and HEAD.\n", 405, {"Allow": "GET, HEAD"})
+            return PlainTextResponse(
+                "These pages can be read only: GET and HEAD.\n", 405, {"Allow": "GET, HEAD"}
+            )
         if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
             return PlainTextResponse("Other sites may link here, and no more.\n", 403)
         return None
 
 
-def application(site: shell.Site, pages: Mapping[str, Callable[[Request], str]], port: int, others: Sequence[Route] = ()) -> ASGIApp:
-    """What is served on `port`: `pages` by path, and `others`, which are not pages; a Failure becomes a page that explains it."""
+def application(
+    site: shell.Site, pages: Mapping[str, Callable[[Request], str]], port: int, others: Sequence[Route] = ()
+) -> ASGIApp:
+    """What is served on `port`: `pages` by path, and `others`, which are not pages; a Failure becomes a page
+    that explains it.
+    """
 
     def page(render: Callable[[Request], str]) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
@@ -82,7 +91,9 @@ def application(site: shell.Site, pages: Mapping[str, Callable[[Request], str]],
         return answer
 
     def missing(request: Request) -> str:
-        raise Missing(request.url.path[:200], "there is no page at this address", "start from the list of documents")
+        raise Missing(
+            request.url.path[:200], "there is no page at this address", "start from the list of documents"
+        )
 
     routes = [Route(path, page(render)) for path, render in {**pages, "/{rest:path}": missing}.items()]
     return Guard(Starlette(routes=[Route("/static/{name}", _static), *others, *routes]), port)

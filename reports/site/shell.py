@@ -60,26 +60,46 @@ def page(site: Site, title: str, *content: str, q: str = "", kind: str) -> str:
         tag("script", src=static("script.js")[1], defer=""),
     )
     skip = tag("a", "To the content", href="#main", class_="skip")
-    body = tag("body", skip, _bar(site, q), tag("main", *content, id="main", tabindex=-1), _keys(site), class_=kind)
+    body = tag(
+        "body", skip, _bar(site, q), tag("main", *content, id="main", tabindex=-1), _keys(site), class_=kind
+    )
     return join([Html("<!doctype html>\n"), tag("html", head, body, lang="en"), Html("\n")])
 
 
 def _bar(site: Site, q: str) -> Html:
-    box = tag("input", type="search", name="q", value=q, maxlength=200, aria_label="Search the text of chunks", placeholder="Search texts")
+    box = tag(
+        "input",
+        type="search",
+        name="q",
+        value=q,
+        maxlength=200,
+        aria_label="Search the text of chunks",
+        placeholder="Search texts",
+    )
     search = tag("form", box, tag("kbd", "/"), tag("button", "Search"), action="/search", role="search")
-    links = tag("nav", *(tag("a", words, href=address, data_key=key) for words, address, key in site.links), aria_label="Pages")
+    links = tag(
+        "nav",
+        *(tag("a", words, href=address, data_key=key) for words, address, key in site.links),
+        aria_label="Pages",
+    )
     name = tag("a", tag("bdi", clipped(site.name, 120)), href="/", class_="home")
     return tag("header", name, *([search] if site.searches else []), links)
 
 
 def key_list(keys: Words) -> Html:
     """Keys and what they do."""
-    return tag("dl", *(tag("div", tag("dt", tag("kbd", key)), tag("dd", words)) for key, words in keys), class_="keys")
+    return tag(
+        "dl",
+        *(tag("div", tag("dt", tag("kbd", key)), tag("dd", words)) for key, words in keys),
+        class_="keys",
+    )
 
 
 def term_list(terms: Words) -> Html:
     """What the words of the pages mean."""
-    return tag("dl", *(tag("div", tag("dt", term), tag("dd", words)) for term, words in terms), class_="terms")
+    return tag(
+        "dl", *(tag("div", tag("dt", term), tag("dd", words)) for term, words in terms), class_="terms"
+    )
 
 
 def _keys(site: Site) -> Html:
@@ -94,7 +114,12 @@ def help_page(site: Site, terms: Words, *more: Html) -> str:
         site,
         "Help",
         tag("h1", "Help"),
-        tag("section", tag("h2", "Keys"), key_list(site.keys), tag("p", "Keys need the page's script; every one of them is also a link.")),
+        tag(
+            "section",
+            tag("h2", "Keys"),
+            key_list(site.keys),
+            tag("p", "Keys need the page's script; every one of them is also a link."),
+        ),
         tag("section", tag("h2", "Terms"), term_list(terms)),
         *more,
         kind="help",
@@ -103,14 +128,22 @@ def help_page(site: Site, terms: Words, *more: Html) -> str:
 
 def fact_list(facts: Iterable[tuple[str, str]]) -> Html:
     """Names and values of where something comes from."""
-    rows = [tag("div", tag("dt", clipped(key, 80)), tag("dd", tag("code", clipped(value, NAME)))) for key, value in facts]
+    rows = [
+        tag("div", tag("dt", clipped(key, 80)), tag("dd", tag("code", clipped(value, NAME))))
+        for key, value in facts
+    ]
     return tag("dl", *rows, class_="terms")
 
 
 def failure_page(site: Site, failure: Failure) -> str:
     """What went wrong, why, and where to go from here."""
     ways = drawing.dotted([tag("a", words, href=address) for words, address, _ in site.links])
-    words = [tag("h1", failure.what), tag("p", _sentence(failure.cause)), tag("p", _sentence(failure.remedy)), tag("p", ways)]
+    words = [
+        tag("h1", failure.what),
+        tag("p", _sentence(failure.cause)),
+        tag("p", _sentence(failure.remedy)),
+        tag("p", ways),
+    ]
     return page(site, failure.what, *words, kind="failure")
 
 

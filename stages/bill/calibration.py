@@ -1,7 +1,8 @@
-"""`python -m stages.bill.calibration CORPUS`: how fast this machine scores, in about 20 s with the engine and pairs of the corpus.
+"""`python -m stages.bill.calibration CORPUS`: how fast this machine scores, in about 20 s with the engine and
+pairs of the corpus.
 
-Printed as JSON and kept in `.run/calibration.json` by engine, code and machine: floating-point operations a second, as
-stages/bill/cost.py counts them, hold for other corpora and other numbers of candidates too.
+Printed as JSON and kept in `.run/calibration.json` by engine, code and machine: floating-point operations a
+second, as stages/bill/cost.py counts them, hold for other corpora and other numbers of candidates too.
 """
 
 from __future__ import annotations
@@ -41,9 +42,11 @@ class _TimeUp(Exception):
 
 
 class TimedLM:
-    """A `ScoringLM` that scores as `engine` does until it has spent `seconds`, and then stops between two batches by raising.
+    """A `ScoringLM` that scores as `engine` does until it has spent `seconds`, and then stops between two
+    batches by raising.
 
-    It adds up `pairs`, `flops` and `spent` seconds once it is `ready`, which means compiled (a time of `time.monotonic()`).
+    It adds up `pairs`, `flops` and `spent` seconds once it is `ready`, which means compiled (a time of
+    `time.monotonic()`).
     """
 
     def __init__(self, engine: ScoringLM, config: DecoderConfig, seconds: float):
@@ -55,7 +58,13 @@ class TimedLM:
         """That of the engine."""
         return self._engine.identity()
 
-    def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+    def score(
+        self,
+        prefixes_PT: np.ndarray,
+        suffixes_ST: np.ndarray,
+        pairs_n2: np.ndarray,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
         """See `ScoringLM.score`."""
         first = np.zeros((1, 2), np.int64)
         self._get_ready(lambda: self._engine.score(prefixes_PT[:1], suffixes_ST[:1], first))
@@ -63,16 +72,24 @@ class TimedLM:
         return self._timed(timed, pairs_n2, suffixes_ST.shape[1] / 2)
 
     def score_pieces(self, pieces: Pieces, progress: Progress | None = None) -> np.ndarray:
-        """See `ScoringLM.score_pieces`; its operations are those of real tokens, so padding makes it slower."""
+        """See `ScoringLM.score_pieces`; its operations are those of real tokens, so padding makes
+        it slower.
+        """
         self._get_ready(lambda: self._engine.score_pieces(pieces._replace(pairs_n2=pieces.pairs_n2[:1])))
-        return self._timed(partial(self._engine.score_pieces, pieces), pieces.pairs_n2, float(prompt_lengths(pieces).mean()) / 4)
+        return self._timed(
+            partial(self._engine.score_pieces, pieces),
+            pieces.pairs_n2,
+            float(prompt_lengths(pieces).mean()) / 4,
+        )
 
     def _get_ready(self, score_one: Callable[[], np.ndarray]) -> None:
         if self.ready is None:
             score_one()
             self.ready = time.monotonic()
 
-    def _timed(self, score: Callable[[Progress], np.ndarray], pairs_n2: np.ndarray, chunk_tokens: float) -> np.ndarray:
+    def _timed(
+        self, score: Callable[[Progress], np.ndarray], pairs_n2: np.ndarray, chunk_tokens: float
+    ) -> np.ndarray:
         prefixes, began, finished = len(np.unique(pairs_n2[:, 0])), time.monotonic(), 0
 
         def count(done: int, total: int) -> None:
@@ -86,18 +103,26 @@ class TimedLM:
         finally:
             self.spent += time.monotonic() - began
             self.pairs += finished
-            self.flops += scoring_flops(self._config, chunk_tokens, prefixes, len(pairs_n2)) * finished / len(pairs_n2)
+            self.flops += (
+                scoring_flops(self._config, chunk_tokens, prefixes, len(pairs_n2)) * finished / len(pairs_n2)
+            )
 
 
 def measure(home: Path, configuration: Configuration, seconds: float) -> dict:
-    """Score pairs of the corpus whose artifacts are in `home`, the largest shards first as scoring does, for about `seconds`.
+    """Score pairs of the corpus whose artifacts are in `home`, the largest shards first as scoring does, for
+    about `seconds`.
 
     Seconds to start are those of reading the weights and compiling.
     """
-    chunks, candidates = open_artifact(CHUNKS, home / "chunks"), open_artifact(CANDIDATES, home / "candidates")
+    chunks, candidates = (
+        open_artifact(CHUNKS, home / "chunks"),
+        open_artifact(CANDIDATES, home / "candidates"),
+    )
     load_at_start, began = os.getloadavg()[0], time.monotonic()
     directory = home / "reference_lm"
-    scorer = scorer_of(configuration.scoring, home / "tokenizer", directory, configuration.geometry.chunk_tokens)
+    scorer = scorer_of(
+        configuration.scoring, home / "tokenizer", directory, configuration.geometry.chunk_tokens
+    )
     timed = TimedLM(scorer.engine, read_config(directory), seconds)
     for shard in sorted(chunks.shards, key=lambda name: (-chunks.shards[name]["bytes"], name)):
         wanted = wanted_pairs(chosen_rows(candidates.read(shard), configuration.scoring))
@@ -121,7 +146,11 @@ def machine() -> dict:
     information = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in information if line.startswith("model name")]
     devices = [device.device_kind for device in jax.devices()]
-    return {"processor": names[0] if names else platform.machine(), "cores": os.cpu_count(), "devices": devices}
+    return {
+        "processor": names[0] if names else platform.machine(),
+        "cores": os.cpu_count(),
+        "devices": devices,
+    }
 
 
 def calibrate(corpus: str) -> dict:
@@ -148,7 +177,9 @@ def calibrate(corpus: str) -> dict:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the measurement for the corpus named, as one line of JSON; what goes wrong is the last line on standard error."""
+    """Print the measurement for the corpus named, as one line of JSON; what goes wrong is the last line on
+    standard error.
+    """
     try:
         sys.stdout.write(json.dumps(calibrate(arguments[0])) + "\n")
     except Failure as failure:

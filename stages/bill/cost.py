@@ -1,9 +1,11 @@
-"""What scoring costs, as arithmetic: floating-point operations from the reference LM's sizes, hours and prices from those.
+"""What scoring costs, as arithmetic: floating-point operations from the reference LM's sizes, hours and
+prices from those.
 
-A multiplication and an addition are two operations. Only matrix products are counted: norms, activations and embeddings are below 1 %.
-A pair is a prompt of four chunks of m tokens, (c_j, c_j+1, c_q, c_t), of which c_t is scored (paper section 3.2, arXiv 2306.13421). Where
-the reference LM has another tokenizer, m is the mean of its tokens in a chunk (stages/tokens/scorer_lengths.py), without padding. The
-prefix (c_j, c_j+1) is computed once for all pairs that share it, the suffix (c_q, c_t) for every pair, the vocabulary head on the m
+A multiplication and an addition are two operations. Only matrix products are counted: norms, activations and
+embeddings are below 1 %. A pair is a prompt of four chunks of m tokens, (c_j, c_j+1, c_q, c_t), of which c_t
+is scored (paper section 3.2, arXiv 2306.13421). Where the reference LM has another tokenizer, m is the mean
+of its tokens in a chunk (stages/tokens/scorer_lengths.py), without padding. The prefix (c_j, c_j+1) is
+computed once for all pairs that share it, the suffix (c_q, c_t) for every pair, the vocabulary head on the m
 positions that predict c_t.
 """
 
@@ -15,14 +17,15 @@ from model.decoder_config import DecoderConfig
 from stages.devices import PEAK_FLOPS
 from stages.parameters import Device
 
-UTILISATION = 0.4  # of the peak; a common figure for large matrix products in transformers, not measured with these engines
+# of the peak; a common figure for large matrix products in transformers, not measured with these engines
+UTILISATION = 0.4
 LABEL_BYTES = 32  # a row of the labels in Parquet; measured on the demo: 31.2
 
 
 @dataclass(frozen=True)
 class Volume:
-    """How much there is to score: `rows` of labels for `queries`; distinct `pairs`, of which `new_pairs` are not known yet and share
-    `new_prefixes` distinct prefixes."""
+    """How much there is to score: `rows` of labels for `queries`; distinct `pairs`, of which `new_pairs` are
+    not known yet and share `new_prefixes` distinct prefixes."""
 
     queries: int = 0
     rows: int = 0
@@ -39,10 +42,12 @@ class Volume:
 
 
 def layers_flops(config: DecoderConfig, tokens: float, before: float = 0) -> float:
-    """Operations of all layers for `tokens` consecutive tokens that see each other causally and `before` earlier ones.
+    """Operations of all layers for `tokens` consecutive tokens that see each other causally and `before`
+    earlier ones.
 
-    Each parameter of a layer's matrices is used in one multiply-add a token; attention does two products of the width of all heads with
-    every position seen (Kaplan et al. 2020, arXiv 2001.08361, table 1, but causal).
+    Each parameter of a layer's matrices is used in one multiply-add a token; attention does two products of
+    the width of all heads with every position seen (Kaplan et al. 2020, arXiv 2001.08361, table 1, but
+    causal).
     """
     matrices, attention = 2 * config.layer_matrices, 4 * config.attention_width * (before + (tokens + 1) / 2)
     return config.num_hidden_layers * tokens * (matrices + attention)
@@ -64,7 +69,9 @@ def suffix_flops(config: DecoderConfig, chunk_tokens: float) -> float:
 
 
 def whole_prompt_flops(config: DecoderConfig, chunk_tokens: float) -> float:
-    """Operations of a pair that shares nothing, as prompt log-probabilities usually cost: the head on all positions but the last."""
+    """Operations of a pair that shares nothing, as prompt log-probabilities usually cost: the head on all
+    positions but the last.
+    """
     return layers_flops(config, 4 * chunk_tokens) + head_flops(config, 4 * chunk_tokens - 1)
 
 
@@ -79,5 +86,7 @@ def scoring_tokens(chunk_tokens: float, prefixes: int, pairs: int) -> int:
 
 
 def device_hours(flops: float, device: Device, dtype: str) -> float:
-    """Hours of one device for so many operations at `UTILISATION` of its peak in `dtype`, float16 or float32."""
+    """Hours of one device for so many operations at `UTILISATION` of its peak in `dtype`, float16
+    or float32.
+    """
     return flops / (UTILISATION * PEAK_FLOPS[device][dtype]) / 3600

@@ -1,7 +1,8 @@
-"""How many pairs scoring needs: counted in the candidates where there are some, else estimated from the lengths of the documents.
+"""How many pairs scoring needs: counted in the candidates where there are some, else estimated from the
+lengths of the documents.
 
-So do the samples that are scored for evaluations: the exhaustive one is counted in the chunks; of what systems will retrieve only the most
-is known before they have.
+So do the samples that are scored for evaluations: the exhaustive one is counted in the chunks; of what
+systems will retrieve only the most is known before they have.
 """
 
 from __future__ import annotations
@@ -27,14 +28,17 @@ COUNTED_ROWS = 20_000_000  # about 10 s
 
 
 def volume_of(rows: int, wanted: pl.DataFrame, known: pl.DataFrame) -> Volume:
-    """What one shard of `rows` labels asks for. Pairs that are `known` have been scored before and cost nothing."""
+    """What one shard of `rows` labels asks for. Pairs that are `known` have been scored before and cost
+    nothing.
+    """
     new = wanted.join(known, on=KEYS, how="anti")
     queries, prefixes = wanted.select(KEYS[:2]).n_unique(), new.select("doc_id", "candidate_chunk").n_unique()
     return Volume(queries, rows, len(wanted), len(new), prefixes)
 
 
 def counted(candidates: Artifact, scoring: Scoring, ledger: Ledger | None = None) -> tuple[Volume, bool]:
-    """What all shards ask for, and whether every shard was counted: of more than `COUNTED_ROWS` candidates only some shards are.
+    """What all shards ask for, and whether every shard was counted: of more than `COUNTED_ROWS` candidates
+    only some shards are.
 
     Pairs that `ledger` has cost nothing; without one all are new.
     """
@@ -53,12 +57,18 @@ def counted(candidates: Artifact, scoring: Scoring, ledger: Ledger | None = None
 
 
 def exhaustive_sample(
-    chunks: Artifact, geometry: Geometry, evaluation: Evaluation, exhaustive: Exhaustive, ledger: Ledger | None = None
+    chunks: Artifact,
+    geometry: Geometry,
+    evaluation: Evaluation,
+    exhaustive: Exhaustive,
+    ledger: Ledger | None = None,
 ) -> Volume:
     """What the exhaustive sample asks for; pairs that `ledger` has cost nothing, without one all are new."""
     rows = pairs_of(draw(chunks, geometry, evaluation, exhaustive))
     wanted = wanted_pairs(rows)
-    return volume_of(rows.num_rows, wanted, ledger.read(wanted["doc_id"]).select(KEYS) if ledger else wanted.clear())
+    return volume_of(
+        rows.num_rows, wanted, ledger.read(wanted["doc_id"]).select(KEYS) if ledger else wanted.clear()
+    )
 
 
 def most_of_exhaustive(exhaustive: Exhaustive) -> Volume:
@@ -67,8 +77,8 @@ def most_of_exhaustive(exhaustive: Exhaustive) -> Volume:
 
 
 def most_of_retrieved(retrieved: Retrieved, recipes: Iterable[Recipe]) -> Volume:
-    """What the retrieved sample asks for at most: the neighbours of every run of a corpus, given their recipes, and the latest chunk, if no
-    two agree and no pair is known."""
+    """What the retrieved sample asks for at most: the neighbours of every run of a corpus, given their
+    recipes, and the latest chunk, if no two agree and no pair is known."""
     return _at_most(retrieved.queries, 1 + sum(recipe.neighbours for recipe in recipes if recipe.cca_layers))
 
 
@@ -78,15 +88,19 @@ def _at_most(queries: int, candidates: int) -> Volume:
 
 
 def _spread(names: list[str]) -> list[str]:
-    """The names in an order of which every beginning is spread over all of them: multiples of the golden ratio modulo 1."""
+    """The names in an order of which every beginning is spread over all of them: multiples of the golden
+    ratio modulo 1.
+    """
     places = [(0.6180339887498949 * number) % 1.0 for number in range(len(names))]
     return [name for _, name in sorted(zip(places, names, strict=True))]
 
 
 def estimated(documents: Iterable[tuple[str, int]], geometry: Geometry, scoring: Scoring) -> Volume:
-    """What documents given as (split, full chunks) would ask for if all of their eligible chunks were candidates.
+    """What documents given as (split, full chunks) would ask for if all of their eligible chunks were
+    candidates.
 
-    Sampling of queries is taken at its expectation, and every chunk of a pool that may begin a prefix is taken to begin one.
+    Sampling of queries is taken at its expectation, and every chunk of a pool that may begin a prefix is
+    taken to begin one.
     """
     total = Volume()
     for split, full in documents:
@@ -105,7 +119,8 @@ def estimated(documents: Iterable[tuple[str, int]], geometry: Geometry, scoring:
 def _pool(chunks: int, stride_chunks: int, k: int) -> tuple[int, int, int]:
     """(queries with a candidate, candidates up to k a query, prefixes at most) of a pool of full chunks.
 
-    The last chunk is no query, because its target lies elsewhere, so the last prefix is the local context of the one before it.
+    The last chunk is no query, because its target lies elsewhere, so the last prefix is the local context of
+    the one before it.
     """
     eligible = np.maximum(last_eligible(np.arange(max(chunks - 1, 0)), stride_chunks) + 1, 0)
     queries = int((eligible > 0).sum())

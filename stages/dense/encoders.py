@@ -1,6 +1,8 @@
-"""The two kinds of encoders a dense retriever may have: from scratch, of the corpus's own tokens, or BERT, of its word pieces.
+"""The two kinds of encoders a dense retriever may have: from scratch, of the corpus's own tokens, or BERT, of
+its word pieces.
 
-Both are a query encoder and a passage encoder that begin with the same values, as DPR's two begin as the same BERT.
+Both are a query encoder and a passage encoder that begin with the same values, as DPR's two begin as the same
+BERT.
 """
 
 from __future__ import annotations
@@ -44,8 +46,8 @@ class ChunkSizes(NamedTuple):
 
 
 class Encoders(NamedTuple):
-    """What vectors are made by: `inputs` gives what is encoded of chunks [X, M], and how many of them had to be cut; `described` is what
-    config.json says of it all."""
+    """What vectors are made by: `inputs` gives what is encoded of chunks [X, M], and how many of them had to
+    be cut; `described` is what config.json says of it all."""
 
     sizes: ChunkSizes
     architecture: Architecture[DualEncoder]
@@ -60,11 +62,16 @@ def from_scratch(geometry: Geometry, config: EncoderConfig) -> Encoders:
 
 def _from_scratch(sizes: ChunkSizes, config: EncoderConfig) -> Encoders:
     architecture = Architecture.of(partial(DualEncoder, ChunkEncoder), config)
-    return Encoders(sizes, architecture, lambda chunks: (chunks, 0), {"shape": sizes._asdict() | asdict(config)})
+    return Encoders(
+        sizes, architecture, lambda chunks: (chunks, 0), {"shape": sizes._asdict() | asdict(config)}
+    )
 
 
-def from_bert(sizes: ChunkSizes, config: BertConfig, corpus: Path, bert: Path, length: int | None = None) -> Encoders:
-    """Encoders that are a BERT of that configuration, whose tokenizer lies in `bert`; that of the corpus in `corpus`.
+def from_bert(
+    sizes: ChunkSizes, config: BertConfig, corpus: Path, bert: Path, length: int | None = None
+) -> Encoders:
+    """Encoders that are a BERT of that configuration, whose tokenizer lies in `bert`; that of the corpus in
+    `corpus`.
 
     They read `length` word pieces, by default as many as the longest chunk has, and no more than 256.
 
@@ -78,12 +85,18 @@ def from_bert(sizes: ChunkSizes, config: BertConfig, corpus: Path, bert: Path, l
 
 
 def read_encoders(directory: Path, corpus: Path) -> Encoders:
-    """Those of the artifact `dense_retriever`, for a corpus whose tokenizer lies in `corpus`; they read as much as in training.
+    """Those of the artifact `dense_retriever`, for a corpus whose tokenizer lies in `corpus`; they read as
+    much as in training.
 
     Of `shape` in config.json only what is needed is read: older artifacts have more there.
     """
     described = json.loads((directory / "config.json").read_text())
     sizes = ChunkSizes(**{name: described["shape"][name] for name in ChunkSizes._fields})
     if "bert" in described:
-        return from_bert(sizes, BertConfig.from_dict(described["bert"]), corpus, directory, described["length"])
-    return _from_scratch(sizes, EncoderConfig(**{field.name: described["shape"][field.name] for field in fields(EncoderConfig)}))
+        return from_bert(
+            sizes, BertConfig.from_dict(described["bert"]), corpus, directory, described["length"]
+        )
+    return _from_scratch(
+        sizes,
+        EncoderConfig(**{field.name: described["shape"][field.name] for field in fields(EncoderConfig)}),
+    )

@@ -1,4 +1,6 @@
-"""A dense retriever swapped into a trained system at test alone (paper Table 4): same parameters, neighbours of other origin."""
+"""A dense retriever swapped into a trained system at test alone (paper Table 4): same parameters, neighbours
+of other origin.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from stages.parameters import Evaluation, Geometry, Recipe
 from stages.runner.stage import Context, Job
 
 
-def evaluate_with_dense_retriever(context: Context, geometry: Geometry, evaluation: Evaluation, recipe: Recipe) -> None:
+def evaluate_with_dense_retriever(
+    context: Context, geometry: Geometry, evaluation: Evaluation, recipe: Recipe
+) -> None:
     """Write one row for every held-out chunk in the setting `dpr`.
 
     Raises:
@@ -22,14 +26,23 @@ def evaluate_with_dense_retriever(context: Context, geometry: Geometry, evaluati
     assert context.run
     if SYSTEMS[context.run.system].retriever == "none":
         cause = f"{context.run.system} reads no neighbours"
-        raise Failure(f"swaps.{context.run_name}", cause, "remove it, or name a run of a system that does", Exit.USAGE)
+        raise Failure(
+            f"swaps.{context.run_name}", cause, "remove it, or name a run of a system that does", Exit.USAGE
+        )
     ranker = DenseRanker(
-        context.input("dense_retriever"), context.input("tokenizer"), geometry.sequence_chunks, evaluation.index, context.scratch
+        context.input("dense_retriever"),
+        context.input("tokenizer"),
+        geometry.sequence_chunks,
+        evaluation.index,
+        context.scratch,
     )
     reader = make_reader(context, geometry, evaluation, recipe, (DPR,))
     write_evaluations(context, geometry, evaluation, itertools.repeat(reader), "dense", {}, ranker)
     if ranker.cut:
-        context.say.note(f"**{context.run_name}**: {ranker.cut:,} chunks were cut, for they have more word pieces than the encoders read")
+        context.say.note(
+            f"**{context.run_name}**: {ranker.cut:,} chunks were cut, for they have more word pieces than the"
+            " encoders read"
+        )
 
 
 STAGE = Job(

@@ -1,7 +1,9 @@
-"""The examples a dense retriever is trained on (paper appendix C): positive BM25's first chunk, hard negative its fifth.
+"""The examples a dense retriever is trained on (paper appendix C): positive BM25's first chunk, hard negative
+its fifth.
 
-BM25's query is (c_q, c_t), as for labels, while the encoder reads c_q alone: at test there is no c_t. What is encoded of a chunk that may
-be retrieved is c_j alone, which is what BM25 ranked; a system then reads it with its continuation, whoever found it.
+BM25's query is (c_q, c_t), as for labels, while the encoder reads c_q alone: at test there is no c_t. What is
+encoded of a chunk that may be retrieved is c_j alone, which is what BM25 ranked; a system then reads it with
+its continuation, whoever found it.
 """
 
 from __future__ import annotations
@@ -16,15 +18,20 @@ POSITIVE, HARD_NEGATIVE = 0, 4
 """Ranks, 0 = best."""
 
 
-def training_examples(chunks: Artifact, candidates: Artifact, queries: int, seed: int) -> tuple[Examples, int]:
-    """At most `queries` training queries with their positive and hard negative; and how many that were met have no hard negative.
+def training_examples(
+    chunks: Artifact, candidates: Artifact, queries: int, seed: int
+) -> tuple[Examples, int]:
+    """At most `queries` training queries with their positive and hard negative; and how many that were met
+    have no hard negative.
 
     Shards are read in random order until they hold enough, so that memory does not grow with the corpus.
     """
     rng, names, tokens = np.random.default_rng(seed), list(chunks.shards), chunks.fact("chunk_tokens")
     parts, held, short = [np.empty((0, 3, tokens), np.int32)], 0, 0
     for number in rng.permutation(len(names)).tolist():
-        found_E3M, without = _shard_examples(_train(chunks, names[number]), _train(candidates, names[number]), tokens)
+        found_E3M, without = _shard_examples(
+            _train(chunks, names[number]), _train(candidates, names[number]), tokens
+        )
         parts, held, short = [*parts, found_E3M], held + len(found_E3M), short + without
         if held >= queries:
             break
@@ -38,10 +45,14 @@ def _train(artifact: Artifact, shard: str) -> pl.DataFrame:
 
 
 def _shard_examples(chunks: pl.DataFrame, candidates: pl.DataFrame, tokens: int) -> tuple[np.ndarray, int]:
-    """[E, 3, M] tokens of the query, positive and hard negative of each example, and the number of queries left out."""
+    """[E, 3, M] tokens of the query, positive and hard negative of each example, and the number of queries
+    left out.
+    """
     mined = candidates.filter(pl.col("query_form") == "qt")
     positive, negative = (
-        mined.filter(pl.col("rank") == rank).select("doc_id", "query_chunk", pl.col("candidate_chunk").alias(name))
+        mined.filter(pl.col("rank") == rank).select(
+            "doc_id", "query_chunk", pl.col("candidate_chunk").alias(name)
+        )
         for name, rank in (("positive", POSITIVE), ("negative", HARD_NEGATIVE))
     )
     found = positive.join(negative, on=["doc_id", "query_chunk"], maintain_order="left")

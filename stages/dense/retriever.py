@@ -34,10 +34,17 @@ def encoder_config(sizes: DenseRetriever, vocabulary_size: int) -> EncoderConfig
     try:
         return EncoderConfig(vocabulary_size, sizes.width, sizes.layers, sizes.heads)
     except ValueError as error:
-        raise Failure("the sizes of the dense retriever", str(error), "change `dense_retriever` in params.yaml", Exit.USAGE) from error
+        raise Failure(
+            "the sizes of the dense retriever",
+            str(error),
+            "change `dense_retriever` in params.yaml",
+            Exit.USAGE,
+        ) from error
 
 
-def begin_from_scratch(context: Context, geometry: Geometry, sizes: DenseRetriever) -> tuple[Encoders, Parameters]:
+def begin_from_scratch(
+    context: Context, geometry: Geometry, sizes: DenseRetriever
+) -> tuple[Encoders, Parameters]:
     """Encoders of the corpus's tokens, and their first values.
 
     Raises:
@@ -47,13 +54,18 @@ def begin_from_scratch(context: Context, geometry: Geometry, sizes: DenseRetriev
     return from_scratch(geometry, config), first_parameters(config, sizes.seed)
 
 
-def begin_from_bert(context: Context, geometry: Geometry, dense_retriever: DenseRetriever) -> tuple[Encoders, Parameters]:
+def begin_from_bert(
+    context: Context, geometry: Geometry, dense_retriever: DenseRetriever
+) -> tuple[Encoders, Parameters]:
     """The BERT that is asked for, twice; its tokenizer is copied beside what will be trained.
 
     Raises:
         Failure: as `find_bert` states.
     """
-    bert, target = find_bert(dense_retriever.name, dense_retriever.revision, "dense_retriever"), context.out("dense_retriever")
+    bert, target = (
+        find_bert(dense_retriever.name, dense_retriever.revision, "dense_retriever"),
+        context.out("dense_retriever"),
+    )
     shutil.copyfile(bert.directory / "tokenizer.json", target / "tokenizer.json")
     sizes = ChunkSizes(geometry.chunk_tokens, geometry.stride_chunks, bert.config.hidden_size)
     return from_bert(sizes, bert.config, context.input("tokenizer"), target), both_from(bert.parameters)
@@ -76,13 +88,18 @@ def make_dense_retriever(context: Context, geometry: Geometry, dense_retriever: 
     Raises:
         Failure: (exit code 2) if no training query has five candidates, or as the functions of `BEGIN` state.
     """
-    chunks, candidates = open_artifact(CHUNKS, context.input("chunks")), open_artifact(CANDIDATES, context.input("candidates"))
+    chunks, candidates = (
+        open_artifact(CHUNKS, context.input("chunks")),
+        open_artifact(CANDIDATES, context.input("candidates")),
+    )
     encoders, first = BEGIN[dense_retriever.encoder](context, geometry, dense_retriever)
     examples, short = training_examples(chunks, candidates, dense_retriever.queries, dense_retriever.seed)
     count, steps = len(examples.queries_EM), dense_retriever.steps
     if not count:
         cause = f"none of {short} training queries has {HARD_NEGATIVE + 1} candidates"
-        raise Failure("no hard negatives", cause, "raise mining.max_candidates or give longer documents", Exit.USAGE)
+        raise Failure(
+            "no hard negatives", cause, "raise mining.max_candidates or give longer documents", Exit.USAGE
+        )
     examples, cut = encoded(examples, encoders)
     batch = min(dense_retriever.batch, count)
     plan = Plan(steps, batch, dense_retriever.learning_rate, dense_retriever.seed)
@@ -94,17 +111,31 @@ def make_dense_retriever(context: Context, geometry: Geometry, dense_retriever: 
     (target / "losses.jsonl").write_text(jsonl(trained.history))
     share = trained.history[-1]["accuracy"]
     context.say.note(
-        f"**{context.corpus}**: dense retriever trained on {count:,} queries, {steps * batch / count:.1f} times each; {short:,} with fewer "
-        f"than {HARD_NEGATIVE + 1} candidates were left out; of the last batch it puts {share:.1%} of the positives first"
-        + (f"; of {3 * count:,} chunks read {cut:,} were cut, for they have more word pieces than an encoder reads" if cut else "")
+        f"**{context.corpus}**: dense retriever trained on {count:,} queries, {steps * batch / count:.1f}"
+        f" times each; {short:,} with fewer than {HARD_NEGATIVE + 1} candidates were left out; of the last"
+        f" batch it puts {share:.1%} of the positives first"
+        + (
+            f"; of {3 * count:,} chunks read {cut:,} were cut, for they have more word pieces than an encoder"
+            " reads"
+            if cut
+            else ""
+        )
     )
 
 
-def _train(context: Context, encoders: Encoders, first: Parameters, examples: Examples, plan: Plan) -> Restored:
+def _train(
+    context: Context, encoders: Encoders, first: Parameters, examples: Examples, plan: Plan
+) -> Restored:
     """Training to the end, from a checkpoint if there is one."""
     context.say.progress(0, plan.steps, "steps", "compiling")
-    with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
-        saver, start = Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), fresh(first, plan)
+    with (
+        Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints,
+        Interruption() as interruption,
+    ):
+        saver, start = (
+            Saver(checkpoints, context.runtime.checkpoint_seconds, interruption),
+            fresh(first, plan),
+        )
 
         def after(now: Restored) -> None:
             if now.history and now.history[-1]["step"] == now.step:

@@ -1,4 +1,6 @@
-"""Which engine scores, and what a person is told when it cannot. No engine, nor JAX, is imported before it has been chosen."""
+"""Which engine scores, and what a person is told when it cannot. No engine, nor JAX, is imported before it
+has been chosen.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ VLLM_CHUNK_TOKENS = 64
 
 
 def cuda_gpus() -> int:
-    """CUDA devices that this process may use, asked of the driver itself: neither JAX nor PyTorch has to be there."""
+    """CUDA devices that this process may use, asked of the driver itself: neither JAX nor PyTorch has to be
+    there.
+    """
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -38,28 +42,50 @@ def automatic_engine(chunk_tokens: int) -> tuple[str, str]:
     if importlib.util.find_spec("vllm") is None:
         return "jax", "vLLM is not installed"
     gpus = cuda_gpus()
-    return ("vllm", f"vLLM is installed and there are {gpus} CUDA GPUs") if gpus else ("jax", "there is no CUDA GPU")
+    return (
+        ("vllm", f"vLLM is installed and there are {gpus} CUDA GPUs")
+        if gpus
+        else ("jax", "there is no CUDA GPU")
+    )
 
 
 @contextlib.contextmanager
 def explained(name: str, directory: Path) -> Iterator[None]:
-    """Turns what an engine or a model directory raises into a Failure; engines say `cause; remedy` in one sentence.
+    """Turns what an engine or a model directory raises into a Failure; engines say `cause; remedy` in one
+    sentence.
 
     Raises:
-        Failure: (exit code 3) for a reference LM that cannot be used, (5) for a missing engine, (1) for an engine that broke down.
+        Failure: (exit code 3) for a reference LM that cannot be used, (5) for a missing engine, (1) for an
+            engine that broke down.
     """
     try:
         yield
     except ImportError as error:
         remedy = "install it (see README.md, Grow), or set scoring.engine to jax"
-        raise Failure(f"the scoring engine {name} cannot be imported", str(error), remedy, Exit.ENVIRONMENT) from error
+        raise Failure(
+            f"the scoring engine {name} cannot be imported", str(error), remedy, Exit.ENVIRONMENT
+        ) from error
     except (FileNotFoundError, ValueError, SafetensorError) as error:
         said, _, remedy = str(error).rpartition("; ")
-        cause, remedy = (said, remedy) if said else (str(error), "put a whole model directory there, or re-run reference_lm")
-        raise Failure(f"the reference LM in {directory} cannot score", cause, remedy, Exit.CONTRACT) from error
+        cause, remedy = (
+            (said, remedy)
+            if said
+            else (str(error), "put a whole model directory there, or re-run reference_lm")
+        )
+        raise Failure(
+            f"the reference LM in {directory} cannot score", cause, remedy, Exit.CONTRACT
+        ) from error
     except RuntimeError as error:
-        remedy = f"free memory and run again (scored pairs are kept), or set scoring.engine to {'vllm' if name == 'jax' else 'jax'}"
-        raise Failure(f"the scoring engine {name} broke down", f"{type(error).__name__}: {error}", remedy, Exit.STAGE_FAILED) from error
+        remedy = (
+            "free memory and run again (scored pairs are kept), or set scoring.engine to"
+            f" {'vllm' if name == 'jax' else 'jax'}"
+        )
+        raise Failure(
+            f"the scoring engine {name} broke down",
+            f"{type(error).__name__}: {error}",
+            remedy,
+            Exit.STAGE_FAILED,
+        ) from error
 
 
 class ExplainedEngine:
@@ -72,7 +98,13 @@ class ExplainedEngine:
         """See `ScoringLM.identity`."""
         return self._engine.identity()
 
-    def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+    def score(
+        self,
+        prefixes_PT: np.ndarray,
+        suffixes_ST: np.ndarray,
+        pairs_n2: np.ndarray,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
         """See `ScoringLM.score`; raises as `explained` says."""
         with explained(self._name, self._directory):
             return self._engine.score(prefixes_PT, suffixes_ST, pairs_n2, progress)
@@ -84,14 +116,18 @@ class ExplainedEngine:
 
 
 def make_engine(name: str, directory: Path, dtype: str = "float32") -> ScoringLM:
-    """The engine `jax` or `vllm` for the reference LM in `directory`, computing in `dtype`; it loads weights with the first pair.
+    """The engine `jax` or `vllm` for the reference LM in `directory`, computing in `dtype`; it loads weights
+    with the first pair.
 
     Raises:
-        Failure: (exit code 2) for any other name, `auto` too: what comes out must name what it came from; else as `explained` says.
+        Failure: (exit code 2) for any other name, `auto` too: what comes out must name what it came from;
+            else as `explained` says.
     """
     if name not in ("jax", "vllm"):
         remedy = "start the stage with ./rpt run, which decides, or write vllm or jax into params.yaml"
-        raise Failure(f"scoring.engine is {name!r}", "a stage needs to be told vllm or jax", remedy, Exit.USAGE)
+        raise Failure(
+            f"scoring.engine is {name!r}", "a stage needs to be told vllm or jax", remedy, Exit.USAGE
+        )
     with explained(name, directory):
         return ExplainedEngine(_engine_class(name)(directory, dtype=dtype), name, directory)
 

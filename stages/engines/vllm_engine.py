@@ -1,9 +1,11 @@
-"""Scores with vLLM, on GPUs and, for tests, on its CPU build: prefixes are shared through vLLM's prefix cache.
+"""Scores with vLLM, on GPUs and, for tests, on its CPU build: prefixes are shared through vLLM's prefix
+cache.
 
-vLLM was built to generate. Three of its habits would spoil scores in silence, and are met here: a request for prompt
-log-probabilities does not read the cache unless told to; rows of cached positions are uninitialised memory; and a prompt of which
-more than the prefix is cached (the same query under another target) loses scored rows. Blocks of the prefix's length prevent the
-last two, the guard in `_refused` finds them all the same, and such prompts are scored again without the cache.
+vLLM was built to generate. Three of its habits would spoil scores in silence, and are met here: a request for
+prompt log-probabilities does not read the cache unless told to; rows of cached positions are uninitialised
+memory; and a prompt of which more than the prefix is cached (the same query under another target) loses
+scored rows. Blocks of the prefix's length prevent the last two, the guard in `_refused` finds them all the
+same, and such prompts are scored again without the cache.
 """
 
 from __future__ import annotations
@@ -18,12 +20,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.decoder_config import read_config
-from stages.engines.scoring_lm import Pieces, Progress, candidate_major, check_pairs, check_pieces, identity_of, lengths
+from stages.engines.scoring_lm import (
+    Pieces,
+    Progress,
+    candidate_major,
+    check_pairs,
+    check_pieces,
+    identity_of,
+    lengths,
+)
 
 PREFIX_TOKENS, SUFFIX_TOKENS, TARGET_TOKENS = 128, 128, 64
 PROMPT_TOKENS = PREFIX_TOKENS + SUFFIX_TOKENS
 BLOCK_TOKENS = PREFIX_TOKENS  # a cache hit covers whole blocks: all of the prefix or nothing
-PIECES_BLOCK_TOKENS = 32  # most of a prefix of any length is whole blocks; vLLM on CPUs takes multiples of 32 only
+# most of a prefix of any length is whole blocks; vLLM on CPUs takes multiples of 32 only
+PIECES_BLOCK_TOKENS = 32
 LONGEST_PIECES = 4096  # tokens of a prompt of pieces; vLLM keeps room for the longest
 TRUST_REMOTE_CODE = False
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
@@ -31,10 +42,11 @@ CPU_CACHE_BYTES = 1 << 30
 
 
 class VllmScoringLM:
-    """A model directory as a `ScoringLM` in a vLLM engine of its own, which starts with the first pair and lives to `close`.
+    """A model directory as a `ScoringLM` in a vLLM engine of its own, which starts with the first pair and
+    lives to `close`.
 
-    vLLM promises no bits: it puts together whatever prompts are waiting, and on GPUs another batch is summed in another order. A pair's
-    first score, as the ledger keeps it, is the one that counts.
+    vLLM promises no bits: it puts together whatever prompts are waiting, and on GPUs another batch is summed
+    in another order. A pair's first score, as the ledger keeps it, is the one that counts.
 
     Args:
         directory: config.json, model.safetensors and tokenizer.json.
@@ -42,7 +54,8 @@ class VllmScoringLM:
         window_pairs: prompts handed to vLLM at once; progress is reported after each window.
 
     Raises:
-        FileNotFoundError, ValueError: if the directory is incomplete or not supported (see model/decoder_config.py).
+        FileNotFoundError, ValueError: if the directory is incomplete or not supported (see
+        model/decoder_config.py).
     """
 
     def __init__(self, directory: Path, dtype: str = "float32", window_pairs: int = 4096):
@@ -81,7 +94,8 @@ class VllmScoringLM:
             enable_prefix_caching=True,
             block_size=block_tokens,
             max_model_len=longest + 1,  # vLLM always generates a token
-            # A multiple of the suffix, so that none is cut; a CPU's cache holds the activations of fewer tokens.
+            # A multiple of the suffix, so that none is cut; a CPU's cache holds the activations of fewer
+            # tokens.
             max_num_batched_tokens=SUFFIX_TOKENS * (32 if current_platform.is_cpu() else 128),
             max_num_seqs=256,
             disable_log_stats=True,
@@ -96,12 +110,20 @@ class VllmScoringLM:
         return dict(self._identity)
 
     def close(self) -> None:
-        """End vLLM's engine processes, if any have been started; one may abort the interpreter if it outlives it."""
+        """End vLLM's engine processes, if any have been started; one may abort the interpreter if it outlives
+        it.
+        """
         for name in ("_llm", "_llm_of_pieces"):
             if llm := self.__dict__.pop(name, None):
                 llm.llm_engine.engine_core.shutdown()
 
-    def score(self, prefixes_PT: np.ndarray, suffixes_ST: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+    def score(
+        self,
+        prefixes_PT: np.ndarray,
+        suffixes_ST: np.ndarray,
+        pairs_n2: np.ndarray,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
         """See `ScoringLM.score`.
 
         Raises:
@@ -110,8 +132,8 @@ class VllmScoringLM:
         """
         if (prefixes_PT.shape[1:], suffixes_ST.shape[1:]) != ((PREFIX_TOKENS,), (SUFFIX_TOKENS,)):
             raise ValueError(
-                f"prefixes {prefixes_PT.shape} and suffixes {suffixes_ST.shape} must have {PREFIX_TOKENS} and {SUFFIX_TOKENS} tokens; "
-                "for chunks of another length use the jax engine"
+                f"prefixes {prefixes_PT.shape} and suffixes {suffixes_ST.shape} must have {PREFIX_TOKENS} and"
+                f" {SUFFIX_TOKENS} tokens; for chunks of another length use the jax engine"
             )
         check_pairs(self.config, prefixes_PT, suffixes_ST, pairs_n2)
         order = candidate_major(pairs_n2)
@@ -129,7 +151,8 @@ class VllmScoringLM:
         """See `ScoringLM.score_pieces`; of a prefix, whole blocks of `PIECES_BLOCK_TOKENS` are computed once.
 
         Raises:
-            ValueError: if the input is not as `ScoringLM.score_pieces` states, or a prompt has more than `LONGEST_PIECES` tokens.
+            ValueError: if the input is not as `ScoringLM.score_pieces` states, or a prompt has more than
+                `LONGEST_PIECES` tokens.
             RuntimeError: if vLLM returns no or non-finite scores for a prompt even without its cache.
         """
         check_pieces(self.config, pieces, self._longest_pieces)
@@ -138,8 +161,12 @@ class VllmScoringLM:
         scores_n2 = np.zeros((len(pieces.pairs_n2), 2), np.float32)
         for start, stop in pairwise([*range(0, len(order), self.window_pairs), len(order)]):
             at = order[start:stop]
-            logprobs = _target_logprobs(self._llm_of_pieces, [_prompt_of(pieces, *pair) for pair in pieces.pairs_n2[at]])
-            scores_n2[at] = [[values[: len(values) // 2].sum(), values[len(values) // 2 :].sum()] for values in logprobs]
+            logprobs = _target_logprobs(
+                self._llm_of_pieces, [_prompt_of(pieces, *pair) for pair in pieces.pairs_n2[at]]
+            )
+            scores_n2[at] = [
+                [values[: len(values) // 2].sum(), values[len(values) // 2 :].sum()] for values in logprobs
+            ]
             if progress:
                 progress(stop, len(order))
         return scores_n2
@@ -167,15 +194,18 @@ def _target_logprobs(llm: Any, prompts: list[Prompt]) -> list[np.ndarray]:
     outputs = _generate(llm, prompts, skip_cache=False)
     spoilt = [row for row, output in enumerate(outputs) if _refused(output, prompts[row])]
     if spoilt:
-        for row, output in zip(spoilt, _generate(llm, [prompts[row] for row in spoilt], skip_cache=True), strict=True):
+        for row, output in zip(
+            spoilt, _generate(llm, [prompts[row] for row in spoilt], skip_cache=True), strict=True
+        ):
             outputs[row] = output
     logprobs = list[np.ndarray]()
     for row, (output, prompt) in enumerate(zip(outputs, prompts, strict=True)):
         values = _read(output, prompt)
         if _refused(output, prompt) or values is None or not np.isfinite(values).all():
             raise RuntimeError(
-                f"vLLM gave {'no' if values is None else 'non-finite'} log-probabilities for prompt {row} of {len(prompts)} with "
-                f"{output.num_cached_tokens} tokens from its cache; use dtype float32 or the jax engine"
+                f"vLLM gave {'no' if values is None else 'non-finite'} log-probabilities for prompt {row} of"
+                f" {len(prompts)} with {output.num_cached_tokens} tokens from its cache; use dtype float32 or"
+                " the jax engine"
             )
         logprobs.append(values)
     return logprobs
@@ -191,8 +221,8 @@ def _generate(llm: Any, prompts: list[Prompt], skip_cache: bool) -> list[Any]:
 def _parameters(prompt: Prompt, scores_given_tokens: bool, skip_cache: bool) -> Any:
     """How to ask for the target's log-probabilities.
 
-    The newer model runner scores given tokens at given rows, so the vocabulary head sees those rows alone. The older one, alone on the CPU,
-    returns every row it computed.
+    The newer model runner scores given tokens at given rows, so the vocabulary head sees those rows alone.
+    The older one, alone on the CPU, returns every row it computed.
     """
     from vllm import SamplingParams
 
@@ -201,7 +231,9 @@ def _parameters(prompt: Prompt, scores_given_tokens: bool, skip_cache: bool) -> 
         asked = {"prompt_logprob_token_ids": target, "prompt_logprob_start": prompt.first_scored_row}
     else:
         asked = {"prompt_logprobs": 0, "flat_logprobs": True}
-    return SamplingParams(max_tokens=1, temperature=0.0, detokenize=False, skip_reading_prefix_cache=skip_cache, **asked)
+    return SamplingParams(
+        max_tokens=1, temperature=0.0, detokenize=False, skip_reading_prefix_cache=skip_cache, **asked
+    )
 
 
 def _refused(output: Any, prompt: Prompt) -> bool:
@@ -210,7 +242,9 @@ def _refused(output: Any, prompt: Prompt) -> bool:
 
 
 def _read(output: Any, prompt: Prompt) -> np.ndarray | None:
-    """Log-probabilities of the scored tokens, or None where vLLM dropped them. Counted from the end: the first token has none."""
+    """Log-probabilities of the scored tokens, or None where vLLM dropped them. Counted from the end: the
+    first token has none.
+    """
     given = output.prompt_token_id_logprobs
     if given is not None:
         return np.asarray(given, np.float32)[:, 0]

@@ -1,4 +1,6 @@
-"""What a model's losses become when it is mixed with counts over a document's past: weights fitted on some documents, used on others."""
+"""What a model's losses become when it is mixed with counts over a document's past: weights fitted on some
+documents, used on others.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +32,18 @@ MADE_OF = {
 
 
 class Second(NamedTuple):
-    """A second distribution over the tokens 1, 2, ... of a document: the probability of each, and the group that decides its weight: the
-    length of the longest context that was counted, and one for all states; -1 where there is nothing to count."""
+    """A second distribution over the tokens 1, 2, ... of a document: the probability of each, and the group
+    that decides its weight: the length of the longest context that was counted, and one for all states; -1
+    where there is nothing to count.
+    """
 
     probabilities_N: np.ndarray
     group_N: np.ndarray
 
 
 class Document(NamedTuple):
-    """A document as the model reads it: tokens, nats of all but the first, what n-grams of the training text say of them, and the states
-    that predict them if they were kept."""
+    """A document as the model reads it: tokens, nats of all but the first, what n-grams of the training text
+    say of them, and the states that predict them if they were kept."""
 
     tokens_T: np.ndarray
     losses_N: np.ndarray
@@ -48,15 +52,17 @@ class Document(NamedTuple):
 
 
 class Mixtures(NamedTuple):
-    """What was chosen: the weight of each group by the name of the mixture, and the temperature of those with states."""
+    """What was chosen: the weight of each group by the name of the mixture, and the temperature of those with
+    states.
+    """
 
     weights: dict[str, np.ndarray]
     temperatures: dict[str, float]
 
 
 def beyond_the_window(tokens: int, geometry: Geometry) -> np.ndarray:
-    """For each token of a document, how many tokens from its start lie in what could be retrieved for it: the chunks that are eligible for
-    the chunk before its own, and those that continue them."""
+    """For each token of a document, how many tokens from its start lie in what could be retrieved for it: the
+    chunks that are eligible for the chunk before its own, and those that continue them."""
     last_T = last_eligible(np.arange(tokens) // geometry.chunk_tokens - 1, geometry.stride_chunks)
     return np.where(last_T >= 0, (last_T + 2) * geometry.chunk_tokens, 0)
 
@@ -66,7 +72,9 @@ def of_training_text(text_T: np.ndarray, documents: Sequence[np.ndarray], vocabu
     tokens_T = np.concatenate([text_T, *documents])
     cached = ngram_cache(tokens_T, np.full(len(tokens_T) - len(text_T), len(text_T)), vocabulary)
     ends = np.cumsum([len(tokens) for tokens in documents])[:-1]
-    return [_second(Cached(*parts)) for parts in zip(*(np.split(values, ends) for values in cached), strict=True)]
+    return [
+        _second(Cached(*parts)) for parts in zip(*(np.split(values, ends) for values in cached), strict=True)
+    ]
 
 
 class Mixer:
@@ -76,11 +84,17 @@ class Mixer:
         self.geometry, self.vocabulary, self.index = geometry, vocabulary, index
 
     def fit(self, documents: Sequence[Document]) -> Mixtures:
-        """The weights and temperatures of most likelihood on these documents, whose states must have been kept."""
+        """The weights and temperatures of most likelihood on these documents, whose states must have been
+        kept.
+        """
         nearest = [self._nearest(document) for document in documents]
-        temperatures = {name: _best_temperature(documents, [found[name] for found in nearest]) for name in (KNN + BEYOND, KNN)}
+        temperatures = {
+            name: _best_temperature(documents, [found[name] for found in nearest])
+            for name in (KNN + BEYOND, KNN)
+        }
         seconds = [
-            self._counted(document) | _similar(document, found, temperatures) for document, found in zip(documents, nearest, strict=True)
+            self._counted(document) | _similar(document, found, temperatures)
+            for document, found in zip(documents, nearest, strict=True)
         ]
         losses = {MODEL: np.concatenate([document.losses_N for document in documents])}
         weights = {}
@@ -91,7 +105,9 @@ class Mixer:
         return Mixtures(weights, temperatures)
 
     def losses(self, document: Document, mixtures: Mixtures) -> dict[str, np.ndarray]:
-        """Mixture -> nats of the tokens 1, 2, ... of a document; those with states only if its states were kept."""
+        """Mixture -> nats of the tokens 1, 2, ... of a document; those with states only if its states were
+        kept.
+        """
         seconds = self._counted(document)
         if document.states_ND is not None:
             seconds |= _similar(document, self._nearest(document), mixtures.temperatures)
@@ -105,7 +121,10 @@ class Mixer:
     def _counted(self, document: Document) -> dict[str, Second]:
         tokens = len(document.tokens_T)
         limits = {NGRAM + BEYOND: beyond_the_window(tokens, self.geometry), NGRAM: np.arange(tokens)}
-        counted = {name: _second(ngram_cache(document.tokens_T, limits_T, self.vocabulary)) for name, limits_T in limits.items()}
+        counted = {
+            name: _second(ngram_cache(document.tokens_T, limits_T, self.vocabulary))
+            for name, limits_T in limits.items()
+        }
         return {OF_TRAINING: document.trained, **counted}
 
     def _nearest(self, document: Document) -> dict[str, Nearest]:
@@ -121,20 +140,30 @@ def _second(cached: Cached) -> Second:
     return Second(cached.probabilities_N[1:], cached.lengths_N[1:])
 
 
-def _similar(document: Document, nearest: dict[str, Nearest], temperatures: dict[str, float]) -> dict[str, Second]:
+def _similar(
+    document: Document, nearest: dict[str, Nearest], temperatures: dict[str, float]
+) -> dict[str, Second]:
     return {name: _of_nearest(document, found, temperatures[name]) for name, found in nearest.items()}
 
 
 def _of_nearest(document: Document, nearest: Nearest, temperature: float) -> Second:
     values_N = document.tokens_T[1:]
-    return Second(knn_probabilities(nearest, values_N, values_N, temperature), np.where(nearest.places_NK[:, 0] >= 0, 0, -1))
+    return Second(
+        knn_probabilities(nearest, values_N, values_N, temperature),
+        np.where(nearest.places_NK[:, 0] >= 0, 0, -1),
+    )
 
 
 def _best_temperature(documents: Sequence[Document], nearest: Sequence[Nearest]) -> float:
     losses_N = np.concatenate([document.losses_N for document in documents])
 
     def nats(temperature: float) -> float:
-        second = _joined([_of_nearest(document, found, temperature) for document, found in zip(documents, nearest, strict=True)])
+        second = _joined(
+            [
+                _of_nearest(document, found, temperature)
+                for document, found in zip(documents, nearest, strict=True)
+            ]
+        )
         return float(mixed_losses(losses_N, *second, _weights(losses_N, second)).sum())
 
     return min(TEMPERATURES, key=nats)

@@ -1,9 +1,10 @@
 """Ceilings: what the past of a document is worth to Transformer-XL, without a retriever and without training.
 
-Its distribution is mixed with n-grams and with the most similar states of the document's past (kNN-LM), both of the whole past and of the
-past beyond the window alone, which is all that a retriever could add; and with n-grams of the training text, a control that sees nothing of
-the document. Everything sums to 1 over the vocabulary. Weights and temperatures are chosen on documents that are not evaluated. The most
-similar states are searched for in the first documents alone, for that is what costs.
+Its distribution is mixed with n-grams and with the most similar states of the document's past (kNN-LM), both
+of the whole past and of the past beyond the window alone, which is all that a retriever could add; and with
+n-grams of the training text, a control that sees nothing of the document. Everything sums to 1 over the
+vocabulary. Weights and temperatures are chosen on documents that are not evaluated. The most similar states
+are searched for in the first documents alone, for that is what costs.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ COLUMNS = ["doc_id", "setting", "chunk", "tokens", "bytes", "eligible", "token_l
 
 
 def measure_ceilings(context: Context, geometry: Geometry, evaluation: Evaluation) -> None:
-    """Write one row for every held-out chunk and mixture; none for another system than Transformer-XL, and none where no other document is
-    left to choose weights on."""
+    """Write one row for every held-out chunk and mixture; none for another system than Transformer-XL, and
+    none where no other document is left to choose weights on."""
     assert context.run
     chunks = open_artifact(CHUNKS, context.input("chunks"))
     for_fit = fitting_texts(chunks, evaluation) if context.run.system == BASELINE else []
@@ -49,8 +50,12 @@ def measure_ceilings(context: Context, geometry: Geometry, evaluation: Evaluatio
     commit(CEILINGS, context.out(CEILING))
 
 
-def mix_all(context: Context, chunks: Artifact, geometry: Geometry, evaluation: Evaluation, for_fit: list[np.ndarray]) -> None:
-    """Choose weights on some texts, and write the mixtures of all evaluated documents with them, shard by shard."""
+def mix_all(
+    context: Context, chunks: Artifact, geometry: Geometry, evaluation: Evaluation, for_fit: list[np.ndarray]
+) -> None:
+    """Choose weights on some texts, and write the mixtures of all evaluated documents with them, shard by
+    shard.
+    """
     assert context.run_name
     shards = {shard: held_out(chunks.read(shard), evaluation) for shard in chunks.shards}
     texts = [tokens for documents in shards.values() for tokens in documents.values()]
@@ -61,11 +66,17 @@ def mix_all(context: Context, chunks: Artifact, geometry: Geometry, evaluation: 
     begins = np.cumsum([0, *map(len, texts)])
     evaluated, done = open_artifact(EVALUATIONS, context.input("evaluations") / context.run_name), 0
     for shard, documents in shards.items():
-        own, parts = pl.DataFrame(pl.from_arrow(evaluated.read(shard, COLUMNS))).filter(pl.col("setting") == OWN), list[pl.DataFrame]()
+        own, parts = (
+            pl.DataFrame(pl.from_arrow(evaluated.read(shard, COLUMNS))).filter(pl.col("setting") == OWN),
+            list[pl.DataFrame](),
+        )
         for doc_id, tokens in documents.items():
             rows = own.filter(pl.col("doc_id") == doc_id)
             states_ND = reader.read(tokens)[1] if begins[done] < STATES_TOKENS else None
-            losses = mixer.losses(Document(tokens, rows["token_losses"].explode().to_numpy(), next(trained), states_ND), mixtures)
+            losses = mixer.losses(
+                Document(tokens, rows["token_losses"].explode().to_numpy(), next(trained), states_ND),
+                mixtures,
+            )
             parts += [mixed_rows(rows, name, losses[name]) for name in sorted(losses)]
             done += 1
             context.say.progress(done, len(texts), "documents")
@@ -116,7 +127,9 @@ def mixed_rows(own: pl.DataFrame, name: str, losses_N: np.ndarray) -> pl.DataFra
     """The rows of a document in a mixture, from those of the model alone."""
     parts = np.split(losses_N.astype(np.float32), np.cumsum(own["tokens"].to_numpy())[:-1])
     sums = pl.Series([part.sum(dtype=np.float64) for part in parts], dtype=pl.Float32)
-    return own.with_columns(setting=pl.lit(name), token_losses=pl.Series(parts, dtype=pl.List(pl.Float32)), loss=sums)
+    return own.with_columns(
+        setting=pl.lit(name), token_losses=pl.Series(parts, dtype=pl.List(pl.Float32)), loss=sums
+    )
 
 
 def said(mixtures: Mixtures) -> str:
@@ -124,16 +137,23 @@ def said(mixtures: Mixtures) -> str:
 
     def one(name: str) -> str:
         of_groups = ", ".join(f"{weight:.2f}" for weight in mixtures.weights[name] if weight > 0)
-        temperature = f" at temperature {mixtures.temperatures[name]:g}" if name in mixtures.temperatures else ""
+        temperature = (
+            f" at temperature {mixtures.temperatures[name]:g}" if name in mixtures.temperatures else ""
+        )
         return f"{name} {of_groups}{temperature}"
 
-    return "weights, those of n-grams by the length of the context: " + "; ".join(one(name) for name in MIXTURES)
+    return "weights, those of n-grams by the length of the context: " + "; ".join(
+        one(name) for name in MIXTURES
+    )
 
 
 def chosen(mixtures: Mixtures) -> dict[str, dict[str, object]]:
     """The weights and temperatures as plain data."""
     return {
-        name: {"weights": [round(float(weight), 4) for weight in weights], "temperature": mixtures.temperatures.get(name)}
+        name: {
+            "weights": [round(float(weight), 4) for weight in weights],
+            "temperature": mixtures.temperatures.get(name),
+        }
         for name, weights in mixtures.weights.items()
     }
 
@@ -145,4 +165,6 @@ def _table(parts: list[pl.DataFrame], split: str, mixtures: dict) -> pa.Table:
     return CEILINGS.table({name: rows[name].to_arrow() for name in CEILINGS.schema.names}, mixtures=mixtures)
 
 
-STAGE = Job(CEILING, measure_ceilings, ("geometry", "evaluation"), {CEILING: "artifacts/{corpus}/ceilings/{run}"})
+STAGE = Job(
+    CEILING, measure_ceilings, ("geometry", "evaluation"), {CEILING: "artifacts/{corpus}/ceilings/{run}"}
+)

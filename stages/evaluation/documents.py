@@ -1,4 +1,6 @@
-"""The documents of an evaluation: read stride by stride in every setting, with neighbours chosen as the strides come."""
+"""The documents of an evaluation: read stride by stride in every setting, with neighbours chosen as the
+strides come.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,16 @@ from stages.evaluation.rankings import Ranking, Rankings
 from stages.evaluation.settings import NEAR, computed, neighbours_of, ranking_of, slots_needed
 
 OracleChoice = dict[int, list[int]]
-"""Query chunk -> at most K chunks that it reads in the setting of an oracle; a query that is not in it reads what it reads as `own`."""
+"""Query chunk -> at most K chunks that it reads in the setting of an oracle; a query that is not in it reads
+what it reads as `own`.
+"""
 
 
 class Request(NamedTuple):
-    """A document to be read: its name, its tokens, rankings that take the place of the system's own, and what the settings of those names
-    read in place of their own; of a system that reads a whole corpus, the passages that the rankings number."""
+    """A document to be read: its name, its tokens, rankings that take the place of the system's own, and what
+    the settings of those names read in place of their own; of a system that reads a whole corpus, the
+    passages that the rankings number.
+    """
 
     doc_id: str
     tokens: np.ndarray
@@ -36,7 +42,8 @@ class Request(NamedTuple):
 
 
 class DocumentReading(NamedTuple):
-    """A document as it was read: losses of tokens 1, 2, ... and, by chunk, gates and neighbours of each setting, and the rankings.
+    """A document as it was read: losses of tokens 1, 2, ... and, by chunk, gates and neighbours of each
+    setting, and the rankings.
 
     `recall` is that of an approximate index, None for an exact one.
     """
@@ -50,10 +57,12 @@ class DocumentReading(NamedTuple):
 
 
 class DocumentReader:
-    """Reads documents with one model in some settings, K neighbours as in training; its compiled steps serve every document.
+    """Reads documents with one model in some settings, K neighbours as in training; its compiled steps serve
+    every document.
 
-    `reach` is how many chunks before its query the setting `training_length` may look; `index` and `dtype` are those of the memory, its
-    states in half precision if no `dtype` is given; so many `rows` of documents are read side by side.
+    `reach` is how many chunks before its query the setting `training_length` may look; `index` and `dtype`
+    are those of the memory, its states in half precision if no `dtype` is given; so many `rows` of documents
+    are read side by side.
     """
 
     def __init__(
@@ -94,7 +103,11 @@ class DocumentReader:
         columns: dict[str, list] = {}
         for setting in self.settings:
             rows = losses_by_chunk(reading.losses[setting], bytes_T, self.config.chunk_tokens)
-            ranking, neighbours_CN, queries = ranking_of(setting, reading.rankings), reading.neighbours[setting], rows["chunk"]
+            ranking, neighbours_CN, queries = (
+                ranking_of(setting, reading.rankings),
+                reading.neighbours[setting],
+                rows["chunk"],
+            )
             if self.reads_corpus:  # its passages are no chunks of the document; corpus_neighbours has them
                 ranking, neighbours_CN = Ranking.empty(len(queries)), np.full_like(neighbours_CN, -1)
             reach = self.reach if setting == NEAR else len(queries)
@@ -118,7 +131,13 @@ class _Choices:
         chunks, stride = -(-len(request.tokens) // reader.config.chunk_tokens), reader.config.stride_chunks
         self._reader, self._request = reader, request
         self.memory = (
-            RetrievalIndex(reader.config, chunks if reader.has_neighbours else 0, reader.scratch, reader.index, reader.dtype)
+            RetrievalIndex(
+                reader.config,
+                chunks if reader.has_neighbours else 0,
+                reader.scratch,
+                reader.index,
+                reader.dtype,
+            )
             if request.passages_PR is None
             else Passages(request.passages_PR)
         )
@@ -134,7 +153,9 @@ class _Choices:
         if queries_CD is not None and self._request.given is None:
             self._rankings.put(first, self._search(first, queries_CD))
         for setting, row in reader.row_of.items():
-            self._neighbours_SCN[row, strides] = neighbours_of(setting, self._rankings.rows(strides), reader.neighbours, reader.slots)
+            self._neighbours_SCN[row, strides] = neighbours_of(
+                setting, self._rankings.rows(strides), reader.neighbours, reader.slots
+            )
         for setting, known in self._request.oracles.items():
             row = reader.row_of[setting]
             for query in set(range(first, strides.stop)) & known.keys():
@@ -145,19 +166,27 @@ class _Choices:
     def reading(self, reading: Reading) -> DocumentReading:
         """What was read, by setting."""
         arrays = (reading.losses_ST, reading.gates_SCN, self._neighbours_SCN)
-        losses, gates, neighbours = ({setting: values[row] for setting, row in self._reader.row_of.items()} for values in arrays)
-        return DocumentReading(self._request.doc_id, losses, gates, neighbours, self._rankings, self.memory.recall)
+        losses, gates, neighbours = (
+            {setting: values[row] for setting, row in self._reader.row_of.items()} for values in arrays
+        )
+        return DocumentReading(
+            self._request.doc_id, losses, gates, neighbours, self._rankings, self.memory.recall
+        )
 
     def _search(self, first: int, queries_CD: np.ndarray) -> Rankings:
         assert isinstance(self.memory, RetrievalIndex)
         best = Ranking(*self.memory.search(first, queries_CD, RANKING_LENGTH))
         if NEAR not in self._reader.settings:
             return Rankings(best, best)
-        return Rankings(best, Ranking(*self.memory.search_within(first, queries_CD, RANKING_LENGTH, self._reader.reach)))
+        return Rankings(
+            best, Ranking(*self.memory.search_within(first, queries_CD, RANKING_LENGTH, self._reader.reach))
+        )
 
 
 def losses_by_chunk(losses_T: np.ndarray, bytes_T: np.ndarray, chunk_tokens: int) -> dict[str, list]:
-    """The losses and bytes of tokens 1, 2, ... of a document by the chunk they stand in, each row numbered by the chunk before it."""
+    """The losses and bytes of tokens 1, 2, ... of a document by the chunk they stand in, each row numbered by
+    the chunk before it.
+    """
     begins = np.maximum(np.arange(0, len(bytes_T), chunk_tokens) - 1, 0)
     parts = np.split(losses_T, begins[1:])
     return {
@@ -176,4 +205,6 @@ def eligible(query: int, stride_chunks: int, reach: int) -> int:
 
 def _named(queries: list[int], ids_CN: np.ndarray, values_CN: np.ndarray) -> list[np.ndarray]:
     """The values of each query's slots that hold a chunk; none for query -1."""
-    return [values_CN[query][ids_CN[query] >= 0] if query >= 0 else values_CN[:0].ravel() for query in queries]
+    return [
+        values_CN[query][ids_CN[query] >= 0] if query >= 0 else values_CN[:0].ravel() for query in queries
+    ]

@@ -1,6 +1,8 @@
-"""What an evaluation says of a system that reads a whole corpus: its gain over its controls, by how much of a chunk is a copy.
+"""What an evaluation says of a system that reads a whole corpus: its gain over its controls, by how much of a
+chunk is a copy.
 
-It is named there and not imported, so that no figure it draws makes an evaluation stale; nothing of it is kept.
+It is named there and not imported, so that no figure it draws makes an evaluation stale; nothing of it is
+kept.
 """
 
 from __future__ import annotations
@@ -26,5 +28,7 @@ def leakage_of(evaluations: Path, neighbours: Path, run: str, system: str, chunk
         return ""
     columns = ["doc_id", "query_chunk", "origin", "query_overlap", "target_overlap"]
     overlap = overlaps(open_artifact(CORPUS_NEIGHBOURS, neighbours).read_all(columns))
-    rows = leakage(side_by_side, overlap, chunk_tokens, (run, OWN), [(run, WITHOUT), (run, BY_CHANCE)], SAMPLES)
+    rows = leakage(
+        side_by_side, overlap, chunk_tokens, (run, OWN), [(run, WITHOUT), (run, BY_CHANCE)], SAMPLES
+    )
     return as_markdown(rows, chunk_tokens)

@@ -1,7 +1,8 @@
-"""The oracle: a system of its own retriever, read with the neighbours that the labels say help most (to compare with, never a result).
+"""The oracle: a system of its own retriever, read with the neighbours that the labels say help most (to
+compare with, never a result).
 
-`oracle` chooses among the scored candidates of every labelled query; `oracle_all` among all eligible chunks, as the paper does, for the
-queries of the exhaustive sample alone.
+`oracle` chooses among the scored candidates of every labelled query; `oracle_all` among all eligible chunks,
+as the paper does, for the queries of the exhaustive sample alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from stages.runner.stage import Context, Job
 
 
 def oracle_choices(labels: pl.DataFrame, split: str, neighbours: int) -> dict[str, OracleChoice]:
-    """doc_id -> for every scored query of a split its `neighbours` candidates of largest s_t > 0, ties to the better rank."""
+    """doc_id -> for every scored query of a split its `neighbours` candidates of largest s_t > 0, ties to the
+    better rank.
+    """
     best_first = (
         labels.filter(pl.col("split") == split)
         .sort("target_score", "rank", descending=[True, False])
@@ -35,17 +38,24 @@ def oracle_choices(labels: pl.DataFrame, split: str, neighbours: int) -> dict[st
     return choices
 
 
-def evaluate_with_oracle(context: Context, geometry: Geometry, evaluation: Evaluation, recipe: Recipe) -> None:
-    """Write one row for every held-out chunk in the setting `oracle`, and in `oracle_all` if any query was sampled; none for a system
-    without a retriever of its own."""
+def evaluate_with_oracle(
+    context: Context, geometry: Geometry, evaluation: Evaluation, recipe: Recipe
+) -> None:
+    """Write one row for every held-out chunk in the setting `oracle`, and in `oracle_all` if any query was
+    sampled; none for a system without a retriever of its own."""
     assert context.run
     if SYSTEMS[context.run.system].retriever != "own":
         for shard in open_artifact(CHUNKS, context.input("chunks")).shards:
-            empty = EVALUATIONS.table({name: [] for name in EVALUATIONS.schema.names}, stride_chunks=geometry.stride_chunks)
+            empty = EVALUATIONS.table(
+                {name: [] for name in EVALUATIONS.schema.names}, stride_chunks=geometry.stride_chunks
+            )
             write_shard(EVALUATIONS, empty, context.out(ORACLE) / shard)
         commit(EVALUATIONS, context.out(ORACLE))
         return
-    scored = {ORACLE: _rows(context, LABELS), ORACLE_ALL: _rows(context, EXHAUSTIVE).with_columns(rank=-pl.col("candidate_chunk"))}
+    scored = {
+        ORACLE: _rows(context, LABELS),
+        ORACLE_ALL: _rows(context, EXHAUSTIVE).with_columns(rank=-pl.col("candidate_chunk")),
+    }
     oracles = {
         setting: oracle_choices(rows, evaluation.split, recipe.neighbours)
         for setting, rows in scored.items()

@@ -1,4 +1,5 @@
-"""The passages of a whole corpus that held-out documents read, in the form in which a document reader takes neighbours.
+"""The passages of a whole corpus that held-out documents read, in the form in which a document reader takes
+neighbours.
 
 A document knows its passages by numbers of its own: 0, 1, ... in the order of the rows of corpus_neighbours.
 """
@@ -21,7 +22,9 @@ from stages.training.passages import PassageSource, check_count
 
 
 class DocumentPassages(NamedTuple):
-    """Tokens [P, R] of all passages of a document, rankings by their numbers, and those drawn by chance for each query chunk."""
+    """Tokens [P, R] of all passages of a document, rankings by their numbers, and those drawn by chance for
+    each query chunk.
+    """
 
     tokens_PR: np.ndarray
     rankings: Rankings
@@ -36,7 +39,11 @@ class CorpusPassages:
     """
 
     def __init__(self, source: PassageSource, split: str, geometry: Geometry) -> None:
-        self._artifact, self._source, self._split = open_artifact(CORPUS_NEIGHBOURS, source.directory), source, split
+        self._artifact, self._source, self._split = (
+            open_artifact(CORPUS_NEIGHBOURS, source.directory),
+            source,
+            split,
+        )
         self._size, found = geometry.chunk_tokens, self._artifact.fact("counts")[split]
         check_count(source, found[source.origin], "evaluation_neighbours")
         check_count(source._replace(origin=RANDOM), found[RANDOM], "random")
@@ -55,13 +62,19 @@ class CorpusPassages:
                 own = place[(origin[place] == self._source.origin) & (rank[place] < RANKING_LENGTH)]
                 for ranking in rankings:
                     ranking.ids_CR[query[own], rank[own]] = own - begin
-                    ranking.scores_CR[query[own], rank[own]] = -distance[own] if self._source.origin == NEAREST else 0
+                    ranking.scores_CR[query[own], rank[own]] = (
+                        -distance[own] if self._source.origin == NEAREST else 0
+                    )
                 drawn: dict[int, list[int]] = {}
-                for row in place[(origin[place] == RANDOM) & (rank[place] < self._source.neighbours)].tolist():
+                for row in place[
+                    (origin[place] == RANDOM) & (rank[place] < self._source.neighbours)
+                ].tolist():
                     drawn.setdefault(int(query[row]), []).append(row - begin)
                 found[doc_id] = DocumentPassages(np.stack(tokens[begin:end]), rankings, drawn)
         return found
 
     def _nothing(self, ids: np.ndarray) -> DocumentPassages:
         """What a document without a whole chunk reads."""
-        return DocumentPassages(np.empty((0, 2 * self._size), np.int32), Rankings.empty(-(-len(ids) // self._size)), {})
+        return DocumentPassages(
+            np.empty((0, 2 * self._size), np.int32), Rankings.empty(-(-len(ids) // self._size)), {}
+        )

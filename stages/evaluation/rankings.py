@@ -1,4 +1,6 @@
-"""Who ranks the earlier chunks of a document for an evaluation: the system's own retriever, BM25 for RETRO, chance or place."""
+"""Who ranks the earlier chunks of a document for an evaluation: the system's own retriever, BM25 for RETRO,
+chance or place.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from data_contracts.evaluations import RANKING_LENGTH
 
 
 class Ranking(NamedTuple):
-    """The best 20 eligible chunks of each query chunk, best first, and their scores; -1 and 0 where there are fewer."""
+    """The best 20 eligible chunks of each query chunk, best first, and their scores; -1 and 0 where there are
+    fewer.
+    """
 
     ids_CR: np.ndarray
     scores_CR: np.ndarray
@@ -23,11 +27,15 @@ class Ranking(NamedTuple):
     @classmethod
     def empty(cls, chunks: int) -> Ranking:
         """Nothing found for any of `chunks` queries."""
-        return cls(np.full((chunks, RANKING_LENGTH), -1, np.int32), np.zeros((chunks, RANKING_LENGTH), np.float32))
+        return cls(
+            np.full((chunks, RANKING_LENGTH), -1, np.int32), np.zeros((chunks, RANKING_LENGTH), np.float32)
+        )
 
 
 class Rankings(NamedTuple):
-    """The ranking of all earlier eligible chunks, and that of the last ones alone, as many as a training sequence has."""
+    """The ranking of all earlier eligible chunks, and that of the last ones alone, as many as a training
+    sequence has.
+    """
 
     best: Ranking
     near: Ranking
@@ -49,13 +57,22 @@ class Rankings(NamedTuple):
 
 
 def bm25_rankings(candidates: pa.Table, reach: int) -> dict[str, Rankings]:
-    """doc_id -> BM25 rankings for query c_i alone; the near ones are those of the mined candidates that lie within `reach` chunks."""
+    """doc_id -> BM25 rankings for query c_i alone; the near ones are those of the mined candidates that lie
+    within `reach` chunks.
+    """
     rows = candidates.filter(pc.equal(candidates.column("query_form"), "q"))
-    query, chunk, score = (rows.column(name).to_numpy() for name in ("query_chunk", "candidate_chunk", "bm25"))
+    query, chunk, score = (
+        rows.column(name).to_numpy() for name in ("query_chunk", "candidate_chunk", "bm25")
+    )
     found = {}
     for doc_id, begin, end in document_runs(rows.column("doc_id")):
-        document, near = slice(begin, end), begin + np.flatnonzero(chunk[begin:end] >= query[begin:end] - reach)
-        found[doc_id] = Rankings(*(_in_order(query[rows], chunk[rows], score[rows]) for rows in (document, near)))
+        document, near = (
+            slice(begin, end),
+            begin + np.flatnonzero(chunk[begin:end] >= query[begin:end] - reach),
+        )
+        found[doc_id] = Rankings(
+            *(_in_order(query[rows], chunk[rows], score[rows]) for rows in (document, near))
+        )
     return found
 
 

@@ -1,4 +1,6 @@
-"""The settings of an evaluation: which neighbours each takes from the rankings (data_contracts/evaluations.py:SETTINGS)."""
+"""The settings of an evaluation: which neighbours each takes from the rankings
+(data_contracts/evaluations.py:SETTINGS).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ NEAR = "training_length"
 
 
 def settings_of(system: System, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the asked settings that a system has: without neighbours there is one; what reads a corpus has controls always, and of what
-    is read by chance there is no first and no second."""
+    """Those of the asked settings that a system has: without neighbours there is one; what reads a corpus has
+    controls always, and of what is read by chance there is no first and no second."""
     if system.supervision == "corpus":
         ranked = set() if ORIGIN_OF[system.retriever] == RANDOM else {*asked} - {NEAR}
         return tuple(sorted({OWN, WITHOUT, BY_CHANCE} | ranked))
@@ -42,9 +44,13 @@ def ranking_of(setting: str, rankings: Rankings) -> Ranking:
 
 
 def neighbours_of(setting: str, rankings: Rankings, neighbours: int, slots: int) -> np.ndarray:
-    """[C, N] what each chunk reads, in the order it reads them, -1 for none. What an oracle reads where it knows nothing is as `own`."""
+    """[C, N] what each chunk reads, in the order it reads them, -1 for none. What an oracle reads where it
+    knows nothing is as `own`.
+    """
     ids = ranking_of(setting, rankings).ids_CR
-    begin, end = (1, 2) if setting == "second" else (0, 0 if setting == WITHOUT else FIRST.get(setting, neighbours))
+    begin, end = (
+        (1, 2) if setting == "second" else (0, 0 if setting == WITHOUT else FIRST.get(setting, neighbours))
+    )
     chosen = np.full((len(ids), slots), -1, np.int32)
     chosen[:, : end - begin] = ids[:, begin : min(end, begin + slots)]
     return chosen

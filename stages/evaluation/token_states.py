@@ -1,4 +1,6 @@
-"""The states with which Transformer-XL predicts each token of a document, and its losses, segment after segment with one window."""
+"""The states with which Transformer-XL predicts each token of a document, and its losses, segment after
+segment with one window.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from model.baselines.transformer_xl import TransformerXL
 
 
 class StateReader:
-    """Reads documents with one model in segments of so many tokens, a multiple of the stride; compiled once for all of them."""
+    """Reads documents with one model in segments of so many tokens, a multiple of the stride; compiled once
+    for all of them.
+    """
 
     def __init__(self, model: TransformerXL, segment_tokens: int) -> None:
         self._tokens = segment_tokens
@@ -32,9 +36,14 @@ class StateReader:
         past, read = self._start, []
         for begin in range(0, segments * self._tokens, self._tokens):
             end = begin + self._tokens
-            losses_1L, states_1LD, past = self._step(self._parameters, padded[None, begin:end], padded[None, begin + 1 : end + 1], past)
+            losses_1L, states_1LD, past = self._step(
+                self._parameters, padded[None, begin:end], padded[None, begin + 1 : end + 1], past
+            )
             read.append((losses_1L, states_1LD))
-        losses_N, states_ND = (np.concatenate([np.asarray(x[0], np.float32) for x in parts])[:count] for parts in zip(*read, strict=True))
+        losses_N, states_ND = (
+            np.concatenate([np.asarray(x[0], np.float32) for x in parts])[:count]
+            for parts in zip(*read, strict=True)
+        )
         return losses_N, states_ND
 
 

@@ -1,7 +1,8 @@
-"""`python -m stages.fits`, in an environment that can compile for the target: takes one request as JSON, writes what it found as JSON.
+"""`python -m stages.fits`, in an environment that can compile for the target: takes one request as JSON,
+writes what it found as JSON.
 
-The request has `model` (as a trained model's config.json), `sizes` of a batch, `optimizer` (the numbers of `learning_rate`), `topology`
-and, for cards, `card`. Nothing is computed: of the model there are only types.
+The request has `model` (as a trained model's config.json), `sizes` of a batch, `optimizer` (the numbers of
+`learning_rate`), `topology` and, for cards, `card`. Nothing is computed: of the model there are only types.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ TOO_LARGE = "RESOURCE_EXHAUSTED"
 
 
 def compiled(request: dict) -> dict[str, Any]:
-    """The fields of a `stages.fits.program.Program`; or `topology_error` or `compiler_error`, what was said of either."""
+    """The fields of a `stages.fits.program.Program`; or `topology_error` or `compiler_error`, what was said
+    of either.
+    """
     try:
         devices = _devices(request["topology"], request.get("card"))
     except Exception as error:  # what libtpu and XLA raise for a topology has no type of its own
@@ -65,9 +68,15 @@ def _described(step: AbstractStep, devices: Sequence[jax.Device]) -> dict[str, A
     except jax.errors.JaxRuntimeError as error:
         text = str(error)
         seconds |= {"compile": time.monotonic() - at, "compile_cpu": time.process_time() - cpu}
-        return facts | ({"refused": text, "seconds": seconds} if TOO_LARGE in text else {"compiler_error": text})
+        return facts | (
+            {"refused": text, "seconds": seconds} if TOO_LARGE in text else {"compiler_error": text}
+        )
     seconds |= {"compile": time.monotonic() - at, "compile_cpu": time.process_time() - cpu}
-    memory, cost, exchanged = program.memory_analysis(), program.cost_analysis(), collectives(program.as_text())
+    memory, cost, exchanged = (
+        program.memory_analysis(),
+        program.cost_analysis(),
+        collectives(program.as_text()),
+    )
     return facts | {
         "peak_bytes": memory.peak_memory_in_bytes,
         "code_bytes": memory.generated_code_size_in_bytes,

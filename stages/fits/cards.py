@@ -1,7 +1,8 @@
-"""NVIDIA cards as XLA's compiler wants them described, so that it compiles without one: sizes, a protobuf in text form.
+"""NVIDIA cards as XLA's compiler wants them described, so that it compiles without one: sizes, a protobuf in
+text form.
 
-The numbers are those of openxla/xla, xla/backends/gpu/target_config/specs, files h100_sxm.txtpb and h200.txtpb; the proto is
-stream_executor.GpuTargetConfigProto.
+The numbers are those of openxla/xla, xla/backends/gpu/target_config/specs, files h100_sxm.txtpb and
+h200.txtpb; the proto is stream_executor.GpuTargetConfigProto.
 """
 
 from __future__ import annotations
@@ -29,8 +30,14 @@ HOPPER: dict[str, int | float] = {
     "pcie_bandwidth": 34_359_738_368,
 }
 CARDS = {
-    "h100": ("NVIDIA H100 80GB HBM3", {"memory_bandwidth": 3_352_320_000_000, "device_memory_size": 84_942_979_072}),
-    "h200": ("NVIDIA H200 141GB HBM3e", {"memory_bandwidth": 4_800_000_000_000, "device_memory_size": 151_397_597_184}),
+    "h100": (
+        "NVIDIA H100 80GB HBM3",
+        {"memory_bandwidth": 3_352_320_000_000, "device_memory_size": 84_942_979_072},
+    ),
+    "h200": (
+        "NVIDIA H200 141GB HBM3e",
+        {"memory_bandwidth": 4_800_000_000_000, "device_memory_size": 151_397_597_184},
+    ),
 }
 
 

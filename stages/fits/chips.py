@@ -1,4 +1,6 @@
-"""Accelerators by the names that `rpt plan training --on` takes: how their topologies are written, and the memory of a device."""
+"""Accelerators by the names that `rpt plan training --on` takes: how their topologies are written, and the
+memory of a device.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,10 @@ CARDS_A_HOST = 8  # of an HGX board: the largest group of cards that is describe
 
 @dataclass(frozen=True)
 class Chip:
-    """A kind of accelerator. `memory_gib` is what one JAX device offers a program, `source` says who says so, `axes` is how many numbers
-    its topologies have, and `examples` are some that the compiler takes. A chip with `megacore` is one device in spite of its two cores."""
+    """A kind of accelerator. `memory_gib` is what one JAX device offers a program, `source` says who says so,
+    `axes` is how many numbers its topologies have, and `examples` are some that the compiler takes. A chip
+    with `megacore` is one device in spite of its two cores.
+    """
 
     name: str
     platform: Platform
@@ -35,8 +39,9 @@ class Chip:
 
 LIBTPU = "the limit in the error of libtpu 0.0.42.1 for a program that is too large"
 XLA_CARD = "three quarters, JAX's default share, of the card in XLA's target_config/specs"
-# TPUs: measured on 2026-11-29 with a product of 262,144 x 262,144; vendors print 32, 16, 95, 32 and 2 x 96 GiB (cloud.google.com/tpu/docs).
-# Cards: device_memory_size of openxla/xla, h100_sxm.txtpb (84,942,979,072 bytes) and h200.txtpb (151,397,597,184).
+# TPUs: measured on 2026-11-29 with a product of 262,144 x 262,144; vendors print 32, 16, 95, 32 and 2 x 96
+# GiB (cloud.google.com/tpu/docs). Cards: device_memory_size of openxla/xla, h100_sxm.txtpb (84,942,979,072
+# bytes) and h200.txtpb (151,397,597,184).
 CHIPS = {
     chip.name: chip
     for chip in (
@@ -69,7 +74,9 @@ class Target:
         return math.prod(self.layout)
 
     def topology(self) -> dict[str, object]:
-        """What `jax.experimental.topologies.get_topology_desc` is asked for, beside the description of a card."""
+        """What `jax.experimental.topologies.get_topology_desc` is asked for, beside the description of a
+        card.
+        """
         if self.chip.platform == "cuda":
             return {"platform": "cuda", "topology": f"1x1x{self.layout[0]}"}
         hosts = {"chips_per_host_bounds": [1, 1, 1]} if self.chips == 1 else {}
@@ -87,12 +94,27 @@ def read_target(text: str) -> Target:
     chip = CHIPS.get(name)
     if chip is None:
         known = ", ".join(f"{chip.name}:{chip.examples[-1]}" for chip in CHIPS.values())
-        raise Failure(f"--on {text}", f"{name!r} is not a chip that is known", f"one of {known}, or another layout of these", Exit.USAGE)
-    numbers = [int(number) for number in layout.split("x")] if re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})*", layout) else []
+        raise Failure(
+            f"--on {text}",
+            f"{name!r} is not a chip that is known",
+            f"one of {known}, or another layout of these",
+            Exit.USAGE,
+        )
+    numbers = (
+        [int(number) for number in layout.split("x")]
+        if re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})*", layout)
+        else []
+    )
     remedy = f"for instance {', '.join(f'{name}:{example}' for example in chip.examples)}"
     if len(numbers) != chip.axes:
-        wanted = "a number of cards" if chip.axes == 1 else f"{chip.axes} numbers with an x between, chips along each axis"
-        raise Failure(f"--on {text}", f"{layout!r} is no layout of {name}, which is {wanted}", remedy, Exit.USAGE)
+        wanted = (
+            "a number of cards"
+            if chip.axes == 1
+            else f"{chip.axes} numbers with an x between, chips along each axis"
+        )
+        raise Failure(
+            f"--on {text}", f"{layout!r} is no layout of {name}, which is {wanted}", remedy, Exit.USAGE
+        )
     if chip.platform == "cuda" and numbers[0] > CARDS_A_HOST:
         cause = f"{numbers[0]} cards are more than the {CARDS_A_HOST} of one machine"
         raise Failure(f"--on {text}", cause, f"at most {name}:{CARDS_A_HOST}", Exit.USAGE)

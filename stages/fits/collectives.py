@@ -1,7 +1,9 @@
-"""What a compiled program exchanges between devices, read from its text: the collectives of XLA's optimised HLO.
+"""What a compiled program exchanges between devices, read from its text: the collectives of XLA's optimised
+HLO.
 
-A collective in a loop counts as often as the loop runs. How often that is stands beside the loop (GPU), or follows from the constant that
-its condition compares with (TPU); a loop of which neither is known counts once.
+A collective in a loop counts as often as the loop runs. How often that is stands beside the loop (GPU), or
+follows from the constant that its condition compares with (TPU); a loop of which neither is known counts
+once.
 """
 
 from __future__ import annotations
@@ -11,7 +13,15 @@ import re
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-KINDS = ("all-gather", "all-reduce", "all-to-all", "collective-broadcast", "collective-permute", "ragged-all-to-all", "reduce-scatter")
+KINDS = (
+    "all-gather",
+    "all-reduce",
+    "all-to-all",
+    "collective-broadcast",
+    "collective-permute",
+    "ragged-all-to-all",
+    "reduce-scatter",
+)
 BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16, "c64": 64, "c128": 128}
 COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(KINDS)})(-start)?\(")
@@ -59,7 +69,9 @@ def by_kind(found: list[Collective]) -> dict[str, dict[str, int]]:
 
 
 def normalised(found: list[Collective]) -> list[str]:
-    """The same without names, numbers and order, which change with every release of the compiler: `2 x all-reduce f32[64,64]`."""
+    """The same without names, numbers and order, which change with every release of the compiler:
+    `2 x all-reduce f32[64,64]`.
+    """
     counts: Counter[str] = Counter()
     for collective in found:
         counts[f"{collective.kind} {' '.join(sorted(collective.arrays))}"] += collective.times
@@ -79,14 +91,19 @@ def _computations(text: str) -> dict[str, list[str]]:
 
 
 def _times(bodies: dict[str, list[str]]) -> dict[str, int]:
-    """How often each computation runs in one step. Callers stand behind what they call, as XLA prints them."""
+    """How often each computation runs in one step. Callers stand behind what they call, as XLA
+    prints them.
+    """
     times: dict[str, int] = defaultdict(int, {"ENTRY": 1})
     for name in reversed(bodies):
         for line in bodies[name] if times[name] else ():
             if "-done(" in line or "-update(" in line:  # they name again what was started
                 continue
             branches = BRANCHES.search(line)
-            for called in [*CALLED.findall(line), *(re.findall(r"[\w.\-]+", branches[1]) if branches else ())]:
+            for called in [
+                *CALLED.findall(line),
+                *(re.findall(r"[\w.\-]+", branches[1]) if branches else ()),
+            ]:
                 times[called] += times[name] * (_rounds(line, bodies) if " while(" in line else 1)
     return times
 
@@ -95,13 +112,19 @@ def _rounds(loop: str, bodies: dict[str, list[str]]) -> int:
     if match := ROUNDS.search(loop):
         return int(match[1])
     condition = CONDITION.search(loop)
-    bounds = {bound for line in (bodies.get(condition[1], ()) if condition else ()) for bound in BOUND.findall(line)}
+    bounds = {
+        bound for line in (bodies.get(condition[1], ()) if condition else ()) for bound in BOUND.findall(line)
+    }
     return int(bounds.pop()) if len(bounds) == 1 else 1
 
 
 def _results(shape: str, kind: str, started: bool) -> tuple[str, ...]:
-    """The arrays that a collective leaves. What is started in the background also names its operands, before them, and its counters."""
-    arrays = [f"{dtype}[{sizes}]" for dtype, sizes in ARRAY.findall(re.sub(r"\{[^}]*\}|/\*.*?\*/", "", shape))]
+    """The arrays that a collective leaves. What is started in the background also names its operands, before
+    them, and its counters.
+    """
+    arrays = [
+        f"{dtype}[{sizes}]" for dtype, sizes in ARRAY.findall(re.sub(r"\{[^}]*\}|/\*.*?\*/", "", shape))
+    ]
     if started and kind != "all-reduce":
         arrays = [array for array in arrays if array != "u32[]"]
         arrays = arrays[len(arrays) // 2 :]

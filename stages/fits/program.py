@@ -1,4 +1,6 @@
-"""A training step as the compiler left it for one target, and what follows: whether it fits, and how many sequences would."""
+"""A training step as the compiler left it for one target, and what follows: whether it fits, and how many
+sequences would.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,14 @@ USED = re.compile(r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm")
 
 @dataclass(frozen=True)
 class Program:
-    """What is known of a step that was compiled for `devices` devices, of which `mesh` (data, sequence) are in use.
+    """What is known of a step that was compiled for `devices` devices, of which `mesh` (data, sequence) are
+    in use.
 
-    All bytes are those of one device. `state_bytes` are parameters, optimizer state and what is carried, `peak_bytes` all that is alive at
-    the worst moment, the state included, `code_bytes` the program itself. Both are 0 where the compiler `refused`, which is its own words.
-    `matrix_flops` are the operations of all matrix products of the whole step as it was traced, loops as often as they run;
-    `compiler_flops` what the compiler counts for one device, loops once, None where it does not say. `collectives` are by kind,
+    All bytes are those of one device. `state_bytes` are parameters, optimizer state and what is carried,
+    `peak_bytes` all that is alive at the worst moment, the state included, `code_bytes` the program itself.
+    Both are 0 where the compiler `refused`, which is its own words. `matrix_flops` are the operations of all
+    matrix products of the whole step as it was traced, loops as often as they run; `compiler_flops` what the
+    compiler counts for one device, loops once, None where it does not say. `collectives` are by kind,
     `exchanged` is their normalised text.
     """
 
@@ -42,8 +46,10 @@ class Program:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a step fits, and the bytes of a device that it needs, None where the compiler does not say. `rows` is how large the batch may
-    be at least, by arithmetic: all but state and code is taken to grow with the batch; None where the bytes are not known."""
+    """Whether a step fits, and the bytes of a device that it needs, None where the compiler does not say.
+    `rows` is how large the batch may be at least, by arithmetic: all but state and code is taken to grow with
+    the batch; None where the bytes are not known.
+    """
 
     fits: bool
     needed_bytes: int | None

@@ -1,6 +1,8 @@
-"""`sources/code/<stage>.txt`: what the code of a stage means, one line a file, so that DVC sees when it changes.
+"""`sources/code/<stage>.txt`: what the code of a stage means, one line a file, so that DVC sees when it
+changes.
 
-A stage of a run has one for each system, `sources/code/<stage>-<system>.txt`. They follow from the code alone, so git ignores them.
+A stage of a run has one for each system, `sources/code/<stage>-<system>.txt`. They follow from the code
+alone, so git ignores them.
 """
 
 from __future__ import annotations
@@ -27,18 +29,25 @@ def modules_of(stage: str, system: str | None = None) -> tuple[str, ...]:
     if system is None:
         return (module_of(stage),)
     if system not in RECORDS:
-        raise Failure(f"system {system!r}", "there is none of this name", f"one of {', '.join(RECORDS)}", Exit.USAGE)
+        raise Failure(
+            f"system {system!r}", "there is none of this name", f"one of {', '.join(RECORDS)}", Exit.USAGE
+        )
     return (module_of(stage), *RECORDS[system].modules)
 
 
 def code_of(code: Code, stage: str, system: str | None = None) -> dict[str, str]:
-    """Path -> digest of the code of a stage. Of the records of systems a run depends on what its own one decides.
+    """Path -> digest of the code of a stage. Of the records of systems a run depends on what its own one
+    decides.
 
     Raises:
         Failure: as `modules_of` states.
     """
     files = code.files(*modules_of(stage, system))
-    return files if system is None else files | {SYSTEMS: digest_of(json.dumps(RECORDS[system].deciding, sort_keys=True))}
+    return (
+        files
+        if system is None
+        else files | {SYSTEMS: digest_of(json.dumps(RECORDS[system].deciding, sort_keys=True))}
+    )
 
 
 def write_code_files(configuration: Configuration) -> None:

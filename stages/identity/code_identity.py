@@ -1,7 +1,9 @@
-"""The code of a stage: every file of this checkout that its imports reach, and one digest over what these files mean.
+"""The code of a stage: every file of this checkout that its imports reach, and one digest over what these
+files mean.
 
-Two versions of the code with equal digests do the same at run time, so that an artifact or a half-finished stage of one serves the
-other. What was read of a file is kept in `.run/code-cache.json` until its size or time changes.
+Two versions of the code with equal digests do the same at run time, so that an artifact or a half-finished
+stage of one serves the other. What was read of a file is kept in `.run/code-cache.json` until its size or
+time changes.
 """
 
 from __future__ import annotations
@@ -35,13 +37,16 @@ RUNNERS = frozenset(
         "stages/training/log.py",
     }
 )
-# How pages look, not what they say: a page keeps the looks that it was made with until its words or figures change.
+# How pages look, not what they say: a page keeps the looks that it was made with until its words or figures
+# change.
 LOOKS = frozenset({"reports/html/style.py"})
 LEFT_OUT = RUNNERS | LOOKS
 
 
 class Known(NamedTuple):
-    """A file as it was when it was read: its size and time, 16 hex digits of its meaning, and the names that it imports."""
+    """A file as it was when it was read: its size and time, 16 hex digits of its meaning, and the names that
+    it imports.
+    """
 
     size: int
     time: int
@@ -50,7 +55,9 @@ class Known(NamedTuple):
 
 
 class Code:
-    """The code below `root`, each file read at most once; `remember` keeps what was read for the next process."""
+    """The code below `root`, each file read at most once; `remember` keeps what was read for the next
+    process.
+    """
 
     def __init__(self, root: Path):
         self._root = root
@@ -60,7 +67,8 @@ class Code:
         self._found = dict[str, set[str]]()
 
     def files(self, *modules: str) -> dict[str, str]:
-        """Path below the root -> 16 hex digits of its meaning, for all that importing `modules` can run but `LEFT_OUT`, in order.
+        """Path below the root -> 16 hex digits of its meaning, for all that importing `modules` can run but
+        `LEFT_OUT`, in order.
 
         A module that is named only in a string is not followed.
 
@@ -68,7 +76,9 @@ class Code:
             Failure: (exit code 2) for a file that is not Python.
             ValueError: for a module that is not below the root.
         """
-        if unknown := [name for name in modules if not (self._root / f"{name.replace('.', '/')}.py").is_file()]:
+        if unknown := [
+            name for name in modules if not (self._root / f"{name.replace('.', '/')}.py").is_file()
+        ]:
             raise ValueError(f"no such module: {', '.join(unknown)}")
         closure, pending = set[str](), set[str]().union(*map(self._paths, modules))
         while pending:
@@ -90,10 +100,16 @@ class Code:
             write_atomically(place, json.dumps({"version": self._version, "files": known}).encode())
 
     def _from_cache(self) -> dict[str, Known]:
-        """What an earlier process has read; nothing if the cache is damaged, or was written by another way of reading."""
+        """What an earlier process has read; nothing if the cache is damaged, or was written by another way of
+        reading.
+        """
         try:
             cache = json.loads((self._root / CACHE).read_bytes())
-            return {path: Known(*row) for path, row in cache["files"].items()} if cache["version"] == self._version else {}
+            return (
+                {path: Known(*row) for path, row in cache["files"].items()}
+                if cache["version"] == self._version
+                else {}
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
@@ -106,7 +122,9 @@ class Code:
         return self._read[path]
 
     def _paths(self, name: str) -> set[str]:
-        """The files that Python runs to import `name`: its own and those of its packages; none for a library."""
+        """The files that Python runs to import `name`: its own and those of its packages; none for
+        a library.
+        """
         if name not in self._found:
             parts = name.split(".")
             packages = ["/".join([*parts[:depth], "__init__.py"]) for depth in range(1, len(parts) + 1)]
@@ -119,7 +137,9 @@ def _read(file: Path) -> tuple[str, list[str]]:
     try:
         found = meaning(file.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        raise Failure(f"{file} cannot be run", f"line {error.lineno}: {error.msg}", "mend it and run again", Exit.USAGE) from error
+        raise Failure(
+            f"{file} cannot be run", f"line {error.lineno}: {error.msg}", "mend it and run again", Exit.USAGE
+        ) from error
     return digest_of(found.text), found.names
 
 

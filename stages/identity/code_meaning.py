@@ -1,9 +1,11 @@
-"""What a Python file means: its syntax tree as text, without all that changes nothing at run time, and the names it imports.
+"""What a Python file means: its syntax tree as text, without all that changes nothing at run time, and the
+names it imports.
 
-Left out of a syntax tree: comments and layout (it has none), docstrings, the annotations of functions (arguments, results, local names),
-and what stands below `if TYPE_CHECKING`. Kept: annotations in the body of a class or of a module, because pydantic, dataclasses and
-NamedTuple build their fields from them. So no module that a stage runs may look at docstrings or at the types of a function's arguments
-while it runs, which a test checks.
+Left out of a syntax tree: comments and layout (it has none), docstrings, the annotations of functions
+(arguments, results, local names), and what stands below `if TYPE_CHECKING`. Kept: annotations in the body of
+a class or of a module, because pydantic, dataclasses and NamedTuple build their fields from them. So no
+module that a stage runs may look at docstrings or at the types of a function's arguments while it runs, which
+a test checks.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """`text` is equal for two files that do the same, whichever Python reads them; `names` may each be a module or a part of one."""
+    """`text` is equal for two files that do the same, whichever Python reads them; `names` may each be a
+    module or a part of one.
+    """
 
     text: str
     names: list[str]
@@ -70,16 +74,28 @@ class _Bare(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """A string that is a statement of its own does nothing: a docstring, or the words below a constant."""
-        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else self.generic_visit(node)
+        """A string that is a statement of its own does nothing: a docstring, or the words below a
+        constant.
+        """
+        return (
+            None
+            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+            else self.generic_visit(node)
+        )
 
 
 def _text(node: object) -> str:
-    """A syntax tree as text. Fields without a value are left out: which of them there are differs between versions of Python."""
+    """A syntax tree as text. Fields without a value are left out: which of them there are differs between
+    versions of Python.
+    """
     if isinstance(node, ast.JoinedStr):
         node.values = list(_joined(node.values))
     if isinstance(node, ast.AST):
-        fields = [f"{name}={_text(value)}" for name, value in ast.iter_fields(node) if value is not None and value != []]
+        fields = [
+            f"{name}={_text(value)}"
+            for name, value in ast.iter_fields(node)
+            if value is not None and value != []
+        ]
         return f"{type(node).__name__}({', '.join(fields)})"
     if isinstance(node, list):
         return f"[{', '.join(map(_text, node))}]"
@@ -87,7 +103,9 @@ def _text(node: object) -> str:
 
 
 def _joined(parts: list[ast.expr]) -> Iterator[ast.expr]:
-    """The parts of an f-string with neighbouring literals made one, which versions of Python divide differently."""
+    """The parts of an f-string with neighbouring literals made one, which versions of Python divide
+    differently.
+    """
     for literal, group in groupby(parts, lambda part: isinstance(part, ast.Constant)):
         if literal:
             text = "".join(str(part.value) for part in group if isinstance(part, ast.Constant))
@@ -97,7 +115,9 @@ def _joined(parts: list[ast.expr]) -> Iterator[ast.expr]:
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """Every name that may be imported as a module, inside functions too. The house imports by full names only."""
+    """Every name that may be imported as a module, inside functions too. The house imports by full names
+    only.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

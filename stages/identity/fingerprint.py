@@ -1,4 +1,6 @@
-"""The name of a scratch directory: equal fingerprints mean that a half-finished stage may go on where it stopped."""
+"""The name of a scratch directory: equal fingerprints mean that a half-finished stage may go on where it
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,13 @@ def fingerprint(*parts: object) -> str:
 
 
 def path_digest(path: Path) -> str:
-    """Digest of a file, or of a directory's file names and contents; a manifest stands for the shards it lists."""
+    """Digest of a file, or of a directory's file names and contents; a manifest stands for the shards it
+    lists.
+    """
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     manifest = path / "manifest.json"
     files = [manifest] if manifest.exists() else sorted(item for item in path.rglob("*") if item.is_file())
-    return fingerprint([(str(item.relative_to(path)), hashlib.sha256(item.read_bytes()).hexdigest()) for item in files])
+    return fingerprint(
+        [(str(item.relative_to(path)), hashlib.sha256(item.read_bytes()).hexdigest()) for item in files]
+    )

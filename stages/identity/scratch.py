@@ -1,7 +1,9 @@
-"""Scratch directories, `.work/STAGE/CORPUS_OR_RUN/FINGERPRINT`: where a stage keeps what it has until it is whole.
+"""Scratch directories, `.work/STAGE/CORPUS_OR_RUN/FINGERPRINT`: where a stage keeps what it has until it is
+whole.
 
-The fingerprint is that of the identity of the work, which stands beside the directory as JSON. Work of another identity on the same output
-is set aside: it stays where it is, each run of the stage says so, and it goes when the stage has finished or by `./rpt gc`.
+The fingerprint is that of the identity of the work, which stands beside the directory as JSON. Work of
+another identity on the same output is set aside: it stays where it is, each run of the stage says so, and it
+goes when the stage has finished or by `./rpt gc`.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def finish(scratch: Path) -> None:
 
 def others(mine: Path) -> Iterator[Path]:
     """The scratch directories beside `mine` that hold something."""
-    yield from sorted(path for path in mine.parent.iterdir() if path.is_dir() and path != mine and any(path.iterdir()))
+    yield from sorted(
+        path for path in mine.parent.iterdir() if path.is_dir() and path != mine and any(path.iterdir())
+    )
 
 
 def remove(scratch: Path) -> None:
@@ -66,8 +70,15 @@ def contents(scratch: Path) -> str:
     """What a scratch directory holds, and since when."""
     checkpoint = newest_checkpoint(scratch)
     count = sum(1 for _ in scratch.iterdir())
-    what = f"a checkpoint at step {int(checkpoint.name):,}" if checkpoint else f"half-finished work, {count:,} files or folders,"
-    return f"{what} of {time.strftime('%Y-%m-%d %H:%M', time.localtime((checkpoint or scratch).stat().st_mtime))}"
+    what = (
+        f"a checkpoint at step {int(checkpoint.name):,}"
+        if checkpoint
+        else f"half-finished work, {count:,} files or folders,"
+    )
+    return (
+        f"{what} of"
+        f" {time.strftime('%Y-%m-%d %H:%M', time.localtime((checkpoint or scratch).stat().st_mtime))}"
+    )
 
 
 def changed(before: Identity | None, now: Identity) -> str:
@@ -75,7 +86,10 @@ def changed(before: Identity | None, now: Identity) -> str:
     if before is None:
         return "nothing says what it was made with"
     parts = differences(before, now)
-    return "; ".join(f"other {part}: {', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''}" for part, names in parts.items())
+    return "; ".join(
+        f"other {part}: {', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''}"
+        for part, names in parts.items()
+    )
 
 
 def _kept(scratch: Path) -> str:
@@ -83,11 +97,16 @@ def _kept(scratch: Path) -> str:
 
 
 def _remedy(stage: str, item: str, other: Path, identity: Identity) -> str:
-    """Work that differs in its code alone may be gone on with, if somebody who knows what has changed says so."""
+    """Work that differs in its code alone may be gone on with, if somebody who knows what has changed says
+    so.
+    """
     before = identity_in(other)
     why = changed(before, identity)
     if before and {*differences(before, identity)} == {"code"} and newest_checkpoint(other):
-        return f"{why}; `./rpt run --from-checkpoint {other} {stage}@{item}` goes on from it, `./rpt gc` removes it"
+        return (
+            f"{why}; `./rpt run --from-checkpoint {other} {stage}@{item}` goes on from it, `./rpt gc`"
+            " removes it"
+        )
     return f"{why}; `./rpt gc` removes it"
 
 

@@ -1,6 +1,8 @@
-"""What decides the result of a stage: what its code means, what it reads and its parameters. Equal identities, equal bytes.
+"""What decides the result of a stage: what its code means, what it reads and its parameters. Equal
+identities, equal bytes.
 
-Half-finished work goes on only under its own identity, and by comparing two one can say what has changed in between.
+Half-finished work goes on only under its own identity, and by comparing two one can say what has changed in
+between.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def run_of(stage: ShardStage | Job, item: str, configuration: Configuration) -> 
 def sections_of(stage: ShardStage | Job, configuration: Configuration, run: Run | None) -> dict:
     """The parameter sections a stage names, as keyword arguments; `recipe` is the one of the run's system."""
     return {
-        name: configuration.recipes[run.system] if name == "recipe" and run else getattr(configuration, name) for name in stage.sections
+        name: configuration.recipes[run.system] if name == "recipe" and run else getattr(configuration, name)
+        for name in stage.sections
     }
 
 
@@ -59,15 +62,23 @@ def identity_of(stage: ShardStage | Job, item: str, configuration: Configuration
 
 def _shard_inputs(stage: ShardStage, home: Path) -> dict[str, Any]:
     read = {contract.name: open_artifact(contract, home / contract.name).digest for contract in stage.reads}
-    return {**read, **{name: path_digest(home / name) for name in stage.sides}, "version of what is written": stage.writes.version}
+    return {
+        **read,
+        **{name: path_digest(home / name) for name in stage.sides},
+        "version of what is written": stage.writes.version,
+    }
 
 
 def differences(before: Identity, now: Identity) -> dict[str, list[str]]:
-    """code, inputs and parameters -> the names that are not the same in both, those of sections as `training.steps`."""
+    """code, inputs and parameters -> the names that are not the same in both, those of sections as
+    `training.steps`.
+    """
     found = {}
     for part in now:
         one, two = dict(_flat(before.get(part, {}))), dict(_flat(now[part]))
-        if names := sorted(name for name in {*one, *two} if name not in one or name not in two or one[name] != two[name]):
+        if names := sorted(
+            name for name in {*one, *two} if name not in one or name not in two or one[name] != two[name]
+        ):
             found[part] = names
     return found
 

@@ -1,4 +1,6 @@
-"""The index of a corpus: the keys of its train split and their passages in one place, searched exactly or, beyond a size, approximately."""
+"""The index of a corpus: the keys of its train split and their passages in one place, searched exactly or,
+beyond a size, approximately.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,16 @@ def make_index(context: Context, geometry: Geometry, index: Index) -> None:
     """Write the index; shards that an interrupted run has copied are not copied again.
 
     Raises:
-        Failure: (exit code 2) if the train split has no whole chunk; (3) if keys and chunks are not of the same corpus.
+        Failure: (exit code 2) if the train split has no whole chunk; (3) if keys and chunks are not of the
+            same corpus.
     """
     keys, chunks = open_artifact(KEYS, context.input("keys")), open_artifact(CHUNKS, context.input("chunks"))
     begins, total = _begins(keys)
     if not total:
         cause = f"the train split has no chunk of {geometry.chunk_tokens} tokens"
-        raise Failure("there is nothing to index", cause, "add documents, or lower geometry.chunk_tokens", Exit.USAGE)
+        raise Failure(
+            "there is nothing to index", cause, "add documents, or lower geometry.chunk_tokens", Exit.USAGE
+        )
     target, width = context.out("index"), keys.fact("width")
     sizes: dict[str, tuple[str, tuple[int, ...]]] = {
         store.KEYS: ("float32", (total, width)),
@@ -57,15 +62,29 @@ def make_index(context: Context, geometry: Geometry, index: Index) -> None:
     arrays = {name: _array(target / name, dtype, shape) for name, (dtype, shape) in sizes.items()}
     documents = _copied(context, keys, chunks, begins, arrays, geometry)
     kind: Kind = "exact" if total <= index.exact_below else index.approximate
-    vectors = VectorIndex(arrays[store.KEYS], METRIC, _graph(context, target, arrays[store.KEYS], kind, index), index.probes)
+    vectors = VectorIndex(
+        arrays[store.KEYS], METRIC, _graph(context, target, arrays[store.KEYS], kind, index), index.probes
+    )
     recall = _recall(vectors, keys, index) if kind != "exact" else None
     write_atomically(target / store.DOCUMENTS, json.dumps(documents).encode())
-    about = {"kind": kind, "metric": METRIC, "probes": index.probes, "recall": recall, "passages": total, "width": width}
+    about = {
+        "kind": kind,
+        "metric": METRIC,
+        "probes": index.probes,
+        "recall": recall,
+        "passages": total,
+        "width": width,
+    }
     about |= {"encoder": keys.fact("encoder"), "made_of": {"keys": keys.digest, "chunks": chunks.digest}}
     store.seal(target, about)
     (target / DONE).unlink()
-    found = "exact search" if recall is None else f"{kind}, recall@{MEASURED} against exact search {recall:.1%}"
-    context.say.note(f"**{context.corpus}**: {total:,} passages of {len(documents):,} documents, keys of {width} values, {found}")
+    found = (
+        "exact search" if recall is None else f"{kind}, recall@{MEASURED} against exact search {recall:.1%}"
+    )
+    context.say.note(
+        f"**{context.corpus}**: {total:,} passages of {len(documents):,} documents, keys of {width} values,"
+        f" {found}"
+    )
 
 
 def _begins(keys: Artifact) -> tuple[dict[str, int], int]:
@@ -73,7 +92,12 @@ def _begins(keys: Artifact) -> tuple[dict[str, int], int]:
     begins, total = {}, 0
     for shard in keys.shards:
         begins[shard] = total
-        total += pc.sum(pc.equal(read_columns(KEYS, keys.directory / shard, ["split"]).column("split"), "train")).as_py() or 0
+        total += (
+            pc.sum(
+                pc.equal(read_columns(KEYS, keys.directory / shard, ["split"]).column("split"), "train")
+            ).as_py()
+            or 0
+        )
     return begins, total
 
 
@@ -87,7 +111,12 @@ def _array(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _copied(
-    context: Context, keys: Artifact, chunks: Artifact, begins: dict[str, int], arrays: dict[str, np.ndarray], geometry: Geometry
+    context: Context,
+    keys: Artifact,
+    chunks: Artifact,
+    begins: dict[str, int],
+    arrays: dict[str, np.ndarray],
+    geometry: Geometry,
 ) -> list[str]:
     """Copy the shards that are not yet; the documents in their order."""
     progress = context.out("index") / DONE  # beside the arrays, so that it never outlives them
@@ -97,7 +126,11 @@ def _copied(
             first = sum(map(len, done.values()))
             part = _part(keys.read(shard), chunks.read(shard), shard, geometry.chunk_tokens)
             rows = slice(begin, begin + len(part.chunk_N))
-            arrays[store.KEYS][rows], arrays[store.PASSAGES][rows], arrays[store.CHUNK][rows] = part.keys_ND, part.passages_NR, part.chunk_N
+            arrays[store.KEYS][rows], arrays[store.PASSAGES][rows], arrays[store.CHUNK][rows] = (
+                part.keys_ND,
+                part.passages_NR,
+                part.chunk_N,
+            )
             named = list(dict.fromkeys(part.documents))
             number = {doc_id: first + place for place, doc_id in enumerate(named)}
             arrays[store.DOCUMENT][rows] = [number[doc_id] for doc_id in part.documents]
@@ -115,7 +148,12 @@ def _part(keys: pa.Table, chunks: pa.Table, shard: str, size: int) -> _Part:
     whole = rows.filter(pc.equal(pc.list_value_length(rows.column("token_ids")), size))
     if any(known.column(name).to_pylist() != whole.column(name).to_pylist() for name in ("doc_id", "chunk")):
         cause = f"{shard} has keys of {known.num_rows} chunks, and {whole.num_rows} other whole chunks"
-        raise Failure("keys and chunks are not of the same corpus", cause, "./rpt run keys makes them again", Exit.CONTRACT)
+        raise Failure(
+            "keys and chunks are not of the same corpus",
+            cause,
+            "./rpt run keys makes them again",
+            Exit.CONTRACT,
+        )
     tokens, documents = list_rows(rows.column("token_ids")), document_runs(rows.column("doc_id"))
     passages = [passages_of(np.concatenate(tokens[begin:end]), size) for _, begin, end in documents]
     return _Part(
@@ -149,7 +187,11 @@ def _recall(vectors: VectorIndex, keys: Artifact, index: Index) -> float | None:
             break
     held_out = np.concatenate([part for part in asked if len(part)] or [vectors.keys_ND])
     chosen = np.random.default_rng(index.seed).permutation(len(held_out))[: index.recall_queries]
-    return round(vectors.recall(held_out[np.sort(chosen)], min(MEASURED, len(vectors.keys_ND))), 4) if len(chosen) else None
+    return (
+        round(vectors.recall(held_out[np.sort(chosen)], min(MEASURED, len(vectors.keys_ND))), 4)
+        if len(chosen)
+        else None
+    )
 
 
 STAGE = Job(

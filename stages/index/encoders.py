@@ -1,7 +1,9 @@
-"""The frozen encoders of chunks. What they say depends on the chunk's tokens alone, and is never learned from.
+"""The frozen encoders of chunks. What they say depends on the chunk's tokens alone, and is never learned
+from.
 
-`hashed` gives every token and every pair of tokens that follow each other a random direction and adds them up: two chunks lie near each
-other if they share tokens. The BERTs read the chunk's text in their own word pieces; the mean of their states is the key.
+`hashed` gives every token and every pair of tokens that follow each other a random direction and adds them
+up: two chunks lie near each other if they share tokens. The BERTs read the chunk's text in their own word
+pieces; the mean of their states is the key.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ LONGEST = 4  # word pieces at most, over the tokens of a chunk
 
 
 class Encoder(NamedTuple):
-    """`encode` gives the keys [X, D] of chunks [X, M] of any one length; `identity` is all that decides them."""
+    """`encode` gives the keys [X, D] of chunks [X, M] of any one length; `identity` is all that
+    decides them.
+    """
 
     identity: dict[str, Any]
     width: int
@@ -35,7 +39,8 @@ class Encoder(NamedTuple):
 
 @lru_cache(maxsize=1)
 def load_encoder(passage_encoder: PassageEncoder, tokenizer: Path, chunk_tokens: int) -> Encoder:
-    """The encoder that the section says, for a corpus whose tokenizer lies in `tokenizer`. Kept, since a BERT takes seconds to load.
+    """The encoder that the section says, for a corpus whose tokenizer lies in `tokenizer`. Kept, since a BERT
+    takes seconds to load.
 
     Raises:
         Failure: (exit code 5) if MiniLM is not installed; as `find_bert` and `WordPieces` state.
@@ -51,7 +56,12 @@ def _installed() -> Path:
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
         remedy = f"infra/install.sh .venv/bin/python {LOCK} (84 MB), or set {SECTION}.encoder to hashed"
-        raise Failure(f"{SECTION}.encoder is minilm", f"the package {PACKAGE} is not installed", remedy, Exit.ENVIRONMENT)
+        raise Failure(
+            f"{SECTION}.encoder is minilm",
+            f"the package {PACKAGE} is not installed",
+            remedy,
+            Exit.ENVIRONMENT,
+        )
     return Path(found.origin).parent / "model"
 
 
@@ -81,8 +91,13 @@ def _bert(name: str, revision: str | None, tokenizer: Path, chunk_tokens: int) -
     from stages.tokens.word_pieces import WordPieces
 
     bert = find_bert(name, revision, SECTION)
-    architecture, longest = Architecture.of(BertMean, bert.config), min(LONGEST * chunk_tokens, bert.config.max_position_embeddings)
-    pieces_of = WordPieces(tokenizer, bert.directory, bert.config.vocab_size, bert.config.pad_token_id, 1, longest)
+    architecture, longest = (
+        Architecture.of(BertMean, bert.config),
+        min(LONGEST * chunk_tokens, bert.config.max_position_embeddings),
+    )
+    pieces_of = WordPieces(
+        tokenizer, bert.directory, bert.config.vocab_size, bert.config.pad_token_id, 1, longest
+    )
     read = jax.jit(lambda parameters, pieces_XT: architecture.model(parameters)(pieces_XT))
 
     def encode(chunks_XM: np.ndarray) -> np.ndarray:
@@ -94,4 +109,6 @@ def _bert(name: str, revision: str | None, tokenizer: Path, chunk_tokens: int) -
             keys.append(np.asarray(read(bert.parameters, pieces_XT))[: len(block)])
         return np.concatenate(keys)
 
-    return Encoder({"encoder": "bert", "revision": revision, "pieces": longest}, bert.config.hidden_size, encode)
+    return Encoder(
+        {"encoder": "bert", "revision": revision, "pieces": longest}, bert.config.hidden_size, encode
+    )

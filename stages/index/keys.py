@@ -35,7 +35,11 @@ def keys(chunks: pa.Table, geometry: Geometry, passage_encoder: PassageEncoder, 
 
 def key_array(keys: pa.Table) -> np.ndarray:
     """[C, D] the keys of rows of KEYS."""
-    return keys.column("key").combine_chunks().flatten().to_numpy().reshape(keys.num_rows, fact(keys, "width"))
+    return (
+        keys.column("key").combine_chunks().flatten().to_numpy().reshape(keys.num_rows, fact(keys, "width"))
+    )
 
 
-STAGE = ShardStage("keys", keys, ("geometry", "passage_encoder"), (CHUNKS,), KEYS, "keys", sides=("tokenizer",), cpus=0)
+STAGE = ShardStage(
+    "keys", keys, ("geometry", "passage_encoder"), (CHUNKS,), KEYS, "keys", sides=("tokenizer",), cpus=0
+)

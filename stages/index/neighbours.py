@@ -1,7 +1,9 @@
-"""What every chunk of a corpus reads: the passages whose keys are nearest, of other documents than its own, and some drawn by chance.
+"""What every chunk of a corpus reads: the passages whose keys are nearest, of other documents than its own,
+and some drawn by chance.
 
-Own passages are left out after more are fetched than are needed (`margin`); where that leaves too few, twice as many are fetched, up to
-as many as the chunk's own document has. So a chunk has as many passages as were asked for, or nothing is written.
+Own passages are left out after more are fetched than are needed (`margin`); where that leaves too few, twice
+as many are fetched, up to as many as the chunk's own document has. So a chunk has as many passages as were
+asked for, or nothing is written.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Passages(NamedTuple):
 
 
 class Queries(NamedTuple):
-    """Consecutive chunks of a document: their numbers, their keys, and the tokens [Q + 1, M] of them and of the one after."""
+    """Consecutive chunks of a document: their numbers, their keys, and the tokens [Q + 1, M] of them and of
+    the one after.
+    """
 
     doc_id: str
     split: str
@@ -54,7 +58,9 @@ def nearest(index: PassageIndex, queries_QD: np.ndarray, document: int, count: i
     """
     own = _own(index, document, count)
     fetch, waiting = min(count + margin, count + own), np.arange(len(queries_QD))
-    found = Passages(np.empty((len(queries_QD), count), np.int64), np.empty((len(queries_QD), count), np.float32))
+    found = Passages(
+        np.empty((len(queries_QD), count), np.int64), np.empty((len(queries_QD), count), np.float32)
+    )
     while len(waiting):
         last = fetch >= count + own
         search = index.vectors.search_exactly if last else index.vectors.search
@@ -68,8 +74,11 @@ def nearest(index: PassageIndex, queries_QD: np.ndarray, document: int, count: i
     return found
 
 
-def drawn(index: PassageIndex, doc_id: str, chunks: np.ndarray, document: int, count: int, seed: int) -> np.ndarray:
-    """[Q, count] passages of other documents by chance, each query's without repetition; a function of the chunk and the seed alone.
+def drawn(
+    index: PassageIndex, doc_id: str, chunks: np.ndarray, document: int, count: int, seed: int
+) -> np.ndarray:
+    """[Q, count] passages of other documents by chance, each query's without repetition; a function of the
+    chunk and the seed alone.
 
     Raises:
         Failure: (exit code 2) if there are fewer than `count`.
@@ -92,14 +101,23 @@ def _own(index: PassageIndex, document: int, count: int) -> int:
     if len(index) - own < count:
         name = index.documents[document] if own else "any document"
         cause = f"{len(index) - own:,} passages stand outside {name}, {count} are asked for"
-        raise Failure("the corpus has too few passages", cause, "add documents, or lower corpus_neighbours.neighbours", Exit.USAGE)
+        raise Failure(
+            "the corpus has too few passages",
+            cause,
+            "add documents, or lower corpus_neighbours.neighbours",
+            Exit.USAGE,
+        )
     return own
 
 
 def counts_of(sizes: CorpusNeighbours) -> dict[str, dict[str, int]]:
     """split -> origin -> passages a chunk has."""
     return {
-        split: {NEAREST: sizes.neighbours if split == "train" else sizes.evaluation_neighbours, RANDOM: sizes.random} for split in SPLITS
+        split: {
+            NEAREST: sizes.neighbours if split == "train" else sizes.evaluation_neighbours,
+            RANDOM: sizes.random,
+        }
+        for split in SPLITS
     }
 
 
@@ -109,7 +127,8 @@ def corpus_neighbours(
     """The passages of every whole chunk of a shard, in blocks that cut no query; at least one block.
 
     Raises:
-        Failure: (exit code 2) as `nearest` states; (3) if the index is of another encoder or was not made of the keys that lie beside it.
+        Failure: (exit code 2) as `nearest` states; (3) if the index is of another encoder or was not made of
+            the keys that lie beside it.
     """
     opened, sizes = open_index(index), corpus_neighbours
     opened.fits(fact(keys, "encoder"))
@@ -123,7 +142,9 @@ def corpus_neighbours(
         for first in range(0, end - begin, BLOCK_QUERIES):
             chunk_Q = np.arange(first, min(first + BLOCK_QUERIES, end - begin))
             read = _texts(texts[doc_id], chunk_Q, geometry.chunk_tokens)
-            yield _block(opened, Queries(doc_id, split, chunk_Q, keys_CD[begin + chunk_Q], read), sizes, facts)
+            yield _block(
+                opened, Queries(doc_id, split, chunk_Q, keys_CD[begin + chunk_Q], read), sizes, facts
+            )
             written = True
     if not written:
         yield CORPUS_NEIGHBOURS.table({name: [] for name in CORPUS_NEIGHBOURS.schema.names}, **facts)
@@ -143,7 +164,12 @@ def _block(index: PassageIndex, asked: Queries, sizes: CorpusNeighbours, facts: 
     document, counts = index.number_of.get(doc_id, NO_DOCUMENT), facts["counts"][split]
     near = nearest(index, keys_QD, document, counts[NEAREST], sizes.margin)
     chance = drawn(index, doc_id, queries, document, counts[RANDOM], sizes.seed)
-    apart = np.stack([((index.keys_ND[ids].astype(np.float64) - key) ** 2).sum(axis=1) for ids, key in zip(chance, keys_QD, strict=True)])
+    apart = np.stack(
+        [
+            ((index.keys_ND[ids].astype(np.float64) - key) ** 2).sum(axis=1)
+            for ids, key in zip(chance, keys_QD, strict=True)
+        ]
+    )
     ids_QP = np.concatenate((near.ids_Qk, chance), axis=1)
     passages_QPR = np.asarray(index.passages_NR[ids_QP])
     per_query, ids = ids_QP.shape[1], ids_QP.ravel()
@@ -152,7 +178,11 @@ def _block(index: PassageIndex, asked: Queries, sizes: CorpusNeighbours, facts: 
         "split": pa.array([split] * len(ids)),
         "query_chunk": np.repeat(queries, per_query).astype(np.int32),
         "origin": pa.array(([NEAREST] * counts[NEAREST] + [RANDOM] * counts[RANDOM]) * len(queries)),
-        "rank": np.tile(np.concatenate([np.arange(counts[kind]) for kind in (NEAREST, RANDOM)]), len(queries)).astype(np.int16),
+        "rank": (
+            np.tile(
+                np.concatenate([np.arange(counts[kind]) for kind in (NEAREST, RANDOM)]), len(queries)
+            ).astype(np.int16)
+        ),
         "source_doc": pa.array(index.documents).take(pa.array(index.document_N[ids])).cast(pa.string()),
         "source_chunk": np.asarray(index.chunk_N[ids]),
         "distance": np.concatenate((near.distances_Qk, apart), axis=1).astype(np.float32).ravel(),

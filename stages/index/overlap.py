@@ -1,4 +1,6 @@
-"""How much of a text stands in another word for word: the longest run of tokens that both have (RETRO, arXiv 2112.04426, section 2.6)."""
+"""How much of a text stands in another word for word: the longest run of tokens that both have (RETRO, arXiv
+2112.04426, section 2.6).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ BLOCK_CELLS = 2**21  # compared at once, which bounds memory
 
 
 def longest_common_runs(texts_QM: np.ndarray, others_QPR: np.ndarray) -> np.ndarray:
-    """[Q, P] tokens of the longest run that text q and its other text p have in common; a token below 0 equals none."""
+    """[Q, P] tokens of the longest run that text q and its other text p have in common; a token below 0
+    equals none.
+    """
     block = max(1, BLOCK_CELLS // max(1, others_QPR[0].size)) if len(others_QPR) else 1
     parts = [np.empty((0, others_QPR.shape[1]), np.int32)]
     for first in range(0, len(texts_QM), block):

@@ -6,7 +6,9 @@ import numpy as np
 
 
 def passages_of(text_T: np.ndarray, size: int) -> np.ndarray:
-    """[C, 2 M] from the tokens of a document; its last token, the end of text, fills what is missing after the last whole chunk."""
+    """[C, 2 M] from the tokens of a document; its last token, the end of text, fills what is missing after
+    the last whole chunk.
+    """
     count = len(text_T) // size
     if not count:
         return np.empty((0, 2 * size), text_T.dtype)

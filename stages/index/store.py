@@ -1,6 +1,8 @@
-"""The index of a corpus on disk: keys, passages and where each comes from, as arrays that are mapped into memory, not read.
+"""The index of a corpus on disk: keys, passages and where each comes from, as arrays that are mapped into
+memory, not read.
 
-`index.json` is written last and holds the digest of every other file, so that a directory without it, or with other files, is no index.
+`index.json` is written last and holds the digest of every other file, so that a directory without it, or with
+other files, is no index.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ REMEDY = "./rpt run index makes it again"
 
 @dataclass(frozen=True)
 class PassageIndex:
-    """Passages 0 to n - 1 of a corpus: their keys [n, D], their tokens [n, R], the document (a number in `documents`) and chunk of each.
+    """Passages 0 to n - 1 of a corpus: their keys [n, D], their tokens [n, R], the document (a number in
+    `documents`) and chunk of each.
 
-    `about` is what index.json says: encoder, digests of what it was made from, kind, recall. `digest` is that of index.json.
+    `about` is what index.json says: encoder, digests of what it was made from, kind, recall. `digest` is that
+    of index.json.
     """
 
     directory: Path
@@ -74,18 +78,25 @@ class PassageIndex:
         known = self.about["made_of"][name]
         if known != digest:
             cause = f"it was made of {name} {known[:12]}..., there are {name} {digest[:12]}..."
-            raise Failure(f"{self.directory} is of another version of the corpus", cause, REMEDY, Exit.CONTRACT)
+            raise Failure(
+                f"{self.directory} is of another version of the corpus", cause, REMEDY, Exit.CONTRACT
+            )
 
 
 def seal(directory: Path, about: dict[str, Any]) -> None:
     """Write index.json over the files that are there; only now is it an index."""
-    files = {path.name: sha256(path) for path in sorted(directory.iterdir()) if path.name != MANIFEST and not path.name.startswith(".")}
+    files = {
+        path.name: sha256(path)
+        for path in sorted(directory.iterdir())
+        if path.name != MANIFEST and not path.name.startswith(".")
+    }
     written = {"version": VERSION, "files": files, **about}
     write_atomically(directory / MANIFEST, (json.dumps(written, indent=1, sort_keys=True) + "\n").encode())
 
 
 def open_index(directory: Path) -> PassageIndex:
-    """The index in a directory; every file is read once to compare its digest, and again when its manifest has changed.
+    """The index in a directory; every file is read once to compare its digest, and again when its manifest
+    has changed.
 
     Raises:
         Failure: (exit code 3) if there is no index, it is not whole, or a file is not as it was written.

@@ -1,7 +1,9 @@
-"""Nearest vectors among any number of them, which lie in a file: exact, or by an approximate index whose recall is measured.
+"""Nearest vectors among any number of them, which lie in a file: exact, or by an approximate index whose
+recall is measured.
 
-Nothing here knows what the vectors stand for: keys are float32 [n, d], and what is found are their numbers, 0 to n - 1. Whatever finds
-them, distances are computed again from the vectors themselves, in one fixed order, so that equal vectors give equal results.
+Nothing here knows what the vectors stand for: keys are float32 [n, d], and what is found are their numbers, 0
+to n - 1. Whatever finds them, distances are computed again from the vectors themselves, in one fixed order,
+so that equal vectors give equal results.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ faiss.omp_set_num_threads(1)
 
 
 class Found(NamedTuple):
-    """[Q, k] numbers of keys, best first and ties to the lower number, -1 where there are no more; and their squared distances, or inner
-    products."""
+    """[Q, k] numbers of keys, best first and ties to the lower number, -1 where there are no more; and their
+    squared distances, or inner products."""
 
     ids_Qk: np.ndarray
     values_Qk: np.ndarray
@@ -36,17 +38,23 @@ class Found(NamedTuple):
 class VectorIndex:
     """Search among `keys_ND`, which may be a memory map: only blocks of it are read.
 
-    `graph` is what `build` made of the same keys, None for exact search; `probes` says how much of it is looked at: cells of ivf_pq, or
-    the width of the search in hnsw.
+    `graph` is what `build` made of the same keys, None for exact search; `probes` says how much of it is
+    looked at: cells of ivf_pq, or the width of the search in hnsw.
     """
 
-    def __init__(self, keys_ND: np.ndarray, metric: Metric = "l2", graph: faiss.Index | None = None, probes: int = 64) -> None:
+    def __init__(
+        self, keys_ND: np.ndarray, metric: Metric = "l2", graph: faiss.Index | None = None, probes: int = 64
+    ) -> None:
         if graph is not None and graph.ntotal != len(keys_ND):
-            raise ValueError(f"the index holds {graph.ntotal:,} keys, there are {len(keys_ND):,}: build it again")
+            raise ValueError(
+                f"the index holds {graph.ntotal:,} keys, there are {len(keys_ND):,}: build it again"
+            )
         self.keys_ND, self.metric, self.graph = keys_ND, metric, graph
         if graph is not None:
             parameters = faiss.ParameterSpace()
-            parameters.set_index_parameter(graph, "nprobe" if isinstance(graph, faiss.IndexIVF) else "efSearch", probes)
+            parameters.set_index_parameter(
+                graph, "nprobe" if isinstance(graph, faiss.IndexIVF) else "efSearch", probes
+            )
 
     def search(self, queries_QD: np.ndarray, count: int) -> Found:
         """The `count` best keys of each query; approximate if there is a graph.
@@ -76,17 +84,29 @@ class VectorIndex:
     def recall(self, queries_QD: np.ndarray, count: int) -> float:
         """Share of what exact search finds that `search` finds."""
         found, exact = (search(queries_QD, count).ids_Qk for search in (self.search, self.search_exactly))
-        return float(np.mean([len(np.intersect1d(ours, theirs)) / len(theirs) for ours, theirs in zip(found, exact, strict=True)]))
+        return float(
+            np.mean(
+                [
+                    len(np.intersect1d(ours, theirs)) / len(theirs)
+                    for ours, theirs in zip(found, exact, strict=True)
+                ]
+            )
+        )
 
     def _checked(self, queries_QD: np.ndarray) -> np.ndarray:
         if queries_QD.shape[1] != self.keys_ND.shape[1]:
-            raise ValueError(f"queries have {queries_QD.shape[1]} values, keys {self.keys_ND.shape[1]}: encode both with one encoder")
+            raise ValueError(
+                f"queries have {queries_QD.shape[1]} values, keys {self.keys_ND.shape[1]}: encode both with"
+                " one encoder"
+            )
         if not np.isfinite(queries_QD).all():
             raise ValueError("a query is not finite: look at the encoder that made it")
         return np.ascontiguousarray(queries_QD, np.float32)
 
     def _in_order(self, queries_QD: np.ndarray, ids_Qk: np.ndarray) -> Found:
-        """Values computed anew and sorted; float64 sums, rounded, do not depend on how many queries came together."""
+        """Values computed anew and sorted; float64 sums, rounded, do not depend on how many queries came
+        together.
+        """
         values_Qk = np.full(ids_Qk.shape, np.inf, np.float32)
         for query, ids in enumerate(ids_Qk):
             keys = self.keys_ND[ids[ids >= 0]].astype(np.float64)
@@ -94,14 +114,18 @@ class VectorIndex:
             known = ((keys - wide) ** 2).sum(axis=1) if self.metric == "l2" else -(keys * wide).sum(axis=1)
             values_Qk[query, ids >= 0] = known
         order_Qk = np.lexsort((ids_Qk, values_Qk), axis=1)
-        ids_Qk, values_Qk = np.take_along_axis(ids_Qk, order_Qk, 1), np.take_along_axis(values_Qk, order_Qk, 1)
+        ids_Qk, values_Qk = (
+            np.take_along_axis(ids_Qk, order_Qk, 1),
+            np.take_along_axis(values_Qk, order_Qk, 1),
+        )
         return Found(ids_Qk, values_Qk if self.metric == "l2" else -values_Qk)
 
 
 def build(keys_ND: np.ndarray, kind: Kind, metric: Metric, seed: int) -> faiss.Index | None:
     """The approximate index of a kind over all keys, added block by block; None for `exact`.
 
-    ivf_pq keeps a code of at most 64 bytes a key, in 4 sqrt(n) cells; hnsw keeps the keys themselves with 32 links each.
+    ivf_pq keeps a code of at most 64 bytes a key, in 4 sqrt(n) cells; hnsw keeps the keys themselves with 32
+    links each.
     """
     count, width = keys_ND.shape
     if kind == "exact":

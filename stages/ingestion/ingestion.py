@@ -1,8 +1,9 @@
 """Ingestion: source files -> documents and quarantine. Every input ends in exactly one of the two.
 
-Three steps, so that a corpus of any size goes through bounded memory: the inputs are read, judged and cut on Ray, a batch of files a
-shard; one table without texts decides what repeats, how documents are split and which shard each goes to; the shards are written on
-Ray. Documents keep the order of the source, so a shard is written from neighbouring inputs.
+Three steps, so that a corpus of any size goes through bounded memory: the inputs are read, judged and cut on
+Ray, a batch of files a shard; one table without texts decides what repeats, how documents are split and which
+shard each goes to; the shards are written on Ray. Documents keep the order of the source, so a shard is
+written from neighbouring inputs.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def document_tables(corpus: str, inputs: Path, rows: list[dict]) -> Iterator[pa.
             block = block.filter(pa.array([number in planned for number in numbers]))
             plans = [planned[number] for number in numbers if number in planned]
             same = {name: block.column(name) for name in ("doc_id", "license", "text", "num_chars")}
-            rest = {"corpus": [corpus] * len(plans)} | {name: [plan[name] for plan in plans] for name in ("part_of", "split", "source")}
+            rest = {"corpus": [corpus] * len(plans)} | {
+                name: [plan[name] for plan in plans] for name in ("part_of", "split", "source")
+            }
             yield DOCUMENTS.table(same | rest)
 
 
@@ -73,10 +76,17 @@ def _stretches(rows: list[dict]) -> list[tuple[str, int, int]]:
 
 def quarantine_table(rejected: pl.DataFrame) -> pa.Table:
     """QUARANTINE of rejected rows."""
-    return QUARANTINE.table({name: rejected[name].to_arrow().cast(QUARANTINE.schema.field(name).type) for name in QUARANTINE.schema.names})
+    return QUARANTINE.table(
+        {
+            name: rejected[name].to_arrow().cast(QUARANTINE.schema.field(name).type)
+            for name in QUARANTINE.schema.names
+        }
+    )
 
 
-def _refuse_too_many(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str, int], ingestion: Ingestion) -> None:
+def _refuse_too_many(
+    kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str, int], ingestion: Ingestion
+) -> None:
     refused = rejected.filter(~pl.col("reason").is_in(["filtered", "not_data"]))
     inputs = len(kept) + len(refused)
     if len(refused) <= ingestion.max_quarantine_fraction * inputs:
@@ -87,25 +97,51 @@ def _refuse_too_many(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[st
     raise Failure("too many inputs were quarantined", cause, remedy, Exit.QUARANTINE)
 
 
-def _refuse_too_few(kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str, int], corpus: Corpus) -> None:
+def _refuse_too_few(
+    kept: pl.DataFrame, rejected: pl.DataFrame, counts: dict[str, int], corpus: Corpus
+) -> None:
     documents = kept["whole_id"].n_unique()
     if documents >= FEWEST_DOCUMENTS:
         return
     filtered = rejected.filter(pl.col("reason") == "filtered")
     if filtered.is_empty():
-        cause = f"{documents} documents, and train, validation and test need at least one each; left out: {counts or 'nothing'}"
-        raise Failure("the corpus is too small to split", cause, "add documents or lower ingestion.min_document_chars", Exit.USAGE)
-    found = filtered.group_by("detail").agg(counting.rows()).sort("len", "detail", descending=[True, False]).head(5)
+        cause = (
+            f"{documents} documents, and train, validation and test need at least one each; left out:"
+            f" {counts or 'nothing'}"
+        )
+        raise Failure(
+            "the corpus is too small to split",
+            cause,
+            "add documents or lower ingestion.min_document_chars",
+            Exit.USAGE,
+        )
+    found = (
+        filtered.group_by("detail")
+        .agg(counting.rows())
+        .sort("len", "detail", descending=[True, False])
+        .head(5)
+    )
     details = "; ".join(f"{detail} ({count:,} times)" for detail, count in found.iter_rows())
-    cause = f"of {documents + len(rejected):,} inputs {counts}, {documents} documents are left, 3 are needed: {details}"
-    raise Failure("corpora.<name>.where filters too much", cause, f"mend corpora.<name>.where {corpus.where}", Exit.USAGE)
+    cause = (
+        f"of {documents + len(rejected):,} inputs {counts}, {documents} documents are left, 3 are needed:"
+        f" {details}"
+    )
+    raise Failure(
+        "corpora.<name>.where filters too much",
+        cause,
+        f"mend corpora.<name>.where {corpus.where}",
+        Exit.USAGE,
+    )
 
 
 def read_all(context: Context, ingestion: Ingestion) -> tuple[Path, pl.DataFrame]:
     """The first step: (directory of INPUTS shards, their facts)."""
     files = source_files(context.source)
     target = min(max(sum(file.bytes for file in files) // ingestion.shards, MIN_BATCH_BYTES), MAX_BATCH_BYTES)
-    own = {f"part-{n:05d}.parquet": {"files": group} for n, group in enumerate(batches(files, context.source, target))}
+    own = {
+        f"part-{n:05d}.parquet": {"files": group}
+        for n, group in enumerate(batches(files, context.source, target))
+    }
     directory = context.out("inputs")
     ray_map(
         read_batch,
@@ -120,14 +156,20 @@ def read_all(context: Context, ingestion: Ingestion) -> tuple[Path, pl.DataFrame
     return directory, read_facts(directory, list(own))
 
 
-def accept(facts: pl.DataFrame, corpus: Corpus, ingestion: Ingestion) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[str, int]]:
+def accept(
+    facts: pl.DataFrame, corpus: Corpus, ingestion: Ingestion
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[str, int]]:
     """(documents, those beyond max_characters, refused inputs, how many of these by reason).
 
     Raises:
-        Failure: (exit code 4) if more than `ingestion.max_quarantine_fraction` of the inputs were refused, (2) if too few are left.
+        Failure: (exit code 4) if more than `ingestion.max_quarantine_fraction` of the inputs were refused,
+            (2) if too few are left.
     """
     kept, rejected = judge(facts)
-    counts = {reason: count for reason, count in rejected.group_by("reason").agg(counting.rows()).sort("reason").iter_rows()}
+    counts = {
+        reason: count
+        for reason, count in rejected.group_by("reason").agg(counting.rows()).sort("reason").iter_rows()
+    }
     _refuse_too_many(kept, rejected, counts, ingestion)
     _refuse_too_few(kept, rejected, counts, corpus)
     return *within(kept, corpus.max_characters), rejected, counts
@@ -137,18 +179,32 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
     """Write documents and quarantine of one corpus.
 
     Raises:
-        Failure: (exit code 4) if more than `ingestion.max_quarantine_fraction` of the inputs were rejected, (2) if too few are left.
+        Failure: (exit code 4) if more than `ingestion.max_quarantine_fraction` of the inputs were rejected,
+            (2) if too few are left.
     """
     directory, facts = read_all(context, ingestion)
     kept, surplus, rejected, counts = accept(facts, context.source, ingestion)
     splits = assign_splits(kept, context.source)
-    numbered = pl.when(pl.col("position") > 0).then(pl.format("{}#{}", "source", "position")).otherwise("source")
-    kept = kept.with_columns(split=pl.col("whole_id").replace_strict(splits, return_dtype=pl.String), source=numbered)
+    numbered = (
+        pl.when(pl.col("position") > 0).then(pl.format("{}#{}", "source", "position")).otherwise("source")
+    )
+    kept = kept.with_columns(
+        split=pl.col("whole_id").replace_strict(splits, return_dtype=pl.String), source=numbered
+    )
     shards = plan_shards(kept, shard_bytes(int(kept["num_bytes"].sum()), ingestion))
     columns = ["shard", "row", "part_of", "split", "source"]
     own = {f"part-{n:05d}.parquet": {"rows": group.select(columns)} for n, group in enumerate(shards)}
     shared = {"corpus": context.corpus, "inputs": directory.resolve()}
-    ray_map(write_documents, list(own), context.out("documents"), shared, context.runtime, context.say, "ingestion", own=own)
+    ray_map(
+        write_documents,
+        list(own),
+        context.out("documents"),
+        shared,
+        context.runtime,
+        context.say,
+        "ingestion",
+        own=own,
+    )
     write_shard(
         QUARANTINE,
         quarantine_table(pl.concat([rejected, surplus.select(rejected.columns)])),
@@ -157,33 +213,51 @@ def ingest(context: Context, ingestion: Ingestion) -> None:
     commit(DOCUMENTS, context.out("documents"))
     commit(QUARANTINE, context.out("quarantine"))
     context.say.note(
-        _summary(context.corpus, kept, len(surplus), len(rejected), counts) + _kinds(facts, context.source) + _no_data(rejected)
+        _summary(context.corpus, kept, len(surplus), len(rejected), counts)
+        + _kinds(facts, context.source)
+        + _no_data(rejected)
     )
 
 
 def _summary(corpus: str, kept: pl.DataFrame, surplus: int, rejected: int, counts: dict[str, int]) -> str:
     parts = (kept["part_of"] != "").sum()
-    splits = ", ".join(f"{split} {(kept['split'] == split).sum()}" for split in ("train", "validation", "test"))
+    splits = ", ".join(
+        f"{split} {(kept['split'] == split).sum()}" for split in ("train", "validation", "test")
+    )
     return (
-        f"**{corpus}**: {len(kept) + surplus + rejected:,} inputs = {len(kept):,} documents ({kept['num_chars'].sum():,} characters"
-        f"{f', {parts} of them parts of longer ones' if parts else ''}) + {surplus:,} beyond max_characters + "
-        f"{rejected:,} quarantined {counts or ''}; {splits}"
+        f"**{corpus}**: {len(kept) + surplus + rejected:,} inputs = {len(kept):,} documents"
+        f" ({kept['num_chars'].sum():,}"
+        f" characters{f', {parts} of them parts of longer ones' if parts else ''}) + {surplus:,} beyond"
+        f" max_characters + {rejected:,} quarantined {counts or ''}; {splits}"
     )
 
 
 def _kinds(facts: pl.DataFrame, corpus: Corpus) -> str:
-    """How many files of each suffix documents come from, where that is more than one and a document is in one file."""
+    """How many files of each suffix documents come from, where that is more than one and a document is in one
+    file.
+    """
     if corpus.source == STDLIB or corpus.group == "directory":
         return ""
     names = facts.filter(pl.col("reason") == "")["source"].unique()
     kinds = Counter(f"`.{suffix}`" if suffix else "no suffix" for suffix, _ in map(suffixes, names))
-    return "\n\nRead: " + ", ".join(f"{count:,} files {kind}" for kind, count in sorted(kinds.items())) if len(kinds) > 1 else ""
+    return (
+        "\n\nRead: " + ", ".join(f"{count:,} files {kind}" for kind, count in sorted(kinds.items()))
+        if len(kinds) > 1
+        else ""
+    )
 
 
 def _no_data(rejected: pl.DataFrame) -> str:
     names = rejected.filter(pl.col("reason") == "not_data")["source"].to_list()
-    shown = ", ".join(f"`{name}`" for name in names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
-    return f"\n\nNot read, because they lie beside the data (`corpora.<name>.include` names what is to be read): {shown}" if names else ""
+    shown = ", ".join(f"`{name}`" for name in names[:SHOWN_NAMES]) + (
+        ", ..." if len(names) > SHOWN_NAMES else ""
+    )
+    return (
+        "\n\nNot read, because they lie beside the data (`corpora.<name>.include` names what is to be read):"
+        f" {shown}"
+        if names
+        else ""
+    )
 
 
 STAGE = Job(

@@ -1,4 +1,6 @@
-"""Reading the inputs of a corpus: each is judged by itself and cut into parts where it is too long. Memory is bounded by one part."""
+"""Reading the inputs of a corpus: each is judged by itself and cut into parts where it is too long. Memory is
+bounded by one part.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,16 @@ ID_DIGITS = 16
 
 
 def escaped(text: str) -> str:
-    """Text safe to show anywhere: everything but printable ASCII as backslash escapes, at most 80 characters of the original."""
+    """Text safe to show anywhere: everything but printable ASCII as backslash escapes, at most 80 characters
+    of the original.
+    """
     return text[:EXCERPT_CHARS].encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def cut(pieces: Iterable[str], limit: int) -> Iterator[str]:
-    """The text in parts of at most `limit` characters, cut after a line end or else a space in the last half, or else anywhere."""
+    """The text in parts of at most `limit` characters, cut after a line end or else a space in the last half,
+    or else anywhere.
+    """
     pending, size = list[str](), 0
     for piece in pieces:
         pending.append(piece)
@@ -43,7 +49,11 @@ def cut(pieces: Iterable[str], limit: int) -> Iterator[str]:
         text, begin = "".join(pending), 0
         while len(text) - begin > limit:
             end = begin + limit
-            after = max(text.rfind("\n", begin + limit // 2, end), -1) + 1 or text.rfind(" ", begin + limit // 2, end) + 1 or end
+            after = (
+                max(text.rfind("\n", begin + limit // 2, end), -1) + 1
+                or text.rfind(" ", begin + limit // 2, end) + 1
+                or end
+            )
             yield text[begin:after]
             begin = after
         pending, size = [text[begin:]], len(text) - begin
@@ -51,7 +61,9 @@ def cut(pieces: Iterable[str], limit: int) -> Iterator[str]:
 
 
 def longest_run(raw: bytes) -> int:
-    """Bytes in the longest stretch that the tokenizer cannot be given in pieces: none but white space is followed by white space in it."""
+    """Bytes in the longest stretch that the tokenizer cannot be given in pieces: none but white space is
+    followed by white space in it.
+    """
     codes = np.frombuffer(raw, np.uint8)
     space = (codes == 32) | ((codes >= 9) & (codes <= 13))
     cuts = np.flatnonzero(~space[:-1] & space[1:])
@@ -77,11 +89,16 @@ def _row(number: int, item: Record | Rejection, **values: object) -> dict:
 
 
 def rows_of(number: int, item: Record | Rejection, corpus: Corpus, limits: Ingestion) -> Iterator[dict]:
-    """The rows of INPUTS for one input: its parts, and at the end the reason if it is none of the documents after all."""
+    """The rows of INPUTS for one input: its parts, and at the end the reason if it is none of the documents
+    after all.
+    """
     if isinstance(item, Rejection):
         yield _row(number, item, reason=item.reason, detail=item.detail, excerpt=escaped(item.excerpt))
         return
-    split = next((name for name, pattern in corpus.splits.items() if fnmatchcase(item.source, pattern)), "train" if corpus.splits else "")
+    split = next(
+        (name for name, pattern in corpus.splits.items() if fnmatchcase(item.source, pattern)),
+        "train" if corpus.splits else "",
+    )
     whole, whole_key, begun = hashlib.sha256(), TextKey(), ""
     try:
         parts = cut(item.pieces, limits.max_document_chars)
@@ -94,7 +111,9 @@ def rows_of(number: int, item: Record | Rejection, corpus: Corpus, limits: Inges
             whole.update(raw)
             whole_key.add(part)
             if (run := longest_run(raw)) > MAX_RUN_BYTES:
-                raise Unusable("unbreakable", f"{run:,} bytes without the end of a word, the limit is {MAX_RUN_BYTES:,}")
+                raise Unusable(
+                    "unbreakable", f"{run:,} bytes without the end of a word, the limit is {MAX_RUN_BYTES:,}"
+                )
             yield _row(
                 number,
                 item,
@@ -113,9 +132,17 @@ def rows_of(number: int, item: Record | Rejection, corpus: Corpus, limits: Inges
                 return
             part, following = following, next(parts, None)
     except UnicodeEncodeError as error:
-        yield _row(number, item, reason="not_unicode", detail=f"character {error.start}: {error.reason}", excerpt=escaped(begun))
+        yield _row(
+            number,
+            item,
+            reason="not_unicode",
+            detail=f"character {error.start}: {error.reason}",
+            excerpt=escaped(begun),
+        )
     except Unusable as error:
-        yield _row(number, item, reason=error.reason, detail=error.detail, excerpt=escaped(error.excerpt or begun))
+        yield _row(
+            number, item, reason=error.reason, detail=error.detail, excerpt=escaped(error.excerpt or begun)
+        )
 
 
 def _refuse_short(part: str, following: str | None, limits: Ingestion) -> None:
@@ -124,10 +151,15 @@ def _refuse_short(part: str, following: str | None, limits: Ingestion) -> None:
     if not part.strip():
         raise Unusable("empty", f"{len(part)} characters, all white space")
     if len(part) < limits.min_document_chars:
-        raise Unusable("too_short", f"{len(part)} characters, ingestion.min_document_chars is {limits.min_document_chars}")
+        raise Unusable(
+            "too_short",
+            f"{len(part)} characters, ingestion.min_document_chars is {limits.min_document_chars}",
+        )
 
 
-def read_inputs(files: list[SourceFile], corpus: Corpus, expected: Columns | None = None) -> Iterator[Record | Rejection]:
+def read_inputs(
+    files: list[SourceFile], corpus: Corpus, expected: Columns | None = None
+) -> Iterator[Record | Rejection]:
     """Every input of some files of a corpus, in order."""
     if corpus.source == STDLIB:
         return read_stdlib(files)
@@ -136,7 +168,9 @@ def read_inputs(files: list[SourceFile], corpus: Corpus, expected: Columns | Non
     return itertools.chain.from_iterable(read_file(file, corpus, expected) for file in files)
 
 
-def input_tables(files: list[SourceFile], corpus: Corpus, limits: Ingestion, expected: Columns | None = None) -> Iterator[pa.Table]:
+def input_tables(
+    files: list[SourceFile], corpus: Corpus, limits: Ingestion, expected: Columns | None = None
+) -> Iterator[pa.Table]:
     """INPUTS of some files of a corpus, in tables of about 32 MiB of text."""
     rows, size = list[dict](), 0
     for number, item in enumerate(read_inputs(files, corpus, expected)):
@@ -154,14 +188,21 @@ def _table(rows: list[dict]) -> pa.Table:
 
 
 def read_batch(
-    shard: str, scratch: Path, files: list[SourceFile], corpus: Corpus, limits: Ingestion, expected: Columns | None = None
+    shard: str,
+    scratch: Path,
+    files: list[SourceFile],
+    corpus: Corpus,
+    limits: Ingestion,
+    expected: Columns | None = None,
 ) -> None:
     """Write one shard of INPUTS: the task of ingestion's first pass."""
     write_shard(INPUTS, input_tables(files, corpus, limits, expected), scratch / shard)
 
 
 def batches(files: list[SourceFile], corpus: Corpus, target_bytes: int) -> list[list[SourceFile]]:
-    """Consecutive files in groups of about `target_bytes`; a repository is never divided, and the standard library is one group."""
+    """Consecutive files in groups of about `target_bytes`; a repository is never divided, and the standard
+    library is one group.
+    """
     if corpus.source == STDLIB:
         return [files]
     if corpus.group == "directory":

@@ -1,4 +1,6 @@
-"""`sources/<corpus>.json`: what the input files are, so that DVC sees when one of them changes. It holds no absolute path."""
+"""`sources/<corpus>.json`: what the input files are, so that DVC sees when one of them changes. It holds no
+absolute path.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ CACHE = Path(".run/inventory-cache.json")
 
 
 def content_identity(file: SourceFile, known: dict[str, str], seen: dict[str, str]) -> str:
-    """What a store says of the content of `file`, or the SHA-256 of a local one; `known` and `seen` hold those already computed.
+    """What a store says of the content of `file`, or the SHA-256 of a local one; `known` and `seen` hold
+    those already computed.
 
     Raises:
         Failure: (exit code 2) if a store says nothing, so that a changed file would go unnoticed.
@@ -23,7 +26,12 @@ def content_identity(file: SourceFile, known: dict[str, str], seen: dict[str, st
         return file.identity
     if "://" in file.url:
         remedy = "copy it to a local disk, gs:// or a Hugging Face dataset"
-        raise Failure(f"{file.url} cannot be a source", "its file system names no generation, hash or tag of a file", remedy, Exit.USAGE)
+        raise Failure(
+            f"{file.url} cannot be a source",
+            "its file system names no generation, hash or tag of a file",
+            remedy,
+            Exit.USAGE,
+        )
     path = Path(file.url)
     status = path.stat()
     key = f"{path}|{status.st_size}|{status.st_mtime_ns}"
@@ -44,7 +52,10 @@ def write_inventories(configuration: Configuration) -> None:
     seen: dict[str, str] = {}
     for name, corpus in configuration.corpora.items():
         files = source_files(corpus)
-        rows = [{"name": file.name, "bytes": file.bytes, "content": content_identity(file, known, seen)} for file in files]
+        rows = [
+            {"name": file.name, "bytes": file.bytes, "content": content_identity(file, known, seen)}
+            for file in files
+        ]
         text = json.dumps({"files": rows}, indent=1, ensure_ascii=False) + "\n"
         target = Path("sources") / f"{name}.json"
         target.parent.mkdir(exist_ok=True)

@@ -1,4 +1,6 @@
-"""Records of a JSON file: one a line, or the objects of one array, or objects over several lines that follow each other."""
+"""Records of a JSON file: one a line, or the objects of one array, or objects over several lines that follow
+each other.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,12 @@ def is_array(line: bytes) -> bool:
     return _ARRAY.match(line) is not None
 
 
-def json_records(file: SourceFile, compression: str, corpus: Corpus, lines: bool) -> Iterator[Record | Rejection]:
-    """Every record of a JSON file; `lines` says that its name promises one a line, so that a broken first line is one broken record."""
+def json_records(
+    file: SourceFile, compression: str, corpus: Corpus, lines: bool
+) -> Iterator[Record | Rejection]:
+    """Every record of a JSON file; `lines` says that its name promises one a line, so that a broken first
+    line is one broken record.
+    """
     try:
         with open_stream(file, compression) as stream:
             skipped, first = first_line(stream, MAX_RECORD_BYTES)
@@ -46,7 +52,9 @@ def json_records(file: SourceFile, compression: str, corpus: Corpus, lines: bool
 
 
 def first_line(stream: io.BufferedReader, limit: int) -> tuple[int, bytes]:
-    """(blank lines before it, the first line that is not blank, without a byte-order mark, at most `limit` bytes of it)."""
+    """(blank lines before it, the first line that is not blank, without a byte-order mark, at most `limit`
+    bytes of it).
+    """
     skipped, line = 0, stream.readline(limit).removeprefix(codecs.BOM_UTF8)
     while line and not line.strip():
         skipped, line = skipped + 1, stream.readline(limit)
@@ -58,7 +66,9 @@ def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
         yield block
 
 
-def _from_lines(file: SourceFile, stream: io.BufferedReader, skipped: int, line: bytes, corpus: Corpus) -> Iterator[Record | Rejection]:
+def _from_lines(
+    file: SourceFile, stream: io.BufferedReader, skipped: int, line: bytes, corpus: Corpus
+) -> Iterator[Record | Rejection]:
     number = skipped
     try:
         while line:
@@ -80,7 +90,9 @@ def _from_line(name: str, number: int, line: bytes, corpus: Corpus) -> Record | 
     try:
         item = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        return Rejection(name, number, "invalid_utf8", f"byte {error.start} of the line: {error.reason}", shown(line))
+        return Rejection(
+            name, number, "invalid_utf8", f"byte {error.start} of the line: {error.reason}", shown(line)
+        )
     except (ValueError, RecursionError) as error:
         return Rejection(name, number, "unreadable", f"not JSON: {error}", shown(line))
     return _from_item(name, number, item, shown(line), corpus)
@@ -129,7 +141,11 @@ def json_values(blocks: Iterable[bytes]) -> Iterator[Any]:
                 if ended:
                     raise Unusable("unreadable", f"not JSON: {error}", text[begin : begin + 200]) from error
                 if len(text) - begin > MAX_RECORD_BYTES:
-                    raise Unusable("too_large", f"a record of over {MAX_RECORD_BYTES:,} bytes, or no JSON", text[begin:][:200]) from error
+                    raise Unusable(
+                        "too_large",
+                        f"a record of over {MAX_RECORD_BYTES:,} bytes, or no JSON",
+                        text[begin:][:200],
+                    ) from error
                 break
             if end == len(text) and not ended and not isinstance(value, dict | list | str):
                 break  # a number may go on in the next block

@@ -1,4 +1,6 @@
-"""Files of this machine by path, folder or glob, links followed. A name that is there is never taken for a pattern."""
+"""Files of this machine by path, folder or glob, links followed. A name that is there is never taken for a
+pattern.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ MARKS = set("*?[")
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, with its name relative to the source; or with `refusal`, (reason, detail), something that is no file to read."""
+    """A file, with its name relative to the source; or with `refusal`, (reason, detail), something that is no
+    file to read.
+    """
 
     name: str
     path: str
@@ -33,7 +37,9 @@ def local_entries(source: str) -> list[Entry]:
     if os.path.lexists(place):
         return [_file(place, os.path.basename(place))]
     parts = place.split(os.sep)
-    known = next(number for number in range(1, len(parts)) if not os.path.lexists(os.sep.join(parts[: number + 1])))
+    known = next(
+        number for number in range(1, len(parts)) if not os.path.lexists(os.sep.join(parts[: number + 1]))
+    )
     folder, pattern = os.sep.join(parts[:known]) or os.sep, tuple(parts[known:])
     if not os.path.isdir(folder) or not MARKS & set(pattern[0]):
         return []
@@ -41,10 +47,16 @@ def local_entries(source: str) -> list[Entry]:
 
 
 def _below(folder: str, name: str, patterns: set[Pattern], above: frozenset[str]) -> Iterator[Entry]:
-    """What matches one of `patterns` below `folder`, whose name is `name`; `above` are the real places of the folders it lies in."""
+    """What matches one of `patterns` below `folder`, whose name is `name`; `above` are the real places of the
+    folders it lies in.
+    """
     here = os.path.realpath(folder)
     if here in above:
-        yield Entry(_readable(name), folder, ("not_data", "a link to a folder that it lies in, whose files are read there"))
+        yield Entry(
+            _readable(name),
+            folder,
+            ("not_data", "a link to a folder that it lies in, whose files are read there"),
+        )
         return
     with os.scandir(folder) as entries:
         ordered = sorted(entries, key=lambda entry: entry.name)
@@ -55,7 +67,9 @@ def _below(folder: str, name: str, patterns: set[Pattern], above: frozenset[str]
         if not wanted:
             continue
         if entry.name.startswith(".") and not any(pattern[0].startswith(".") for pattern in patterns):
-            yield Entry(_readable(inner), entry.path, ("not_data", f"a hidden {'folder' if is_folder else 'file'}"))
+            yield Entry(
+                _readable(inner), entry.path, ("not_data", f"a hidden {'folder' if is_folder else 'file'}")
+            )
         elif is_folder:
             yield from _below(entry.path, inner, wanted, above | {here})
         else:
@@ -63,7 +77,9 @@ def _below(folder: str, name: str, patterns: set[Pattern], above: frozenset[str]
 
 
 def _after(name: str, patterns: set[Pattern]) -> set[Pattern]:
-    """What the parts behind `name` must match; an empty pattern says that nothing may follow. `**` stands for any number of folders."""
+    """What the parts behind `name` must match; an empty pattern says that nothing may follow. `**` stands for
+    any number of folders.
+    """
     left, waiting = set[Pattern](), list(patterns)
     while waiting:
         pattern = waiting.pop()

@@ -1,4 +1,6 @@
-"""Records of a Parquet file, one a row. Rows that are known to be there are counted, whether they can be used or not."""
+"""Records of a Parquet file, one a row. Rows that are known to be there are counted, whether they can be used
+or not.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ MAGIC = b"PAR1"
 
 @dataclass(frozen=True)
 class Columns:
-    """What the Parquet file `name` has in the columns that a corpus reads: column -> `text`, its type, or `missing`; and all columns."""
+    """What the Parquet file `name` has in the columns that a corpus reads: column -> `text`, its type, or
+    `missing`; and all columns.
+    """
 
     name: str
     read: dict[str, str]
@@ -37,9 +41,14 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def expected_columns(files: list[SourceFile], corpus: Corpus) -> Columns | None:
-    """Of the first Parquet file that has rows: what the others must have too. None if there is no such file."""
+    """Of the first Parquet file that has rows: what the others must have too. None if there is no
+    such file.
+    """
     for file in files:
-        if file.refusal or (KINDS.get(suffixes(file.name)[0]) if corpus.format == "auto" else corpus.format) != "parquet":
+        if (
+            file.refusal
+            or (KINDS.get(suffixes(file.name)[0]) if corpus.format == "auto" else corpus.format) != "parquet"
+        ):
             continue
         try:
             with open_binary(file) as stream, pq.ParquetFile(stream) as reader:
@@ -55,17 +64,28 @@ def _columns(name: str, schema: pa.Schema, corpus: Corpus) -> Columns:
     column = corpus.text_column
     text = "text" if column in found and is_text(schema.field(column).type) else found.get(column, "missing")
     filters = {field.split(".")[0] for field in corpus.where}
-    return Columns(name, {column: text, **{other: "there" if other in found else "missing" for other in filters - {column}}}, str(found))
+    return Columns(
+        name,
+        {column: text, **{other: "there" if other in found else "missing" for other in filters - {column}}},
+        str(found),
+    )
 
 
 def _refuse_other(found: Columns, expected: Columns) -> None:
     if found.read != expected.read:
         cause = f"{expected.name} has {expected.schema[:500]}; {found.name} has {found.schema[:500]}"
-        remedy = "give the column of the text one name in all files (corpora.<name>.text_column), or take files of one kind (include)"
-        raise Failure("the Parquet files of the corpus differ in the columns that are read", cause, remedy, Exit.USAGE)
+        remedy = (
+            "give the column of the text one name in all files (corpora.<name>.text_column), or take files of"
+            " one kind (include)"
+        )
+        raise Failure(
+            "the Parquet files of the corpus differ in the columns that are read", cause, remedy, Exit.USAGE
+        )
 
 
-def parquet_records(file: SourceFile, corpus: Corpus, expected: Columns | None = None) -> Iterator[Record | Rejection]:
+def parquet_records(
+    file: SourceFile, corpus: Corpus, expected: Columns | None = None
+) -> Iterator[Record | Rejection]:
     """Every record of a Parquet file.
 
     Raises:
@@ -97,7 +117,9 @@ def _unusable(column: str, columns: Columns) -> str:
 
 
 def _rows(reader: pq.ParquetFile, corpus: Corpus) -> Iterator[dict]:
-    wanted = {corpus.text_column, "license", *(field.split(".")[0] for field in corpus.where)} & set(reader.schema_arrow.names)
+    wanted = {corpus.text_column, "license", *(field.split(".")[0] for field in corpus.where)} & set(
+        reader.schema_arrow.names
+    )
     for group in range(reader.num_row_groups):
         size = reader.metadata.row_group(group)
         rows = max(1, min(1024, BLOCK_BYTES * size.num_rows // max(size.total_byte_size, 1)))

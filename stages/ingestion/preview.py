@@ -1,4 +1,6 @@
-"""What a source would give, before anything is made of it: read, judged and split in this process, and nothing is written."""
+"""What a source would give, before anything is made of it: read, judged and split in this process, and
+nothing is written.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ MOST_BYTES = 2**27  # of files that are read: seconds
 
 @dataclass(frozen=True)
 class Preview:
-    """Of `files` files `read` were read, a share `part` of all bytes: their `documents` (split, num_chars), how many documents are
-    beyond max_characters, and how many inputs were refused, by reason."""
+    """Of `files` files `read` were read, a share `part` of all bytes: their `documents` (split, num_chars),
+    how many documents are beyond max_characters, and how many inputs were refused, by reason."""
 
     files: int
     read: int
@@ -55,7 +57,9 @@ def preview(corpus: Corpus, ingestion: Ingestion, most_bytes: int = MOST_BYTES) 
         (kept, refused), surplus = judge(facts), facts.clear()
         splits = dict.fromkeys(kept["whole_id"], "train")
         counts = dict(refused.group_by("reason").agg(counting.rows()).sort("reason").iter_rows())
-    documents = kept.select(split=pl.col("whole_id").replace_strict(splits, return_dtype=pl.String), num_chars="num_chars")
+    documents = kept.select(
+        split=pl.col("whole_id").replace_strict(splits, return_dtype=pl.String), num_chars="num_chars"
+    )
     return Preview(len(files), len(read), part, documents, len(surplus), counts)
 
 

@@ -1,7 +1,8 @@
-"""Inputs of a source file, read as a stream: text (one document), JSON (one a record), Parquet (one a row), each also `.gz` or `.zst`.
+"""Inputs of a source file, read as a stream: text (one document), JSON (one a record), Parquet (one a row),
+each also `.gz` or `.zst`.
 
-The name of a file says what it holds; where it does not, the file itself does. What cannot be read is a rejection with a reason, never
-dropped and never raised; memory does not depend on the size of a file.
+The name of a file says what it holds; where it does not, the file itself does. What cannot be read is a
+rejection with a reason, never dropped and never raised; memory does not depend on the size of a file.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from stages.ingestion.streams import BLOCK_BYTES, UNREADABLE, compression_of, op
 from stages.parameters import Corpus
 
 
-def read_file(file: SourceFile, corpus: Corpus, expected: Columns | None = None) -> Iterator[Record | Rejection]:
+def read_file(
+    file: SourceFile, corpus: Corpus, expected: Columns | None = None
+) -> Iterator[Record | Rejection]:
     """Every input of a file, in order; `expected` are the columns of another Parquet file of the corpus.
 
     Raises:
-        Failure: (exit code 5) if the file system fails, (2) if the file may be text or records, or has other columns than `expected`.
+        Failure: (exit code 5) if the file system fails, (2) if the file may be text or records, or has other
+            columns than `expected`.
     """
     if file.refusal:
         yield Rejection(file.name, 0, *file.refusal)
@@ -32,7 +36,10 @@ def read_file(file: SourceFile, corpus: Corpus, expected: Columns | None = None)
     suffix, compression = suffixes(file.name)
     kind = KINDS.get(suffix, "") if corpus.format == "auto" else corpus.format
     if not kind and suffix in TABLES:
-        detail = f"a .{suffix} table: turn it to Parquet or JSONL, or set corpora.<name>.format to text to read it as one text"
+        detail = (
+            f"a .{suffix} table: turn it to Parquet or JSONL, or set corpora.<name>.format to text to read it"
+            " as one text"
+        )
         yield Rejection(file.name, 0, "not_text", detail)
     elif kind == "parquet":
         yield from parquet_records(file, corpus, expected)
@@ -44,7 +51,9 @@ def read_file(file: SourceFile, corpus: Corpus, expected: Columns | None = None)
         yield from _recognised(file, compression, corpus, expected)
 
 
-def _recognised(file: SourceFile, compression: str, corpus: Corpus, expected: Columns | None) -> Iterator[Record | Rejection]:
+def _recognised(
+    file: SourceFile, compression: str, corpus: Corpus, expected: Columns | None
+) -> Iterator[Record | Rejection]:
     try:
         stream = open_stream(file, compression)
         head = stream.peek(1)

@@ -1,4 +1,6 @@
-"""Whether a file whose name does not say so holds JSON records: certain, certainly not, or a question to the person who knows."""
+"""Whether a file whose name does not say so holds JSON records: certain, certainly not, or a question to the
+person who knows.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,12 @@ SAMPLE_BYTES = 16 * 2**20
 
 
 def holds_records(file: SourceFile, compression: str, corpus: Corpus) -> bool:
-    """Whether the file is JSON objects with the text in their fields, from its beginning: a few lines or values.
+    """Whether the file is JSON objects with the text in their fields, from its beginning: a few lines or
+    values.
 
     Raises:
-        Failure: (exit code 2) if that is in doubt: it begins with objects that have no such field, or only some of its lines are objects.
+        Failure: (exit code 2) if that is in doubt: it begins with objects that have no such field, or only
+            some of its lines are objects.
     """
     items, others = _sample(file, compression)
     if len(items) <= others:
@@ -36,7 +40,10 @@ def _ask(file: SourceFile, corpus: Corpus, items: list[dict], others: int) -> No
     fields = sorted(set(itertools.chain.from_iterable(items)))[:20]
     counts = f"{len(items)} JSON objects and {others} other lines"
     cause = f"it begins with {counts}; fields are {fields}, the text is wanted in {corpus.text_column!r}"
-    remedy = "set corpora.<name>.format to text if each file is one text, or to jsonl with its text_column, or choose files by include"
+    remedy = (
+        "set corpora.<name>.format to text if each file is one text, or to jsonl with its text_column, or"
+        " choose files by include"
+    )
     raise Failure(f"{file.name} may hold records or be one text", cause, remedy, Exit.USAGE)
 
 
@@ -47,7 +54,11 @@ def _sample(file: SourceFile, compression: str) -> tuple[list[dict], int]:
             _, first = first_line(stream, SAMPLE_BYTES)
             rest = iter(lambda: stream.readline(SAMPLE_BYTES), b"")
             whole = _parsed(first) is not None and not is_array(first.strip())
-            values = map(_parsed, filter(bytes.strip, itertools.chain([first], rest))) if whole else _values(first, rest)
+            values = (
+                map(_parsed, filter(bytes.strip, itertools.chain([first], rest)))
+                if whole
+                else _values(first, rest)
+            )
             sample = list(itertools.islice(values, SAMPLE_LINES))
     except UNREADABLE:
         return [], 1

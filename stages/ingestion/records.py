@@ -1,4 +1,6 @@
-"""One input of a source: a record with its text, or a rejection with its reason; and how a record is taken from named fields."""
+"""One input of a source: a record with its text, or a rejection with its reason; and how a record is taken
+from named fields.
+"""
 
 from __future__ import annotations
 
@@ -48,15 +50,24 @@ def record_of(name: str, number: int, item: dict, corpus: Corpus) -> Record | Re
         for part in field.split("."):
             found = found.get(part) if isinstance(found, dict) else None
         if not is_value(found, wanted):
-            return Rejection(name, number, "filtered", f"{field} is {shown_value(found)}, not {shown_value(wanted)}")
+            return Rejection(
+                name, number, "filtered", f"{field} is {shown_value(found)}, not {shown_value(wanted)}"
+            )
     text = item.get(corpus.text_column)
     if not isinstance(text, str):
-        return Rejection(name, number, "not_text", f"field {corpus.text_column!r} is no string but {type(text).__name__}", str(text)[:200])
+        return Rejection(
+            name,
+            number,
+            "not_text",
+            f"field {corpus.text_column!r} is no string but {type(text).__name__}",
+            str(text)[:200],
+        )
     return Record(name, number, (text,), str(item.get("license") or ""))
 
 
 def is_value(found: object, wanted: FieldValue) -> bool:
-    """Whether a field has the wanted value, however either of them is written: 2019, 2019.0 and "2019" are one, so are true and "True".
+    """Whether a field has the wanted value, however either of them is written: 2019, 2019.0 and "2019" are
+    one, so are true and "True".
 
     Text is equal to text only as it stands: "007" is not "7".
     """
@@ -75,7 +86,11 @@ def _plain(value: object) -> str:
         return str(value).lower().replace("none", "null")
     if isinstance(value, float | Decimal):
         exact = Decimal(str(value))
-        return str(int(exact)) if exact.is_finite() and exact == exact.to_integral_value() else str(exact.normalize())
+        return (
+            str(int(exact))
+            if exact.is_finite() and exact == exact.to_integral_value()
+            else str(exact.normalize())
+        )
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

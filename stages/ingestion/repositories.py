@@ -1,4 +1,6 @@
-"""Files joined into long documents: a directory as one repository (paper section 4, CodeParrot), and Python's own library for the demo."""
+"""Files joined into long documents: a directory as one repository (paper section 4, CodeParrot), and Python's
+own library for the demo.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,22 @@ STDLIB_DOCUMENT_CHARS = 24_000
 
 
 def top_directory(file: SourceFile) -> str:
-    """The repository of a file: the first directory of its name, empty for a file that stands outside of any."""
+    """The repository of a file: the first directory of its name, empty for a file that stands
+    outside of any.
+    """
     return file.name.split("/")[0] if "/" in file.name else ""
 
 
 def _joined(files: list[SourceFile], rejected: list[Rejection]) -> Iterator[str]:
-    """The text of `files`, each after a line with its name; a file that cannot be used is left out and added to `rejected`."""
+    """The text of `files`, each after a line with its name; a file that cannot be used is left out and added
+    to `rejected`.
+    """
     for file in files:
         try:
             if file.bytes > MAX_FILE_BYTES:
-                raise Unusable("too_large", f"{file.bytes:,} bytes, a file of a repository may have {MAX_FILE_BYTES:,}")
+                raise Unusable(
+                    "too_large", f"{file.bytes:,} bytes, a file of a repository may have {MAX_FILE_BYTES:,}"
+                )
             text = "".join(text_pieces(file))
         except Unusable as error:
             rejected.append(Rejection(file.name, 0, error.reason, error.detail, error.excerpt))

@@ -1,5 +1,5 @@
-"""The files of a corpus: a path, directory or glob of this machine, `gs://...`, `hf://datasets/...` and whatever else fsspec finds; or
-`python-stdlib`."""
+"""The files of a corpus: a path, directory or glob of this machine, `gs://...`, `hf://datasets/...` and
+whatever else fsspec finds; or `python-stdlib`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,30 @@ from stages.ingestion.local_files import MARKS, Entry, local_entries
 from stages.parameters import Corpus
 
 STDLIB = "python-stdlib"
-STDLIB_SKIPPED = {"test", "tests", "idle_test", "site-packages", "__pycache__", "encodings", "pydoc_data", "lib-dynload"}
-# gcsfs would ask another service for the kind of the bucket first, and wait a minute where that may not be asked; reading needs no answer.
+STDLIB_SKIPPED = {
+    "test",
+    "tests",
+    "idle_test",
+    "site-packages",
+    "__pycache__",
+    "encodings",
+    "pydoc_data",
+    "lib-dynload",
+}
+# gcsfs would ask another service for the kind of the bucket first, and wait a minute where that may not be
+# asked; reading needs no answer.
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 CONTENT_IDENTITIES = ("generation", "blob_id", "ETag", "etag")
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source: `name` is relative to the source and the same on every machine, `url` opens it, `bytes` is its size.
+    """One file of a source: `name` is relative to the source and the same on every machine, `url` opens it,
+    `bytes` is its size.
 
-    `identity` is what a remote store says of its content (GCS generation, Hugging Face blob, S3 tag), None for a local file, whose `url`
-    is its path. `refusal` is (reason, detail) of what is listed and not read: then nothing of its content counts.
+    `identity` is what a remote store says of its content (GCS generation, Hugging Face blob, S3 tag), None
+    for a local file, whose `url` is its path. `refusal` is (reason, detail) of what is listed and not read:
+    then nothing of its content counts.
     """
 
     name: str
@@ -48,7 +60,9 @@ def refused(file: SourceFile, reason: str, detail: str) -> SourceFile:
 
 
 class _Raw(io.RawIOBase):
-    """A file whose own failures (a network, a permission) are the environment's fault and never taken for a fault of its content."""
+    """A file whose own failures (a network, a permission) are the environment's fault and never taken for a
+    fault of its content.
+    """
 
     def __init__(self, file: SourceFile) -> None:
         self.name = file.name
@@ -59,7 +73,12 @@ class _Raw(io.RawIOBase):
 
     def _failure(self, error: Exception) -> Failure:
         cause = f"{type(error).__name__}: {error}"[:500]
-        return Failure(f"{self.name} cannot be read", cause, "check the network, the credentials and the permissions", Exit.ENVIRONMENT)
+        return Failure(
+            f"{self.name} cannot be read",
+            cause,
+            "check the network, the credentials and the permissions",
+            Exit.ENVIRONMENT,
+        )
 
     def readable(self) -> bool:
         return True
@@ -88,7 +107,9 @@ class _Raw(io.RawIOBase):
 
 
 def _opened(url: str) -> Any:
-    """A stream of bytes. The URL is given to its file system as it is: `::` in a name chains nothing, and `*` is no pattern."""
+    """A stream of bytes. The URL is given to its file system as it is: `::` in a name chains nothing, and `*`
+    is no pattern.
+    """
     protocol, path = split_protocol(url)
     if protocol is None:
         return open(path, "rb", buffering=0)
@@ -106,28 +127,46 @@ def open_binary(file: SourceFile) -> io.BufferedReader:
 
 
 def source_files(corpus: Corpus) -> list[SourceFile]:
-    """The files of a source that match `corpus.include`, sorted by name; those that are no data have a `refusal`.
+    """The files of a source that match `corpus.include`, sorted by name; those that are no data have a
+    `refusal`.
 
     Raises:
         Failure: (exit code 2) if there is none, (5) if the file system cannot be reached.
     """
     files = _stdlib_files() if corpus.source == STDLIB else _found(corpus.source)
-    kept = [file for file in files if not corpus.include or any(fnmatchcase(file.name, pattern) for pattern in corpus.include)]
+    kept = [
+        file
+        for file in files
+        if not corpus.include or any(fnmatchcase(file.name, pattern) for pattern in corpus.include)
+    ]
     if corpus.source != STDLIB and corpus.group == "file" and not corpus.include and len(files) > 1:
         kept = _data_only(kept)
     if all(file.refusal for file in kept):
         cause = f"no file matches {corpus.source!r} (relative paths count from the project's root)"
         if kept:
-            cause = f"none of the {len(kept)} entries is data, first: {kept[0].name} ({kept[0].refusal and kept[0].refusal[1]})"
+            cause = (
+                f"none of the {len(kept)} entries is data, first: {kept[0].name}"
+                f" ({kept[0].refusal and kept[0].refusal[1]})"
+            )
         elif files:
-            cause = f"none of the {len(files)} files at {corpus.source!r} matches corpora.<name>.include {list(corpus.include)}"
-        raise Failure("the corpus has no input", cause, "set corpora.<name>.source to a file, directory, glob or URL", Exit.USAGE)
+            cause = (
+                f"none of the {len(files)} files at {corpus.source!r} matches corpora.<name>.include"
+                f" {list(corpus.include)}"
+            )
+        raise Failure(
+            "the corpus has no input",
+            cause,
+            "set corpora.<name>.source to a file, directory, glob or URL",
+            Exit.USAGE,
+        )
     return sorted(kept, key=lambda file: file.name)
 
 
 def _stdlib_files() -> list[SourceFile]:
     root = Path(sysconfig.get_paths()["stdlib"])
-    paths = [path for path in root.rglob("*.py") if not STDLIB_SKIPPED.intersection(path.relative_to(root).parts)]
+    paths = [
+        path for path in root.rglob("*.py") if not STDLIB_SKIPPED.intersection(path.relative_to(root).parts)
+    ]
     return [SourceFile(path.relative_to(root).as_posix(), str(path), path.stat().st_size) for path in paths]
 
 
@@ -135,7 +174,10 @@ def _data_only(files: list[SourceFile]) -> list[SourceFile]:
     """All of `files`; those that only lie beside data are refused."""
     why = beside_data({file.name: file.bytes for file in files if not file.refusal})
     remedy = "corpora.<name>.include names it if it is to be read"
-    return [refused(file, "not_data", f"{why[file.name]}; {remedy}") if file.name in why else file for file in files]
+    return [
+        refused(file, "not_data", f"{why[file.name]}; {remedy}") if file.name in why else file
+        for file in files
+    ]
 
 
 def _found(source: str) -> list[SourceFile]:
@@ -145,15 +187,24 @@ def _found(source: str) -> list[SourceFile]:
         system, place = url_to_fs(source)
         found, root = _listing(system, place)
     except (ImportError, ValueError) as error:
-        remedy = "use a path, gs://, hf://datasets/... or another protocol of fsspec whose package is installed"
+        remedy = (
+            "use a path, gs://, hf://datasets/... or another protocol of fsspec whose package is installed"
+        )
         raise Failure(f"corpora.<name>.source {source!r}", str(error), remedy, Exit.USAGE) from error
     except FileNotFoundError:
         return []
     except Exception as error:
         cause, remedy = f"{type(error).__name__}: {error}"[:500], "check the network and the credentials"
-        raise Failure(f"corpora.<name>.source {source!r} cannot be listed", cause, remedy, Exit.ENVIRONMENT) from error
+        raise Failure(
+            f"corpora.<name>.source {source!r} cannot be listed", cause, remedy, Exit.ENVIRONMENT
+        ) from error
     files = [
-        SourceFile(path[len(root) :].lstrip("/"), system.unstrip_protocol(path), int(info["size"] or 0), _identity(info))
+        SourceFile(
+            path[len(root) :].lstrip("/"),
+            system.unstrip_protocol(path),
+            int(info["size"] or 0),
+            _identity(info),
+        )
         for path, info in found.items()
         if info["type"] == "file"
     ]
@@ -190,7 +241,9 @@ def _listing(system: fsspec.AbstractFileSystem, place: str) -> tuple[dict[str, d
     parts = place.split("/")
     magic = next((number for number, part in enumerate(parts) if set(part) & MARKS), len(parts) - 1)
     while magic < len(parts) - 1 and system.exists("/".join(parts[: magic + 1])):
-        magic = next((number for number in range(magic + 1, len(parts)) if set(parts[number]) & MARKS), len(parts) - 1)
+        magic = next(
+            (number for number in range(magic + 1, len(parts)) if set(parts[number]) & MARKS), len(parts) - 1
+        )
     known = "/".join(parts[:magic])
     return system.glob("/".join([glob.escape(known), *parts[magic:]]), detail=True), known
 

@@ -1,4 +1,6 @@
-"""When two texts are the same document: up to their line ends (LF, CRLF, CR) and the white space at their edges."""
+"""When two texts are the same document: up to their line ends (LF, CRLF, CR) and the white space at their
+edges.
+"""
 
 from __future__ import annotations
 

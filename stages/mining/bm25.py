@@ -1,11 +1,13 @@
-"""BM25 within one pool of chunks: every query and all that it may retrieve, as one causal sparse product in blocks of queries.
+"""BM25 within one pool of chunks: every query and all that it may retrieve, as one causal sparse product in
+blocks of queries.
 
-rank-bm25's `BM25Okapi` is the definition: its idf with the epsilon floor, its document lengths and their average are used as they are;
-only its query loop, one Python dictionary look-up per token and chunk, is replaced. Terms are token ids; a token that a query repeats
-counts as often as it occurs.
+rank-bm25's `BM25Okapi` is the definition: its idf with the epsilon floor, its document lengths and their
+average are used as they are; only its query loop, one Python dictionary look-up per token and chunk, is
+replaced. Terms are token ids; a token that a query repeats counts as often as it occurs.
 
-Shapes: C chunks of M tokens in the pool, T distinct tokens, B queries in a block, S window strides in a block, W chunks in a tile of
-candidates, R (query, candidate) pairs, k = `mining.max_candidates`. Memory is that of the sparse counts, [B, T] and [B, W]: never [C, C].
+Shapes: C chunks of M tokens in the pool, T distinct tokens, B queries in a block, S window strides in a
+block, W chunks in a tile of candidates, R (query, candidate) pairs, k = `mining.max_candidates`. Memory is
+that of the sparse counts, [B, T] and [B, W]: never [C, C].
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from data_contracts.eligibility import last_eligible
 from stages.parameters import Mining
 
 BLOCK_QUERIES = 64
-TILE = 4096  # chunks scored at once: 2 MiB with a block of queries, which stays in the cache until its best are found
+# chunks scored at once: 2 MiB with a block of queries, which stays in the cache until its best are found
+TILE = 4096
 NOT_A_CANDIDATE = np.iinfo(np.int64).min
 
 
 class Candidates(NamedTuple):
-    """The best candidates of a run of queries, by query, then best first. Chunks count from the start of the pool."""
+    """The best candidates of a run of queries, by query, then best first. Chunks count from the start of the
+    pool.
+    """
 
     query_R: np.ndarray  # int32
     candidate_R: np.ndarray  # int32
@@ -36,7 +41,9 @@ class Candidates(NamedTuple):
 
 
 class PoolOkapi(BM25Okapi):
-    """rank-bm25 on the [C, T] `term_counts` of a pool: the same numbers without a Python dictionary a chunk, and no `get_scores`."""
+    """rank-bm25 on the [C, T] `term_counts` of a pool: the same numbers without a Python dictionary a chunk,
+    and no `get_scores`.
+    """
 
     def _initialize(self, corpus: sparse.csr_matrix) -> dict[int, int]:
         self.corpus_size = corpus.shape[0]
@@ -52,11 +59,15 @@ class PoolOkapi(BM25Okapi):
     def weights(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         """[C, T] what one occurrence of a term in a query adds to a chunk's score, but for idf."""
         norm = np.repeat(self.k1 * (1 - self.b + self.b * self.doc_len / self.avgdl), np.diff(counts.indptr))
-        return sparse.csr_matrix((counts.data * (self.k1 + 1) / (counts.data + norm), counts.indices, counts.indptr), counts.shape)
+        return sparse.csr_matrix(
+            (counts.data * (self.k1 + 1) / (counts.data + norm), counts.indices, counts.indptr), counts.shape
+        )
 
 
 class EligibleIdf:
-    """idf as rank-bm25 would have it if the pool ended where a query's eligible chunks end; asked for in increasing order."""
+    """idf as rank-bm25 would have it if the pool ended where a query's eligible chunks end; asked for in
+    increasing order.
+    """
 
     def __init__(self, counts: sparse.csr_matrix, epsilon: float) -> None:
         self._counts, self._epsilon = counts, epsilon
@@ -64,17 +75,22 @@ class EligibleIdf:
         self._log = np.array([math.log(count + 0.5) for count in range(counts.shape[0] + 1)])
 
     def rows(self, ends_S: np.ndarray) -> np.ndarray:
-        """[S, T] idf over the first `ends_S` (increasing, positive) chunks of the pool; 0 for terms that do not occur there."""
+        """[S, T] idf over the first `ends_S` (increasing, positive) chunks of the pool; 0 for terms that do
+        not occur there.
+        """
         added = self._counts[self._chunks : ends_S[-1]]
         chunk = np.repeat(np.arange(self._chunks, ends_S[-1]), np.diff(added.indptr))
         cells = np.searchsorted(ends_S, chunk, side="right") * len(self._frequency_T) + added.indices
-        frequency = np.bincount(cells, minlength=len(ends_S) * len(self._frequency_T)).reshape(len(ends_S), -1)
+        frequency = np.bincount(cells, minlength=len(ends_S) * len(self._frequency_T)).reshape(
+            len(ends_S), -1
+        )
         frequency[0] += self._frequency_T
         frequency = np.cumsum(frequency, axis=0)
         self._chunks, self._frequency_T = ends_S[-1], frequency[-1]
         known = frequency > 0
         idf = np.where(known, self._log[ends_S[:, None] - frequency] - self._log[frequency], 0.0)
-        # A cumulative sum adds strictly in order, so terms that only the future knows do not show even in the last bit.
+        # A cumulative sum adds strictly in order, so terms that only the future knows do not show even in the
+        # last bit.
         floor = self._epsilon * (np.cumsum(idf, axis=1)[:, -1:] / known.sum(axis=1, keepdims=True))
         return np.where(idf < 0, floor, idf)
 
@@ -82,12 +98,13 @@ class EligibleIdf:
 def term_counts(chunks_CM: np.ndarray) -> sparse.csr_matrix:
     """[C, T] occurrences of each of the pool's distinct tokens in each chunk; float64.
 
-    Terms stand in the order of their first occurrence, as in rank-bm25: sums over terms are then its sums to the last bit, and terms
-    that only later chunks hold come last.
+    Terms stand in the order of their first occurrence, as in rank-bm25: sums over terms are then its sums to
+    the last bit, and terms that only later chunks hold come last.
     """
     tokens = chunks_CM.ravel()
     seen_at = np.full(int(tokens.max()) + 1, -1)
-    seen_at[tokens[::-1]] = np.arange(len(tokens) - 1, -1, -1)  # of repeated indices the last assignment stays: the first occurrence
+    # of repeated indices the last assignment stays: the first occurrence
+    seen_at[tokens[::-1]] = np.arange(len(tokens) - 1, -1, -1)
     known = np.flatnonzero(seen_at >= 0)
     term_of = np.empty(len(seen_at), np.int32)
     term_of[known[np.argsort(seen_at[known])]] = np.arange(len(known))
@@ -107,7 +124,8 @@ class _Pool:
         self._mining, self._with_target = mining, with_target
         self._counts = term_counts(chunks_CM)
         okapi = PoolOkapi(self._counts, k1=mining.k1, b=mining.b, epsilon=mining.epsilon)
-        # All chunks are full, so the average length is the same over any part of the pool and the weights hold for every idf scope.
+        # All chunks are full, so the average length is the same over any part of the pool and the weights
+        # hold for every idf scope.
         weights = okapi.weights(self._counts)
         self._tiles = [weights[first : first + TILE] for first in range(0, len(chunks_CM), TILE)]
         whole = with_target and mining.idf_scope == "document"
@@ -145,13 +163,17 @@ class _Pool:
         return Candidates(queries_B[row_R].astype(np.int32), candidate_R, rank_R.astype(np.int16), score_R)
 
 
-def best_candidates(chunks_CM: np.ndarray, stride_chunks: int, mining: Mining, with_target: bool) -> Iterator[Candidates]:
-    """The `mining.max_candidates` best eligible chunks of every query of one pool of full chunks, in blocks in query order.
+def best_candidates(
+    chunks_CM: np.ndarray, stride_chunks: int, mining: Mining, with_target: bool
+) -> Iterator[Candidates]:
+    """The `mining.max_candidates` best eligible chunks of every query of one pool of full chunks, in blocks
+    in query order.
 
-    With the target (labels) the query is chunks i and i + 1, and idf counts the pool or, by `mining.idf_scope`, the chunks that are
-    eligible at that query. Without it (test time) the query is chunk i and idf always counts the eligible chunks only, because a
-    perplexity may not see the future. Candidates lie at most `mining.max_span` chunks back; what idf counts does not depend on that.
-    Scores are ranked as stored, in float32, and ties go to the nearer chunk. A query without a candidate has no row.
+    With the target (labels) the query is chunks i and i + 1, and idf counts the pool or, by
+    `mining.idf_scope`, the chunks that are eligible at that query. Without it (test time) the query is chunk
+    i and idf always counts the eligible chunks only, because a perplexity may not see the future. Candidates
+    lie at most `mining.max_span` chunks back; what idf counts does not depend on that. Scores are ranked as
+    stored, in float32, and ties go to the nearer chunk. A query without a candidate has no row.
 
     `chunks_CM` holds token ids, C >= 1; `stride_chunks` is w of `data_contracts.eligibility`.
     """
@@ -194,7 +216,9 @@ def largest(keys_BW: np.ndarray, k: int) -> np.ndarray:
         rest = width % group
         groups = keys_BW[:, rest:].reshape(rows, group, -1)
         best = np.argpartition(groups.max(axis=1), -k, axis=1)[:, None, -k:]
-        keys_BW = np.concatenate([keys_BW[:, :rest], np.take_along_axis(groups, best, axis=2).reshape(rows, -1)], axis=1)
+        keys_BW = np.concatenate(
+            [keys_BW[:, :rest], np.take_along_axis(groups, best, axis=2).reshape(rows, -1)], axis=1
+        )
     elif width <= k:
         return np.sort(keys_BW, axis=1)[:, ::-1]
     return np.sort(np.partition(keys_BW, -k, axis=1)[:, -k:], axis=1)[:, ::-1]

@@ -1,4 +1,6 @@
-"""What mining says when it is done: how long the documents are (the paper's Figure 3), and how many queries found candidates."""
+"""What mining says when it is done: how long the documents are (the paper's Figure 3), and how many queries
+found candidates.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def chunks_by_document(chunks: Artifact) -> dict[str, int]:
     """doc_id -> its number of chunks."""
     counts: dict[str, int] = {}
     for shard in chunks.shards:
-        for doc_id, begin, end in document_runs(read_columns(CHUNKS, chunks.directory / shard, ["doc_id"]).column("doc_id")):
+        for doc_id, begin, end in document_runs(
+            read_columns(CHUNKS, chunks.directory / shard, ["doc_id"]).column("doc_id")
+        ):
             counts[doc_id] = end - begin
     return counts
 
@@ -28,7 +32,10 @@ def queries_and_candidates(candidates: Artifact) -> dict[str, tuple[int, int]]:
     totals: dict[str, tuple[int, int]] = {}
     for shard in candidates.shards:
         table = read_columns(CANDIDATES, candidates.directory / shard, ["query_form", "rank"])
-        forms, ranks = table.column("query_form").combine_chunks().dictionary_encode(), table.column("rank").to_numpy()
+        forms, ranks = (
+            table.column("query_form").combine_chunks().dictionary_encode(),
+            table.column("rank").to_numpy(),
+        )
         for code, form in enumerate(forms.dictionary.to_pylist()):
             of_form = forms.indices.to_numpy() == code
             queries, rows = totals.get(form, (0, 0))
@@ -48,32 +55,50 @@ def label_queries(candidates: Artifact) -> dict[str, int]:
 
 
 def without_queries(totals: dict[str, int], longest: int, chunk_tokens: int, stride_chunks: int) -> str:
-    """A warning in Markdown for splits other than train in which no chunk can be given candidates; empty if there is none.
+    """A warning in Markdown for splits other than train in which no chunk can be given candidates; empty if
+    there is none.
 
     Raises:
-        Failure: (exit code 2) if that is so in train, where nothing could be learned of retrieval, however much were paid for labels.
+        Failure: (exit code 2) if that is so in train, where nothing could be learned of retrieval, however
+            much were paid for labels.
     """
     needed = first_query(stride_chunks) + 2  # the first query and its target
-    limit = f"a document of {needed} whole chunks, {needed * chunk_tokens:,} tokens, is the shortest that has one"
+    limit = (
+        f"a document of {needed} whole chunks, {needed * chunk_tokens:,} tokens, is the shortest that has one"
+    )
     if not totals["train"]:
-        cause = f"no chunk of the train split can retrieve an earlier one: {limit}, and the longest document has {longest}"
-        remedy = "join texts that belong together (corpora.<name>.group: directory), give longer ones, or lower geometry.chunk_tokens"
+        cause = (
+            f"no chunk of the train split can retrieve an earlier one: {limit}, and the longest document has"
+            f" {longest}"
+        )
+        remedy = (
+            "join texts that belong together (corpora.<name>.group: directory), give longer ones, or lower"
+            " geometry.chunk_tokens"
+        )
         raise Failure("the documents are too short to retrieve from", cause, remedy, Exit.USAGE)
     empty = [split for split, queries in totals.items() if not queries]
-    return f"\n\n**Warning**: no query in {' and '.join(empty)}: {limit}. Label gates are measured on validation." if empty else ""
+    return (
+        f"\n\n**Warning**: no query in {' and '.join(empty)}: {limit}. Label gates are measured on"
+        " validation."
+        if empty
+        else ""
+    )
 
 
 def summarise(chunks: Artifact, candidates: Artifact) -> str:
     """Markdown for a person; raises as `without_queries` does."""
     counts = np.array(list(chunks_by_document(chunks).values()), dtype=np.int64)
     size = chunks.fact("chunk_tokens")
-    warning = without_queries(label_queries(candidates), int(counts.max(initial=0)), size, candidates.fact("stride_chunks"))
+    warning = without_queries(
+        label_queries(candidates), int(counts.max(initial=0)), size, candidates.fact("stride_chunks")
+    )
     found = ", ".join(
         f"{queries:,} queries `{form}` with {rows:,} candidates"
         for form, (queries, rows) in sorted(queries_and_candidates(candidates).items())
     )
     lengths = as_markdown(histogram(counts * size))
     return (
-        f"{len(counts):,} documents, {counts.sum():,} chunks; {found or 'no query has an eligible chunk'}\n\n"
-        f"Length of documents (in whole chunks of {size} tokens; Figure 3 of the paper):\n\n{lengths}{warning}"
+        f"{len(counts):,} documents, {counts.sum():,} chunks;"
+        f" {found or 'no query has an eligible chunk'}\n\nLength of documents (in whole chunks of {size}"
+        f" tokens; Figure 3 of the paper):\n\n{lengths}{warning}"
     )

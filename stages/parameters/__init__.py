@@ -1,7 +1,8 @@
 """Every parameter of params.yaml, typed, bounded and described; unknown keys are errors.
 
-All sections but `runtime` are identity: they decide the bytes of an artifact and stand in dvc.yaml as `params:`. `runtime` says where
-and how fast the work runs, never what comes out, so no stage depends on it. Other packages import all of it from here.
+All sections but `runtime` are identity: they decide the bytes of an artifact and stand in dvc.yaml as
+`params:`. `runtime` says where and how fast the work runs, never what comes out, so no stage depends on it.
+Other packages import all of it from here.
 """
 
 from stages.parameters.configuration import Configuration

@@ -31,7 +31,9 @@ class Configuration(Params):
     dense_corpora: tuple[str, ...] = Field(description="corpora for which a dense retriever is trained")
     swaps: dict[str, Swap] = Field(description="runs, by name, that are also read with its neighbours")
     dense_retriever: DenseRetriever
-    indexed_corpora: tuple[str, ...] = Field(description="corpora whose train split is indexed, for systems that read all of it")
+    indexed_corpora: tuple[str, ...] = Field(
+        description="corpora whose train split is indexed, for systems that read all of it"
+    )
     passage_encoder: PassageEncoder
     index: Index
     corpus_neighbours: CorpusNeighbours
@@ -49,12 +51,16 @@ class Configuration(Params):
     @model_validator(mode="after")
     def _names_agree(self) -> Configuration:
         for name, run in self.runs.items():
-            for kind, value, known in (("corpus", run.corpus, self.corpora), ("system", run.system, self.recipes)):
+            for kind, value, known in (
+                ("corpus", run.corpus, self.corpora),
+                ("system", run.system, self.recipes),
+            ):
                 if value not in known:
                     raise ValueError(f"runs.{name}.{kind} is {value!r}, known are {sorted(known)}")
             if run.system == "griffin" and not self.recipes[run.system].recurrent_layers:
                 raise ValueError(
-                    "recipes.griffin.recurrent_layers is empty: name the layers with a recurrence there, no longer in cca_layers"
+                    "recipes.griffin.recurrent_layers is empty: name the layers with a recurrence there, no"
+                    " longer in cca_layers"
                 )
         limit = self.mining.max_candidates
         asked = {
@@ -64,7 +70,9 @@ class Configuration(Params):
         }
         for name, count in asked.items():
             if count > limit:
-                raise ValueError(f"{name} is {count}, mining.max_candidates only {limit}: raise mining.max_candidates")
+                raise ValueError(
+                    f"{name} is {count}, mining.max_candidates only {limit}: raise mining.max_candidates"
+                )
         return self
 
     @model_validator(mode="after")
@@ -74,7 +82,10 @@ class Configuration(Params):
                 raise ValueError(f"indexed_corpora names {corpus!r}, known are {sorted(self.corpora)}")
         for name, run in self.runs.items():
             if run.input == "corpus_neighbours" and run.corpus not in self.indexed_corpora:
-                raise ValueError(f"runs.{name} reads a whole corpus: add {run.corpus!r} to indexed_corpora {list(self.indexed_corpora)}")
+                raise ValueError(
+                    f"runs.{name} reads a whole corpus: add {run.corpus!r} to indexed_corpora"
+                    f" {list(self.indexed_corpora)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -88,8 +99,17 @@ class Configuration(Params):
         for name, swap in self.swaps.items():
             meant = self.runs.get(name)
             if meant is None or (meant.corpus, meant.system) != (swap.corpus, swap.system):
-                found = f"says corpus {meant.corpus}, system {meant.system}" if meant else f"has only {sorted(self.runs)}"
-                raise ValueError(f"swaps.{name} says corpus {swap.corpus}, system {swap.system}; runs {found}")
+                found = (
+                    f"says corpus {meant.corpus}, system {meant.system}"
+                    if meant
+                    else f"has only {sorted(self.runs)}"
+                )
+                raise ValueError(
+                    f"swaps.{name} says corpus {swap.corpus}, system {swap.system}; runs {found}"
+                )
             if swap.corpus not in self.dense_corpora:
-                raise ValueError(f"swaps.{name} needs a dense retriever: add {swap.corpus!r} to dense_corpora {list(self.dense_corpora)}")
+                raise ValueError(
+                    f"swaps.{name} needs a dense retriever: add {swap.corpus!r} to dense_corpora"
+                    f" {list(self.dense_corpora)}"
+                )
         return self

@@ -23,7 +23,9 @@ def load(path: Path) -> Configuration:
     try:
         raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise Failure(f"{path.name} cannot be read", str(error).replace("\n", " "), "put the file right", Exit.USAGE) from error
+        raise Failure(
+            f"{path.name} cannot be read", str(error).replace("\n", " "), "put the file right", Exit.USAGE
+        ) from error
     return check(raw)
 
 
@@ -33,7 +35,12 @@ def check(raw: object) -> Configuration:
         return Configuration.model_validate(raw)
     except ValidationError as error:
         reasons = "; ".join(_explain(item) for item in error.errors())
-        raise Failure("params.yaml is not valid", reasons, "see stages/parameters/ for every key and its limits", Exit.USAGE) from error
+        raise Failure(
+            "params.yaml is not valid",
+            reasons,
+            "see stages/parameters/ for every key and its limits",
+            Exit.USAGE,
+        ) from error
 
 
 def _explain(item: Any) -> str:
@@ -46,7 +53,9 @@ def _explain(item: Any) -> str:
 
 
 def is_mapping_of_values(location: tuple[str, ...]) -> bool:
-    """Whether a place of params.yaml maps names of the user's own to values, as `corpora.<name>.where` does; False for one unknown."""
+    """Whether a place of params.yaml maps names of the user's own to values, as `corpora.<name>.where` does;
+    False for one unknown.
+    """
     try:
         annotation = _section_at(location[:-1]).model_fields[location[-1]].annotation
     except (IndexError, KeyError, AttributeError):  # params.yaml itself has no name
@@ -58,7 +67,9 @@ def is_mapping_of_values(location: tuple[str, ...]) -> bool:
 
 
 def _section_at(location: tuple[int | str, ...]) -> type[Params]:
-    """The model that describes one place of params.yaml; a name chosen by the user stands for any entry of its mapping."""
+    """The model that describes one place of params.yaml; a name chosen by the user stands for any entry of
+    its mapping.
+    """
     model: Any = Configuration
     entry = False
     for part in location:

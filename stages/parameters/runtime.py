@@ -15,25 +15,36 @@ class Runtime(Params):
     """Where and how fast; never part of an artifact's identity."""
 
     workers: int | None = Field(None, ge=1, description="Ray CPUs of a local Ray; null: all cores")
-    object_store_mb: int = Field(256, ge=80, description="shared memory of a local Ray", json_schema_extra={"unit": "MiB"})
+    object_store_mb: int = Field(
+        256, ge=80, description="shared memory of a local Ray", json_schema_extra={"unit": "MiB"}
+    )
     retries: int = Field(1, ge=0, description="times a stage is tried again after a lost worker")
     budget_hours: float | None = Field(
         None,
         ge=0,
-        description="wall time of one run of scoring on one corpus; when it is used up no shard is begun, those begun end, and the run "
-        "stops with exit code 6, to go on when it is run again; null: no limit",
+        description=(
+            "wall time of one run of scoring on one corpus; when it is used up no shard is begun, those begun"
+            " end, and the run stops with exit code 6, to go on when it is run again; null: no limit"
+        ),
         json_schema_extra={"unit": "hours"},
     )
     checkpoint_seconds: float = Field(
         300.0,
         gt=0,
-        description="between two checkpoints of training, the reference LM's too, from which a run goes on; with the same bits on the same "
-        "devices and cores",
+        description=(
+            "between two checkpoints of training, the reference LM's too, from which a run goes on; with the"
+            " same bits on the same devices and cores"
+        ),
         json_schema_extra={"unit": "seconds"},
     )
     prices: dict[Device, float] = Field(
         {"A100": 1.8, "H100": 3.0, "H200": 3.8, "TPUv4": 3.2, "TPUv5e": 1.2, "TPUv5p": 4.2},
-        description="of one device, for `rpt plan scoring`; the defaults are round on-demand prices of 2026: put your own",
+        description=(
+            "of one device, for `rpt plan scoring`; the defaults are round on-demand prices of 2026: put"
+            " your own"
+        ),
         json_schema_extra={"unit": "US dollars an hour"},
     )
-    ledger: str = Field("ledger", min_length=1, description="directory of the label store, which may serve several checkouts")
+    ledger: str = Field(
+        "ledger", min_length=1, description="directory of the label store, which may serve several checkouts"
+    )

@@ -1,1 +1,3 @@
-"""REALM: passages and questions of a corpus, a warm start, an index that moves while training goes on, and what it answers."""
+"""REALM: passages and questions of a corpus, a warm start, an index that moves while training goes on, and
+what it answers.
+"""

@@ -1,4 +1,6 @@
-"""What a trained REALM answers to questions it was not trained on, beside the same reader with other passages."""
+"""What a trained REALM answers to questions it was not trained on, beside the same reader with other
+passages.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,13 @@ def make_realm_answers(context: Context, geometry: Geometry, realm_answers: Real
     parameters = load_parameters(context.input("realm") / "model.safetensors", "REALM", sizes_of)
     asked = chosen(corpus.questions.held_out, realm_answers.questions, realm_answers.seed)
     data = Data(asked, corpus.passages, corpus.layout)
-    history = [json.loads(line) for line in (context.input("realm") / "losses.jsonl").read_text().splitlines()]
+    history = [
+        json.loads(line) for line in (context.input("realm") / "losses.jsonl").read_text().splitlines()
+    ]
     began = load_parameters(context.input("realm_start") / "model.safetensors", "REALM's start", sizes_of)
-    found = candidates(data, architectures.embedder, (parameters, began), sizes.candidates, realm_answers.seed)
+    found = candidates(
+        data, architectures.embedder, (parameters, began), sizes.candidates, realm_answers.seed
+    )
     answered = {}
     for done, (method, ids_QN) in enumerate(sorted(found.items()), start=1):
         answered[method] = answer(architectures.realm, parameters, data, ids_QN)
@@ -53,7 +59,9 @@ def make_realm_answers(context: Context, geometry: Geometry, realm_answers: Real
     write_shard(REALM_ANSWERS, table, target / "part-00000.parquet")
     commit(REALM_ANSWERS, target)
     sizes_of_corpus = (len(data.passages.plain), len(corpus.questions.train.answers))
-    figures = realm_report(context.corpus, *sizes_of_corpus, table, history, realm_answers.bootstrap_samples, realm_answers.seed)
+    figures = realm_report(
+        context.corpus, *sizes_of_corpus, table, history, realm_answers.bootstrap_samples, realm_answers.seed
+    )
     report = context.out("realm_report")
     (report / "report.json").write_text(as_json(figures))
     (report / "index.html").write_text(realm_page(figures), encoding="utf-8")
@@ -64,15 +72,28 @@ def make_realm_answers(context: Context, geometry: Geometry, realm_answers: Real
 def chosen(questions: Questions, most: int, seed: int) -> Questions:
     """At most so many of the questions, drawn by the seed, in their order."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(questions.answers))[:most])
-    parts: list[Any] = [part[rows] if isinstance(part, np.ndarray) else [part[row] for row in rows.tolist()] for part in questions]
+    parts: list[Any] = [
+        part[rows] if isinstance(part, np.ndarray) else [part[row] for row in rows.tolist()]
+        for part in questions
+    ]
     return Questions(*parts)
 
 
 def candidates(
-    data: Data, embedder: Architecture[Embedder], trained_and_began: tuple[Parameters, Parameters], count: int, seed: int
+    data: Data,
+    embedder: Architecture[Embedder],
+    trained_and_began: tuple[Parameters, Parameters],
+    count: int,
+    seed: int,
 ) -> dict[str, np.ndarray]:
-    """What each method of METHODS reads with each question: [Q, count] numbers of passages, none of them trivial; [Q, 0] for `null`."""
-    passages_XT, questions_QT, rng = data.passages.rows_XT, data.questions.rows_QT, np.random.default_rng(seed)
+    """What each method of METHODS reads with each question: [Q, count] numbers of passages, none of them
+    trivial; [Q, 0] for `null`.
+    """
+    passages_XT, questions_QT, rng = (
+        data.passages.rows_XT,
+        data.questions.rows_QT,
+        np.random.default_rng(seed),
+    )
     asked = np.arange(len(questions_QT))
 
     def trivial(query: int, passage: int) -> bool:
@@ -90,12 +111,16 @@ def candidates(
         "start": by(trained_and_began[1]),
         "bm25": bm25_ids(passages_XT, questions_QT, count, data.layout, trivial),
         # Passages in an order drawn for each question are what an index of random vectors finds.
-        "random": nearest(*(rng.standard_normal((len(rows), 16)).astype(np.float32) for rows in (passages_XT, questions_QT))),
+        "random": nearest(
+            *(rng.standard_normal((len(rows), 16)).astype(np.float32) for rows in (passages_XT, questions_QT))
+        ),
         "null": np.empty((len(asked), 0), int),
     }
 
 
-def answer_table(corpus: RealmCorpus, data: Data, found: dict[str, np.ndarray], answered: dict[str, Answers], updates: int) -> pa.Table:
+def answer_table(
+    corpus: RealmCorpus, data: Data, found: dict[str, np.ndarray], answered: dict[str, Answers], updates: int
+) -> pa.Table:
     """The rows of the artifact."""
     asked, rows = data.questions, []
     for question, answer_text in enumerate(asked.answers):
@@ -120,7 +145,9 @@ def answer_table(corpus: RealmCorpus, data: Data, found: dict[str, np.ndarray], 
                     "answer_in": any(answer_text.strip() in data.passages.plain[number] for number in ids),
                 }
             )
-    return REALM_ANSWERS.table({name: [row[name] for row in rows] for name in REALM_ANSWERS.schema.names}, updates=updates)
+    return REALM_ANSWERS.table(
+        {name: [row[name] for row in rows] for name in REALM_ANSWERS.schema.names}, updates=updates
+    )
 
 
 STAGE = Job(

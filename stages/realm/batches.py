@@ -1,4 +1,6 @@
-"""What an update reads: questions in an order that the seed decides, each with its candidates, the null document first."""
+"""What an update reads: questions in an order that the seed decides, each with its candidates, the null
+document first.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Data(NamedTuple):
     layout: Layout
 
     def trivial(self, rows_B: np.ndarray, query: int, passage: int) -> bool:
-        """Whether a passage holds the sentence that query `query` of the batch `rows_B` was made from, or says it again."""
+        """Whether a passage holds the sentence that query `query` of the batch `rows_B` was made from, or
+        says it again.
+        """
         question = int(rows_B[query])
         first, last = self.questions.own_Q2[question].tolist()
         return first <= passage <= last or self.questions.sentences[question] in self.passages.plain[passage]
@@ -39,7 +43,9 @@ class Data(NamedTuple):
 
 
 def orders(count: int, batch: int, steps: int, seed: int) -> Iterator[np.ndarray]:
-    """Rows of each of the batches; drawn anew in each epoch, and what is left over at its end is not read in it."""
+    """Rows of each of the batches; drawn anew in each epoch, and what is left over at its end is not read in
+    it.
+    """
     rng, whole = np.random.default_rng(seed), count // batch
     for step in range(steps):
         if step % whole == 0:

@@ -1,4 +1,6 @@
-"""BM25 over passages, the retriever that REALM's is compared with: rank-bm25's `BM25Okapi` over the tokens of rows."""
+"""BM25 over passages, the retriever that REALM's is compared with: rank-bm25's `BM25Okapi` over the tokens of
+rows.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,14 @@ from stages.realm.layout import Layout
 
 
 def bm25_ids(
-    passages_XT: np.ndarray, queries_QT: np.ndarray, count: int, layout: Layout, trivial: Callable[[int, int], bool]
+    passages_XT: np.ndarray,
+    queries_QT: np.ndarray,
+    count: int,
+    layout: Layout,
+    trivial: Callable[[int, int], bool],
 ) -> np.ndarray:
-    """[Q, count] the best passages of each query that are not trivial, ties to the earlier; masks are no words.
+    """[Q, count] the best passages of each query that are not trivial, ties to the earlier; masks are no
+    words.
 
     Raises:
         Failure: (exit code 2) if a query has fewer than `count`.

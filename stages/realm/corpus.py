@@ -1,4 +1,6 @@
-"""A corpus as REALM sees it, made again by each of its stages from the same chunks: passages, questions, and the sizes of the model."""
+"""A corpus as REALM sees it, made again by each of its stages from the same chunks: passages, questions, and
+the sizes of the model.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ def read_corpus(home: Path, geometry: Geometry, sizes: RealmStart) -> RealmCorpu
     """The corpus whose chunks and tokenizer lie in `home`.
 
     Raises:
-        Failure: (exit code 2) if it has no more passages than candidates, or no question to train or to evaluate with.
+        Failure: (exit code 2) if it has no more passages than candidates, or no question to train or to
+            evaluate with.
     """
     tokenizer = load_tokenizer(home / "tokenizer")
     layout = Layout.of(tokenizer, sizes.query_tokens, geometry.chunk_tokens * sizes.passage_chunks)
@@ -45,15 +48,26 @@ def read_corpus(home: Path, geometry: Geometry, sizes: RealmStart) -> RealmCorpu
     documents = read_documents(chunks, tokenizer, sizes.passage_chunks, sizes.passages, sizes.held_out)
     passages = passages_of(documents, tokenizer, sizes.passage_chunks, layout)
     if len(passages.plain) <= sizes.candidates:
-        cause = f"its train split has {len(passages.plain)} passages that are not held out, realm_start.candidates is {sizes.candidates}"
-        raise Failure("too few passages for REALM", cause, "give more text, or lower realm_start.candidates", Exit.USAGE)
+        cause = (
+            f"its train split has {len(passages.plain)} passages that are not held out,"
+            f" realm_start.candidates is {sizes.candidates}"
+        )
+        raise Failure(
+            "too few passages for REALM", cause, "give more text, or lower realm_start.candidates", Exit.USAGE
+        )
     questions = make_questions(documents, tokenizer, layout)
     for part, name in ((questions.train, "train"), (questions.held_out, "evaluate")):
         if not part.answers:
             cause = (
-                f"in {len(passages.plain)} passages no sentence has a date, a number with a unit or a name ({questions.left_out} left out)"
+                f"in {len(passages.plain)} passages no sentence has a date, a number with a unit or a name"
+                f" ({questions.left_out} left out)"
             )
-            raise Failure(f"no question to {name} with", cause, "give more text, in English, or raise realm_start.query_tokens", Exit.USAGE)
+            raise Failure(
+                f"no question to {name} with",
+                cause,
+                "give more text, in English, or raise realm_start.query_tokens",
+                Exit.USAGE,
+            )
     return RealmCorpus(documents, passages, questions, tokenizer, layout)
 
 
@@ -76,7 +90,9 @@ def config_of(sizes: RealmStart, layout: Layout) -> RealmConfig:
             attention_probs_dropout_prob=sizes.dropout,
         )
     except ValueError as error:
-        raise Failure("the sizes of REALM", str(error), "change `realm_start` in params.yaml", Exit.USAGE) from error
+        raise Failure(
+            "the sizes of REALM", str(error), "change `realm_start` in params.yaml", Exit.USAGE
+        ) from error
     return RealmConfig(bert, sizes.vector)
 
 
@@ -89,4 +105,6 @@ def write_config(directory: Path, config: RealmConfig, sizes: RealmStart) -> Non
 def read_sizes(directory: Path) -> tuple[RealmConfig, RealmStart]:
     """What `write_config` wrote."""
     described = json.loads((directory / CONFIG).read_text())
-    return RealmConfig(BertConfig(**described["bert"]), described["vector"]), RealmStart(**described["corpus"])
+    return RealmConfig(BertConfig(**described["bert"]), described["vector"]), RealmStart(
+        **described["corpus"]
+    )

@@ -1,7 +1,9 @@
-"""The index of REALM: a vector for each passage, made by the embedder as it was after some update, searched by inner product.
+"""The index of REALM: a vector for each passage, made by the embedder as it was after some update, searched
+by inner product.
 
-It moves: while training goes on an index falls behind the weights, so each has a version and says from which update it was built. Nothing
-here waits or runs beside something else; who embeds where is the business of `building.py`.
+It moves: while training goes on an index falls behind the weights, so each has a version and says from which
+update it was built. Nothing here waits or runs beside something else; who embeds where is the business of
+`building.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ faiss.omp_set_num_threads(1)
 
 
 class Found(NamedTuple):
-    """[B, N] passages of each query, the best first; how many better ones were left out because they are trivial."""
+    """[B, N] passages of each query, the best first; how many better ones were left out because they are
+    trivial.
+    """
 
     ids_BN: np.ndarray
     trivial: int
@@ -40,22 +44,36 @@ def embed(architecture: Architecture[Embedder], parameters: Parameters, rows_XT:
     blocks = -(-len(rows_XT) // ROWS)
     padded = np.concatenate((rows_XT, np.repeat(rows_XT[:1], blocks * ROWS - len(rows_XT), axis=0)))
     program = _compiled(architecture)
-    vectors_XE = np.concatenate([np.asarray(program(parameters, block)) for block in np.split(padded, blocks)])[: len(rows_XT)]
+    vectors_XE = np.concatenate(
+        [np.asarray(program(parameters, block)) for block in np.split(padded, blocks)]
+    )[: len(rows_XT)]
     if wrong := int((~np.isfinite(vectors_XE).all(axis=1)).sum()):
-        raise ValueError(f"{wrong} of {len(vectors_XE)} vectors of passages are not finite: lower the learning rate and train again")
+        raise ValueError(
+            f"{wrong} of {len(vectors_XE)} vectors of passages are not finite: lower the learning rate and"
+            " train again"
+        )
     return vectors_XE
 
 
 class Index:
-    """X vectors [X, E] in Faiss; `version` is its number among those of a training, from 1, `built_from` the updates done when its weights
-    were taken."""
+    """X vectors [X, E] in Faiss; `version` is its number among those of a training, from 1, `built_from` the
+    updates done when its weights were taken."""
 
     def __init__(self, keys_XE: np.ndarray, version: int = 1, built_from: int = 0) -> None:
-        self.keys_XE, self.version, self.built_from = np.ascontiguousarray(keys_XE, np.float32), version, built_from
+        self.keys_XE, self.version, self.built_from = (
+            np.ascontiguousarray(keys_XE, np.float32),
+            version,
+            built_from,
+        )
         self._faiss = faiss.IndexFlatIP(keys_XE.shape[1])
         self._faiss.add(self.keys_XE)
 
-    def search(self, queries_BE: np.ndarray, count: int, trivial: Callable[[int, int], bool] = lambda query, passage: False) -> Found:
+    def search(
+        self,
+        queries_BE: np.ndarray,
+        count: int,
+        trivial: Callable[[int, int], bool] = lambda query, passage: False,
+    ) -> Found:
         """The `count` passages of largest inner product that are not trivial for their query, exactly.
 
         Raises:
@@ -82,7 +100,9 @@ class Index:
 def too_few(query: int, count: int, most: int) -> Failure:
     """What is said where a question is left with too few passages, because its own are left out."""
     cause = f"question {query} has fewer than {count} of the {most} passages, without those that hold it"
-    return Failure("too few passages for REALM", cause, "lower realm_start.candidates, or give more text", Exit.USAGE)
+    return Failure(
+        "too few passages for REALM", cause, "lower realm_start.candidates, or give more text", Exit.USAGE
+    )
 
 
 def recall(found_BN: np.ndarray, truth_BN: np.ndarray) -> float:
@@ -90,7 +110,9 @@ def recall(found_BN: np.ndarray, truth_BN: np.ndarray) -> float:
     return sum(len(np.intersect1d(*rows)) for rows in zip(found_BN, truth_BN, strict=True)) / truth_BN.size
 
 
-def _without_trivial(ranked: Sequence[int], count: int, query: int, trivial: Callable[[int, int], bool]) -> tuple[list[int], int]:
+def _without_trivial(
+    ranked: Sequence[int], count: int, query: int, trivial: Callable[[int, int], bool]
+) -> tuple[list[int], int]:
     kept, dropped = list[int](), 0
     for passage in ranked:
         if len(kept) == count:

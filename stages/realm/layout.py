@@ -1,7 +1,7 @@
 """How texts become rows of numbers: [CLS] text [SEP] for the embedder, [CLS] x [SEP] z [SEP] for the reader.
 
-The tokens are the corpus's own; four more stand behind them. White space is one space, as BERT reads it, so that a name has the same tokens
-wherever a line ends.
+The tokens are the corpus's own; four more stand behind them. White space is one space, as BERT reads it, so
+that a name has the same tokens wherever a line ends.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from tokenizers import Tokenizer
 from stages.tokens.tokenizer import vocabulary_size
 
 SPECIAL = 4
-SLACK = 8  # a chunk may begin inside a word, which then has more tokens than it had, and so may what stands at a line's end
+# a chunk may begin inside a word, which then has more tokens than it had, and so may what stands at a line's
+# end
+SLACK = 8
 
 
 class Layout(NamedTuple):
-    """The numbers of the four special tokens, and how many tokens a row of a query or a passage has at most, with them."""
+    """The numbers of the four special tokens, and how many tokens a row of a query or a passage has at most,
+    with them.
+    """
 
     pad: int
     first: int
@@ -29,7 +33,9 @@ class Layout(NamedTuple):
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, query: int, passage: int) -> Layout:
-        """The layout for the tokens of a corpus; `query` and `passage` are tokens of text, of a passage a few more."""
+        """The layout for the tokens of a corpus; `query` and `passage` are tokens of text, of a passage a few
+        more.
+        """
         behind = vocabulary_size(tokenizer)
         return cls(behind, behind + 1, behind + 2, behind + 3, query + 2, passage + SLACK + 2)
 
@@ -64,8 +70,8 @@ def null_row(layout: Layout) -> np.ndarray:
 
 
 def joined(queries_BT: np.ndarray, passages_BNT: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """[B, N, R] each query with each of its passages behind it, without a gap, and which tokens are the passage's: 1, those of the query
-    and of what fills the row 0."""
+    """[B, N, R] each query with each of its passages behind it, without a gap, and which tokens are the
+    passage's: 1, those of the query and of what fills the row 0."""
     rows, candidates, _ = passages_BNT.shape
     read, types = (np.full((rows, candidates, layout.read), value, np.int32) for value in (layout.pad, 0))
     for row, query in enumerate(queries_BT):

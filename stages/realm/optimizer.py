@@ -1,4 +1,6 @@
-"""How REALM's weights are moved: Adam, the rate rising at first and then falling linearly to 0, as BERT is trained."""
+"""How REALM's weights are moved: Adam, the rate rising at first and then falling linearly to 0, as BERT is
+trained.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def make_optimizer(learning_rate: float, steps: int) -> optax.GradientTransforma
 
     rise = optax.linear_schedule(0.0, learning_rate, warm_up)
     fall = optax.linear_schedule(learning_rate, 0.0, max(1, steps - warm_up))
-    return optax.chain(optax.clip_by_global_norm(CLIP_NORM), optax.adam(optax.join_schedules([rise, fall], [warm_up])))
+    return optax.chain(
+        optax.clip_by_global_norm(CLIP_NORM), optax.adam(optax.join_schedules([rise, fall], [warm_up]))
+    )
 
 
 def part_of(parameters: Mapping[str, Array], prefix: str) -> Parameters:

@@ -12,12 +12,22 @@ Phase = Callable[[Restored, Callable[[Restored], None]], Restored]
 """Trains from where it begins to the end, and calls what it is given after each update."""
 
 
-def run_phase(context: Context, name: str, steps: int, begin: Restored, phase: Phase, said: Callable[[dict], str]) -> Restored:
-    """The phase's end, which is kept, so that a stage that is stopped in a later phase does not repeat it; `said` is what progress says of
-    a row of history."""
+def run_phase(
+    context: Context, name: str, steps: int, begin: Restored, phase: Phase, said: Callable[[dict], str]
+) -> Restored:
+    """The phase's end, which is kept, so that a stage that is stopped in a later phase does not repeat it;
+    `said` is what progress says of a row of history."""
     context.say.progress(0, steps, name, "compiling")
-    with Checkpoints(context.scratch / f"{name.replace(' ', '_')}.checkpoints", context.say.note) as checkpoints, Interruption() as stop:
-        saver, start = Saver(checkpoints, context.runtime.checkpoint_seconds, stop), checkpoints.restore(begin.state) or begin
+    with (
+        Checkpoints(
+            context.scratch / f"{name.replace(' ', '_')}.checkpoints", context.say.note
+        ) as checkpoints,
+        Interruption() as stop,
+    ):
+        saver, start = (
+            Saver(checkpoints, context.runtime.checkpoint_seconds, stop),
+            checkpoints.restore(begin.state) or begin,
+        )
 
         def after(now: Restored) -> None:
             context.say.progress(now.step, steps, name, said(now.history[-1]))

@@ -1,9 +1,11 @@
-"""A reader that learns to read before anything is retrieved for it: from passages that say the answer elsewhere, and from none.
+"""A reader that learns to read before anything is retrieved for it: from passages that say the answer
+elsewhere, and from none.
 
-REALM's reader begins as BERT, after a million updates; one of random weights does not look at what it is given in the few that are made
-here, and what it does not look at teaches the embedder nothing. So each question is read twice, with the null document and with a passage
-that has its answer, drawn anew each time, and both count the same. The embedder has no part in it. The passage is of the same document;
-of an answer that is said nowhere else, it is any.
+REALM's reader begins as BERT, after a million updates; one of random weights does not look at what it is
+given in the few that are made here, and what it does not look at teaches the embedder nothing. So each
+question is read twice, with the null document and with a passage that has its answer, drawn anew each time,
+and both count the same. The embedder has no part in it. The passage is of the same document; of an answer
+that is said nowhere else, it is any.
 """
 
 from __future__ import annotations
@@ -37,12 +39,16 @@ class ReaderStart(NamedTuple):
 
 
 def passages_with_answers(data: Data) -> tuple[list[np.ndarray], int]:
-    """For each question at most 16 passages of its document that say its answer and do not hold the question, or any of its document; and
-    for how many questions there is one that says it."""
+    """For each question at most 16 passages of its document that say its answer and do not hold the question,
+    or any of its document; and for how many questions there is one that says it."""
     doc_ids, found, with_answer = np.array(data.passages.doc_ids), [], 0
-    of_document = {doc_id: np.flatnonzero(doc_ids == doc_id) for doc_id in dict.fromkeys(data.passages.doc_ids)}
+    of_document = {
+        doc_id: np.flatnonzero(doc_ids == doc_id) for doc_id in dict.fromkeys(data.passages.doc_ids)
+    }
     everywhere = np.arange(len(doc_ids))
-    for question, (answer, doc_id) in enumerate(zip(data.questions.answers, data.questions.doc_ids, strict=True)):
+    for question, (answer, doc_id) in enumerate(
+        zip(data.questions.answers, data.questions.doc_ids, strict=True)
+    ):
         rows = np.array([question])
         others = [number for number in of_document[doc_id].tolist() if not data.trivial(rows, 0, number)]
         saying = [number for number in others if answer in data.passages.plain[number]]
@@ -65,7 +71,8 @@ def learn_to_read(
     plan: ReaderStart,
     after: Callable[[Restored], None],
 ) -> Restored:
-    """Minimises the mean of both losses from `begin`, which is used up; a row of history for each update has them in nats a masked token.
+    """Minimises the mean of both losses from `begin`, which is used up; a row of history for each update has
+    them in nats a masked token.
 
     Raises:
         ValueError: if a batch needs more questions than there are.
@@ -73,15 +80,22 @@ def learn_to_read(
     """
     count = len(saying)
     if count < plan.batch:
-        raise ValueError(f"a batch of {plan.batch} cannot be drawn from {count} questions: lower the batch or give more text")
+        raise ValueError(
+            f"a batch of {plan.batch} cannot be drawn from {count} questions: lower the batch or give more"
+            " text"
+        )
     update, root, now = _compiled_update(architecture, plan), jax.random.key(plan.seed), begin
-    for step, rows in islice(enumerate(orders(count, plan.batch, plan.steps, plan.seed), start=1), begin.step, None):
+    for step, rows in islice(
+        enumerate(orders(count, plan.batch, plan.steps, plan.seed), start=1), begin.step, None
+    ):
         rng = np.random.default_rng([plan.seed, step])
         ids_B1 = np.array([[rng.choice(saying[question])] for question in rows.tolist()])
         *state, without, loss = update(*now.state, data.batch(rows, ids_B1), jax.random.fold_in(root, step))
         row = {"step": step, "loss": float(loss), "without": float(without)}
         if not np.isfinite(row["loss"] + row["without"]):
-            raise FloatingPointError(f"loss is {row['loss']} at update {step} of the reader's start; lower its learning rate")
+            raise FloatingPointError(
+                f"loss is {row['loss']} at update {step} of the reader's start; lower its learning rate"
+            )
         now = Restored(step, tuple(state), [*now.history, row])
         after(now)
     return now

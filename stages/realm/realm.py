@@ -34,18 +34,32 @@ def make_realm(context: Context, geometry: Geometry, realm: RealmTraining) -> No
     train_realm(context, geometry, realm, lambda config, rows: on_ray(config, rows, context.runtime))
 
 
-def train_realm(context: Context, geometry: Geometry, realm: RealmTraining, builder: Callable[[RealmConfig, Path], Build]) -> None:
-    """`make_realm` with an index that is built by what `builder` makes of the sizes and of a file with the rows of the passages."""
+def train_realm(
+    context: Context, geometry: Geometry, realm: RealmTraining, builder: Callable[[RealmConfig, Path], Build]
+) -> None:
+    """`make_realm` with an index that is built by what `builder` makes of the sizes and of a file with the
+    rows of the passages.
+    """
     config, sizes = read_sizes(context.input("realm_start"))
     corpus = read_corpus(context.inputs, geometry, sizes)
     data = Data(corpus.questions.train, corpus.passages, corpus.layout)
     parameters = load_parameters(
-        context.input("realm_start") / "model.safetensors", "REALM's start", Architecture.of(Realm, config).parameter_sizes()
+        context.input("realm_start") / "model.safetensors",
+        "REALM's start",
+        Architecture.of(Realm, config).parameter_sizes(),
     )
     rows = context.scratch / "passages.npy"
     np.save(rows, data.passages.rows_XT)
-    plan = Plan(realm.steps, min(realm.batch, len(data.questions.answers)), realm.learning_rate, sizes.candidates, realm.seed)
-    refresh = Refresh(realm.refresh, realm.refresh_every, realm.recall_bound, realm.probe_every, realm.hand_over)
+    plan = Plan(
+        realm.steps,
+        min(realm.batch, len(data.questions.answers)),
+        realm.learning_rate,
+        sizes.candidates,
+        realm.seed,
+    )
+    refresh = Refresh(
+        realm.refresh, realm.refresh_every, realm.recall_bound, realm.probe_every, realm.hand_over
+    )
     probe = make_probe(corpus.questions.held_out.rows_QT, data.passages.rows_XT, realm.seed)
     build = builder(config, rows)
 
@@ -53,7 +67,10 @@ def train_realm(context: Context, geometry: Geometry, realm: RealmTraining, buil
         return train(Architectures.of(config), begin, data, plan, refresh, probe, build, after)
 
     def said(row: dict) -> str:
-        return f"loss {row['loss']:.3f}, utility {row['utility']:+.3f}, index {row['version']} of update {row['built_from']}"
+        return (
+            f"loss {row['loss']:.3f}, utility {row['utility']:+.3f}, index {row['version']} of update"
+            f" {row['built_from']}"
+        )
 
     trained = run_phase(context, "updates", plan.steps, fresh(parameters, plan), phase, said)
     target = context.out("realm")
@@ -66,11 +83,16 @@ def train_realm(context: Context, geometry: Geometry, realm: RealmTraining, buil
 def _say(context: Context, history: list[dict]) -> None:
     """What came out, in a sentence."""
     recalls = [row["recall"] for row in history if "recall" in row]
-    lowest = f", the probe's recall was {min(recalls):.0%} at least and {fmean(recalls):.0%} in the mean" if recalls else ""
+    lowest = (
+        f", the probe's recall was {min(recalls):.0%} at least and {fmean(recalls):.0%} in the mean"
+        if recalls
+        else ""
+    )
     context.say.note(
-        f"**{context.corpus}**: REALM trained for {len(history):,} updates; utility over the last {RECENT} "
-        f"{fmean(row['utility'] for row in history[-RECENT:]):+.3f} nats a token; {history[-1]['version'] - 1} refreshes of the index"
-        f"{lowest}; {sum(row['trivial'] for row in history):,} trivial candidates were left out"
+        f"**{context.corpus}**: REALM trained for {len(history):,} updates; utility over the last {RECENT}"
+        f" {fmean(row['utility'] for row in history[-RECENT:]):+.3f} nats a token;"
+        f" {history[-1]['version'] - 1} refreshes of the index{lowest};"
+        f" {sum(row['trivial'] for row in history):,} trivial candidates were left out"
     )
 
 

@@ -1,4 +1,6 @@
-"""What REALM of a corpus begins as: an embedder by the inverse cloze task, and a reader that reads what it is given."""
+"""What REALM of a corpus begins as: an embedder by the inverse cloze task, and a reader that reads what it is
+given.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def make_realm_start(context: Context, geometry: Geometry, realm_start: RealmSta
     """Write model.safetensors, config.json, cloze.jsonl and reader.jsonl.
 
     Raises:
-        Failure: (exit code 2) if hardly a sentence lies whole in a passage, or as `read_corpus` and `config_of` state.
+        Failure: (exit code 2) if hardly a sentence lies whole in a passage, or as `read_corpus` and
+            `config_of` state.
     """
     corpus = read_corpus(context.inputs, geometry, realm_start)
     config = config_of(realm_start, corpus.layout)
@@ -36,49 +39,85 @@ def make_realm_start(context: Context, geometry: Geometry, realm_start: RealmSta
     reader = _start_reader(context, config, part_of(first, READER), corpus, realm_start)
     target = context.out("realm_start")
     parts = ((EMBEDDER, embedder.state[0]), (READER, reader.state[0]))
-    save_parameters({prefix + path: value for prefix, part in parts for path, value in part.items()}, target / "model.safetensors")
+    save_parameters(
+        {prefix + path: value for prefix, part in parts for path, value in part.items()},
+        target / "model.safetensors",
+    )
     write_config(target, config, realm_start)
     for name, phase in (("cloze", embedder), ("reader", reader)):
         (target / f"{name}.jsonl").write_text(jsonl(phase.history))
     made, passages = corpus.questions, corpus.passages
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in made.left_out.items())
     context.say.note(
-        f"**{context.corpus}**: {len(passages.plain):,} passages of {len(corpus.documents):,} documents ({passages.cut:,} cut), "
-        f"{passages.held_out:,} held out; {len(made.train.answers):,} questions to train with, {len(made.held_out.answers):,} held out "
-        f"(left out: {left_out}); of the last batch the embedder puts {embedder.history[-1]['accuracy']:.0%} of the passages first, and "
-        f"the reader gains {reader.history[-1]['without'] - reader.history[-1]['loss']:.2f} nats a token from a passage with the answer"
+        f"**{context.corpus}**: {len(passages.plain):,} passages of {len(corpus.documents):,} documents"
+        f" ({passages.cut:,} cut), {passages.held_out:,} held out; {len(made.train.answers):,} questions to"
+        f" train with, {len(made.held_out.answers):,} held out (left out: {left_out}); of the last batch the"
+        f" embedder puts {embedder.history[-1]['accuracy']:.0%} of the passages first, and the reader gains"
+        f" {reader.history[-1]['without'] - reader.history[-1]['loss']:.2f} nats a token from a passage with"
+        " the answer"
     )
 
 
-def _start_embedder(context: Context, config: RealmConfig, first: Parameters, corpus: RealmCorpus, sizes: RealmStart) -> Restored:
+def _start_embedder(
+    context: Context, config: RealmConfig, first: Parameters, corpus: RealmCorpus, sizes: RealmStart
+) -> Restored:
     cloze = make_cloze(corpus.documents, corpus.tokenizer, corpus.layout, sizes.seed)
     if len(cloze.names_C) < FEWEST:
-        cause = f"only {len(cloze.names_C)} of them lie whole in one of {len(corpus.passages.plain)} passages, with six words besides"
-        raise Failure("too few sentences for the inverse cloze task", cause, "raise realm_start.passage_chunks", Exit.USAGE)
-    plan = WarmStart(sizes.cloze_steps, min(sizes.cloze_batch, len(cloze.names_C)), sizes.cloze_learning_rate, sizes.seed)
+        cause = (
+            f"only {len(cloze.names_C)} of them lie whole in one of {len(corpus.passages.plain)} passages,"
+            " with six words besides"
+        )
+        raise Failure(
+            "too few sentences for the inverse cloze task",
+            cause,
+            "raise realm_start.passage_chunks",
+            Exit.USAGE,
+        )
+    plan = WarmStart(
+        sizes.cloze_steps, min(sizes.cloze_batch, len(cloze.names_C)), sizes.cloze_learning_rate, sizes.seed
+    )
     phase = partial(_warm_up, config, cloze, plan)
     begin = warm_start.fresh(first, plan)
-    return run_phase(context, "cloze updates", plan.steps, begin, phase, lambda row: f"loss {row['loss']:.3f}, {row['accuracy']:.0%} right")
+    return run_phase(
+        context,
+        "cloze updates",
+        plan.steps,
+        begin,
+        phase,
+        lambda row: f"loss {row['loss']:.3f}, {row['accuracy']:.0%} right",
+    )
 
 
-def _warm_up(config: RealmConfig, cloze: warm_start.Cloze, plan: WarmStart, begin: Restored, after: warm_start.After) -> Restored:
+def _warm_up(
+    config: RealmConfig, cloze: warm_start.Cloze, plan: WarmStart, begin: Restored, after: warm_start.After
+) -> Restored:
     return warm_up(Architectures.of(config).embedder, begin, cloze, plan, after)
 
 
-def _start_reader(context: Context, config: RealmConfig, first: Parameters, corpus: RealmCorpus, sizes: RealmStart) -> Restored:
+def _start_reader(
+    context: Context, config: RealmConfig, first: Parameters, corpus: RealmCorpus, sizes: RealmStart
+) -> Restored:
     data = Data(corpus.questions.train, corpus.passages, corpus.layout)
     saying, with_answer = passages_with_answers(data)
     context.say.note(
-        f"**{context.corpus}**: the answers of {with_answer:,} of {len(saying):,} questions are said elsewhere in their document"
+        f"**{context.corpus}**: the answers of {with_answer:,} of {len(saying):,} questions are said"
+        " elsewhere in their document"
     )
-    plan = ReaderStart(sizes.reader_steps, min(sizes.reader_batch, len(saying)), sizes.reader_learning_rate, sizes.seed)
+    plan = ReaderStart(
+        sizes.reader_steps, min(sizes.reader_batch, len(saying)), sizes.reader_learning_rate, sizes.seed
+    )
     begin = reader_start.fresh(first, plan)
 
     def phase(begin: Restored, after: warm_start.After) -> Restored:
         return learn_to_read(Architecture.of(Reader, config), begin, data, saying, plan, after)
 
     return run_phase(
-        context, "reader updates", plan.steps, begin, phase, lambda row: f"loss {row['loss']:.3f}, {row['without']:.3f} without"
+        context,
+        "reader updates",
+        plan.steps,
+        begin,
+        phase,
+        lambda row: f"loss {row['loss']:.3f}, {row['without']:.3f} without",
     )
 
 

@@ -1,9 +1,10 @@
 """Trains REALM with an index that moves.
 
-Before an update its questions are embedded by the weights of now, the index gives their candidates, and the update embeds these again: what
-an index is behind decides which passages are seen and nothing else. When the rule asks for a refresh, the embedder's weights are taken as
-they are; the index made of them takes over a fixed number of updates later, waited for if need be, so that the result does not depend on
-how long building took. A checkpoint has the weights that the index of now was made of, and those of one that is in the making.
+Before an update its questions are embedded by the weights of now, the index gives their candidates, and the
+update embeds these again: what an index is behind decides which passages are seen and nothing else. When the
+rule asks for a refresh, the embedder's weights are taken as they are; the index made of them takes over a
+fixed number of updates later, waited for if need be, so that the result does not depend on how long building
+took. A checkpoint has the weights that the index of now was made of, and those of one that is in the making.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from stages.training.checkpoints import Restored
 
 
 class Plan(NamedTuple):
-    """How long, how fast and of how many passages beside the null document; `seed` decides the order of questions and what is dropped."""
+    """How long, how fast and of how many passages beside the null document; `seed` decides the order of
+    questions and what is dropped.
+    """
 
     steps: int
     batch: int
@@ -40,8 +43,10 @@ class Plan(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that training goes on from: weights and optimizer, the embedders that the index and the next one are made of, and in `marks` the
-    version of the index, the update it was built from, and that of the next one, -1 where none is in the making."""
+    """All that training goes on from: weights and optimizer, the embedders that the index and the next one
+    are made of, and in `marks` the version of the index, the update it was built from, and that of the next
+    one, -1 where none is in the making.
+    """
 
     parameters: Parameters
     optimizer: Any
@@ -75,11 +80,18 @@ def fresh(parameters: Parameters, plan: Plan) -> Restored:
 
 
 class MovingIndex:
-    """The index of now and, between the beginning of a refresh and its hand-over, the next one in the making."""
+    """The index of now and, between the beginning of a refresh and its hand-over, the next one in
+    the making.
+    """
 
     def __init__(self, build: Build, state: State) -> None:
         version, built_from, pending_from = np.asarray(state.marks).tolist()
-        self._build, self.indexed, self.pending, self.pending_from = build, state.indexed, state.pending, pending_from
+        self._build, self.indexed, self.pending, self.pending_from = (
+            build,
+            state.indexed,
+            state.pending,
+            pending_from,
+        )
         self.now = Index(build(state.indexed)(), version, built_from)
         self._next: Building | None = build(state.pending) if pending_from >= 0 else None
 
@@ -113,11 +125,13 @@ def train(
     build: Build,
     after: Callable[[Restored], None],
 ) -> Restored:
-    """Maximises p(y | x) from `begin`, which is used up; a function of its arguments alone. `after` is called after each update.
+    """Maximises p(y | x) from `begin`, which is used up; a function of its arguments alone. `after` is called
+    after each update.
 
-    The history has a row for each update: loss and utility in nats a masked token, the mean of the best p(z | x) over its queries and of
-    that of the null document, trivial passages left out, version of the index and the update it was built from; `recall` where the probe
-    was made; and where an index took over, `old_recall`, what the one before still found of what it finds for the probe's questions.
+    The history has a row for each update: loss and utility in nats a masked token, the mean of the best p(z |
+    x) over its queries and of that of the null document, trivial passages left out, version of the index and
+    the update it was built from; `recall` where the probe was made; and where an index took over,
+    `old_recall`, what the one before still found of what it finds for the probe's questions.
 
     Raises:
         ValueError: if a batch needs more questions than there are.
@@ -126,26 +140,42 @@ def train(
     """
     count = len(data.questions.answers)
     if count < plan.batch:
-        raise ValueError(f"a batch of {plan.batch} cannot be drawn from {count} questions: lower the batch or give more text")
+        raise ValueError(
+            f"a batch of {plan.batch} cannot be drawn from {count} questions: lower the batch or give more"
+            " text"
+        )
     update, root, now = _compiled_update(architectures.realm, plan), jax.random.key(plan.seed), begin
     moving = MovingIndex(build, begin.state)
-    for step, rows_B in islice(enumerate(orders(count, plan.batch, plan.steps, plan.seed), start=1), begin.step, None):
+    for step, rows_B in islice(
+        enumerate(orders(count, plan.batch, plan.steps, plan.seed), start=1), begin.step, None
+    ):
         parameters, optimizer = now.state.parameters, now.state.optimizer
         measured: dict[str, float] = {}
         if moving.pending_from >= 0 and step > moving.pending_from + refresh.hand_over:
-            measured["old_recall"] = _old_recall(architectures.embedder, parameters, probe, moving.take_over(), moving.now, plan.candidates)
-        queries_BE = embed(architectures.embedder, part_of(parameters, EMBEDDER), data.questions.rows_QT[rows_B])
+            measured["old_recall"] = _old_recall(
+                architectures.embedder, parameters, probe, moving.take_over(), moving.now, plan.candidates
+            )
+        queries_BE = embed(
+            architectures.embedder, part_of(parameters, EMBEDDER), data.questions.rows_QT[rows_B]
+        )
         found = moving.now.search(queries_BE, plan.candidates, partial(data.trivial, rows_B))
         batch = data.batch(rows_B, found.ids_BN)
         parameters, optimizer, figures = update(parameters, optimizer, batch, jax.random.fold_in(root, step))
-        row = {"step": step, **{name: float(value) for name, value in figures.items()}, "trivial": found.trivial}
+        row = {
+            "step": step,
+            **{name: float(value) for name, value in figures.items()},
+            "trivial": found.trivial,
+        }
         if not np.isfinite(row["loss"]):
             raise FloatingPointError(
-                f"loss is {row['loss']} at update {step} of {plan.steps}; lower the learning rate {plan.learning_rate}"
+                f"loss is {row['loss']} at update {step} of {plan.steps}; lower the learning rate"
+                f" {plan.learning_rate}"
             )
         if refresh.probed(step):
             weights = part_of(parameters, EMBEDDER)
-            measured["recall"] = probe.recall(architectures.embedder, weights, moving.now.keys_XE, plan.candidates)
+            measured["recall"] = probe.recall(
+                architectures.embedder, weights, moving.now.keys_XE, plan.candidates
+            )
         row |= {"version": moving.now.version, "built_from": moving.now.built_from, **measured}
         if refresh.wanted(step, measured.get("recall")) and step + refresh.hand_over < plan.steps:
             moving.begin(step, parameters)
@@ -156,7 +186,12 @@ def train(
 
 
 def _old_recall(
-    embedder: Architecture[Embedder], parameters: Parameters, probe: Probe, before: Index, now: Index, candidates: int
+    embedder: Architecture[Embedder],
+    parameters: Parameters,
+    probe: Probe,
+    before: Index,
+    now: Index,
+    candidates: int,
 ) -> float:
     queries = embed(embedder, part_of(parameters, EMBEDDER), probe.questions_QT)
     old, new = (index.search(queries, candidates).ids_BN for index in (before, now))

@@ -1,7 +1,9 @@
-"""The inverse cloze task (Lee et al., arXiv 1906.00300): an embedder learns to find the passage that a sentence was taken out of.
+"""The inverse cloze task (Lee et al., arXiv 1906.00300): an embedder learns to find the passage that a
+sentence was taken out of.
 
-REALM's embedder begins so, because an embedder of random weights retrieves nothing that is worth reading, and a reader that ignores what it
-is given teaches the embedder nothing (section 3.4). The sentence stays in its passage in one of ten examples, so that shared words help.
+REALM's embedder begins so, because an embedder of random weights retrieves nothing that is worth reading, and
+a reader that ignores what it is given teaches the embedder nothing (section 3.4). The sentence stays in its
+passage in one of ten examples, so that shared words help.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ KEPT = 0.1
 
 
 class Cloze(NamedTuple):
-    """C sentences and the passages they were taken out of, as rows, and a number for each passage, the same for the same one."""
+    """C sentences and the passages they were taken out of, as rows, and a number for each passage, the same
+    for the same one.
+    """
 
     sentences_CT: np.ndarray
     passages_CT: np.ndarray
@@ -50,7 +54,9 @@ class WarmStart(NamedTuple):
 
 
 def make_cloze(documents: list[Document], tokenizer: Tokenizer, layout: Layout, seed: int) -> Cloze:
-    """Every sentence that lies whole in a passage which has as many words besides; nothing of what is held out."""
+    """Every sentence that lies whole in a passage which has as many words besides; nothing of what is held
+    out.
+    """
     rng, taken, left, names = np.random.default_rng(seed), [], [], []
     for document in documents:
         ends = np.cumsum([len(text) for text in document.texts])
@@ -78,16 +84,21 @@ def fresh(parameters: Parameters, plan: WarmStart) -> Restored:
     return Restored(0, (parameters, make_optimizer(plan.learning_rate, plan.steps).init(parameters)), [])
 
 
-def warm_up(architecture: Architecture[Embedder], begin: Restored, cloze: Cloze, plan: WarmStart, after: After) -> Restored:
-    """Minimises the in-batch loss from `begin`, which is used up; a row of history for each update: loss in nats and the share of the
-    sentences whose passage comes first. `after` is called after each update.
+def warm_up(
+    architecture: Architecture[Embedder], begin: Restored, cloze: Cloze, plan: WarmStart, after: After
+) -> Restored:
+    """Minimises the in-batch loss from `begin`, which is used up; a row of history for each update: loss in
+    nats and the share of the sentences whose passage comes first. `after` is called after each update.
 
     Raises:
         ValueError: if a batch needs more examples than there are.
         FloatingPointError: if the loss is no longer finite.
     """
     if len(cloze.names_C) < plan.batch:
-        raise ValueError(f"a batch of {plan.batch} cannot be drawn from {len(cloze.names_C)} sentences: lower the batch or give more text")
+        raise ValueError(
+            f"a batch of {plan.batch} cannot be drawn from {len(cloze.names_C)} sentences: lower the batch or"
+            " give more text"
+        )
     update, root, now = _compiled_update(architecture, plan), jax.random.key(plan.seed), begin
     order = orders(len(cloze.names_C), plan.batch, plan.steps, plan.seed)
     for step, rows in islice(enumerate(order, start=1), begin.step, None):
@@ -95,7 +106,9 @@ def warm_up(architecture: Architecture[Embedder], begin: Restored, cloze: Cloze,
         *state, loss, share = update(*now.state, part, jax.random.fold_in(root, step))
         row = {"step": step, "loss": float(loss), "accuracy": float(share)}
         if not np.isfinite(row["loss"]):
-            raise FloatingPointError(f"loss is {row['loss']} at update {step} of the warm start; lower its learning rate")
+            raise FloatingPointError(
+                f"loss is {row['loss']} at update {step} of the warm start; lower its learning rate"
+            )
         now = Restored(step, tuple(state), [*now.history, row])
         after(now)
     return now

@@ -1,4 +1,6 @@
-"""Whether a finished model can be a corpus's reference LM: prompts long enough, and a tokenizer that gives the corpus's text back."""
+"""Whether a finished model can be a corpus's reference LM: prompts long enough, and a tokenizer that gives
+the corpus's text back.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,27 @@ SAMPLE_CHUNKS = 4096
 
 
 def tokenizer_beside(name: str, directory: Path, tokenizer: Path, chunks: Path) -> Path:
-    """The tokenizer.json that goes beside the weights: the corpus's if the model's does the same, so that it scores tokens, else its own.
+    """The tokenizer.json that goes beside the weights: the corpus's if the model's does the same, so that it
+    scores tokens, else its own.
 
-    Its own is tried on `SAMPLE_CHUNKS` chunks first: it must give their text back, and the corpus's must give the bytes of a chunk.
+    Its own is tried on `SAMPLE_CHUNKS` chunks first: it must give their text back, and the corpus's must give
+    the bytes of a chunk.
 
     Raises:
         Failure: (exit code 2) if the model has none, (3) if it, or the corpus's, loses text.
     """
     theirs = directory / "tokenizer.json"
     if not theirs.is_file():
-        raise Failure(f"{name} has no tokenizer.json", "it could not read the corpus", "choose another model", Exit.USAGE)
+        raise Failure(
+            f"{name} has no tokenizer.json",
+            "it could not read the corpus",
+            "choose another model",
+            Exit.USAGE,
+        )
     other, ours = load_scorer_tokenizer(directory), load_tokenizer(tokenizer)
     if other.to_str() == ours.to_str():
-        return tokenizer / "tokenizer.json"  # equal in what it does, but scoring compares bytes, and the file may be laid out differently
+        # equal in what it does, but scoring compares bytes, and the file may be laid out differently
+        return tokenizer / "tokenizer.json"
     bytes_of_tokens(ours)
     scorer_tokens(other, [text.replace(CUT, "") for text in _sample(chunks)])
     return theirs
@@ -38,7 +48,12 @@ def tokenizer_beside(name: str, directory: Path, tokenizer: Path, chunks: Path) 
 
 def _sample(chunks: Path) -> list[str]:
     artifact = open_artifact(CHUNKS, chunks)
-    return artifact.read(next(iter(artifact.shards)), ["text"]).column("text").slice(0, SAMPLE_CHUNKS).to_pylist()
+    return (
+        artifact.read(next(iter(artifact.shards)), ["text"])
+        .column("text")
+        .slice(0, SAMPLE_CHUNKS)
+        .to_pylist()
+    )
 
 
 def in_words(beside: Path, tokenizer: Path) -> str:
@@ -69,5 +84,8 @@ def config_of(name: str, directory: Path) -> DecoderConfig:
 def unfit(name: str, cause: str) -> Failure:
     """What is said of a model that cannot be the reference LM."""
     return Failure(
-        f"{name} cannot be the reference LM", cause, f"choose one of {', '.join(ARCHITECTURES)}, such as {PAPERS_LM}", Exit.USAGE
+        f"{name} cannot be the reference LM",
+        cause,
+        f"choose one of {', '.join(ARCHITECTURES)}, such as {PAPERS_LM}",
+        Exit.USAGE,
     )

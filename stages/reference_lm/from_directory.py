@@ -19,8 +19,11 @@ def directory_config(reference_lm: ReferenceLM) -> DecoderConfig:
     return config_of(reference_lm.name, Path(reference_lm.name))
 
 
-def take_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, chunks: Path, window: int, target: Path) -> str:
-    """Copies the model into `target`, as `tokenizer_beside` says with which tokenizer, and returns its name and digest.
+def take_reference_lm(
+    reference_lm: ReferenceLM, tokenizer: Path, chunks: Path, window: int, target: Path
+) -> str:
+    """Copies the model into `target`, as `tokenizer_beside` says with which tokenizer, and returns its name
+    and digest.
 
     Args:
         reference_lm: its `name` is the directory, its `revision` the digest of what that holds.
@@ -30,8 +33,8 @@ def take_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, chunks: Path, 
         target: an existing directory.
 
     Raises:
-        Failure: if the directory holds something else than its digest says (exit code 3), the model cannot be used (2), or its tokenizer
-            loses text of the corpus (3).
+        Failure: if the directory holds something else than its digest says (exit code 3), the model cannot be
+            used (2), or its tokenizer loses text of the corpus (3).
     """
     name, directory = reference_lm.name, Path(reference_lm.name)
     beside = tokenizer_beside(name, directory, tokenizer, chunks)
@@ -42,7 +45,12 @@ def take_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, chunks: Path, 
         raise unfit(name, str(error)) from error
     if found != reference_lm.revision:
         cause = f"it holds {found[:16]}..., reference_lm.revision is {(reference_lm.revision or 'null')[:16]}"
-        raise Failure(f"{name} is not what was chosen", cause, f"`./rpt use-lm {name}` chooses what it holds now", Exit.CONTRACT)
+        raise Failure(
+            f"{name} is not what was chosen",
+            cause,
+            f"`./rpt use-lm {name}` chooses what it holds now",
+            Exit.CONTRACT,
+        )
     index = [directory / INDEX] if (directory / INDEX).is_file() else []
     for file in (directory / "config.json", *index, *weights):
         shutil.copyfile(file, target / file.name)

@@ -1,6 +1,8 @@
-"""A reference LM from the Hugging Face hub, such as the paper's Pythia-1.4B-deduped (section 4), pinned to a commit.
+"""A reference LM from the Hugging Face hub, such as the paper's Pythia-1.4B-deduped (section 4), pinned to a
+commit.
 
-Only config.json, tokenizer.json and safetensors are fetched, none of which can run code. What is small is fetched and judged first.
+Only config.json, tokenizer.json and safetensors are fetched, none of which can run code. What is small is
+fetched and judged first.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ WHY = "labels must say what scored them"
 
 
 def hub_config(reference_lm: ReferenceLM) -> DecoderConfig:
-    """The sizes of a model of the hub: of the paper's they are known, of others the hub is asked for config.json.
+    """The sizes of a model of the hub: of the paper's they are known, of others the hub is asked for
+    config.json.
 
     Raises:
-        Failure: (exit code 5) if the hub cannot be reached; (2) if there is no commit to ask for, or it is of no known family.
+        Failure: (exit code 5) if the hub cannot be reached; (2) if there is no commit to ask for, or it is of
+            no known family.
     """
     name, revision = reference_lm.name, reference_lm.revision
     if name == PAPERS_LM:
@@ -36,8 +40,11 @@ def hub_config(reference_lm: ReferenceLM) -> DecoderConfig:
     return config_of(name, snapshot(name, revision, SMALL_FILES, SECTION))
 
 
-def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, chunks: Path, window: int, target: Path) -> str:
-    """Copies the model into `target`, as `tokenizer_beside` says with which tokenizer, and returns its name and commit.
+def fetch_reference_lm(
+    reference_lm: ReferenceLM, tokenizer: Path, chunks: Path, window: int, target: Path
+) -> str:
+    """Copies the model into `target`, as `tokenizer_beside` says with which tokenizer, and returns its name
+    and commit.
 
     Args:
         reference_lm: its `name` and `revision` say which.
@@ -47,8 +54,8 @@ def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, chunks: Path,
         target: an existing directory.
 
     Raises:
-        Failure: if no commit is given or the model cannot be used (exit code 2), its tokenizer loses text of the corpus (3), or the hub
-            cannot be reached (5); the weights are not downloaded then.
+        Failure: if no commit is given or the model cannot be used (exit code 2), its tokenizer loses text of
+            the corpus (3), or the hub cannot be reached (5); the weights are not downloaded then.
     """
     name, revision = reference_lm.name, reference_lm.revision
     if revision is None:
@@ -65,7 +72,9 @@ def fetch_reference_lm(reference_lm: ReferenceLM, tokenizer: Path, chunks: Path,
 
 
 def _weights(name: str, revision: str, directory: Path) -> list[Path]:
-    """The files that the index names, or `model.safetensors`, or shards without an index; some repositories hold the weights twice."""
+    """The files that the index names, or `model.safetensors`, or shards without an index; some repositories
+    hold the weights twice.
+    """
     try:
         named = sorted(named_weights(directory))
     except ValueError as error:
@@ -74,6 +83,9 @@ def _weights(name: str, revision: str, directory: Path) -> list[Path]:
         place = snapshot(name, revision, patterns, SECTION)
         if files := sorted(file for pattern in patterns for file in place.glob(pattern)):
             return files
-    remedy = "choose a commit that has model.safetensors, or convert it with transformers: save_pretrained(..., safe_serialization=True)"
+    remedy = (
+        "choose a commit that has model.safetensors, or convert it with transformers: save_pretrained(...,"
+        " safe_serialization=True)"
+    )
     cause = "pickled weights (.bin) can run code and are never opened"
     raise Failure(f"{name} at {revision[:12]} has no .safetensors", cause, remedy, Exit.USAGE)

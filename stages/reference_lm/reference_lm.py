@@ -1,7 +1,9 @@
-"""The reference LM of a corpus as a Hugging Face directory: a small GPT-NeoX trained from scratch on the train split, or a finished one.
+"""The reference LM of a corpus as a Hugging Face directory: a small GPT-NeoX trained from scratch on the
+train split, or a finished one.
 
-Scoring knows only such a directory. Two fifths of what a small one is trained on are retrieval-shaped (see reference_lm_mixture), because
-an LM that has only seen running text cannot use a far chunk put before a query.
+Scoring knows only such a directory. Two fifths of what a small one is trained on are retrieval-shaped (see
+reference_lm_mixture), because an LM that has only seen running text cannot use a far chunk put before a
+query.
 """
 
 from __future__ import annotations
@@ -35,12 +37,16 @@ INITIAL_SCALE = 0.64  # 0.02 at a width of 1024
 
 
 def train_documents(context: Context, limit: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Tokens of training documents, and for each of their chunks the BM25 top-1 candidate (-1: none); documents are in corpus order.
+    """Tokens of training documents, and for each of their chunks the BM25 top-1 candidate (-1: none);
+    documents are in corpus order.
 
-    Shards are read in random order until they hold `limit` tokens, so that memory does not grow with the corpus; a smaller corpus is read
-    whole.
+    Shards are read in random order until they hold `limit` tokens, so that memory does not grow with the
+    corpus; a smaller corpus is read whole.
     """
-    chunks, candidates = open_artifact(CHUNKS, context.input("chunks")), open_artifact(CANDIDATES, context.input("candidates"))
+    chunks, candidates = (
+        open_artifact(CHUNKS, context.input("chunks")),
+        open_artifact(CANDIDATES, context.input("candidates")),
+    )
     names, read, gathered = list(chunks.shards), dict[int, tuple[list[np.ndarray], list[np.ndarray]]](), 0
     for number in np.random.default_rng(seed).permutation(len(names)).tolist():
         read[number] = _shard_documents(chunks.read(names[number]), candidates.read(names[number]))
@@ -48,12 +54,16 @@ def train_documents(context: Context, limit: int, seed: int) -> tuple[list[np.nd
         if gathered >= limit:
             break
     parts = [read[number] for number in sorted(read)]
-    return [document for documents, _ in parts for document in documents], [top1 for _, best in parts for top1 in best]
+    return [document for documents, _ in parts for document in documents], [
+        top1 for _, best in parts for top1 in best
+    ]
 
 
 def _shard_documents(chunks: pa.Table, candidates: pa.Table) -> tuple[list[np.ndarray], list[np.ndarray]]:
     table = chunks.filter(pc.equal(chunks.column("split"), "train"))
-    pairs = candidates.filter(pc.and_(pc.equal(candidates.column("query_form"), "qt"), pc.equal(candidates.column("rank"), 0)))
+    pairs = candidates.filter(
+        pc.and_(pc.equal(candidates.column("query_form"), "qt"), pc.equal(candidates.column("rank"), 0))
+    )
     query, candidate = pairs.column("query_chunk").to_numpy(), pairs.column("candidate_chunk").to_numpy()
     runs = {doc_id: (begin, end) for doc_id, begin, end in document_runs(pairs.column("doc_id"))}
     tokens = list_rows(table.column("token_ids"))
@@ -79,23 +89,38 @@ def _config(context: Context, reference_lm: ReferenceLM, window: int) -> GPTNeoX
             initializer_range=INITIAL_SCALE * reference_lm.width**-0.5,
         )
     except ValueError as error:
-        raise Failure("the sizes of the reference LM", str(error), "change `reference_lm` in params.yaml", Exit.USAGE) from error
+        raise Failure(
+            "the sizes of the reference LM", str(error), "change `reference_lm` in params.yaml", Exit.USAGE
+        ) from error
 
 
 def make_reference_lm(context: Context, geometry: Geometry, reference_lm: ReferenceLM) -> None:
     """Write config.json, safetensors and tokenizer.json, and losses.jsonl of a model that is trained here.
 
     Raises:
-        Failure: if the sizes do not fit together (exit code 2), or as `fetch_reference_lm` and `take_reference_lm` state.
+        Failure: if the sizes do not fit together (exit code 2), or as `fetch_reference_lm` and
+            `take_reference_lm` state.
     """
     window = 4 * geometry.chunk_tokens
     if reference_lm.source == "train":
         note = _train(context, geometry, reference_lm, window)
     elif reference_lm.source == "directory":
-        note = take_reference_lm(reference_lm, context.input("tokenizer"), context.input("chunks"), window, context.out("reference_lm"))
+        note = take_reference_lm(
+            reference_lm,
+            context.input("tokenizer"),
+            context.input("chunks"),
+            window,
+            context.out("reference_lm"),
+        )
     else:
         context.say.progress(0, 1, "downloads", reference_lm.name)
-        note = fetch_reference_lm(reference_lm, context.input("tokenizer"), context.input("chunks"), window, context.out("reference_lm"))
+        note = fetch_reference_lm(
+            reference_lm,
+            context.input("tokenizer"),
+            context.input("chunks"),
+            window,
+            context.out("reference_lm"),
+        )
         context.say.progress(1, 1, "downloads")
     context.say.note(f"**{context.corpus}**: reference LM {note}")
 
@@ -107,24 +132,38 @@ def _train(context: Context, geometry: Geometry, reference_lm: ReferenceLM, wind
     steps = max(1, tokens // (window * reference_lm.batch))
     config = _config(context, reference_lm, window)
     count = steps * reference_lm.batch
-    windows = training_windows(documents, top1, count=count, seed=reference_lm.seed, chunk_tokens=geometry.chunk_tokens)
+    windows = training_windows(
+        documents, top1, count=count, seed=reference_lm.seed, chunk_tokens=geometry.chunk_tokens
+    )
     trained = _to_the_end(context, reference_lm, config, windows, steps)
     target = context.out("reference_lm")
     gpt_neox_files.save(target, config, trained.state[0])
     shutil.copyfile(context.input("tokenizer") / "tokenizer.json", target / "tokenizer.json")
     (target / "losses.jsonl").write_text(jsonl(trained.history))
-    return f"trained on {steps * reference_lm.batch * window:,} tokens, loss {trained.history[-1]['loss']:.3f}"
+    return (
+        f"trained on {steps * reference_lm.batch * window:,} tokens, loss {trained.history[-1]['loss']:.3f}"
+    )
 
 
-def _to_the_end(context: Context, reference_lm: ReferenceLM, config: GPTNeoXConfig, windows_nL: np.ndarray, steps: int) -> Restored:
+def _to_the_end(
+    context: Context, reference_lm: ReferenceLM, config: GPTNeoXConfig, windows_nL: np.ndarray, steps: int
+) -> Restored:
     """Training to the end, from a checkpoint if there is one."""
     rate, seed = reference_lm.learning_rate, reference_lm.seed
     context.say.progress(0, steps, "steps", "compiling")
-    with Checkpoints(context.scratch / CHECKPOINTS, context.say.note) as checkpoints, Interruption() as interruption:
-        saver, start = Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), fresh(config, steps, rate, seed)
+    with (
+        Checkpoints(context.scratch / CHECKPOINTS, context.say.note) as checkpoints,
+        Interruption() as interruption,
+    ):
+        saver, start = (
+            Saver(checkpoints, context.runtime.checkpoint_seconds, interruption),
+            fresh(config, steps, rate, seed),
+        )
         begin = checkpoints.restore(start.state) or start
         if begin.step:
-            context.say.note(f"**{context.corpus}**: the reference LM goes on after step {begin.step} of {steps}")
+            context.say.note(
+                f"**{context.corpus}**: the reference LM goes on after step {begin.step} of {steps}"
+            )
 
         def after(now: Restored) -> None:
             if now.history and now.history[-1]["step"] == now.step:

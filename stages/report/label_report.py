@@ -1,4 +1,6 @@
-"""The supervision report of the labels: a page, a label card and their figures, read once more but never scored again."""
+"""The supervision report of the labels: a page, a label card and their figures, read once more but never
+scored again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ from stages.tokens.scorer_lengths import measured_length
 
 
 def cost_of(sharing: Sharing, config: DecoderConfig, chunk_tokens: float) -> Cost:
-    """Tokens and operations of the pairs, with each prefix computed once, and operations with one computed for every pair.
+    """Tokens and operations of the pairs, with each prefix computed once, and operations with one computed
+    for every pair.
 
     `chunk_tokens` are tokens of the reference LM in a chunk.
     """
@@ -40,17 +43,26 @@ def cost_of(sharing: Sharing, config: DecoderConfig, chunk_tokens: float) -> Cos
 
 
 def licenses_of(context: Context, label_set: LabelSet) -> list[str]:
-    """The distinct licences that the labelled documents state, sorted; an empty one is of those that state none."""
+    """The distinct licences that the labelled documents state, sorted; an empty one is of those that state
+    none.
+    """
     found = set[str]()
     labelled = label_set.documents["doc_id"].implode()
     for shard in label_set.documents["shard"].unique(maintain_order=True):
-        rows = pl.DataFrame(pl.from_arrow(read_columns(DOCUMENTS, context.input("documents") / shard, ["doc_id", "license"])))
+        rows = pl.DataFrame(
+            pl.from_arrow(read_columns(DOCUMENTS, context.input("documents") / shard, ["doc_id", "license"]))
+        )
         found |= set(rows.filter(pl.col("doc_id").is_in(labelled))["license"])
     return sorted(found)
 
 
 def make_label_report(
-    context: Context, geometry: Geometry, mining: Mining, reference_lm: ReferenceLM, scoring: Scoring, report: Report
+    context: Context,
+    geometry: Geometry,
+    mining: Mining,
+    reference_lm: ReferenceLM,
+    scoring: Scoring,
+    report: Report,
 ) -> None:
     """Write index.html, README.md and statistics.json."""
     labels = open_artifact(LABELS, context.input("labels"))
@@ -62,9 +74,15 @@ def make_label_report(
         texts, licenses = with_texts(label_set, chosen), licenses_of(context, label_set)
     config, chunk_tokens = read_config(context.input("reference_lm")), float(geometry.chunk_tokens)
     if "chunk_tokenizer" in labels.fact("scorer"):
-        chunk_tokens = measured_length(open_artifact(CHUNKS, context.input("chunks")), context.input("reference_lm"))
+        chunk_tokens = measured_length(
+            open_artifact(CHUNKS, context.input("chunks")), context.input("reference_lm")
+        )
     hub = {"name", "revision"}
-    trained = reference_lm.model_dump(exclude=hub) if reference_lm.source == "train" else reference_lm.model_dump(include={"source", *hub})
+    trained = (
+        reference_lm.model_dump(exclude=hub)
+        if reference_lm.source == "train"
+        else reference_lm.model_dump(include={"source", *hub})
+    )
     result = LabelReport(
         corpus=context.corpus,
         labels=labels.digest,

@@ -1,4 +1,6 @@
-"""The report of a corpus: joins evaluations with labels and renders what came out, without running any model."""
+"""The report of a corpus: joins evaluations with labels and renders what came out, without running
+any model.
+"""
 
 from __future__ import annotations
 
@@ -80,24 +82,36 @@ def rows_of(contract: Contract, directory: Path, split: str) -> pl.DataFrame:
     """The rows of one split of an artifact, read shard by shard."""
     artifact = open_artifact(contract, directory)
     parts = [artifact.read(shard) for shard in artifact.shards]
-    return pl.concat([pl.DataFrame(pl.from_arrow(part.filter(pc.equal(part.column("split"), split)))) for part in parts])
+    return pl.concat(
+        [pl.DataFrame(pl.from_arrow(part.filter(pc.equal(part.column("split"), split)))) for part in parts]
+    )
 
 
-def open_evaluations(context: Context, runs: dict[str, Run]) -> tuple[Evaluations, Evaluations | None, Evaluations | None]:
-    """The runs of a corpus in their own setting, in other settings, and with the oracles' neighbours, as far as they were evaluated so."""
+def open_evaluations(
+    context: Context, runs: dict[str, Run]
+) -> tuple[Evaluations, Evaluations | None, Evaluations | None]:
+    """The runs of a corpus in their own setting, in other settings, and with the oracles' neighbours, as far
+    as they were evaluated so.
+    """
     places = [(run, context.input("evaluations") / run) for run in runs]
     places += [(run, place) for run in runs if (place := context.input(ORACLE) / run).exists()]
     frames = frames_of((run, open_artifact(EVALUATIONS, place).read_all()) for run, place in places)
     systems = {run: entry.system for run, entry in runs.items()}
     seeds = {run: entry.seed for run, entry in runs.items()}
     own = aligned({key: rows for key, rows in frames.items() if key[1] == OWN}, systems, seeds)
-    return own, with_own(frames, systems, seeds, OTHERS), with_own(frames, systems, seeds, (ORACLE, ORACLE_ALL))
+    return (
+        own,
+        with_own(frames, systems, seeds, OTHERS),
+        with_own(frames, systems, seeds, (ORACLE, ORACLE_ALL)),
+    )
 
 
 def ceiling_section(context: Context, own: Evaluations, samples: int) -> list[Ceiling]:
     """What the past of the documents is worth to the runs of Transformer-XL."""
     columns = [name for name in CEILINGS.schema.names if name != "token_losses"]
-    mixed = frames_of((run, open_artifact(CEILINGS, context.input(CEILING) / run).read_all(columns)) for run in own.systems)
+    mixed = frames_of(
+        (run, open_artifact(CEILINGS, context.input(CEILING) / run).read_all(columns)) for run in own.systems
+    )
     return ceiling_figures({**own.frames, **mixed}, own.systems, own.seeds, samples)
 
 
@@ -131,10 +145,14 @@ def data_section(context: Context, geometry: Geometry) -> CorpusFigures:
         )
         for shard in chunks.shards
     ]
-    quarantine = pl.DataFrame(pl.from_arrow(open_artifact(QUARANTINE, context.input("quarantine")).read_all(["reason"])))
+    quarantine = pl.DataFrame(
+        pl.from_arrow(open_artifact(QUARANTINE, context.input("quarantine")).read_all(["reason"]))
+    )
     documents = open_artifact(DOCUMENTS, context.input("documents")).rows
     vocabulary = json.loads((context.input("reference_lm") / "config.json").read_text())["vocab_size"]
-    return corpus_figures(documents, quarantine, pl.concat(lengths), ChunkSizes(**geometry.model_dump()), vocabulary)
+    return corpus_figures(
+        documents, quarantine, pl.concat(lengths), ChunkSizes(**geometry.model_dump()), vocabulary
+    )
 
 
 def reference_lm_section(directory: Path) -> ReferenceModel:
@@ -161,12 +179,19 @@ def trained(row: RunPerplexity, directory: Path) -> System:
     )
 
 
-def make_report(context: Context, geometry: Geometry, evaluation: Evaluation, report: Report, runs: dict[str, Run]) -> None:
-    """Write index.html, report.json, a CSV file for every figure, and the metrics that `dvc metrics show` reads."""
+def make_report(
+    context: Context, geometry: Geometry, evaluation: Evaluation, report: Report, runs: dict[str, Run]
+) -> None:
+    """Write index.html, report.json, a CSV file for every figure, and the metrics that `dvc metrics show`
+    reads.
+    """
     split = evaluation.split
-    evaluations = open_evaluations(context, {name: run for name, run in runs.items() if run.corpus == context.corpus})
+    evaluations = open_evaluations(
+        context, {name: run for name, run in runs.items() if run.corpus == context.corpus}
+    )
     labels, exhaustive, retrieved, candidates, chunks = (
-        rows_of(contract, context.input(contract.name), split) for contract in (LABELS, EXHAUSTIVE, RETRIEVED, CANDIDATES, CHUNKS)
+        rows_of(contract, context.input(contract.name), split)
+        for contract in (LABELS, EXHAUSTIVE, RETRIEVED, CANDIDATES, CHUNKS)
     )
     sizes = (geometry.chunk_tokens, geometry.stride_chunks)
     evidence = Evidence(*evaluations, labels, exhaustive, retrieved, candidates, chunks, *sizes)

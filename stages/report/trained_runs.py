@@ -1,4 +1,6 @@
-"""What a trained run cost: parameters, updates, operations of one, and its time on the machine that it was trained on."""
+"""What a trained run cost: parameters, updates, operations of one, and its time on the machine that it was
+trained on.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from stages.training.systems import described_config
 COMPILING = 2  # updates at the beginning of a session that may hold compilation
 
 
-def trained_run(name: str, corpus: str, system: str, seed: int, configuration: Configuration, root: Path) -> Trained:
+def trained_run(
+    name: str, corpus: str, system: str, seed: int, configuration: Configuration, root: Path
+) -> Trained:
     """What is known of a run, trained or not; `root` is the checkout."""
     untrained = Trained(name, system, seed, RECORDS[system].retriever)
     directory = root / "artifacts" / corpus / "models" / name
@@ -32,16 +36,23 @@ def trained_run(name: str, corpus: str, system: str, seed: int, configuration: C
         parameters=parameter_count(directory / "model.safetensors"),
         steps=len(losses) or None,
         step_seconds=seconds_per_step(_lines(root / PLACE / "training" / f"{name}.jsonl"), losses),
-        step_flops=step_flops(system, described_config(config), configuration.geometry.sequence_tokens, configuration.training.batch),
+        step_flops=step_flops(
+            system,
+            described_config(config),
+            configuration.geometry.sequence_tokens,
+            configuration.training.batch,
+        ),
         sizes=config["shape"],
     )
 
 
 def seconds_per_step(log: list[dict], losses: list[dict]) -> float | None:
-    """The median time from one update to the next, by the log of a training; None if it has too few, or is of another model than `losses`.
+    """The median time from one update to the next, by the log of a training; None if it has too few, or is of
+    another model than `losses`.
 
-    The first line of a session has no speed. Left out are the time up to it, which holds the start or a gap, and the `COMPILING` updates
-    after it. A median does not see checkpoints and other things that are done now and then.
+    The first line of a session has no speed. Left out are the time up to it, which holds the start or a gap,
+    and the `COMPILING` updates after it. A median does not see checkpoints and other things that are done now
+    and then.
     """
     if not log or not losses or any(log[-1][key] != losses[-1][key] for key in ("step", "lm_loss")):
         return None

@@ -8,7 +8,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """In its `with` block the first signal sets `asked`, for the work to look at between steps; another raises KeyboardInterrupt."""
+    """In its `with` block the first signal sets `asked`, for the work to look at between steps; another
+    raises KeyboardInterrupt.
+    """
 
     def __init__(self) -> None:
         self.asked = False

@@ -1,15 +1,18 @@
 """One task a shard on Ray: the only file that imports it.
 
-A task writes its finished shard into the scratch directory itself; the driver holds names, never rows. A finished shard is skipped, so
-a killed run goes on where it stopped and redoes at most what was in flight. In flight are at most twice as many shards as there are
-slots, and each reserves SHARD_MEMORY, so that Ray starts no more of them than a machine has memory for.
+A task writes its finished shard into the scratch directory itself; the driver holds names, never rows. A
+finished shard is skipped, so a killed run goes on where it stopped and redoes at most what was in flight. In
+flight are at most twice as many shards as there are slots, and each reserves SHARD_MEMORY, so that Ray starts
+no more of them than a machine has memory for.
 
-Work that loads a model and takes a whole device (`cpus=0`) runs in actors instead, which live from the first shard to the last: one for
-every GPU or TPU chip of the cluster, or one for every machine where there is none. Each pulls its next shard when it has written one.
+Work that loads a model and takes a whole device (`cpus=0`) runs in actors instead, which live from the first
+shard to the last: one for every GPU or TPU chip of the cluster, or one for every machine where there is none.
+Each pulls its next shard when it has written one.
 
-A worker that is lost (killed, out of memory) costs its shard, which Ray tries again LOST_WORKER_RETRIES times; an exception is not tried
-again, because it would come again: the shards that failed are named and the stage raises. There is no speculative second copy of a
-slow shard: shards are bounded in size and callers put the largest first, so the last one to end is a small one.
+A worker that is lost (killed, out of memory) costs its shard, which Ray tries again LOST_WORKER_RETRIES
+times; an exception is not tried again, because it would come again: the shards that failed are named and the
+stage raises. There is no speculative second copy of a slow shard: shards are bounded in size and callers put
+the largest first, so the last one to end is a small one.
 
 A deadline stops the work between shards: none is begun after it, those begun are finished and kept.
 """
@@ -57,8 +60,10 @@ def stop_ray() -> None:
 def _environment() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_task_oom_retries", str(LOST_WORKER_RETRIES))  # by default Ray would try for ever
-    # Ray would hide accelerators that it does not know of from work that asks for none; JAX uses what it finds.
+    # by default Ray would try for ever
+    os.environ.setdefault("RAY_task_oom_retries", str(LOST_WORKER_RETRIES))
+    # Ray would hide accelerators that it does not know of from work that asks for none; JAX uses what it
+    # finds.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
@@ -77,7 +82,9 @@ def _attach(runtime: Runtime) -> Any:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 remedy = "start it again, or unset RAY_ADDRESS to have a Ray of the run's own"
-                raise Failure(f"there is no Ray to join at {address}", str(error)[:500], remedy, Exit.ENVIRONMENT) from error
+                raise Failure(
+                    f"there is no Ray to join at {address}", str(error)[:500], remedy, Exit.ENVIRONMENT
+                ) from error
         else:
             start_ray(runtime)
     return ray
@@ -96,16 +103,17 @@ def ray_map(
     deadline: float = math.inf,
     after_shard: Callable[[], None] = lambda: None,
 ) -> None:
-    """Call `task(shard, scratch, **arguments)`, which writes `scratch / shard`, for every shard that is not there yet.
+    """Call `task(shard, scratch, **arguments)`, which writes `scratch / shard`, for every shard that is not
+    there yet.
 
-    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0 means a whole device, in an
-    actor that keeps what the task loads;
-    `own` are arguments of single shards. No shard is begun after the `deadline`, in seconds of `time.time()`, which other machines share;
+    `task` is a function of a module; `name` is what messages call the work; `cpus` are held by one shard, 0
+    means a whole device, in an actor that keeps what the task loads; `own` are arguments of single shards. No
+    shard is begun after the `deadline`, in seconds of `time.time()`, which other machines share;
     `after_shard` is called here after each shard that ends.
 
     Raises:
-        Failure: naming the shards that could not be written; those that could are kept for the next try. Exit code 6 if the deadline
-            came first.
+        Failure: naming the shards that could not be written; those that could are kept for the next try. Exit
+            code 6 if the deadline came first.
     """
     _clear(scratch)
     todo = [shard for shard in shards if not (scratch / shard).exists()]
@@ -144,7 +152,8 @@ def ray_map(
 
 
 def ray_call(task: Callable[..., Any], arguments: tuple, runtime: Runtime, name: str) -> Callable[[], Any]:
-    """Begin one call of `task`, a function of a module, on a CPU of the cluster; what is returned waits for its result.
+    """Begin one call of `task`, a function of a module, on a CPU of the cluster; what is returned waits for
+    its result.
 
     A worker that is lost costs the call, which Ray tries again as `ray_map` has it.
 
@@ -171,18 +180,42 @@ def _clear(scratch: Path) -> None:
 
 def _explain(work: str, failed: dict[str, Exception], done: int, total: int) -> Failure:
     shard, error = next(iter(failed.items()))
-    return _explained(f"{work} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)", error, f"{shard}: ")
+    return _explained(
+        f"{work} could not write {', '.join(failed)} ({done} of {total} shards are done and kept)",
+        error,
+        f"{shard}: ",
+    )
 
 
 def _explained(what: str, error: Exception, where: str = "") -> Failure:
     cause = getattr(error, "cause", None) or error
     if isinstance(cause, Failure):
         return Failure(what, f"{cause.what}: {cause.cause}", cause.remedy, cause.code)
-    lost = type(error).__name__ in {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ActorDiedError", "ActorUnavailableError"}
-    remedy = "free memory or lower runtime.workers, then run again" if lost else "see the traceback above, then run again"
-    return Failure(what, f"{where}{type(cause).__name__}: {cause}".strip()[:2000], remedy, Exit.INTERRUPTED if lost else Exit.STAGE_FAILED)
+    lost = type(error).__name__ in {
+        "WorkerCrashedError",
+        "OutOfMemoryError",
+        "NodeDiedError",
+        "ActorDiedError",
+        "ActorUnavailableError",
+    }
+    remedy = (
+        "free memory or lower runtime.workers, then run again"
+        if lost
+        else "see the traceback above, then run again"
+    )
+    return Failure(
+        what,
+        f"{where}{type(cause).__name__}: {cause}".strip()[:2000],
+        remedy,
+        Exit.INTERRUPTED if lost else Exit.STAGE_FAILED,
+    )
 
 
 def _stopped(work: str, done: int, total: int) -> Failure:
     what = f"{work} stopped at its budget ({done} of {total} shards are done and kept)"
-    return Failure(what, "runtime.budget_hours is used up", "run again to go on; raise runtime.budget_hours to go further", Exit.BUDGET)
+    return Failure(
+        what,
+        "runtime.budget_hours is used up",
+        "run again to go on; raise runtime.budget_hours to go further",
+        Exit.BUDGET,
+    )

@@ -26,15 +26,26 @@ def write_one(shard: str, scratch: Path, stage_name: str, inputs: list[Path], ar
     """
     stage = load_stage(stage_name)
     assert isinstance(stage, ShardStage)
-    tables = [open_artifact(contract, place).read(shard) for contract, place in zip(stage.reads, inputs, strict=True)]
+    tables = [
+        open_artifact(contract, place).read(shard)
+        for contract, place in zip(stage.reads, inputs, strict=True)
+    ]
     write_shard(stage.writes, stage.function(*tables, **arguments), scratch / shard)
 
 
-def write_all(stage: ShardStage, artifacts: list[Artifact], scratch: Path, arguments: dict, runtime: Runtime, say: Messages) -> None:
+def write_all(
+    stage: ShardStage,
+    artifacts: list[Artifact],
+    scratch: Path,
+    arguments: dict,
+    runtime: Runtime,
+    say: Messages,
+) -> None:
     """Every shard of the first of `artifacts`, the largest first; the stage's monitor says how it goes.
 
     Raises:
-        Failure: naming the shards that could not be written; with exit code 6 if a budgeted stage has used up `runtime.budget_hours`.
+        Failure: naming the shards that could not be written; with exit code 6 if a budgeted stage has used up
+            `runtime.budget_hours`.
     """
     sizes = {name: shard["bytes"] for name, shard in artifacts[0].shards.items()}
     shards = sorted(sizes, key=lambda name: (-sizes[name], name))
@@ -43,12 +54,25 @@ def write_all(stage: ShardStage, artifacts: list[Artifact], scratch: Path, argum
     limited = stage.budgeted and runtime.budget_hours is not None
     deadline = time.time() + 3600 * (runtime.budget_hours or 0.0) if limited else math.inf
     monitor = Monitor(stage, [scratch / shard for shard in shards], arguments, say.note)
-    ray_map(write_one, shards, scratch, call, runtime, say, stage.name, stage.cpus, deadline=deadline, after_shard=monitor.glance)
+    ray_map(
+        write_one,
+        shards,
+        scratch,
+        call,
+        runtime,
+        say,
+        stage.name,
+        stage.cpus,
+        deadline=deadline,
+        after_shard=monitor.glance,
+    )
     monitor.look()
 
 
 class Monitor:
-    """Shows a stage's monitor the finished shards now and then, and passes on what it says. Does nothing for a stage without one."""
+    """Shows a stage's monitor the finished shards now and then, and passes on what it says. Does nothing for
+    a stage without one.
+    """
 
     def __init__(self, stage: ShardStage, shards: list[Path], arguments: dict, note: Callable[[str], None]):
         self._watch = importlib.import_module(stage.monitor).watch if stage.monitor else None
@@ -56,7 +80,9 @@ class Monitor:
         self._looked, self._seen = -math.inf, 0
 
     def glance(self) -> None:
-        """Look if the last look is `MONITOR_SECONDS` and a twentieth of the shards ago, and there will be more to see."""
+        """Look if the last look is `MONITOR_SECONDS` and a twentieth of the shards ago, and there will be
+        more to see.
+        """
         if self._watch is None or time.monotonic() - self._looked < MONITOR_SECONDS:
             return
         finished = sum(shard.exists() for shard in self._shards)

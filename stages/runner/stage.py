@@ -1,8 +1,8 @@
 """What a stage is: a name, a function and what it reads and writes. Running it is somebody else's business.
 
-A `ShardStage` is a pure function for one shard, `table(s) -> table`, and keeps the shard names of what it reads; where the result is
-large the function yields it in consecutive tables. A `Job` sees whole
-artifacts: it trains, evaluates or reports. Both get the sections of params.yaml that they name, and no others.
+A `ShardStage` is a pure function for one shard, `table(s) -> table`, and keeps the shard names of what it
+reads; where the result is large the function yields it in consecutive tables. A `Job` sees whole artifacts:
+it trains, evaluates or reports. Both get the sections of params.yaml that they name, and no others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ RAY_STAGES = (
     "corpus_neighbours",
     "realm",
 )
-# Name -> module below stages/, those of a corpus and those of a run; imported only when they run, because some pull in JAX.
+# Name -> module below stages/, those of a corpus and those of a run; imported only when they run, because
+# some pull in JAX.
 CORPUS_STAGES = {
     "ingestion": "ingestion.ingestion",
     "tokenizer": "tokens.tokenizer",
@@ -67,16 +68,19 @@ RUN_STAGES = {
 
 @dataclass(frozen=True)
 class ShardStage:
-    """`function(*tables, **sections, **sides, **stores) -> table or iterator of tables`; sides and stores are Path keywords.
+    """`function(*tables, **sections, **sides, **stores) -> table or iterator of tables`; sides and stores are
+    Path keywords.
 
-    `sides` are directories or files of the corpus that decide what comes out. `stores` are directories named in `runtime` that the stage
-    keeps from run to run; what they hold decides how long it works and never what it writes.
+    `sides` are directories or files of the corpus that decide what comes out. `stores` are directories named
+    in `runtime` that the stage keeps from run to run; what they hold decides how long it works and never what
+    it writes.
 
-    `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel inside. `summary` is given the
-    first artifact read and the one written, and says in Markdown what came out. `monitor` names a module whose `watch(finished shards,
-    **sections, **sides)` is called by the driver while the stage runs and says in Markdown how it goes, or None; it is named and not
-    imported, so that no figure it draws makes the stage stale. A `budgeted` stage heeds `runtime.budget_hours`.
-    `after` are places that must be there before the stage may run, of which it reads nothing.
+    `cpus` is the number of Ray CPUs a shard holds; 0 means all of them, for functions that are parallel
+    inside. `summary` is given the first artifact read and the one written, and says in Markdown what came
+    out. `monitor` names a module whose `watch(finished shards, **sections, **sides)` is called by the driver
+    while the stage runs and says in Markdown how it goes, or None; it is named and not imported, so that no
+    figure it draws makes the stage stale. A `budgeted` stage heeds `runtime.budget_hours`. `after` are places
+    that must be there before the stage may run, of which it reads nothing.
     """
 
     name: str
@@ -120,10 +124,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Job:
-    """`function(context, **sections)` writes each of `outputs`: name in the scratch directory -> place, with {corpus} and {run}.
+    """`function(context, **sections)` writes each of `outputs`: name in the scratch directory -> place, with
+    {corpus} and {run}.
 
-    A job that names what it `reads`, places with {corpus} and {input} (what its run reads), finds its scratch directory again after an
-    interruption, as long as nothing it depends on changed; the others begin in an empty one.
+    A job that names what it `reads`, places with {corpus} and {input} (what its run reads), finds its scratch
+    directory again after an interruption, as long as nothing it depends on changed; the others begin in an
+    empty one.
     """
 
     name: str

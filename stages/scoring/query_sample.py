@@ -1,4 +1,6 @@
-"""Samples of evaluated queries: who is drawn, and the scores of the pairs that a sample asks for, through the ledger."""
+"""Samples of evaluated queries: who is drawn, and the scores of the pairs that a sample asks for, through the
+ledger.
+"""
 
 from __future__ import annotations
 
@@ -20,34 +22,57 @@ from stages.scoring.scoring import scorer_of
 
 
 def place_of(doc_id: str, chunk: int, seed: int) -> int:
-    """Where a query stands in the order of drawing; decided by its name, so that larger samples contain smaller ones."""
+    """Where a query stands in the order of drawing; decided by its name, so that larger samples contain
+    smaller ones.
+    """
     return int.from_bytes(hashlib.blake2b(f"{seed}:{doc_id}:{chunk}".encode(), digest_size=8).digest())
 
 
 def drawn(queries: pl.DataFrame, number: int, seed: int) -> pl.DataFrame:
-    """The first `number` of the distinct `queries` (doc_id, query_chunk and what else) in the order of drawing, with their `place`."""
-    places = [place_of(doc_id, chunk, seed) for doc_id, chunk in queries.select("doc_id", "query_chunk").iter_rows()]
+    """The first `number` of the distinct `queries` (doc_id, query_chunk and what else) in the order of
+    drawing, with their `place`.
+    """
+    places = [
+        place_of(doc_id, chunk, seed) for doc_id, chunk in queries.select("doc_id", "query_chunk").iter_rows()
+    ]
     return queries.with_columns(place=pl.Series(places, dtype=pl.UInt64)).bottom_k(number, by="place")
 
 
 def write_scores(
-    context: Context, geometry: Geometry, scoring: Scoring, split: str, contract: Contract, pairs_of: Callable[[str], pa.Table], total: int
+    context: Context,
+    geometry: Geometry,
+    scoring: Scoring,
+    split: str,
+    contract: Contract,
+    pairs_of: Callable[[str], pa.Table],
+    total: int,
 ) -> None:
-    """Write s_t of `total` pairs as an artifact of `contract`; those that the ledger has are not scored again.
+    """Write s_t of `total` pairs as an artifact of `contract`; those that the ledger has are not scored
+    again.
 
     `pairs_of` gives the (doc_id, query_chunk, candidate_chunk) of each shard of the chunks, sorted.
 
     Raises:
         Failure: as `stages.scoring.scoring.score` says.
     """
-    scorer = scorer_of(scoring, context.input("tokenizer"), context.input("reference_lm"), geometry.chunk_tokens)
-    ledger, chunks = Ledger(Path(context.runtime.ledger), scorer.identity), open_artifact(CHUNKS, context.input("chunks"))
+    scorer = scorer_of(
+        scoring, context.input("tokenizer"), context.input("reference_lm"), geometry.chunk_tokens
+    )
+    ledger, chunks = (
+        Ledger(Path(context.runtime.ledger), scorer.identity),
+        open_artifact(CHUNKS, context.input("chunks")),
+    )
     done = 0
     context.say.progress(0, total, "pairs", "compiling")
     for shard in chunks.shards:
         pairs = pairs_of(shard)
         if pairs.num_rows:
-            fill(ledger, scorer.engine, scorer.prompts(chunks.read(shard, ["doc_id", "token_ids"])), wanted_pairs(pairs))
+            fill(
+                ledger,
+                scorer.engine,
+                scorer.prompts(chunks.read(shard, ["doc_id", "token_ids"])),
+                wanted_pairs(pairs),
+            )
         candidate, local = (halves.sum(axis=1, dtype=np.float32) for halves in halves_of(ledger, pairs))
         columns = {name: pairs.column(name) for name in KEYS} | {"split": pa.repeat(split, pairs.num_rows)}
         columns |= {"candidate_logprob": candidate, "local_logprob": local, "target_score": candidate - local}

@@ -1,4 +1,6 @@
-"""What a candidate does to each token of a target where the reference LM has another tokenizer: the tokens are the reference LM's."""
+"""What a candidate does to each token of a target where the reference LM has another tokenizer: the tokens
+are the reference LM's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from stages.tokens.tokenizer import load_tokenizer
 
 
 class TextGains:
-    """The reference LM in `directory`, loaded when it is first asked, and the tokenizer of the corpus that it reads as text."""
+    """The reference LM in `directory`, loaded when it is first asked, and the tokenizer of the corpus that it
+    reads as text.
+    """
 
     def __init__(self, directory: Path, tokenizer: Path):
         self._lm, self._directory, self._corpus = TokenGains(directory), directory, tokenizer
@@ -43,7 +47,8 @@ class TextGains:
         return token_texts(self._tokenizer, ids.tolist())
 
     def gains(self, chunks: Sequence[np.ndarray], query: int, candidates: Sequence[int]) -> np.ndarray:
-        """How much more likely, in nats, each candidate makes each token of the target than the local context does, float32 [n, tokens].
+        """How much more likely, in nats, each candidate makes each token of the target than the local context
+        does, float32 [n, tokens].
 
         A row sums to the pair's s_t. Raises like `TokenGains.gains` and `pieces`.
         """
@@ -51,13 +56,21 @@ class TextGains:
         check_whole(chunks, query, asked)
         texts = texts_of_chunks(self._bytes_of, chunks)
         numbers = sorted({query, query + 1, *asked, *(j + 1 for j in asked)})
-        tokens = dict(zip(numbers, scorer_tokens(self._tokenizer, [texts[number] for number in numbers]), strict=True))
+        tokens = dict(
+            zip(numbers, scorer_tokens(self._tokenizer, [texts[number] for number in numbers]), strict=True)
+        )
         prefixes = [np.concatenate([tokens[j], tokens[j + 1]]) for j in asked]
-        logprobs = self._logprobs(Pieces(prefixes, [tokens[query]], [tokens[query + 1]], np.array([[j, 0] for j in range(len(asked))])))
+        logprobs = self._logprobs(
+            Pieces(
+                prefixes, [tokens[query]], [tokens[query + 1]], np.array([[j, 0] for j in range(len(asked))])
+            )
+        )
         return logprobs[1:] - logprobs[0]
 
     def _logprobs(self, pieces: Pieces) -> np.ndarray:
-        """Log-probabilities of the tokens of the one target after each prefix, `PREFIXES` of them at a time."""
+        """Log-probabilities of the tokens of the one target after each prefix, `PREFIXES` of them
+        at a time.
+        """
         config, params = self._lm.model
         rows, count = [], len(pieces.prefixes)
         prefix_shape = int(jax_pieces.padded_lengths(lengths(pieces.prefixes)).max())
@@ -65,7 +78,11 @@ class TextGains:
         with jax.default_matmul_precision("highest"):
             for start in range(0, count, PREFIXES):
                 part = np.resize(np.arange(start, min(start + PREFIXES, count)), PREFIXES)
-                kv = jax_pieces.prefixes_of(params, config, [pieces.prefixes[row] for row in part.tolist()], prefix_shape)
+                kv = jax_pieces.prefixes_of(
+                    params, config, [pieces.prefixes[row] for row in part.tolist()], prefix_shape
+                )
                 suffixes = jax_pieces.padded(pieces, part, np.arange(PREFIXES), suffix_shape)
-                rows.append(np.asarray(jax_pieces.compiled_logprobs(params, config, kv, suffixes))[: count - start])
+                rows.append(
+                    np.asarray(jax_pieces.compiled_logprobs(params, config, kv, suffixes))[: count - start]
+                )
         return np.concatenate(rows)[:, : len(pieces.targets[0])]

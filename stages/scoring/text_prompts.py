@@ -1,7 +1,7 @@
 """Prompts made of text, for a reference LM whose tokenizer is not the corpus's: any LM labels any corpus.
 
-Chunks stay those of the corpus. Each of the four of a prompt is tokenised by itself, so a target has the same tokens after every candidate
-and after the local context, and s_t is in nats of the same text.
+Chunks stay those of the corpus. Each of the four of a prompt is tokenised by itself, so a target has the same
+tokens after every candidate and after the local context, and s_t is in nats of the same text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class TextPrompts(ShardPrompts):
         scorer_tokenizer: that of the reference LM.
     """
 
-    def __init__(self, chunks: pa.Table, chunk_tokens: int, bytes_of: Sequence[bytes], scorer_tokenizer: Tokenizer):
+    def __init__(
+        self, chunks: pa.Table, chunk_tokens: int, bytes_of: Sequence[bytes], scorer_tokenizer: Tokenizer
+    ):
         super().__init__(chunks, chunk_tokens)
         self._bytes_of, self._scorer_tokenizer = bytes_of, scorer_tokenizer
         self._first, rows = (self._documents.sort("first")[name].to_numpy() for name in ("first", "rows"))
@@ -36,7 +38,12 @@ class TextPrompts(ShardPrompts):
         self._known = dict[int, list[np.ndarray]]()
 
     def _halves(
-        self, engine: ScoringLM, prefixes: np.ndarray, suffixes: np.ndarray, pairs_n2: np.ndarray, progress: Progress | None
+        self,
+        engine: ScoringLM,
+        prefixes: np.ndarray,
+        suffixes: np.ndarray,
+        pairs_n2: np.ndarray,
+        progress: Progress | None,
     ) -> np.ndarray:
         """As `ShardPrompts._halves`.
 
@@ -57,5 +64,7 @@ class TextPrompts(ShardPrompts):
         first, end = int(self._first[number]), int(self._end[number])
         if number not in self._known:
             chunks = [self.tokens[self.begins[at] : self.begins[at + 1]] for at in range(first, end)]
-            self._known[number] = scorer_tokens(self._scorer_tokenizer, texts_of_chunks(self._bytes_of, chunks))
+            self._known[number] = scorer_tokens(
+                self._scorer_tokenizer, texts_of_chunks(self._bytes_of, chunks)
+            )
         return self._known[number][row - first]

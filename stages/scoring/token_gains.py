@@ -32,13 +32,15 @@ class TokenGains:
             return read_config(self._directory), load(self._directory, "float32")[1]
 
     def logprobs(self, chunks: Sequence[np.ndarray], query: int, candidates: Sequence[int]) -> np.ndarray:
-        """Log-probability in nats of each token of chunk `query` + 1, float32 [n, m], after (c_j, c_j+1, c_query) for each candidate j.
+        """Log-probability in nats of each token of chunk `query` + 1, float32 [n, m], after (c_j, c_j+1,
+        c_query) for each candidate j.
 
-        `chunks` are the token ids of a document's chunks; the local context is the candidate `query` - 2. A row sums to the label's
-        log-probability.
+        `chunks` are the token ids of a document's chunks; the local context is the candidate `query` - 2. A
+        row sums to the label's log-probability.
 
         Raises:
-            Failure: (exit code 2) if a chunk that is needed does not exist or is not full; (3) if the model cannot score.
+            Failure: (exit code 2) if a chunk that is needed does not exist or is not full; (3) if the model
+                cannot score.
         """
         config, params = self.model
         check_whole(chunks, query, candidates)
@@ -48,13 +50,18 @@ class TokenGains:
         with jax.default_matmul_precision("highest"):
             for start in range(0, len(candidates), PREFIXES):
                 part = candidates[start : start + PREFIXES]
-                prefixes = np.stack([np.concatenate([chunks[j], chunks[j + 1]]) for j in part]).astype(np.int32)
+                prefixes = np.stack([np.concatenate([chunks[j], chunks[j + 1]]) for j in part]).astype(
+                    np.int32
+                )
                 padded = np.resize(prefixes, (PREFIXES, 2 * size))
-                rows.append(np.asarray(_logprobs(params, config, padded, np.tile(suffix, (PREFIXES, 1))))[: len(part)])
+                rows.append(
+                    np.asarray(_logprobs(params, config, padded, np.tile(suffix, (PREFIXES, 1))))[: len(part)]
+                )
         return np.concatenate(rows)
 
     def gains(self, chunks: Sequence[np.ndarray], query: int, candidates: Sequence[int]) -> np.ndarray:
-        """How much more likely, in nats, each candidate makes each target token than the local context does, float32 [n, m].
+        """How much more likely, in nats, each candidate makes each target token than the local context does,
+        float32 [n, m].
 
         A row sums to the pair's s_t. Raises like `logprobs`.
         """
@@ -70,7 +77,12 @@ def check_whole(chunks: Sequence[np.ndarray], query: int, candidates: Sequence[i
     """
     wanted = [query, query + 1, *candidates, *(j + 1 for j in candidates)]
     if bad := [j for j in wanted if not 0 <= j < len(chunks) or len(chunks[j]) != len(chunks[0])]:
-        raise Failure(f"query {query}", f"chunks {bad} are not full chunks of the document", "ask for a labelled query", Exit.USAGE)
+        raise Failure(
+            f"query {query}",
+            f"chunks {bad} are not full chunks of the document",
+            "ask for a labelled query",
+            Exit.USAGE,
+        )
 
 
 @partial(jax.jit, static_argnums=1)

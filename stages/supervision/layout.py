@@ -11,18 +11,26 @@ from stages.parameters import Geometry
 
 
 def supervise(sequences: pa.Table, pairs: pa.Table, score: str, slots: int, geometry: Geometry) -> pa.Table:
-    """Supervision rows for `sequences` from the first `slots` ranks of `pairs`, with column `score` as the score.
+    """Supervision rows for `sequences` from the first `slots` ranks of `pairs`, with column `score` as the
+    score.
 
-    A chunk is labelled if it has at least one row in `pairs`; candidates are counted from the start of the sequence.
+    A chunk is labelled if it has at least one row in `pairs`; candidates are counted from the start of the
+    sequence.
     """
     chunks = geometry.sequence_chunks
-    query, candidate, rank, value = (pairs.column(name).to_numpy() for name in ("query_chunk", "candidate_chunk", "rank", score))
+    query, candidate, rank, value = (
+        pairs.column(name).to_numpy() for name in ("query_chunk", "candidate_chunk", "rank", score)
+    )
     runs = {doc_id: (begin, end) for doc_id, begin, end in document_runs(pairs.column("doc_id"))}
     columns: dict[str, list] = {"candidates": [], "scores": [], "labelled": []}
-    rows = zip(sequences.column("doc_id").to_pylist(), sequences.column("first_chunk").to_pylist(), strict=True)
+    rows = zip(
+        sequences.column("doc_id").to_pylist(), sequences.column("first_chunk").to_pylist(), strict=True
+    )
     for doc_id, first in rows:
         begin, end = runs.get(doc_id, (0, 0))
-        inside = begin + np.flatnonzero((query[begin:end] // chunks == first // chunks) & (rank[begin:end] < slots))
+        inside = begin + np.flatnonzero(
+            (query[begin:end] // chunks == first // chunks) & (rank[begin:end] < slots)
+        )
         candidates, scores = np.full((chunks, slots), -1, np.int32), np.zeros((chunks, slots), np.float32)
         candidates[query[inside] - first, rank[inside]] = candidate[inside] - first
         scores[query[inside] - first, rank[inside]] = value[inside]

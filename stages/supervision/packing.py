@@ -1,4 +1,6 @@
-"""Packing: tokens of the train split -> training sequences of L tokens, each with one more token that is target only."""
+"""Packing: tokens of the train split -> training sequences of L tokens, each with one more token that is
+target only.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,16 @@ from stages.runner.stage import ShardStage
 
 
 def pack(tokens: pa.Table, geometry: Geometry) -> pa.Table:
-    """Consecutive sequences of each training document. The last may be short; it is padded and masked when a batch is made."""
+    """Consecutive sequences of each training document. The last may be short; it is padded and masked when a
+    batch is made.
+    """
     columns: dict[str, list] = {name: [] for name in SEQUENCES.schema.names}
     length = geometry.sequence_tokens
     documents = zip(
-        tokens.column("doc_id").to_pylist(), tokens.column("split").to_pylist(), list_rows(tokens.column("token_ids")), strict=True
+        tokens.column("doc_id").to_pylist(),
+        tokens.column("split").to_pylist(),
+        list_rows(tokens.column("token_ids")),
+        strict=True,
     )
     for doc_id, split, ids in documents:
         if split != "train":

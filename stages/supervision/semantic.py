@@ -1,5 +1,5 @@
-"""Semantic supervision: the scoring LM's s_t beside each training sequence, for RPT-Sem. It comes after the label gates: where those are
-enforced, nothing is trained on labels that failed them."""
+"""Semantic supervision: the scoring LM's s_t beside each training sequence, for RPT-Sem. It comes after the
+label gates: where those are enforced, nothing is trained on labels that failed them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from stages.runner.stage import ShardStage
 from stages.supervision.layout import supervise
 
 
-def semantic_supervision(sequences: pa.Table, labels: pa.Table, geometry: Geometry, scoring: Scoring) -> pa.Table:
+def semantic_supervision(
+    sequences: pa.Table, labels: pa.Table, geometry: Geometry, scoring: Scoring
+) -> pa.Table:
     """All scored candidates with s_t in nats, summed over the target."""
     return supervise(sequences, labels, "target_score", scoring.candidates, geometry)
 

@@ -1,7 +1,8 @@
-"""The text of chunks, so that another tokenizer can read it: a character belongs to the chunk where its first byte lies.
+"""The text of chunks, so that another tokenizer can read it: a character belongs to the chunk where its first
+byte lies.
 
-Chunks are pieces of a row of tokens, and a token of a byte-level BPE may end inside a character. Put together again, the texts of a
-document's chunks are its text; `<|endoftext|>` and other special tokens are no text.
+Chunks are pieces of a row of tokens, and a token of a byte-level BPE may end inside a character. Put together
+again, the texts of a document's chunks are its text; `<|endoftext|>` and other special tokens are no text.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ def bytes_of_tokens(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes of text that each token id stands for; none for special tokens and for ids without a token.
 
     Raises:
-        Failure: (exit code 3) if tokens are not bytes of the text, or some bytes have no token, so that text was lost on the way to tokens.
+        Failure: (exit code 3) if tokens are not bytes of the text, or some bytes have no token, so that text
+            was lost on the way to tokens.
     """
     _check_bytes(json.loads(tokenizer.to_str()))
     vocabulary, added = tokenizer.get_vocab(with_added_tokens=True), tokenizer.get_added_tokens_decoder()
     written = _written_bytes()
-    if missing := [byte for character, byte in written.items() if byte in UTF8_BYTES and character not in vocabulary]:
+    if missing := [
+        byte for character, byte in written.items() if byte in UTF8_BYTES and character not in vocabulary
+    ]:
         raise _no_bytes(f"{len(missing)} of the bytes of UTF-8 have no token, such as {min(missing):#04x}")
     found = [b""] * (max(vocabulary.values()) + 1)
     for token, token_id in vocabulary.items():
@@ -40,7 +44,8 @@ def bytes_of_tokens(tokenizer: Tokenizer) -> list[bytes]:
 
 
 def texts_of_chunks(bytes_of: Sequence[bytes], chunks: Sequence[np.ndarray]) -> list[str]:
-    """The text of each of the `chunks` of one document, all of them in order; `bytes_of` is what `bytes_of_tokens` gave.
+    """The text of each of the `chunks` of one document, all of them in order; `bytes_of` is what
+    `bytes_of_tokens` gave.
 
     Raises:
         Failure: (exit code 3) if the tokens are of another tokenizer, or put together are no text.
@@ -51,7 +56,9 @@ def texts_of_chunks(bytes_of: Sequence[bytes], chunks: Sequence[np.ndarray]) -> 
         bounds = [0, *(_first_character(whole, end) for end in itertools.accumulate(map(len, parts)))]
         return [whole[begin:end].decode() for begin, end in itertools.pairwise(bounds)]
     except (IndexError, UnicodeDecodeError) as error:
-        raise CHUNKS.violated("a document", f"its tokens are no text of this tokenizer ({type(error).__name__}: {error})") from error
+        raise CHUNKS.violated(
+            "a document", f"its tokens are no text of this tokenizer ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _first_character(whole: bytes, place: int) -> int:
@@ -74,12 +81,19 @@ def _check_bytes(description: dict) -> None:
 
 
 def _no_bytes(cause: str) -> Failure:
-    remedy = "set tokenization.tokenizer to `train` or another byte-level BPE, or to the tokenizer of the reference LM (`./rpt use-lm`)"
-    return Failure("the tokenizer of the corpus does not give the bytes of a chunk back", cause, remedy, Exit.CONTRACT)
+    remedy = (
+        "set tokenization.tokenizer to `train` or another byte-level BPE, or to the tokenizer of the"
+        " reference LM (`./rpt use-lm`)"
+    )
+    return Failure(
+        "the tokenizer of the corpus does not give the bytes of a chunk back", cause, remedy, Exit.CONTRACT
+    )
 
 
 def _written_bytes() -> dict[str, int]:
     """How byte-level BPE writes each byte as a visible character: GPT-2's table."""
     visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     hidden = [byte for byte in range(256) if byte not in visible]
-    return {chr(byte): byte for byte in visible} | {chr(256 + number): byte for number, byte in enumerate(hidden)}
+    return {chr(byte): byte for byte in visible} | {
+        chr(256 + number): byte for number, byte in enumerate(hidden)
+    }

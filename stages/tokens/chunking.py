@@ -31,19 +31,26 @@ class Span:
 
 
 def chunk(tokens: pa.Table, geometry: Geometry, tokenizer: Path) -> Iterator[pa.Table]:
-    """CHUNKS of every document, in tables of at most `BLOCK_TOKENS` tokens that may begin and end inside a document.
+    """CHUNKS of every document, in tables of at most `BLOCK_TOKENS` tokens that may begin and end inside a
+    document.
 
-    The last chunk of a document may be short: it counts for perplexity, but is never a query, target or candidate.
+    The last chunk of a document may be short: it counts for perplexity, but is never a query, target or
+    candidate.
     """
     decoder = load_tokenizer(tokenizer)
-    for spans in grouped(_spans(tokens, geometry.chunk_tokens), lambda span: len(span.token_ids), BLOCK_TOKENS):
+    for spans in grouped(
+        _spans(tokens, geometry.chunk_tokens), lambda span: len(span.token_ids), BLOCK_TOKENS
+    ):
         yield _table(spans, geometry, decoder)
 
 
 def _spans(tokens: pa.Table, size: int) -> Iterator[Span]:
     step = BLOCK_TOKENS // size * size
     documents = zip(
-        tokens.column("doc_id").to_pylist(), tokens.column("split").to_pylist(), list_rows(tokens.column("token_ids")), strict=True
+        tokens.column("doc_id").to_pylist(),
+        tokens.column("split").to_pylist(),
+        list_rows(tokens.column("token_ids")),
+        strict=True,
     )
     for doc_id, split, ids in documents:
         for begin in range(0, len(ids), step):
@@ -61,7 +68,9 @@ def _table(spans: list[Span], geometry: Geometry, decoder: Tokenizer) -> pa.Tabl
         columns["chunk"] += numbers
         columns["segment"] += [number // geometry.sequence_chunks for number in numbers]
         columns["token_ids"] += pieces
-    columns["text"] = decoder.decode_batch([piece.tolist() for piece in columns["token_ids"]], skip_special_tokens=False)
+    columns["text"] = decoder.decode_batch(
+        [piece.tolist() for piece in columns["token_ids"]], skip_special_tokens=False
+    )
     columns["token_ids"] = list_column(columns["token_ids"])
     return CHUNKS.table(columns, chunk_tokens=size, sequence_chunks=geometry.sequence_chunks)
 

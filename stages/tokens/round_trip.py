@@ -1,4 +1,6 @@
-"""Whether a tokenizer that was not trained here gives the text back, and whether the bytes of its tokens are those of the text."""
+"""Whether a tokenizer that was not trained here gives the text back, and whether the bytes of its tokens are
+those of the text.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,17 @@ REMEDY = "choose a byte-level BPE or a tokenizer with byte fallback, or `tokeniz
 
 
 def check_round_trip(tokenizer: Tokenizer, name: str, texts: Sequence[str]) -> None:
-    """Encode and decode `texts`; composed and decomposed forms of a character (NFC) are the same, and so is one space before a text.
+    """Encode and decode `texts`; composed and decomposed forms of a character (NFC) are the same, and so is
+    one space before a text.
 
     Raises:
-        Failure: (exit code 2) if a text is not given back, or the bytes of its tokens do not add up to its own.
+        Failure: (exit code 2) if a text is not given back, or the bytes of its tokens do not add up to its
+            own.
     """
-    ids = [np.array(encoding.ids, np.int64) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+    ids = [
+        np.array(encoding.ids, np.int64)
+        for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    ]
     for text, row in zip(texts, ids, strict=True):
         again = tokenizer.decode(row.tolist(), skip_special_tokens=False)
         if _composed(again) not in (_composed(text), " " + _composed(text)):
@@ -32,12 +39,18 @@ def check_round_trip(tokenizer: Tokenizer, name: str, texts: Sequence[str]) -> N
     for text, row in zip(texts, ids, strict=True):
         counted, wanted = int(bytes_V[row].sum(dtype=np.int64)), len(_normalised(tokenizer, text).encode())
         if counted - wanted not in (0, 1):
-            cause = f"its tokens of {text[:SHOWN]!a} stand for {counted:,} bytes, and the text has {wanted:,}: bits a byte would be wrong"
+            cause = (
+                f"its tokens of {text[:SHOWN]!a} stand for {counted:,} bytes, and the text has {wanted:,}:"
+                " bits a byte would be wrong"
+            )
             raise Failure(f"tokenizer {name!r} cannot be used", cause, REMEDY, Exit.USAGE)
 
 
 def _difference(text: str, again: str) -> str:
-    first = next((place for place, (a, b) in enumerate(zip(text, again, strict=False)) if a != b), min(len(text), len(again)))
+    first = next(
+        (place for place, (a, b) in enumerate(zip(text, again, strict=False)) if a != b),
+        min(len(text), len(again)),
+    )
     before, after = (found[max(0, first - SHOWN // 2) :][:SHOWN] for found in (text, again))
     return f"it turns {before!a} into {after!a}, so text is lost"
 

@@ -16,7 +16,8 @@ SHOWN = 40
 
 
 def load_scorer_tokenizer(directory: Path) -> Tokenizer:
-    """The tokenizer beside a reference LM, set so that text which spells a special token stays text. It needs no `<|endoftext|>`.
+    """The tokenizer beside a reference LM, set so that text which spells a special token stays text. It needs
+    no `<|endoftext|>`.
 
     Raises:
         Failure: (exit code 3) if it cannot be read.
@@ -32,8 +33,8 @@ def scorer_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray
     """The tokens, int32, of each text by itself; nothing is put before or after it.
 
     Raises:
-        Failure: (exit code 3) for text that decoding does not give back. Composed and decomposed forms of a character (NFC) are the same
-            text.
+        Failure: (exit code 3) for text that decoding does not give back. Composed and decomposed forms of a
+            character (NFC) are the same text.
     """
     ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
     for text, again in zip(texts, tokenizer.decode_batch(ids, skip_special_tokens=False), strict=True):
@@ -43,7 +44,10 @@ def scorer_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray
 
 
 def _lost(text: str, again: str) -> Failure:
-    first = next((place for place, (a, b) in enumerate(zip(text, again, strict=False)) if a != b), min(len(text), len(again)))
+    first = next(
+        (place for place, (a, b) in enumerate(zip(text, again, strict=False)) if a != b),
+        min(len(text), len(again)),
+    )
     before, after = (found[max(0, first - SHOWN // 2) :][:SHOWN] for found in (text, again))
     return Failure(
         "the reference LM cannot read the corpus",

@@ -1,4 +1,6 @@
-"""How many bytes of text each token stands for, so that models with different tokenizers can be compared in bits per byte."""
+"""How many bytes of text each token stands for, so that models with different tokenizers can be compared in
+bits per byte.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ ONE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
     """[V] UTF-8 bytes of every token; 0 of special tokens, which are not text, and of ids without a token.
 
-    Byte-level BPE writes each byte as one character, so a token's bytes are the characters it is written with. A tokenizer with byte
-    fallback, as SentencePiece's are, writes pieces of text, in which its decoder replaces a mark with a space, and single bytes as <0xE2>.
-    An added token is written as itself.
+    Byte-level BPE writes each byte as one character, so a token's bytes are the characters it is written
+    with. A tokenizer with byte fallback, as SentencePiece's are, writes pieces of text, in which its decoder
+    replaces a mark with a space, and single bytes as <0xE2>. An added token is written as itself.
 
     Raises:
         Failure: (exit code 2) for tokens of another kind, of which nobody can say how many bytes they are.
@@ -34,9 +36,11 @@ def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
 
 
 class DocumentBytes:
-    """The bytes of text that each token of a document stands for, int32 [T]; a document begins with `<|endoftext|>`.
+    """The bytes of text that each token of a document stands for, int32 [T]; a document begins with
+    `<|endoftext|>`.
 
-    The space that some tokenizers put before every text is no text, so it is not counted. Raises like `token_bytes`.
+    The space that some tokenizers put before every text is no text, so it is not counted. Raises like
+    `token_bytes`.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:

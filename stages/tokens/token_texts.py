@@ -16,7 +16,9 @@ def token_texts(tokenizer: Tokenizer, token_ids: Sequence[int]) -> list[str]:
     A character that takes several tokens belongs to the one that completes it, and the others are empty.
     """
     ids = list(map(int, token_ids))
-    ends = [len(tokenizer.decode(ids[:count], skip_special_tokens=False).rstrip(CUT)) for count in range(len(ids))]
+    ends = [
+        len(tokenizer.decode(ids[:count], skip_special_tokens=False).rstrip(CUT)) for count in range(len(ids))
+    ]
     whole = tokenizer.decode(ids, skip_special_tokens=False)
     ends.append(len(whole))
     return [whole[begin:end] for begin, end in itertools.pairwise(ends)]

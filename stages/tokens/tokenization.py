@@ -1,4 +1,6 @@
-"""Tokenization: documents -> token ids, with `<|endoftext|>` as token 0 and as the last token of each document."""
+"""Tokenization: documents -> token ids, with `<|endoftext|>` as token 0 and as the last token of each
+document.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +29,22 @@ TABLE_TOKENS = 2**22
 
 
 def tokenize(documents: pa.Table, tokenizer: Path) -> Iterator[pa.Table]:
-    """TOKENS of every document, in tables of about `TABLE_TOKENS` tokens or one longer document. Nothing is truncated or normalised,
-    so decoding gives the text back.
+    """TOKENS of every document, in tables of about `TABLE_TOKENS` tokens or one longer document. Nothing is
+    truncated or normalised, so decoding gives the text back.
 
     Raises:
-        Failure: (exit code 2) for text that must be encoded whole and is too long for that, see `stages.tokens.text_pieces`, and for
-            text that the tokenizer has no tokens for.
+        Failure: (exit code 2) for text that must be encoded whole and is too long for that, see
+            `stages.tokens.text_pieces`, and for text that the tokenizer has no tokens for.
     """
     encoder = load_tokenizer(tokenizer)
     digest = sha256(tokenizer / "tokenizer.json")
     unknown = unknown_id(encoder)
     names = zip(documents.column("doc_id"), documents.column("split"), strict=True)
     texts = (text.as_py() for text in documents.column("text"))
-    rows = ((doc_id.as_py(), split.as_py(), ids) for (doc_id, split), ids in zip(names, encode(texts, encoder), strict=True))
+    rows = (
+        (doc_id.as_py(), split.as_py(), ids)
+        for (doc_id, split), ids in zip(names, encode(texts, encoder), strict=True)
+    )
     rows = (_known(row, unknown) for row in rows)
     for group in grouped(rows, lambda row: len(row[2]), TABLE_TOKENS):
         columns = {
@@ -60,14 +65,16 @@ def _known(row: tuple[str, str, np.ndarray], unknown: int | None) -> tuple[str, 
 
 
 def encode(texts: Iterable[str], encoder: Tokenizer) -> Iterator[np.ndarray]:
-    """Token ids (uint32) of each text between two `<|endoftext|>`; the encoder holds `BATCH_CHARS` characters or one longer piece at once.
+    """Token ids (uint32) of each text between two `<|endoftext|>`; the encoder holds `BATCH_CHARS` characters
+    or one longer piece at once.
 
     `encoder` must have a `<|endoftext|>`, as one from `load_tokenizer` does. Raises like `tokenize`.
     """
     end = encoder.token_to_id(END_OF_TEXT)
     assert end is not None
     for _, parts in itertools.groupby(_encoded_pieces(texts, encoder), key=itemgetter(0)):
-        ids = array("I", [end])  # grows in place, so that the tokens of a long document never stand in memory twice
+        # grows in place, so that the tokens of a long document never stand in memory twice
+        ids = array("I", [end])
         for _, part in parts:
             ids.extend(part)
         ids.append(end)

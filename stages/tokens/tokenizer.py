@@ -1,4 +1,6 @@
-"""The tokenizer of a corpus: a byte-level BPE trained on its train split, or an existing one by file or name."""
+"""The tokenizer of a corpus: a byte-level BPE trained on its train split, or an existing one by
+file or name.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,14 @@ from stages.tokens.text_pieces import PIECE_CHARS, pieces
 from stages.tokens.tokenizer_file import read_tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
-SAMPLED, MOST_SAMPLED = 4_096, 2**21  # characters of a document and in all that are encoded and decoded to see what comes back
+# characters of a document and in all that are encoded and decoded to see what comes back
+SAMPLED, MOST_SAMPLED = 4_096, 2**21
 
 
 def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> Tokenizer:
-    """A byte-level BPE (any text round-trips) with `<|endoftext|>` as token 0, which begins and ends documents as in GPT-NeoX."""
+    """A byte-level BPE (any text round-trips) with `<|endoftext|>` as token 0, which begins and ends
+    documents as in GPT-NeoX.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -59,14 +64,16 @@ def load_tokenizer(directory: Path) -> Tokenizer:
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
-    """Rows that a table of embeddings needs: one more than the highest id, which may be more than there are tokens."""
+    """Rows that a table of embeddings needs: one more than the highest id, which may be more than there are
+    tokens.
+    """
     return max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
 
 @dataclass
 class TrainText:
-    """The train split in pieces, in the order of the artifact, at most `limit` characters of it; `limited` says afterwards if that was
-    not all."""
+    """The train split in pieces, in the order of the artifact, at most `limit` characters of it; `limited`
+    says afterwards if that was not all."""
 
     documents: Artifact
     limit: int
@@ -113,28 +120,35 @@ def existing_tokenizer(choice: str, revision: str | None) -> Tokenizer:
         return Tokenizer.from_pretrained(choice, revision=revision or "main")
     except Exception as error:  # the library has no narrower one
         remedy = "give a tokenizer.json file, or a name that the hub knows while there is a network"
-        raise Failure(f"tokenizer {choice!r} could not be loaded", str(error)[:300], remedy, Exit.ENVIRONMENT) from error
+        raise Failure(
+            f"tokenizer {choice!r} could not be loaded", str(error)[:300], remedy, Exit.ENVIRONMENT
+        ) from error
 
 
 def make_tokenizer(context: Context, tokenization: Tokenization) -> None:
     """Write `tokenizer/tokenizer.json`.
 
     Raises:
-        Failure: (exit code 5) if one that was asked for cannot be loaded, (2) if it does not give the text back or has no
-            `<|endoftext|>`.
+        Failure: (exit code 5) if one that was asked for cannot be loaded, (2) if it does not give the text
+            back or has no `<|endoftext|>`.
     """
     choice, note = tokenization.tokenizer, ""
     if choice == "train":
         text = TrainText(open_artifact(DOCUMENTS, context.input("documents")), tokenization.train_characters)
         tokenizer = train_tokenizer(iter(text), tokenization.vocabulary_size)
         if text.limited:
-            note = f", trained on the first {text.limit:,} characters of the train split (tokenization.train_characters)"
+            note = (
+                f", trained on the first {text.limit:,} characters of the train split"
+                " (tokenization.train_characters)"
+            )
     else:
         tokenizer = existing_tokenizer(choice, tokenization.revision)
     tokenizer.save(str(context.out("tokenizer") / "tokenizer.json"))
     loaded = load_tokenizer(context.out("tokenizer"))
     if choice != "train":
-        check_round_trip(loaded, choice, list(beginnings(open_artifact(DOCUMENTS, context.input("documents")))))
+        check_round_trip(
+            loaded, choice, list(beginnings(open_artifact(DOCUMENTS, context.input("documents"))))
+        )
     context.say.progress(1, 1, "tokenizer")
     count, rows = tokenizer.get_vocab_size(), vocabulary_size(tokenizer)
     if rows > count:

@@ -1,6 +1,7 @@
 """A tokenizer.json that others wrote: read, or refused by what is wrong with it.
 
-The library trusts ids: two tokens of one id, or an id of billions, end the process without a word that could be caught.
+The library trusts ids: two tokens of one id, or an id of billions, end the process without a word that could
+be caught.
 """
 
 from __future__ import annotations
@@ -30,17 +31,26 @@ def read_tokenizer(path: Path, remedy: str = TAKE, code: Exit = Exit.USAGE) -> T
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the library raises bare exceptions, and panics, which are none
-        raise Failure(f"the tokenizer {path} cannot be read", f"{type(error).__name__}: {error}"[:300], remedy, code) from error
+        raise Failure(
+            f"the tokenizer {path} cannot be read", f"{type(error).__name__}: {error}"[:300], remedy, code
+        ) from error
 
 
 def _check_ids(described: Any) -> None:
     """Raises ValueError for ids that are not whole numbers below `MOST_ID`, each of one token."""
     vocabulary = described["model"]["vocab"]
-    named = list(vocabulary.items()) if isinstance(vocabulary, dict) else [(row[0], number) for number, row in enumerate(vocabulary)]
+    named = (
+        list(vocabulary.items())
+        if isinstance(vocabulary, dict)
+        else [(row[0], number) for number, row in enumerate(vocabulary)]
+    )
     named += [(one["content"], one["id"]) for one in described.get("added_tokens") or []]
     holders: dict[int, str] = {}
     for token, number in named:
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < MOST_ID:
-            raise ValueError(f"the token {token[:40]!a} has the id {str(number)[:40]}, ids are whole numbers below {MOST_ID}")
+            raise ValueError(
+                f"the token {token[:40]!a} has the id {str(number)[:40]}, ids are whole numbers below"
+                f" {MOST_ID}"
+            )
         if holders.setdefault(number, token) != token:
             raise ValueError(f"the tokens {holders[number][:40]!a} and {token[:40]!a} have one id, {number}")

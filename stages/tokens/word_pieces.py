@@ -15,31 +15,54 @@ BLOCK = 4096  # chunks that are encoded at a time: an encoding holds kilobytes b
 
 
 class WordPieces:
-    """`[CLS] text [SEP]` of each chunk. Text that spells a special piece stays text; the ends of documents are no text.
+    """`[CLS] text [SEP]` of each chunk. Text that spells a special piece stays text; the ends of documents
+    are no text.
 
-    Rows have between `shortest` and `longest` pieces; what is encoded of a chunk with both the same depends on that chunk alone.
+    Rows have between `shortest` and `longest` pieces; what is encoded of a chunk with both the same depends
+    on that chunk alone.
 
     Raises:
-        Failure: (exit code 2) if BERT's tokenizer cannot be read, has more pieces than the model, or does not put one before and one after
-            a text.
+        Failure: (exit code 2) if BERT's tokenizer cannot be read, has more pieces than the model, or does not
+            put one before and one after a text.
     """
 
-    def __init__(self, corpus: Path, bert: Path, vocabulary_size: int, pad: int, shortest: int, longest: int) -> None:
+    def __init__(
+        self, corpus: Path, bert: Path, vocabulary_size: int, pad: int, shortest: int, longest: int
+    ) -> None:
         self._corpus, self._bert = load_tokenizer(corpus), read_tokenizer(bert / "tokenizer.json")
         self._bert.encode_special_tokens = True
         self._bert.no_padding()
         self._bert.no_truncation()
         self.pad, self.shortest, self.longest = pad, shortest, longest
         if self._bert.get_vocab_size() > vocabulary_size:
-            cause = f"its tokenizer.json has {self._bert.get_vocab_size():,} pieces, its model {vocabulary_size:,}"
-            raise Failure(f"{bert} cannot be the encoder", cause, "take the tokenizer.json that came with the weights", Exit.USAGE)
+            cause = (
+                f"its tokenizer.json has {self._bert.get_vocab_size():,} pieces, its model"
+                f" {vocabulary_size:,}"
+            )
+            raise Failure(
+                f"{bert} cannot be the encoder",
+                cause,
+                "take the tokenizer.json that came with the weights",
+                Exit.USAGE,
+            )
         if len(self._bert.encode("").ids) != 2:
             cause = "its tokenizer.json does not put [CLS] before a text and [SEP] after it"
-            raise Failure(f"{bert} cannot be the encoder", cause, "take that of a BERT such as google-bert/bert-base-uncased", Exit.USAGE)
+            raise Failure(
+                f"{bert} cannot be the encoder",
+                cause,
+                "take that of a BERT such as google-bert/bert-base-uncased",
+                Exit.USAGE,
+            )
 
     def __call__(self, chunks_XM: np.ndarray) -> tuple[np.ndarray, int]:
-        """[X, T] the pieces of each chunk, padded to a multiple of 32, and how many chunks were cut because they have over `longest`."""
-        pieces = [ids for begin in range(0, len(chunks_XM), BLOCK) for ids in self._encoded(chunks_XM[begin : begin + BLOCK])]
+        """[X, T] the pieces of each chunk, padded to a multiple of 32, and how many chunks were cut because
+        they have over `longest`.
+        """
+        pieces = [
+            ids
+            for begin in range(0, len(chunks_XM), BLOCK)
+            for ids in self._encoded(chunks_XM[begin : begin + BLOCK])
+        ]
         widest = max(map(len, pieces), default=1)
         width = min(self.longest, max(self.shortest, -(-widest // ROUND) * ROUND))
         padded_XT = np.full((len(pieces), width), self.pad, np.int32)

@@ -1,7 +1,8 @@
 """Checkpoints of a training run: written while it goes on, read back only if every byte is as it was written.
 
-Orbax writes the arrays and renames their directory when it is whole; then come the losses up to that step, what it was computed on and,
-last, a manifest with the SHA-256 of every file. Orbax is imported at the first use, because that takes seconds.
+Orbax writes the arrays and renames their directory when it is whole; then come the losses up to that step,
+what it was computed on and, last, a manifest with the SHA-256 of every file. Orbax is imported at the first
+use, because that takes seconds.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ class Restored(NamedTuple):
 
 
 class Checkpoints:
-    """The newest `KEEP` checkpoints of one run and the best, in `directory`; `say` is told in a sentence why one is set aside.
+    """The newest `KEEP` checkpoints of one run and the best, in `directory`; `say` is told in a sentence why
+    one is set aside.
 
-    The best has the lowest training loss over the steps before it: where a run that went astray can be begun again, once the newer ones
-    are deleted.
+    The best has the lowest training loss over the steps before it: where a run that went astray can be begun
+    again, once the newer ones are deleted.
     """
 
     def __init__(self, directory: Path, say: Callable[[str], None]):
@@ -67,7 +69,8 @@ class Checkpoints:
         return StandardCheckpointer(async_options=AsyncOptions(create_directories_asynchronously=False))
 
     def save(self, step: int, state: Any, history: Sequence[Mapping]) -> None:
-        """Copy `state`, a tree of arrays, to the host and write it in the background; waits for the checkpoint before.
+        """Copy `state`, a tree of arrays, to the host and write it in the background; waits for the
+        checkpoint before.
 
         Raises:
             Failure: (exit code 5) if this or the checkpoint before could not be written.
@@ -91,34 +94,60 @@ class Checkpoints:
         One that is not whole is renamed to *.damaged and said.
 
         Raises:
-            Failure: (exit code 3) if it is whole and of another model; it is renamed to *.misfit, so that the next run begins without.
+            Failure: (exit code 3) if it is whole and of another model; it is renamed to *.misfit, so that the
+                next run begins without.
         """
         for unfinished in self._directory.glob(UNFINISHED):
             shutil.rmtree(unfinished)
         for place in reversed(self._numbered()):
-            if damage := _damage(place) or ("" if self._stored(place) is not None else "Orbax cannot read what it holds"):
+            if damage := _damage(place) or (
+                "" if self._stored(place) is not None else "Orbax cannot read what it holds"
+            ):
                 aside = place.with_suffix(".damaged")
                 shutil.rmtree(aside, ignore_errors=True)
                 place.rename(aside)
                 self._say(f"the checkpoint of step {int(place.name)} is set aside: {damage}")
                 continue
-            shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding), like)
+            shapes = jax.tree.map(
+                lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding), like
+            )
             if misfit := self._misfit(place, _by_name(shapes)):
                 place.rename(place.with_suffix(".misfit"))
                 what = f"the checkpoint of step {int(place.name)} does not fit the model as its code is now"
-                raise Failure(what, misfit, "run again to begin without it, or bring back the code that it was made with", Exit.CONTRACT)
+                raise Failure(
+                    what,
+                    misfit,
+                    "run again to begin without it, or bring back the code that it was made with",
+                    Exit.CONTRACT,
+                )
             if (before := _noted(place)) != (now := computed_on()):
-                self._say(f"the checkpoint of step {int(place.name)} was computed on {before}, the rest is on {now}: last bits may differ")
+                self._say(
+                    f"the checkpoint of step {int(place.name)} was computed on {before}, the rest is on"
+                    f" {now}: last bits may differ"
+                )
             arrays = self._orbax.restore(place, _by_name(shapes))
             state = jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in _by_name(shapes)])
-            return Restored(int(place.name), state, [json.loads(line) for line in (place / LOSSES).read_text().splitlines()])
+            return Restored(
+                int(place.name),
+                state,
+                [json.loads(line) for line in (place / LOSSES).read_text().splitlines()],
+            )
         return None
 
     def _misfit(self, place: Path, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> str:
-        """An array that a checkpoint has of another size than is asked for, or lacks, or has too many; empty if there is none."""
-        stored, wanted = self._stored(place) or {}, {name: tuple(array.shape) for name, array in shapes.items()}
+        """An array that a checkpoint has of another size than is asked for, or lacks, or has too many; empty
+        if there is none.
+        """
+        stored, wanted = (
+            self._stored(place) or {},
+            {name: tuple(array.shape) for name, array in shapes.items()},
+        )
         wrong = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
-        return f"{wrong[0]} is {stored.get(wrong[0])} in it and {wanted.get(wrong[0])} here; {len(wrong)} differ" if wrong else ""
+        return (
+            f"{wrong[0]} is {stored.get(wrong[0])} in it and {wanted.get(wrong[0])} here; {len(wrong)} differ"
+            if wrong
+            else ""
+        )
 
     def _stored(self, place: Path) -> dict[str, tuple[int, ...]] | None:
         """The arrays that Orbax finds in a checkpoint, by their sizes; None if it finds none."""
@@ -145,7 +174,9 @@ class Checkpoints:
 
 
 class Saver:
-    """Saves every so many seconds, and when the work is asked to stop; for loops that ask after each step whether it is `due`."""
+    """Saves every so many seconds, and when the work is asked to stop; for loops that ask after each step
+    whether it is `due`.
+    """
 
     def __init__(self, checkpoints: Checkpoints, seconds: float, interruption: Interruption) -> None:
         self._checkpoints, self._seconds, self._interruption = checkpoints, seconds, interruption
@@ -181,17 +212,23 @@ def _noted(place: Path) -> str:
 
 
 def computed_on() -> str:
-    """The number and kind of JAX's devices and, where it is the processor, the cores that this process may use.
+    """The number and kind of JAX's devices and, where it is the processor, the cores that this process may
+    use.
 
-    On others the same steps give other last bits, because XLA cuts sums into as many parts as there are cores.
+    On others the same steps give other last bits, because XLA cuts sums into as many parts as there are
+    cores.
     """
     devices = jax.devices()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{len(devices)} {devices[0].device_kind}" + (f" of {cores} cores" if devices[0].platform == "cpu" else "")
+    return f"{len(devices)} {devices[0].device_kind}" + (
+        f" of {cores} cores" if devices[0].platform == "cpu" else ""
+    )
 
 
 def _recent_loss(place: Path) -> float:
-    """Mean LM loss, or where there is none mean loss, of the last rows before a checkpoint; infinite if that cannot be read."""
+    """Mean LM loss, or where there is none mean loss, of the last rows before a checkpoint; infinite if that
+    cannot be read.
+    """
     try:
         rows = [json.loads(line) for line in (place / LOSSES).read_text().splitlines()[-RECENT:]]
         return statistics.fmean(row["lm_loss"] if "lm_loss" in row else row["loss"] for row in rows)
@@ -221,7 +258,11 @@ def _damage(place: Path) -> str:
         return f"its {MANIFEST} is damaged"
     found = _digests(place)
     wrong = sorted(name for name in {*found, *written} if found.get(name) != written.get(name))
-    return f"{', '.join(wrong[:3])} {'is' if len(wrong) == 1 else 'are'} missing or not as written" if wrong else ""
+    return (
+        f"{', '.join(wrong[:3])} {'is' if len(wrong) == 1 else 'are'} missing or not as written"
+        if wrong
+        else ""
+    )
 
 
 @contextmanager
@@ -229,5 +270,8 @@ def _explained(place: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        what, remedy = f"the checkpoint of step {int(place.name)} could not be written", "make room on the disk and run again"
+        what, remedy = (
+            f"the checkpoint of step {int(place.name)} could not be written",
+            "make room on the disk and run again",
+        )
         raise Failure(what, f"{type(error).__name__}: {error}"[:500], remedy, Exit.ENVIRONMENT) from error

@@ -1,6 +1,8 @@
-"""Scalars as TensorBoard reads them: records in TensorFlow's framing, each an `Event` in protobuf's wire format.
+"""Scalars as TensorBoard reads them: records in TensorFlow's framing, each an `Event` in protobuf's wire
+format.
 
-The nine fields that scalars need are written here by hand, instead of a dependency on TensorBoard or a second writer of its own threads.
+The nine fields that scalars need are written here by hand, instead of a dependency on TensorBoard or a second
+writer of its own threads.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from pathlib import Path
 
 import google_crc32c
 
-START_OF_SESSION = 1  # TensorBoard then forgets what an earlier, interrupted session wrote of this step and later ones
+# TensorBoard then forgets what an earlier, interrupted session wrote of this step and later ones
+START_OF_SESSION = 1
 VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5
 
 
@@ -28,7 +31,8 @@ class EventFile:
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write the values of one step."""
         summary = b"".join(
-            _bytes(1, _bytes(1, tag.encode()) + _key(2, FIXED_32) + struct.pack("<f", value)) for tag, value in values.items()
+            _bytes(1, _bytes(1, tag.encode()) + _key(2, FIXED_32) + struct.pack("<f", value))
+            for tag, value in values.items()
         )
         self._write(step, _bytes(5, summary))
 

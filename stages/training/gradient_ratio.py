@@ -1,4 +1,6 @@
-"""How strongly the retriever's loss pulls at the lower decoder beside the language model's: 0.05 to 0.3 is where alpha_ret belongs."""
+"""How strongly the retriever's loss pulls at the lower decoder beside the language model's: 0.05 to 0.3 is
+where alpha_ret belongs.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,16 @@ LOWER_DECODER = "lower."
 
 @jax.jit
 def gradient_ratio(state: TrainState, batch: Batch, schedule: Schedule, key: Array) -> Array:
-    """||g_ret|| / ||g_lm||: norms of the gradients of the weighted ranking loss and of the LM loss by the lower decoder's parameters."""
+    """||g_ret|| / ||g_lm||: norms of the gradients of the weighted ranking loss and of the LM loss by the
+    lower decoder's parameters.
+    """
     lower = {path: value for path, value in state.parameters.items() if path.startswith(LOWER_DECODER)}
 
     def norm(name: str) -> Array:
         def loss(parameters: Parameters) -> Array:
-            return state.architecture.model({**state.parameters, **parameters}).train_losses(batch, schedule, key)[0][name]
+            return state.architecture.model({**state.parameters, **parameters}).train_losses(
+                batch, schedule, key
+            )[0][name]
 
         return optax.tree.norm(jax.grad(loss)(lower))
 

@@ -1,4 +1,5 @@
-"""What a training run says while it goes on, for people: progress, `.run/training/RUN.jsonl` and TensorBoard's `.run/tensorboard/RUN/`.
+"""What a training run says while it goes on, for people: progress, `.run/training/RUN.jsonl` and
+TensorBoard's `.run/tensorboard/RUN/`.
 
 Here, and in no tracked file, stand values that depend on the clock.
 """
@@ -26,8 +27,8 @@ WINDOW = 50  # steps over which speed is averaged
 
 
 class Work(NamedTuple):
-    """What one step is: its tokens, its operations as model/training_cost.py counts them, and `peak`, the operations a second that the
-    devices in use could do at best, if that is known."""
+    """What one step is: its tokens, its operations as model/training_cost.py counts them, and `peak`, the
+    operations a second that the devices in use could do at best, if that is known."""
 
     tokens: int
     flops: float
@@ -37,7 +38,11 @@ class Work(NamedTuple):
 def work_of(system: str, config: ModelConfig, tokens: int, sequences: int, mesh: Mesh) -> Work:
     """What a step of `system` is, with `sequences` of so many tokens on the devices of `mesh`."""
     peak = training_peak(mesh.devices.flat[0].device_kind, config.dtype)
-    return Work(sequences * tokens, step_flops(system, config, tokens, sequences), None if peak is None else peak * mesh.size)
+    return Work(
+        sequences * tokens,
+        step_flops(system, config, tokens, sequences),
+        None if peak is None else peak * mesh.size,
+    )
 
 
 class TrainingLog:
@@ -50,7 +55,11 @@ class TrainingLog:
         if not first:
             shutil.rmtree(events, ignore_errors=True)
         lines.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in lines.read_text().splitlines(keepends=True) if _step(line) < first] if lines.exists() else []
+        kept = (
+            [line for line in lines.read_text().splitlines(keepends=True) if _step(line) < first]
+            if lines.exists()
+            else []
+        )
         lines.write_text("".join(kept))
         self._lines = open(lines, "a", buffering=1)  # noqa: SIM115
         self._events = EventFile(events, first)
@@ -67,7 +76,9 @@ class TrainingLog:
         """Log the finished step `row["step"]` with its loss and whatever else the row holds."""
         done = row["step"] + 1
         speed = self._speed(done)
-        values = {name: value for name, value in row.items() if name != "step"} | {"perplexity": math.exp(min(row["lm_loss"], 80.0))}
+        values = {name: value for name, value in row.items() if name != "step"} | {
+            "perplexity": math.exp(min(row["lm_loss"], 80.0))
+        }
         self._lines.write(json.dumps({"step": row["step"], **values, "time": time.time(), **speed}) + "\n")
         self._events.scalars(row["step"], values | speed)
         said = f"loss {row['lm_loss']:.3f}"
@@ -76,7 +87,9 @@ class TrainingLog:
         self._say.progress(done, self._steps, "steps", said)
 
     def _speed(self, done: int) -> dict[str, float]:
-        """Tokens and operations a second over the last steps, their share of the peak (model FLOPs utilisation), seconds that are left."""
+        """Tokens and operations a second over the last steps, their share of the peak (model FLOPs
+        utilisation), seconds that are left.
+        """
         self._times.append(time.monotonic())
         seconds = self._times[-1] - self._times[0]
         if not seconds:
@@ -85,7 +98,12 @@ class TrainingLog:
         flops = rate * self._work.flops
         mfu = {"mfu": flops / self._work.peak} if self._work.peak else {}
         left = (self._steps - done) / rate
-        return {"tokens_per_second": rate * self._work.tokens, "flops_per_second": flops, **mfu, "seconds_left": left}
+        return {
+            "tokens_per_second": rate * self._work.tokens,
+            "flops_per_second": flops,
+            **mfu,
+            "seconds_left": left,
+        }
 
 
 def _step(line: str) -> float:

@@ -1,7 +1,7 @@
 """The steps of a training run, from the first or from a checkpoint to the last.
 
-What a step reads and draws follows from its number and the seed alone, so a run that is stopped and goes on from a checkpoint ends with
-the same bits as one that was not, on the same devices and cores (checkpoints.py).
+What a step reads and draws follows from its number and the seed alone, so a run that is stopped and goes on
+from a checkpoint ends with the same bits as one that was not, on the same devices and cores (checkpoints.py).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from stages.training.order import Order, Segments
 
 
 class Plan(NamedTuple):
-    """Everything that is known of run `name` before it begins: `order` says which sequences a step reads, `rates` are the learning rates
-    of all steps, `mesh` is what it runs on."""
+    """Everything that is known of run `name` before it begins: `order` says which sequences a step reads,
+    `rates` are the learning rates of all steps, `mesh` is what it runs on."""
 
     name: str
     data: TrainingData
@@ -50,11 +50,17 @@ class Plan(NamedTuple):
     def inputs(self, step: int) -> tuple[Batch, Schedule, jax.Array]:
         """What a step is given beside the state."""
         key = jax.random.fold_in(jax.random.key(self.seed), step)
-        return sharded(self.data.batch(self.segments(step)), self.mesh), self.schedule.at(step, self.steps), key
+        return (
+            sharded(self.data.batch(self.segments(step)), self.mesh),
+            self.schedule.at(step, self.steps),
+            key,
+        )
 
 
 class TrainingLoop:
-    """A run under way: `state` after `step` steps, and `history`, a row of values a step, which lags behind by one step."""
+    """A run under way: `state` after `step` steps, and `history`, a row of values a step, which lags behind
+    by one step.
+    """
 
     def __init__(self, plan: Plan, begin: Restored, saver: Saver, log: TrainingLog):
         self._plan, self._saver, self._log = plan, saver, log
@@ -65,7 +71,8 @@ class TrainingLoop:
         """The state after the last step.
 
         Raises:
-            Failure: if a value is not finite; it names the step and its sequences. Also as `Saver.save` states.
+            Failure: if a value is not finite; it names the step and its sequences. Also as `Saver.save`
+                states.
             KeyboardInterrupt: as `Saver.save` states.
         """
         while self.step < self._plan.steps:
@@ -78,10 +85,13 @@ class TrainingLoop:
 
     def _advance(self) -> None:
         inputs, ratio = self._plan.inputs(self.step), {}
-        if (self.step + 1) % EVERY == 0 and any(path.startswith("retriever.") for path in self.state.parameters):
+        if (self.step + 1) % EVERY == 0 and any(
+            path.startswith("retriever.") for path in self.state.parameters
+        ):
             ratio = {"gradient_ratio": gradient_ratio(self.state, *inputs)}
         self.state, metrics = train_step(self.state, *inputs)
-        # The values of a step are read while the device works on the next: waiting for them would leave it idle.
+        # The values of a step are read while the device works on the next: waiting for them would leave it
+        # idle.
         self._read_values()
         self._unread = {**metrics, **ratio}
         self.step += 1
@@ -93,11 +103,20 @@ class TrainingLoop:
             self._unread = {}
             if broken := [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]:
                 raise self._failure(step, broken)
-            self.history.append({"step": step, **values, "learning_rate": float(self._plan.rates[step]), **self._scheduled(step, values)})
+            self.history.append(
+                {
+                    "step": step,
+                    **values,
+                    "learning_rate": float(self._plan.rates[step]),
+                    **self._scheduled(step, values),
+                }
+            )
             self._log.step(self.history[-1])
 
     def _scheduled(self, step: int, values: dict[str, float]) -> dict[str, float]:
-        return dict(self._plan.schedule.at(step, self._plan.steps)._asdict()) if "ranking_loss" in values else {}
+        return (
+            dict(self._plan.schedule.at(step, self._plan.steps)._asdict()) if "ranking_loss" in values else {}
+        )
 
     def _failure(self, step: int, broken: list[str]) -> Failure:
         sequences = [self._plan.data.keys[row] for row in self._plan.segments(step).rows_B]

@@ -1,7 +1,7 @@
 """Which training sequences a step reads: a pure function of the step and the seed.
 
-Every epoch is a permutation of its own: of the sequences, or, where state is carried over documents, of the documents, whose sequences
-then follow each other.
+Every epoch is a permutation of its own: of the sequences, or, where state is carried over documents, of the
+documents, whose sequences then follow each other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ Key = tuple[str, int]
 
 
 class Segments(NamedTuple):
-    """[B] numbers of the sequences of a step, and whether each begins a document as far as its row of the batch is concerned."""
+    """[B] numbers of the sequences of a step, and whether each begins a document as far as its row of the
+    batch is concerned.
+    """
 
     rows_B: np.ndarray
     starts_B: np.ndarray
@@ -26,12 +28,20 @@ class Segments(NamedTuple):
 def independent(keys: Sequence[Key], step: int, batch: int, seed: int) -> Segments:
     """The next `batch` sequences of the permutation of all; each is on its own."""
     positions = np.arange(step * batch, (step + 1) * batch)
-    return Segments(_at(positions, len(keys), lambda generator: generator.permutation(len(keys)), seed), np.ones(batch, bool))
+    return Segments(
+        _at(positions, len(keys), lambda generator: generator.permutation(len(keys)), seed),
+        np.ones(batch, bool),
+    )
 
 
 def by_document(keys: Sequence[Key], step: int, batch: int, seed: int) -> Segments:
-    """The next sequence of each row of the batch. Row b begins at the share b / B of the first epoch and goes on, epoch after epoch."""
-    documents = [np.array([number for number, _ in group]) for _, group in itertools.groupby(enumerate(keys), lambda item: item[1][0])]
+    """The next sequence of each row of the batch. Row b begins at the share b / B of the first epoch and goes
+    on, epoch after epoch.
+    """
+    documents = [
+        np.array([number for number, _ in group])
+        for _, group in itertools.groupby(enumerate(keys), lambda item: item[1][0])
+    ]
 
     def epoch(generator: np.random.Generator) -> np.ndarray:
         return np.concatenate([documents[number] for number in generator.permutation(len(documents))])
@@ -42,11 +52,15 @@ def by_document(keys: Sequence[Key], step: int, batch: int, seed: int) -> Segmen
     return Segments(rows_B, begins[rows_B] | (step == 0))
 
 
-def _at(positions: np.ndarray, size: int, order: Callable[[np.random.Generator], np.ndarray], seed: int) -> np.ndarray:
+def _at(
+    positions: np.ndarray, size: int, order: Callable[[np.random.Generator], np.ndarray], seed: int
+) -> np.ndarray:
     """The sequences at these places of the epochs that follow each other."""
     epochs = positions // size
     orders = {epoch: order(np.random.default_rng((seed, int(epoch)))) for epoch in np.unique(epochs)}
-    return np.array([orders[epoch][position % size] for epoch, position in zip(epochs, positions, strict=True)])
+    return np.array(
+        [orders[epoch][position % size] for epoch, position in zip(epochs, positions, strict=True)]
+    )
 
 
 Order = Callable[[Sequence[Key], int, int, int], Segments]

@@ -22,27 +22,41 @@ ORIGIN_OF = {"corpus": NEAREST, "corpus_random": RANDOM}
 
 
 class PassageSource(NamedTuple):
-    """The artifact corpus_neighbours, and which passages of it a chunk reads: the first `neighbours` of an origin."""
+    """The artifact corpus_neighbours, and which passages of it a chunk reads: the first `neighbours` of an
+    origin.
+    """
 
     directory: Path
     origin: str
     neighbours: int
 
 
-def passages_of(source: PassageSource, keys: Sequence[tuple[str, int]], lengths_S: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """[S, C, N, R] tokens of what the chunks of S training sequences (doc_id, first chunk) read; -1 for a chunk that is not whole.
+def passages_of(
+    source: PassageSource, keys: Sequence[tuple[str, int]], lengths_S: np.ndarray, geometry: Geometry
+) -> np.ndarray:
+    """[S, C, N, R] tokens of what the chunks of S training sequences (doc_id, first chunk) read; -1 for a
+    chunk that is not whole.
 
     `lengths_S` are the tokens that each sequence reads.
 
     Raises:
-        Failure: (exit code 2) if a chunk reads more passages than were found; (3) if they were found for chunks of another size, or not for
-            just these documents.
+        Failure: (exit code 2) if a chunk reads more passages than were found; (3) if they were found for
+            chunks of another size, or not for just these documents.
     """
     artifact = open_artifact(CORPUS_NEIGHBOURS, source.directory)
-    found, size, chunks = artifact.fact("counts")["train"][source.origin], artifact.fact("chunk_tokens"), geometry.sequence_chunks
+    found, size, chunks = (
+        artifact.fact("counts")["train"][source.origin],
+        artifact.fact("chunk_tokens"),
+        geometry.sequence_chunks,
+    )
     if size != geometry.chunk_tokens:
         cause = f"they are for chunks of {size} tokens, geometry.chunk_tokens is {geometry.chunk_tokens}"
-        raise Failure(f"{source.directory} does not fit the sequences", cause, "./rpt run corpus_neighbours", Exit.CONTRACT)
+        raise Failure(
+            f"{source.directory} does not fit the sequences",
+            cause,
+            "./rpt run corpus_neighbours",
+            Exit.CONTRACT,
+        )
     check_count(source, found, "random" if source.origin == RANDOM else "neighbours")
     passages = np.full((len(keys), chunks, source.neighbours, 2 * size), -1, np.int32)
     base = {doc_id: row for row, (doc_id, first) in enumerate(keys) if not first}
@@ -55,21 +69,36 @@ def passages_of(source: PassageSource, keys: Sequence[tuple[str, int]], lengths_
         for doc_id, begin, end in document_runs(rows.column("doc_id")):
             if doc_id not in base:
                 cause = f"document {doc_id} has no training sequence"
-                raise Failure(f"{source.directory} does not fit the sequences", cause, "./rpt run corpus_neighbours", Exit.CONTRACT)
+                raise Failure(
+                    f"{source.directory} does not fit the sequences",
+                    cause,
+                    "./rpt run corpus_neighbours",
+                    Exit.CONTRACT,
+                )
             asked = query[begin : end : source.neighbours]
             read = tokens[begin:end].reshape(len(asked), source.neighbours, 2 * size)
             passages[base[doc_id] + asked // chunks, asked % chunks] = read
     whole = np.arange(chunks) < (lengths_S // size)[:, None]
     if len(lacking := np.argwhere(whole & (passages[:, :, 0, 0] < 0))):
         doc_id, first = keys[lacking[0, 0]]
-        cause = f"it has nothing for {len(lacking):,} of {whole.sum():,} chunks; the first is {first + lacking[0, 1]} of document {doc_id}"
-        raise Failure(f"{source.directory} does not fit the sequences", cause, "./rpt run corpus_neighbours", Exit.CONTRACT)
+        cause = (
+            f"it has nothing for {len(lacking):,} of {whole.sum():,} chunks; the first is"
+            f" {first + lacking[0, 1]} of document {doc_id}"
+        )
+        raise Failure(
+            f"{source.directory} does not fit the sequences",
+            cause,
+            "./rpt run corpus_neighbours",
+            Exit.CONTRACT,
+        )
     return passages
 
 
 def first_passages(neighbours: pa.Table, split: str, source: PassageSource) -> pa.Table:
     """The rows of a split that a system reads, by document, chunk and rank."""
-    here = pc.and_(pc.equal(neighbours.column("split"), split), pc.equal(neighbours.column("origin"), source.origin))
+    here = pc.and_(
+        pc.equal(neighbours.column("split"), split), pc.equal(neighbours.column("origin"), source.origin)
+    )
     return neighbours.filter(pc.and_(here, pc.less(neighbours.column("rank"), source.neighbours)))
 
 
@@ -81,4 +110,9 @@ def check_count(source: PassageSource, found: int, key: str) -> None:
     """
     if source.neighbours > found:
         cause = f"a chunk reads {source.neighbours}, {source.directory} has {found} a chunk ({source.origin})"
-        raise Failure("there are too few passages", cause, f"raise corpus_neighbours.{key} to {source.neighbours}", Exit.USAGE)
+        raise Failure(
+            "there are too few passages",
+            cause,
+            f"raise corpus_neighbours.{key} to {source.neighbours}",
+            Exit.USAGE,
+        )

@@ -29,10 +29,20 @@ def system_of(name: str, run: Run) -> System:
         Failure: (exit code 2) if there is none of this name, or `input` is not what it learns from.
     """
     if run.system not in SYSTEMS:
-        raise Failure(f"runs.{name}.system", f"{run.system!r} is not a system", f"one of {', '.join(SYSTEMS)}", Exit.USAGE)
+        raise Failure(
+            f"runs.{name}.system",
+            f"{run.system!r} is not a system",
+            f"one of {', '.join(SYSTEMS)}",
+            Exit.USAGE,
+        )
     system = SYSTEMS[run.system]
     if run.input != (needed := INPUT_OF[system.supervision]):
-        raise Failure(f"runs.{name}.input", f"{run.system} learns from {needed}, not {run.input}", f"write input: {needed}", Exit.USAGE)
+        raise Failure(
+            f"runs.{name}.input",
+            f"{run.system} learns from {needed}, not {run.input}",
+            f"write input: {needed}",
+            Exit.USAGE,
+        )
     return system
 
 
@@ -63,7 +73,9 @@ def config_of(geometry: Geometry, training: Training, recipe: Recipe, vocabulary
             lower=recipe.lower_layers,
         )
     except ValueError as error:
-        raise Failure("the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE) from error
+        raise Failure(
+            "the sizes of the model", str(error), "change `training` or the recipe in params.yaml", Exit.USAGE
+        ) from error
 
 
 def steps_of(system: System, config: ModelConfig, training: Training, geometry: Geometry) -> int:
@@ -96,12 +108,17 @@ def describe(system: System, config: ModelConfig, recipe: Recipe) -> dict:
 def described_config(config: dict) -> ModelConfig:
     """The configuration in a config.json.
 
-    An older one has the recurrent layers of Griffin as `cca_layers`, and may have `equal_projections`, which decided first values alone.
+    An older one has the recurrent layers of Griffin as `cca_layers`, and may have `equal_projections`, which
+    decided first values alone.
     """
     older = config["system"] == "griffin" and "recurrent_layers" not in config["shape"]
-    sizes = config["shape"] | ({"cca_layers": (), "recurrent_layers": config["shape"]["cca_layers"]} if older else {})
+    sizes = config["shape"] | (
+        {"cca_layers": (), "recurrent_layers": config["shape"]["cca_layers"]} if older else {}
+    )
     layers = {name: tuple(sizes.get(name, ())) for name in ("cca_layers", "recurrent_layers")}
-    return ModelConfig(**{**{name: value for name, value in sizes.items() if name != "equal_projections"}, **layers})
+    return ModelConfig(
+        **{**{name: value for name, value in sizes.items() if name != "equal_projections"}, **layers}
+    )
 
 
 def described_system(config: dict) -> System:

@@ -26,7 +26,8 @@ from stages.training.systems import config_of, describe, steps_of, system_of, wi
 
 
 def train(context: Context, geometry: Geometry, training: Training, recipe: Recipe) -> None:
-    """Write model.safetensors, config.json and losses.jsonl (one line a step); goes on from a checkpoint if there is one.
+    """Write model.safetensors, config.json and losses.jsonl (one line a step); goes on from a checkpoint if
+    there is one.
 
     Raises:
         Failure, KeyboardInterrupt: as `TrainingLoop.run` states.
@@ -34,10 +35,14 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     assert context.run
     assert context.run_name
     system = with_recipe(system_of(context.run_name, context.run), recipe)
-    config = config_of(geometry, training, recipe, vocabulary_size(load_tokenizer(context.input("tokenizer"))))
+    config = config_of(
+        geometry, training, recipe, vocabulary_size(load_tokenizer(context.input("tokenizer")))
+    )
     data = data_of(context.inputs, system, context.run, recipe, geometry, training)
     _say_what_is_left_out(context, data, training)
-    schedule = TrainingSchedule(recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until)
+    schedule = TrainingSchedule(
+        recipe.margin_max, recipe.ranking_weight, recipe.ranking_ramp, recipe.gold_until
+    )
     steps, seed = steps_of(system, config, training, geometry), context.run.seed
     rate = learning_rate(system.learning_rate or training.learning_rate, steps, training.warmup)
     mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
@@ -45,18 +50,28 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, mesh)
     work = work_of(system.name, config, geometry.sequence_tokens, training.batch, mesh)
     if idle := jax.device_count() - mesh.size:
-        context.say.note(f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide its work evenly")
-    with Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints, Interruption() as interruption:
+        context.say.note(
+            f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide"
+            " its work evenly"
+        )
+    with (
+        Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints,
+        Interruption() as interruption,
+    ):
         fresh = init_train_state(system, config, seed, system.optimizer_for(config, rate), training.batch)
         begin = _begin(checkpoints, replace(replicated(fresh, mesh), carried=by_row(fresh.carried, mesh)))
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")
         with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
-            loop = TrainingLoop(plan, begin, Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), log)
+            loop = TrainingLoop(
+                plan, begin, Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), log
+            )
             state = loop.run()
     target = context.out("model")
     save_parameters(state.parameters, target / "model.safetensors")
-    (target / "config.json").write_text(json.dumps(describe(system, config, recipe), indent=1, sort_keys=True) + "\n")
+    (target / "config.json").write_text(
+        json.dumps(describe(system, config, recipe), indent=1, sort_keys=True) + "\n"
+    )
     (target / "losses.jsonl").write_text(jsonl(loop.history))
 
 

@@ -1,4 +1,6 @@
-"""A small part of `./rpt bench chaos`: a writer of which every call fails once, and what the trials count as a fault."""
+"""A small part of `./rpt bench chaos`: a writer of which every call fails once, and what the trials count as
+a fault.
+"""
 
 import os
 import shutil
@@ -39,7 +41,9 @@ def test_a_writer_in_place_is_found_out(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_that_orbax_does_not_find_again_is_not_called_whole(tmp_path, monkeypatch):
-    """Orbax warns of some failures and goes on: the last whole checkpoint must stand then, and the next run must not break."""
+    """Orbax warns of some failures and goes on: the last whole checkpoint must stand then, and the next run
+    must not break.
+    """
     from stages.training.checkpoints import Checkpoints
 
     failing.WRITERS["checkpoint"].begin(tmp_path)
@@ -72,12 +76,16 @@ def test_damage_never_reaches_what_is_linked(tmp_path, seed):
 
 
 def test_a_tiny_project_has_a_repository_of_its_own(tmp_path):
-    """In a worktree `.git` is a file that leads to the repository of the checkout: a commit in a copy would be one on its branch."""
+    """In a worktree `.git` is a file that leads to the repository of the checkout: a commit in a copy would
+    be one on its branch.
+    """
     from benchmarks._tiny_project import make_tiny
 
     root = tmp_path / "rpt"
     shutil.copytree(
-        Path(__file__).parents[2], root, ignore=shutil.ignore_patterns(".git", ".run", ".venv*", "artifacts", "__pycache__", ".dvc")
+        Path(__file__).parents[2],
+        root,
+        ignore=shutil.ignore_patterns(".git", ".run", ".venv*", "artifacts", "__pycache__", ".dvc"),
     )
     (root / ".git").write_text(f"gitdir: {tmp_path / 'elsewhere'}\n")
     make_tiny(root)

@@ -1,4 +1,6 @@
-"""A small sample of `./rpt bench fuzz`: each reader on damaged files in a child of its own, and what the parent makes of a dead one."""
+"""A small sample of `./rpt bench fuzz`: each reader on damaged files in a child of its own, and what the
+parent makes of a dead one.
+"""
 
 import contextlib
 import json
@@ -16,10 +18,29 @@ from stages.tokens.tokenizer_file import MOST_ID, read_tokenizer
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
-    **{"model_type": "llama", "vocab_size": 300, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2},
-    **{"intermediate_size": 32, "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "num_key_value_heads": 1, "sliding_window": 32},
+    **{
+        "model_type": "llama",
+        "vocab_size": 300,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    },
+    **{
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-5,
+        "num_key_value_heads": 1,
+        "sliding_window": 32,
+    },
 }
-NEOX = {"vocab_size": 300, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "rotary_pct": 0.25}
+NEOX = {
+    "vocab_size": 300,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "rotary_pct": 0.25,
+}
 WORDS = ["architectures", "model_type", "hidden_act"]
 
 
@@ -66,21 +87,27 @@ def test_a_refusal_that_names_nothing_is_a_fault():
 
 @pytest.mark.parametrize("values", [LLAMA, NEOX], ids=["llama", "neox"])
 def test_no_value_of_a_configuration_is_taken_on_trust(values):
-    """Whatever stands in place of a number, it is refused by a ValueError, or it is a number that can be computed with."""
+    """Whatever stands in place of a number, it is refused by a ValueError, or it is a number that can be
+    computed with.
+    """
     for name in [name for name in values if name not in WORDS]:
         for weird in damage.WEIRD:
             with contextlib.suppress(ValueError):
                 config = decoder_config({**values, name: weird})
                 assert 0 < config.longest_prompt <= MOST, (name, weird)
                 assert config.parameters > 0, (name, weird)
-                assert {type(size) for size in (config.vocab_size, config.hidden_size, config.num_hidden_layers)} == {int}, (name, weird)
+                assert {
+                    type(size) for size in (config.vocab_size, config.hidden_size, config.num_hidden_layers)
+                } == {int}, (name, weird)
     for whole in (None, 3, "x", [3], {"a": 1}):
         with pytest.raises(ValueError, match=r"config\.json"):
             decoder_config({**values, "architectures": whole} if whole is not None else whole)
 
 
 def tokenizer(vocabulary):
-    return json.dumps({"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": []}})
+    return json.dumps(
+        {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": []}}
+    )
 
 
 @pytest.mark.parametrize(

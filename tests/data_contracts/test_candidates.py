@@ -64,7 +64,10 @@ def test_a_training_query_must_stay_in_its_sequence():
     ("change", "reason"),
     [
         ({"target_score": [1.0, 0.0, -1.0, 5.0]}, "candidate_logprob - local_logprob"),
-        ({"candidate_logprob": [1.0, -2.0, -3.0, -4.0], "target_score": [3.0, 0.0, -1.0, -2.0]}, "not positive"),
+        (
+            {"candidate_logprob": [1.0, -2.0, -3.0, -4.0], "target_score": [3.0, 0.0, -1.0, -2.0]},
+            "not positive",
+        ),
         ({"local_logprob": [float("-inf")] * 4}, "finite"),
     ],
 )

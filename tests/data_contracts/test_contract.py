@@ -12,7 +12,10 @@ from data_contracts.tokens import CHUNKS, TOKENS
 
 def tokens(count: int = 50, doc_id: str = "a") -> pa.Table:
     rows = [np.arange(3 + number, dtype=np.uint32) for number in range(count)]
-    return TOKENS.table({"doc_id": [f"{doc_id}{n}" for n in range(count)], "split": ["train"] * count, "token_ids": rows}, tokenizer="x")
+    return TOKENS.table(
+        {"doc_id": [f"{doc_id}{n}" for n in range(count)], "split": ["train"] * count, "token_ids": rows},
+        tokenizer="x",
+    )
 
 
 @pytest.fixture
@@ -43,7 +46,14 @@ def test_descriptions_and_checksums_are_in_the_file(artifact):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"contract": "chunks", "version": 1, "shards": {}}', '{"contract": "tokens", "version": 99, "shards": {}}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"contract": "chunks", "version": 1, "shards": {}}',
+        '{"contract": "tokens", "version": 99, "shards": {}}',
+    ],
 )
 def test_a_wrong_manifest_is_refused(artifact, text):
     (artifact / "manifest.json").write_text(text)
@@ -122,8 +132,15 @@ def test_a_later_column_of_the_key_does_not_make_up_for_an_earlier_one():
     schema = pa.schema([pa.field(name, pa.int32(), nullable=False) for name in ("query", "rank", "part")])
     contract = Contract("made_up", 1, schema, ("query", "rank", "part"), lambda table: [])
     rising = [(0, 2, 5), (0, 3, 1), (1, 0, 0), (1, 0, 4)]
-    contract.validate(pa.table(dict(zip(schema.names, zip(*rising, strict=True), strict=True)), schema=schema), "a table")
-    for falling in ([(1, 0, 0), (0, 1, 0)], [(1, 0, 0), (0, 0, 1)], [(0, 1, 0), (0, 0, 1)], [(0, 0, 0), (0, 0, 0)]):
+    contract.validate(
+        pa.table(dict(zip(schema.names, zip(*rising, strict=True), strict=True)), schema=schema), "a table"
+    )
+    for falling in (
+        [(1, 0, 0), (0, 1, 0)],
+        [(1, 0, 0), (0, 0, 1)],
+        [(0, 1, 0), (0, 0, 1)],
+        [(0, 0, 0), (0, 0, 0)],
+    ):
         table = pa.table(dict(zip(schema.names, zip(*falling, strict=True), strict=True)), schema=schema)
         with pytest.raises(Failure, match="not sorted and unique"):
             contract.validate(table, "a table")

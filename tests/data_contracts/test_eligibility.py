@@ -1,4 +1,6 @@
-"""The rule by its two properties: nothing retrieved is visible or in the future, and nothing more could be allowed."""
+"""The rule by its two properties: nothing retrieved is visible or in the future, and nothing more could be
+allowed.
+"""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,6 @@
-"""Two thousand random faults in committed artifacts: every one is refused as a broken contract, none is read."""
+"""Two thousand random faults in committed artifacts: every one is refused as a broken contract,
+none is read.
+"""
 
 from pathlib import Path
 
@@ -111,7 +113,9 @@ def zero_a_page(generator, now, before, foreign):
 
 def append(generator, now, before, foreign):
     name = one(generator, now)
-    return now | {name: now[name] + generator.choice([generator.bytes(1 + generator.integers(64)), b"\n", b"\0" * PAGE])}
+    return now | {
+        name: now[name] + generator.choice([generator.bytes(1 + generator.integers(64)), b"\n", b"\0" * PAGE])
+    }
 
 
 def lose(generator, now, before, foreign):
@@ -130,7 +134,9 @@ def copy_over_another_shard(generator, now, before, foreign):
 
 
 def copy_under_a_new_name(generator, now, before, foreign):
-    return now | {f"part-{SHARDS + generator.integers(100):05d}.parquet": now[one(generator, now, ".parquet")]}
+    return now | {
+        f"part-{SHARDS + generator.integers(100):05d}.parquet": now[one(generator, now, ".parquet")]
+    }
 
 
 def stale_manifest(generator, now, before, foreign):
@@ -167,7 +173,10 @@ def test_no_random_fault_is_read_in_silence(tmp_path, kind, other):
     contract, _ = MAKERS[kind]
     directory = tmp_path / kind
     there = now = write(directory, kind)
-    before, foreign = write(tmp_path / "before", kind, version=0, shards=SHARDS - 1), write(tmp_path / "foreign", other)
+    before, foreign = (
+        write(tmp_path / "before", kind, version=0, shards=SHARDS - 1),
+        write(tmp_path / "foreign", other),
+    )
     expected = read_everything(contract, directory)
     for number in range(FAULTS_OF_A_CONTRACT):
         fault = FAULTS[generator.integers(len(FAULTS))]
@@ -177,7 +186,9 @@ def test_no_random_fault_is_read_in_silence(tmp_path, kind, other):
             assert read_everything(contract, directory) == expected
             continue
         with pytest.raises(Failure) as failure:
-            pytest.fail(f"fault {number}, {fault.__name__}, was read: {read_everything(contract, directory)[0]} rows")
+            pytest.fail(
+                f"fault {number}, {fault.__name__}, was read: {read_everything(contract, directory)[0]} rows"
+            )
         assert failure.value.code == Exit.CONTRACT, f"fault {number}, {fault.__name__}"
     lay_down(directory, there, now)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == now

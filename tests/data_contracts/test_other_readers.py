@@ -1,4 +1,6 @@
-"""Artifacts open in polars, DuckDB, pandas and Hugging Face datasets with none of our code, and hold the same values there."""
+"""Artifacts open in polars, DuckDB, pandas and Hugging Face datasets with none of our code, and hold the same
+values there.
+"""
 
 import os
 from pathlib import Path
@@ -24,14 +26,22 @@ FACTS = {"stride_chunks": 2, "sequence_chunks": 16}
 
 
 def documents(shard: str) -> pa.Table:
-    special = {"text": TEXTS, "num_chars": [len(text) for text in TEXTS], "split": ["train", "validation", "test", "train", "train"]}
-    others = {name: [f"{shard} {name} {number}" for number in range(len(TEXTS))] for name in DOCUMENTS.schema.names}
+    special = {
+        "text": TEXTS,
+        "num_chars": [len(text) for text in TEXTS],
+        "split": ["train", "validation", "test", "train", "train"],
+    }
+    others = {
+        name: [f"{shard} {name} {number}" for number in range(len(TEXTS))] for name in DOCUMENTS.schema.names
+    }
     return DOCUMENTS.table(others | special)
 
 
 def tokens(shard: str) -> pa.Table:
     rows = [[0, 2**32 - 1, 1], list(range(500))]
-    return TOKENS.table({"doc_id": [f"{shard}a", f"{shard}b"], "split": ["train"] * 2, "token_ids": rows}, tokenizer="x")
+    return TOKENS.table(
+        {"doc_id": [f"{shard}a", f"{shard}b"], "split": ["train"] * 2, "token_ids": rows}, tokenizer="x"
+    )
 
 
 def chunks(shard: str) -> pa.Table:
@@ -64,7 +74,13 @@ def labels(shard: str) -> pa.Table:
     return LABELS.table(columns, **FACTS, scorer={"engine": "jax"})
 
 
-ARTIFACTS = [(DOCUMENTS, documents), (TOKENS, tokens), (CHUNKS, chunks), (CANDIDATES, candidates), (LABELS, labels)]
+ARTIFACTS = [
+    (DOCUMENTS, documents),
+    (TOKENS, tokens),
+    (CHUNKS, chunks),
+    (CANDIDATES, candidates),
+    (LABELS, labels),
+]
 
 
 def with_polars(shards: str, cache: Path) -> pa.Table:
@@ -94,7 +110,12 @@ def with_datasets(shards: str, cache: Path) -> pa.Table:
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
-    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+    for name in (
+        "HF_HUB_OFFLINE",
+        "HF_DATASETS_OFFLINE",
+        "HF_HUB_DISABLE_TELEMETRY",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS",
+    ):
         monkeypatch.setitem(os.environ, name, "1")
 
 
@@ -107,4 +128,7 @@ def test_other_readers_find_the_same_values(tmp_path, contract: Contract, make, 
         write_shard(contract, make(f"s{number}"), directory / f"part-{number:05d}.parquet")
     commit(contract, directory)
     found = read(f"{directory}/part-*.parquet", tmp_path / "cache")
-    assert found.select(contract.schema.names).to_pydict() == open_artifact(contract, directory).read_all().to_pydict()
+    assert (
+        found.select(contract.schema.names).to_pydict()
+        == open_artifact(contract, directory).read_all().to_pydict()
+    )

@@ -1,4 +1,6 @@
-"""What the contracts of tokens and chunks let through: blocks of a shard too, but nothing that a block can show to be wrong."""
+"""What the contracts of tokens and chunks let through: blocks of a shard too, but nothing that a block can
+show to be wrong.
+"""
 
 import numpy as np
 import pyarrow as pa

@@ -20,7 +20,10 @@ from tests.reports.explorer.evaluated import evaluate, make_corpus
 def looked_at(tmp_path_factory) -> Path:
     """The root of the workspace; it is not to be changed."""
     root = tmp_path_factory.mktemp("looked_at")
-    home = make_corpus(root / "artifacts" / "demo", {f"{name}.txt": f"{name} of many words, said again and again. " * 80 for name in "ab"})
+    home = make_corpus(
+        root / "artifacts" / "demo",
+        {f"{name}.txt": f"{name} of many words, said again and again. " * 80 for name in "ab"},
+    )
     evaluate(home, "demo-transformer_xl", "transformer_xl")
     evaluate(home, "demo-rpt_sem", "rpt_sem", ("own", "none"), skill=0.5)
     alter_label_set(home / "labels", root / "before", lambda rows: rows.filter(pl.col("rank") < 4))

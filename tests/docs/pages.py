@@ -13,12 +13,16 @@ DATED = ("docs/log.md",)
 """Pages that say what was run on a day, with the commands of that day."""
 NEEDS = re.compile(r"\*Needs: (.+)\.\*")
 STAND_INS = {"COMMAND": "status", "N": "37"}
-"""Words in capitals of commands in a sentence that must be something to be understood. Other capitals are names to be filled in."""
+"""Words in capitals of commands in a sentence that must be something to be understood. Other capitals are
+names to be filled in.
+"""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page. `needs` is what stands in the line above it: what a plain machine lacks, empty if that is nothing."""
+    """A fenced block of a page. `needs` is what stands in the line above it: what a plain machine lacks,
+    empty if that is nothing.
+    """
 
     page: str
     language: str
@@ -90,11 +94,19 @@ def split(line: str) -> list[tuple[str, ...]]:
 
 def shell_commands(page: str) -> list[Command]:
     """The commands of all shell blocks of a page."""
-    lines = [(line, block.needs) for block in blocks(page, "sh") for line in block.text.replace("\\\n", " ").splitlines()]
+    lines = [
+        (line, block.needs)
+        for block in blocks(page, "sh")
+        for line in block.text.replace("\\\n", " ").splitlines()
+    ]
     return [Command(page, words, needs) for line, needs in lines for words in split(line)]
 
 
 def inline_commands(page: str) -> list[Command]:
     """The commands `./rpt ...` in the sentences of a page."""
     said = re.findall(r"`(\./rpt [^`]+)`", without_blocks(page))
-    return [Command(page, tuple(STAND_INS.get(word, word) for word in words if word != "...")) for line in said for words in split(line)]
+    return [
+        Command(page, tuple(STAND_INS.get(word, word) for word in words if word != "..."))
+        for line in said
+        for words in split(line)
+    ]

@@ -1,4 +1,6 @@
-"""docs/guides/add-a-stage.md followed step by step: its stage reads, counts, writes and agrees with its entry in the graph."""
+"""docs/guides/add-a-stage.md followed step by step: its stage reads, counts, writes and agrees with its entry
+in the graph.
+"""
 
 import re
 import sys

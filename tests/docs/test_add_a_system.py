@@ -1,4 +1,6 @@
-"""docs/guides/add-a-system.md followed step by step: its system can be built, counted, compared and trained."""
+"""docs/guides/add-a-system.md followed step by step: its system can be built, counted, compared and
+trained.
+"""
 
 import re
 import shutil
@@ -63,7 +65,12 @@ def test_the_system_can_be_compared_and_trained(added, tmp_path, monkeypatch):
     configuration = load(params)
     run = configuration.runs[wanted.name]
     system = system_of(wanted.name, run)
-    assert config_of(configuration.geometry, configuration.training, configuration.recipes[added], 100).vocabulary_size == 100
+    assert (
+        config_of(
+            configuration.geometry, configuration.training, configuration.recipes[added], 100
+        ).vocabulary_size
+        == 100
+    )
     assert step_flops(added, CONFIG, 16, 1) == step_flops("transformer_xl", CONFIG, 16, 1)
     assert name_of(added) == "Transformer-XL, parallel blocks"
 
@@ -76,7 +83,9 @@ def test_the_system_can_be_compared_and_trained(added, tmp_path, monkeypatch):
 
 def _losses(architecture: Architecture):
     """The shapes of what a training batch gives."""
-    parameters = {path: jax.ShapeDtypeStruct(size, jnp.float32) for path, size in architecture.parameter_sizes().items()}
+    parameters = {
+        path: jax.ShapeDtypeStruct(size, jnp.float32) for path, size in architecture.parameter_sizes().items()
+    }
 
     def trained(parameters):
         return architecture.model(parameters).train_losses(BATCH, Schedule(2.0, 1.0, 0.5), jax.random.key(0))

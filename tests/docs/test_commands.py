@@ -1,6 +1,8 @@
-"""Every command in the documentation exists, with its options, stages, systems, parameters and values; those that only look are run.
+"""Every command in the documentation exists, with its options, stages, systems, parameters and values; those
+that only look are run.
 
-A line `*Needs: ....*` above a block says what a plain machine lacks. Such a block is not run, and other tools may stand in it.
+A line `*Needs: ....*` above a block says what a plain machine lacks. Such a block is not run, and other tools
+may stand in it.
 """
 
 import re
@@ -29,14 +31,19 @@ INLINE = [command for page in PAGES for command in inline_commands(page)]
 RPT = [command for command in (*SHELL, *INLINE) if command.words[0] == "./rpt"]
 OTHERS = [command for command in SHELL if command.words[0] != "./rpt"]
 LOOKING = ("status", "verify", "config", "stats", "show", "diff", "export", "share", "explore")
-"""Functions of the command line that can be run on the small workspace; the others train, serve, ask DVC or need what they made."""
+"""Functions of the command line that can be run on the small workspace; the others train, serve, ask DVC or
+need what they made.
+"""
 TESTED_ELSEWHERE = ("docs/labels.md",)
 
 
 @cache
 def configurations() -> list[dict]:
     """params.yaml and all profiles."""
-    return [YAML(typ="safe").load(path.read_text()) for path in (ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml")))]
+    return [
+        YAML(typ="safe").load(path.read_text())
+        for path in (ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml")))
+    ]
 
 
 @cache
@@ -83,7 +90,9 @@ def values_fit(function: str, arguments: dict[str, Any]) -> None:
     assert arguments.get("profile") in (None, *profiles())
     overrides = dict(map(parse_override, arguments.get("override", ())))
     if function == "new":  # its keys are like those of a corpus that there is
-        overrides = {key.replace(f".{arguments['name']}.", ".demo."): value for key, value in overrides.items()}
+        overrides = {
+            key.replace(f".{arguments['name']}.", ".demo."): value for key, value in overrides.items()
+        }
     edited(overrides)
 
 
@@ -97,9 +106,13 @@ def edited(overrides: dict[str, object]) -> None:
 
 
 def fits(command: Command) -> None:
-    """Raises if the command is none of the command line. Names in capitals, and of what a guide adds, are to be filled in."""
+    """Raises if the command is none of the command line. Names in capitals, and of what a guide adds, are to
+    be filled in.
+    """
     function, arguments = parsed(command.words[1:])
-    if not command.needs.startswith("the new ") and not any(re.fullmatch("[A-Z]+", word) for word in command.words):
+    if not command.needs.startswith("the new ") and not any(
+        re.fullmatch("[A-Z]+", word) for word in command.words
+    ):
         values_fit(function, arguments)
 
 
@@ -160,13 +173,15 @@ def test_another_tool_is_git_or_its_block_says_what_it_needs():
 def test_the_commands_for_prefect_name_the_flow_and_its_parameters():
     (deployment,) = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text())["deployments"]
     file, flow = deployment["entrypoint"].split(":")
-    signature = re.search(rf"^def {flow}\((.*)\)", (ROOT / file).read_text(), re.MULTILINE)
+    signature = re.search(rf"^def {flow}\((.*?)\) ->", (ROOT / file).read_text(), re.M | re.S)
     assert signature
     runs = [command.words for command in OTHERS if command.words[:3] == ("prefect", "deployment", "run")]
     assert len(runs) == 2
     for words in runs:
         assert words[3] == f"{flow}/{deployment['name']}"
-        for parameter in (words[number + 1].split("=")[0] for number, word in enumerate(words) if word == "--param"):
+        for parameter in (
+            words[number + 1].split("=")[0] for number, word in enumerate(words) if word == "--param"
+        ):
             assert f"{parameter}: " in signature[1]
 
 
@@ -174,7 +189,11 @@ def looking() -> list[tuple[str, ...]]:
     """The commands that are run, each once."""
     found = {}
     for command in SHELL:
-        if command.words[0] == "./rpt" and not command.needs and command.page not in (*TESTED_ELSEWHERE, *GENERATED):
+        if (
+            command.words[0] == "./rpt"
+            and not command.needs
+            and command.page not in (*TESTED_ELSEWHERE, *GENERATED)
+        ):
             function, arguments = parsed(command.words[1:])
             if function in LOOKING and (function != "explore" or arguments.get("json_")):
                 found[command.words[1:]] = None

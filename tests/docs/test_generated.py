@@ -31,7 +31,11 @@ def test_the_command_writes_what_has_changed(pages, monkeypatch, tmp_path, capsy
 
 def test_every_file_of_code_says_what_it_is(pages):
     lines = pages["docs/files.md"].splitlines()
-    files = [path.relative_to(ROOT).as_posix() for folder in documentation.FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    files = [
+        path.relative_to(ROOT).as_posix()
+        for folder in documentation.FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
+    ]
     for file in files:
         if not file.endswith("__init__.py"):
             (line,) = [line for line in lines if f"](../{file}): " in line]
@@ -52,7 +56,11 @@ def test_every_command_is_there_with_its_own_usage(pages):
     [
         ("a.py", '"""One\nthing.\n\nMore of it.\n"""\n', "One thing."),
         ("a.py", "x = 1\n", ""),
-        ("rpt", "#!/bin/sh\n# rpt: makes it.\n# Then runs it.\nset -eu\n# not this\n", "makes it. Then runs it."),
+        (
+            "rpt",
+            "#!/bin/sh\n# rpt: makes it.\n# Then runs it.\nset -eu\n# not this\n",
+            "makes it. Then runs it.",
+        ),
         ("a.yaml", "key: 1 # not this\n", ""),
     ],
 )

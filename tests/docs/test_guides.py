@@ -14,7 +14,16 @@ from stages.runner.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES
 from tests.docs.pages import ROOT, blocks, text_of
 
 CONFIGURATION = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-ASKED_FOR = {"dense_retriever", "dense_evaluation", "keys", "index", "corpus_neighbours", "realm_start", "realm", "realm_answers"}
+ASKED_FOR = {
+    "dense_retriever",
+    "dense_evaluation",
+    "keys",
+    "index",
+    "corpus_neighbours",
+    "realm_start",
+    "realm",
+    "realm_answers",
+}
 
 
 def first_cells(page: str, heading: str = "") -> list[str]:
@@ -22,16 +31,22 @@ def first_cells(page: str, heading: str = "") -> list[str]:
     section = text_of(page).split(f"\n## {heading}\n")[1]
     table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
     assert table
-    return [name for line in table[0].splitlines()[2:] for name in re.findall(r"`([^`]+)`", line.split("|")[1])]
+    return [
+        name for line in table[0].splitlines()[2:] for name in re.findall(r"`([^`]+)`", line.split("|")[1])
+    ]
 
 
 def test_the_architecture_has_every_stage_in_the_order_of_the_graph():
-    assert sorted(first_cells("docs/architecture.md", "How data flows")) == sorted((*CORPUS_STAGES, *RUN_STAGES))
+    assert sorted(first_cells("docs/architecture.md", "How data flows")) == sorted(
+        (*CORPUS_STAGES, *RUN_STAGES)
+    )
 
 
 def test_the_picture_of_data_has_every_stage_that_runs_by_default_and_marks_those_on_ray():
     text = text_of("docs/data_flow.svg")
-    boxes = re.findall(r'<rect class="box [^\n]*?/>(<rect class="ray"[^\n]*/>)?\s*<text class="name"[^>]*>([^<]+)<', text)
+    boxes = re.findall(
+        r'<rect class="box [^\n]*?/>(<rect class="ray"[^\n]*/>)?\s*<text class="name"[^>]*>([^<]+)<', text
+    )
     drawn = {name.strip(): bool(ray) for ray, names in boxes for name in names.split(",")}
     drawn |= {f"{name}_supervision": drawn.pop(name) for name in ("lexical", "query")}
     del drawn["text"]
@@ -62,13 +77,23 @@ def test_every_exit_code_is_explained():
 
 
 def test_the_gates_are_those_of_the_code():
-    rows = re.findall(r"^\| ([^|]+) \| [^|]+\? \| ([^|]+) \|", text_of("docs/guides/read-labels.md"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([^|]+) \| [^|]+\? \| ([^|]+) \|", text_of("docs/guides/read-labels.md"), re.MULTILINE
+    )
     assert [name for name, _ in rows] == [gate.name for gate in GATES]
-    limits = {"planted copy": [0.5], "BM25 over chance": [0], "split-half correlation": [0.2], "positive rate": [0.02, 0.6]}
+    limits = {
+        "planted copy": [0.5],
+        "BM25 over chance": [0],
+        "split-half correlation": [0.2],
+        "positive rate": [0.02, 0.6],
+    }
     for gate in GATES:
         if gate.name in limits:
             assert [value for value in (gate.least, gate.most) if value is not None] == limits[gate.name]
-            said = [float(number) / (100 if "%" in dict(rows)[gate.name] else 1) for number in re.findall(r"[\d.]+", dict(rows)[gate.name])]
+            said = [
+                float(number) / (100 if "%" in dict(rows)[gate.name] else 1)
+                for number in re.findall(r"[\d.]+", dict(rows)[gate.name])
+            ]
             assert said == limits[gate.name]
 
 

@@ -1,4 +1,6 @@
-"""What every page must keep: links and files that exist, lines that a diff can show, guides that say what was never run."""
+"""What every page must keep: links and files that exist, lines that a diff can show, guides that say what was
+never run.
+"""
 
 import re
 
@@ -9,8 +11,28 @@ from tests.docs.pages import GENERATED, NEEDS, ROOT, blocks, names, text_of, wit
 PAGES = names()
 WRITTEN = [page for page in PAGES if page not in GENERATED]
 LENGTH = 110
-ROOTS = ("flows", "stages", "model", "data_contracts", "reports", "infra", "benchmarks", "tests", "docs", "profiles")
-GUIDES = ("your-corpus", "change-k", "gpu-scoring", "cluster", "tpu", "read-labels", "add-a-system", "add-a-stage")
+ROOTS = (
+    "flows",
+    "stages",
+    "model",
+    "data_contracts",
+    "reports",
+    "infra",
+    "benchmarks",
+    "tests",
+    "docs",
+    "profiles",
+)
+GUIDES = (
+    "your-corpus",
+    "change-k",
+    "gpu-scoring",
+    "cluster",
+    "tpu",
+    "read-labels",
+    "add-a-system",
+    "add-a-stage",
+)
 
 
 def links(page: str) -> list[str]:
@@ -26,7 +48,12 @@ def files(page: str) -> set[str]:
 
 
 def test_every_link_leads_to_a_file():
-    lost = [f"{page}: {target}" for page in PAGES for target in links(page) if not ((ROOT / page).parent / target).exists()]
+    lost = [
+        f"{page}: {target}"
+        for page in PAGES
+        for target in links(page)
+        if not ((ROOT / page).parent / target).exists()
+    ]
     assert not lost
 
 
@@ -41,7 +68,8 @@ def test_every_file_that_is_named_exists_or_is_to_be_written():
 def test_every_section_that_is_linked_to_is_on_its_page():
     for page in PAGES:
         anchors = {
-            re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+            re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+            for title in re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
         }
         asked = set(re.findall(r"\]\(#([^)]+)\)", text_of(page)))
         assert asked <= anchors, (page, asked - anchors)
@@ -100,7 +128,9 @@ def test_a_picture_needs_nothing_else_and_has_a_dark_form(name):
     assert "<title" in text
     assert "<desc" in text
     light, dark = text.split("<style>")[1].split("</style>")[0].split("@media")
-    coloured = [set(re.findall(r"(\.\w+|text)(?=[^{}]*\{[^}]*(?:fill|stroke): #)", part)) for part in (light, dark)]
+    coloured = [
+        set(re.findall(r"(\.\w+|text)(?=[^{}]*\{[^}]*(?:fill|stroke): #)", part)) for part in (light, dark)
+    ]
     assert coloured[0] == coloured[1] != set()
 
 

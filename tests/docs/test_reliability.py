@@ -1,4 +1,6 @@
-"""Every test that docs/reliability.md names as the proof of a promise exists, and every promise has one or says that it has none."""
+"""Every test that docs/reliability.md names as the proof of a promise exists, and every promise has one or
+says that it has none.
+"""
 
 import ast
 import re
@@ -14,7 +16,12 @@ def test_every_named_test_is_there() -> None:
     missing = [
         (path, name)
         for path, name in NAMED
-        if name not in {node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.FunctionDef)}
+        if name
+        not in {
+            node.name
+            for node in ast.walk(ast.parse((ROOT / path).read_text()))
+            if isinstance(node, ast.FunctionDef)
+        }
     ]
     assert not missing
 

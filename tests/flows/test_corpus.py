@@ -1,4 +1,6 @@
-"""Retrieval from a whole corpus in a pipeline: off unless a run asks for it, and then from the index to the report."""
+"""Retrieval from a whole corpus in a pipeline: off unless a run asks for it, and then from the index to the
+report.
+"""
 
 import json
 import re
@@ -12,7 +14,12 @@ from tests.pipelines import private
 
 RUNS = "{demo-transformer_xl: {corpus: demo, system: transformer_xl, input: sequences, seed: 0}, "
 RUNS += "demo-retro_corpus: {corpus: demo, system: retro_corpus, input: corpus_neighbours, seed: 0}}"
-EDITS = ("indexed_corpora=[demo]", f"runs={RUNS}", "recipes.retro_corpus.cca_layers=[2]", "corpus_neighbours.evaluation_neighbours=3")
+EDITS = (
+    "indexed_corpora=[demo]",
+    f"runs={RUNS}",
+    "recipes.retro_corpus.cca_layers=[2]",
+    "corpus_neighbours.evaluation_neighbours=3",
+)
 STAGES = {"keys@demo", "index@demo", "corpus_neighbours@demo"}
 
 
@@ -31,7 +38,9 @@ def indexed(finished, rpt, tmp_path) -> Path:
 
 def test_stages_are_planned_where_a_run_asks_for_them(project, indexed, tmp_path, rpt):
     without = private(project, tmp_path / "without")
-    assert not {stage.split("@")[0] for stage in planned(without, rpt)} & {stage.split("@")[0] for stage in STAGES}
+    assert not {stage.split("@")[0] for stage in planned(without, rpt)} & {
+        stage.split("@")[0] for stage in STAGES
+    }
     refused = rpt(without, "config", "-o", f"runs={RUNS}")
     assert refused.returncode == 2
     assert "add 'demo' to indexed_corpora" in refused.stderr
@@ -41,11 +50,17 @@ def test_stages_are_planned_where_a_run_asks_for_them(project, indexed, tmp_path
 
 @pytest.mark.slow
 def test_from_the_index_to_the_report(indexed, rpt):
-    """Neither the report nor what is scored of systems stumbles over one whose neighbours are no chunks of the document."""
+    """Neither the report nor what is scored of systems stumbles over one whose neighbours are no chunks of
+    the document.
+    """
     done = rpt(indexed, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passages of" in done.stdout
-    rows = open_artifact(EVALUATIONS, indexed / "artifacts/demo/evaluations/demo-retro_corpus").read_all().to_pylist()
+    rows = (
+        open_artifact(EVALUATIONS, indexed / "artifacts/demo/evaluations/demo-retro_corpus")
+        .read_all()
+        .to_pylist()
+    )
     assert {row["setting"] for row in rows} >= {"own", "none", "by_chance", "first_1"}
     losses = {(row["setting"], row["doc_id"], row["chunk"]): row["loss"] for row in rows}
     own = [key for key in losses if key[0] == "own" and ("by_chance", *key[1:]) in losses]

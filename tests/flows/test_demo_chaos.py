@@ -1,4 +1,6 @@
-"""`./rpt demo --chaos` on a tiny pipeline: five kills and the bytes of an undisturbed run; and what it would call a difference."""
+"""`./rpt demo --chaos` on a tiny pipeline: five kills and the bytes of an undisturbed run; and what it would
+call a difference.
+"""
 
 import json
 import subprocess
@@ -16,9 +18,13 @@ from tests.pipelines import environment, private
 def test_a_demo_that_is_killed_five_times_makes_the_same_bytes(finished, tmp_path):
     own = private(finished, tmp_path / "project")
     command = [sys.executable, "-m", "flows.cli", "demo", "--chaos"]
-    done = subprocess.run(command, cwd=own, env=environment(own), text=True, capture_output=True, timeout=2300, check=False)
+    done = subprocess.run(
+        command, cwd=own, env=environment(own), text=True, capture_output=True, timeout=2300, check=False
+    )
     log = own / ".run" / "chaos" / "out.log"
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:] + (log.read_text()[-3000:] if log.exists() else "")
+    assert done.returncode == 0, (
+        done.stdout[-3000:] + done.stderr[-3000:] + (log.read_text()[-3000:] if log.exists() else "")
+    )
     assert done.stdout.count("kill -9 in ") == demo_chaos.KILLS
     assert "byte for byte" in done.stdout
     assert not (own / ".run" / "chaos").exists()
@@ -29,8 +35,14 @@ def tree(root, **files):
         path = root / "artifacts" / "demo" / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    outs = [{"path": "artifacts/demo/tokens"}, {"path": "artifacts/demo/one.json"}, {"path": "metrics/demo.json"}]
-    (root / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"a": {"cmd": "x", "outs": outs}, "b": {"cmd": "y"}}}))
+    outs = [
+        {"path": "artifacts/demo/tokens"},
+        {"path": "artifacts/demo/one.json"},
+        {"path": "metrics/demo.json"},
+    ]
+    (root / "dvc.lock").write_text(
+        json.dumps({"schema": "2.0", "stages": {"a": {"cmd": "x", "outs": outs}, "b": {"cmd": "y"}}})
+    )
     return root
 
 
@@ -42,7 +54,9 @@ def test_a_file_that_is_other_missing_or_too_many_is_a_difference(tmp_path):
     assert demo_chaos.differing(first, same, places) == []
     other = tree(tmp_path / "other", tokens__a="1", tokens__c="2", **{"one.json": "4"})
     expected = ["artifacts/demo/one.json", "artifacts/demo/tokens/b", "artifacts/demo/tokens/c"]
-    assert demo_chaos.differing(first, other, places) == demo_chaos.differing(other, first, places) == expected
+    assert (
+        demo_chaos.differing(first, other, places) == demo_chaos.differing(other, first, places) == expected
+    )
 
 
 def test_other_bytes_after_kills_are_a_broken_contract(tmp_path, monkeypatch):

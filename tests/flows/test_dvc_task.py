@@ -5,7 +5,14 @@ import pytest
 from data_contracts.failure import Exit
 from flows.dvc_task import Dvc, _changes, _outcome
 
-BUDGET = {"event": "outcome", "code": 6, "what": "scoring", "cause": "the budget is used up", "remedy": "run again", "retry": True}
+BUDGET = {
+    "event": "outcome",
+    "code": 6,
+    "what": "scoring",
+    "cause": "the budget is used up",
+    "remedy": "run again",
+    "retry": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -21,14 +28,22 @@ def test_a_failure_is_that_of_the_stage_whatever_dvc_says_of_it():
     outcome = _outcome(BUDGET, True, "failed to run: python -m stages scoring demo, exited with 6")
     assert (outcome.result, outcome.retry) == ("failed", True)
     failure = outcome.failure
-    assert (failure.what, failure.cause, failure.remedy, failure.code) == ("scoring", "the budget is used up", "run again", Exit.BUDGET)
+    assert (failure.what, failure.cause, failure.remedy, failure.code) == (
+        "scoring",
+        "the budget is used up",
+        "run again",
+        Exit.BUDGET,
+    )
 
 
 @pytest.mark.parametrize("said", [None, {"event": "outcome", "code": 0}])
 def test_without_a_failure_of_the_stage_it_is_that_of_dvc(said):
     outcome = _outcome(said, True, "output 'artifacts/demo/labels' does not exist")
     assert outcome.result == "failed"
-    assert (outcome.failure.cause, outcome.failure.code) == ("output 'artifacts/demo/labels' does not exist", Exit.STAGE_FAILED)
+    assert (outcome.failure.cause, outcome.failure.code) == (
+        "output 'artifacts/demo/labels' does not exist",
+        Exit.STAGE_FAILED,
+    )
 
 
 def test_dvc_says_itself_what_it_cannot_do():
@@ -41,11 +56,18 @@ def test_dvc_says_itself_what_it_cannot_do():
 
 def test_what_changed_is_said_with_values_where_they_are_known():
     status = [
-        {"changed deps": {"params.yaml": {"scoring": "modified", "geometry": "new"}, "artifacts/demo/chunks": "modified"}},
+        {
+            "changed deps": {
+                "params.yaml": {"scoring": "modified", "geometry": "new"},
+                "artifacts/demo/chunks": "modified",
+            }
+        },
         {"changed outs": {"artifacts/demo/labels": "deleted"}},
         "changed command",
     ]
-    assert _changes(status, {"scoring": {"scoring.candidates": (8, 12), "scoring.engine": ("jax", "vllm")}}) == [
+    assert _changes(
+        status, {"scoring": {"scoring.candidates": (8, 12), "scoring.engine": ("jax", "vllm")}}
+    ) == [
         "scoring.candidates 8 -> 12",
         "scoring.engine jax -> vllm",
         "geometry new",

@@ -1,4 +1,6 @@
-"""Nothing that is read from artifacts, checkpoints or model directories is unpickled: an audit hook would see a class being looked up."""
+"""Nothing that is read from artifacts, checkpoints or model directories is unpickled: an audit hook would see
+a class being looked up.
+"""
 
 import json
 import subprocess
@@ -13,7 +15,10 @@ WATCHED = """
 import json, pickle, sys
 
 seen = []
-sys.addaudithook(lambda event, values: seen.append([str(value) for value in values]) if event == "pickle.find_class" else None)
+def hook(event, values):
+    if event == "pickle.find_class":
+        seen.append([str(value) for value in values])
+sys.addaudithook(hook)
 from pathlib import PurePosixPath
 pickle.loads(pickle.dumps(PurePosixPath("a")))
 assert seen, "the hook sees nothing"
@@ -24,15 +29,30 @@ codes = {stage: main(stage.split("@")) for stage in sys.argv[1:]}
 with open("audited.json", "w") as file:
     json.dump({"codes": codes, "seen": seen}, file)
 """
-STAGES = ("tokenizer@demo", "reference_lm@demo", "label_gates@demo", "training@demo-retro", "evaluation@demo-retro", "report@demo")
+STAGES = (
+    "tokenizer@demo",
+    "reference_lm@demo",
+    "label_gates@demo",
+    "training@demo-retro",
+    "evaluation@demo-retro",
+    "report@demo",
+)
 
 
 @pytest.mark.slow
 def test_stages_unpickle_nothing(finished: Path, tmp_path: Path) -> None:
-    """Artifacts of every kind, tokenizer, reference LM and trained model are read, a model is trained and saved."""
+    """Artifacts of every kind, tokenizer, reference LM and trained model are read, a model is trained and
+    saved.
+    """
     root = private(finished, tmp_path / "project")
     child = subprocess.run(
-        [sys.executable, "-c", WATCHED, *STAGES], cwd=root, env=environment(root), text=True, capture_output=True, timeout=600, check=False
+        [sys.executable, "-c", WATCHED, *STAGES],
+        cwd=root,
+        env=environment(root),
+        text=True,
+        capture_output=True,
+        timeout=600,
+        check=False,
     )
     assert child.returncode == 0, child.stderr
     audited = json.loads((root / "audited.json").read_text())

@@ -50,7 +50,11 @@ def test_a_key_that_is_in_no_section_is_set_as_a_whole(params):
         ("runs.demo-retro.corpus", "nowhere", "known are"),
         ("dense_corpora", ["nowhere"], "known are"),
         ("swaps", {"demo-retro": {"corpus": "demo", "system": "retro"}}, "add 'demo' to dense_corpora"),
-        ("swaps", {"demo-retro": {"corpus": "demo", "system": "rpt_sem"}}, "runs says corpus demo, system retro"),
+        (
+            "swaps",
+            {"demo-retro": {"corpus": "demo", "system": "rpt_sem"}},
+            "runs says corpus demo, system retro",
+        ),
         ("swaps", {"demo-rtro": {"corpus": "demo", "system": "retro"}}, "runs has only"),
     ],
 )
@@ -63,7 +67,13 @@ def test_a_wrong_override_names_the_problem_and_writes_nothing(params, key, valu
 
 
 def test_names_of_the_users_own_are_set_one_by_one_and_may_hold_dots(params):
-    given = ["where.year=2019", "where.meta.config=arxiv", "where.ok=true", "where.gone=null", "splits.test=test/*"]
+    given = [
+        "where.year=2019",
+        "where.meta.config=arxiv",
+        "where.ok=true",
+        "where.gone=null",
+        "splits.test=test/*",
+    ]
     for text in given:
         assert apply_overrides(params, dict([parse_override(f"corpora.demo.{text}")])), text
     corpus = load(params).corpora["demo"]
@@ -74,7 +84,9 @@ def test_names_of_the_users_own_are_set_one_by_one_and_may_hold_dots(params):
         apply_overrides(params, {"corpora.demo.wher.year": 2019})
 
 
-@pytest.mark.parametrize("name", ["part #1/a.txt", "C#.txt", "std::vector.txt", "set [2019]/*.txt", "50%.txt", "what?.txt"])
+@pytest.mark.parametrize(
+    "name", ["part #1/a.txt", "C#.txt", "std::vector.txt", "set [2019]/*.txt", "50%.txt", "what?.txt"]
+)
 def test_a_name_with_marks_is_taken_as_it_is(name):
     assert parse_override(f"corpora.demo.source={name}") == ("corpora.demo.source", name)
     assert parse_override(f"corpora.demo.source='{name}'") == ("corpora.demo.source", name)

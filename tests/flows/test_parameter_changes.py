@@ -6,8 +6,14 @@ from flows.parameter_changes import ABSENT, changed_values, sentence
 
 
 def test_only_leaves_that_differ_are_named_with_both_values():
-    before = {"scoring": {"candidates": 8, "engine": "jax", "gone": 1}, "recipes": {"rpt": {"layers": [2, 3]}}}
-    after = {"scoring": {"candidates": 12, "engine": "jax", "fresh": None}, "recipes": {"rpt": {"layers": [2]}}}
+    before = {
+        "scoring": {"candidates": 8, "engine": "jax", "gone": 1},
+        "recipes": {"rpt": {"layers": [2, 3]}},
+    }
+    after = {
+        "scoring": {"candidates": 12, "engine": "jax", "fresh": None},
+        "recipes": {"rpt": {"layers": [2]}},
+    }
     assert changed_values(before, after) == {
         "scoring.candidates": (8, 12),
         "scoring.fresh": (ABSENT, None),

@@ -1,6 +1,7 @@
 """The whole pipeline on six tiny documents, for real: DVC, Ray, training and all.
 
-`ran` is a copy of the finished pipeline for tests that read; one that runs or edits something has a copy to itself, `own`.
+`ran` is a copy of the finished pipeline for tests that read; one that runs or edits something has a copy to
+itself, `own`.
 """
 
 import json
@@ -48,14 +49,20 @@ def append(file: Path, line: str) -> None:
 
 
 def digests(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / "artifacts").rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted((root / "artifacts").rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_everything_ran_once_and_the_report_is_there(finished):
     assert set(results(finished).values()) == {"ran"}
     report = json.loads((finished / "artifacts/demo/report/report.json").read_text())
     assert {row["system"] for row in report["systems"]} == {"transformer_xl", "retro", "rpt_sem"}
-    assert report["data"]["inputs"] == report["data"]["documents_kept"] + sum(report["data"]["quarantined"].values())
+    assert report["data"]["inputs"] == report["data"]["documents_kept"] + sum(
+        report["data"]["quarantined"].values()
+    )
     page = (finished / "artifacts/demo/report/index.html").read_text()
     assert "<script" not in page
     assert json.loads((finished / "metrics/demo.json").read_text())["perplexity"]
@@ -141,7 +148,9 @@ def test_a_step_is_shown_as_training_reads_it(ran, batch):
     relevance = dense_relevance(read.candidates_BCS, read.scores_BCS / size, eligible)
     gold = np.asarray(gold_then_own(np.zeros_like(relevance), relevance, eligible, 2))
     for chunk in chunks:
-        expected = [j for j in gold[0, chunk["chunk"]].tolist() if j >= 0 and relevance[0, chunk["chunk"], j] > 0]
+        expected = [
+            j for j in gold[0, chunk["chunk"]].tolist() if j >= 0 and relevance[0, chunk["chunk"], j] > 0
+        ]
         assert chunk["gold"] == expected
         for row in chunk["candidates"]:
             assert row["t"] == pytest.approx(row["score"] / size, rel=1e-6)
@@ -162,7 +171,13 @@ def test_sequences_are_the_text_of_their_document(ran, batch):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["demo-retro", "--step", "4"], ["demo-retro", "--sequence", "9999"], ["demo-retro"], ["unknown", "--step", "0"]]
+    "arguments",
+    [
+        ["demo-retro", "--step", "4"],
+        ["demo-retro", "--sequence", "9999"],
+        ["demo-retro"],
+        ["unknown", "--step", "0"],
+    ],
 )
 def test_a_step_that_does_not_exist_is_a_usage_error(batch, arguments):
     with pytest.raises(Failure) as refused:
@@ -201,7 +216,9 @@ def test_code_that_can_change_a_result_makes_its_stage_stale(own, rpt):
 
 @pytest.mark.slow
 def test_running_again_from_nothing_gives_the_same_bytes(own, rpt):
-    """With two workers in place of one, and nothing to restore from. What reads only the same bytes again is not run again."""
+    """With two workers in place of one, and nothing to restore from. What reads only the same bytes again is
+    not run again.
+    """
     before = digests(own)
     kept = ("demo-retro", "demo-transformer_xl")
     for path in sorted((own / "artifacts" / "demo").rglob("*")):
@@ -296,13 +313,17 @@ def test_nothing_trains_on_weak_labels_unasked(own, rpt):
     ],
 )
 def test_bad_input_says_what_why_and_what_to_do(own, rpt, arguments, code, words):
-    """An override that was refused before a stage began leaves no trace; one that a stage failed with stays, to go on with it."""
+    """An override that was refused before a stage began leaves no trace; one that a stage failed with stays,
+    to go on with it.
+    """
     before = (own / "params.yaml").read_text()
     failed = rpt(own, "run", *arguments)
     assert failed.returncode == code, failed.stdout + failed.stderr
     assert words in failed.stderr
     assert "remedy:" in failed.stderr
-    assert ((own / "params.yaml").read_text() == before) == (words not in {"too small to split", "too many inputs"})
+    assert ((own / "params.yaml").read_text() == before) == (
+        words not in {"too small to split", "too many inputs"}
+    )
 
 
 def test_a_second_run_is_told_who_holds_the_workspace(own, rpt):

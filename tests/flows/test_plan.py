@@ -26,7 +26,11 @@ def test_no_name_means_all_and_staleness_flows_downstream():
 
 
 def test_supervision_that_no_run_learns_from_is_left_out_unless_it_is_named():
-    states = [*STATES[:2], StageState("query_supervision@a", (), ()), StageState("lexical_supervision@a", (), ())]
+    states = [
+        *STATES[:2],
+        StageState("query_supervision@a", (), ()),
+        StageState("lexical_supervision@a", (), ()),
+    ]
     states.append(StageState("training@a-retro", ("lexical_supervision@a",), ()))
     assert "query_supervision@a" not in [step.stage for step in make_plan(states, [])]
     assert "lexical_supervision@a" in [step.stage for step in make_plan(states, [])]

@@ -29,7 +29,12 @@ def test_the_papers_constants():
         assert configuration.geometry.stride_chunks * 64 == 1024
         assert configuration.training.batch * configuration.geometry.sequence_tokens == 2**17
         recipe = configuration.recipes["rpt_sem"]
-        assert (recipe.ranking_weight, recipe.normalise, recipe.sampling, recipe.missing_gold) == (1e-9, "sum", "batch", "mask")
+        assert (recipe.ranking_weight, recipe.normalise, recipe.sampling, recipe.missing_gold) == (
+            1e-9,
+            "sum",
+            "batch",
+            "mask",
+        )
         margins[name] = recipe.margin_max
     assert margins == {"arxiv": 8, "code": 2, "pg19": 4, "books3": 128}
 

@@ -13,7 +13,10 @@ from tests.tiny import tiny_realm, tiny_realm_start
 
 STAGES = {"realm_start@demo", "realm@demo", "realm_answers@demo"}
 SIZES = {
-    **{f"realm_start.{name}": value for name, value in tiny_realm_start(held_out=0.3, passage_chunks=3).model_dump().items()},
+    **{
+        f"realm_start.{name}": value
+        for name, value in tiny_realm_start(held_out=0.3, passage_chunks=3).model_dump().items()
+    },
     **{f"realm.{name}": value for name, value in tiny_realm().model_dump().items()},
     "corpora.demo.validation": 0.2,
     "realm_answers.questions": 20,
@@ -26,7 +29,11 @@ def planned(root: Path, rpt, *stages: str) -> set[str]:
 
 
 def stale(root: Path, rpt) -> set[str]:
-    return {row["stage"] for row in json.loads(rpt(root, "plan", "realm_answers", "--json").stdout)["stages"] if row["stale"]}
+    return {
+        row["stage"]
+        for row in json.loads(rpt(root, "plan", "realm_answers", "--json").stdout)["stages"]
+        if row["stale"]
+    }
 
 
 def test_it_is_planned_for_what_is_named_alone(project, tmp_path, rpt):
@@ -34,7 +41,9 @@ def test_it_is_planned_for_what_is_named_alone(project, tmp_path, rpt):
     assert not planned(root, rpt) & STAGES
     assert rpt(root, "config", "-o", "realm_corpora=[demo]").returncode == 0
     needed = planned(root, rpt, "realm_answers")
-    assert needed == STAGES | {f"{name}@demo" for name in ("ingestion", "tokenizer", "tokenization", "chunking")}
+    assert needed == STAGES | {
+        f"{name}@demo" for name in ("ingestion", "tokenizer", "tokenization", "chunking")
+    }
 
 
 @pytest.mark.slow
@@ -44,7 +53,11 @@ def test_from_text_to_a_page(project, tmp_path, rpt):
         old.unlink()
     for name, text in TALES.items():
         (root / "texts" / f"{name}.txt").write_text(text)
-    overrides = [part for key, value in {**SIZES, "realm_corpora": "[demo]"}.items() for part in ("-o", f"{key}={value}")]
+    overrides = [
+        part
+        for key, value in {**SIZES, "realm_corpora": "[demo]"}.items()
+        for part in ("-o", f"{key}={value}")
+    ]
     done = rpt(root, "run", "realm_answers", *overrides)
     assert done.returncode == 0, done.stdout + done.stderr
     home = root / "artifacts" / "demo"

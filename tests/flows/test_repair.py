@@ -1,4 +1,6 @@
-"""`rpt verify` names a damaged artifact, and running again brings its bytes back: from DVC's cache, or made anew if that is damaged too."""
+"""`rpt verify` names a damaged artifact, and running again brings its bytes back: from DVC's cache, or made
+anew if that is damaged too.
+"""
 
 import json
 import os
@@ -14,7 +16,9 @@ ARTIFACTS = Path("artifacts/demo")
 
 @pytest.fixture
 def chunked(finished, tmp_path) -> Path:
-    """A copy of the finished pipeline that has nothing but documents to chunks, linked to the cache or not."""
+    """A copy of the finished pipeline that has nothing but documents to chunks, linked to the cache
+    or not.
+    """
     root = private(finished, tmp_path / "project")
     for place in (root / ARTIFACTS).iterdir():
         if place.name not in ("documents", "quarantine", "tokenizer", "tokens", "chunks"):
@@ -23,7 +27,11 @@ def chunked(finished, tmp_path) -> Path:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / ARTIFACTS).rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted((root / ARTIFACTS).rglob("*"))
+        if path.is_file()
+    }
 
 
 def flip(path: Path) -> None:
@@ -59,12 +67,22 @@ def run_chunking(root: Path, rpt, *arguments: str) -> None:
 
 
 def test_damage_is_named_and_mended_whether_outputs_are_copies_or_links_of_the_cache(chunked, rpt):
-    """DVC copies what a stage wrote into its cache, and hard-links what it restored from there: the second round damages both ends."""
+    """DVC copies what a stage wrote into its cache, and hard-links what it restored from there: the second
+    round damages both ends.
+    """
     good = contents(chunked)
     assert problems(chunked, rpt) == []
     rounds = [
-        {"documents/part-00000.parquet": rot, "tokens/part-00001.parquet": Path.unlink, "chunks/part-00000.parquet": shorten},
-        {"documents/manifest.json": Path.unlink, "tokens/part-00001.parquet": rot, "chunks/part-00000.parquet": flip},
+        {
+            "documents/part-00000.parquet": rot,
+            "tokens/part-00001.parquet": Path.unlink,
+            "chunks/part-00000.parquet": shorten,
+        },
+        {
+            "documents/manifest.json": Path.unlink,
+            "tokens/part-00001.parquet": rot,
+            "chunks/part-00000.parquet": flip,
+        },
     ]
     for damages in rounds:
         for name, damage in damages.items():
@@ -88,11 +106,14 @@ def test_a_run_does_not_restore_the_damage_from_a_linked_cache(chunked, rpt):
 
 
 def test_half_a_record_of_dvc_is_put_aside_and_nothing_is_done_again(chunked, rpt):
-    """What a kill leaves while DVC writes dvc.lock or its list of readers and writers: without help DVC refuses for ever."""
+    """What a kill leaves while DVC writes dvc.lock or its list of readers and writers: without help DVC
+    refuses for ever.
+    """
     run_chunking(chunked, rpt)
     good, lock = contents(chunked), chunked / "dvc.lock"
     whole = lock.read_bytes()
-    for half in (whole.index(b"    deps:", len(whole) // 2) + 6, 0):  # in the middle of a word, and before the first
+    # in the middle of a word, and before the first
+    for half in (whole.index(b"    deps:", len(whole) // 2) + 6, 0):
         lock.write_bytes(whole[:half])
         (chunked / ".dvc" / "tmp" / "rwlock").write_text('{"read": {')
         done = rpt(chunked, "run", "chunking")

@@ -1,4 +1,6 @@
-"""The demo and `rpt up` on a private copy, with a real Prefect server and worker, stopped in every way a user can stop them."""
+"""The demo and `rpt up` on a private copy, with a real Prefect server and worker, stopped in every way a user
+can stop them.
+"""
 
 import contextlib
 import json
@@ -24,12 +26,16 @@ def own(finished, tmp_path) -> Path:
 
 SECRETS = {
     name: f"canary-{number}-of-{name.lower()}"
-    for number, name in enumerate(("AWS_SECRET_ACCESS_KEY", "GOOGLE_API_KEY", "HF_TOKEN", "WANDB_API_KEY", "DATABASE_PASSWORD"))
+    for number, name in enumerate(
+        ("AWS_SECRET_ACCESS_KEY", "GOOGLE_API_KEY", "HF_TOKEN", "WANDB_API_KEY", "DATABASE_PASSWORD")
+    )
 }
 
 
 def start(root: Path, *arguments: str, own_ray: bool = False) -> subprocess.Popen:
-    """The command line of the copy; its stages join a Ray of the tests unless it is to start `own_ray`. A user's secrets are about."""
+    """The command line of the copy; its stages join a Ray of the tests unless it is to start `own_ray`. A
+    user's secrets are about.
+    """
     joined = {} if own_ray else joined_ray()[0]
     command, env = [sys.executable, "-m", "flows.cli", *arguments], environment(root) | joined | SECRETS
     with open(root / "out.log", "w") as log:
@@ -42,7 +48,11 @@ def output(root: Path) -> str:
 
 def events(root: Path) -> list[dict]:
     path = root / ".run" / "events.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
+    return (
+        [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        if path.exists()
+        else []
+    )
 
 
 def wait_until(condition, child: subprocess.Popen, root: Path, seconds: float = 600.0):
@@ -78,7 +88,9 @@ def assert_no_secret_is_kept(root: Path) -> None:
     values = [value.encode() for value in SECRETS.values()]
     files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
     assert any(path.suffix == ".db" for path in files), "Prefect's database is not among them"
-    assert not [(path, value) for path in files if (data := path.read_bytes()) for value in values if value in data]
+    assert not [
+        (path, value) for path in files if (data := path.read_bytes()) for value in values if value in data
+    ]
 
 
 def listening(root: Path) -> set[str]:
@@ -87,7 +99,9 @@ def listening(root: Path) -> set[str]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get("PYTHONPATH") == str(root):
-                found |= {one.laddr.ip for one in process.net_connections() if one.status == psutil.CONN_LISTEN}
+                found |= {
+                    one.laddr.ip for one in process.net_connections() if one.status == psutil.CONN_LISTEN
+                }
     return found
 
 
@@ -96,7 +110,9 @@ def begun(root: Path, stage: str) -> bool:
 
 
 def test_killed_and_interrupted_demos_leave_nothing_behind_and_go_on(own):
-    """Kill -9 while Ray and a stage run, Ctrl-C in a later stage, then to the end: what was done is never done again."""
+    """Kill -9 while Ray and a stage run, Ctrl-C in a later stage, then to the end: what was done is never
+    done again.
+    """
     (own / ".run" / "events.jsonl").unlink(missing_ok=True)
     child = start(own, "demo", "-o", "packing.lexical_candidates=1", own_ray=True)
     wait_until(lambda: begun(own, "training@demo-retro"), child, own)
@@ -122,7 +138,14 @@ def test_killed_and_interrupted_demos_leave_nothing_behind_and_go_on(own):
 
 def test_a_failing_demo_says_why_and_returns_the_stage_s_code(own):
     params = (own / "params.yaml").read_text()
-    child = start(own, "demo", "-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=0.0")
+    child = start(
+        own,
+        "demo",
+        "-o",
+        "ingestion.min_document_chars=100000000",
+        "-o",
+        "ingestion.max_quarantine_fraction=0.0",
+    )
     code = child.wait(600)
     (own / "params.yaml").write_text(params)
     assert code == 4, output(own)
@@ -134,24 +157,42 @@ def test_up_serves_prefect_deployment_run_from_any_directory(own, tmp_path):
     child = start(own, "up")
     try:
         wait_until(lambda: "in another shell" in output(own), child, own)
-        refused = subprocess.run([sys.executable, "-m", "flows.cli", "up"], cwd=own, text=True, capture_output=True, check=False)
+        refused = subprocess.run(
+            [sys.executable, "-m", "flows.cli", "up"], cwd=own, text=True, capture_output=True, check=False
+        )
         assert refused.returncode == 7
-        lines = subprocess.run([sys.executable, "-m", "flows.cli", "env"], cwd=own, text=True, capture_output=True, check=True).stdout
+        lines = subprocess.run(
+            [sys.executable, "-m", "flows.cli", "env"], cwd=own, text=True, capture_output=True, check=True
+        ).stdout
         (tmp_path / "env.sh").write_text(lines)
         script = (
             f'. "{tmp_path}/env.sh" && "{sys.executable}" -m prefect deployment run rpt/full-pipeline '
             "--param overrides='{\"packing.lexical_candidates\": 1}'"
         )
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT")}
-        asked = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=clean, text=True, capture_output=True, timeout=300, check=False)
+        asked = subprocess.run(
+            ["sh", "-c", script],
+            cwd=tmp_path,
+            env=clean,
+            text=True,
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
         assert asked.returncode == 0, asked.stdout + asked.stderr
         watch, env = [sys.executable, "-m", "flows.cli", "watch"], environment(own)
-        shown = subprocess.run(watch, cwd=own, env=env, text=True, capture_output=True, timeout=900, check=False)
+        shown = subprocess.run(
+            watch, cwd=own, env=env, text=True, capture_output=True, timeout=900, check=False
+        )
         assert shown.returncode == 0, shown.stdout + shown.stderr
         for text in (shown.stdout, output(own)):
             assert "training@demo-retro: done in" in text
             assert "Report: artifacts/demo/report/index.html" in text
-        ran = {event["stage"] for event in events(own) if event["event"] == "end" and event["result"] != "unchanged"}
+        ran = {
+            event["stage"]
+            for event in events(own)
+            if event["event"] == "end" and event["result"] != "unchanged"
+        }
         runs = {f"{stage}@demo-retro" for stage in ("training", "evaluation", "oracle", "ceilings")}
         assert ran == {"lexical_supervision@demo", *runs, "retrieved@demo", "report@demo"}
         api = json.loads((own / ".run" / "up.json").read_text())["api_url"]

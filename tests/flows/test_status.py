@@ -15,7 +15,9 @@ def root(tmp_path):
         directory.mkdir(parents=True)
         for number in range(2):
             rows = [np.arange(5, dtype=np.uint32)]
-            table = TOKENS.table({"doc_id": [f"{number}"], "split": ["test"], "token_ids": rows}, tokenizer="x")
+            table = TOKENS.table(
+                {"doc_id": [f"{number}"], "split": ["test"], "token_ids": rows}, tokenizer="x"
+            )
             write_shard(TOKENS, table, directory / f"part-{number:05d}.parquet")
         commit(TOKENS, directory)
     return tmp_path

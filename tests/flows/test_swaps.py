@@ -1,4 +1,6 @@
-"""A dense retriever is trained and swapped in for what `dense_corpora` and `swaps` name, and for nothing else."""
+"""A dense retriever is trained and swapped in for what `dense_corpora` and `swaps` name, and for nothing
+else.
+"""
 
 import json
 from pathlib import Path
@@ -9,7 +11,10 @@ from data_contracts.contract import open_artifact
 from data_contracts.evaluations import EVALUATIONS
 from tests.pipelines import private
 
-SWAPS = ("dense_corpora=[demo]", "swaps={demo-rpt_sem: {corpus: demo, system: rpt_sem}, demo-retro: {corpus: demo, system: retro}}")
+SWAPS = (
+    "dense_corpora=[demo]",
+    "swaps={demo-rpt_sem: {corpus: demo, system: rpt_sem}, demo-retro: {corpus: demo, system: retro}}",
+)
 DENSE = {"dense_retriever@demo", "dense_evaluation@demo-rpt_sem", "dense_evaluation@demo-retro"}
 
 
@@ -38,7 +43,10 @@ def test_stages_are_planned_for_what_is_named_alone(project, swapped, tmp_path, 
 def test_a_trained_run_is_read_with_dense_neighbours(swapped, rpt):
     done = rpt(swapped, "run", "dense_evaluation@demo-retro", "evaluation@demo-retro")
     assert done.returncode == 0, done.stdout + done.stderr
-    own, dense = (open_artifact(EVALUATIONS, swapped / "artifacts/demo" / name / "demo-retro") for name in ("evaluations", "dense"))
+    own, dense = (
+        open_artifact(EVALUATIONS, swapped / "artifacts/demo" / name / "demo-retro")
+        for name in ("evaluations", "dense")
+    )
     rows = {
         name: [row for row in artifact.read_all().to_pylist() if row["setting"] == name]
         for name, artifact in (("own", own), ("dpr", dense))

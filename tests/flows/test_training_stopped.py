@@ -1,4 +1,6 @@
-"""The training stage in a process of its own, killed and stopped in the middle: what it ends with is what it would have ended with."""
+"""The training stage in a process of its own, killed and stopped in the middle: what it ends with is what it
+would have ended with.
+"""
 
 import json
 import shutil
@@ -46,7 +48,9 @@ def own(packed, expected, tmp_path) -> Path:
 
 
 def start(root: Path, *command: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", *command], cwd=root, env=environment(root), text=True, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=root, env=environment(root), text=True, stdout=subprocess.PIPE
+    )
 
 
 def messages(child: subprocess.Popen) -> Iterator[dict]:
@@ -98,16 +102,20 @@ def test_killed_and_stopped_it_ends_with_the_same_bytes(own, expected):
 
     code, said = stop_after(own, 120, signal.SIGTERM)
     assert code == 75
-    assert (said[-1]["code"], said[-1]["remedy"], said[-1]["retry"]) == (75, "run again to go on where it stopped", False)
+    assert (said[-1]["code"], said[-1]["remedy"], said[-1]["retry"]) == (
+        75,
+        "run again to go on where it stopped",
+        False,
+    )
     assert 0 < resumed_after(said) <= 121
-    (newest, *_) = sorted(work.glob("*/checkpoints/*"), reverse=True)
+    newest, *_ = sorted(work.glob("*/checkpoints/*"), reverse=True)
     assert int(newest.name) > 120
 
     code, said = stop_after(own, 180, signal.SIGINT)
     assert code == 75
     assert resumed_after(said) == int(newest.name)
 
-    (newest, *_) = sorted(work.glob("*/checkpoints/*"), reverse=True)
+    newest, *_ = sorted(work.glob("*/checkpoints/*"), reverse=True)
     next(newest.rglob("losses.jsonl")).write_text("")
     code, said = train(own)
     assert code == 0
@@ -158,7 +166,10 @@ def test_ctrl_c_in_rpt_run_writes_a_checkpoint(own, rpt):
     """Through the leash and DVC. The only checkpoint is the one that the signal asked for."""
     log = own / ".run" / "training" / f"{RUN}.jsonl"
     log.unlink(missing_ok=True)
-    assert rpt(own, "config", "-o", "runtime.checkpoint_seconds=300", "-o", "training.steps=3000").returncode == 0
+    assert (
+        rpt(own, "config", "-o", "runtime.checkpoint_seconds=300", "-o", "training.steps=3000").returncode
+        == 0
+    )
     child = start(own, "flows.cli", "run", f"training@{RUN}")
     deadline = time.monotonic() + 120
     while not (log.exists() and log.read_bytes().count(b"\n") > 30):

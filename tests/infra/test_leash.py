@@ -12,8 +12,8 @@ import pytest
 from infra.leash import leashed, release
 
 FAMILY = (
-    "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)']);"
-    "print(p.pid, flush=True); time.sleep(300)"
+    "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time;"
+    " time.sleep(300)']);print(p.pid, flush=True); time.sleep(300)"
 )
 
 

@@ -1,7 +1,9 @@
-"""One process of a run on several devices, for test_mesh.py: losses and gradients of one batch, on one mesh after the other.
+"""One process of a run on several devices, for test_mesh.py: losses and gradients of one batch, on one mesh
+after the other.
 
-Arguments: what to write, a system, then meshes as ROWS-DATAxSEQUENCE; with JAX_PROCESS and JAX_PORT in the environment it is one of two
-processes. A system that carries state is measured on a batch whose first row goes on from another; in the others a document starts.
+Arguments: what to write, a system, then meshes as ROWS-DATAxSEQUENCE; with JAX_PROCESS and JAX_PORT in the
+environment it is one of two processes. A system that carries state is measured on a batch whose first row
+goes on from another; in the others a document starts.
 """
 
 import os
@@ -34,9 +36,19 @@ def make_batch(rows: int) -> Batch:
     mask = np.ones((rows, length), bool)
     mask[-1, length * 3 // 4 :] = False
     limit = np.maximum(2 * (np.arange(CHUNKS) // 2 - 1) - 1, 0)[None, :, None]
-    candidates = np.where(limit > SLOTS, (rng.integers(0, 50, (rows, CHUNKS, 1)) + np.arange(SLOTS)) % np.maximum(limit, 1), -1)
+    candidates = np.where(
+        limit > SLOTS, (rng.integers(0, 50, (rows, CHUNKS, 1)) + np.arange(SLOTS)) % np.maximum(limit, 1), -1
+    )
     scores = rng.normal(0, CONFIG.chunk_tokens, candidates.shape).astype(np.float32)
-    return Batch(text[:, :-1], text[:, 1:], mask, candidates.astype(np.int32), scores, np.ones((rows, CHUNKS), bool), np.ones(rows, bool))
+    return Batch(
+        text[:, :-1],
+        text[:, 1:],
+        mask,
+        candidates.astype(np.int32),
+        scores,
+        np.ones((rows, CHUNKS), bool),
+        np.ones(rows, bool),
+    )
 
 
 def measured(system: str, mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
@@ -44,11 +56,16 @@ def measured(system: str, mesh: Mesh, batch: Batch) -> dict[str, np.ndarray]:
     state = init_train_state(SYSTEMS[system], CONFIG, 0, adabelief(1e-3), len(batch.starts_B))
 
     def total(parameters: Parameters, batch: Batch, key: jax.Array, carried: State):
-        losses, metrics, following = state.architecture.model(parameters).train_losses(batch, SCHEDULE, key, carried)
+        losses, metrics, following = state.architecture.model(parameters).train_losses(
+            batch, SCHEDULE, key, carried
+        )
         return sum(losses.values()), (metrics, following)
 
     key, carried = jax.random.key(1), by_row(state.carried, mesh)
-    parameters = replicated({path: value if path.endswith("scale") else 3 * value for path, value in state.parameters.items()}, mesh)
+    parameters = replicated(
+        {path: value if path.endswith("scale") else 3 * value for path, value in state.parameters.items()},
+        mesh,
+    )
     arguments = parameters, sharded(batch, mesh), key, carried
     compiled = jax.jit(jax.value_and_grad(total, has_aux=True)).lower(*arguments).compile()
     if carried is not None:
@@ -68,7 +85,9 @@ def main(target: Path, system: str, meshes: list[str]) -> None:
         devices = np.array(jax.devices()[: data * sequence])
         mesh = make_mesh(rows, CHUNKS // CONFIG.stride_chunks, devices.tolist())
         if mesh.devices.shape != (data, sequence):
-            raise SystemExit(f"{len(devices)} devices and {rows} sequences make the mesh {mesh.devices.shape}")
+            raise SystemExit(
+                f"{len(devices)} devices and {rows} sequences make the mesh {mesh.devices.shape}"
+            )
         found = measured(system, mesh, make_batch(rows))
         if jax.process_index() == 0:
             np.savez(target / f"{name}.npz", **found)

@@ -1,8 +1,10 @@
-"""Documents in which only retrieval can help: random records, some of which return verbatim beyond the visible window.
+"""Documents in which only retrieval can help: random records, some of which return verbatim beyond the
+visible window.
 
-A document is a row of pairs of chunks: a header, which is a mark and a random key, and a record of random tokens. A pair is fresh, or
-repeats an earlier one. The header of a repeat is the query; an earlier header that reads the same is a true neighbour of it, for the
-record that follows there follows here as well. Nothing that self-attention can see tells anything about a record.
+A document is a row of pairs of chunks: a header, which is a mark and a random key, and a record of random
+tokens. A pair is fresh, or repeats an earlier one. The header of a repeat is the query; an earlier header
+that reads the same is a true neighbour of it, for the record that follows there follows here as well. Nothing
+that self-attention can see tells anything about a record.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ REPEATS = 0.8  # chance that a pair repeats one, where there is one to repeat
 
 
 class Planted(NamedTuple):
-    """[B, L + 1] tokens, and [B, P] the first occurrence of each pair, which is its own number if it is fresh."""
+    """[B, L + 1] tokens, and [B, P] the first occurrence of each pair, which is its own number if it is
+    fresh.
+    """
 
     text_BL1: np.ndarray
     first_BP: np.ndarray
@@ -29,7 +33,9 @@ class Planted(NamedTuple):
     def sources(self) -> np.ndarray:
         """[B, C] the header of the first occurrence for the header of a repeat, -1 for any other chunk."""
         sources = np.full((*self.first_BP.shape, PAIR), -1, np.int32)
-        sources[..., 0] = np.where(self.first_BP < np.arange(self.first_BP.shape[1]), PAIR * self.first_BP, -1)
+        sources[..., 0] = np.where(
+            self.first_BP < np.arange(self.first_BP.shape[1]), PAIR * self.first_BP, -1
+        )
         return sources.reshape(len(sources), -1)
 
     def true_neighbours(self) -> np.ndarray:
@@ -39,7 +45,9 @@ class Planted(NamedTuple):
         return same.reshape(len(same), PAIR * same.shape[1], -1)
 
     def repeated_positions(self, chunk_tokens: int) -> np.ndarray:
-        """[B, L] the positions that predict a repeated record, which are those that the neighbours of its header serve."""
+        """[B, L] the positions that predict a repeated record, which are those that the neighbours of its
+        header serve.
+        """
         header = np.repeat(self.sources() >= 0, chunk_tokens, axis=1)
         return np.pad(header, ((0, 0), (chunk_tokens - 1, 0)))[:, : header.shape[1]]
 
@@ -47,7 +55,9 @@ class Planted(NamedTuple):
 def planted_documents(rng: np.random.Generator, config: ModelConfig, documents: int, pairs: int) -> Planted:
     """Documents of `pairs` pairs, each with records of its own."""
     first_BP = np.stack([_first_occurrences(rng, pairs, config.stride_chunks) for _ in range(documents)])
-    fresh = rng.integers(MARK + 1, config.vocabulary_size, (documents, pairs, PAIR * config.chunk_tokens), np.int32)
+    fresh = rng.integers(
+        MARK + 1, config.vocabulary_size, (documents, pairs, PAIR * config.chunk_tokens), np.int32
+    )
     fresh[..., 0] = MARK
     text = np.take_along_axis(fresh, first_BP[..., None], axis=1).reshape(documents, -1)
     return Planted(np.pad(text, ((0, 0), (0, 1)), constant_values=MARK), first_BP)
@@ -73,12 +83,16 @@ def wrong_neighbours(rng: np.random.Generator, planted: Planted, config: ModelCo
 
 
 def planted_batch(planted: Planted, config: ModelConfig) -> Batch:
-    """What training is given: all eligible headers scored for every chunk, true neighbours with all there is to gain, others below 0."""
+    """What training is given: all eligible headers scored for every chunk, true neighbours with all there is
+    to gain, others below 0.
+    """
     headers, chunk = PAIR * np.arange(planted.first_BP.shape[1]), np.arange(PAIR * planted.first_BP.shape[1])
-    scores = np.where(planted.true_neighbours()[..., headers], config.chunk_tokens * np.log(config.vocabulary_size), -1.0).astype(
-        np.float32
+    scores = np.where(
+        planted.true_neighbours()[..., headers], config.chunk_tokens * np.log(config.vocabulary_size), -1.0
+    ).astype(np.float32)
+    candidates = np.where(is_eligible(chunk[:, None], headers, config.stride_chunks), headers, -1).astype(
+        np.int32
     )
-    candidates = np.where(is_eligible(chunk[:, None], headers, config.stride_chunks), headers, -1).astype(np.int32)
     tokens, targets = planted.text_BL1[:, :-1], planted.text_BL1[:, 1:]
     labelled = np.ones(scores.shape[:2], bool)
     supervision = np.broadcast_to(candidates, scores.shape), scores, labelled

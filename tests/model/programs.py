@@ -1,4 +1,6 @@
-"""What tests have models compute, compiled once a process for all models that differ in the values of their parameters alone."""
+"""What tests have models compute, compiled once a process for all models that differ in the values of their
+parameters alone.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_by(model: LanguageModel, tokens_BL: TokenIds, neighbours_BCN: Neighbours) -> Array:
-    """What `decode` is given for these neighbours: their numbers or, of a system that reads passages, the tokens of the pairs."""
+    """What `decode` is given for these neighbours: their numbers or, of a system that reads passages, the
+    tokens of the pairs.
+    """
     if not isinstance(model, RetroCorpus):
         return neighbours_BCN
     chunks_BCM = jnp.asarray(tokens_BL).reshape(len(tokens_BL), -1, model.config.chunk_tokens)
@@ -56,26 +60,39 @@ def own_neighbours(model: RPT, tokens_BL: TokenIds) -> Neighbours:
 
 
 @compiled
-def losses_of_tokens(model: LanguageModel, tokens_BL: TokenIds, targets_BL: TokenIds, neighbours_BCN: Neighbours) -> TokenLosses:
+def losses_of_tokens(
+    model: LanguageModel, tokens_BL: TokenIds, targets_BL: TokenIds, neighbours_BCN: Neighbours
+) -> TokenLosses:
     """The training forward with these neighbours."""
-    return model.token_losses(model.decode(model.encode(tokens_BL), read_by(model, tokens_BL, neighbours_BCN)), targets_BL)
+    return model.token_losses(
+        model.decode(model.encode(tokens_BL), read_by(model, tokens_BL, neighbours_BCN)), targets_BL
+    )
 
 
 @compiled
-def losses_of_passages(model: RetroCorpus, tokens_BL: TokenIds, targets_BL: TokenIds, passages_BCNR: PassageTokens) -> TokenLosses:
+def losses_of_passages(
+    model: RetroCorpus, tokens_BL: TokenIds, targets_BL: TokenIds, passages_BCNR: PassageTokens
+) -> TokenLosses:
     """The training forward with these passages."""
     return model.token_losses(model.decode(model.encode(tokens_BL), passages_BCNR), targets_BL)
 
 
 @compiled
-def train_losses(model: LanguageModel, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
+def train_losses(
+    model: LanguageModel, batch: Batch, schedule: Schedule, key: Array, carried: State = None
+) -> Trained:
     """What a batch teaches."""
     return model.train_losses(batch, schedule, key, carried)
 
 
 @partial(jax.jit, static_argnums=0)
 def loss_and_gradients(
-    architecture: Architecture[LanguageModel], parameters: Parameters, batch: Batch, schedule: Schedule, key: Array, carried: State = None
+    architecture: Architecture[LanguageModel],
+    parameters: Parameters,
+    batch: Batch,
+    schedule: Schedule,
+    key: Array,
+    carried: State = None,
 ) -> tuple[Array, Parameters, State]:
     """The sum of the losses, its gradient with respect to every parameter, and the state after the batch."""
 

@@ -1,4 +1,6 @@
-"""The systems that compute something of their own: for tests that compile a training step, which the others would only repeat."""
+"""The systems that compute something of their own: for tests that compile a training step, which the others
+would only repeat.
+"""
 
 from data_contracts.systems import RECORDS
 

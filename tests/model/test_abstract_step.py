@@ -18,13 +18,19 @@ CHUNKS, SLOTS = 32, 3
 @pytest.mark.parametrize("name", ["rpt_sem", "transformer_xl_carry", "retro_corpus"])
 def test_types_are_those_of_a_real_step(name):
     system, optimizer, rows = SYSTEMS[name], adabelief(1e-3), 2
-    step = abstract_step(system, CONFIG, StepSizes(rows, CHUNKS * CONFIG.chunk_tokens, SLOTS), optimizer, jax.devices()[:1])
+    step = abstract_step(
+        system, CONFIG, StepSizes(rows, CHUNKS * CONFIG.chunk_tokens, SLOTS), optimizer, jax.devices()[:1]
+    )
     state = init_train_state(system, CONFIG, 0, optimizer, rows)
     batch = make_batch(rows)
     if system.supervision == "corpus":
-        batch = batch._replace(passages_BCNR=np.zeros((rows, CHUNKS, CONFIG.neighbours, 2 * CONFIG.chunk_tokens), np.int32))
+        batch = batch._replace(
+            passages_BCNR=np.zeros((rows, CHUNKS, CONFIG.neighbours, 2 * CONFIG.chunk_tokens), np.int32)
+        )
     batch = sharded(batch, make_mesh(rows, CHUNKS // CONFIG.stride_chunks, jax.devices()[:1]))
     real = state, batch, Schedule(1.0, 0.0, 0.0), jax.random.key(0)
     assert jax.tree.map(np.shape, real) == jax.tree.map(np.shape, step.arguments)
-    assert [leaf.dtype for leaf in jax.tree.leaves(real[:2])] == [leaf.dtype for leaf in jax.tree.leaves(step.arguments[:2])]
+    assert [leaf.dtype for leaf in jax.tree.leaves(real[:2])] == [
+        leaf.dtype for leaf in jax.tree.leaves(step.arguments[:2])
+    ]
     assert step.state_bytes == sum(leaf.nbytes for leaf in jax.tree.leaves(state))

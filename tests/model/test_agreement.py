@@ -1,4 +1,6 @@
-"""What agrees before two tokens is counted as a loop over the tokens would, over the borders of segments, and nothing of the future."""
+"""What agrees before two tokens is counted as a loop over the tokens would, over the borders of segments, and
+nothing of the future.
+"""
 
 import numpy as np
 import pytest
@@ -52,7 +54,10 @@ def test_a_window_is_a_stride_and_the_one_before_it(agreement: Agreement, text: 
     queries, keys = windows_of(np.concatenate((before, text), axis=1), STRIDE, 3)
     whole, windows = np.asarray(agreement(text, text))[0], np.asarray(agreement(queries, keys))
     for stride in (1, 2):
-        own, both = slice(stride * STRIDE, (stride + 1) * STRIDE), slice((stride - 1) * STRIDE, (stride + 1) * STRIDE)
+        own, both = (
+            slice(stride * STRIDE, (stride + 1) * STRIDE),
+            slice((stride - 1) * STRIDE, (stride + 1) * STRIDE),
+        )
         np.testing.assert_array_equal(windows[stride], whole[:, own, both])
     np.testing.assert_array_equal(windows[0][..., STRIDE:], whole[:, :STRIDE, :STRIDE])
 
@@ -60,7 +65,11 @@ def test_a_window_is_a_stride_and_the_one_before_it(agreement: Agreement, text: 
 def test_documents_begin_with_nothing_before_them(make_model) -> None:
     """What `start_encoding` holds is what a segment without a past has before it."""
     model = make_model("transformer_xl", COPYING, 1.0)
-    tokens = np.random.default_rng(2).integers(0, COPYING.vocabulary_size, (1, COPYING.stride_tokens)).astype(np.int32)
+    tokens = (
+        np.random.default_rng(2)
+        .integers(0, COPYING.vocabulary_size, (1, COPYING.stride_tokens))
+        .astype(np.int32)
+    )
     alone = compiled(LanguageModel.encode)(model, tokens)
     started, _ = compiled(LanguageModel.encode_segment)(model, tokens, model.start_encoding(1))
     np.testing.assert_array_equal(started.text_BT, alone.text_BT)
@@ -69,7 +78,10 @@ def test_documents_begin_with_nothing_before_them(make_model) -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_is_told_but_the_official_forms(name: str) -> None:
-    with_it, without = (Architecture.of(SYSTEMS[name].build, config).parameter_sizes() for config in (COPYING, COPYING.as_published()))
+    with_it, without = (
+        Architecture.of(SYSTEMS[name].build, config).parameter_sizes()
+        for config in (COPYING, COPYING.as_published())
+    )
     more = {path.rpartition(".")[2] for path in with_it.keys() - without.keys()}
     crossing = {"nothing_bias"} if any(".cross_attention." in path for path in without) else set()
     fused = {"scale"} if any(path.startswith("fusion.") for path in without) else set()

@@ -59,6 +59,8 @@ def test_dropout_keeps_the_mean_and_needs_a_key() -> None:
     q, k = heads(0, 1, 1, 1, 4), heads(1, 1, 64, 1, 4)
     plain = attend(q, k, k, rate=0.5)
     np.testing.assert_array_equal(plain, attend(q, k, k))
-    dropped = jax.vmap(lambda key: attend(q, k, k, rate=0.5, key=key))(jax.random.split(jax.random.key(5), 2000))
+    dropped = jax.vmap(lambda key: attend(q, k, k, rate=0.5, key=key))(
+        jax.random.split(jax.random.key(5), 2000)
+    )
     assert jnp.std(dropped) > 0
     np.testing.assert_allclose(jnp.mean(dropped, axis=0), plain, atol=0.05)

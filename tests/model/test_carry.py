@@ -1,4 +1,6 @@
-"""Training that carries state over a document sees what its evaluation sees; where a document starts, nothing of the one before is left."""
+"""Training that carries state over a document sees what its evaluation sees; where a document starts, nothing
+of the one before is left.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +24,9 @@ SCHEDULE, KEY = Schedule(1.0, 0.0, 0.0), jax.random.key(0)
 @pytest.fixture(scope="module")
 def text(small):
     """[2, L + 1] tokens of two documents."""
-    return np.random.default_rng(5).integers(0, small.vocabulary_size, (2, SEGMENTS * CHUNKS * small.chunk_tokens + 1))
+    return np.random.default_rng(5).integers(
+        0, small.vocabulary_size, (2, SEGMENTS * CHUNKS * small.chunk_tokens + 1)
+    )
 
 
 def segment(text, number: int, size: int, make_batch, small, starts) -> Batch:
@@ -35,17 +39,26 @@ def trained(model, text, starts_of, make_batch, small) -> np.ndarray:
     """The mean loss of each segment; `starts_of` says in which rows a document starts with it."""
     carried, losses, size = model.start(len(text)), [], CHUNKS * small.chunk_tokens
     for number in range(SEGMENTS):
-        outcome = train_losses(model, segment(text, number, size, make_batch, small, starts_of(number)), SCHEDULE, KEY, carried)
+        outcome = train_losses(
+            model, segment(text, number, size, make_batch, small, starts_of(number)), SCHEDULE, KEY, carried
+        )
         carried = outcome.carried
         losses.append(float(outcome.losses["lm"]))
     return np.array(losses)
 
 
-@pytest.mark.parametrize(("name", "copying"), [*((name, False) for name in (*CARRYING, "memorizing_32k_bucketed")), (CARRYING[0], True)])
-def test_training_segment_by_segment_is_reading_the_whole_document(name, copying, make_model, small, text, make_batch, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "copying"),
+    [*((name, False) for name in (*CARRYING, "memorizing_32k_bucketed")), (CARRYING[0], True)],
+)
+def test_training_segment_by_segment_is_reading_the_whole_document(
+    name, copying, make_model, small, text, make_batch, tmp_path
+):
     model = make_model(name, replace(small, copying=copying), 1.0 if copying else 2.0)
     losses = trained(model, text, lambda number: [number == 0] * 2, make_batch, small)
-    documents = (Document(row, RetrievalIndex(small, 0, tmp_path), lambda *_: np.full((1, 2, 0), -1)) for row in text)
+    documents = (
+        Document(row, RetrievalIndex(small, 0, tmp_path), lambda *_: np.full((1, 2, 0), -1)) for row in text
+    )
     read = [reading.losses_ST[0] for _, reading in StreamingReader(model, 1, 0, 0).read(documents)]
     expected = np.mean(read, axis=0).reshape(SEGMENTS, -1).mean(axis=1)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-5)
@@ -57,7 +70,9 @@ def test_a_document_that_starts_is_read_as_if_nothing_were_before(name, make_mod
     model, size = make_model(name, scale=2.0), CHUNKS * small.chunk_tokens
     whole = trained(model, text[1:], lambda number: [number == 0], make_batch, small)
     cut = trained(model, text[1:], lambda number: [number in (0, 2)], make_batch, small)
-    anew = trained(model, np.roll(text[1:], -2 * size, axis=1), lambda number: [number == 0], make_batch, small)
+    anew = trained(
+        model, np.roll(text[1:], -2 * size, axis=1), lambda number: [number == 0], make_batch, small
+    )
     assert abs(cut[2] - whole[2]) > 1e-4, "what was carried matters"
     np.testing.assert_allclose(cut[2:4], anew[:2], rtol=0, atol=1e-5)
     beside = trained(model, text, lambda number: [number == 0, number in (0, 2)], make_batch, small)
@@ -66,7 +81,9 @@ def test_a_document_that_starts_is_read_as_if_nothing_were_before(name, make_mod
 
 
 @pytest.mark.parametrize("name", CARRYING)
-def test_every_parameter_has_a_finite_gradient_that_is_not_zero(name, make_model, architecture_of, small, text, make_batch):
+def test_every_parameter_has_a_finite_gradient_that_is_not_zero(
+    name, make_model, architecture_of, small, text, make_batch
+):
     model, size = make_model(name, scale=2.0), CHUNKS * small.chunk_tokens
     architecture, parameters = architecture_of(name, small), parameters_of(model)
     total, carried = dict.fromkeys(parameters, 0.0), model.start(2)

@@ -1,4 +1,6 @@
-"""Nothing that is predicted may depend on what comes after, and neighbours serve exactly the chunk they were fetched for."""
+"""Nothing that is predicted may depend on what comes after, and neighbours serve exactly the chunk they were
+fetched for.
+"""
 
 import itertools
 from dataclasses import replace
@@ -18,7 +20,11 @@ LENGTHS = [37, 41, 42, 43, 44, 47]
 
 @pytest.fixture(scope="module")
 def tokens(two_layers) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, two_layers.vocabulary_size, (1, CHUNKS * two_layers.chunk_tokens)).astype(np.int32)
+    return (
+        np.random.default_rng(0)
+        .integers(0, two_layers.vocabulary_size, (1, CHUNKS * two_layers.chunk_tokens))
+        .astype(np.int32)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,9 @@ def neighbours(two_layers, random_candidates) -> np.ndarray:
 
 
 def distances(states_BLD, others_BLD) -> np.ndarray:
-    """[L]: how far apart the states of each position are. Texts are read one by one: rows of a batch are not rounded alike."""
+    """[L]: how far apart the states of each position are. Texts are read one by one: rows of a batch are not
+    rounded alike.
+    """
     return np.abs(np.asarray(states_BLD) - np.asarray(others_BLD)).max(axis=(0, 2))
 
 
@@ -41,7 +49,9 @@ def assert_causal(final, tokens: np.ndarray, vocabulary_size: int) -> None:
     before = final(tokens)
     for position in FIRST_CHANGED:
         difference = distances(final(with_another_token(tokens, position, vocabulary_size)), before)
-        assert difference[:position].max(initial=0.0) < SAME, f"token {position} changes an earlier prediction"
+        assert difference[:position].max(initial=0.0) < SAME, (
+            f"token {position} changes an earlier prediction"
+        )
         assert difference[position] > 1e-3, f"token {position} changes nothing"
 
 
@@ -59,7 +69,11 @@ def with_own(model, tokens_BL):
     return model.decode(encoded, neighbours), neighbours
 
 
-@pytest.fixture(scope="module", params=[("rpt_lex", 2), ("rpt_sem", 1), ("rpt_sem", 3), ("rpt_sem", 4)], ids="{0[0]}-{0[1]}".format)
+@pytest.fixture(
+    scope="module",
+    params=[("rpt_lex", 2), ("rpt_sem", 1), ("rpt_sem", 3), ("rpt_sem", 4)],
+    ids="{0[0]}-{0[1]}".format,
+)
 def with_own_neighbours(request, make_model, tokens):
     """tokens -> final states of a system that retrieves so many neighbours itself."""
     name, count = request.param
@@ -74,7 +88,9 @@ def test_with_its_own_neighbours(with_own_neighbours, tokens, two_layers) -> Non
 
 
 def test_a_document_may_end_inside_a_chunk_or_with_it(with_own_neighbours, tokens, two_layers) -> None:
-    """What is predicted up to its last token is what was predicted when the text went on, and does not depend on the padding."""
+    """What is predicted up to its last token is what was predicted when the text went on, and does not depend
+    on the padding.
+    """
     whole = with_own_neighbours(tokens)
     for length, padding in itertools.product(LENGTHS, (0, two_layers.vocabulary_size - 1)):
         cut = tokens.copy()
@@ -85,18 +101,24 @@ def test_a_document_may_end_inside_a_chunk_or_with_it(with_own_neighbours, token
 
 
 def test_every_token_of_a_partial_last_chunk_counts(with_own_neighbours, tokens, two_layers) -> None:
-    """Each changes what is predicted from itself on, up to the end of a document of 42 tokens, and nothing before."""
+    """Each changes what is predicted from itself on, up to the end of a document of 42 tokens, and nothing
+    before.
+    """
     document = tokens.copy()
     document[:, 42:] = 0
     before = with_own_neighbours(document)
     for position in (39, 40, 41):
-        difference = distances(with_own_neighbours(with_another_token(document, position, two_layers.vocabulary_size)), before)
+        difference = distances(
+            with_own_neighbours(with_another_token(document, position, two_layers.vocabulary_size)), before
+        )
         assert difference[:position].max() < SAME, position
         assert difference[position:42].min() > 1e-4, position
 
 
 @pytest.mark.parametrize("name", ["retro", "rpt_sem"])
-def test_neighbours_of_a_chunk_change_the_predictions_of_the_next_chunk_only(name: str, make_model, tokens, neighbours) -> None:
+def test_neighbours_of_a_chunk_change_the_predictions_of_the_next_chunk_only(
+    name: str, make_model, tokens, neighbours
+) -> None:
     model = make_model(name, tiny_config(gate_window=1))
     before, size = final_states(model, tokens, neighbours), tokens.shape[1] // CHUNKS
     for chunk, others in ((4, [-1, -1]), (9, [1, 3]), (11, [6, -1])):

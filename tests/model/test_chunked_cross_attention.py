@@ -23,4 +23,6 @@ def test_leaving_out_chunks_before_the_first_neighbours_changes_nothing(make_mod
     values = rng.normal(size=(2, 12, 2, 8, 16)).astype(np.float32)
     valid = np.broadcast_to(np.arange(12)[None, :, None] >= 4, (2, 12, 2))
     run = jax.jit(lambda x, values, valid: attention(x, FusedNeighbours(values, valid)))
-    np.testing.assert_allclose(run(x, values[:, 4:], valid[:, 4:]), run(x, values, valid), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        run(x, values[:, 4:], valid[:, 4:]), run(x, values, valid), rtol=1e-5, atol=1e-5
+    )

@@ -1,4 +1,6 @@
-"""Models that begin with values that copy do so before they are trained, from neighbours, and from where in them the text stands."""
+"""Models that begin with values that copy do so before they are trained, from neighbours, and from where in
+them the text stands.
+"""
 
 from dataclasses import replace
 
@@ -13,7 +15,9 @@ from tests.model.programs import losses_of_passages, losses_of_tokens
 from tests.tiny import tiny_config
 
 CHUNK, CHUNKS = 16, 16
-CONFIG = tiny_config(vocabulary_size=256, width=64, heads=2, chunk_tokens=CHUNK, zero_init_residuals=True, copying=True)
+CONFIG = tiny_config(
+    vocabulary_size=256, width=64, heads=2, chunk_tokens=CHUNK, zero_init_residuals=True, copying=True
+)
 QUERY, SOURCE, OTHER = 12, 2, 6
 
 
@@ -23,7 +27,9 @@ def first_model(name: str, config=CONFIG) -> LanguageModel:
 
 
 def copied(offset: int, shift: int) -> np.ndarray:
-    """[L + 1] random tokens, in which what stands from `offset` of chunk 2 on stands again from `shift` of chunk 12 on."""
+    """[L + 1] random tokens, in which what stands from `offset` of chunk 2 on stands again from `shift` of
+    chunk 12 on.
+    """
     rng = np.random.default_rng(0)
     text = rng.integers(0, CONFIG.vocabulary_size, CHUNKS * CHUNK + 1).astype(np.int32)
     begin, again, length = SOURCE * CHUNK + offset, QUERY * CHUNK + shift, 2 * CHUNK - max(offset, shift)
@@ -55,7 +61,10 @@ def test_a_neighbour_in_which_nothing_agrees_is_hardly_read() -> None:
 
 @pytest.mark.parametrize("name", ["transformer_xl", "retro", "rpt_lex"])
 def test_shared_parameters_are_the_same_bits(name: str) -> None:
-    own, full = (initial_parameters(Architecture.of(SYSTEMS[system].build, CONFIG), CONFIG, 0) for system in (name, "rpt_sem"))
+    own, full = (
+        initial_parameters(Architecture.of(SYSTEMS[system].build, CONFIG), CONFIG, 0)
+        for system in (name, "rpt_sem")
+    )
     for path, value in own.items():
         np.testing.assert_array_equal(value, full[path])
 
@@ -67,7 +76,9 @@ def test_a_quarter_of_a_head_is_turned() -> None:
 
 
 def test_a_passage_of_another_document_is_copied_too() -> None:
-    """What RETRO's own encoder makes of a passage is matched and handed on like what the lower decoder makes of a chunk."""
+    """What RETRO's own encoder makes of a passage is matched and handed on like what the lower decoder makes
+    of a chunk.
+    """
     model, text = first_model("retro_corpus"), copied(0, 0)
     passages = np.full((1, CHUNKS, 1, 2 * CHUNK), -1, np.int32)
     losses = {}

@@ -1,4 +1,6 @@
-"""Every family of reference LMs against the numbers of transformers, from the files that it would write to the scores of pairs."""
+"""Every family of reference LMs against the numbers of transformers, from the files that it would write to
+the scores of pairs.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def directory(architecture, tmp_path) -> Path:
     prefix = f"{architecture}.tensor."
     (tmp_path / "config.json").write_bytes(GOLDENS[f"{architecture}.config"].tobytes())
     save_file(
-        {name.removeprefix(prefix): GOLDENS[name] for name in GOLDENS.files if name.startswith(prefix)}, tmp_path / "model.safetensors"
+        {name.removeprefix(prefix): GOLDENS[name] for name in GOLDENS.files if name.startswith(prefix)},
+        tmp_path / "model.safetensors",
     )
     return tmp_path
 
@@ -37,15 +40,21 @@ def directory(architecture, tmp_path) -> Path:
 def test_logits_are_those_of_transformers(architecture, directory):
     config, params = decoders.load(directory)
     family = llama if isinstance(config, LlamaConfig) else gpt_neox
-    logits_LV = jax.jit(family.logits, static_argnums=1)(params, config, jnp.asarray(GOLDENS["tokens_L"])[None])[0]
+    logits_LV = jax.jit(family.logits, static_argnums=1)(
+        params, config, jnp.asarray(GOLDENS["tokens_L"])[None]
+    )[0]
     np.testing.assert_allclose(logits_LV, GOLDENS[f"{architecture}.logits_LV"], atol=1e-4)
 
 
 def test_scores_after_a_shared_prefix_are_those_of_transformers(architecture, directory):
     config, params = decoders.load(directory)
     prompt = GOLDENS["tokens_L"][None]
-    kv = jax.jit(decoders.prefix_keys_values, static_argnums=1)(params, config, jnp.asarray(prompt[:, : 2 * CHUNK]))
-    scores = jax.jit(decoders.suffix_logprobs, static_argnums=1)(params, config, kv, jnp.zeros(1, int), jnp.asarray(prompt[:, 2 * CHUNK :]))
+    kv = jax.jit(decoders.prefix_keys_values, static_argnums=1)(
+        params, config, jnp.asarray(prompt[:, : 2 * CHUNK])
+    )
+    scores = jax.jit(decoders.suffix_logprobs, static_argnums=1)(
+        params, config, kv, jnp.zeros(1, int), jnp.asarray(prompt[:, 2 * CHUNK :])
+    )
     logits_LV = GOLDENS[f"{architecture}.logits_LV"].astype(np.float64)
     logprobs_LV = logits_LV - np.log(np.exp(logits_LV).sum(axis=-1, keepdims=True))
     expected = logprobs_LV[np.arange(3 * CHUNK - 1, 4 * CHUNK - 1), prompt[0, 3 * CHUNK :]]
@@ -55,7 +64,11 @@ def test_scores_after_a_shared_prefix_are_those_of_transformers(architecture, di
 def test_sizes_that_costs_are_counted_from_are_those_of_the_parameters(directory):
     config, params = decoders.load(directory)
     assert config.parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
-    kernels = [leaf[0].size for path, leaf in jax.tree_util.tree_leaves_with_path(params["layers"]) if path[-1].key == "kernel"]
+    kernels = [
+        leaf[0].size
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params["layers"])
+        if path[-1].key == "kernel"
+    ]
     assert config.layer_matrices == sum(kernels)
     kv = jax.eval_shape(lambda: decoders.prefix_keys_values(params, config, jnp.zeros((1, 4), int)))
     groups = config.num_key_value_heads if isinstance(config, LlamaConfig) else config.num_attention_heads

@@ -13,7 +13,8 @@ from tests.tiny import tiny_config
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "dependencies.md"
 CHUNKS = 16
-OF_DOCUMENTS = [name for name, system in SYSTEMS.items() if system.supervision != "corpus"]  # the others read passages of elsewhere
+# the others read passages of elsewhere
+OF_DOCUMENTS = [name for name, system in SYSTEMS.items() if system.supervision != "corpus"]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,9 @@ def config():
 
 @pytest.fixture(scope="module")
 def neighbours(config) -> np.ndarray:
-    """[1, C, 1]: the first chunk for even chunks, the last eligible one for odd ones, -1 where nothing is eligible."""
+    """[1, C, 1]: the first chunk for even chunks, the last eligible one for odd ones, -1 where nothing is
+    eligible.
+    """
     last = last_eligible(np.arange(CHUNKS), config.stride_chunks)
     return np.where(last < 0, -1, np.where(np.arange(CHUNKS) % 2, last, 0))[None, :, None]
 
@@ -45,7 +48,9 @@ def windows(config, layers: int) -> np.ndarray:
 
 def bands(config, layers: int) -> np.ndarray:
     """[L, L]: the same where each token sees a stride's number of tokens before it."""
-    distance = np.subtract.outer(np.arange(CHUNKS * config.chunk_tokens), np.arange(CHUNKS * config.chunk_tokens))
+    distance = np.subtract.outer(
+        np.arange(CHUNKS * config.chunk_tokens), np.arange(CHUNKS * config.chunk_tokens)
+    )
     return (distance >= 0) & (distance <= layers * config.stride_tokens)
 
 
@@ -64,16 +69,23 @@ def test_without_neighbours_all_that_is_in_the_window_is_seen_and_nothing_of_the
     assert not np.triu(seen[name], 1).any()
 
 
-@pytest.mark.parametrize("name", ["memorizing_32k", "block_recurrent", "griffin", "memorizing_32k_official", "block_recurrent_official"])
+@pytest.mark.parametrize(
+    "name",
+    ["memorizing_32k", "block_recurrent", "griffin", "memorizing_32k_official", "block_recurrent_official"],
+)
 def test_what_carries_state_sees_beyond_the_window(seen, config, name):
-    """A state forgets and a search chooses, so not every token of the past is seen; of the first strides the last one sees some."""
+    """A state forgets and a search chooses, so not every token of the past is seen; of the first strides the
+    last one sees some.
+    """
     last, begin = seen[name][-1], (CHUNKS // config.stride_chunks - 1 - config.layers) * config.stride_tokens
     assert last[:begin].any()
 
 
 @pytest.mark.parametrize("name", [name for name in OF_DOCUMENTS if SYSTEMS[name].retriever != "none"])
 def test_the_others_see_their_neighbours_too_and_nothing_else(seen, config, neighbours, name):
-    """A neighbour brings what the lower decoder saw at its two chunks, to the predictions of the chunk after the query."""
+    """A neighbour brings what the lower decoder saw at its two chunks, to the predictions of the chunk after
+    the query.
+    """
     size, lower = config.chunk_tokens, windows(config, 1)
     expected = windows(config, config.layers)
     for chunk, neighbour in enumerate(neighbours[0, :, 0]):
@@ -85,7 +97,9 @@ def test_the_others_see_their_neighbours_too_and_nothing_else(seen, config, neig
 
 
 def _with_gates(expected: np.ndarray, neighbours: np.ndarray, lower: np.ndarray, size: int) -> np.ndarray:
-    """The gate of a neighbour attends to the neighbours of earlier chunks in its window, so they are seen as well, if only a little."""
+    """The gate of a neighbour attends to the neighbours of earlier chunks in its window, so they are seen as
+    well, if only a little.
+    """
     allowed = expected.copy()
     for chunk in range(CHUNKS):
         for earlier in range(chunk + 1):

@@ -17,15 +17,35 @@ from model import decoders, gguf_files, llama
 
 GOLDENS = np.load(Path(__file__).parent / "goldens" / "decoders.npz")
 STORED = {"llama": "MistralForCausalLM", "qwen3": "Qwen3ForCausalLM"}
-NAMES = {ours: stored for stored, ours in (*gguf_files.OUTSIDE.items(), *((part, name) for part, name in gguf_files.LAYER.items()))}
-TOKENS = ["<|endoftext|>", *(chr(ord("a") + number) for number in range(26)), "ab", "abc", *(str(digit) for digit in range(10)), "Ġ"]
+NAMES = {
+    ours: stored
+    for stored, ours in (
+        *gguf_files.OUTSIDE.items(),
+        *((part, name) for part, name in gguf_files.LAYER.items()),
+    )
+}
+TOKENS = [
+    "<|endoftext|>",
+    *(chr(ord("a") + number) for number in range(26)),
+    "ab",
+    "abc",
+    *(str(digit) for digit in range(10)),
+    "Ġ",
+]
 MERGES = ["a b", "ab c"]
 
 
 def paired(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of queries or keys as llama.cpp keeps them: the first and the second of a pair beside each other."""
+    """Rows of queries or keys as llama.cpp keeps them: the first and the second of a pair beside
+    each other.
+    """
     size = len(rows) // heads
-    order = [head * size + half * size // 2 + pair for head in range(heads) for pair in range(size // 2) for half in range(2)]
+    order = [
+        head * size + half * size // 2 + pair
+        for head in range(heads)
+        for pair in range(size // 2)
+        for half in range(2)
+    ]
     return rows[order]
 
 
@@ -38,7 +58,12 @@ def stored_name(name: str) -> str:
 
 
 def write(
-    file: Path, architecture: str, pre: str = "smollm", kind: gguf.GGMLQuantizationType | None = None, without: str = "", **extra: Any
+    file: Path,
+    architecture: str,
+    pre: str = "smollm",
+    kind: gguf.GGMLQuantizationType | None = None,
+    without: str = "",
+    **extra: Any,
 ) -> None:
     """The model of the goldens as a GGUF file."""
     name = STORED[architecture]
@@ -46,7 +71,9 @@ def write(
     writer = gguf.GGUFWriter(file, architecture)
     for ours, stated in gguf_files.SIZES.items():
         value = config[ours]
-        (writer.add_float32 if isinstance(value, float) else writer.add_uint32)(f"{architecture}.{stated}", value)
+        (writer.add_float32 if isinstance(value, float) else writer.add_uint32)(
+            f"{architecture}.{stated}", value
+        )
     writer.add_uint32(f"{architecture}.attention.key_length", config["head_dim"])
     writer.add_float32(f"{architecture}.rope.freq_base", config["rope_parameters"]["rope_theta"])
     for key, value in extra.items():
@@ -57,7 +84,9 @@ def write(
     writer.add_token_merges(MERGES)
     writer.add_token_types([3, *(1 for _ in TOKENS[1:])])
     prefix = f"{name}.tensor."
-    for key in (key for key in GOLDENS.files if key.startswith(prefix) and key.removeprefix(prefix) != without):
+    for key in (
+        key for key in GOLDENS.files if key.startswith(prefix) and key.removeprefix(prefix) != without
+    ):
         value, tensor = GOLDENS[key], stored_name(key.removeprefix(prefix))
         if architecture == "llama" and "attn_q." in tensor:
             value = paired(value, config["num_attention_heads"])
@@ -75,7 +104,9 @@ def write(
 
 def logits(directory: Path) -> np.ndarray:
     config, params = decoders.load(directory)
-    return np.asarray(jax.jit(llama.logits, static_argnums=1)(params, config, jnp.asarray(GOLDENS["tokens_L"])[None])[0])
+    return np.asarray(
+        jax.jit(llama.logits, static_argnums=1)(params, config, jnp.asarray(GOLDENS["tokens_L"])[None])[0]
+    )
 
 
 @pytest.mark.parametrize("architecture", STORED)
@@ -107,7 +138,10 @@ def test_the_tokenizer_cuts_digits_one_by_one_and_gives_the_text_back(tmp_path):
     [
         ({"pre": "command-r"}, "command-r"),
         ({"llama__rope__scaling__type": "yarn"}, "stretched positions"),
-        ({"without": "model.layers.1.mlp.up_proj.weight"}, "lacks the tensor model.layers.1.mlp.up_proj.weight"),
+        (
+            {"without": "model.layers.1.mlp.up_proj.weight"},
+            "lacks the tensor model.layers.1.mlp.up_proj.weight",
+        ),
         ({"without": "model.embed_tokens.weight"}, "lacks the tensor token_embd.weight"),
     ],
 )
@@ -131,7 +165,8 @@ def test_another_architecture_and_another_file_are_refused(tmp_path, monkeypatch
 def test_a_list_that_says_it_is_longer_than_its_file_is_refused_at_once(tmp_path, values, words):
     write(tmp_path / "model.gguf", "llama")
     data = (tmp_path / "model.gguf").read_bytes()
-    at = data.index(b"tokenizer.ggml.token_type") + len("tokenizer.ggml.token_type") + 8  # behind the kinds of list and of value
+    # behind the kinds of list and of value
+    at = data.index(b"tokenizer.ggml.token_type") + len("tokenizer.ggml.token_type") + 8
     assert int.from_bytes(data[at : at + 8], "little") == len(TOKENS)
     (tmp_path / "model.gguf").write_bytes(data[:at] + values.to_bytes(8, "little") + data[at + 8 :])
     with pytest.raises(ValueError, match=words):

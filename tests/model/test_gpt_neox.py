@@ -1,4 +1,6 @@
-"""GPT-NeoX against an implementation in plain NumPy loops, and its shared-prefix path against the whole forward pass."""
+"""GPT-NeoX against an implementation in plain NumPy loops, and its shared-prefix path against the whole
+forward pass.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,28 @@ from model import gpt_neox
 from model.gpt_neox_config import GPTNeoXConfig
 
 TOY = GPTNeoXConfig(
-    vocab_size=11, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12, rotary_pct=0.5, rotary_emb_base=100.0
+    vocab_size=11,
+    hidden_size=8,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=12,
+    rotary_pct=0.5,
+    rotary_emb_base=100.0,
 )
 LOGITS = jax.jit(gpt_neox.logits, static_argnums=1)
 LOSS = jax.jit(gpt_neox.loss, static_argnums=1)
-SMALL = GPTNeoXConfig(vocab_size=97, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64)
+SMALL = GPTNeoXConfig(
+    vocab_size=97, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64
+)
 
 
 def randomised(config: GPTNeoXConfig, seed: int = 0) -> gpt_neox.Params:
     """Parameters in which no bias is zero and no norm is one, large enough for attention to matter."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: np.asarray(leaf) + 0.3 * rng.normal(size=leaf.shape).astype(np.float32), gpt_neox.init(config, seed))
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf) + 0.3 * rng.normal(size=leaf.shape).astype(np.float32),
+        gpt_neox.init(config, seed),
+    )
 
 
 def numpy_logits(params: gpt_neox.Params, config: GPTNeoXConfig, tokens: list[int]) -> np.ndarray:
@@ -47,7 +60,11 @@ def numpy_logits(params: gpt_neox.Params, config: GPTNeoXConfig, tokens: list[in
     x = [params["embed_in"][token] for token in tokens]
     for index in range(config.num_hidden_layers):
         layer = jax.tree.map(lambda leaf, index=index: leaf[index], params["layers"])
-        fused = [norm(h, layer["input_layernorm"]) @ layer["query_key_value"]["kernel"] + layer["query_key_value"]["bias"] for h in x]
+        fused = [
+            norm(h, layer["input_layernorm"]) @ layer["query_key_value"]["kernel"]
+            + layer["query_key_value"]["bias"]
+            for h in x
+        ]
         outputs = []
         for t in range(len(tokens)):
             mixed = []
@@ -56,12 +73,20 @@ def numpy_logits(params: gpt_neox.Params, config: GPTNeoXConfig, tokens: list[in
                 query = rotated(fused[t][at : at + size], t)
                 keys = [rotated(fused[s][at + size : at + 2 * size], s) for s in range(t + 1)]
                 weights = np.exp([query @ key / math.sqrt(size) for key in keys])
-                mixed.append(sum(w * fused[s][at + 2 * size : at + 3 * size] for s, w in enumerate(weights)) / weights.sum())
+                mixed.append(
+                    sum(w * fused[s][at + 2 * size : at + 3 * size] for s, w in enumerate(weights))
+                    / weights.sum()
+                )
             attended = np.concatenate(mixed) @ layer["dense"]["kernel"] + layer["dense"]["bias"]
             base = x[t] if config.use_parallel_residual else x[t] + attended
-            hidden = norm(base, layer["post_attention_layernorm"]) @ layer["dense_h_to_4h"]["kernel"] + layer["dense_h_to_4h"]["bias"]
+            hidden = (
+                norm(base, layer["post_attention_layernorm"]) @ layer["dense_h_to_4h"]["kernel"]
+                + layer["dense_h_to_4h"]["bias"]
+            )
             hidden = np.array([h * 0.5 * (1 + math.erf(h / math.sqrt(2))) for h in hidden])
-            outputs.append(x[t] + attended + hidden @ layer["dense_4h_to_h"]["kernel"] + layer["dense_4h_to_h"]["bias"])
+            outputs.append(
+                x[t] + attended + hidden @ layer["dense_4h_to_h"]["kernel"] + layer["dense_4h_to_h"]["bias"]
+            )
         x = outputs
     return np.array([norm(h, params["final_layer_norm"]) @ params["embed_out"] for h in x])
 
@@ -86,7 +111,9 @@ def test_loss_is_the_mean_over_the_masked_predictions() -> None:
     mask = [1, 0, 1, 1, 0, 0, 1]
     log_probs = log_softmax(numpy_logits(params, TOY, tokens))
     expected = -np.mean([log_probs[t - 1, tokens[t]] for t in (2, 3, 6)])
-    assert float(LOSS(params, TOY, jnp.asarray([tokens]), jnp.asarray([mask]))) == pytest.approx(expected, abs=1e-5)
+    assert float(LOSS(params, TOY, jnp.asarray([tokens]), jnp.asarray([mask]))) == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("parallel", [True, False])
@@ -99,7 +126,9 @@ def test_shared_prefix_gives_what_the_whole_prompt_gives(parallel: bool, layers:
     suffixes = rng.integers(0, config.vocab_size, (5, 128))
     index = np.array([2, 0, 2, 1, 0])
     kv = jax.jit(gpt_neox.prefix_keys_values, static_argnums=1)(params, config, jnp.asarray(prefixes))
-    got = jax.jit(gpt_neox.suffix_logprobs, static_argnums=1)(params, config, kv, jnp.asarray(index), jnp.asarray(suffixes))
+    got = jax.jit(gpt_neox.suffix_logprobs, static_argnums=1)(
+        params, config, kv, jnp.asarray(index), jnp.asarray(suffixes)
+    )
 
     prompts = np.concatenate([prefixes[index], suffixes], axis=1)
     whole = log_softmax(np.asarray(LOGITS(params, config, jnp.asarray(prompts))))
@@ -132,9 +161,20 @@ def test_init_depends_on_the_seed_alone() -> None:
 
 
 def test_config_reads_old_and_new_rotary_settings() -> None:
-    sizes = {"vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes = {
+        "vocab_size": 8,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     old = GPTNeoXConfig.from_dict({**sizes, "rotary_pct": 0.5, "rotary_emb_base": 500})
-    new = GPTNeoXConfig.from_dict({**sizes, "rope_parameters": {"rope_theta": 500.0, "partial_rotary_factor": 0.5, "rope_type": "default"}})
+    new = GPTNeoXConfig.from_dict(
+        {
+            **sizes,
+            "rope_parameters": {"rope_theta": 500.0, "partial_rotary_factor": 0.5, "rope_type": "default"},
+        }
+    )
     assert old == new
     assert (old.rotary_pct, old.rotary_emb_base) == (0.5, 500.0)
     assert GPTNeoXConfig.from_dict(old.to_dict()) == old

@@ -1,4 +1,6 @@
-"""First values that copy: a span seen before is predicted without any training, and training does not unlearn it."""
+"""First values that copy: a span seen before is predicted without any training, and training does not unlearn
+it.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +15,16 @@ SPAN, GAP = 24, 40
 
 
 def config_of(layers: int, width: int, heads: int, rotary_pct: float = 0.25) -> GPTNeoXConfig:
-    return GPTNeoXConfig(256, width, layers, heads, 4 * width, rotary_pct=rotary_pct, initializer_range=0.64 * width**-0.5)
+    return GPTNeoXConfig(
+        256, width, layers, heads, 4 * width, rotary_pct=rotary_pct, initializer_range=0.64 * width**-0.5
+    )
 
 
 @pytest.fixture(scope="module")
 def repeats() -> np.ndarray:
-    """Random tokens in which the first `SPAN` return after a gap: all that can be predicted is the repetition."""
+    """Random tokens in which the first `SPAN` return after a gap: all that can be predicted is the
+    repetition.
+    """
     rng = np.random.default_rng(0)
     span, gap = (rng.integers(0, 256, (16, length)) for length in (SPAN, GAP))
     return np.concatenate([span, gap, span], axis=1).astype(np.int32)
@@ -29,7 +35,9 @@ def losses(params: gpt_neox.Params, config: GPTNeoXConfig, tokens: np.ndarray) -
     returns = np.zeros_like(tokens)
     returns[:, -SPAN + 1 :] = 1
     loss = jax.jit(gpt_neox.loss, static_argnums=1)
-    return float(loss(params, config, jnp.asarray(tokens), 1 - returns)), float(loss(params, config, jnp.asarray(tokens), returns))
+    return float(loss(params, config, jnp.asarray(tokens), 1 - returns)), float(
+        loss(params, config, jnp.asarray(tokens), returns)
+    )
 
 
 @pytest.mark.parametrize(("layers", "width", "heads"), [(2, 96, 3), (4, 128, 4), (2, 64, 2)])
@@ -57,7 +65,9 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert not np.array_equal(first["embed_in"], other["embed_in"])
 
 
-@pytest.mark.parametrize("config", [config_of(1, 64, 2), config_of(2, 32, 1), config_of(2, 64, 2, rotary_pct=1.0)])
+@pytest.mark.parametrize(
+    "config", [config_of(1, 64, 2), config_of(2, 32, 1), config_of(2, 64, 2, rotary_pct=1.0)]
+)
 def test_a_model_without_room_for_it_is_refused(config) -> None:
     with pytest.raises(ValueError, match="cannot copy"):
         copying_init(config, 0)

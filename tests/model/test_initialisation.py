@@ -25,11 +25,20 @@ def test_first_values(two_layers) -> None:
     values = parameters("rpt_sem", replace(two_layers, width=64, zero_init_residuals=True))
     assert np.all(values["final_norm.scale"] == 1)
     assert np.all(values["retriever.query_projection.bias"] == 0)
-    for path in ("upper.layers.0.cross_attention.attention.output.kernel", "lower.layers.0.feed_forward.contract.kernel"):
+    for path in (
+        "upper.layers.0.cross_attention.attention.output.kernel",
+        "lower.layers.0.feed_forward.contract.kernel",
+    ):
         assert np.all(values[path] == 0)
-    for path in ("embedding.table", "upper.layers.0.cross_attention.attention.query.kernel", "lower.layers.0.feed_forward.expand.kernel"):
+    for path in (
+        "embedding.table",
+        "upper.layers.0.cross_attention.attention.query.kernel",
+        "lower.layers.0.feed_forward.expand.kernel",
+    ):
         assert np.std(values[path]) == pytest.approx(0.64 / 8, rel=0.05)
-    assert np.any(parameters("rpt_sem", two_layers)["upper.layers.0.cross_attention.attention.output.kernel"] != 0)
+    assert np.any(
+        parameters("rpt_sem", two_layers)["upper.layers.0.cross_attention.attention.output.kernel"] != 0
+    )
 
 
 def test_paths_and_seeds_differ(two_layers) -> None:

@@ -1,4 +1,6 @@
-"""Decoders of the Llama family: the shared-prefix path against whole prompts, configurations that are read or refused, and their files."""
+"""Decoders of the Llama family: the shared-prefix path against whole prompts, configurations that are read or
+refused, and their files.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ FAMILIES = [
 
 def drawn(config: LlamaConfig) -> Params:
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: jnp.asarray(0.3 * rng.normal(size=leaf.shape) + (leaf.ndim < 3), leaf.dtype), llama.shapes(config))
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(0.3 * rng.normal(size=leaf.shape) + (leaf.ndim < 3), leaf.dtype),
+        llama.shapes(config),
+    )
 
 
 def written(directory: Path, stated: dict[str, Any]) -> Params:
@@ -72,10 +77,16 @@ def test_shared_prefix_gives_what_the_whole_prompt_gives(stated: dict) -> None:
     prefixes, suffixes = rng.integers(0, 61, (3, 32)), rng.integers(0, 61, (5, 32))
     index = np.array([2, 0, 2, 1, 0])
     kv = jax.jit(llama.prefix_keys_values, static_argnums=1)(params, config, jnp.asarray(prefixes))
-    got = jax.jit(llama.suffix_logprobs, static_argnums=1)(params, config, kv, jnp.asarray(index), jnp.asarray(suffixes))
+    got = jax.jit(llama.suffix_logprobs, static_argnums=1)(
+        params, config, kv, jnp.asarray(index), jnp.asarray(suffixes)
+    )
     prompts = np.concatenate([prefixes[index], suffixes], axis=1)
-    whole = np.asarray(jax.nn.log_softmax(jax.jit(llama.logits, static_argnums=1)(params, config, jnp.asarray(prompts))))
-    np.testing.assert_allclose(got, np.take_along_axis(whole[:, 47:63], prompts[:, 48:, None], axis=-1)[..., 0], atol=2e-5)
+    whole = np.asarray(
+        jax.nn.log_softmax(jax.jit(llama.logits, static_argnums=1)(params, config, jnp.asarray(prompts)))
+    )
+    np.testing.assert_allclose(
+        got, np.take_along_axis(whole[:, 47:63], prompts[:, 48:, None], axis=-1)[..., 0], atol=2e-5
+    )
 
 
 @pytest.mark.parametrize("stated", FAMILIES, ids=lambda stated: stated["architectures"][0])
@@ -106,10 +117,19 @@ def test_frequencies() -> None:
         (values(hidden_act="gelu"), "hidden_act"),
         (values("MistralForCausalLM", attention_bias=True), "attention_bias"),
         (values(rope_parameters={"type": "yarn", "factor": 2.0}), "yarn"),
-        (values(rope_parameters={"type": "linear", "rope_type": "default", "factor": 2.0}), "default and linear"),
+        (
+            values(rope_parameters={"type": "linear", "rope_type": "default", "factor": 2.0}),
+            "default and linear",
+        ),
         (values(rope_parameters={"type": "linear"}), "lacks factor"),
         (values(rope_scaling={"rope_type": "linear", "factor": 2.0, "beta": 1}), "beta"),
-        (values(rope_scaling={"type": "linear", "factor": 2.0}, rope_parameters={"type": "linear", "factor": 4.0}), "contradict"),
+        (
+            values(
+                rope_scaling={"type": "linear", "factor": 2.0},
+                rope_parameters={"type": "linear", "factor": 4.0},
+            ),
+            "contradict",
+        ),
         (values(rope_theta=1.0, rope_parameters={"rope_theta": 2.0}), "two values of rope_theta"),
         (values("Qwen3ForCausalLM", layer_types=["chunked_attention"]), "chunked_attention"),
         (values("Qwen3ForCausalLM", head_dim=None), "head_dim"),
@@ -139,8 +159,15 @@ def test_a_sliding_window_is_refused_where_it_would_matter(stated: dict) -> None
 
 def test_a_window_that_no_layer_uses_is_none() -> None:
     unasked = {"use_sliding_window": False, "max_window_layers": None}
-    for change in ({"use_sliding_window": False}, unasked, {"use_sliding_window": True, "max_window_layers": 2}):
-        assert LlamaConfig.from_dict(values("Qwen2ForCausalLM", sliding_window=16, **change)).sliding_window is None
+    for change in (
+        {"use_sliding_window": False},
+        unasked,
+        {"use_sliding_window": True, "max_window_layers": 2},
+    ):
+        assert (
+            LlamaConfig.from_dict(values("Qwen2ForCausalLM", sliding_window=16, **change)).sliding_window
+            is None
+        )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +198,9 @@ def test_files_that_the_index_does_not_name_and_tensors_that_stand_twice_are_ref
     with pytest.raises(ValueError, match="stands in"):
         llama_files.load(tmp_path)
     save_file({name: tensors[name] for name in names[9:]}, tmp_path / "model-1.safetensors")
-    index = {"weight_map": {name: f"model-{int(number >= 9)}.safetensors" for number, name in enumerate(names)}}
+    index = {
+        "weight_map": {name: f"model-{int(number >= 9)}.safetensors" for number, name in enumerate(names)}
+    }
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     llama_files.load(tmp_path)
     save_file({"other": np.zeros(1)}, tmp_path / "consolidated.safetensors")

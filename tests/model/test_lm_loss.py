@@ -14,7 +14,10 @@ TARGETS = jax.random.randint(jax.random.key(2), (2, 11), 0, 17)
 
 def test_against_numpy() -> None:
     logits = np.asarray(HIDDEN, np.float64) @ np.asarray(TABLE, np.float64).T
-    expected = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, np.asarray(TARGETS)[..., None], -1)[..., 0]
+    expected = (
+        np.log(np.exp(logits).sum(-1))
+        - np.take_along_axis(logits, np.asarray(TARGETS)[..., None], -1)[..., 0]
+    )
     np.testing.assert_allclose(jax.jit(token_losses)(HIDDEN, TABLE, TARGETS), expected, rtol=1e-5, atol=1e-6)
 
 

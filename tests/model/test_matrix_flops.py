@@ -27,7 +27,10 @@ FUNCTIONS = {
     "custom_vjp": (squared, 1),
     "vmap": (lambda x: jax.vmap(lambda row: row @ x)(x), 1),
     "gradient": (jax.grad(lambda x: jnp.sum(squared(x))), 3),
-    "gradient of what is not kept": (jax.grad(lambda x: jnp.sum(jax.checkpoint(lambda y: jnp.sin(y @ y))(x))), 4),
+    "gradient of what is not kept": (
+        jax.grad(lambda x: jnp.sum(jax.checkpoint(lambda y: jnp.sin(y @ y))(x))),
+        4,
+    ),
 }
 
 
@@ -43,4 +46,9 @@ def test_a_loop_without_an_end_in_sight_is_refused():
 
     with pytest.raises(ValueError, match="rounds are not known"):
         matrix_flops(jax.make_jaxpr(until_large)(A).jaxpr)
-    assert matrix_flops(jax.make_jaxpr(lambda x: jax.lax.while_loop(lambda y: y[0, 0] < 100, lambda y: y + x, x))(A).jaxpr) == 0
+    assert (
+        matrix_flops(
+            jax.make_jaxpr(lambda x: jax.lax.while_loop(lambda y: y[0, 0] < 100, lambda y: y + x, x))(A).jaxpr
+        )
+        == 0
+    )

@@ -17,11 +17,21 @@ ALONE = ["1-1x1", "2-1x1"]
 MESHES = ["1-1x2", "1-1x4", "2-2x4"]
 
 
-def start(target: Path, meshes: list[str], devices: int, system: str = "rpt_sem", **environment: str) -> subprocess.Popen:
+def start(
+    target: Path, meshes: list[str], devices: int, system: str = "rpt_sem", **environment: str
+) -> subprocess.Popen:
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-    variables = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT), **environment}
+    variables = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": flags,
+        "PYTHONPATH": str(ROOT),
+        **environment,
+    }
     command = [sys.executable, "-m", "tests.model.mesh_worker", str(target), system, *meshes]
-    return subprocess.Popen(command, cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
 
 
 def finish(process: subprocess.Popen) -> None:
@@ -37,7 +47,9 @@ def load(target: Path, mesh: str) -> dict[str, np.ndarray]:
 def assert_same(found: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> None:
     """Losses and metrics to 1e-5, and the whole gradient to 1e-5 of its norm."""
     values = [name for name in alone if not name.startswith("gradient.") and name != "memory"]
-    np.testing.assert_allclose([found[name] for name in values], [alone[name] for name in values], TOLERANCE, TOLERANCE)
+    np.testing.assert_allclose(
+        [found[name] for name in values], [alone[name] for name in values], TOLERANCE, TOLERANCE
+    )
     gradients = [name for name in alone if name.startswith("gradient.")]
     difference = sum(np.square(found[name] - alone[name]).sum() for name in gradients) ** 0.5
     assert difference <= TOLERANCE * sum(np.square(alone[name]).sum() for name in gradients) ** 0.5
@@ -77,7 +89,9 @@ def test_devices_share_the_memory_of_a_sequence(results):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_are_one(results, tmp_path):
-    """Two devices in each of two real processes, which find each other over loopback: one sequence over all four, and two over two."""
+    """Two devices in each of two real processes, which find each other over loopback: one sequence over all
+    four, and two over two.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -91,7 +105,10 @@ def test_two_processes_are_one(results, tmp_path):
 
 def test_a_mesh_divides_the_work_evenly():
     devices = make_mesh(1, 1).devices.ravel().tolist() * 32
-    shapes = {(batch, strides, count): make_mesh(batch, strides, devices[:count]).devices.shape for batch, strides, count in CASES}
+    shapes = {
+        (batch, strides, count): make_mesh(batch, strides, devices[:count]).devices.shape
+        for batch, strides, count in CASES
+    }
     assert shapes == CASES
 
 

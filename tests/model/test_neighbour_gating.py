@@ -38,7 +38,9 @@ def test_a_gate_sees_earlier_and_higher_ranked_neighbours(gate, sequence) -> Non
     valid = jnp.ones((1, 10, 2), bool)
     change = jnp.abs(gate(pooled.at[0, 5, 0].add(3.0), valid) - gate(pooled, valid))[0]
     assert jnp.all(change[:5] == 0)
-    assert jnp.all(jnp.any(change[5:8] > 0, axis=-1)), "a saturated gate may hide one neighbour, never a whole chunk"
+    assert jnp.all(jnp.any(change[5:8] > 0, axis=-1)), (
+        "a saturated gate may hide one neighbour, never a whole chunk"
+    )
     change = jnp.abs(gate(pooled.at[0, 5, 1].add(3.0), valid) - gate(pooled, valid))[0]
     assert change[5, 0] == 0
 

@@ -3,7 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from model.masks import eligible_pairs
-from model.neighbours import chunk_pairs, dense_relevance, gather_pairs, gold_alone, gold_then_own, own_neighbours
+from model.neighbours import (
+    chunk_pairs,
+    dense_relevance,
+    gather_pairs,
+    gold_alone,
+    gold_then_own,
+    own_neighbours,
+)
 
 CHUNKS, STRIDE = 10, 2
 ELIGIBLE = eligible_pairs(CHUNKS, STRIDE)  # chunk 9: 0 .. 4, chunk 5: 0, chunk 3: none
@@ -51,7 +58,9 @@ def test_gold_alone_leaves_what_is_missing_empty() -> None:
     assert np.all(found[:9] == -1)
     filled = np.asarray(gold_then_own(scores(), relevance, ELIGIBLE, 4))[0]
     np.testing.assert_array_equal(np.where(found == -1, filled, found), filled)
-    assert gold_alone(scores()[:, :2, :2], relevance[:, :2, :2], ELIGIBLE[:2, :2], 4).tolist() == [[[-1] * 4] * 2]
+    assert gold_alone(scores()[:, :2, :2], relevance[:, :2, :2], ELIGIBLE[:2, :2], 4).tolist() == [
+        [[-1] * 4] * 2
+    ]
 
 
 def test_a_pair_is_a_chunk_and_its_continuation() -> None:

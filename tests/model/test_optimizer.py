@@ -23,13 +23,22 @@ def test_two_steps_against_numpy() -> None:
 
 
 def test_the_retriever_projections_are_clipped_apart() -> None:
-    """Small gradients of the body must not shrink because those of the projections are large, nor the reverse."""
-    scored = ("retriever.query_projection.kernel", "retriever.key_projection.bias", "retriever.lexical.term_scale")
+    """Small gradients of the body must not shrink because those of the projections are large, nor the
+    reverse.
+    """
+    scored = (
+        "retriever.query_projection.kernel",
+        "retriever.key_projection.bias",
+        "retriever.lexical.term_scale",
+    )
     paths = ("lower.layers.0.attention.query.kernel", *scored)
     x = {path: jnp.ones(2) for path in paths}
     clipped = {}
     for name, size in (("plain", 0.1), ("huge", 1e6)):
-        gradients = {path: jnp.array([0.1, 0.2]) if path.startswith("lower") else jnp.array([size, 0.0]) for path in paths}
+        gradients = {
+            path: jnp.array([0.1, 0.2]) if path.startswith("lower") else jnp.array([size, 0.0])
+            for path in paths
+        }
         optimizer = adabelief(1.0)
         _, state = optimizer.update(gradients, optimizer.init(x), x)
         clipped[name] = optax.tree.get(state, "mu")
@@ -39,7 +48,10 @@ def test_the_retriever_projections_are_clipped_apart() -> None:
 
 
 def test_projections_beside_a_lexical_start_learn_slowly_and_nothing_else_does() -> None:
-    x = {path: jnp.ones(2) for path in ("lower.kernel", "retriever.key_projection.kernel", "retriever.lexical.term_scale")}
+    x = {
+        path: jnp.ones(2)
+        for path in ("lower.kernel", "retriever.key_projection.kernel", "retriever.lexical.term_scale")
+    }
     steps = {}
     for start in (False, True):
         optimizer = SYSTEMS["rpt_sem"].optimizer_for(tiny_config(lexical_start=start), 0.1)

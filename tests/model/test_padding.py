@@ -1,4 +1,6 @@
-"""A training step on what real batches hold: chunks with nothing to retrieve, chunks without a positive, sequences that end early."""
+"""A training step on what real batches hold: chunks with nothing to retrieve, chunks without a positive,
+sequences that end early.
+"""
 
 import jax
 import numpy as np
@@ -13,12 +15,16 @@ from model.train_step import TrainState, train_step
 KEY = jax.random.key(11)
 KEEPS_GRADIENTS = optax.trace(decay=0.0)
 WITHOUT_POSITIVE = 8  # a labelled chunk with candidates, none of which helps
-LENGTH = 4 * 9 + 2  # inputs of the second sequence: it ends inside chunk 9, so that chunk 8 is the last with a full chunk after it
+# inputs of the second sequence: it ends inside chunk 9, so that chunk 8 is the last with a full chunk after
+# it
+LENGTH = 4 * 9 + 2
 
 
 @pytest.fixture(scope="module")
 def batch(make_batch, two_layers) -> Batch:
-    """Two sequences of 12 chunks, the second one padded; of both, the first chunks have no eligible chunk, and no label."""
+    """Two sequences of 12 chunks, the second one padded; of both, the first chunks have no eligible chunk,
+    and no label.
+    """
     batch = make_batch(two_layers, rows=2)
     scores, labelled, mask = batch.scores_BCS.copy(), batch.labelled_BC.copy(), batch.loss_mask_BL.copy()
     scores[:, WITHOUT_POSITIVE] = -np.abs(scores[:, WITHOUT_POSITIVE])
@@ -33,12 +39,21 @@ def batch(make_batch, two_layers) -> Batch:
 
 @pytest.fixture(scope="module")
 def step(make_model, architecture_of, two_layers):
-    """batch -> the gradient of every parameter, the updated parameters and the metrics of one training step."""
+    """batch -> the gradient of every parameter, the updated parameters and the metrics of one
+    training step.
+    """
     architecture = architecture_of("rpt_sem", two_layers)
 
     def run(batch: Batch):
         parameters = parameters_of(make_model("rpt_sem", two_layers, 2.0))
-        state = TrainState(parameters, KEEPS_GRADIENTS.init(parameters), np.zeros((), np.int32), None, architecture, KEEPS_GRADIENTS)
+        state = TrainState(
+            parameters,
+            KEEPS_GRADIENTS.init(parameters),
+            np.zeros((), np.int32),
+            None,
+            architecture,
+            KEEPS_GRADIENTS,
+        )
         state, metrics = train_step(state, batch, Schedule(4.0, 1.0, 0.5), KEY)
         return jax.tree.map(np.asarray, (state.optimizer_state.trace, state.parameters, metrics))
 
@@ -79,7 +94,9 @@ def test_gradients_do_not_depend_on_what_stands_in_the_padding(step, stepped, ba
     gradients, _, metrics = stepped
     others, _, other_metrics = step(other)
     for path, gradient in gradients.items():
-        np.testing.assert_allclose(others[path], gradient, rtol=0, atol=1e-6 * max(1.0, np.abs(gradient).max()), err_msg=path)
+        np.testing.assert_allclose(
+            others[path], gradient, rtol=0, atol=1e-6 * max(1.0, np.abs(gradient).max()), err_msg=path
+        )
     for name in metrics:
         np.testing.assert_allclose(other_metrics[name], metrics[name], rtol=1e-6, err_msg=name)
 

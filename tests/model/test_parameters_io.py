@@ -16,7 +16,10 @@ def saved(make_model, two_layers, tmp_path: Path) -> Path:
 
 
 def test_round_trip(saved: Path, make_model, two_layers) -> None:
-    before, after = parameters_of(make_model("rpt_sem", two_layers)), parameters_of(load_model(saved, SYSTEMS["rpt_sem"], two_layers))
+    before, after = (
+        parameters_of(make_model("rpt_sem", two_layers)),
+        parameters_of(load_model(saved, SYSTEMS["rpt_sem"], two_layers)),
+    )
     assert before.keys() == after.keys()
     for path, value in before.items():
         np.testing.assert_array_equal(value, after[path])
@@ -28,7 +31,8 @@ def test_errors_name_the_tensors(saved: Path, two_layers) -> None:
     tensors["embedding.table"] = tensors["embedding.table"][:5]
     save_file(tensors, saved)
     message = (
-        r"missing \['final_norm.scale'\]; not expected \['surplus'\]; of another size \['embedding.table \(5, 16\) instead of \(40, 16\)'\]"
+        r"missing \['final_norm.scale'\]; not expected \['surplus'\]; of another size \['embedding.table \(5,"
+        r" 16\) instead of \(40, 16\)'\]"
     )
     with pytest.raises(ValueError, match=message):
         load_model(saved, SYSTEMS["rpt_sem"], two_layers)

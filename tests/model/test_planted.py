@@ -1,4 +1,6 @@
-"""The planted documents are what they say: repeats lie beyond the window, and nothing else tells anything about a record."""
+"""The planted documents are what they say: repeats lie beyond the window, and nothing else tells anything
+about a record.
+"""
 
 import numpy as np
 import pytest
@@ -76,7 +78,9 @@ def test_wrong_neighbours_are_eligible_and_read_otherwise(planted, config) -> No
 
 
 def test_documents_of_other_seeds_share_no_chunk(config) -> None:
-    one, other = (chunks_of(planted_documents(np.random.default_rng(seed), config, 6, PAIRS), config) for seed in (0, 1))
+    one, other = (
+        chunks_of(planted_documents(np.random.default_rng(seed), config, 6, PAIRS), config) for seed in (0, 1)
+    )
     assert not {chunk.tobytes() for chunk in one.reshape(-1, config.chunk_tokens)} & {
         chunk.tobytes() for chunk in other.reshape(-1, config.chunk_tokens)
     }

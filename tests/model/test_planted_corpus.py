@@ -1,7 +1,8 @@
-"""The whole mechanism learns: what self-attention cannot see is read from a neighbour, and the neighbour is found.
+"""The whole mechanism learns: what self-attention cannot see is read from a neighbour, and the neighbour is
+found.
 
-Two systems are trained on planted documents from nothing and measured on the repeated records of documents with other records. A
-record is random, so a loss well below ln V can only be a copy.
+Two systems are trained on planted documents from nothing and measured on the repeated records of documents
+with other records. A record is random, so a loss well below ln V can only be a copy.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from tests.tiny import tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-# Chunks of 8 tokens instead of 64: the work of a token is the same, and a head has to single out one of 32 positions, not of 256.
-# Residual branches do not begin at zero: copying would begin some hundred steps later, and with some seeds not at all (docs/log.md).
+# Chunks of 8 tokens instead of 64: the work of a token is the same, and a head has to single out one of 32
+# positions, not of 256. Residual branches do not begin at zero: copying would begin some hundred steps later,
+# and with some seeds not at all (docs/log.md).
 CONFIG = tiny_config(vocabulary_size=256, width=64, chunk_tokens=8, gate_window=16)
 SEED, HELD_OUT_SEED = 0, 1
 STEPS, DOCUMENTS, PAIRS, HELD_OUT_DOCUMENTS = 800, 2, 32, 8
@@ -76,18 +78,33 @@ def test_transformer_xl_can_only_guess(transformer_xl_loss) -> None:
     assert transformer_xl_loss == pytest.approx(np.log(CONFIG.vocabulary_size), rel=0.03)
 
 
-def test_true_neighbours_are_copied_and_wrong_ones_do_not_help(transformer_xl_loss, rpt_sem, held_out) -> None:
+def test_true_neighbours_are_copied_and_wrong_ones_do_not_help(
+    transformer_xl_loss, rpt_sem, held_out
+) -> None:
     wrong = wrong_neighbours(np.random.default_rng(HELD_OUT_SEED), held_out, CONFIG)
     given = only_neighbour(held_out.sources()), only_neighbour(wrong)
-    true_ratio, wrong_ratio = (repeated_loss(rpt_sem, held_out, neighbours) / transformer_xl_loss for neighbours in given)
-    assert true_ratio < 0.3, f"with true neighbours the loss is {true_ratio:.1%} of Transformer-XL's, must be below 30 %"
-    assert wrong_ratio > 0.8, f"with wrong neighbours the loss is {wrong_ratio:.1%} of Transformer-XL's, must be above 80 %"
+    true_ratio, wrong_ratio = (
+        repeated_loss(rpt_sem, held_out, neighbours) / transformer_xl_loss for neighbours in given
+    )
+    assert true_ratio < 0.3, (
+        f"with true neighbours the loss is {true_ratio:.1%} of Transformer-XL's, must be below 30 %"
+    )
+    assert wrong_ratio > 0.8, (
+        f"with wrong neighbours the loss is {wrong_ratio:.1%} of Transformer-XL's, must be above 80 %"
+    )
 
 
 def test_rpt_sem_finds_what_it_copies(transformer_xl_loss, rpt_sem, held_out) -> None:
-    found = np.asarray(nnx.jit(lambda model, tokens: model.retrieve(model.encode(tokens)))(rpt_sem, held_out.text_BL1[:, :-1]))
+    found = np.asarray(
+        nnx.jit(lambda model, tokens: model.retrieve(model.encode(tokens)))(
+            rpt_sem, held_out.text_BL1[:, :-1]
+        )
+    )
     ratio, share = repeated_loss(rpt_sem, held_out, found) / transformer_xl_loss, share_found(held_out, found)
-    assert ratio < 0.5, f"with its own neighbours the loss is {ratio:.1%} of Transformer-XL's, must be below 50 %; found: {share:.1%}"
+    assert ratio < 0.5, (
+        f"with its own neighbours the loss is {ratio:.1%} of Transformer-XL's, must be below 50 %; found:"
+        f" {share:.1%}"
+    )
 
 
 def only_neighbour(neighbours_BC: np.ndarray) -> np.ndarray:

@@ -52,7 +52,10 @@ def test_updates_relative_to_the_others() -> None:
 
 
 def test_a_gate_that_is_open_has_no_parameters() -> None:
-    gated, ungated = (Architecture.of(SYSTEMS[name].build, PAPER_CONFIG).parameter_sizes() for name in ("rpt_sem", "rpt_sem_ungated"))
+    gated, ungated = (
+        Architecture.of(SYSTEMS[name].build, PAPER_CONFIG).parameter_sizes()
+        for name in ("rpt_sem", "rpt_sem_ungated")
+    )
     assert {*gated} - {*ungated} == {path for path in gated if path.startswith("fusion.gate.")}
     assert not {*ungated} - {*gated}
 
@@ -69,8 +72,13 @@ def test_every_record_leads_to_its_code_and_to_other_systems_that_there_are() ->
 
 def test_listing_names_imports_no_system() -> None:
     def imported(code: str) -> list[str]:
-        shown = f"import sys; {code}; print(*sorted(name for name in sys.modules if name.startswith(('jax.', 'model.baselines.'))))"
-        return subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout.split()
+        shown = (
+            f"import sys; {code}; print(*sorted(name for name in sys.modules if name.startswith(('jax.',"
+            " 'model.baselines.'))))"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", shown], capture_output=True, text=True, check=True
+        ).stdout.split()
 
     assert imported("from data_contracts.systems import RECORDS; RECORDS['griffin'].title") == []
     one = imported("from model.presets import SYSTEMS; [*SYSTEMS]; 'griffin' in SYSTEMS; SYSTEMS['retro']")

@@ -16,7 +16,9 @@ ELIGIBLE = eligible_pairs(CHUNKS, STRIDE)
 
 @jax.jit
 def loss_of(scores, candidates, relevance, labelled, margin, eligible=ELIGIBLE):
-    total = ranking_loss(scores, candidates, dense_relevance(candidates, relevance, eligible), eligible, labelled, margin)
+    total = ranking_loss(
+        scores, candidates, dense_relevance(candidates, relevance, eligible), eligible, labelled, margin
+    )
     return per_query(total, labelled)
 
 
@@ -56,9 +58,11 @@ def test_against_loops(inputs, margin: float) -> None:
 
 
 def by_rax(scores, candidates, relevance, labelled, margin):
-    """LambdaRank as rax has it, of the same pairs: hinge times |gain difference| |discount difference| / ideal DCG.
+    """LambdaRank as rax has it, of the same pairs: hinge times |gain difference| |discount difference| /
+    ideal DCG.
 
-    Its hinge has a margin of 1, hence scores / margin, and the sum times the margin; it multiplies weights by the length of the list.
+    Its hinge has a margin of 1, hence scores / margin, and the sum times the margin; it multiplies weights by
+    the length of the list.
     """
     return (
         margin
@@ -92,17 +96,23 @@ def test_the_sum_is_the_mean_times_the_labelled_queries() -> None:
 
 
 def test_the_papers_alpha_belongs_to_the_sum(random_candidates) -> None:
-    """8 documents of 256 chunks, 20 candidates a query, half of them positive: 1e-9 of the sum is 2e-3 of the mean over pairs.
+    """8 documents of 256 chunks, 20 candidates a query, half of them positive: 1e-9 of the sum is 2e-3 of the
+    mean over pairs.
 
-    On the mean itself, the official code's, 1e-9 would leave W_Q and W_K gradients below the epsilon of the optimizer.
+    On the mean itself, the official code's, 1e-9 would leave W_Q and W_K gradients below the epsilon of the
+    optimizer.
     """
     rng, eligible = np.random.default_rng(0), eligible_pairs(256, 16)
     candidates = random_candidates(rng, 256, 20, 16)[None]
-    relevance = np.asarray(dense_relevance(candidates, rng.normal(0, 1, candidates.shape).astype(np.float32), eligible))[0]
+    relevance = np.asarray(
+        dense_relevance(candidates, rng.normal(0, 1, candidates.shape).astype(np.float32), eligible)
+    )[0]
     allowed = np.asarray(eligible)
     pairs = 8 * sum(np.sum(relevance[i][allowed[i]][:, None] > relevance[i][allowed[i]]) for i in range(256))
     assert 1e-9 * pairs == pytest.approx(2.0e-3, rel=0.1)
-    assert 8 * np.sum((candidates >= 0).any(axis=-1)) == 1792, "so many labelled queries is what the sum has over our mean"
+    assert 8 * np.sum((candidates >= 0).any(axis=-1)) == 1792, (
+        "so many labelled queries is what the sum has over our mean"
+    )
 
 
 def test_official_scores_with_standard_weights(official, official_eligible) -> None:
@@ -123,7 +133,9 @@ def test_extreme_labels_give_finite_losses_and_gradients(inputs, relevance: floa
     assert jnp.isfinite(loss)
     assert jnp.all(jnp.isfinite(gradient))
     assert (loss > 0) == (relevance > 0)
-    np.testing.assert_allclose(loss, by_loops(scores, candidates, np.full(candidates.shape, relevance), labelled, 4.0), rtol=1e-4)
+    np.testing.assert_allclose(
+        loss, by_loops(scores, candidates, np.full(candidates.shape, relevance), labelled, 4.0), rtol=1e-4
+    )
 
 
 def test_mixed_extremes(inputs) -> None:

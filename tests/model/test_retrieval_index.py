@@ -42,10 +42,16 @@ def test_the_best_eligible_chunks_are_found_and_no_other(chunks, stride, reach, 
 
 @pytest.mark.parametrize("keys_of", ["three kinds", "all alike"])
 def test_ties_go_to_the_earlier_chunk_as_in_training(keys_of, tmp_path):
-    """Many chunks are alike, as empty or repeated ones are; equal scores must not be told apart by where Faiss keeps them."""
+    """Many chunks are alike, as empty or repeated ones are; equal scores must not be told apart by where
+    Faiss keeps them.
+    """
     generator, chunks, stride, count = np.random.default_rng(2), 64, 4, 5
     kinds = generator.integers(-2, 3, size=(3, 16)).astype(np.float32)
-    keys = kinds[generator.integers(3, size=chunks)] if keys_of == "three kinds" else np.tile(kinds[0], (chunks, 1))
+    keys = (
+        kinds[generator.integers(3, size=chunks)]
+        if keys_of == "three kinds"
+        else np.tile(kinds[0], (chunks, 1))
+    )
     queries = generator.integers(-2, 3, size=(chunks, 16)).astype(np.float32)
     found, _, _ = search_all(queries, keys, stride, count, tmp_path)
     eligible = np.arange(chunks) <= last_eligible(np.arange(chunks), stride)[:, None]

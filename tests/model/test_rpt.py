@@ -14,7 +14,8 @@ from tests.model.programs import losses_of_tokens, own_neighbours, train_losses
 from tests.tiny import tiny_config
 
 KEY = jax.random.key(7)
-SHIFTS_ALL_SCORES = "retriever.key_projection.bias"  # adds q_i . b to every score of query i, which moves no difference of two
+# adds q_i . b to every score of query i, which moves no difference of two
+SHIFTS_ALL_SCORES = "retriever.key_projection.bias"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,9 @@ def losses_of(model):
 def gradients(make_batch, model, architecture_of, two_layers):
     """The gradients of both losses with respect to every parameter."""
     architecture, batch = architecture_of("rpt_sem", two_layers), make_batch()
-    losses = jax.jacrev(lambda parameters: architecture.model(parameters).train_losses(batch, Schedule(4.0, 1.0, 0.5), KEY)[0])
+    losses = jax.jacrev(
+        lambda parameters: architecture.model(parameters).train_losses(batch, Schedule(4.0, 1.0, 0.5), KEY)[0]
+    )
     return jax.tree.map(np.asarray, jax.jit(losses)(parameters_of(model)))
 
 
@@ -61,8 +64,12 @@ def test_all_gradients_are_finite(gradients) -> None:
 
 def test_training_on_own_neighbours_is_encode_retrieve_decode(model, losses_of, make_batch) -> None:
     batch = make_batch()
-    expected = losses_of_tokens(model, batch.tokens_BL, batch.targets_BL, own_neighbours(model, batch.tokens_BL)).mean()
-    assert float(losses_of(batch, Schedule(4.0, 1.0, 1.0))[0]["lm"]) == pytest.approx(float(expected), abs=1e-6)
+    expected = losses_of_tokens(
+        model, batch.tokens_BL, batch.targets_BL, own_neighbours(model, batch.tokens_BL)
+    ).mean()
+    assert float(losses_of(batch, Schedule(4.0, 1.0, 1.0))[0]["lm"]) == pytest.approx(
+        float(expected), abs=1e-6
+    )
     assert abs(float(losses_of(batch, Schedule(4.0, 1.0, 0.0))[0]["lm"]) - float(expected)) > 1e-5
 
 
@@ -90,19 +97,26 @@ def test_the_ranking_loss_is_a_mean_over_labelled_queries(losses_of, make_batch)
     twice = losses_of(jax.tree.map(lambda x: np.concatenate((x, x)), batch), schedule)[0]
     assert float(twice["ranking"]) == pytest.approx(float(losses["ranking"]), rel=1e-5)
     assert float(losses["ranking"]) == pytest.approx(0.5 * float(metrics["ranking_loss"]))
-    assert float(losses_of(batch._replace(labelled_BC=np.zeros_like(batch.labelled_BC)), schedule)[0]["ranking"]) == 0
+    assert (
+        float(losses_of(batch._replace(labelled_BC=np.zeros_like(batch.labelled_BC)), schedule)[0]["ranking"])
+        == 0
+    )
 
 
 PAPERS_TRAINING = RetrieverTraining(as_sum, draw_by_batch, gold_alone)
 
 
 def test_training_as_the_paper_does(losses_of, make_batch, model, two_layers) -> None:
-    """The sum is the mean times the labelled queries; with gold alone, queries without positives read no neighbours."""
+    """The sum is the mean times the labelled queries; with gold alone, queries without positives read no
+    neighbours.
+    """
     architecture = Architecture.of(trained_as(SYSTEMS["rpt_sem"], PAPERS_TRAINING).build, two_layers)
     papers, schedule = architecture.model(parameters_of(model)), Schedule(4.0, 0.5, 0.0)
     batch = make_batch()
     ours, theirs = losses_of(batch, schedule)[0], train_losses(papers, batch, schedule, KEY)[0]
-    assert float(theirs["ranking"]) == pytest.approx(batch.labelled_BC.sum() * float(ours["ranking"]), rel=1e-5)
+    assert float(theirs["ranking"]) == pytest.approx(
+        batch.labelled_BC.sum() * float(ours["ranking"]), rel=1e-5
+    )
     assert abs(float(theirs["lm"]) - float(ours["lm"])) > 1e-5
     empty = np.full((*batch.labelled_BC.shape, two_layers.neighbours), -1)
     nothing = float(losses_of_tokens(model, batch.tokens_BL, batch.targets_BL, empty).mean())
@@ -138,7 +152,10 @@ def test_lexical_relevance_falls_with_the_rank(make_batch) -> None:
 
 def test_dropout_follows_the_key(make_model, make_batch) -> None:
     model, batch = make_model("rpt_sem", tiny_config(dropout=0.3)), make_batch()
-    loss, again, other = (train_losses(model, batch, Schedule(4.0, 1.0, 0.0), jax.random.key(seed))[0]["lm"] for seed in (0, 0, 1))
+    loss, again, other = (
+        train_losses(model, batch, Schedule(4.0, 1.0, 0.0), jax.random.key(seed))[0]["lm"]
+        for seed in (0, 0, 1)
+    )
     assert loss == again
     assert loss != other
 
@@ -151,7 +168,12 @@ def test_neighbours_must_be_given(model, make_batch) -> None:
 def test_teacher_forcing_alone_and_none_at_all(make_model, two_layers, make_batch) -> None:
     """The draw does not matter: at any point of the schedule they are RPT-Sem before and after it."""
     batch, loss = make_batch(two_layers), {}
-    for name, probability in (("rpt_sem", 0.0), ("rpt_sem", 1.0), ("rpt_sem_gold_only", 0.7), ("rpt_sem_own_only", 0.3)):
+    for name, probability in (
+        ("rpt_sem", 0.0),
+        ("rpt_sem", 1.0),
+        ("rpt_sem_gold_only", 0.7),
+        ("rpt_sem_own_only", 0.3),
+    ):
         outcome = train_losses(make_model(name, two_layers, 2.0), batch, Schedule(1.0, 0.0, probability), KEY)
         loss[name, probability] = float(outcome.losses["lm"])
     assert loss["rpt_sem_gold_only", 0.7] == pytest.approx(loss["rpt_sem", 0.0], rel=1e-6)

@@ -14,7 +14,9 @@ SHARED = {draw_by_chunk: (ROWS, CHUNKS), draw_by_sequence: (ROWS, 1), draw_by_ba
 
 @pytest.mark.parametrize("draw", SHARED)
 def test_what_a_draw_decides(draw) -> None:
-    """One for all it serves; unlabelled chunks read their own always; at probability 0 and 1 nothing is left to chance."""
+    """One for all it serves; unlabelled chunks read their own always; at probability 0 and 1 nothing is left
+    to chance.
+    """
     assert draw(KEY, ROWS, CHUNKS).shape == SHARED[draw]
     mixed = np.asarray(mix(draw(KEY, ROWS, CHUNKS), GOLD, OWN, 0.3, LABELLED))[..., 0]
     assert np.all(mixed[:, ::2] == 1)

@@ -8,12 +8,16 @@ def test_margin_rises_linearly_from_one() -> None:
 
 
 def test_ranking_weight_ramps_up_and_stays() -> None:
-    assert [ranking_weight(f, 1e-2, 0.2) for f in (0.0, 0.1, 0.2, 1.0)] == pytest.approx([0.0, 5e-3, 1e-2, 1e-2])
+    assert [ranking_weight(f, 1e-2, 0.2) for f in (0.0, 0.1, 0.2, 1.0)] == pytest.approx(
+        [0.0, 5e-3, 1e-2, 1e-2]
+    )
     assert ranking_weight(0.0, 1e-2, 0.0) == 1e-2
 
 
 def test_own_probability_is_a_half_cosine() -> None:
-    assert [own_probability(f, 0.8) for f in (0.0, 0.2, 0.4, 0.8, 1.0)] == pytest.approx([0.0, 0.1464466, 0.5, 1.0, 1.0])
+    assert [own_probability(f, 0.8) for f in (0.0, 0.2, 0.4, 0.8, 1.0)] == pytest.approx(
+        [0.0, 0.1464466, 0.5, 1.0, 1.0]
+    )
     assert own_probability(0.0, 0.0) == 1.0
 
 

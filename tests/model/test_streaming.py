@@ -1,4 +1,6 @@
-"""A document read stride by stride has, token for token, the losses of the training forward over the whole of it."""
+"""A document read stride by stride has, token for token, the losses of the training forward over the whole of
+it.
+"""
 
 from functools import cache
 
@@ -19,7 +21,9 @@ CHUNKS = 14
 @compiled
 def losses_in_settings(model, inputs_BL, targets_BL, neighbours_SCN):
     encoded = model.encode(inputs_BL)
-    return jax.lax.map(lambda ids: model.token_losses(model.decode(encoded, ids[None]), targets_BL)[0], neighbours_SCN)
+    return jax.lax.map(
+        lambda ids: model.token_losses(model.decode(encoded, ids[None]), targets_BL)[0], neighbours_SCN
+    )
 
 
 def forward(model: LanguageModel, tokens_T, neighbours_SCN) -> np.ndarray:
@@ -65,7 +69,10 @@ def model(make_model):
     return make_model("rpt_sem", scale=2.0)
 
 
-@pytest.mark.parametrize("name", ["transformer_xl", "griffin", "memorizing_32k", "block_recurrent", "retro", "rpt_sem", "rpt_sem_ungated"])
+@pytest.mark.parametrize(
+    "name",
+    ["transformer_xl", "griffin", "memorizing_32k", "block_recurrent", "retro", "rpt_sem", "rpt_sem_ungated"],
+)
 def test_every_token_has_the_loss_of_the_training_forward(name, make_model, tokens, neighbours, tmp_path):
     model = make_model(name, scale=2.0)
     given = neighbours[:1, :, :0] if SYSTEMS[name].retriever == "none" else neighbours
@@ -73,11 +80,15 @@ def test_every_token_has_the_loss_of_the_training_forward(name, make_model, toke
     np.testing.assert_allclose(losses, forward(model, tokens, given), rtol=0, atol=1e-5)
     assert np.std(losses) > 0.1
     if len(losses) > 1:
-        assert min(np.abs(losses[a] - losses[b]).max() for a, b in ((0, 1), (0, 2), (2, 3))) > 1e-2, "settings are told apart"
+        assert min(np.abs(losses[a] - losses[b]).max() for a, b in ((0, 1), (0, 2), (2, 3))) > 1e-2, (
+            "settings are told apart"
+        )
 
 
 @pytest.mark.parametrize(("count", "window"), [(1, 3), (2, 1), (3, 20)])
-def test_any_number_of_neighbours_and_any_window_of_the_gate(count, window, make_model, tokens, neighbours, tmp_path):
+def test_any_number_of_neighbours_and_any_window_of_the_gate(
+    count, window, make_model, tokens, neighbours, tmp_path
+):
     model = make_model("rpt_sem", tiny_config(gate_window=window), 2.0)
     given = neighbours[:3, :, :count]
     losses = rolled(model, tokens, given, tmp_path).losses_ST
@@ -99,24 +110,32 @@ def test_a_document_may_end_anywhere(model, tokens, neighbours, tmp_path):
     for length in (2, 3, 4, 5, 8, 9, 37, 40, 41, 55):
         losses = rolled(model, tokens[:length], neighbours, tmp_path).losses_ST
         assert losses.shape == (4, length - 1)
-        np.testing.assert_allclose(losses, forward(model, tokens[:length], neighbours), rtol=0, atol=1e-5, err_msg=f"{length} tokens")
+        np.testing.assert_allclose(
+            losses, forward(model, tokens[:length], neighbours), rtol=0, atol=1e-5, err_msg=f"{length} tokens"
+        )
 
 
 def test_neighbours_serve_the_first_tokens_of_the_next_stride(make_model, tokens, neighbours, tmp_path):
-    """The last chunk of a stride predicts over its border; changing its neighbours changes the next chunk first."""
+    """The last chunk of a stride predicts over its border; changing its neighbours changes the next chunk
+    first.
+    """
     config = tiny_config()
     model = make_model("rpt_sem", config, 2.0)
     changed = neighbours.copy()
     last = 4 * config.stride_chunks - 1
     changed[0, last] = neighbours[3, last]
-    before, after = (rolled(model, tokens, given[:1], tmp_path).losses_ST[0] for given in (neighbours, changed))
+    before, after = (
+        rolled(model, tokens, given[:1], tmp_path).losses_ST[0] for given in (neighbours, changed)
+    )
     places = np.flatnonzero(np.abs(before - after) > 1e-4)
     assert places.min() + 1 == (last + 1) * config.chunk_tokens
     assert (places + 1 < (last + 2) * config.chunk_tokens + config.gate_window * config.chunk_tokens).all()
 
 
 def test_half_precision_of_the_memory_moves_losses_little(model, tokens, neighbours, tmp_path):
-    whole, half = (rolled(model, tokens, neighbours, tmp_path, dtype).losses_ST for dtype in (np.float32, np.float16))
+    whole, half = (
+        rolled(model, tokens, neighbours, tmp_path, dtype).losses_ST for dtype in (np.float32, np.float16)
+    )
     assert 0 < np.abs(whole - half).max() < 5e-3
 
 
@@ -144,7 +163,8 @@ def test_documents_side_by_side_are_read_as_if_alone(model, tokens, neighbours, 
     texts = [np.roll(tokens, 7 * number)[:length] for number, length in enumerate(lengths)]
 
     def document(text):
-        memory = RetrievalIndex(model.config, CHUNKS, tmp_path, dtype=np.float32)  # halves would make a step of the last bit of a state
+        # halves would make a step of the last bit of a state
+        memory = RetrievalIndex(model.config, CHUNKS, tmp_path, dtype=np.float32)
         return Document(text, memory, lambda first, _: neighbours[:, first : first + stride])
 
     together = dict(StreamingReader(model, 4, 4, 8, rows=2).read(map(document, texts)))

@@ -30,13 +30,19 @@ def test_a_repeated_batch_is_learned_by_one_compiled_step(name: str, make_batch,
     own_first_values = (
         SYSTEMS[name].first_values is not initial_parameters
     )  # with a large tied embedding, which first predicts what it reads
-    assert history[0]["lm_loss"] == pytest.approx(np.log(two_layers.vocabulary_size), rel=0.3 if own_first_values else 0.2)
+    assert history[0]["lm_loss"] == pytest.approx(
+        np.log(two_layers.vocabulary_size), rel=0.3 if own_first_values else 0.2
+    )
     assert history[-1]["lm_loss"] < 0.5 * history[0]["lm_loss"]
     if "ranking_loss" in metrics:
         assert history[-1]["recall_at_2"] > history[0]["recall_at_2"]
     assert all(jnp.all(jnp.isfinite(value)) for value in state.parameters.values())
     kept = jax.device_get(jax.tree.leaves(state.carried))
-    assert bool(empty) == (SYSTEMS[name].carry == "document") == any(not np.array_equal(*pair) for pair in zip(empty, kept, strict=True))
+    assert (
+        bool(empty)
+        == (SYSTEMS[name].carry == "document")
+        == any(not np.array_equal(*pair) for pair in zip(empty, kept, strict=True))
+    )
 
 
 def test_a_state_gives_its_model(two_layers) -> None:

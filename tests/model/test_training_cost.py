@@ -1,4 +1,6 @@
-"""The analytic cost of a step against the products in its traced forward and backward pass, and against what appendix B prints."""
+"""The analytic cost of a step against the products in its traced forward and backward pass, and against what
+appendix B prints.
+"""
 
 from dataclasses import replace
 from functools import cache
@@ -15,22 +17,42 @@ from tests.tiny import tiny_config
 
 LAYERS = {"cca_layers": (3, 4), "recurrent_layers": (3, 4)}
 SIZES = {
-    "narrow": {"vocabulary_size": 500, "width": 64, "layers": 4, "chunk_tokens": 16, "gate_window": 8} | LAYERS,
-    "wide": {"vocabulary_size": 1000, "width": 256, "layers": 4, "heads": 4, "chunk_tokens": 32, "stride_chunks": 4}
-    | {"neighbours": 3, "gate_window": 16, "dropout": 0.1, "dtype": "bfloat16"}
-    | LAYERS,
+    "narrow": (
+        {"vocabulary_size": 500, "width": 64, "layers": 4, "chunk_tokens": 16, "gate_window": 8} | LAYERS
+    ),
+    "wide": (
+        {
+            "vocabulary_size": 1000,
+            "width": 256,
+            "layers": 4,
+            "heads": 4,
+            "chunk_tokens": 32,
+            "stride_chunks": 4,
+        }
+        | {"neighbours": 3, "gate_window": 16, "dropout": 0.1, "dtype": "bfloat16"}
+        | LAYERS
+    ),
 }
-CONFIGS = {"narrow": (tiny_config(**SIZES["narrow"], copying=True), 24), "wide": (tiny_config(**SIZES["wide"]), 32)}
+CONFIGS = {
+    "narrow": (tiny_config(**SIZES["narrow"], copying=True), 24),
+    "wide": (tiny_config(**SIZES["wide"]), 32),
+}
 
 
 @cache
 def traced(architecture: Architecture[LanguageModel], chunks: int, make_batch) -> float:
-    """Operations of all matrix products of the losses and their gradient, by the counter of the benchmarks."""
-    parameters = {path: jax.ShapeDtypeStruct(size, "float32") for path, size in architecture.parameter_sizes().items()}
+    """Operations of all matrix products of the losses and their gradient, by the counter of the
+    benchmarks.
+    """
+    parameters = {
+        path: jax.ShapeDtypeStruct(size, "float32") for path, size in architecture.parameter_sizes().items()
+    }
 
     def loss(parameters: Parameters) -> jax.Array:
         model = architecture.model(parameters)
-        losses = model.train_losses(make_batch(model.config, 1, chunks), Schedule(2.0, 1.0, 0.5), jax.random.key(0)).losses
+        losses = model.train_losses(
+            make_batch(model.config, 1, chunks), Schedule(2.0, 1.0, 0.5), jax.random.key(0)
+        ).losses
         return sum(losses.values())
 
     return matrix_flops(jax.make_jaxpr(jax.grad(loss))(parameters).jaxpr)
@@ -39,7 +61,9 @@ def traced(architecture: Architecture[LanguageModel], chunks: int, make_batch) -
 @pytest.mark.parametrize("size", CONFIGS)
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_count_is_that_of_the_traced_step(system, size, architecture_of, make_batch):
-    """Off by the null keys and by the first M - 1 positions, which cross-attention does not project: under 0.1 %."""
+    """Off by the null keys and by the first M - 1 positions, which cross-attention does not project: under
+    0.1 %.
+    """
     config, chunks = CONFIGS[size]
     counted = step_flops(system, config, chunks * config.chunk_tokens, sequences=1)
     assert traced(architecture_of(system, config), chunks, make_batch) == pytest.approx(counted, rel=1e-3)
@@ -53,7 +77,9 @@ def test_what_remat_computes_again_is_not_counted(architecture_of, make_batch):
 
 
 def test_what_appendix_b_prints():
-    """Its formulas give 1.347 and 1.583; its text says 1.29 and 1.49, which are 14 d^2 a layer cut off after two digits."""
+    """Its formulas give 1.347 and 1.583; its text says 1.29 and 1.49, which are 14 d^2 a layer cut off after
+    two digits.
+    """
     cca, retriever = printed_cca_overhead(5 / 12, 2), printed_retriever_overhead(12, 2)
     assert (cca, retriever) == pytest.approx((5 / 12 * (2 / 3 + 1 / 6), (7 * 2 / 6 + 1 / 2) / 12))
     assert (round(1 + cca, 3), round(1 + cca + retriever, 3)) == (1.347, 1.583)
@@ -62,7 +88,9 @@ def test_what_appendix_b_prints():
 
 
 def test_the_cost_of_the_papers_systems():
-    """By hand in units of d^2 a token: 16 a layer (4 projections, 4 d of products, 8 of feed-forward), the output V / d."""
+    """By hand in units of d^2 a token: 16 a layer (4 projections, 4 d of products, 8 of feed-forward), the
+    output V / d.
+    """
     base = macs_per_token("transformer_xl", PAPER_CONFIG, 16_384)
     assert base / 1024**2 == pytest.approx(12 * 16 + 50_277 / 1024)
     served = 224 / 256  # of the chunks can retrieve something

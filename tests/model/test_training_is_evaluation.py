@@ -1,4 +1,6 @@
-"""What training minimises, with neighbours that the model chose itself, is what the evaluation of a document measures."""
+"""What training minimises, with neighbours that the model chose itself, is what the evaluation of a document
+measures.
+"""
 
 from dataclasses import replace
 
@@ -35,7 +37,10 @@ def document(batch) -> np.ndarray:
 def losses_alone(model, batch: Batch, masks_LBL):
     """The training loss with all tokens masked but those of each mask, without teacher forcing."""
     return jax.lax.map(
-        lambda mask_BL: model.train_losses(batch._replace(loss_mask_BL=mask_BL), Schedule(1.0, 1.0, 1.0), KEY)[0]["lm"], masks_LBL
+        lambda mask_BL: model.train_losses(
+            batch._replace(loss_mask_BL=mask_BL), Schedule(1.0, 1.0, 1.0), KEY
+        )[0]["lm"],
+        masks_LBL,
     )
 
 
@@ -48,7 +53,15 @@ def token_losses(model, batch) -> np.ndarray:
 @pytest.fixture(scope="module")
 def evaluate(model, tmp_path_factory):
     """Tokens of a document -> how the evaluation stage reads it, but for the half precision of its memory."""
-    reader = DocumentReader(model, ("own",), model.config.neighbours, CHUNKS, "exact", tmp_path_factory.mktemp("scratch"), dtype=np.float32)
+    reader = DocumentReader(
+        model,
+        ("own",),
+        model.config.neighbours,
+        CHUNKS,
+        "exact",
+        tmp_path_factory.mktemp("scratch"),
+        dtype=np.float32,
+    )
     return lambda tokens: next(reader.read([Request("d", tokens)]))
 
 

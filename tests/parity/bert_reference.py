@@ -1,4 +1,6 @@
-"""A small BERT with its heads as `transformers` 5.24.0 computes it (PyTorch on a CPU, float32), under the names of its checkpoints."""
+"""A small BERT with its heads as `transformers` 5.24.0 computes it (PyTorch on a CPU, float32), under the
+names of its checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ Arrays = dict[str, np.ndarray]
 
 
 def arrays() -> Arrays:
-    """`config.NAME`, `tensor.NAME` as in a state dict, word pieces padded with 0, and the states of those that are not padding."""
+    """`config.NAME`, `tensor.NAME` as in a state dict, word pieces padded with 0, and the states of those
+    that are not padding.
+    """
     rng = np.random.default_rng(SEED)
     model = BertForPreTraining(BertConfig(**SIZES)).eval()
     drawn = {name: _drawn(name, tuple(value.shape), rng) for name, value in model.state_dict().items()}
@@ -32,14 +36,23 @@ def arrays() -> Arrays:
     there_XT = np.arange(max(LENGTHS)) < np.array(LENGTHS)[:, None]
     pieces_XT = np.where(there_XT, pieces_XT, 0)
     with torch.no_grad():
-        states = model.bert(torch.tensor(pieces_XT), attention_mask=torch.tensor(there_XT.astype(np.int64))).last_hidden_state
+        states = model.bert(
+            torch.tensor(pieces_XT), attention_mask=torch.tensor(there_XT.astype(np.int64))
+        ).last_hidden_state
     config = {f"config.{name}": np.array(value) for name, value in SIZES.items()}
     tensors = {f"tensor.{name}": value for name, value in drawn.items()}
-    return {**config, **tensors, "pieces_XT": pieces_XT, "states_XTD": np.where(there_XT[..., None], states.numpy(), 0.0)}
+    return {
+        **config,
+        **tensors,
+        "pieces_XT": pieces_XT,
+        "states_XTD": np.where(there_XT[..., None], states.numpy(), 0.0),
+    }
 
 
 def _drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Of a size that lets every one of them matter; the output matrix is the embedding, as the model ties them."""
+    """Of a size that lets every one of them matter; the output matrix is the embedding, as the model ties
+    them.
+    """
     if name == "cls.predictions.decoder.weight":
         return _drawn("bert.embeddings.word_embeddings.weight", shape, np.random.default_rng(SEED + 1))
     if name == "bert.embeddings.word_embeddings.weight":

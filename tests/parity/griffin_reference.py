@@ -20,8 +20,9 @@ Arrays = dict[str, np.ndarray]
 def arrays() -> Arrays:
     """Parameters under the names of the restatement, input, positions, and outputs.
 
-    The second row holds two documents. `out` and `residual_out` (with its norm and the sum) are of one call; `stepped_out` of a call
-    for each token, with the cache emptied where a document begins, for the package keeps documents apart within one call only.
+    The second row holds two documents. `out` and `residual_out` (with its norm and the sum) are of one call;
+    `stepped_out` of a call for each token, with the cache emptied where a document begins, for the package
+    keeps documents apart within one call only.
     """
     rng = np.random.default_rng(SEED)
     drawn = _parameters(rng)
@@ -41,7 +42,9 @@ def arrays() -> Arrays:
         use_mlp=False,
     )
     norm = {"scale": drawn["norm_scale"] - 1.0}
-    residual_out, _ = residual.apply({"params": {"temporal_pre_norm": norm, "recurrent_block": variables}}, x_BLD, positions_BL)
+    residual_out, _ = residual.apply(
+        {"params": {"temporal_pre_norm": norm, "recurrent_block": variables}}, x_BLD, positions_BL
+    )
     made = {
         "x_BLD": x_BLD,
         "positions_BL": positions_BL,
@@ -55,26 +58,48 @@ def arrays() -> Arrays:
 
 
 def _parameters(rng: np.random.Generator) -> Arrays:
-    """Of a size that lets every one of them matter; the recurrence remembers between one and some hundred tokens."""
+    """Of a size that lets every one of them matter; the recurrence remembers between one and some hundred
+    tokens.
+    """
     gate = (HEADS, INNER // HEADS, INNER // HEADS)
-    kernels = {"y": (WIDTH, INNER), "x": (WIDTH, INNER), "out": (INNER, WIDTH), "input_gate": gate, "recurrence_gate": gate}
+    kernels = {
+        "y": (WIDTH, INNER),
+        "x": (WIDTH, INNER),
+        "out": (INNER, WIDTH),
+        "input_gate": gate,
+        "recurrence_gate": gate,
+    }
     drawn = {f"{name}_kernel": rng.normal(size=shape) / np.sqrt(shape[-2]) for name, shape in kernels.items()}
     biases = {name: (*shape[:-2], shape[-1]) for name, shape in kernels.items()} | {"conv": (INNER,)}
     drawn |= {f"{name}_bias": 0.3 * rng.normal(size=shape) for name, shape in biases.items()}
-    drawn |= {"conv_kernel": rng.normal(size=(TAPS, INNER)) / np.sqrt(TAPS), "decay": rng.uniform(-6, 0, INNER)}
+    drawn |= {
+        "conv_kernel": rng.normal(size=(TAPS, INNER)) / np.sqrt(TAPS),
+        "decay": rng.uniform(-6, 0, INNER),
+    }
     drawn |= {"norm_scale": rng.uniform(0.5, 1.5, WIDTH)}
     return {name: value.astype(np.float32) for name, value in drawn.items()}
 
 
 def _variables(drawn: Arrays) -> dict[str, Any]:
     """The same under the package's names."""
-    linear = {f"linear_{name}": {"kernel": drawn[f"{name}_kernel"], "bias": drawn[f"{name}_bias"]} for name in ("y", "x", "out")}
+    linear = {
+        f"linear_{name}": {"kernel": drawn[f"{name}_kernel"], "bias": drawn[f"{name}_bias"]}
+        for name in ("y", "x", "out")
+    }
     gates = {"input_gate": "input_gate", "a_gate": "recurrence_gate"}
-    lru = {theirs: {"w": drawn[f"{ours}_kernel"], "b": drawn[f"{ours}_bias"]} for theirs, ours in gates.items()}
-    return {**linear, "conv_1d": {"w": drawn["conv_kernel"], "b": drawn["conv_bias"]}, "rg_lru": {"a_param": drawn["decay"], **lru}}
+    lru = {
+        theirs: {"w": drawn[f"{ours}_kernel"], "b": drawn[f"{ours}_bias"]} for theirs, ours in gates.items()
+    }
+    return {
+        **linear,
+        "conv_1d": {"w": drawn["conv_kernel"], "b": drawn["conv_bias"]},
+        "rg_lru": {"a_param": drawn["decay"], **lru},
+    }
 
 
-def _stepped(block: RecurrentBlock, variables: dict[str, Any], x_BLD: jax.Array, positions_BL: jax.Array) -> jax.Array:
+def _stepped(
+    block: RecurrentBlock, variables: dict[str, Any], x_BLD: jax.Array, positions_BL: jax.Array
+) -> jax.Array:
     empty = block.init_cache(len(x_BLD), INNER, jnp.float32, TAPS)
     cache, out = empty, []
     for token in range(x_BLD.shape[1]):
@@ -83,6 +108,8 @@ def _stepped(block: RecurrentBlock, variables: dict[str, Any], x_BLD: jax.Array,
             jnp.where(begins[:, None], empty.rg_lru_state, cache.rg_lru_state),
             jnp.where(begins[:, None, None], empty.conv1d_state, cache.conv1d_state),
         )
-        y, cache = block.apply({"params": variables}, x_BLD[:, token : token + 1], positions_BL[:, token : token + 1], cache)
+        y, cache = block.apply(
+            {"params": variables}, x_BLD[:, token : token + 1], positions_BL[:, token : token + 1], cache
+        )
         out.append(y)
     return jnp.concatenate(out, axis=1)

@@ -1,4 +1,5 @@
-"""Writes tests/model/goldens/*.npz: what packages that none of us wrote compute, for tests/model/test_reference_parity.py.
+"""Writes tests/model/goldens/*.npz: what packages that none of us wrote compute, for
+tests/model/test_reference_parity.py.
 
 The packages stay out of the project's environment. In one of its own, from the root of the project:
 
@@ -42,7 +43,10 @@ def main(check: bool) -> int:
             np.savez_compressed(path, **arrays)
         difference = _difference(path, arrays)
         failures += not difference <= TOLERANCE  # a nan fails
-        print(f"{path.name}: {reference.PACKAGE}, seed {reference.SEED}, {path.stat().st_size} bytes, off by {difference:.1e}")  # noqa: T201
+        print(  # noqa: T201
+            f"{path.name}: {reference.PACKAGE}, seed {reference.SEED}, {path.stat().st_size} bytes, off by"
+            f" {difference:.1e}"
+        )
     return failures
 
 
@@ -50,7 +54,9 @@ def _difference(path: Path, arrays: dict[str, np.ndarray]) -> float:
     with np.load(path) as committed:
         if set(committed) != set(arrays):
             return float("inf")
-        return max(float(np.abs(committed[name].astype(float) - value).max()) for name, value in arrays.items())
+        return max(
+            float(np.abs(committed[name].astype(float) - value).max()) for name, value in arrays.items()
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Chunked cross-attention as `RETRO-pytorch` 0.3.9 computes it (PyTorch on a CPU, float32), with one defect undone from outside.
+"""Chunked cross-attention as `RETRO-pytorch` 0.3.9 computes it (PyTorch on a CPU, float32), with one defect
+undone from outside.
 
-The package pads the rotary angles of the queries as it pads the queries, so that their positions become 2 M - 2, 0, 0, ... where M - 1
-to 2 M - 2 are meant. Here its padding leaves the angles, which alone have four axes, as they are; no line of the package is changed.
+The package pads the rotary angles of the queries as it pads the queries, so that their positions become 2 M -
+2, 0, 0, ... where M - 1 to 2 M - 2 are meant. Here its padding leaves the angles, which alone have four axes,
+as they are; no line of the package is changed.
 """
 
 from __future__ import annotations
@@ -29,10 +31,13 @@ Arrays = dict[str, np.ndarray]
 def arrays(as_shipped: bool = False) -> Arrays:
     """Weights [inputs, outputs] and null pair, input, neighbours, which of them there are, and the output.
 
-    Features are in the package's order, whose rotary pairs are the two halves of a head. `as_shipped` leaves the defect in.
+    Features are in the package's order, whose rotary pairs are the two halves of a head. `as_shipped` leaves
+    the defect in.
     """
     rng = np.random.default_rng(SEED)
-    drawn = {name: rng.normal(size=(WIDTH, WIDTH)) / np.sqrt(WIDTH) for name in ("query", "key", "value", "output")}
+    drawn = {
+        name: rng.normal(size=(WIDTH, WIDTH)) / np.sqrt(WIDTH) for name in ("query", "key", "value", "output")
+    }
     drawn |= {name: rng.normal(size=WIDTH) for name in ("null_key", "null_value")}
     drawn |= {"x_BLD": rng.normal(size=(ROWS, CHUNKS * CHUNK, WIDTH))}
     drawn |= {"neighbours_BCNRD": rng.normal(size=(ROWS, CHUNKS, NEIGHBOURS, 2 * CHUNK, WIDTH))}
@@ -53,11 +58,19 @@ def arrays(as_shipped: bool = False) -> Arrays:
 def _module(made: Arrays) -> torch.nn.Module:
     module = package.ChunkedCrossAttention(chunk_size=CHUNK, dim=WIDTH, dim_head=WIDTH // HEADS, heads=HEADS)
     attention = module.cross_attn
-    names = {"query": attention.to_q, "key": attention.to_k, "value": attention.to_v, "output": attention.to_out}
+    names = {
+        "query": attention.to_q,
+        "key": attention.to_k,
+        "value": attention.to_v,
+        "output": attention.to_out,
+    }
     for name, linear in names.items():
         linear.weight.data = torch.tensor(made[name].T.copy())
     attention.to_out.bias.data.zero_()  # ours has none
-    attention.null_k.data, attention.null_v.data = torch.tensor(made["null_key"]), torch.tensor(made["null_value"])
+    attention.null_k.data, attention.null_v.data = (
+        torch.tensor(made["null_key"]),
+        torch.tensor(made["null_value"]),
+    )
     return module.eval()
 
 

@@ -13,5 +13,7 @@ BUCKETS, FARTHEST = 32, 128
 def arrays() -> dict[str, np.ndarray]:
     """The bucket of a key so many tokens before its query, for every number up to 2,100."""
     distances = torch.arange(2101)
-    found = T5Attention._relative_position_bucket(-distances, bidirectional=False, num_buckets=BUCKETS, max_distance=FARTHEST)
+    found = T5Attention._relative_position_bucket(
+        -distances, bidirectional=False, num_buckets=BUCKETS, max_distance=FARTHEST
+    )
     return {"distances": distances.numpy(), "buckets": found.numpy()}

@@ -1,4 +1,6 @@
-"""Plain data as the dataclasses that pages take, without a look at its values: what is missing or hostile in it arrives as it is."""
+"""Plain data as the dataclasses that pages take, without a look at its values: what is missing or hostile in
+it arrives as it is.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,18 @@
-"""Made-up mixtures of an evaluation: what each gains on every token, and on tokens with an eligible neighbour."""
+"""Made-up mixtures of an evaluation: what each gains on every token, and on tokens with an eligible
+neighbour.
+"""
 
 import polars as pl
 import pyarrow as pa
 
 from data_contracts.ceilings import CEILINGS
 
-GAINS = {"ngram_train": (0.25, 0.25), "ngram_cache": (0.125, 0.5), "ngram_train_cache": (0.375, 0.75), "knn_lm": (0.0, 0.25)}
+GAINS = {
+    "ngram_train": (0.25, 0.25),
+    "ngram_cache": (0.125, 0.5),
+    "ngram_train_cache": (0.375, 0.75),
+    "knn_lm": (0.0, 0.25),
+}
 
 
 def mixed(evaluation: pa.Table) -> pa.Table:

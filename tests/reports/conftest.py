@@ -1,4 +1,6 @@
-"""Made-up reports, label sets and corpora that tests do not change, a parser that sees a page as a browser's would, and a Chromium."""
+"""Made-up reports, label sets and corpora that tests do not change, a parser that sees a page as a browser's
+would, and a Chromium.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,18 @@ from tests.reports.sample import sample_report
 
 pytest.register_assert_rewrite("tests.reports.served_pages")
 VOID = {"meta", "br", "link", "input"}
-TOKEN = re.compile(r"""([^<]+)|<(/?)([a-zA-Z][a-zA-Z0-9]*)((?: [a-zA-Z0-9-]+="[^"]*")*)>|<!(?i:doctype) html>""")
+TOKEN = re.compile(
+    r"""([^<]+)|<(/?)([a-zA-Z][a-zA-Z0-9]*)((?: [a-zA-Z0-9-]+="[^"]*")*)>|<!(?i:doctype) html>"""
+)
 ATTRIBUTE = re.compile(r' ([a-zA-Z0-9-]+)="([^"]*)"')
 
 
 class Page:
-    """Elements in order, and the text of every element with written-out characters turned back into what they stand for.
+    """Elements in order, and the text of every element with written-out characters turned back into what they
+    stand for.
 
-    Only the plainest markup is read, which no two parsers read differently: text, elements with quoted attributes, and the doctype.
+    Only the plainest markup is read, which no two parsers read differently: text, elements with quoted
+    attributes, and the doctype.
 
     Raises:
         AssertionError: at anything else.
@@ -63,7 +69,9 @@ class Page:
         if name not in VOID:
             self.open.append(len(self.elements))
         self._bounds.append((at, at if name in VOID else None))
-        self.elements.append((name, {key.lower(): unescape(value) for key, value in ATTRIBUTE.findall(attributes)}))
+        self.elements.append(
+            (name, {key.lower(): unescape(value) for key, value in ATTRIBUTE.findall(attributes)})
+        )
 
     def _element_ends(self, name: str) -> None:
         element = self.open.pop() if self.open else None
@@ -73,7 +81,11 @@ class Page:
             self.unbalanced.append(name)
 
     def _text_comes(self, text: str) -> None:
-        if self.open and self.elements[self.open[-1]][0] == "mark" and (code := re.fullmatch(r"\\(?:u(....)|U(.{8}))", text)):
+        if (
+            self.open
+            and self.elements[self.open[-1]][0] == "mark"
+            and (code := re.fullmatch(r"\\(?:u(....)|U(.{8}))", text))
+        ):
             text = chr(int(code[1] or code[2], 16))
         self._pieces.append(text)
 

@@ -10,7 +10,9 @@ MOST = 3
 
 
 def shortened(value: Any) -> Any:
-    """A report with the first and the last of what a list of more than MOST holds: pages show all of a list in the same way."""
+    """A report with the first and the last of what a list of more than MOST holds: pages show all of a list
+    in the same way.
+    """
     if isinstance(value, list):
         return [shortened(item) for item in (value if len(value) <= MOST else (value[0], value[-1]))]
     return {key: shortened(item) for key, item in value.items()} if isinstance(value, dict) else value
@@ -23,7 +25,8 @@ def _renamed(value: Any, text: str, *, keys: bool) -> Any:
         return [_renamed(item, text, keys=False) for item in value]
     if isinstance(value, dict):
         return {
-            f"{text}{place}" if keys else key: _renamed(item, text, keys=key in OPEN) for place, (key, item) in enumerate(value.items())
+            f"{text}{place}" if keys else key: _renamed(item, text, keys=key in OPEN)
+            for place, (key, item) in enumerate(value.items())
         }
     return value
 

@@ -22,7 +22,9 @@ from tests.reports.built import built
 
 
 def with_repeats(home: Path, every: int = 3) -> None:
-    """Let every `every`-th chunk of a document repeat one of two texts, so that there are candidates that copy their target."""
+    """Let every `every`-th chunk of a document repeat one of two texts, so that there are candidates that
+    copy their target.
+    """
     for name in open_artifact(CHUNKS, home / "chunks").shards:
         table = open_artifact(CHUNKS, home / "chunks").read(name)
         tokens = table.column("token_ids").combine_chunks()
@@ -32,7 +34,9 @@ def with_repeats(home: Path, every: int = 3) -> None:
         lists = pa.ListArray.from_arrays(tokens.offsets, rows.ravel(), type=tokens.type)
         write_shard(
             CHUNKS,
-            table.set_column(table.schema.get_field_index("token_ids"), table.schema.field("token_ids"), lists),
+            table.set_column(
+                table.schema.get_field_index("token_ids"), table.schema.field("token_ids"), lists
+            ),
             home / "chunks" / name,
         )
     commit(CHUNKS, home / "chunks")
@@ -76,10 +80,19 @@ def label_report(label_set: LabelSet, samples: int = 50) -> dict[str, Any]:
         "scorer": label_set.scorer,
         "licenses": ["MIT"],
         "parameters": {"reference_lm": {"source": "train"}, "scoring": {"candidates": 8, "engine": "jax"}},
-        "gates": {"split": "validation", "documents": 2, "queries": 10, "bytes_a_token": 2.75, "gates": gates},
+        "gates": {
+            "split": "validation",
+            "documents": 2,
+            "queries": 10,
+            "bytes_a_token": 2.75,
+            "gates": gates,
+        },
         "cost": {"parameters": 420_000, "tokens": 6_730_000, "flops": 4.4e12, "flops_unshared": 6.9e12},
         **asdict(statistics),
-        "examples": {kind: [asdict(example) for example in examples] for kind, examples in with_texts(label_set, chosen).items()},
+        "examples": {
+            kind: [asdict(example) for example in examples]
+            for kind, examples in with_texts(label_set, chosen).items()
+        },
     }
 
 

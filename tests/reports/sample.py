@@ -23,12 +23,17 @@ def _curve(steps: int, first: float, last: float, seed: int, every: int = 1) -> 
     noise = random.Random(seed)
     fall = (first - last) / (1 - math.exp(-4))
     return [
-        [step, last + fall * (math.exp(-4 * step / steps) - math.exp(-4)) + noise.gauss(0, 0.08)] for step in range(1, steps + 1, every)
+        [step, last + fall * (math.exp(-4 * step / steps) - math.exp(-4)) + noise.gauss(0, 0.08)]
+        for step in range(1, steps + 1, every)
     ]
 
 
-def _system(system: str, parameters: int, perplexity: float, difference: float | None, seed: int) -> dict[str, Any]:
-    gain = {"value": difference, "low": difference - 0.021, "high": difference + 0.019} if difference else None
+def _system(
+    system: str, parameters: int, perplexity: float, difference: float | None, seed: int
+) -> dict[str, Any]:
+    gain = (
+        {"value": difference, "low": difference - 0.021, "high": difference + 0.019} if difference else None
+    )
     per_byte = math.log2(perplexity) / 2.5
     return {
         "run": f"demo-{system}",
@@ -84,7 +89,12 @@ def _settings() -> list[dict[str, Any]]:
 
 
 def _ceilings() -> list[dict[str, Any]]:
-    figures = (("own", 22.81, None), ("ngram_train", 20.4, 0.11), ("ngram_cache_beyond", 19.9, 0.13), ("ngram_cache", 17.2, 0.28))
+    figures = (
+        ("own", 22.81, None),
+        ("ngram_train", 20.4, 0.11),
+        ("ngram_cache_beyond", 19.9, 0.13),
+        ("ngram_cache", 17.2, 0.28),
+    )
     return [
         {
             "setting": setting,
@@ -92,7 +102,10 @@ def _ceilings() -> list[dict[str, Any]]:
             "documents": 11,
             "perplexity": perplexity,
             "perplexity_with_neighbours": perplexity * 0.97,
-            **{name: gain and _estimate(gain, 0.02) for name in ("gain", "gain_with_neighbours", "over_training")},
+            **{
+                name: gain and _estimate(gain, 0.02)
+                for name in ("gain", "gain_with_neighbours", "over_training")
+            },
         }
         for setting, perplexity, gain in figures
     ]
@@ -100,12 +113,22 @@ def _ceilings() -> list[dict[str, Any]]:
 
 def _positions() -> dict[str, Any]:
     edges = [1, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384]
-    bins = [{"start": low, "end": high - 1, "tokens": 11 * (high - low)} for low, high in itertools.pairwise(edges)]
+    bins = [
+        {"start": low, "end": high - 1, "tokens": 11 * (high - low)}
+        for low, high in itertools.pairwise(edges)
+    ]
     runs = []
     for system, slope in (("transformer_xl", 0.0), ("retro", 0.002), ("rpt_sem", 0.005)):
         losses = [4.2 - 0.12 * place - slope * place for place in range(len(bins))]
         gains = [_estimate(slope * place, 0.006) for place in range(len(bins))] if slope else None
-        runs.append({"run": f"demo-{system}", "system": system, "nats": [_estimate(loss, 0.1) for loss in losses], "gain": gains})
+        runs.append(
+            {
+                "run": f"demo-{system}",
+                "system": system,
+                "nats": [_estimate(loss, 0.1) for loss in losses],
+                "gain": gains,
+            }
+        )
     return {"bins": bins, "runs": runs}
 
 
@@ -134,7 +157,11 @@ def _retrievers() -> list[dict[str, Any]]:
 
 
 def _retrieved() -> list[dict[str, Any]]:
-    figures = (("random", None, 0.19, 17, 6), ("BM25", None, 0.31, 150, 11), ("RPT-Sem", "rpt_sem", 0.27, 150, 11))
+    figures = (
+        ("random", None, 0.19, 17, 6),
+        ("BM25", None, 0.31, 150, 11),
+        ("RPT-Sem", "rpt_sem", 0.27, 150, 11),
+    )
     return [
         {
             "retriever": name,
@@ -148,7 +175,11 @@ def _retrieved() -> list[dict[str, Any]]:
 
 
 def _frozen_reader() -> list[dict[str, Any]]:
-    figures = (("nothing", 0, None, 31.2, 0.0), ("BM25", 1, None, 33.5, -0.071), ("RPT-Sem", 2, "rpt_sem", 30.4, 0.026))
+    figures = (
+        ("nothing", 0, None, 31.2, 0.0),
+        ("BM25", 1, None, 33.5, -0.071),
+        ("RPT-Sem", 2, "rpt_sem", 30.4, 0.026),
+    )
     return [
         {
             "retriever": name,
@@ -167,15 +198,34 @@ def _frozen_reader() -> list[dict[str, Any]]:
 
 def _example(system: str, kind: str, gain: float, word: str) -> dict[str, Any]:
     text = f"def {word}(self, value):\n    return self.{word}s.get(value)\n" * 2
-    neighbours = [{"chunk": chunk, "text": text, "gate": 0.55, "score": score} for chunk, score in ((12, 0.21), (40, -0.02), (41, None))]
-    of = {"run": f"demo-{system}", "system": system, "kind": kind, "doc_id": "0123456789abcdef", "query_chunk": 77, "gain": gain}
+    neighbours = [
+        {"chunk": chunk, "text": text, "gate": 0.55, "score": score}
+        for chunk, score in ((12, 0.21), (40, -0.02), (41, None))
+    ]
+    of = {
+        "run": f"demo-{system}",
+        "system": system,
+        "kind": kind,
+        "doc_id": "0123456789abcdef",
+        "query_chunk": 77,
+        "gain": gain,
+    }
     return {**of, "query": text, "target": text, "neighbours": neighbours}
 
 
-def _gate(name: str, unit: str, value: float, least: float, most: float | None, passed: bool) -> dict[str, Any]:
+def _gate(
+    name: str, unit: str, value: float, least: float, most: float | None, passed: bool
+) -> dict[str, Any]:
     limits = {"low": value - 0.05, "high": value + 0.05, "least": least, "most": most}
     limits |= {"a_byte": value / 2.75 if unit.startswith("nats") else None}
-    return {"name": name, "unit": unit, "value": value, **limits, "passed": passed, "sentence": f"The {name} is {value}."}
+    return {
+        "name": name,
+        "unit": unit,
+        "value": value,
+        **limits,
+        "passed": passed,
+        "sentence": f"The {name} is {value}.",
+    }
 
 
 def report_of(report: dict[str, Any]) -> RunReport:
@@ -190,22 +240,33 @@ def render(report: dict[str, Any]) -> str:
 
 def sample_report() -> dict[str, Any]:
     """A fresh copy that a test may change."""
-    splits = {"test": (11, 1_541, 98_304, 7_120), "train": (38, 5_412, 346_201, 8_004), "validation": (6, 612, 38_960, 6_233)}
+    splits = {
+        "test": (11, 1_541, 98_304, 7_120),
+        "train": (38, 5_412, 346_201, 8_004),
+        "validation": (6, 612, 38_960, 6_233),
+    }
     return {
         "version": 1,
         "corpus": "demo",
         "small_scale": True,
         "evaluation": {"split": "test", "max_tokens_per_document": 16_384, "documents_cut": 3},
         "headline": [
-            "Perplexity on 11 held-out documents (98,304 tokens): Transformer-XL 22.81 [21.21, 24.63], RETRO 22.34 [20.78, 24.13], RPT-Sem "
-            "21.93 [20.39, 23.68]; a small-scale run: it shows that the chain works, not which system is better",
-            "Labels: 56,120 candidates of 5,310 queries scored, of which help the reference LM: train 21.4%, validation 19.8%, test 20.5%; "
-            "the best of 20 is worth 0.120 nats a target token",
+            (
+                "Perplexity on 11 held-out documents (98,304 tokens): Transformer-XL 22.81 [21.21, 24.63],"
+                " RETRO 22.34 [20.78, 24.13], RPT-Sem 21.93 [20.39, 23.68]; a small-scale run: it shows that"
+                " the chain works, not which system is better"
+            ),
+            (
+                "Labels: 56,120 candidates of 5,310 queries scored, of which help the reference LM: train"
+                " 21.4%, validation 19.8%, test 20.5%; the best of 20 is worth 0.120 nats a target token"
+            ),
             "Retrieval, Precision@2 against the labels: random 3.4%, recency 6.6%, BM25 16.4%, RPT-Sem 7.1%",
         ],
         "warnings": [
-            "Weak labels: the split-half correlation is 0.14, below 0.20. The reference model is too small for its judgement to be "
-            "steady, so what RPT-Sem learns from it is mostly noise.",
+            (
+                "Weak labels: the split-half correlation is 0.14, below 0.20. The reference model is too"
+                " small for its judgement to be steady, so what RPT-Sem learns from it is mostly noise."
+            ),
             "Validation has 6 documents; below 8 an interval over documents is not meaningful.",
         ],
         "data": {
@@ -213,7 +274,8 @@ def sample_report() -> dict[str, Any]:
             "documents_kept": 55,
             "quarantined": {"too short": 4, "not UTF-8": 1, "duplicate of another input": 1},
             "splits": {
-                name: dict(zip(("documents", "chunks", "tokens", "median_tokens"), sizes, strict=True)) for name, sizes in splits.items()
+                name: dict(zip(("documents", "chunks", "tokens", "median_tokens"), sizes, strict=True))
+                for name, sizes in splits.items()
             },
             "vocabulary": 1024,
             "geometry": {"chunk_tokens": 64, "sequence_chunks": 32, "stride_chunks": 2},
@@ -234,7 +296,12 @@ def sample_report() -> dict[str, Any]:
             "pairs": 56_120,
             "positive_rate": {"test": 0.205, "train": 0.214, "validation": 0.198},
             "best": {},
-            "scorer": {"engine": "jax", "weights": "sha256:5d1c09…", "dtype": "float32", "layout": "candidate, query, target"},
+            "scorer": {
+                "engine": "jax",
+                "weights": "sha256:5d1c09…",
+                "dtype": "float32",
+                "layout": "candidate, query, target",
+            },
             "gates": {
                 "split": "validation",
                 "documents": 6,
@@ -273,7 +340,10 @@ def sample_report() -> dict[str, Any]:
                 "run": "demo-rpt_sem",
                 "system": "rpt_sem",
                 "tokens": 1_280,
-                **{name: _estimate(value, 0.8) for name, value in (("own", 21.2), ("oracle", 19.9), ("oracle_all", 18.7))},
+                **{
+                    name: _estimate(value, 0.8)
+                    for name, value in (("own", 21.2), ("oracle", 19.9), ("oracle_all", 18.7))
+                },
                 "gain": _estimate(0.062, 0.02),
             }
         ],
@@ -306,7 +376,9 @@ def sample_report() -> dict[str, Any]:
                 "scored": "retrieved",
             }
             for system, gains in (("retro", (3.1, 1.4, 2.1)), ("rpt_sem", (6.9, 2.8, 3.9)))
-            for group, chunks, value in zip(("with_gold", "without_gold", "all"), (88, 212, 300), gains, strict=True)
+            for group, chunks, value in zip(
+                ("with_gold", "without_gold", "all"), (88, 212, 300), gains, strict=True
+            )
         ],
         "gain_examples": [
             _example(system, kind, sign * size, f"{kind}_{system}")

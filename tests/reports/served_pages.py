@@ -1,4 +1,6 @@
-"""What tests of the label browser and of the retrieval explorer share: clients, and what holds of every page and every answer."""
+"""What tests of the label browser and of the retrieval explorer share: clients, and what holds of every page
+and every answer.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,49 @@ from reports.site.guard import POLICY
 
 PORT = 8000
 ATTRIBUTES = {
-    *("action", "aria-current", "aria-hidden", "aria-label", "aria-sort", "charset", "class", "content", "d", "data-key", "data-row"),
-    *("defer", "dir", "height", "href", "id", "lang", "max", "maxlength", "method", "min", "name", "placeholder", "preserveaspectratio"),
-    *("rel", "role", "scope", "selected", "src", "tabindex", "title", "type", "value", "viewbox", "width", "x", "y"),
+    *(
+        "action",
+        "aria-current",
+        "aria-hidden",
+        "aria-label",
+        "aria-sort",
+        "charset",
+        "class",
+        "content",
+        "d",
+        "data-key",
+        "data-row",
+    ),
+    *(
+        "defer",
+        "dir",
+        "height",
+        "href",
+        "id",
+        "lang",
+        "max",
+        "maxlength",
+        "method",
+        "min",
+        "name",
+        "placeholder",
+        "preserveaspectratio",
+    ),
+    *(
+        "rel",
+        "role",
+        "scope",
+        "selected",
+        "src",
+        "tabindex",
+        "title",
+        "type",
+        "value",
+        "viewbox",
+        "width",
+        "x",
+        "y",
+    ),
 }
 
 
@@ -44,7 +86,9 @@ def explorer_client(library: Library) -> TestClient:
 
 @contextmanager
 def one_thread(client: TestClient) -> Iterator[TestClient]:
-    """The client with one thread and event loop for all its requests: starting them for each takes longer than most pages."""
+    """The client with one thread and event loop for all its requests: starting them for each takes longer
+    than most pages.
+    """
     with start_blocking_portal(**client.async_backend) as client.portal:
         yield client
     client.portal = None
@@ -56,11 +100,23 @@ def check_page(page: Any) -> None:
     assert not page.open
     for name, attributes in page.elements:
         assert set(attributes) <= ATTRIBUTES
-        assert name not in {"img", "iframe", "object", "embed", "base", "style", "marquee", "plaintext", "template"}
+        assert name not in {
+            "img",
+            "iframe",
+            "object",
+            "embed",
+            "base",
+            "style",
+            "marquee",
+            "plaintext",
+            "template",
+        }
         for address in (attributes.get("href"), attributes.get("src"), attributes.get("action")):
             assert address is None or re.match(r"[/#?]|data:,$", address)
             assert address is None or not address.startswith("//")
-    assert [attributes.get("src", "")[:17] for name, attributes in page.elements if name == "script"] == ["/static/script.js"]
+    assert [attributes.get("src", "")[:17] for name, attributes in page.elements if name == "script"] == [
+        "/static/script.js"
+    ]
 
 
 def check_headers(answer: Any) -> None:

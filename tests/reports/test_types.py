@@ -1,4 +1,6 @@
-"""Figures cross the borders of modules as dataclasses: no public function or field of reports/ takes or gives a dictionary of anything."""
+"""Figures cross the borders of modules as dataclasses: no public function or field of reports/ takes or gives
+a dictionary of anything.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ ROWS_OF_FRAMES = {
 
 def aliases(module: ast.Module) -> dict[str, ast.expr]:
     """Names that a module gives to types."""
-    assigned = [node for node in module.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+    assigned = [
+        node for node in module.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    ]
     return {node.targets[0].id: node.value for node in assigned}
 
 
@@ -36,7 +40,11 @@ def is_loose(annotation: ast.expr | None, known: dict[str, ast.expr]) -> bool:
     for node in ast.walk(annotation) if annotation else ():
         if isinstance(node, ast.Name) and node.id in known and is_loose(known[node.id], {}):
             return True
-        if isinstance(node, ast.Name | ast.Subscript) and ast.unparse(node) in LOOSE and not _is_head(node, annotation):
+        if (
+            isinstance(node, ast.Name | ast.Subscript)
+            and ast.unparse(node) in LOOSE
+            and not _is_head(node, annotation)
+        ):
             return True
     return False
 
@@ -57,7 +65,10 @@ def found_in(source: str) -> Iterator[str]:
             yield node.name
         if isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name == "__init__"):
             arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
-            if any(is_loose(one, known) for one in (node.returns, *(argument.annotation for argument in arguments))):
+            if any(
+                is_loose(one, known)
+                for one in (node.returns, *(argument.annotation for argument in arguments))
+            ):
                 yield node.name
 
 

@@ -40,7 +40,9 @@ def write_tokenizer(place: Path) -> Tokenizer:
 
 
 def write_other_tokenizer(directory: Path, size: int) -> None:
-    """The tokenizer of `write_tokenizer`, but its tokens 1 to `size` - 1, which are ASCII characters, have their ids in reverse."""
+    """The tokenizer of `write_tokenizer`, but its tokens 1 to `size` - 1, which are ASCII characters, have
+    their ids in reverse.
+    """
     written = json.loads(train_tokenizer(iter(["some text"]), 300).to_str())
     names = {token_id: token for token, token_id in written["model"]["vocab"].items()}
     written["model"]["vocab"] |= {names[token_id]: size - token_id for token_id in range(1, size)}
@@ -50,11 +52,20 @@ def write_other_tokenizer(directory: Path, size: int) -> None:
 def write_model(place: Path, system: str, config: ModelConfig, recipe: Recipe) -> None:
     """`place`, an untrained system."""
     place.mkdir(parents=True)
-    save_parameters(initial_parameters(Architecture.of(SYSTEMS[system].build, config), config, 0), place / "model.safetensors")
+    save_parameters(
+        initial_parameters(Architecture.of(SYSTEMS[system].build, config), config, 0),
+        place / "model.safetensors",
+    )
     (place / "config.json").write_text(json.dumps(describe(SYSTEMS[system], config, recipe)))
 
 
 def write_reference_lm(place: Path, config: GPTNeoXConfig, params: gpt_neox.Params | None = None) -> None:
-    """`place / "reference_lm"`, untrained without `params`, and `place / "tokenizer"`, with the same tokenizer, of 300 tokens at most."""
-    gpt_neox_files.save(place / "reference_lm", config, jax.tree.map(np.asarray, gpt_neox.init(config, 0)) if params is None else params)
+    """`place / "reference_lm"`, untrained without `params`, and `place / "tokenizer"`, with the same
+    tokenizer, of 300 tokens at most.
+    """
+    gpt_neox_files.save(
+        place / "reference_lm",
+        config,
+        jax.tree.map(np.asarray, gpt_neox.init(config, 0)) if params is None else params,
+    )
     write_tokenizer(place).save(str(place / "reference_lm" / "tokenizer.json"))

@@ -1,4 +1,6 @@
-"""A strict reader of TensorBoard's event files, with protobuf's own parser and messages as TensorFlow's event.proto declares them."""
+"""A strict reader of TensorBoard's event files, with protobuf's own parser and messages as TensorFlow's
+event.proto declares them.
+"""
 
 import struct
 from pathlib import Path
@@ -62,4 +64,6 @@ def read_events(path: Path) -> tuple[int, list[tuple[int, dict[str, float]]]]:
     version, start, *steps = events
     assert version.file_version == "brain.Event:2"
     assert start.session_log.status == 1
-    return start.step, [(event.step, {value.tag: value.simple_value for value in event.summary.value}) for event in steps]
+    return start.step, [
+        (event.step, {value.tag: value.simple_value for value in event.summary.value}) for event in steps
+    ]

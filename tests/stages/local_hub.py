@@ -38,7 +38,10 @@ class Answer(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         tree, file = f"/api/models/org/lm/tree/{COMMIT}", f"/org/lm/resolve/{COMMIT}/"
         if path == tree:
-            rows = [{"type": "file", "path": name, "size": len(body), "oid": _etag(body)} for name, body in self.server.files.items()]
+            rows = [
+                {"type": "file", "path": name, "size": len(body), "oid": _etag(body)}
+                for name, body in self.server.files.items()
+            ]
             self._send(json.dumps(rows).encode(), with_body)
         elif path.startswith(file) and (name := path.removeprefix(file)) in self.server.files:
             self.server.asked.append(name)
@@ -51,7 +54,12 @@ class Answer(BaseHTTPRequestHandler):
 
     def _send(self, body: bytes, with_body: bool) -> None:
         self.send_response(200)
-        headers = {"Content-Length": len(body), "ETag": f'"{_etag(body)}"', "X-Repo-Commit": COMMIT, "Content-Type": "application/json"}
+        headers = {
+            "Content-Length": len(body),
+            "ETag": f'"{_etag(body)}"',
+            "X-Repo-Commit": COMMIT,
+            "Content-Type": "application/json",
+        }
         for name, value in headers.items():
             self.send_header(name, str(value))
         self.end_headers()

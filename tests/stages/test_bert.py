@@ -35,9 +35,21 @@ def files(tmp_path) -> dict[str, bytes]:
 
 
 def find(place: Path, hub: Hub, **environment: str) -> str:
-    known = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(place / "hub"), "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT)}
+    known = {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(place / "hub"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     command = [sys.executable, "-c", FIND % COMMIT]
-    done = subprocess.run(command, env={**os.environ, **known, **environment}, text=True, capture_output=True, check=True, timeout=120)
+    done = subprocess.run(
+        command,
+        env={**os.environ, **known, **environment},
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
     return done.stdout.strip()
 
 

@@ -9,8 +9,17 @@ from stages.parameters import Device, Runtime
 
 def test_every_device_has_peaks_a_name_and_a_price():
     devices = set(get_args(Device))
-    assert set(PEAK_FLOPS) == set(DEFAULT_FLOAT32_FLOPS) == set(DEVICE_OF_KIND.values()) == set(Runtime().prices) == devices
-    assert all(PEAK_FLOPS[name]["float32"] < DEFAULT_FLOAT32_FLOPS[name] <= PEAK_FLOPS[name]["float16"] for name in devices)
+    assert (
+        set(PEAK_FLOPS)
+        == set(DEFAULT_FLOAT32_FLOPS)
+        == set(DEVICE_OF_KIND.values())
+        == set(Runtime().prices)
+        == devices
+    )
+    assert all(
+        PEAK_FLOPS[name]["float32"] < DEFAULT_FLOAT32_FLOPS[name] <= PEAK_FLOPS[name]["float16"]
+        for name in devices
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,12 @@ def word_pieces(texts: list[str], size: int = 200) -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=SPECIAL, show_progress=False))
-    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.train_from_iterator(
+        texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=SPECIAL, show_progress=False)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)]
+    )
     return tokenizer
 
 
@@ -34,8 +38,14 @@ def write_bert(directory: Path, texts: list[str], longest: int = 40, seed: int =
     config = BertConfig(tokenizer.get_vocab_size(), 16, 2, 2, 32, max_position_embeddings=longest)
     (directory / "config.json").write_text(json.dumps(config.to_dict()))
     tensors, key = {}, jax.random.key(seed)
-    for number, (path, size) in enumerate(sorted(Architecture.of(BertEncoder, config).parameter_sizes().items())):
-        value = np.asarray(jax.random.normal(jax.random.fold_in(key, number), size)) * 0.3 + path.endswith("scale")
-        tensors["bert." + tensor_name(path)] = np.ascontiguousarray(value.T if path.endswith("kernel") else value)
+    for number, (path, size) in enumerate(
+        sorted(Architecture.of(BertEncoder, config).parameter_sizes().items())
+    ):
+        value = np.asarray(jax.random.normal(jax.random.fold_in(key, number), size)) * 0.3 + path.endswith(
+            "scale"
+        )
+        tensors["bert." + tensor_name(path)] = np.ascontiguousarray(
+            value.T if path.endswith("kernel") else value
+        )
     save_file(tensors, directory / "model.safetensors")
     return config

@@ -1,4 +1,6 @@
-"""Ways in which a reference LM's directory cannot be used, each with what must be said of it; for the tests of every engine."""
+"""Ways in which a reference LM's directory cannot be used, each with what must be said of it; for the tests
+of every engine.
+"""
 
 import json
 from pathlib import Path
@@ -14,7 +16,9 @@ def pickled_by_torch(directory: Path) -> None:
 
 def code_of_its_own(directory: Path) -> None:
     config = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModelForCausalLM": "model.Evil"}}))
+    (directory / "config.json").write_text(
+        json.dumps({**config, "auto_map": {"AutoModelForCausalLM": "model.Evil"}})
+    )
 
 
 def no_json(directory: Path) -> None:

@@ -1,4 +1,6 @@
-"""A reference LM as the pipeline trains and saves it predicts in JAX what it predicts in transformers, token by token."""
+"""A reference LM as the pipeline trains and saves it predicts in JAX what it predicts in transformers, token
+by token.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from stages.reference_lm.training import fresh, train
 pytestmark = pytest.mark.vllm
 
 CONFIG = GPTNeoXConfig(
-    vocab_size=96, hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=192, max_position_embeddings=256
+    vocab_size=96,
+    hidden_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    intermediate_size=192,
+    max_position_embeddings=256,
 )
 
 
@@ -27,7 +34,10 @@ def documents() -> list[np.ndarray]:
     """Phrases of a small stock, so that there is something to learn."""
     rng = np.random.default_rng(0)
     stock = [rng.integers(1, CONFIG.vocab_size, rng.integers(4, 20)) for _ in range(30)]
-    return [np.concatenate([stock[number] for number in rng.integers(len(stock), size=200)]).astype(np.uint32) for _ in range(4)]
+    return [
+        np.concatenate([stock[number] for number in rng.integers(len(stock), size=200)]).astype(np.uint32)
+        for _ in range(4)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +56,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory, documents: list[np.ndarr
 def prompts(documents: list[np.ndarray]) -> np.ndarray:
     """Contiguous windows, and splices as scoring makes them, int [16, 256]."""
     plain = [ids[64 * first : 64 * first + 256] for ids in documents for first in (0, 7)]
-    spliced = [np.concatenate([ids[: 2 * 64], ids[64 * first : 64 * first + 128]]) for ids in documents for first in (9, 20)]
+    spliced = [
+        np.concatenate([ids[: 2 * 64], ids[64 * first : 64 * first + 128]])
+        for ids in documents
+        for first in (9, 20)
+    ]
     return np.stack([*plain, *spliced]).astype(np.int64)
 
 
@@ -62,7 +76,9 @@ def theirs(directory: Path, prompts: np.ndarray) -> np.ndarray:
     return np.take_along_axis(logprobs[:, :-1], prompts[:, 1:, None], axis=-1)[..., 0]
 
 
-def test_every_token_is_as_likely_as_transformers_says(directory: Path, prompts: np.ndarray, theirs: np.ndarray) -> None:
+def test_every_token_is_as_likely_as_transformers_says(
+    directory: Path, prompts: np.ndarray, theirs: np.ndarray
+) -> None:
     config, params = gpt_neox_files.load(directory)
     logprobs = jax.nn.log_softmax(gpt_neox.logits(params, config, jnp.asarray(prompts)), axis=-1)
     ours = np.take_along_axis(np.asarray(logprobs)[:, :-1], prompts[:, 1:, None], axis=-1)[..., 0]
@@ -70,7 +86,11 @@ def test_every_token_is_as_likely_as_transformers_says(directory: Path, prompts:
     np.testing.assert_allclose(ours, theirs, atol=1e-4, rtol=0)
 
 
-def test_labels_are_sums_of_what_transformers_says(directory: Path, prompts: np.ndarray, theirs: np.ndarray) -> None:
+def test_labels_are_sums_of_what_transformers_says(
+    directory: Path, prompts: np.ndarray, theirs: np.ndarray
+) -> None:
     rows = np.arange(len(prompts))
     halves = JaxScoringLM(directory).score(prompts[:, :128], prompts[:, 128:], np.stack([rows, rows], axis=1))
-    np.testing.assert_allclose(halves, theirs[:, 191:].reshape(-1, 2, 32).sum(axis=-1), atol=32 * 1e-4, rtol=0)
+    np.testing.assert_allclose(
+        halves, theirs[:, 191:].reshape(-1, 2, 32).sum(axis=-1), atol=32 * 1e-4, rtol=0
+    )

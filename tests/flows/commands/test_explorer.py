@@ -1,4 +1,6 @@
-"""`rpt explore`: which corpus a person means, figures as JSON, and a process that serves until it is stopped."""
+"""`rpt explore`: which corpus a person means, figures as JSON, and a process that serves until it
+is stopped.
+"""
 
 import json
 import os
@@ -21,7 +23,10 @@ from tests.reports.explorer.evaluated import evaluate, make_corpus
 def artifacts(tmp_path_factory):
     """A workspace with one evaluated corpus."""
     root = tmp_path_factory.mktemp("explored")
-    make_corpus(root / "artifacts" / "small", {f"{name}.txt": f"{name} of many words, said again and again. " * 80 for name in "ab"})
+    make_corpus(
+        root / "artifacts" / "small",
+        {f"{name}.txt": f"{name} of many words, said again and again. " * 80 for name in "ab"},
+    )
     evaluate(root / "artifacts" / "small", "small-xl", "transformer_xl")
     evaluate(root / "artifacts" / "small", "small-sem", "rpt_sem", ("own", "none"), skill=0.5)
     return root
@@ -78,7 +83,9 @@ def test_it_serves_until_it_is_stopped(project, artifacts, tmp_path, number):
     shutil.copytree(artifacts / "artifacts" / "small", root / "artifacts" / "small")
     command = [sys.executable, "-m", "flows.cli", "explore", "small"]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen(command, cwd=root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, cwd=root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address), process.stderr.read()
@@ -86,7 +93,9 @@ def test_it_serves_until_it_is_stopped(project, artifacts, tmp_path, number):
             assert b"small-sem" in answer.read()
         process.send_signal(number)
         assert process.wait(60) == Exit.DONE
-        figures = subprocess.run([*command, "--json"], cwd=root, env=environment, text=True, capture_output=True, check=True).stdout
+        figures = subprocess.run(
+            [*command, "--json"], cwd=root, env=environment, text=True, capture_output=True, check=True
+        ).stdout
         assert json.loads(figures)["corpus"] == "small"
     finally:
         process.kill()
@@ -95,7 +104,9 @@ def test_it_serves_until_it_is_stopped(project, artifacts, tmp_path, number):
 
 def test_what_a_run_evaluates_meanwhile_is_shown_by_the_next_page(workspace, monkeypatch):
     monkeypatch.setattr(explorer, "serve", lambda application, port, open_page: application(8000))
-    client = TestClient(explorer.explore("small", 8000, False, workspace / "index"), base_url="http://127.0.0.1:8000")
+    client = TestClient(
+        explorer.explore("small", 8000, False, workspace / "index"), base_url="http://127.0.0.1:8000"
+    )
     assert "small-sem" in client.get("/").text
     (workspace / "artifacts" / "small" / "evaluations" / "small-sem").rename(workspace / "away")
     assert "small-sem" not in client.get("/").text

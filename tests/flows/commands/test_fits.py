@@ -24,7 +24,9 @@ def paper() -> Configuration:
 
 @pytest.fixture
 def asked(monkeypatch) -> list[dict]:
-    """The requests that would have gone to a compiler; each is answered by a program of 2 GiB of state and 14 GiB at its peak."""
+    """The requests that would have gone to a compiler; each is answered by a program of 2 GiB of state and 14
+    GiB at its peak.
+    """
     requests = []
 
     def answer(request, target):
@@ -64,7 +66,11 @@ def test_the_run_with_the_most_operations_is_taken_and_asked_for_as_it_is_traine
     assert request["sizes"] == {"rows": 8, "tokens": 16_384, "slots": 20}
     assert request["optimizer"] == [5e-3, 500_000, 0.004]
     assert request["model"]["shape"]["vocabulary_size"] == 50_277
-    assert request["model"]["retriever_training"] == {"normalise": "sum", "sampling": "batch", "missing_gold": "mask"}
+    assert request["model"]["retriever_training"] == {
+        "normalise": "sum",
+        "sampling": "batch",
+        "missing_gold": "mask",
+    }
     assert request["topology"]["topology_name"] == "v4:2x4x4"
     json.dumps(request)  # it is an argument of a process
 

@@ -1,7 +1,8 @@
 """A small training step, compiled by the compilers of TPUs and of NVIDIA cards, none of which is here.
 
-The collectives of the sharded program are kept in a file beside the tests: a change of the model or of the lock that makes devices exchange
-more is seen there. To write it again: `python -m tests.flows.commands.test_fits_compiled`.
+The collectives of the sharded program are kept in a file beside the tests: a change of the model or of the
+lock that makes devices exchange more is seen there. To write it again:
+`python -m tests.flows.commands.test_fits_compiled`.
 """
 
 from pathlib import Path
@@ -57,7 +58,8 @@ def test_a_step_fits_two_h100():
     assert found["fits"]
     assert found["mesh"] == {"data": 2, "sequence": 1}
     assert found["collectives"].keys() == {"all-reduce"}
-    assert found["collectives"]["all-reduce"]["bytes"] > found["bytes"]["state"] / 4  # gradients, a third of the state, and losses
+    # gradients, a third of the state, and losses
+    assert found["collectives"]["all-reduce"]["bytes"] > found["bytes"]["state"] / 4
 
 
 @pytest.mark.slow

@@ -13,19 +13,27 @@ from flows.commands import gc as gc_module
 from stages.identity.scratch import open_scratch
 from stages.runner.messages import Messages
 
-NOW = {"code": {"stages/supervision/packing.py": "2"}, "inputs": {}, "parameters": {"geometry": {"chunk_tokens": 8}}}
+NOW = {
+    "code": {"stages/supervision/packing.py": "2"},
+    "inputs": {},
+    "parameters": {"geometry": {"chunk_tokens": 8}},
+}
 OLD = NOW | {"code": {"stages/supervision/packing.py": "1"}}
 OTHER = NOW | {"parameters": {"geometry": {"chunk_tokens": 4}}}
 
 
 @pytest.fixture
 def gc(tmp_path, monkeypatch, capsys):
-    """`rpt gc` in a workspace whose packing, of corpus demo, is now `NOW`, and whose other stages lack their inputs."""
+    """`rpt gc` in a workspace whose packing, of corpus demo, is now `NOW`, and whose other stages lack their
+    inputs.
+    """
     monkeypatch.chdir(tmp_path)
     for module in (cli.keeping, gc_module):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(workspace, "STATE", tmp_path / ".run")
-    monkeypatch.setattr("stages.parameters.load", lambda path: SimpleNamespace(corpora={"demo": None}, runs={}))
+    monkeypatch.setattr(
+        "stages.parameters.load", lambda path: SimpleNamespace(corpora={"demo": None}, runs={})
+    )
     monkeypatch.setattr(gc_module, "load_stage", lambda name: name)
     monkeypatch.setattr(gc_module, "identity_of", identity_of)
 
@@ -62,9 +70,14 @@ def test_it_lists_what_how_large_and_why_and_removes_when_asked(gc, tmp_path):
     assert f"       2.0 MB  {old}: half-finished work, 1 files or folders, of 20" in listed
     assert listed.endswith("6.0 MB to remove; `./rpt gc --yes` does\n")
     assert gc("--yes").endswith("6.0 MB removed\n")
-    assert {str(path.relative_to(tmp_path)) for path in Path(tmp_path / ".work").glob("*/*/*/")} == {mine, unknown}
+    assert {str(path.relative_to(tmp_path)) for path in Path(tmp_path / ".work").glob("*/*/*/")} == {
+        mine,
+        unknown,
+    }
     assert gc() == "nothing to remove\n"
-    assert [path.suffix for path in (tmp_path / ".work/packing/demo").iterdir() if path.is_file()] == [".json"]
+    assert [path.suffix for path in (tmp_path / ".work/packing/demo").iterdir() if path.is_file()] == [
+        ".json"
+    ]
 
 
 def test_scratch_of_which_nothing_is_known_is_listed(gc, tmp_path):

@@ -36,7 +36,10 @@ def workspace(tmp_path, monkeypatch):
     """A workspace with params.yaml and the artifacts of corpus `demo`."""
     home = tmp_path / "artifacts" / "demo"
     tokenizer = write_tokenizer(home)
-    chunks = chunk_table({name: (split, np.array(tokenizer.encode(text).ids)) for name, (split, text) in TEXTS.items()}, GEOMETRY)
+    chunks = chunk_table(
+        {name: (split, np.array(tokenizer.encode(text).ids)) for name, (split, text) in TEXTS.items()},
+        GEOMETRY,
+    )
     write_artifact(CHUNKS, home / "chunks", chunks)
     write_artifact(KEYS, home / "keys", keys(chunks, GEOMETRY, PassageEncoder(width=32), home / "tokenizer"))
     make_index(tiny_context(home), GEOMETRY, Index())
@@ -45,12 +48,16 @@ def workspace(tmp_path, monkeypatch):
     known = open_artifact(KEYS, home / "keys").read("part-00000.parquet")
     sizes = CorpusNeighbours(neighbours=2, evaluation_neighbours=2, random=2, margin=1)
     write_artifact(
-        CORPUS_NEIGHBOURS, home / "corpus_neighbours", pa.concat_tables(corpus_neighbours(known, chunks, GEOMETRY, sizes, home / "index"))
+        CORPUS_NEIGHBOURS,
+        home / "corpus_neighbours",
+        pa.concat_tables(corpus_neighbours(known, chunks, GEOMETRY, sizes, home / "index")),
     )
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     params |= {"indexed_corpora": ["demo"], "geometry": GEOMETRY.model_dump()}
     params["passage_encoder"]["width"] = 32
-    params["runs"] |= {"demo-it": {"corpus": "demo", "system": "retro_corpus", "input": "corpus_neighbours", "seed": 0}}
+    params["runs"] |= {
+        "demo-it": {"corpus": "demo", "system": "retro_corpus", "input": "corpus_neighbours", "seed": 0}
+    }
     write_params(tmp_path, params)
     monkeypatch.setattr(commands, "ROOT", tmp_path)
     return tmp_path
@@ -78,7 +85,13 @@ def test_a_text_finds_the_passage_that_it_is_the_beginning_of(workspace, capsys)
 def test_what_an_index_holds(workspace, capsys):
     assert run("index", "stats", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["corpus"], found["documents"], found["kind"], found["width"], found["recall"]) == ("demo", 2, "exact", 32, None)
+    assert (found["corpus"], found["documents"], found["kind"], found["width"], found["recall"]) == (
+        "demo",
+        2,
+        "exact",
+        32,
+        None,
+    )
     assert run("index", "stats") == 0
     assert f"demo: {found['passages']} passages of 2 documents" in capsys.readouterr().out
 
@@ -117,17 +130,31 @@ def test_how_much_is_copied(workspace, capsys):
     for setting in sorted((OWN, WITHOUT, BY_CHANCE)):
         for chunk, count in enumerate([lengths[0] - 1, *lengths[1:]]):
             loss = count * (1.0 if setting == OWN else 2.0)
-            known = {"system": "retro_corpus", "setting": setting, "doc_id": "t", "split": "test", "chunk": chunk - 1, "loss": loss}
+            known = {
+                "system": "retro_corpus",
+                "setting": setting,
+                "doc_id": "t",
+                "split": "test",
+                "chunk": chunk - 1,
+                "loss": loss,
+            }
             known |= {"tokens": count, "bytes": count, "token_losses": [loss / count] * count, "eligible": 0}
             rows.append(known | {name: [] for name in ("retrieved", "ranking", "scores", "gates")})
     columns = {name: [row[name] for row in rows] for name in EVALUATIONS.schema.names}
-    write_artifact(EVALUATIONS, workspace / "artifacts/demo/evaluations/demo-it", EVALUATIONS.table(columns, stride_chunks=2))
+    write_artifact(
+        EVALUATIONS,
+        workspace / "artifacts/demo/evaluations/demo-it",
+        EVALUATIONS.table(columns, stride_chunks=2),
+    )
     assert run("index", "leakage", "demo-it", "--json") == 0
     found = json.loads(capsys.readouterr().out)["rows"]
     whole = next(row for row in found if row["kind"] == "at_most" and row["most"] == 8)
     assert whole["chunks"] == len(lengths) - 1
     assert whole["gains"]["demo-it none"]["value"] == 1.0
-    assert next(row for row in found if row["kind"] == "at_most" and row["most"] == 1)["chunks"] < whole["chunks"]
+    assert (
+        next(row for row in found if row["kind"] == "at_most" and row["most"] == 1)["chunks"]
+        < whole["chunks"]
+    )
     assert run("index", "leakage", "demo-it") == 0
     assert "| at most 8 | " in capsys.readouterr().out
 

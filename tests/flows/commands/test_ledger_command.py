@@ -33,12 +33,18 @@ def test_auto_is_decided_before_the_run_said_aloud_and_written_down(scored, rpt)
     assert not any(stage["stale"] for stage in plan["stages"])
 
 
-def test_a_lost_ledger_comes_back_from_labels_in_another_place_and_the_next_scoring_adds_nothing(scored, rpt, tmp_path):
+def test_a_lost_ledger_comes_back_from_labels_in_another_place_and_the_next_scoring_adds_nothing(
+    scored, rpt, tmp_path
+):
     root = scored
     labels = pl.read_parquet(root / "artifacts/demo/labels/*.parquet", columns=["doc_id", "query_chunk"])
     pairs = len(labels) + labels.n_unique()  # with the local one of every query
     (before,) = engines(root, rpt)
-    assert (before["scorer"]["engine"], before["scorer"]["chunk_tokens"], before["corrupt"]) == ("jax", 16, [])
+    assert (before["scorer"]["engine"], before["scorer"]["chunk_tokens"], before["corrupt"]) == (
+        "jax",
+        16,
+        [],
+    )
     shutil.rmtree(root / "ledger")
     assert engines(root, rpt) == []
     assert "nothing yet" in rpt(root, "ledger", "stats").stdout

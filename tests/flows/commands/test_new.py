@@ -1,4 +1,6 @@
-"""`rpt new`: a corpus and its runs in params.yaml, what its text would give, and refusals that leave everything as it was."""
+"""`rpt new`: a corpus and its runs in params.yaml, what its text would give, and refusals that leave
+everything as it was.
+"""
 
 import itertools
 import json
@@ -17,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def text(number: int, lines: int = 200) -> str:
-    return "\n".join(f"document {number} says in line {line} that {number * line} is {line} times {number}" for line in range(lines))
+    return "\n".join(
+        f"document {number} says in line {line} that {number * line} is {line} times {number}"
+        for line in range(lines)
+    )
 
 
 @pytest.fixture
@@ -38,12 +43,24 @@ def test_a_corpus_and_a_run_for_each_system(place: Path) -> None:
     change, known = new_corpus("thesis", "texts/**/*.tex", None, {"corpora.thesis.max_characters": 10**9})
     configuration = load(place / "params.yaml")
     corpus = configuration.corpora["thesis"]
-    assert (corpus.source, corpus.max_characters, corpus.test) == ("texts/**/*.tex", 10**9, configuration.corpora["demo"].test)
-    runs = {name: (run.system, run.input) for name, run in configuration.runs.items() if run.corpus == "thesis"}
-    assert runs == {f"thesis-{run.system}": (run.system, run.input) for run in configuration.runs.values() if run.corpus == "demo"}
+    assert (corpus.source, corpus.max_characters, corpus.test) == (
+        "texts/**/*.tex",
+        10**9,
+        configuration.corpora["demo"].test,
+    )
+    runs = {
+        name: (run.system, run.input) for name, run in configuration.runs.items() if run.corpus == "thesis"
+    }
+    assert runs == {
+        f"thesis-{run.system}": (run.system, run.input)
+        for run in configuration.runs.values()
+        if run.corpus == "demo"
+    }
     assert "+  thesis-retro: {corpus: thesis" in change
     lines = (place / "params.yaml").read_text().splitlines()
-    assert not [line for before, line in itertools.pairwise(lines) if not before and line.startswith(" ")], "sections stay apart"
+    assert not [line for before, line in itertools.pairwise(lines) if not before and line.startswith(" ")], (
+        "sections stay apart"
+    )
     assert known["documents"] == 10
     assert known["refused"] == {"duplicate": 1, "empty": 1}
     assert known["characters"] == sum(len(text(number)) for number in range(10))
@@ -79,7 +96,9 @@ def test_only_the_beginning_of_much_text_is_read(place: Path) -> None:
         ("thesis", "texts/copy.tex", None, {}, "at least one each"),
     ],
 )
-def test_what_is_refused_leaves_params_as_they_were(place: Path, name: str, source: str, like: str | None, more: dict, words: str) -> None:
+def test_what_is_refused_leaves_params_as_they_were(
+    place: Path, name: str, source: str, like: str | None, more: dict, words: str
+) -> None:
     before = (place / "params.yaml").read_bytes()
     with pytest.raises(Failure, match=words) as refused:
         new_corpus(name, source, like, more)
@@ -97,7 +116,10 @@ def test_short_documents_are_said(place: Path) -> None:
 
 def test_everything_of_the_only_corpus_is_everything(project: Path, rpt, tmp_path: Path) -> None:
     root = private(project, tmp_path / "project")
-    plans = [json.loads(rpt(root, "plan", *stages, "--json").stdout) for stages in ([], ["label_report@demo", "report@demo"])]
+    plans = [
+        json.loads(rpt(root, "plan", *stages, "--json").stdout)
+        for stages in ([], ["label_report@demo", "report@demo"])
+    ]
     assert {row["stage"] for row in plans[0]["stages"]} == {row["stage"] for row in plans[1]["stages"]}
 
 

@@ -1,4 +1,6 @@
-"""`rpt results` on the finished pipeline: it keeps the figures of fresh runs of a profile, and the page follows them."""
+"""`rpt results` on the finished pipeline: it keeps the figures of fresh runs of a profile, and the page
+follows them.
+"""
 
 import json
 import math
@@ -29,10 +31,12 @@ def test_the_figures_of_a_profile_are_kept_and_the_page_is_written(root, rpt):
     assert PAGE in done.stdout.splitlines()
     result = json.loads((root / kept).read_text())
     for row in result["rows"]:
-        rows = pl.read_parquet(root / "artifacts/demo/evaluations" / f"demo-{row['system']}" / "*.parquet").filter(
-            pl.col("setting") == "own"
+        rows = pl.read_parquet(
+            root / "artifacts/demo/evaluations" / f"demo-{row['system']}" / "*.parquet"
+        ).filter(pl.col("setting") == "own")
+        assert row["all"]["perplexity"]["value"] == pytest.approx(
+            math.exp(rows["loss"].sum() / rows["tokens"].sum()), rel=1e-5
         )
-        assert row["all"]["perplexity"]["value"] == pytest.approx(math.exp(rows["loss"].sum() / rows["tokens"].sum()), rel=1e-5)
         assert row["parameters"] > 0
     assert (root / PAGE).read_text() == results_page(root)
     before = (root / kept).read_bytes()

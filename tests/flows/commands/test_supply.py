@@ -1,4 +1,6 @@
-"""The bill of materials follows from the locks; licences and known vulnerabilities are refused unless a reason is written down."""
+"""The bill of materials follows from the locks; licences and known vulnerabilities are refused unless a
+reason is written down.
+"""
 
 import hashlib
 import json
@@ -16,7 +18,9 @@ SAID = tomllib.loads(SETTINGS.read_text())
 
 
 def lock(place, name, *rows):
-    (place / name).write_text("# what it is for\n" + "".join(f"{pin} \\\n    --hash=sha256:{digest}\n" for pin, digest in rows))
+    (place / name).write_text(
+        "# what it is for\n" + "".join(f"{pin} \\\n    --hash=sha256:{digest}\n" for pin, digest in rows)
+    )
     return place / name
 
 
@@ -24,9 +28,16 @@ def test_a_bill_names_each_version_once_with_the_hashes_and_locks_it_has(tmp_pat
     lock(tmp_path, "requirements.txt", ("One_Two==1.0", A), ("torch==2.1+cpu ; sys_platform == 'linux'", B))
     lock(tmp_path, "requirements-dev.txt", ("one-two==1.0", C), ("one-two==2.0", A))
     bill = sbom.bill_of_materials("it", "0.1", tmp_path)
-    assert [one["purl"] for one in bill["components"]] == ["pkg:pypi/one-two@1.0", "pkg:pypi/one-two@2.0", "pkg:pypi/torch@2.1%2Bcpu"]
+    assert [one["purl"] for one in bill["components"]] == [
+        "pkg:pypi/one-two@1.0",
+        "pkg:pypi/one-two@2.0",
+        "pkg:pypi/torch@2.1%2Bcpu",
+    ]
     assert [one["content"] for one in bill["components"][0]["hashes"]] == [A, C]
-    assert [one["value"] for one in bill["components"][0]["properties"]] == ["requirements-dev.txt", "requirements.txt"]
+    assert [one["value"] for one in bill["components"][0]["properties"]] == [
+        "requirements-dev.txt",
+        "requirements.txt",
+    ]
 
 
 def test_the_bill_of_this_project_has_every_hash_of_every_lock_and_no_clock(capsys):
@@ -44,7 +55,10 @@ def test_the_bill_of_this_project_has_every_hash_of_every_lock_and_no_clock(caps
     assert len({one["bom-ref"] for one in bill["components"]}) == len(bill["components"]) > 250
 
 
-@pytest.mark.parametrize("text", ["one==1.0\n", "-e .\n", "one>=1.0 \\\n    --hash=sha256:" + A + "\n", "one==1 \\\n    --hash=md5:00\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["one==1.0\n", "-e .\n", "one>=1.0 \\\n    --hash=sha256:" + A + "\n", "one==1 \\\n    --hash=md5:00\n"],
+)
 def test_a_lock_that_is_none_is_refused_with_its_name(tmp_path, text):
     (tmp_path / "requirements.txt").write_text(text)
     with pytest.raises(Failure, match=r"requirements\.txt"):
@@ -71,13 +85,19 @@ def test_an_expression_is_accepted_if_every_part_has_an_alternative_that_is(expr
 def package(place, name, version, *lines):
     folder = place / f"{name}-{version}.dist-info"
     folder.mkdir(parents=True)
-    (folder / "METADATA").write_text("\n".join(["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}", *lines]) + "\n")
+    (folder / "METADATA").write_text(
+        "\n".join(["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}", *lines]) + "\n"
+    )
 
 
 def test_what_is_locked_is_read_refused_excepted_or_said_to_be_unread(tmp_path):
     package(tmp_path / "site", "fine", "1", "License-Expression: MIT")
     package(
-        tmp_path / "site", "viral", "1", "License: AGPL-3.0", "Classifier: License :: OSI Approved :: GNU Affero General Public License v3"
+        tmp_path / "site",
+        "viral",
+        "1",
+        "License: AGPL-3.0",
+        "Classifier: License :: OSI Approved :: GNU Affero General Public License v3",
     )
     package(tmp_path / "site", "silent", "1")
     package(tmp_path / "site", "known", "1", "License: strange")
@@ -85,8 +105,12 @@ def test_what_is_locked_is_read_refused_excepted_or_said_to_be_unread(tmp_path):
     package(tmp_path / "site", "older", "1", "License: MIT")
     names = ["fine==1", "viral==1", "silent==1", "known==1", "changed==1", "older==2", "absent==1"]
     pinned = locks.pins(lock(tmp_path, "requirements.txt", *((name, A) for name in names)))
-    exceptions = [{"package": name, "licence": "strange", "reason": "a reason"} for name in ("known", "changed")]
-    found = licences.look_at(pinned, licences.installed([tmp_path / "site"]), {"allowed": ["MIT"], "exceptions": exceptions})
+    exceptions = [
+        {"package": name, "licence": "strange", "reason": "a reason"} for name in ("known", "changed")
+    ]
+    found = licences.look_at(
+        pinned, licences.installed([tmp_path / "site"]), {"allowed": ["MIT"], "exceptions": exceptions}
+    )
     assert found.read == 5
     assert found.unread == ("older==2 of requirements.txt", "absent==1 of requirements.txt")
     assert [line.split()[0] for line in found.refused] == ["changed", "silent", "viral"]
@@ -102,7 +126,10 @@ def test_every_exception_and_every_allowed_vulnerability_has_a_reason_and_a_pin(
 
 def test_an_advisory_concerns_the_versions_that_it_says(tmp_path):
     pinned = locks.pins(lock(tmp_path, "requirements.txt", ("one==1.5rc1", A), ("two==2.0", B)))
-    known = [{"id": "CVE-1", "package": "one", "affected": "<2"}, {"id": "CVE-2", "package": "two", "affected": "<2"}]
+    known = [
+        {"id": "CVE-1", "package": "one", "affected": "<2"},
+        {"id": "CVE-2", "package": "two", "affected": "<2"},
+    ]
     assert [row["id"] for row in advisories.known(pinned, {"known": known})] == ["CVE-1"]
 
 
@@ -122,14 +149,20 @@ def test_the_audit_of_this_checkout_refuses_nothing_and_says_that_it_asked_nobod
 def test_a_vulnerability_that_is_not_allowed_fails_the_audit(monkeypatch, capsys):
     new = {"id": "GHSA-1", "package": "jax", "version": "1", "lock": "requirements.txt", "allowed": None}
     monkeypatch.setattr(advisories, "reachable", lambda: None)
-    monkeypatch.setattr(advisories, "ask", lambda lock, policy: [new] if lock.name == "requirements.txt" else [])
+    monkeypatch.setattr(
+        advisories, "ask", lambda lock, policy: [new] if lock.name == "requirements.txt" else []
+    )
     assert app(["audit"], result_action="return_value") == Exit.STAGE_FAILED
     assert "refused: GHSA-1 in jax" in capsys.readouterr().out
 
 
 def test_what_pip_audit_says_is_allowed_by_any_of_its_names_and_a_skipped_package_is_no_answer():
     policy = {"known": [{"id": "CVE-1", "allowed": "a reason"}]}
-    found = {"name": "one", "version": "1", "vulns": [{"id": "GHSA-1", "aliases": ["CVE-1"]}, {"id": "GHSA-2", "aliases": []}]}
+    found = {
+        "name": "one",
+        "version": "1",
+        "vulns": [{"id": "GHSA-1", "aliases": ["CVE-1"]}, {"id": "GHSA-2", "aliases": []}],
+    }
     rows = advisories.answers(json.dumps({"dependencies": [found]}), "requirements.txt", policy)
     assert [(row["id"], row["allowed"]) for row in rows] == [("GHSA-1", "a reason"), ("GHSA-2", None)]
     skipped = {"dependencies": [{"name": "two", "skip_reason": "Dependency not found on PyPI"}]}

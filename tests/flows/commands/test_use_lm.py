@@ -1,4 +1,6 @@
-"""`rpt use-lm`: what it writes into params.yaml, that the stages take it up, and what it refuses before it writes anything."""
+"""`rpt use-lm`: what it writes into params.yaml, that the stages take it up, and what it refuses before it
+writes anything.
+"""
 
 import io
 import json
@@ -58,11 +60,15 @@ def model(tmp_path) -> Path:
     directory = tmp_path / "somewhere" / "small-llama"
     directory.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32), llama.shapes(CONFIG))
+    params = jax.tree.map(
+        lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32), llama.shapes(CONFIG)
+    )
     save_tensors(to_tensors(TENSORS, params), directory / "model.safetensors")
     sizes = {name: getattr(CONFIG, name) for name in (*gguf_files.SIZES, "vocab_size", "head_dim")}
     (directory / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], **sizes}))
-    train_tokenizer(iter(["a text to train on, twice over: a text to train on"]), 300).save(str(directory / "tokenizer.json"))
+    train_tokenizer(iter(["a text to train on, twice over: a text to train on"]), 300).save(
+        str(directory / "tokenizer.json")
+    )
     (directory / "pytorch_model.bin").write_text("never opened")
     return directory
 
@@ -96,7 +102,11 @@ def test_a_directory_scores_from_now_on_with_its_own_tokenizer(place, model):
     said = run("tokenizer", "reference_lm")
     assert f"models/small-llama, {digest(model)[:16]}" in said
     artifact = place / "artifacts" / "demo" / "reference_lm"
-    assert {path.name for path in artifact.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
+    assert {path.name for path in artifact.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    }
     tokens = np.random.default_rng(1).integers(0, 300, (2, 1, 128))
     assert np.isfinite(JaxScoringLM(artifact).score(*tokens, np.zeros((1, 2), int))).all()
 
@@ -127,8 +137,17 @@ def test_corpora_may_keep_their_tokenizer(place, model):
     tokenizer = place / "artifacts" / "demo" / "tokenizer" / "tokenizer.json"
     tokenizer.parent.mkdir(parents=True)
     train_tokenizer(iter(["quite another text"]), 300).save(str(tokenizer))
-    columns = {"doc_id": ["d"], "split": ["train"], "chunk": [0], "segment": [0], "token_ids": [[1, 2]], "text": ["a chunk"]}
-    write_artifact(CHUNKS, tokenizer.parents[1] / "chunks", CHUNKS.table(columns, chunk_tokens=2, sequence_chunks=16))
+    columns = {
+        "doc_id": ["d"],
+        "split": ["train"],
+        "chunk": [0],
+        "segment": [0],
+        "token_ids": [[1, 2]],
+        "text": ["a chunk"],
+    }
+    write_artifact(
+        CHUNKS, tokenizer.parents[1] / "chunks", CHUNKS.table(columns, chunk_tokens=2, sequence_chunks=16)
+    )
     assert "has a tokenizer of its own and scores text" in run("reference_lm")
     beside = tokenizer.parents[1] / "reference_lm" / "tokenizer.json"
     assert beside.read_bytes() == (model / "tokenizer.json").read_bytes() != tokenizer.read_bytes()
@@ -136,17 +155,28 @@ def test_corpora_may_keep_their_tokenizer(place, model):
 
 def gguf_of(model: Path, file: Path) -> Path:
     """The same model as llama.cpp keeps it."""
-    sizes, tokenizer = json.loads((model / "config.json").read_text()), json.loads((model / "tokenizer.json").read_text())
+    sizes, tokenizer = (
+        json.loads((model / "config.json").read_text()),
+        json.loads((model / "tokenizer.json").read_text()),
+    )
     writer = gguf.GGUFWriter(file, "llama")
     for ours, stated in gguf_files.SIZES.items():
-        (writer.add_float32 if isinstance(sizes[ours], float) else writer.add_uint32)(f"llama.{stated}", sizes[ours])
+        (writer.add_float32 if isinstance(sizes[ours], float) else writer.add_uint32)(
+            f"llama.{stated}", sizes[ours]
+        )
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].__getitem__))
     writer.add_token_merges([" ".join(merge) for merge in tokenizer["model"]["merges"]])
     writer.add_tensor("token_embd.weight", np.zeros((300, 16), np.float32))
     writer.add_tensor("output_norm.weight", np.ones(16, np.float32))
     shapes = {"attn_q": (16, 16), "attn_k": (8, 16), "attn_v": (8, 16), "attn_output": (16, 16)}
-    shapes |= {"ffn_gate": (24, 16), "ffn_up": (24, 16), "ffn_down": (16, 24), "attn_norm": (16,), "ffn_norm": (16,)}
+    shapes |= {
+        "ffn_gate": (24, 16),
+        "ffn_up": (24, 16),
+        "ffn_down": (16, 24),
+        "attn_norm": (16,),
+        "ffn_norm": (16,),
+    }
     for block in range(2):
         for name, shape in shapes.items():
             writer.add_tensor(f"blk.{block}.{name}.weight", np.ones(shape, np.float32))

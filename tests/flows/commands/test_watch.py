@@ -86,7 +86,10 @@ def test_a_run_whose_last_event_is_there_already_has_ended_as_it_did(log, capsys
 
 def test_of_a_run_that_was_killed_before_nothing_is_shown_under_the_next(log, capsys, monkeypatch):
     planned(log())
-    monkeypatch.setattr("flows.commands.watch.holder", lambda: {"purpose": "rpt run", "pid": -1, "since": "now"} if not seen else None)
+    monkeypatch.setattr(
+        "flows.commands.watch.holder",
+        lambda: {"purpose": "rpt run", "pid": -1, "since": "now"} if not seen else None,
+    )
     seen: list[int] = []
     threading.Timer(0.05, lambda: seen.append(1)).start()
     assert watch(verbose=False, served=False) == Exit.DONE

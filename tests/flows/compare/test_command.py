@@ -1,4 +1,6 @@
-"""Which runs a comparison has, how they come into params.yaml, and that one that fails does not stop the others."""
+"""Which runs a comparison has, how they come into params.yaml, and that one that fails does not stop the
+others.
+"""
 
 import shutil
 from pathlib import Path
@@ -46,17 +48,27 @@ def test_every_system_can_be_a_run(params):
 def test_a_dense_retriever_is_trained_for_the_systems_of_table_4_alone(params):
     chosen = choose(load(params), ["transformer_xl", "retro", "rpt_lex", "random"], [], [0], dense=True)
     assert [one.system for one in chosen if one.dense] == ["retro", "rpt_lex"]
-    assert chosen[2].stages == ["evaluation@demo-rpt_lex", "oracle@demo-rpt_lex", "dense_evaluation@demo-rpt_lex"]
+    assert chosen[2].stages == [
+        "evaluation@demo-rpt_lex",
+        "oracle@demo-rpt_lex",
+        "dense_evaluation@demo-rpt_lex",
+    ]
     add_runs(load(params), chosen)
     configuration = load(params)
     assert configuration.dense_corpora == ("demo",)
-    assert {name: swap.system for name, swap in configuration.swaps.items()} == {"demo-retro": "retro", "demo-rpt_lex": "rpt_lex"}
+    assert {name: swap.system for name, swap in configuration.swaps.items()} == {
+        "demo-retro": "retro",
+        "demo-rpt_lex": "rpt_lex",
+    }
     assert add_runs(configuration, choose(configuration, ["retro", "rpt_lex"], [], [0], dense=True)) == ""
 
 
 def test_a_name_that_means_another_run_is_not_taken(params):
     params.write_text(
-        params.read_text().replace("system: retro, input: supervision/bm25, seed: 0", "system: retro, input: supervision/bm25, seed: 5")
+        params.read_text().replace(
+            "system: retro, input: supervision/bm25, seed: 0",
+            "system: retro, input: supervision/bm25, seed: 5",
+        )
     )
     assert choose(load(params), ["retro"], ["demo"], [0]) == [Wanted("demo-retro-s0", "demo", "retro", 0)]
     both = params.read_text().replace("demo-transformer_xl:", "demo-retro-s0:")
@@ -85,7 +97,11 @@ def test_all_is_every_system_with_a_recipe(params):
     ],
 )
 def test_what_is_not_there_is_a_usage_error_with_what_was_meant(params, systems, corpora, seeds, words):
-    text = "".join(line for line in params.read_text().splitlines(True) if line.strip() not in ("griffin:", "recurrent_layers: [3, 4]"))
+    text = "".join(
+        line
+        for line in params.read_text().splitlines(True)
+        if line.strip() not in ("griffin:", "recurrent_layers: [3, 4]")
+    )
     params.write_text(text)
     with pytest.raises(Failure) as failure:
         choose(load(params), systems, corpora, seeds)
@@ -94,9 +110,14 @@ def test_what_is_not_there_is_a_usage_error_with_what_was_meant(params, systems,
 
 
 def test_a_system_without_a_recipe_shares_the_one_that_its_record_says(params):
-    params.write_text(params.read_text().replace("  random: *neighbours\n", "").replace("  rpt_lex: *retriever\n", ""))
+    params.write_text(
+        params.read_text().replace("  random: *neighbours\n", "").replace("  rpt_lex: *retriever\n", "")
+    )
     change = add_runs(load(params), choose(load(params), ["random", "rpt_lex", "retro"], [], [0]))
-    assert [line for line in change.splitlines() if "*" in line] == ["+  random: *neighbours", "+  rpt_lex: *retriever"]
+    assert [line for line in change.splitlines() if "*" in line] == [
+        "+  random: *neighbours",
+        "+  rpt_lex: *retriever",
+    ]
     apply_overrides(params, {"recipes.retro.neighbours": 3})
     assert load(params).recipes["random"].neighbours == 3
 
@@ -107,7 +128,9 @@ def test_new_runs_are_lines_of_params_yaml_and_nothing_else_changes(params):
     change = add_runs(load(params), chosen)
     added = ["+  demo-retro-s1: {corpus: demo, system: retro, input: supervision/bm25, seed: 1}"]
     added += ["+  demo-rpt_sem-s1: {corpus: demo, system: rpt_sem, input: supervision/scored, seed: 1}"]
-    assert [line for line in change.splitlines() if line[0] in "+-" and line[:3] not in ("+++", "---")] == added
+    assert [
+        line for line in change.splitlines() if line[0] in "+-" and line[:3] not in ("+++", "---")
+    ] == added
     after = params.read_text()
     assert [line for line in after.splitlines() if "-s1: {" not in line] == before.splitlines()
     configuration = load(params)
@@ -141,7 +164,8 @@ def test_a_run_that_fails_is_left_and_the_others_go_on(capsys):
 
 
 @pytest.mark.parametrize(
-    ("stage", "code"), [("mining@demo", Exit.STAGE_FAILED), ("training@a", Exit.INTERRUPTED), ("oracle@a", Exit.ENVIRONMENT)]
+    ("stage", "code"),
+    [("mining@demo", Exit.STAGE_FAILED), ("training@a", Exit.INTERRUPTED), ("oracle@a", Exit.ENVIRONMENT)],
 )
 def test_what_all_need_and_what_a_person_wants_stops_everything(stage, code):
     with pytest.raises(Failure):

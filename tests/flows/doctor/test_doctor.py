@@ -1,4 +1,6 @@
-"""`rpt doctor`: what it finds on a machine that lacks something, and that every trouble comes with a line to paste."""
+"""`rpt doctor`: what it finds on a machine that lacks something, and that every trouble comes with a line to
+paste.
+"""
 
 import importlib.metadata
 import json
@@ -48,18 +50,27 @@ def test_a_check_that_breaks_hides_no_other():
     def broken() -> Finding:
         raise PermissionError("no")
 
-    assert examine("x", broken) == Finding("x", "unsure", "could not be looked at: PermissionError: no", "nothing, if everything works")
+    assert examine("x", broken) == Finding(
+        "x", "unsure", "could not be looked at: PermissionError: no", "nothing, if everything works"
+    )
 
 
 @pytest.mark.parametrize(
     ("free", "limit", "state"),
-    [(16 * GIB, None, "good"), (2 * GIB, None, "unsure"), (16 * GIB, 2 * GIB, "unsure"), (16 * GIB, 8 * GIB, "good")],
+    [
+        (16 * GIB, None, "good"),
+        (2 * GIB, None, "unsure"),
+        (16 * GIB, 2 * GIB, "unsure"),
+        (16 * GIB, 8 * GIB, "good"),
+    ],
 )
 def test_memory_is_what_a_container_may_use(free, limit, state):
     assert machine.memory(lambda: free, lambda: limit).state == state
 
 
-@pytest.mark.parametrize(("name", "text", "limit"), [("memory.max", "max", None), ("memory.max", "1073741824", GIB)])
+@pytest.mark.parametrize(
+    ("name", "text", "limit"), [("memory.max", "max", None), ("memory.max", "1073741824", GIB)]
+)
 def test_the_limit_of_a_container(name, text, limit, tmp_path):
     (tmp_path / name).write_text(text + "\n")
     assert machine.container_limit(tmp_path) == limit

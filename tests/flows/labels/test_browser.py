@@ -63,7 +63,11 @@ def test_it_serves_until_it_is_stopped(workspace, labels, number, arguments):
 
 def test_it_listens_on_loopback_alone(workspace, labels):
     with browsing(workspace) as (process, _):
-        listening = [found.laddr.ip for found in psutil.Process(process.pid).net_connections() if found.status == psutil.CONN_LISTEN]
+        listening = [
+            found.laddr.ip
+            for found in psutil.Process(process.pid).net_connections()
+            if found.status == psutil.CONN_LISTEN
+        ]
         assert listening == ["127.0.0.1"]
 
 
@@ -89,7 +93,9 @@ def test_long_and_broken_requests_leave_it_running(workspace, labels):
 
 
 def said(place, request):
-    """The first bytes of the answer; a server that hangs up in the middle of a request has said what it had to before that."""
+    """The first bytes of the answer; a server that hangs up in the middle of a request has said what it had
+    to before that.
+    """
     with socket.create_connection(place, timeout=20) as connection:
         with suppress(OSError):
             connection.sendall(request)

@@ -1,4 +1,6 @@
-"""`rpt labels stats`, `show` and `diff` on label sets whose every text, id and source is hostile, in a pipe and on a terminal."""
+"""`rpt labels stats`, `show` and `diff` on label sets whose every text, id and source is hostile, in a pipe
+and on a terminal.
+"""
 
 import json
 import re
@@ -23,13 +25,32 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """`ids`: a document for each hostile text, which is its id and its source. `texts`: one document with a chunk of each."""
+    """`ids`: a document for each hostile text, which is its id and its source. `texts`: one document with a
+    chunk of each.
+    """
     home = tmp_path_factory.mktemp("corpora")
-    make_label_set(home / "ids", documents=CHUNKS, chunks=9, candidates=2, source=lambda n: STORABLE[-n - 1], doc_id=lambda n: STORABLE[n])
+    make_label_set(
+        home / "ids",
+        documents=CHUNKS,
+        chunks=9,
+        candidates=2,
+        source=lambda n: STORABLE[-n - 1],
+        doc_id=lambda n: STORABLE[n],
+    )
     in_turn = iter(STORABLE * 2)
-    make_label_set(home / "texts", documents=2, chunks=CHUNKS, candidates=5, text=lambda rng: next(in_turn), source=lambda n: STORABLE[n])
+    make_label_set(
+        home / "texts",
+        documents=2,
+        chunks=CHUNKS,
+        candidates=5,
+        text=lambda rng: next(in_turn),
+        source=lambda n: STORABLE[n],
+    )
 
-    for name, moved in (("ids", pl.col("query_chunk") == 7), ("texts", pl.col("doc_id") == pl.col("doc_id").first())):
+    for name, moved in (
+        ("ids", pl.col("query_chunk") == 7),
+        ("texts", pl.col("doc_id") == pl.col("doc_id").first()),
+    ):
         alter_label_set(home / name / "labels", home / f"{name} noisier", noisier(moved))
     return home
 
@@ -105,7 +126,11 @@ def test_show_gives_every_text_back_and_nothing_acts(home, run):
         assert not acting(output)
         view = json.loads(run("show", f"0000000000000000:{query}", home / "texts", "--no-gains", "--json"))
         texts = [view["query"], view["target"]]
-        texts += [text for candidate in view["candidates"] for text in (candidate["text"], candidate["continuation"])]
+        texts += [
+            text
+            for candidate in view["candidates"]
+            for text in (candidate["text"], candidate["continuation"])
+        ]
         assert texts[:2] == STORABLE[query : query + 2]
         assert blocks(output) == texts
         seen |= set(texts)
@@ -117,7 +142,9 @@ def test_lines_that_a_terminal_cannot_hold_are_folded_and_can_be_read_back(home,
     from rich.cells import cell_len
 
     for query in range(6, CHUNKS - 1, 7):
-        output = run("show", f"0000000000000000:{query}", home / "texts", "--candidates", 2, "--no-gains", width=width)
+        output = run(
+            "show", f"0000000000000000:{query}", home / "texts", "--candidates", 2, "--no-gains", width=width
+        )
         plain = SGR.sub("", output)
         assert not acting(plain)
         assert blocks(plain)[:2] == STORABLE[query : query + 2]
@@ -140,12 +167,18 @@ def test_diff_shows_movers_and_nothing_acts(home, run, name, moved):
     output = run("diff", *versions, "--movers", moved)
     assert not acting(output)
     chunks = pl.read_parquet(home / name / "chunks" / "*.parquet")
-    text = {(doc_id, chunk): text for doc_id, chunk, text in chunks.select("doc_id", "chunk", "text").iter_rows()}
+    text = {
+        (doc_id, chunk): text for doc_id, chunk, text in chunks.select("doc_id", "chunk", "text").iter_rows()
+    }
     targets = [line[21:] for line in output.split("\n") if line.startswith("          target     ")]
-    expected = [text[row["doc_id"], row["query_chunk"] + 1] for row in [*result["movers"], *result["best_movers"]]]
+    expected = [
+        text[row["doc_id"], row["query_chunk"] + 1] for row in [*result["movers"], *result["best_movers"]]
+    ]
     assert list(map(read_back, targets)) == expected
     for rows in (result["movers"], result["best_movers"]):
-        shown = {row["doc_id"] if name == "ids" else text[row["doc_id"], row["query_chunk"] + 1] for row in rows}
+        shown = {
+            row["doc_id"] if name == "ids" else text[row["doc_id"], row["query_chunk"] + 1] for row in rows
+        }
         assert shown == set(STORABLE[CHUNKS - moved :])
     for width in (60, 140):
         assert not acting(SGR.sub("", run("diff", *versions, "--movers", 40, width=width)))
@@ -174,7 +207,9 @@ def test_documents_are_found_by_the_beginning_of_an_id_and_by_source(home, run):
 
 def test_candidates_are_ordered_as_asked(home, run):
     for by, key in (("score", lambda row: -row["target_score"]), ("bm25", lambda row: row["rank"])):
-        view = json.loads(run("show", "0000000000000000:30", home / "texts", "--no-gains", "--by", by, "--json"))
+        view = json.loads(
+            run("show", "0000000000000000:30", home / "texts", "--no-gains", "--by", by, "--json")
+        )
         assert len(view["candidates"]) == 5
         assert view["candidates"] == sorted(view["candidates"], key=key)
 
@@ -197,7 +232,9 @@ def test_a_place_that_is_none_is_explained(home, run, place, said):
 
 
 def test_the_command_line_as_a_person_calls_it(home, project, rpt, tmp_path, monkeypatch):
-    """One process each: exit codes, errors on standard error with nothing that acts, a pipe that is closed early."""
+    """One process each: exit codes, errors on standard error with nothing that acts, a pipe that is closed
+    early.
+    """
     for name in ("FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     root = private(project, tmp_path / "project")

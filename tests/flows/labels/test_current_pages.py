@@ -21,7 +21,10 @@ def home(tmp_path: Path) -> Path:
 def client(home: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """Of what `rpt labels browse` would serve."""
     monkeypatch.setattr(browser, "serve", lambda application, port, open_page: application(PORT))
-    return TestClient(browser.browse([str(home / "made-up")], PORT, False, home / "index"), base_url=f"http://127.0.0.1:{PORT}")
+    return TestClient(
+        browser.browse([str(home / "made-up")], PORT, False, home / "index"),
+        base_url=f"http://127.0.0.1:{PORT}",
+    )
 
 
 def replace_labels(home: Path, **sizes: int) -> None:
@@ -41,11 +44,18 @@ def test_labels_that_are_being_made_are_said_and_then_shown(home: Path, client: 
     assert answer.status_code == 503
     assert "labels" in answer.text
     assert client.get("/search?q=a").status_code == 503
-    assert client.get(client.get("/").text.partition('<link rel="stylesheet" href="')[2].partition('"')[0]).status_code == 200
+    assert (
+        client.get(
+            client.get("/").text.partition('<link rel="stylesheet" href="')[2].partition('"')[0]
+        ).status_code
+        == 200
+    )
     (home / "away").rename(home / "made-up" / "labels")
     assert client.get("/").status_code == 200
 
 
-def test_nothing_is_read_again_while_nothing_changes(home: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_read_again_while_nothing_changes(
+    home: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(browser, "open_label_set", lambda *_: pytest.fail("opened again"))
     assert client.get("/").status_code == 200

@@ -1,4 +1,6 @@
-"""`rpt labels export`: every format holds every pair and text exactly, no cell of a CSV file begins a formula, files come whole or not."""
+"""`rpt labels export`: every format holds every pair and text exactly, no cell of a CSV file begins a
+formula, files come whole or not.
+"""
 
 import csv
 import json
@@ -18,7 +20,9 @@ from flows.labels.commands import labels
 from tests.hostile import STORABLE
 
 FORMULA = re.compile(r"^[\s\x00-\x20\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]|^[\t\r\n]")
-GUARDED = re.compile(r"^''*(?:[\s\x00-\x20\x7f-\x9f\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]|[\t\r\n])")
+GUARDED = re.compile(
+    r"^''*(?:[\s\x00-\x20\x7f-\x9f\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]|[\t\r\n])"
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,9 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("corpus")
     in_turn = iter(STORABLE * 20)
     count = len(STORABLE)
-    make_label_set(home, count, 10, 3, 3, lambda rng: next(in_turn), lambda n: STORABLE[-n - 1], lambda n: STORABLE[n])
+    make_label_set(
+        home, count, 10, 3, 3, lambda rng: next(in_turn), lambda n: STORABLE[-n - 1], lambda n: STORABLE[n]
+    )
     return home
 
 
@@ -44,7 +50,9 @@ def expected(home) -> pl.DataFrame:
         ("continuation_text", pl.col("candidate_chunk") + 1),
     ):
         rows = (
-            rows.with_columns(chunk=place).join(chunks.rename({"text": name}), on=["doc_id", "chunk"], maintain_order="left").drop("chunk")
+            rows.with_columns(chunk=place)
+            .join(chunks.rename({"text": name}), on=["doc_id", "chunk"], maintain_order="left")
+            .drop("chunk")
         )
     return rows
 
@@ -54,14 +62,24 @@ def export(home, monkeypatch, capsys):
     monkeypatch.setattr(label_versions, "INDEX", home / "index")
 
     def export(*arguments: object) -> str:
-        assert labels(["export", str(home / "labels"), *map(str, arguments)], result_action="return_value") == 0
+        assert (
+            labels(["export", str(home / "labels"), *map(str, arguments)], result_action="return_value") == 0
+        )
         return capsys.readouterr().out
 
     return export
 
 
 TEXTS = ["doc_id", "source", "query_text", "target_text", "candidate_text", "continuation_text"]
-NUMBERS = ["query_chunk", "candidate_chunk", "rank", "bm25", "candidate_logprob", "local_logprob", "target_score"]
+NUMBERS = [
+    "query_chunk",
+    "candidate_chunk",
+    "rank",
+    "bm25",
+    "candidate_logprob",
+    "local_logprob",
+    "target_score",
+]
 
 
 def same(frame: pl.DataFrame, expected: pl.DataFrame, names: list[str]) -> None:
@@ -78,7 +96,8 @@ def test_parquet_is_exact_and_describes_itself(export, expected, tmp_path, monke
     frame = pl.read_parquet(tmp_path / "labels.parquet")
     same(frame, expected, [*TEXTS, *NUMBERS, "split"])
     halves = frame.select(
-        pl.concat_arr("local_first_half", "local_second_half"), pl.concat_arr("candidate_first_half", "candidate_second_half")
+        pl.concat_arr("local_first_half", "local_second_half"),
+        pl.concat_arr("candidate_first_half", "candidate_second_half"),
     )
     assert halves.to_series(0).to_list() == expected["local_halves"].to_list()
     assert halves.to_series(1).to_list() == expected["candidate_halves"].to_list()
@@ -89,10 +108,14 @@ def test_parquet_is_exact_and_describes_itself(export, expected, tmp_path, monke
 
 def test_json_lines_are_exact(export, expected, tmp_path):
     export(tmp_path / "labels.jsonl", "--texts")
-    rows = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().removesuffix("\n").split("\n")]
+    rows = [
+        json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().removesuffix("\n").split("\n")
+    ]
     for name in [*TEXTS, "split", "rank", "query_chunk"]:
         assert [row[name] for row in rows] == expected[name].to_list()
-    assert [row["target_score"] for row in rows] == pytest.approx(expected["target_score"].to_list(), rel=1e-6)
+    assert [row["target_score"] for row in rows] == pytest.approx(
+        expected["target_score"].to_list(), rel=1e-6
+    )
 
 
 def test_no_cell_of_a_csv_file_begins_a_formula_and_every_text_can_be_read_back(export, expected, tmp_path):
@@ -118,8 +141,13 @@ def test_other_tools_read_the_csv_file(export, expected, tmp_path):
     export(tmp_path / "labels.csv")
     frame = pd.read_csv(tmp_path / "labels.csv")
     assert frame["target_score"].to_numpy() == pytest.approx(expected["target_score"].to_numpy(), rel=1e-6)
-    found = duckdb.sql(f"select count(*), sum(target_score) from read_csv('{tmp_path / 'labels.csv'}')").fetchall()
-    assert found[0] == (len(expected), pytest.approx(expected["target_score"].cast(pl.Float64).sum(), rel=1e-5))
+    found = duckdb.sql(
+        f"select count(*), sum(target_score) from read_csv('{tmp_path / 'labels.csv'}')"
+    ).fetchall()
+    assert found[0] == (
+        len(expected),
+        pytest.approx(expected["target_score"].cast(pl.Float64).sum(), rel=1e-5),
+    )
     polars = pl.read_csv(tmp_path / "labels.csv", infer_schema_length=None)
     assert polars["rank"].to_list() == expected["rank"].to_list()
 

@@ -1,4 +1,6 @@
-"""The microscope on labels that a real reference LM made of real text: gains of tokens add up to s_t, and where they cannot be had, why."""
+"""The microscope on labels that a real reference LM made of real text: gains of tokens add up to s_t, and
+where they cannot be had, why.
+"""
 
 import json
 import re
@@ -49,19 +51,36 @@ def home(tmp_path_factory):
     for name in ("tokenizer", "reference_lm"):
         (home / name).mkdir()
         tokenizer.save(str(home / name / "tokenizer.json"))
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64}
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+    }
     config = GPTNeoXConfig(vocab_size=tokenizer.get_vocab_size(), **sizes)
     random = gpt_neox.init(config, 0)
     gpt_neox_files.save(
         home / "reference_lm", config, {**random, "embed_out": 30 * random["embed_out"]}
     )  # sure of itself, so gains are large
     ids = np.array([0, *tokenizer.encode(TEXT).ids, 0], np.uint32)
-    tokens = TOKENS.table({"doc_id": [DOC_ID], "split": ["test"], "token_ids": list_column([ids])}, tokenizer="x")
+    tokens = TOKENS.table(
+        {"doc_id": [DOC_ID], "split": ["test"], "token_ids": list_column([ids])}, tokenizer="x"
+    )
     chunks = pa.concat_tables(chunk(tokens, GEOMETRY, home / "tokenizer"))
     candidates = pa.concat_tables(mine(chunks, GEOMETRY, Mining(max_candidates=6)))
     scoring = Scoring(candidates=6, evaluation_candidates=6, engine="jax")
-    made = score(chunks, candidates, GEOMETRY, scoring, home / "tokenizer", home / "reference_lm", home / "ledger")
-    document = {"doc_id": [DOC_ID], "part_of": [""], "corpus": [""], "split": ["test"], "source": ["a.txt"], "license": [""]}
+    made = score(
+        chunks, candidates, GEOMETRY, scoring, home / "tokenizer", home / "reference_lm", home / "ledger"
+    )
+    document = {
+        "doc_id": [DOC_ID],
+        "part_of": [""],
+        "corpus": [""],
+        "split": ["test"],
+        "source": ["a.txt"],
+        "license": [""],
+    }
     keep(DOCUMENTS, DOCUMENTS.table({**document, "text": [TEXT], "num_chars": [len(TEXT)]}), home)
     keep(CHUNKS, chunks, home)
     keep(LABELS, made, home)
@@ -74,9 +93,13 @@ def show(home, monkeypatch, capsys):
 
     def show(query: int, *arguments: object, place: Path = home, width: int | None = None):
         with monkeypatch.context() as patch:
-            for name, value in {"FORCE_COLOR": "1", "COLUMNS": str(width), "TERM": "xterm-256color"}.items() if width else ():
+            for name, value in (
+                {"FORCE_COLOR": "1", "COLUMNS": str(width), "TERM": "xterm-256color"}.items() if width else ()
+            ):
                 patch.setenv(name, value)
-            labels(["show", f"c0ffee:{query}", str(place), *map(str, arguments)], result_action="return_value")
+            labels(
+                ["show", f"c0ffee:{query}", str(place), *map(str, arguments)], result_action="return_value"
+            )
         output = capsys.readouterr().out
         return json.loads(output) if "--json" in arguments else output
 
@@ -94,16 +117,22 @@ def test_gains_add_up_to_the_label_and_tokens_to_the_target(show, queries):
         best = max(view["candidates"], key=lambda row: row["target_score"])
         gains = view["gains"]
         assert gains["rank"] == best["rank"]
-        assert sum(token["gain"] for token in gains["tokens"]) == pytest.approx(best["target_score"], abs=0.01)
+        assert sum(token["gain"] for token in gains["tokens"]) == pytest.approx(
+            best["target_score"], abs=0.01
+        )
         assert "".join(token["text"] for token in gains["tokens"]) == view["target"]
         assert len(gains["tokens"]) == GEOMETRY.chunk_tokens
-        assert best["candidate_logprob"] - view["local_logprob"] == pytest.approx(best["target_score"], abs=1e-4)
+        assert best["candidate_logprob"] - view["local_logprob"] == pytest.approx(
+            best["target_score"], abs=1e-4
+        )
 
 
 def test_another_candidate_can_be_chosen_by_its_rank(show, queries):
     view = show(queries[-1], "--json", "--of", 4)
     (chosen,) = [row for row in view["candidates"] if row["rank"] == 4]
-    assert sum(token["gain"] for token in view["gains"]["tokens"]) == pytest.approx(chosen["target_score"], abs=0.01)
+    assert sum(token["gain"] for token in view["gains"]["tokens"]) == pytest.approx(
+        chosen["target_score"], abs=0.01
+    )
     with pytest.raises(Failure, match="ranks 0 to 5") as failure:
         show(queries[-1], "--of", 6)
     assert failure.value.code == Exit.USAGE
@@ -113,7 +142,11 @@ def test_the_target_is_coloured_on_a_terminal_only_and_its_text_stays(show, quer
     view, plain = show(queries[-1], "--json"), show(queries[-1])
     coloured = show(queries[-1], width=100)
     target = coloured.split("target, chunk", 1)[1].split("the candidate of rank", 1)[0]
-    large = [token["text"] for token in view["gains"]["tokens"] if abs(token["gain"]) >= STEPS[0] and "\n" not in token["text"]]
+    large = [
+        token["text"]
+        for token in view["gains"]["tokens"]
+        if abs(token["gain"]) >= STEPS[0] and "\n" not in token["text"]
+    ]
     assert large
     assert re.findall(r"48;5;\d+m([^\x1b]*)\x1b", target) == [shown(text) for text in large]
     assert "colours from" in coloured
@@ -129,10 +162,15 @@ def test_the_target_is_coloured_on_a_terminal_only_and_its_text_stays(show, quer
     ("change", "said"),
     [
         (lambda directory: shutil.rmtree(directory), "is not there"),
-        (lambda directory: (directory / "tokenizer.json").write_text("{}"), "is not the reference LM that made these labels"),
+        (
+            lambda directory: (directory / "tokenizer.json").write_text("{}"),
+            "is not the reference LM that made these labels",
+        ),
     ],
 )
-def test_without_the_reference_lm_of_the_labels_there_are_no_gains_and_it_is_said(home, show, queries, tmp_path, change, said):
+def test_without_the_reference_lm_of_the_labels_there_are_no_gains_and_it_is_said(
+    home, show, queries, tmp_path, change, said
+):
     copy = tmp_path / "corpus"
     shutil.copytree(home, copy)
     change(copy / "reference_lm")
@@ -157,7 +195,9 @@ def text_home(home, tmp_path_factory):
     chunks = open_artifact(CHUNKS, copy / "chunks").read_all()
     candidates = pa.concat_tables(mine(chunks, GEOMETRY, Mining(max_candidates=2)))
     scoring = Scoring(candidates=2, evaluation_candidates=2, engine="jax")
-    made = score(chunks, candidates, GEOMETRY, scoring, copy / "tokenizer", copy / "reference_lm", copy / "ledger")
+    made = score(
+        chunks, candidates, GEOMETRY, scoring, copy / "tokenizer", copy / "reference_lm", copy / "ledger"
+    )
     keep(LABELS, made, copy)
     return copy
 
@@ -178,11 +218,18 @@ def test_labels_of_text_are_explained_in_the_tokens_of_the_reference_lm(show, qu
     ids = [np.array(ids) for ids in pl.read_parquet(text_home / "chunks" / "*.parquet")["token_ids"]]
     assert lm.reads_text
     assert lm.pieces(ids, query + 1) == [token["text"] for token in tokens]
-    assert lm.gains(ids, query, [best["candidate_chunk"]]).sum() == pytest.approx(best["target_score"], abs=0.01)
+    assert lm.gains(ids, query, [best["candidate_chunk"]]).sum() == pytest.approx(
+        best["target_score"], abs=0.01
+    )
 
 
-def test_without_the_tokenizer_that_cut_the_chunks_gains_of_text_are_missing(show, queries, text_home, tmp_path):
+def test_without_the_tokenizer_that_cut_the_chunks_gains_of_text_are_missing(
+    show, queries, text_home, tmp_path
+):
     copy = tmp_path / "corpus"
     shutil.copytree(text_home, copy)
     (copy / "tokenizer" / "tokenizer.json").write_text("{}")
-    assert "is not the tokenizer that cut these chunks" in show(queries[-1], "--json", place=copy)["gains"]["missing"]
+    assert (
+        "is not the tokenizer that cut these chunks"
+        in show(queries[-1], "--json", place=copy)["gains"]["missing"]
+    )

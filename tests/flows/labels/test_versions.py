@@ -65,7 +65,9 @@ def workspace(project, tmp_path_factory):
     make_label_set(root / "artifacts" / "demo", documents=3, chunks=20, candidates=4)
     first = keep(root, "four candidates")
     call(root, "git", "tag", "four")
-    altered = alter_label_set(root / "artifacts" / "demo" / "labels", root / "altered", lambda rows: rows.filter(pl.col("rank") < 2))
+    altered = alter_label_set(
+        root / "artifacts" / "demo" / "labels", root / "altered", lambda rows: rows.filter(pl.col("rank") < 2)
+    )
     shutil.rmtree(root / "artifacts" / "demo" / "labels")
     altered.rename(root / "artifacts" / "demo" / "labels")
     shutil.rmtree(root / "altered")
@@ -105,7 +107,15 @@ def candidates(checkout):
 
 def test_every_name_of_a_version_gives_its_labels(workspace, candidates):
     root, first, second = workspace
-    names = [None, "demo", "artifacts/demo", "artifacts/demo/labels", str(root / "artifacts" / "demo"), "HEAD:demo", f"{second[:10]}:demo"]
+    names = [
+        None,
+        "demo",
+        "artifacts/demo",
+        "artifacts/demo/labels",
+        str(root / "artifacts" / "demo"),
+        "HEAD:demo",
+        f"{second[:10]}:demo",
+    ]
     assert {name: candidates(root, name) for name in names} == dict.fromkeys(names, 2)
     earlier = ["HEAD~1:demo", "four:demo", f"{first}:demo"]
     assert {name: candidates(root, name) for name in earlier} == dict.fromkeys(earlier, 4)
@@ -170,7 +180,9 @@ def test_what_is_no_version_is_explained(workspace, candidates, version, said):
     assert not (root / "x").exists()
 
 
-def test_of_several_corpora_one_has_to_be_named_and_of_none_none_can(workspace, checkout, candidates, tmp_path):
+def test_of_several_corpora_one_has_to_be_named_and_of_none_none_can(
+    workspace, checkout, candidates, tmp_path
+):
     root = tmp_path / "project"
     shutil.copytree(workspace[0], root)
     make_label_set(root / "artifacts" / "books", documents=2, chunks=20, candidates=3)

@@ -1,7 +1,9 @@
-"""Block-Recurrent Transformer (arXiv 2203.07852, section 3, "fixed gate, skip") in float64: one recurrent layer, a stride at a time.
+"""Block-Recurrent Transformer (arXiv 2203.07852, section 3, "fixed gate, skip") in float64: one recurrent
+layer, a stride at a time.
 
-The paper's equations in the frame of the other systems: RoPE in place of T5 biases and logits q k / sqrt(K). No projection has a bias,
-as in the authors' configuration. Keys and values are shared between the two directions, queries are not.
+The paper's equations in the frame of the other systems: RoPE in place of T5 biases and logits q k / sqrt(K).
+No projection has a bias, as in the authors' configuration. Keys and values are shared between the two
+directions, queries are not.
 """
 
 from __future__ import annotations
@@ -33,16 +35,21 @@ class Recurrence(NamedTuple):
 def fresh_recurrence(parameters: Parameters, batch: int, stride: int, heads: int) -> Recurrence:
     """What a document starts with: the learned states."""
     initial_ND = parameters["initial_state"]
-    return Recurrence(np.repeat(initial_ND[None], batch, axis=0), Past.none(batch, stride, heads, initial_ND.shape[1] // heads))
+    return Recurrence(
+        np.repeat(initial_ND[None], batch, axis=0),
+        Past.none(batch, stride, heads, initial_ND.shape[1] // heads),
+    )
 
 
 def block_recurrent_layer(
     parameters: Parameters, x_BWD: np.ndarray, state: Recurrence, starts_B: np.ndarray
 ) -> tuple[np.ndarray, Recurrence]:
-    """The layer's output for one stride, and the states for the next. `starts_B`: rows whose document begins with this stride.
+    """The layer's output for one stride, and the states for the next. `starts_B`: rows whose document begins
+    with this stride.
 
-    `parameters`: query, key, value, state_query_of_tokens, state_key, state_value, state_self_query, state_cross_query [D, D]; output,
-    state_output [2 D, D]; state_norm, gate [D]; state_positions, initial_state [N, D]. Tokens read the states of before the stride.
+    `parameters`: query, key, value, state_query_of_tokens, state_key, state_value, state_self_query,
+    state_cross_query [D, D]; output, state_output [2 D, D]; state_norm, gate [D]; state_positions,
+    initial_state [N, D]. Tokens read the states of before the stride.
     """
     heads = state.past.keys_BWHK.shape[2]
     past = state.past.unless(starts_B)

@@ -1,7 +1,9 @@
-"""Memorizing Transformer (arXiv 2203.08913, section 3) in float64: one attention layer with a memory, a stride at a time.
+"""Memorizing Transformer (arXiv 2203.08913, section 3) in float64: one attention layer with a memory, a
+stride at a time.
 
-The paper's equations in the frame of the other systems: RoPE in place of T5 biases and logits q k / sqrt(K), where the paper norms
-queries and keys; the search is exact. As there, remembered keys have no position and the two softmaxes are mixed by a gate of each head.
+The paper's equations in the frame of the other systems: RoPE in place of T5 biases and logits q k / sqrt(K),
+where the paper norms queries and keys; the search is exact. As there, remembered keys have no position and
+the two softmaxes are mixed by a gate of each head.
 """
 
 from __future__ import annotations
@@ -10,11 +12,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.model.baselines.numpy_attention import Parameters, Past, in_heads, joined, local_attention, logits_of, mixed, sigmoid
+from tests.model.baselines.numpy_attention import (
+    Parameters,
+    Past,
+    in_heads,
+    joined,
+    local_attention,
+    logits_of,
+    mixed,
+    sigmoid,
+)
 
 
 class Memory(NamedTuple):
-    """Keys and values of the last M tokens before a stride, oldest first, and which of the M there are; then the stride before it."""
+    """Keys and values of the last M tokens before a stride, oldest first, and which of the M there are; then
+    the stride before it.
+    """
 
     keys_BMHK: np.ndarray
     values_BMHK: np.ndarray
@@ -31,10 +44,11 @@ def empty_memory(batch: int, tokens: int, stride: int, heads: int, size: int) ->
 def memorizing_attention(
     parameters: Parameters, x_BWD: np.ndarray, state: Memory, starts_B: np.ndarray, topk: int
 ) -> tuple[np.ndarray, Memory]:
-    """The layer's output for one stride, and the memory for the next. `starts_B`: rows whose document begins with this stride.
+    """The layer's output for one stride, and the memory for the next. `starts_B`: rows whose document begins
+    with this stride.
 
-    `parameters`: query, key, value, output [D, D] without biases, gate [H]. The memory is read before the stride is written to it; a
-    query of a row with an empty memory gets the local attention alone.
+    `parameters`: query, key, value, output [D, D] without biases, gate [H]. The memory is read before the
+    stride is written to it; a query of a row with an empty memory gets the local attention alone.
     """
     heads = len(parameters["gate"])
     queries, keys, values = (in_heads(x_BWD @ parameters[name], heads) for name in ("query", "key", "value"))
@@ -51,8 +65,12 @@ def memorizing_attention(
     )
 
 
-def _from_memory(queries_BWHK: np.ndarray, keys_BMHK: np.ndarray, values_BMHK: np.ndarray, filled_BM: np.ndarray, topk: int) -> np.ndarray:
-    """Softmax over the `topk` remembered tokens with the highest products, of each query and head for itself."""
+def _from_memory(
+    queries_BWHK: np.ndarray, keys_BMHK: np.ndarray, values_BMHK: np.ndarray, filled_BM: np.ndarray, topk: int
+) -> np.ndarray:
+    """Softmax over the `topk` remembered tokens with the highest products, of each query and head
+    for itself.
+    """
     logits = np.where(filled_BM[:, None, None, :], logits_of(queries_BWHK, keys_BMHK), -np.inf)
     lowest_chosen = np.sort(logits, axis=-1)[..., -min(topk, logits.shape[-1]), None]
     return mixed(logits, values_BMHK, logits >= lowest_chosen)

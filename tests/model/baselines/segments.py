@@ -1,4 +1,6 @@
-"""Layers that carry state over three segments of two documents, one of which starts in between, and restatements stride by stride."""
+"""Layers that carry state over three segments of two documents, one of which starts in between, and
+restatements stride by stride.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def theirs(step, state, x: np.ndarray, stride: int) -> tuple[np.ndarray, Any]:
     for number, starts in enumerate(STARTS):
         for begin in range(0, x.shape[2], stride):
             own = slice(begin, begin + stride)
-            parts[number, :, own], state = step(x[number, :, own].astype(np.float64), state, starts & (begin == 0))
+            parts[number, :, own], state = step(
+                x[number, :, own].astype(np.float64), state, starts & (begin == 0)
+            )
     return parts, state
 
 

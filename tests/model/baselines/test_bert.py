@@ -1,4 +1,6 @@
-"""BERT against `transformers` 5.24.0 (goldens/bert.npz, seed 0), from directories as they are found; and what is refused."""
+"""BERT against `transformers` 5.24.0 (goldens/bert.npz, seed 0), from directories as they are found; and what
+is refused.
+"""
 
 import json
 from dataclasses import replace
@@ -33,7 +35,9 @@ def old(name: str) -> str:
 def directory(bert, tmp_path):
     """As `transformers` writes it, with the heads of pre-training."""
     config = {name: value.item() for name, value in parts(bert, "config.").items()}
-    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["BertForPreTraining"], "model_type": "bert", **config}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"architectures": ["BertForPreTraining"], "model_type": "bert", **config})
+    )
     save_file(parts(bert, "tensor."), tmp_path / "model.safetensors")
     return tmp_path
 
@@ -45,7 +49,9 @@ def represented(model, pieces_XT, key=None):
 
 def states(directory, pieces_XT, key=None) -> np.ndarray:
     config = read_config(directory)
-    return np.asarray(represented(Architecture.of(Bert, config).model(load(directory, config)), pieces_XT, key))
+    return np.asarray(
+        represented(Architecture.of(Bert, config).model(load(directory, config)), pieces_XT, key)
+    )
 
 
 @pytest.mark.parametrize("style", ["as written", "older names", "without a head", "in two files"])
@@ -53,16 +59,29 @@ def test_states_are_those_of_transformers(style, bert, directory):
     file = directory / "model.safetensors"
     tensors = load_file(file)
     if style == "older names":
-        save_file({old(name): value for name, value in tensors.items()} | {"bert.embeddings.position_ids": np.arange(16)[None]}, file)
+        save_file(
+            {old(name): value for name, value in tensors.items()}
+            | {"bert.embeddings.position_ids": np.arange(16)[None]},
+            file,
+        )
     if style == "without a head":
-        save_file({name.removeprefix("bert."): value for name, value in tensors.items() if name.startswith("bert.")}, file)
+        save_file(
+            {
+                name.removeprefix("bert."): value
+                for name, value in tensors.items()
+                if name.startswith("bert.")
+            },
+            file,
+        )
     if style == "in two files":
         names = sorted(tensors)
         save_file({name: tensors[name] for name in names[:9]}, directory / "model-00001-of-00002.safetensors")
         save_file({name: tensors[name] for name in names[9:]}, directory / "model-00002-of-00002.safetensors")
         file.unlink()
     found = states(directory, bert["pieces_XT"])
-    np.testing.assert_allclose(np.where(bert["pieces_XT"][..., None] != 0, found, 0.0), bert["states_XTD"], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(
+        np.where(bert["pieces_XT"][..., None] != 0, found, 0.0), bert["states_XTD"], rtol=0, atol=2e-6
+    )
 
 
 def test_a_text_is_represented_by_its_first_piece_and_padding_does_not_matter(bert, directory):
@@ -71,7 +90,12 @@ def test_a_text_is_represented_by_its_first_piece_and_padding_does_not_matter(be
     short = represented(model, bert["pieces_XT"][1:2, :7])
     assert short.shape == (1, 24)
     np.testing.assert_allclose(short[0], bert["states_XTD"][1, 0], rtol=0, atol=2e-6)
-    np.testing.assert_allclose(represented(model, np.pad(bert["pieces_XT"], ((0, 0), (0, 4)))), bert["states_XTD"][:, 0], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(
+        represented(model, np.pad(bert["pieces_XT"], ((0, 0), (0, 4)))),
+        bert["states_XTD"][:, 0],
+        rtol=0,
+        atol=2e-6,
+    )
 
 
 def test_dropout_only_with_a_key(bert, directory):
@@ -85,7 +109,8 @@ def test_a_configuration_is_what_was_written():
     config = BertConfig(30_522, 768, 12, 12, 3072)
     assert BertConfig.from_dict(config.to_dict()) == config
     sizes = Architecture.of(Bert, config).parameter_sizes()
-    assert sum(int(np.prod(size)) for size in sizes.values()) == 108_891_648  # BERT-base without pooler and heads
+    # BERT-base without pooler and heads
+    assert sum(int(np.prod(size)) for size in sizes.values()) == 108_891_648
     with pytest.raises(ValueError, match="hidden_size 768 is not a multiple of num_attention_heads 7"):
         replace(config, num_attention_heads=7)
 
@@ -126,9 +151,17 @@ def test_a_configuration_that_lacks_sizes_is_refused(directory):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("bert.encoder.layer.7.output.dense.weight", np.zeros((2, 2), np.float32), "has a tensor bert.encoder.layer.7"),
+        (
+            "bert.encoder.layer.7.output.dense.weight",
+            np.zeros((2, 2), np.float32),
+            "has a tensor bert.encoder.layer.7",
+        ),
         ("bert.encoder.layer.1.output.dense.weight", np.zeros((2, 2), np.float32), r"has shape \(2, 2\)"),
-        ("bert.encoder.layer.1.output.dense.weight", None, "the first is encoder.layer.1.output.dense.weight"),
+        (
+            "bert.encoder.layer.1.output.dense.weight",
+            None,
+            "the first is encoder.layer.1.output.dense.weight",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(name, value, said, directory):

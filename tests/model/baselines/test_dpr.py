@@ -1,4 +1,6 @@
-"""The dense retriever: its loss against one written with NumPy in float64, who sees whom inside an encoder, and how both begin."""
+"""The dense retriever: its loss against one written with NumPy in float64, who sees whom inside an encoder,
+and how both begin.
+"""
 
 from functools import partial
 
@@ -7,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.baselines.dpr import ChunkEncoder, DualEncoder, EncoderConfig, accuracy, dpr_loss, first_parameters, in_batch_scores
+from model.baselines.dpr import (
+    ChunkEncoder,
+    DualEncoder,
+    EncoderConfig,
+    accuracy,
+    dpr_loss,
+    first_parameters,
+    in_batch_scores,
+)
 from model.parameters import Architecture
 from tests.model.programs import compiled
 
@@ -37,8 +47,12 @@ def loss(queries, passages, names):
 @pytest.mark.parametrize("names", [DIFFERENT, TWICE])
 def test_the_loss_and_its_gradient_are_those_by_hand(names):
     with jax.enable_x64(True):
-        assert float(loss(QUERIES, PASSAGES, names)) == pytest.approx(by_hand(QUERIES, PASSAGES, names), rel=1e-12)
-        gradients = jax.tree.map(np.asarray, jax.jit(jax.grad(loss, argnums=(0, 1)))(QUERIES, PASSAGES, names))
+        assert float(loss(QUERIES, PASSAGES, names)) == pytest.approx(
+            by_hand(QUERIES, PASSAGES, names), rel=1e-12
+        )
+        gradients = jax.tree.map(
+            np.asarray, jax.jit(jax.grad(loss, argnums=(0, 1)))(QUERIES, PASSAGES, names)
+        )
     for number, (array, gradient) in enumerate(zip((QUERIES, PASSAGES), gradients, strict=True)):
         for place in np.ndindex(array.shape):
             ends = []
@@ -94,5 +108,7 @@ def test_both_encoders_begin_alike_and_order_counts(encoder):
         side, _, rest = path.partition(".")
         assert jnp.array_equal(value, parameters[f"{'passage' if side == 'query' else 'query'}.{rest}"])
     chunk = RNG.permutation(50)[:8]
-    there, back = np.asarray(compiled(lambda encoder, chunks: encoder(chunks))(encoder, np.stack((chunk, chunk[::-1]))))
+    there, back = np.asarray(
+        compiled(lambda encoder, chunks: encoder(chunks))(encoder, np.stack((chunk, chunk[::-1])))
+    )
     assert np.abs(there - back).max() > 1e-3

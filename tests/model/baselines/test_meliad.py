@@ -1,4 +1,6 @@
-"""The published form of Memorizing and Block-Recurrent against float64 restatements, and how it is trained."""
+"""The published form of Memorizing and Block-Recurrent against float64 restatements, and how it is
+trained.
+"""
 
 import math
 from dataclasses import replace
@@ -29,7 +31,18 @@ def kept(layer, small, slots: int = 1, states=NO_STATES) -> Kept:
 def test_distances_share_buckets_as_in_t5():
     distances = np.arange(1, 3000)
     assert distance_bucket(distances).tolist() == [bucket(distance) for distance in distances.tolist()]
-    assert distance_bucket(np.array([-5, 0, 15, 16, 17, 18, 20, 127, 128, 5000])).tolist() == [0, 0, 15, 16, 16, 16, 17, 31, 31, 31]
+    assert distance_bucket(np.array([-5, 0, 15, 16, 17, 18, 20, 127, 128, 5000])).tolist() == [
+        0,
+        0,
+        15,
+        16,
+        16,
+        16,
+        17,
+        31,
+        31,
+        31,
+    ]
 
 
 def test_local_attention(make_model, small, x):
@@ -38,11 +51,17 @@ def test_local_attention(make_model, small, x):
     layer.scale[...] = jnp.array([3.0, -2.0])
     out, _ = ours(layer, x)
     names = ("query", "key", "value", "output")
-    weights = wide(**{name: getattr(layer, name).kernel for name in names}, scale=layer.scale, table=layer.distances.table)
+    weights = wide(
+        **{name: getattr(layer, name).kernel for name in names},
+        scale=layer.scale,
+        table=layer.distances.table,
+    )
 
     def step(x, state, starts):
         state = state.started_anew(starts, 0.0)
-        queries, keys, values = (np.reshape(x @ weights[name], (*x.shape[:2], small.heads, -1)) for name in names[:3])
+        queries, keys, values = (
+            np.reshape(x @ weights[name], (*x.shape[:2], small.heads, -1)) for name in names[:3]
+        )
         queries, keys = (y / np.sqrt((y**2).sum(-1, keepdims=True) + 1e-6) for y in (queries, keys))
         mixed = local(queries, keys, values, state, weights["scale"], weights["table"])
         return mixed.reshape(x.shape) @ weights["output"], state._replace(keys=keys, values=values)
@@ -51,15 +70,22 @@ def test_local_attention(make_model, small, x):
     np.testing.assert_allclose(out, expected, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize(("name", "slots", "buckets"), [("memorizing_32k_official", 256, 128), ("memorizing_65k_official", 24, 6)])
+@pytest.mark.parametrize(
+    ("name", "slots", "buckets"), [("memorizing_32k_official", 256, 128), ("memorizing_65k_official", 24, 6)]
+)
 def test_memorizing(name, slots, buckets, make_model, small, x, monkeypatch):
-    """Once with room for all, where most buckets hold nothing, and once so small that the oldest is written over."""
+    """Once with room for all, where most buckets hold nothing, and once so small that the oldest is written
+    over.
+    """
     monkeypatch.setattr("model.baselines.memorizing.RETRIEVED", buckets)
     layer = make_model(name, scale=3.0).upper.layers[0].attention
     layer.capacity = slots
     layer.memory_bias[...], layer.scale[...] = jnp.array([-1.0, 0.5]), jnp.array([3.0, -2.0])
     out, _ = ours(layer, x)
-    weights = wide(**{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")}, gate=layer.memory_bias)
+    weights = wide(
+        **{part: getattr(layer, part).kernel for part in ("query", "key", "value", "output")},
+        gate=layer.memory_bias,
+    )
     weights |= wide(scale=layer.scale)
     start = kept(layer, small, slots)
     expected, _ = theirs(lambda *arguments: memorizing(weights, *arguments, buckets), start, x, layer.stride)
@@ -73,7 +99,17 @@ def test_block_recurrent(make_model, small, x):
     for number, name in enumerate(scales):
         getattr(layer, name)[...] = jnp.array([1.0 + number, -3.0 + number / 2])
     out, state = ours(layer, x)
-    kernels = ("query", "key", "value", "output", "state_key", "state_value", "state_self_query", "state_cross_query", "state_output")
+    kernels = (
+        "query",
+        "key",
+        "value",
+        "output",
+        "state_key",
+        "state_value",
+        "state_self_query",
+        "state_cross_query",
+        "state_output",
+    )
     weights = wide(
         **{name: getattr(layer, name).kernel for name in (*kernels, "state_query")},
         **{name: getattr(layer, name) for name in (*scales, "initial_state", "state_positions")},
@@ -89,11 +125,19 @@ def test_block_recurrent(make_model, small, x):
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("transformer_xl_official", 202_483_808), ("memorizing_32k_official", 202_483_560), ("block_recurrent_official", 211_923_064)],
+    [
+        ("transformer_xl_official", 202_483_808),
+        ("memorizing_32k_official", 202_483_560),
+        ("block_recurrent_official", 211_923_064),
+    ],
 )
 def test_parameters_with_the_vocabulary_that_they_are_published_with(name, count):
-    """The official code's own counts: 12 layers of 8 scales, and 8 x 32 biases in each but the one with a memory, which has 8 gates."""
-    sizes = Architecture.of(SYSTEMS[name].build, replace(PAPER_CONFIG, vocabulary_size=50_254)).parameter_sizes()
+    """The official code's own counts: 12 layers of 8 scales, and 8 x 32 biases in each but the one with a
+    memory, which has 8 gates.
+    """
+    sizes = Architecture.of(
+        SYSTEMS[name].build, replace(PAPER_CONFIG, vocabulary_size=50_254)
+    ).parameter_sizes()
     assert sum(map(math.prod, sizes.values())) == count
 
 
@@ -127,18 +171,24 @@ def test_first_values_that_are_not_drawn(first_values):
 def test_logits_are_over_the_root_of_the_width(make_model, small):
     model, rng = make_model("transformer_xl_official", scale=1.0), np.random.default_rng(0)
     final, targets = rng.normal(size=(1, 5, small.width)).astype(np.float32), np.array([[3, 1, 4, 1, 5]])
-    logits = final[0].astype(np.float64) @ np.asarray(model.embedding.table[...], np.float64).T / math.sqrt(small.width)
+    logits = (
+        final[0].astype(np.float64)
+        @ np.asarray(model.embedding.table[...], np.float64).T
+        / math.sqrt(small.width)
+    )
     expected = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(5), targets[0]]
     losses = compiled(lambda model, final, targets: model.token_losses(final, targets))(model, final, targets)
     np.testing.assert_allclose(losses[0], expected, rtol=0, atol=1e-5)
 
 
 def test_steps_are_relative_to_the_parameter():
-    """With one gradient everywhere, the first step is the rate times a tenth (momentum) times the root mean square, at least 0.001."""
+    """With one gradient everywhere, the first step is the rate times a tenth (momentum) times the root mean
+    square, at least 0.001.
+    """
     optimizer, parameters = adafactor(0.01), {"large": jnp.full(4, 5.0), "zero": jnp.zeros(4)}
     gradients = {name: jnp.full(4, 0.3) for name in parameters}
-    updates, _ = jax.jit(lambda gradients, parameters: optimizer.update(gradients, optimizer.init(parameters), parameters))(
-        gradients, parameters
-    )
+    updates, _ = jax.jit(
+        lambda gradients, parameters: optimizer.update(gradients, optimizer.init(parameters), parameters)
+    )(gradients, parameters)
     np.testing.assert_allclose(updates["large"], -0.01 * 0.1 * 5.0, rtol=1e-5)
     np.testing.assert_allclose(updates["zero"], -0.01 * 0.1 * 1e-3, rtol=1e-5)

@@ -31,7 +31,9 @@ def attention_to_all(attention: MemorizingAttention, x: jax.Array) -> jax.Array:
         own = slice(begin, begin + 8)
         mixed = local.mixed_BLHK[:, own]
         if begin:
-            dense = attend(local.queries_BLHK[:, own], local.keys_BLHK[:, :begin], local.values_BLHK[:, :begin])
+            dense = attend(
+                local.queries_BLHK[:, own], local.keys_BLHK[:, :begin], local.values_BLHK[:, :begin]
+            )
             mixed = (1 - gate) * mixed + gate * dense
         strides.append(mixed)
     return attention.merge(jnp.concatenate(strides, axis=1))
@@ -81,5 +83,8 @@ def test_buckets_keep_the_best_and_find_two_thirds_of_the_rest():
 def test_buckets_need_not_divide_the_memory():
     scores = np.random.default_rng(1).normal(size=(1, 1, 3, 30)).astype(np.float32)
     found = np.asarray(bucketed(scores, 8))
-    expected = [[max(range(first, 30, 8), key=lambda place, row=row: row[place]) for first in range(8)] for row in scores[0, 0]]
+    expected = [
+        [max(range(first, 30, 8), key=lambda place, row=row: row[place]) for first in range(8)]
+        for row in scores[0, 0]
+    ]
     assert found[0, 0].tolist() == expected

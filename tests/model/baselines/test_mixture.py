@@ -1,4 +1,6 @@
-"""Mixtures: the weight of most likelihood, one a group, and nothing of the second distribution where there is none."""
+"""Mixtures: the weight of most likelihood, one a group, and nothing of the second distribution where there is
+none.
+"""
 
 import numpy as np
 import pytest
@@ -33,7 +35,9 @@ def test_tokens_without_a_group_do_not_count():
 
 
 def test_losses_of_a_mixture_by_hand():
-    losses = mixed_losses(-np.log([0.5, 0.5, 0.25]), np.array([0.1, 0.9, 0.9]), np.array([0, 1, -1]), np.array([0.5, 0.25]))
+    losses = mixed_losses(
+        -np.log([0.5, 0.5, 0.25]), np.array([0.1, 0.9, 0.9]), np.array([0, 1, -1]), np.array([0.5, 0.25])
+    )
     assert np.exp(-losses) == pytest.approx([0.3, 0.6, 0.25])
 
 
@@ -41,5 +45,8 @@ def test_a_mixture_sums_to_one():
     rng = np.random.default_rng(0)
     model, other = (rng.dirichlet(np.ones(20), 50) for _ in range(2))
     group, weights = rng.integers(-1, 3, 50), np.array([0.1, 0.7, 1.0])
-    total = sum(np.exp(-mixed_losses(-np.log(model[:, token]), other[:, token], group, weights)) for token in range(20))
+    total = sum(
+        np.exp(-mixed_losses(-np.log(model[:, token]), other[:, token], group, weights))
+        for token in range(20)
+    )
     assert np.abs(total - 1).max() < 1e-6

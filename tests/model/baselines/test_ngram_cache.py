@@ -62,7 +62,9 @@ def test_counts_are_those_of_dictionaries(lag):
     for wanted in (tokens, asked):
         cached = ngram_cache(tokens, limits, VOCABULARY, wanted)
         for position in range(120):
-            probability, longest = counted_one_by_one(tokens.tolist(), int(limits[position]), position, int(wanted[position]))
+            probability, longest = counted_one_by_one(
+                tokens.tolist(), int(limits[position]), position, int(wanted[position])
+            )
             assert cached.probabilities_N[position] == pytest.approx(probability, rel=1e-12), position
             assert cached.lengths_N[position] == longest
     assert {-1, LONGEST} <= {*cached.lengths_N}
@@ -72,7 +74,10 @@ def test_counts_are_those_of_dictionaries(lag):
 def test_it_sums_to_one_over_the_vocabulary(lag):
     tokens = text(400, seed=2)
     limits = np.arange(400) if lag == 0 else lagging(400, lag)
-    total = sum(ngram_cache(tokens, limits, VOCABULARY, np.full(400, token)).probabilities_N for token in range(VOCABULARY))
+    total = sum(
+        ngram_cache(tokens, limits, VOCABULARY, np.full(400, token)).probabilities_N
+        for token in range(VOCABULARY)
+    )
     assert np.abs(total - 1).max() < 1e-6
 
 

@@ -19,7 +19,10 @@ NO_START, START, SECOND_ROW_STARTS = np.zeros(ROWS, bool), np.ones(ROWS, bool), 
 
 def draw(seed: int, **shapes: tuple[int, ...]) -> Parameters:
     rng = np.random.default_rng(seed)
-    return {name: rng.normal(size=shape) / np.sqrt(shape[0] if len(shape) > 1 else 1.0) for name, shape in shapes.items()}
+    return {
+        name: rng.normal(size=shape) / np.sqrt(shape[0] if len(shape) > 1 else 1.0)
+        for name, shape in shapes.items()
+    }
 
 
 def draw_square(seed: int, *names: str) -> Parameters:
@@ -38,8 +41,23 @@ RECURRENT = {
     **draw(5, state_positions=(STATES, WIDTH), initial_state=(STATES, WIDTH)),
 }
 GRIFFIN = {
-    **draw(6, y_kernel=(WIDTH, 16), y_bias=(16,), x_kernel=(WIDTH, 16), x_bias=(16,), out_kernel=(16, WIDTH), out_bias=(WIDTH,)),
-    **draw(7, conv_kernel=(3, 16), conv_bias=(16,), decay=(16,), input_gate_kernel=(4, 4, 4), input_gate_bias=(4, 4)),
+    **draw(
+        6,
+        y_kernel=(WIDTH, 16),
+        y_bias=(16,),
+        x_kernel=(WIDTH, 16),
+        x_bias=(16,),
+        out_kernel=(16, WIDTH),
+        out_bias=(WIDTH,),
+    ),
+    **draw(
+        7,
+        conv_kernel=(3, 16),
+        conv_bias=(16,),
+        decay=(16,),
+        input_gate_kernel=(4, 4, 4),
+        input_gate_bias=(4, 4),
+    ),
     **draw(8, recurrence_gate_kernel=(4, 4, 4), recurrence_gate_bias=(4, 4)),
 }
 
@@ -55,7 +73,9 @@ def recur(x, state=None, starts=START, parameters=RECURRENT):
 
 
 def griffin(x, state=None, starts=START, parameters=GRIFFIN):
-    return griffin_block(parameters, x, zero_recurrence(parameters, len(x)) if state is None else state, starts)
+    return griffin_block(
+        parameters, x, zero_recurrence(parameters, len(x)) if state is None else state, starts
+    )
 
 
 LAYERS = [memorize, recur, griffin]
@@ -77,11 +97,18 @@ def dense(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, visible: np
 
 
 def one_run(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Queries, keys, values, the local attention over the whole run at once, and how many strides back each key is: [L, L]."""
+    """Queries, keys, values, the local attention over the whole run at once, and how many strides back each
+    key is: [L, L].
+    """
     queries, keys, values = (in_heads(x @ MEMORIZING[name], HEADS) for name in ("query", "key", "value"))
     position = np.arange(x.shape[1])
     back = position[:, None] // STRIDE - position // STRIDE
-    local = dense(turned(queries, position), turned(keys, position), values, (position <= position[:, None]) & (back <= 1))
+    local = dense(
+        turned(queries, position),
+        turned(keys, position),
+        values,
+        (position <= position[:, None]) & (back <= 1),
+    )
     return queries, keys, values, local, back
 
 
@@ -92,7 +119,9 @@ def test_local_attention_is_that_of_the_model() -> None:
     for exists in (False, True):
         past = Window(jnp.float32(before_k), jnp.float32(before_v), jnp.array(exists))
         ours = attention(jnp.float32(q), jnp.float32(k), jnp.float32(v), past)
-        np.testing.assert_allclose(ours, local_attention(q, k, v, Past(before_k, before_v, np.full(ROWS, exists))), atol=2e-6)
+        np.testing.assert_allclose(
+            ours, local_attention(q, k, v, Past(before_k, before_v, np.full(ROWS, exists))), atol=2e-6
+        )
 
 
 @pytest.mark.parametrize("tokens", [24, 8, 6])
@@ -123,15 +152,23 @@ def test_memorizing_reads_the_highest_products_only() -> None:
 
 def test_block_recurrent_with_states_that_never_change_is_one_run() -> None:
     x = draw_x(4)
-    parameters = RECURRENT | {name: MEMORIZING[name] for name in ("query", "key", "value")} | {"gate": np.full(WIDTH, 50.0)}
+    parameters = (
+        RECURRENT
+        | {name: MEMORIZING[name] for name in ("query", "key", "value")}
+        | {"gate": np.full(WIDTH, 50.0)}
+    )
     _, _, _, local, _ = one_run(x)
-    states = parameters["initial_state"] / np.sqrt((parameters["initial_state"] ** 2).mean(-1, keepdims=True) + 1e-6)
+    states = parameters["initial_state"] / np.sqrt(
+        (parameters["initial_state"] ** 2).mean(-1, keepdims=True) + 1e-6
+    )
     states = (states * parameters["state_norm"] + parameters["state_positions"])[None]
     queries, keys, values = (
         in_heads(of @ parameters[name], HEADS)
         for of, name in ((x, "state_query_of_tokens"), (states, "state_key"), (states, "state_value"))
     )
-    read = dense(queries, np.repeat(keys, ROWS, 0), np.repeat(values, ROWS, 0), np.ones((x.shape[1], STATES), bool))
+    read = dense(
+        queries, np.repeat(keys, ROWS, 0), np.repeat(values, ROWS, 0), np.ones((x.shape[1], STATES), bool)
+    )
     expected = np.concatenate((local.reshape(x.shape), read.reshape(x.shape)), axis=-1) @ parameters["output"]
     np.testing.assert_allclose(in_strides(recur, x, parameters=parameters), expected, atol=1e-12)
 
@@ -151,12 +188,24 @@ def test_block_recurrent_states_are_one_gated_step() -> None:
     """In closed form where all states are alike and look at all tokens evenly."""
     x = draw_x(1)
     alike, nothing = np.repeat(RECURRENT["initial_state"][:1], STATES, axis=0), np.zeros((WIDTH, WIDTH))
-    parameters = RECURRENT | {"initial_state": alike, "state_positions": nothing[:STATES], "state_cross_query": nothing}
+    parameters = RECURRENT | {
+        "initial_state": alike,
+        "state_positions": nothing[:STATES],
+        "state_cross_query": nothing,
+    }
     normed = alike[0] / np.sqrt((alike[0] ** 2).mean() + 1e-6) * parameters["state_norm"]
-    seen = np.concatenate((np.repeat((normed @ parameters["state_value"])[None], ROWS, 0), (x @ parameters["value"]).mean(axis=1)), axis=-1)
+    seen = np.concatenate(
+        (
+            np.repeat((normed @ parameters["state_value"])[None], ROWS, 0),
+            (x @ parameters["value"]).mean(axis=1),
+        ),
+        axis=-1,
+    )
     gate = 1 / (1 + np.exp(-parameters["gate"]))
     expected = gate * alike[0] + (1 - gate) * (seen @ parameters["state_output"])
-    np.testing.assert_allclose(recur(x, parameters=parameters)[1].states_BND, np.repeat(expected[:, None], STATES, 1), atol=1e-12)
+    np.testing.assert_allclose(
+        recur(x, parameters=parameters)[1].states_BND, np.repeat(expected[:, None], STATES, 1), atol=1e-12
+    )
 
 
 def test_griffin_in_segments_is_one_run() -> None:

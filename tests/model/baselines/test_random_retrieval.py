@@ -12,7 +12,10 @@ from tests.model.programs import compiled
 
 
 def test_it_has_the_parameters_of_retro():
-    sizes = {name: Architecture.of(SYSTEMS[name].build, PAPER_CONFIG).parameter_sizes() for name in ("random", "retro")}
+    sizes = {
+        name: Architecture.of(SYSTEMS[name].build, PAPER_CONFIG).parameter_sizes()
+        for name in ("random", "retro")
+    }
     assert sizes["random"] == sizes["retro"]
 
 
@@ -23,7 +26,9 @@ def training_neighbours(model, batch, key):
 
 def test_training_draws_distinct_eligible_chunks_anew_with_every_key(make_model, make_batch, two_layers):
     model, batch = make_model("random", two_layers), make_batch()
-    first, again, other = (np.asarray(training_neighbours(model, batch, jax.random.key(seed))) for seed in (0, 0, 1))
+    first, again, other = (
+        np.asarray(training_neighbours(model, batch, jax.random.key(seed))) for seed in (0, 0, 1)
+    )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     for chunk in range(first.shape[1]):
@@ -39,7 +44,9 @@ def test_every_eligible_chunk_is_drawn_equally_often(make_model, make_batch, two
     chunk = batch.labelled_BC.shape[1] - 1
     eligible = last_eligible(chunk, two_layers.stride_chunks) + 1
     keys = jax.vmap(jax.random.key)(np.arange(300))
-    drawn = compiled(lambda model, batch, keys: jax.lax.map(lambda key: model.training_neighbours(batch, key), keys))(model, batch, keys)
+    drawn = compiled(
+        lambda model, batch, keys: jax.lax.map(lambda key: model.training_neighbours(batch, key), keys)
+    )(model, batch, keys)
     counts = np.bincount(np.asarray(drawn)[:, :, chunk].ravel(), minlength=eligible)
     expected = counts.sum() / eligible
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)

@@ -1,4 +1,6 @@
-"""REALM: the marginal and its gradient against float64 by hand, who sees whom, what padding changes, and where gradients arrive."""
+"""REALM: the marginal and its gradient against float64 by hand, who sees whom, what padding changes, and
+where gradients arrive.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +23,17 @@ from model.baselines.realm import (
 from model.parameters import Architecture
 from tests.model.programs import compiled
 
-BERT = BertConfig(24, 16, 2, 2, 32, max_position_embeddings=16, pad_token_id=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+BERT = BertConfig(
+    24,
+    16,
+    2,
+    2,
+    32,
+    max_position_embeddings=16,
+    pad_token_id=20,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
 CONFIG = RealmConfig(BERT, 8)
 PAD, FIRST, BETWEEN, MASK = 20, 21, 22, 23
 RNG = np.random.default_rng(0)
@@ -70,7 +82,9 @@ def test_utility_is_what_retrieval_adds_to_the_null_document():
 
 
 def made_batch(fill: int = 0) -> Batch:
-    """Two queries of different length with the null document and two passages; `fill` more columns of padding."""
+    """Two queries of different length with the null document and two passages; `fill` more columns of
+    padding.
+    """
     queries, passages = [[1, MASK, 2, MASK], [3, MASK]], [[], [4, 5, 6], [7, 8]]
 
     def row(tokens: list[int], length: int) -> list[int]:
@@ -92,7 +106,9 @@ def made_batch(fill: int = 0) -> Batch:
 
 @pytest.fixture(scope="module")
 def model() -> Realm:
-    return Architecture.of(Realm, CONFIG).model({path: 3 * value for path, value in first_parameters(CONFIG, 0).items()})
+    return Architecture.of(Realm, CONFIG).model(
+        {path: 3 * value for path, value in first_parameters(CONFIG, 0).items()}
+    )
 
 
 @compiled
@@ -123,7 +139,12 @@ def test_the_reader_sees_what_comes_before_and_after_and_its_own_passage_alone(m
 def test_the_reader_is_told_which_tokens_are_the_passage(model):
     batch = made_batch()
     without = batch._replace(types_BNR=jnp.zeros_like(batch.types_BNR))
-    assert np.abs(np.asarray(log_probabilities(model, batch)) - np.asarray(log_probabilities(model, without))).max() > 1e-4
+    assert (
+        np.abs(
+            np.asarray(log_probabilities(model, batch)) - np.asarray(log_probabilities(model, without))
+        ).max()
+        > 1e-4
+    )
 
 
 def test_padding_changes_nothing(model):
@@ -136,10 +157,17 @@ def test_gradients_reach_embedder_and_reader_but_not_through_tokens_that_do_not_
 
     @jax.jit
     def gradients(parameters, batch):
-        return jax.grad(lambda values: -mean_over_tokens(architecture.model(values)(batch).marginal_BA, batch.weights_BA))(parameters)
+        return jax.grad(
+            lambda values: -mean_over_tokens(architecture.model(values)(batch).marginal_BA, batch.weights_BA)
+        )(parameters)
 
     found = gradients(parameters, made_batch())
-    for part in ("embedder.projection.kernel", "embedder.bert.layers.0.value.kernel", "reader.transform.kernel", "reader.bert.words.table"):
+    for part in (
+        "embedder.projection.kernel",
+        "embedder.bert.layers.0.value.kernel",
+        "reader.transform.kernel",
+        "reader.bert.words.table",
+    ):
         assert np.abs(found[part]).max() > 0, part
     other = made_batch()
     other = other._replace(answers_BA=other.answers_BA.at[1, 1].set(15))
@@ -149,7 +177,10 @@ def test_gradients_reach_embedder_and_reader_but_not_through_tokens_that_do_not_
 
 def test_the_null_document_is_scored_by_the_embedder_and_no_constant(model):
     batch = made_batch()
-    one, other = (np.asarray(outcome(model, part).prior_BN) for part in (batch, batch._replace(queries_BT=batch.queries_BT[::-1])))
+    one, other = (
+        np.asarray(outcome(model, part).prior_BN)
+        for part in (batch, batch._replace(queries_BT=batch.queries_BT[::-1]))
+    )
     assert np.allclose(np.exp(one).sum(axis=1), 1.0, atol=1e-6)
     assert np.allclose(one[::-1], other, atol=1e-6)
     assert abs(one[0, 0] - one[1, 0]) > 1e-4

@@ -6,9 +6,14 @@ from tests.model.programs import compiled
 
 
 def test_the_latest_eligible_chunks_in_training_as_at_test(make_model, make_batch, small):
-    """Strides of 2 chunks: chunk 11 stands in the sixth, sees the fifth, and may read pairs that end before it."""
+    """Strides of 2 chunks: chunk 11 stands in the sixth, sees the fifth, and may read pairs that end before
+    it.
+    """
     batch = make_batch(rows=2, chunks=12)
-    model, chosen = make_model("recency"), compiled(lambda model, batch, key: model.training_neighbours(batch, key))
+    model, chosen = (
+        make_model("recency"),
+        compiled(lambda model, batch, key: model.training_neighbours(batch, key)),
+    )
     neighbours = np.asarray(chosen(model, batch, jax.random.key(0)))
     assert neighbours[1, 11].tolist() == [6, 5]
     assert neighbours[0, 4].tolist() == [0, -1]

@@ -19,7 +19,9 @@ def loss_of(model):
 
 def test_training_uses_the_first_candidates(model, loss_of, make_batch, two_layers) -> None:
     batch = make_batch()
-    given = losses_of_tokens(model, batch.tokens_BL, batch.targets_BL, batch.candidates_BCS[..., : two_layers.neighbours]).mean()
+    given = losses_of_tokens(
+        model, batch.tokens_BL, batch.targets_BL, batch.candidates_BCS[..., : two_layers.neighbours]
+    ).mean()
     np.testing.assert_allclose(loss_of(batch), given, rtol=1e-6)
     reordered = batch._replace(candidates_BCS=batch.candidates_BCS[..., ::-1])
     assert abs(loss_of(reordered) - loss_of(batch)) > 1e-6
@@ -37,6 +39,8 @@ def test_what_a_query_may_not_retrieve_is_no_neighbour(model, make_batch, two_la
     batch = make_batch()
     chunks, stride = batch.candidates_BCS.shape[1], two_layers.stride_chunks
     for offered in range(-1, chunks):
-        found = model.training_neighbours(batch._replace(candidates_BCS=np.full_like(batch.candidates_BCS, offered)), jax.random.key(0))
+        found = model.training_neighbours(
+            batch._replace(candidates_BCS=np.full_like(batch.candidates_BCS, offered)), jax.random.key(0)
+        )
         expected = [offered if offered <= last_eligible(query, stride) else -1 for query in range(chunks)]
         assert np.asarray(found)[0, :, 0].tolist() == expected

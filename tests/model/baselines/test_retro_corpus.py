@@ -1,4 +1,6 @@
-"""RETRO as published: its passages against a computation written from the formulas, causality, and the same losses stride by stride."""
+"""RETRO as published: its passages against a computation written from the formulas, causality, and the same
+losses stride by stride.
+"""
 
 from dataclasses import replace
 
@@ -26,7 +28,9 @@ SAME = 1e-6
 
 @pytest.fixture(scope="module")
 def config():
-    """Cross-attention in layers 2 and 4 of 4, the first of which ends the lower half as layer 6 does in the paper."""
+    """Cross-attention in layers 2 and 4 of 4, the first of which ends the lower half as layer 6 does in the
+    paper.
+    """
     return tiny_config(layers=4, cca_layers=(2, 4), lower=1)
 
 
@@ -37,13 +41,21 @@ def model(make_model, config) -> RetroCorpus:
 
 @pytest.fixture(scope="module")
 def tokens(config) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, config.vocabulary_size, (1, CHUNKS * config.chunk_tokens)).astype(np.int32)
+    return (
+        np.random.default_rng(0)
+        .integers(0, config.vocabulary_size, (1, CHUNKS * config.chunk_tokens))
+        .astype(np.int32)
+    )
 
 
 @pytest.fixture(scope="module")
 def passages(config) -> np.ndarray:
     """[1, C, 2, R]: chunk 3 has one, chunk 5 none."""
-    drawn = np.random.default_rng(1).integers(0, config.vocabulary_size, (1, CHUNKS, 2, 2 * config.chunk_tokens)).astype(np.int32)
+    drawn = (
+        np.random.default_rng(1)
+        .integers(0, config.vocabulary_size, (1, CHUNKS, 2, 2 * config.chunk_tokens))
+        .astype(np.int32)
+    )
     drawn[0, 3, 1], drawn[0, 5] = -1, -1
     return drawn
 
@@ -65,7 +77,8 @@ def softmax(x):
 def attention(module, queries_from, keys_from, heads):
     """One head after the other, [R, D] attends to [T, D], rotary positions from 0 in both."""
     parts = [
-        x @ np.asarray(layer.kernel[...]) for layer, x in ((module.query, queries_from), (module.key, keys_from), (module.value, keys_from))
+        x @ np.asarray(layer.kernel[...])
+        for layer, x in ((module.query, queries_from), (module.key, keys_from), (module.value, keys_from))
     ]
     q, k, v = (x.reshape(len(x), heads, -1) for x in parts)
     q, k = (np.asarray(rotate(jnp.asarray(x), jnp.arange(len(x)))) for x in (q, k))
@@ -87,14 +100,22 @@ def test_a_passage_is_encoded_as_the_formulas_say(model, config):
         if number == 0:
             sides = norm(z, layer.neighbour_norm.scale[...]), norm(hidden, layer.query_chunk_norm.scale[...])
             z = z + attention(layer.query_chunk_attention, *sides, config.heads)
-        inner = norm(z, layer.feed_forward_norm.scale[...]) @ np.asarray(layer.feed_forward.expand.kernel[...])
-        z = z + np.asarray(jax.nn.gelu(jnp.asarray(inner))) @ np.asarray(layer.feed_forward.contract.kernel[...])
+        inner = norm(z, layer.feed_forward_norm.scale[...]) @ np.asarray(
+            layer.feed_forward.expand.kernel[...]
+        )
+        z = z + np.asarray(jax.nn.gelu(jnp.asarray(inner))) @ np.asarray(
+            layer.feed_forward.contract.kernel[...]
+        )
     expected = norm(z, model.passages.norm.scale[...])
-    found = compiled(RetroCorpus._encoded_passages)(model, jnp.asarray(passage)[None, None, None], jnp.asarray(hidden)[None, None])
+    found = compiled(RetroCorpus._encoded_passages)(
+        model, jnp.asarray(passage)[None, None, None], jnp.asarray(hidden)[None, None]
+    )
     np.testing.assert_allclose(np.asarray(found)[0, 0, 0], expected, atol=2e-5)
 
 
-def test_the_encoder_is_told_the_state_after_self_attention_of_the_first_layer_that_reads(model, tokens, passages, monkeypatch):
+def test_the_encoder_is_told_the_state_after_self_attention_of_the_first_layer_that_reads(
+    model, tokens, passages, monkeypatch
+):
     """H_u of algorithm 1; and every layer with cross-attention reads the same encoded passages."""
     told, crossed, encode, cross = [], [], RetroCorpus._encoded_passages, ChunkedCrossAttention.__call__
 
@@ -114,7 +135,11 @@ def test_the_encoder_is_told_the_state_after_self_attention_of_the_first_layer_t
         encoded = model.encode(tokens)
         model.decode(encoded, passages)
         first = model.upper.layers[0]
-        return told, crossed, encoded.hidden_BLD + first.attention(first.attention_norm(encoded.hidden_BLD))[0]
+        return (
+            told,
+            crossed,
+            encoded.hidden_BLD + first.attention(first.attention_norm(encoded.hidden_BLD))[0],
+        )
 
     (hidden,), read, expected = observed(model, tokens, passages)
     np.testing.assert_allclose(hidden.reshape(expected.shape), expected, atol=1e-6)
@@ -133,7 +158,9 @@ def test_nothing_depends_on_what_comes_later(model, tokens, passages, config):
 
 
 def test_a_passage_serves_the_next_chunk_and_what_sees_it(model, tokens, passages, config):
-    """Position p predicts token p + 1: the passages of chunk 4 change nothing before the last token of chunk 4."""
+    """Position p predicts token p + 1: the passages of chunk 4 change nothing before the last token of chunk
+    4.
+    """
     before, changed = np.asarray(final(model, tokens, passages)), passages.copy()
     changed[0, 4] = (changed[0, 4] + 1) % config.vocabulary_size
     difference = np.abs(np.asarray(final(model, tokens, changed)) - before).max(axis=(0, 2))
@@ -149,14 +176,18 @@ def test_what_stands_in_an_empty_slot_does_not_matter(model, tokens, passages):
 
 
 @pytest.mark.parametrize("copying", [False, True])
-def test_a_document_read_stride_by_stride_has_the_losses_of_the_training_forward(copying, make_model, config, tokens):
+def test_a_document_read_stride_by_stride_has_the_losses_of_the_training_forward(
+    copying, make_model, config, tokens
+):
     model = make_model("retro_corpus", replace(config, copying=copying), 1.0 if copying else 2.0)
     rng = np.random.default_rng(3)
     known = rng.integers(0, config.vocabulary_size, (20, 2 * config.chunk_tokens)).astype(np.int32)
     slots_SCN = rng.integers(-1, 20, (3, CHUNKS, 2)).astype(np.int32)
     slots_SCN[2] = -1
     text = np.append(tokens[0], 3)
-    document = Document(text, Passages(known), lambda first, _: slots_SCN[:, first : first + config.stride_chunks])
+    document = Document(
+        text, Passages(known), lambda first, _: slots_SCN[:, first : first + config.stride_chunks]
+    )
     [(_, reading)] = StreamingReader(model, 3, 2, 6, rows=2).read(iter([document]))
     for row, slots_CN in enumerate(slots_SCN):
         given = np.where(slots_CN[..., None] < 0, -1, known[slots_CN])[None]
@@ -168,20 +199,28 @@ def test_a_document_read_stride_by_stride_has_the_losses_of_the_training_forward
 def test_every_parameter_learns(make_batch, architecture_of, config):
     architecture = architecture_of("retro_corpus", config)
     parameters = {path: 2 * value for path, value in initial_parameters(architecture, config, 0).items()}
-    _, gradients, _ = loss_and_gradients(architecture, parameters, make_batch(config), Schedule(1.0, 0.0, 0.0), jax.random.key(0))
+    _, gradients, _ = loss_and_gradients(
+        architecture, parameters, make_batch(config), Schedule(1.0, 0.0, 0.0), jax.random.key(0)
+    )
     assert not [path for path, gradient in gradients.items() if np.abs(gradient).max() < 1e-7]
 
 
 def test_the_sizes_of_the_paper():
-    """d = 896, 12 layers, FFN of 4 d, cross-attention in 6, 9, 12: the encoder of 2 layers of 12 d^2 has the 19 M of section 2.5."""
+    """d = 896, 12 layers, FFN of 4 d, cross-attention in 6, 9, 12: the encoder of 2 layers of 12 d^2 has the
+    19 M of section 2.5.
+    """
     sizes = replace(PAPER_CONFIG, width=896, heads=14, cca_layers=(6, 9, 12), lower=5)
     parameters = Architecture.of(SYSTEMS["retro_corpus"].build, sizes).parameter_sizes()
     reading = [path for path in parameters if "cross_attention.attention.query" in path]
     assert reading == ["upper.layers.0.cross_attention.attention.query.kernel", *reading[1:]]
     assert sorted(int(path.split(".")[2]) + 6 for path in reading) == [6, 9, 12]
     kernels = {path: int(np.prod(size)) for path, size in parameters.items() if path.endswith("kernel")}
-    encoder = sum(count for path, count in kernels.items() if path.startswith("passages.") and "query_chunk" not in path)
-    conditioning = sum(count for path, count in kernels.items() if "cross_attention" in path or "query_chunk" in path)
+    encoder = sum(
+        count for path, count in kernels.items() if path.startswith("passages.") and "query_chunk" not in path
+    )
+    conditioning = sum(
+        count for path, count in kernels.items() if "cross_attention" in path or "query_chunk" in path
+    )
     assert encoder == 24 * 896**2  # 19.3 M
     assert conditioning == 4 * 4 * 896**2  # 12.8 M
 
@@ -195,7 +234,8 @@ def test_a_config_that_reads_nothing_is_refused(config):
 
 def test_the_control_has_the_same_parameters(config):
     one, control = (
-        initial_parameters(Architecture.of(SYSTEMS[name].build, config), config, 0) for name in ("retro_corpus", "retro_corpus_random")
+        initial_parameters(Architecture.of(SYSTEMS[name].build, config), config, 0)
+        for name in ("retro_corpus", "retro_corpus_random")
     )
     assert {*one} == {*control}
     for path, value in one.items():

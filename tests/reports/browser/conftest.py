@@ -1,4 +1,6 @@
-"""Label sets to browse: made-up ones of a few documents, one whose every text is hostile, and one made by the real stages."""
+"""Label sets to browse: made-up ones of a few documents, one whose every text is hostile, and one made by the
+real stages.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def client(label_set, client_of) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="session")
 def hostile_set(tmp_path_factory) -> LabelSet:
-    """A document for every hostile text, which is its id and its source, and the chunks of which are hostile texts in turn."""
+    """A document for every hostile text, which is its id and its source, and the chunks of which are hostile
+    texts in turn.
+    """
     home = tmp_path_factory.mktemp("hostile")
     texts = itertools.cycle(DISTINCT)
     labels = make_label_set(
@@ -76,7 +80,9 @@ GEOMETRY = Geometry(chunk_tokens=16, sequence_chunks=64, stride_chunks=2)
 
 @pytest.fixture(scope="session")
 def scored(tmp_path_factory) -> Path:
-    """Labels that the real stages made of one document with a small random reference LM, which lies beside them."""
+    """Labels that the real stages made of one document with a small random reference LM, which lies beside
+    them.
+    """
     home = tmp_path_factory.mktemp("scored")
     rng = np.random.default_rng(0)
     words = ["naïve", "token", "日本語", "🐍", "gain", "chunk", "the", "of", "query"]
@@ -88,13 +94,23 @@ def scored(tmp_path_factory) -> Path:
         (home / name).mkdir(exist_ok=True)
         tokenizer.save(str(home / name / "tokenizer.json"))
     ids = np.array(tokenizer.encode(text).ids, np.uint32)
-    tokens = TOKENS.table({"doc_id": [KEY], "split": ["train"], "token_ids": list_column([ids])}, tokenizer="")
+    tokens = TOKENS.table(
+        {"doc_id": [KEY], "split": ["train"], "token_ids": list_column([ids])}, tokenizer=""
+    )
     chunks = pa.concat_tables(chunk(tokens, GEOMETRY, home / "tokenizer"))
     candidates = pa.concat_tables(mine(chunks, GEOMETRY, Mining(max_candidates=9)))
     scoring = Scoring(candidates=9, evaluation_candidates=9, engine="jax")
-    labels = score(chunks, candidates, GEOMETRY, scoring, home / "tokenizer", home / "reference_lm", home / "ledger")
+    labels = score(
+        chunks, candidates, GEOMETRY, scoring, home / "tokenizer", home / "reference_lm", home / "ledger"
+    )
     document = {name: [""] for name in ("part_of", "corpus", "license")}
-    document |= {"doc_id": [KEY], "split": ["train"], "source": ["scored.txt"], "text": [text], "num_chars": [len(text)]}
+    document |= {
+        "doc_id": [KEY],
+        "split": ["train"],
+        "source": ["scored.txt"],
+        "text": [text],
+        "num_chars": [len(text)],
+    }
     for contract, table in ((DOCUMENTS, DOCUMENTS.table(document)), (CHUNKS, chunks), (LABELS, labels)):
         (home / contract.name).mkdir()
         write_shard(contract, table, home / contract.name / "part-00000.parquet")

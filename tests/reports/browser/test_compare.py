@@ -53,12 +53,15 @@ def test_both_scores_of_every_candidate_are_shown(client, parse, sets, home):
         a, b = own(home, "a", key, query), own(home, "b", key, query)
         html = client.get(f"/d/{key}/{query}?full=1").text
         body = html[html.index('<table class="candidates') :]
-        for (j, score), row in zip(sorted(a.items(), key=lambda pair: -pair[1]), body.split("<tr")[2:], strict=True):
+        for (j, score), row in zip(
+            sorted(a.items(), key=lambda pair: -pair[1]), body.split("<tr")[2:], strict=True
+        ):
             text = parse(f"<tr{row}").texts[0]
             assert number(score, signed=True) in text
             if j in b:
                 flipped = (score > 0) != (b[j] > 0)
-                assert f"{number(b[j], signed=True)}{number(b[j] - score, signed=True)}{'flipped' if flipped else ''}" in text
+                change = number(b[j] - score, signed=True) + ("flipped" if flipped else "")
+                assert f"{number(b[j], signed=True)}{change}" in text
                 assert ("flipped" in text) == flipped
                 flips += flipped
             else:
@@ -105,7 +108,9 @@ def test_while_it_is_being_compared_the_page_asks_again(sets, client_of, monkeyp
 
 def test_a_comparison_that_fails_says_why(sets, client_of):
     failed: Future = Future()
-    failed.set_exception(Failure("labels over different chunks", "they differ", "use one tokenizer", Exit.USAGE))
+    failed.set_exception(
+        Failure("labels over different chunks", "they differ", "use one tokenizer", Exit.USAGE)
+    )
     answer = client_of(*sets, comparison=failed).get("/compare")
     assert answer.status_code == 400
     assert "labels over different chunks" in answer.text

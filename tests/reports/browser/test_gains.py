@@ -1,4 +1,6 @@
-"""Gains of tokens come from the reference LM that lies beside labels made by the real stages, and add up to them."""
+"""Gains of tokens come from the reference LM that lies beside labels made by the real stages, and add up to
+them.
+"""
 
 import os
 import re
@@ -35,7 +37,10 @@ def environment():
 
 @pytest.fixture(scope="module")
 def client(scored, client_of):
-    return client_of(open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(scored / "reference_lm"),))
+    return client_of(
+        open_label_set(scored / "labels", scored / "cache"),
+        scorers=(LazyReferenceLM(scored / "reference_lm"),),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,11 @@ def test_every_candidate_gets_its_own_gains(client, rows, scored):
         painted = client.get(f"/gains/{KEY}/{QUERY}?c={row['candidate_chunk']}").json()
         assert painted["gains"] == [number(float(gain), signed=True) for gain in gains]
         assert painted["steps"] == [step(gain, TOKEN_STEPS) for gain in gains]
-        assert painted["words"] == f"The tokens' gains add up to {number(row['target_score'], signed=True)} nats, as the label says."
+        assert (
+            painted["words"]
+            == f"The tokens' gains add up to {number(row['target_score'], signed=True)} nats, as the label"
+            " says."
+        )
         assert np.isclose(gains.sum(), row["target_score"], atol=1e-3)
 
 
@@ -67,11 +76,17 @@ def test_the_target_is_cut_at_its_tokens(client, parse, scored):
 
 def test_without_a_script_the_page_waits_for_them(client, parse):
     page = parse(client.get(f"/d/{KEY}/{QUERY}?gains=show").text)
-    address = next(attributes["href"] for name, attributes in page.elements if name == "a" and "wait" in (attributes["href"] or ""))
+    address = next(
+        attributes["href"]
+        for name, attributes in page.elements
+        if name == "a" and "wait" in (attributes["href"] or "")
+    )
     html = client.get(address).text
     chosen = re.search(r'aria-label="candidate 1, chunk (\d+)"', html)[1]
     painted = client.get(f"{address.replace('/d/', '/gains/')}&c={chosen}").json()
-    spans = re.findall(r'<span class="(\w+)" title="([^"]+)">', html[html.index("chunk tokens") : html.index("The tokens")])
+    spans = re.findall(
+        r'<span class="(\w+)" title="([^"]+)">', html[html.index("chunk tokens") : html.index("The tokens")]
+    )
     assert spans == list(zip(painted["steps"], painted["gains"], strict=True))
     assert painted["words"].replace("'", "&#x27;") in html
 
@@ -99,7 +114,10 @@ def test_without_a_reference_lm_the_page_says_so(client_of, scored, parse, rows)
     page = parse(client.get(f"/d/{KEY}/{QUERY}?gains=show").text)
     assert "Gains of tokens need the reference LM" in page.texts[0]
     assert not [attributes for _, attributes in page.elements if "data-gains" in attributes]
-    assert "no reference LM" in client.get(f"/gains/{KEY}/{QUERY}?c={rows['candidate_chunk'][0]}").json()["error"]
+    assert (
+        "no reference LM"
+        in client.get(f"/gains/{KEY}/{QUERY}?c={rows['candidate_chunk'][0]}").json()["error"]
+    )
 
 
 def test_another_reference_lm_is_told_from_the_one_that_made_the_labels(client_of, scored, tmp_path, rows):
@@ -109,15 +127,21 @@ def test_another_reference_lm_is_told_from_the_one_that_made_the_labels(client_o
     config = read_config(scored / "reference_lm")
     gpt_neox_files.save(tmp_path, config, gpt_neox.init(config, 4))
     (tmp_path / "tokenizer.json").write_bytes((scored / "reference_lm" / "tokenizer.json").read_bytes())
-    client = client_of(open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(tmp_path),))
-    words = [client.get(f"/gains/{KEY}/{QUERY}?c={chunk}").json()["words"] for chunk in rows["candidate_chunk"]]
+    client = client_of(
+        open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(tmp_path),)
+    )
+    words = [
+        client.get(f"/gains/{KEY}/{QUERY}?c={chunk}").json()["words"] for chunk in rows["candidate_chunk"]
+    ]
     assert sum("this reference LM is not the one that made it" in said for said in words) >= 5
 
 
 def test_a_reference_lm_that_cannot_score_is_an_error_that_says_why(client_of, scored, tmp_path, rows):
     (tmp_path / "tokenizer.json").write_bytes((scored / "reference_lm" / "tokenizer.json").read_bytes())
     (tmp_path / "config.json").write_text("{}")
-    client = client_of(open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(tmp_path),))
+    client = client_of(
+        open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(tmp_path),)
+    )
     answer = client.get(f"/gains/{KEY}/{QUERY}?c={rows['candidate_chunk'][0]}")
     assert answer.status_code == 500
     assert "cannot score" in answer.json()["error"]
@@ -127,7 +151,9 @@ def test_a_reference_lm_that_cannot_score_is_an_error_that_says_why(client_of, s
 
 def test_a_tokenizer_that_cannot_be_read_is_an_error_that_says_why(client_of, scored, tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
-    client = client_of(open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(tmp_path),))
+    client = client_of(
+        open_label_set(scored / "labels", scored / "cache"), scorers=(LazyReferenceLM(tmp_path),)
+    )
     answer = client.get(f"/d/{KEY}/{QUERY}?gains=show")
     assert answer.status_code == 500
     assert "tokenizer.json" in answer.text
@@ -176,5 +202,15 @@ def test_a_slow_reference_lm_holds_up_nothing_but_the_last_questions(scored):
 def test_the_colours_are_those_of_tokens(scored, monkeypatch):
     shelf = Shelf([open_label_set(scored / "labels", scored / "cache")], ["x"], [None])
     gains, document = Gains(shelf), shelf.document(KEY)
-    monkeypatch.setattr(gains, "of", lambda *_: np.array([0.01, 0.06, 0.3, 1.5, -0.06, -0.3, -1.5], np.float32))
-    assert gains.painted(document, QUERY, document.candidates(QUERY)[0], 0)["steps"] == ["z", "p1", "p2", "p3", "n1", "n2", "n3"]
+    monkeypatch.setattr(
+        gains, "of", lambda *_: np.array([0.01, 0.06, 0.3, 1.5, -0.06, -0.3, -1.5], np.float32)
+    )
+    assert gains.painted(document, QUERY, document.candidates(QUERY)[0], 0)["steps"] == [
+        "z",
+        "p1",
+        "p2",
+        "p3",
+        "n1",
+        "n2",
+        "n3",
+    ]

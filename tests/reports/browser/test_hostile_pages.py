@@ -1,4 +1,6 @@
-"""Hostile texts, ids and sources become text on every page, and nothing else; the texts are all there, exactly."""
+"""Hostile texts, ids and sources become text on every page, and nothing else; the texts are all there,
+exactly.
+"""
 
 import html
 import re
@@ -46,7 +48,9 @@ def test_pages_of_hostile_documents(client, parse, texts):
 
     check_each(DISTINCT, check)
     check_each(DISTINCT[::10], lambda doc_id: check_query(client, parse, doc_id, texts[doc_id], 7))
-    assert [set(place) for place in zip(*seen, strict=True)] == [set(DISTINCT)] * 6, "every place has held every text"
+    assert [set(place) for place in zip(*seen, strict=True)] == [set(DISTINCT)] * 6, (
+        "every place has held every text"
+    )
 
 
 def check_query(client, parse, doc_id, own, query):
@@ -56,7 +60,13 @@ def check_query(client, parse, doc_id, own, query):
     check_page(page)
     shown = page.all_text("div", "chunk")
     candidates = [int(chunk) for chunk in re.findall(r'aria-label="candidate \d+, chunk (\d+)"', raw)]
-    assert shown[:5] == [own[query - 2] + own[query - 1], own[query], own[query + 1], own[candidates[0]], own[candidates[0] + 1]]
+    assert shown[:5] == [
+        own[query - 2] + own[query - 1],
+        own[query],
+        own[query + 1],
+        own[candidates[0]],
+        own[candidates[0] + 1],
+    ]
     assert shown[5:] == [own[chunk] for j in candidates for chunk in (j, j + 1)]
     assert page.all_text("bdi")[1] == clipped(doc_id, 300)
     assert not acting(raw) - {"\t"}
@@ -69,7 +79,9 @@ def test_lists_of_hostile_documents(client, parse, hostile_set):
         page = parse(client.get(address).text)
         check_page(page)
         seen += page.all_text("bdi")[1:]
-        address = next((attributes["href"] for _, attributes in page.elements if attributes.get("data-key") == "n"), None)
+        address = next(
+            (attributes["href"] for _, attributes in page.elements if attributes.get("data-key") == "n"), None
+        )
     assert seen == [clipped(doc_id, 300) for doc_id in DISTINCT]
 
 
@@ -90,7 +102,10 @@ def test_searching_for_hostile_text(client, parse):
     check_each(DISTINCT, check)
 
 
-@pytest.mark.parametrize("path", ["/{}", "/d/{}", "/d/{}/1", "/static/{}", "/gains/{}/{}", "/?sort={}", "/?page={}", "/search?sign={}"])
+@pytest.mark.parametrize(
+    "path",
+    ["/{}", "/d/{}", "/d/{}/1", "/static/{}", "/gains/{}/{}", "/?sort={}", "/?page={}", "/search?sign={}"],
+)
 def test_hostile_addresses(client, parse, path):
     def check(text):
         written = quote(text[:400], safe="")
@@ -106,7 +121,9 @@ def test_hostile_addresses(client, parse, path):
 
 
 def test_hostile_versions_are_compared_as_text(hostile_set, client_of, parse, tmp_path):
-    other = alter_label_set(hostile_set.directory, tmp_path, lambda rows: rows.with_columns(pl.col("candidate_logprob") - 20))
+    other = alter_label_set(
+        hostile_set.directory, tmp_path, lambda rows: rows.with_columns(pl.col("candidate_logprob") - 20)
+    )
     sets, done = (hostile_set, open_label_set(other, tmp_path / "cache")), Future()
     done.set_result(compared(*sets, movers=5000))
     client = client_of(*sets, comparison=done)

@@ -16,7 +16,8 @@ KEY, QUERY = "00112233445566ff", 41
 TEXT = """(() => {
   const decoded = (element) => {
     const copy = element.cloneNode(true);
-    for (const mark of copy.querySelectorAll("mark")) mark.replaceWith(String.fromCodePoint(parseInt(mark.textContent.slice(2), 16)));
+    for (const mark of copy.querySelectorAll("mark"))
+      mark.replaceWith(String.fromCodePoint(parseInt(mark.textContent.slice(2), 16)));
     return copy.textContent;
   };
   return [...document.querySelectorAll(SELECTOR)].map(decoded);
@@ -79,7 +80,10 @@ def test_digits_choose_candidates_and_b_their_order(page, address, label_set):
     ranks = [int(text.split()[-1]) for text in texts(page, ".candidates tbody td:nth-child(2)")]
     assert ranks == list(range(12))
     page.press("t")
-    assert page.evaluate("getComputedStyle(document.querySelector('.candidates .chunk')).whiteSpaceCollapse") == "preserve"
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.candidates .chunk')).whiteSpaceCollapse")
+        == "preserve"
+    )
     page.press("j")
     assert where(page) == f"/d/{key}/42?by=bm25&full=1"
 
@@ -121,7 +125,9 @@ def test_the_list_of_keys_opens_and_closes(page, address):
 
 
 def painted(page):
-    return page.evaluate("[...document.querySelectorAll('.tokens span')].map(token => [token.className, token.title])")
+    return page.evaluate(
+        "[...document.querySelectorAll('.tokens span')].map(token => [token.className, token.title])"
+    )
 
 
 def test_gains_are_painted_on_demand(page, scored_address):
@@ -142,7 +148,9 @@ def test_gains_are_painted_on_demand(page, scored_address):
 
     page.look(1280, 800, scripts=False)
     page.open(f"{scored_address}/d/{KEY}/{QUERY}?gains=show")
-    page.open(scored_address + page.evaluate("document.querySelector('.target noscript a').getAttribute('href')"))
+    page.open(
+        scored_address + page.evaluate("document.querySelector('.target noscript a').getAttribute('href')")
+    )
     assert painted(page) == with_script
 
 
@@ -201,12 +209,19 @@ def test_hostile_text_arrives_and_does_nothing(page, hostile_set):
             assert texts(page, ".panel .chunk")[:2] == own[doc_id][7:9]
             candidates = [
                 int(label.split()[-1])
-                for label in page.evaluate("[...document.querySelectorAll('.candidates th a')].map(a => a.ariaLabel)")
+                for label in page.evaluate(
+                    "[...document.querySelectorAll('.candidates th a')].map(a => a.ariaLabel)"
+                )
             ]
-            assert texts(page, ".candidates .chunk") == [own[doc_id][chunk] for j in candidates for chunk in (j, j + 1)]
+            assert texts(page, ".candidates .chunk") == [
+                own[doc_id][chunk] for j in candidates for chunk in (j, j + 1)
+            ]
             assert page.evaluate("document.documentElement.scrollWidth") <= 1280
             assert not page.evaluate("document.documentElement.hasAttribute('owned')")
-            assert not page.evaluate("document.querySelectorAll('img, iframe, object, embed, base, marquee, style, main script').length")
+            assert not page.evaluate(
+                "document.querySelectorAll('img, iframe, object, embed, base, marquee, style, main"
+                " script').length"
+            )
         page.press("d")
         assert texts(page, "h1 bdi") == [clipped(DISTINCT[-1], 300)]
         assert {request for request in page.requests if not request.startswith(f"{address}/")} <= {"data:,"}

@@ -1,4 +1,6 @@
-"""Pages show what the labels say: lists sorted and filtered, documents as strips, candidates in order, links that keep the state."""
+"""Pages show what the labels say: lists sorted and filtered, documents as strips, candidates in order, links
+that keep the state.
+"""
 
 import re
 from html import unescape
@@ -24,7 +26,14 @@ def links(page):
 
 def keyed(page, key):
     """Where a key leads."""
-    return next((attributes["href"] for name, attributes in page.elements if name == "a" and attributes.get("data-key") == key), None)
+    return next(
+        (
+            attributes["href"]
+            for name, attributes in page.elements
+            if name == "a" and attributes.get("data-key") == key
+        ),
+        None,
+    )
 
 
 def table(page, css_class):
@@ -52,9 +61,14 @@ def test_documents_are_sorted(client, parse, label_set, sort, direction):
 
 def test_documents_are_filtered_by_split_source_and_id(client, parse, label_set):
     documents = label_set.documents
-    assert parse(client.get("/?split=test").text).all_text("code") == documents.filter(pl.col("split") == "test")["doc_id"].to_list()
+    assert (
+        parse(client.get("/?split=test").text).all_text("code")
+        == documents.filter(pl.col("split") == "test")["doc_id"].to_list()
+    )
     assert parse(client.get("/?find=BOOK-00003").text).all_text("code") == [documents["doc_id"][3]]
-    assert parse(client.get(f"/?find={documents['doc_id'][2][3:9]}").text).all_text("code") == [documents["doc_id"][2]]
+    assert parse(client.get(f"/?find={documents['doc_id'][2][3:9]}").text).all_text("code") == [
+        documents["doc_id"][2]
+    ]
     assert "No document is like that" in client.get("/?find=nothing").text
 
 
@@ -81,7 +95,10 @@ def test_long_lists_and_long_documents_come_in_parts(tmp_path, client_of, parse)
     label_set = open_label_set(labels, tmp_path / "cache")
     key = label_set.documents["doc_id"][0]
     client = client_of(label_set)
-    parts = [re.findall(rf'href="/d/{key}/(\d+)"[^>]*title="chunk', client.get(f"/d/{key}?at={at}").text) for at in (1, 2)]
+    parts = [
+        re.findall(rf'href="/d/{key}/(\d+)"[^>]*title="chunk', client.get(f"/d/{key}?at={at}").text)
+        for at in (1, 2)
+    ]
     assert [len(part) for part in parts] == [document_page.STRIP, 76]
     assert parts[1][0] == str(document_page.STRIP)
     marked = client.get(f"/d/{key}?c={document_page.STRIP + 5}").text
@@ -90,8 +107,15 @@ def test_long_lists_and_long_documents_come_in_parts(tmp_path, client_of, parse)
 
 def test_a_strip_has_a_cell_for_every_chunk_in_the_colour_of_its_best(client, rows, label_set):
     key = label_set.documents["doc_id"][2]
-    best = dict(rows.filter(pl.col("doc_id") == key).group_by("query_chunk").agg(pl.col("target_score").max()).iter_rows())
-    cells = re.findall(rf'<a href="/d/{key}/(\d+)" class="cell (\w+)" title="([^"]*)"', client.get(f"/d/{key}").text)
+    best = dict(
+        rows.filter(pl.col("doc_id") == key)
+        .group_by("query_chunk")
+        .agg(pl.col("target_score").max())
+        .iter_rows()
+    )
+    cells = re.findall(
+        rf'<a href="/d/{key}/(\d+)" class="cell (\w+)" title="([^"]*)"', client.get(f"/d/{key}").text
+    )
     assert [int(chunk) for chunk, _, _ in cells] == list(range(60))
     for chunk, kind, title in cells:
         value = best.get(int(chunk))
@@ -103,13 +127,19 @@ def test_a_strip_has_a_cell_for_every_chunk_in_the_colour_of_its_best(client, ro
             assert f"best s_t {number(value, signed=True)}," in unescape(title)
 
 
-@pytest.mark.parametrize(("by", "column", "descending"), [("", "target_score", True), ("bm25", "rank", False)])
+@pytest.mark.parametrize(
+    ("by", "column", "descending"), [("", "target_score", True), ("bm25", "rank", False)]
+)
 def test_candidates_are_ordered_and_complete(client, parse, rows, home, label_set, by, column, descending):
     key, query = label_set.documents["doc_id"][3], 41
-    expected = rows.filter((pl.col("doc_id") == key) & (pl.col("query_chunk") == query)).sort(column, descending=descending)
+    expected = rows.filter((pl.col("doc_id") == key) & (pl.col("query_chunk") == query)).sort(
+        column, descending=descending
+    )
     texts = pl.read_parquet(home / "chunks" / "*.parquet").filter(pl.col("doc_id") == key)["text"]
     shown = table(parse(client.get(f"/d/{key}/{query}?by={by}").text), "candidates")
-    places = dict(zip(expected.sort("target_score", descending=True)["candidate_chunk"], range(100), strict=False))
+    places = dict(
+        zip(expected.sort("target_score", descending=True)["candidate_chunk"], range(100), strict=False)
+    )
     assert len(shown) == len(expected) == 12
     for place, (cells, row) in enumerate(zip(shown, expected.iter_rows(named=True), strict=True), 1):
         j = row["candidate_chunk"]
@@ -117,7 +147,12 @@ def test_candidates_are_ordered_and_complete(client, parse, rows, home, label_se
         arrow = "=" if not moved else f"{'▲' if moved > 0 else '▼'} {abs(moved)}"
         assert cells[0] == str(place)
         assert cells[1] == f"BM25 rank {row['rank']}"
-        assert cells[2:6] == [number(row["bm25"], 1), number(row["target_score"], signed=True), arrow, str(query - j)]
+        assert cells[2:6] == [
+            number(row["bm25"], 1),
+            number(row["target_score"], signed=True),
+            arrow,
+            str(query - j),
+        ]
         assert cells[6:] == [texts[j], texts[j + 1]]
 
 
@@ -126,10 +161,19 @@ def test_a_query_shows_its_texts_and_those_of_the_chosen_candidate(client, parse
     texts = pl.read_parquet(home / "chunks" / "*.parquet").filter(pl.col("doc_id") == key)["text"]
     own = rows.filter((pl.col("doc_id") == key) & (pl.col("query_chunk") == query))
     best = own.sort("target_score", descending=True)["candidate_chunk"][0]
-    for address, j in ((f"/d/{key}/{query}", best), (f"/d/{key}/{query}?c={own['candidate_chunk'][7]}", own["candidate_chunk"][7])):
+    for address, j in (
+        (f"/d/{key}/{query}", best),
+        (f"/d/{key}/{query}?c={own['candidate_chunk'][7]}", own["candidate_chunk"][7]),
+    ):
         page = parse(client.get(address).text)
         local = texts[query - 2] + texts[query - 1]
-        assert page.all_text("div", "chunk")[:5] == [local, texts[query], texts[query + 1], texts[j], texts[j + 1]]
+        assert page.all_text("div", "chunk")[:5] == [
+            local,
+            texts[query],
+            texts[query + 1],
+            texts[j],
+            texts[j + 1],
+        ]
         assert page.all_text("title")[0].startswith(f"{query} · ")
         halves = own.filter(pl.col("candidate_chunk") == j).row(0, named=True)
         first = halves["candidate_halves"][0] - halves["local_halves"][0]
@@ -150,14 +194,22 @@ def test_keys_lead_from_query_to_query_and_from_document_to_document(client, par
     ids = label_set.documents["doc_id"].to_list()
     page = parse(client.get(f"/d/{ids[1]}/20").text)
     assert (keyed(page, "j"), keyed(page, "k")) == (f"/d/{ids[1]}/21", f"/d/{ids[1]}/19")
-    assert (keyed(page, "n"), keyed(page, "p"), keyed(page, "d")) == (f"/d/{ids[2]}", f"/d/{ids[0]}", f"/d/{ids[1]}?c=20")
+    assert (keyed(page, "n"), keyed(page, "p"), keyed(page, "d")) == (
+        f"/d/{ids[2]}",
+        f"/d/{ids[0]}",
+        f"/d/{ids[1]}?c=20",
+    )
     assert [keyed(page, str(digit)) is not None for digit in range(1, 10)] == [True] * 9
     assert keyed(parse(client.get(f"/d/{ids[0]}").text), "p") is None
     assert keyed(parse(client.get(f"/d/{ids[-1]}").text), "n") is None
 
 
 def test_the_next_document_is_the_next_of_the_list_that_was_left(client, parse, label_set):
-    listed = label_set.documents.filter(pl.col("split") == "train").sort("best_max", descending=True)["doc_id"].to_list()
+    listed = (
+        label_set.documents.filter(pl.col("split") == "train")
+        .sort("best_max", descending=True)["doc_id"]
+        .to_list()
+    )
     page = parse(client.get("/?split=train&sort=-best_max").text)
     rows = [attributes["href"] for name, attributes in page.elements if "data-row" in attributes]
     assert rows == [f"/d/{key}?split=train&sort=-best_max" for key in listed]
@@ -198,7 +250,12 @@ def test_controls_have_names_and_pages_a_language(client, parse, label_set):
                 labelled += "aria-label" in attributes
                 assert "aria-label" in attributes or path.startswith("/search")
             if name == "a":
-                assert text or attributes.get("aria-label") or attributes.get("title") or attributes.get("tabindex") == "-1"
+                assert (
+                    text
+                    or attributes.get("aria-label")
+                    or attributes.get("title")
+                    or attributes.get("tabindex") == "-1"
+                )
         assert labelled
 
 

@@ -27,7 +27,13 @@ def chunks(home, label_set):
         first=pl.col("target_score").filter(pl.col("rank") == 0).first(),
     )
     sources = label_set.documents.select("doc_id", "source")
-    with_best = chunks.join(best, left_on=["doc_id", "chunk"], right_on=["doc_id", "query_chunk"], how="left", maintain_order="left")
+    with_best = chunks.join(
+        best,
+        left_on=["doc_id", "chunk"],
+        right_on=["doc_id", "query_chunk"],
+        how="left",
+        maintain_order="left",
+    )
     return with_best.join(sources, on="doc_id", how="left", maintain_order="left")
 
 
@@ -50,7 +56,10 @@ CASES = [
     (Question(q="QUERY model"), pl.col("text").str.contains("query model")),
     (Question(q="NAÏVE the"), pl.col("text").str.contains("naïve the")),
     (Question(q="a", split="test"), pl.col("text").str.contains("a") & (pl.col("split") == "test")),
-    (Question(q="the", source="BOOK-00004"), pl.col("text").str.contains("the") & (pl.col("source") == "book-00004.txt")),
+    (
+        Question(q="the", source="BOOK-00004"),
+        pl.col("text").str.contains("the") & (pl.col("source") == "book-00004.txt"),
+    ),
     (Question(q="which of", sign="positive"), pl.col("text").str.contains("which of") & (pl.col("best") > 0)),
     (Question(q="which", sign="negative"), pl.col("text").str.contains("which") & (pl.col("best") <= 0)),
     (Question(q="a", moved=10), pl.col("text").str.contains("a") & (pl.col("best_rank") >= 10)),
@@ -69,10 +78,16 @@ def test_hits_are_those_of_the_files(shelf, chunks, question, condition):
 
 
 MANY = [Question(q="the"), Question(sign="positive"), Question(q="the", sign="positive", moved=3)]
-FEW = [Question(q="query model"), Question(sign="positive", moved=10), Question(q="the", sign="positive", moved=9)]
+FEW = [
+    Question(q="query model"),
+    Question(sign="positive", moved=10),
+    Question(q="the", sign="positive", moved=9),
+]
 
 
-@pytest.mark.parametrize(("question", "hits"), [*((question, 7) for question in MANY), *((question, 1) for question in FEW)])
+@pytest.mark.parametrize(
+    ("question", "hits"), [*((question, 7) for question in MANY), *((question, 1) for question in FEW)]
+)
 def test_going_on_misses_and_repeats_nothing(shelf, monkeypatch, question, hits):
     whole = everything(shelf, question)
     monkeypatch.setattr(module, "HITS", hits)
@@ -97,18 +112,30 @@ def test_a_cut_is_said_on_the_page(client, monkeypatch):
     assert 'href="/search?q=nowhere&amp;shard=1"' in page
 
 
-@pytest.mark.parametrize(("order", "column", "descending"), [("best", "best", True), ("worst", "best", False), ("first", "first", False)])
+@pytest.mark.parametrize(
+    ("order", "column", "descending"),
+    [("best", "best", True), ("worst", "best", False), ("first", "first", False)],
+)
 @pytest.mark.parametrize("text", ["", "which"])
 def test_an_order_takes_the_foremost_of_all(shelf, chunks, order, column, descending, text):
     found = search(shelf, Question(q=text, order=order))
-    asked = chunks.filter(QUERY & pl.col("text").str.contains(text, literal=True)).sort(column, descending=descending, maintain_order=True)
-    assert [(hit["source"], hit["chunk"]) for hit in found.hits] == list(asked.head(module.HITS).select("source", "chunk").iter_rows())
+    asked = chunks.filter(QUERY & pl.col("text").str.contains(text, literal=True)).sort(
+        column, descending=descending, maintain_order=True
+    )
+    assert [(hit["source"], hit["chunk"]) for hit in found.hits] == list(
+        asked.head(module.HITS).select("source", "chunk").iter_rows()
+    )
     assert [hit[column] for hit in found.hits] == asked.head(module.HITS)[column].to_list()
     assert found.rest is None
 
 
 def test_a_hit_shows_its_text_or_its_target(shelf, home, label_set):
-    texts = {row[:2]: row[2] for row in pl.read_parquet(home / "chunks" / "*.parquet").select("doc_id", "chunk", "text").iter_rows()}
+    texts = {
+        row[:2]: row[2]
+        for row in (
+            pl.read_parquet(home / "chunks" / "*.parquet").select("doc_id", "chunk", "text").iter_rows()
+        )
+    }
     for hit in search(shelf, Question(q="query model")).hits:
         assert hit["text"] == texts[hit["doc_id"], hit["chunk"]]
     for hit in search(shelf, Question(order="best")).hits:
@@ -126,7 +153,9 @@ def test_damage_is_an_error_not_an_empty_answer(tmp_path, client_of):
     from benchmarks._label_sets import make_label_set
     from reports.labels.label_set import open_label_set
 
-    labels = open_label_set(make_label_set(tmp_path, documents=2, chunks=30, candidates=3), tmp_path / "cache")
+    labels = open_label_set(
+        make_label_set(tmp_path, documents=2, chunks=30, candidates=3), tmp_path / "cache"
+    )
     victim = tmp_path / "chunks" / "part-00000.parquet"
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 0xFF
@@ -137,11 +166,16 @@ def test_damage_is_an_error_not_an_empty_answer(tmp_path, client_of):
 
 
 def test_a_question_survives_its_address():
-    question = Question(q="a b&c=d", source="x/y", split="test", sign="negative", moved=3, order="", shard=2, row=5)
+    question = Question(
+        q="a b&c=d", source="x/y", split="test", sign="negative", moved=3, order="", shard=2, row=5
+    )
     from urllib.parse import parse_qsl
 
     assert Question.of(dict(parse_qsl(question.link().partition("?")[2]))) == question
-    assert replace(question, shard=0, row=0).link() == "/search?q=a+b%26c%3Dd&source=x%2Fy&split=test&sign=negative&moved=3"
+    assert (
+        replace(question, shard=0, row=0).link()
+        == "/search?q=a+b%26c%3Dd&source=x%2Fy&split=test&sign=negative&moved=3"
+    )
 
 
 def test_going_on_in_one_file_reads_the_later_ones_from_their_beginning(shelf, monkeypatch):

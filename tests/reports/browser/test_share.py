@@ -35,9 +35,24 @@ def test_every_link_leads_to_a_place_of_the_page(shelf, parse):
 
 def test_the_policy_of_the_page_runs_nothing_and_fetches_nothing(shelf, parse):
     page = parse(share_page.render(shelf, 1)[0])
-    policies = [attributes["content"] for name, attributes in page.elements if attributes.get("http-equiv") == "Content-Security-Policy"]
-    (policy,) = [{kind: set(sources) for kind, *sources in map(str.split, said.split(";"))} for said in policies]
-    for kind in ("script-src", "img-src", "connect-src", "font-src", "frame-src", "media-src", "object-src", "worker-src"):
+    policies = [
+        attributes["content"]
+        for name, attributes in page.elements
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    (policy,) = [
+        {kind: set(sources) for kind, *sources in map(str.split, said.split(";"))} for said in policies
+    ]
+    for kind in (
+        "script-src",
+        "img-src",
+        "connect-src",
+        "font-src",
+        "frame-src",
+        "media-src",
+        "object-src",
+        "worker-src",
+    ):
         assert policy.get(kind, policy["default-src"]) <= {"'none'", "data:"}, kind
 
 
@@ -45,7 +60,9 @@ def test_documents_are_spread_evenly_and_have_their_extremes(shelf, label_set, p
     html, documents = share_page.render(shelf, 3)
     page, ids = parse(html), label_set.documents["doc_id"]
     assert documents == 3
-    sections = [attributes["id"] for name, attributes in page.elements if name == "section" and "id" in attributes]
+    sections = [
+        attributes["id"] for name, attributes in page.elements if name == "section" and "id" in attributes
+    ]
     assert [key for key in sections if "-" not in key] == [ids[0], ids[3], ids[6]]
     document = shelf.document(ids[3])
     order = [query for query in document.best[0].argsort() if query in document.queries]
@@ -68,7 +85,18 @@ def test_hostile_text_is_text(hostile_page, hostile_set, parse):
     assert not page.unbalanced
     assert not page.open
     for name, attributes in page.elements:
-        assert name not in {"script", "img", "iframe", "object", "embed", "base", "link", "form", "marquee", "plaintext"}
+        assert name not in {
+            "script",
+            "img",
+            "iframe",
+            "object",
+            "embed",
+            "base",
+            "link",
+            "form",
+            "marquee",
+            "plaintext",
+        }
         assert not {"src", "style", "action"} & set(attributes)
         assert (attributes.get("href") or "#").startswith("#")
     ids = hostile_set.documents["doc_id"].to_list()

@@ -17,18 +17,30 @@ from reports.comparison.rows import Comparison, SystemCost, Trained
 from reports.metrics.evaluation_rows import frames_of
 from reports.metrics.run_figures import run_figures
 
-RETRIEVERS = {"transformer_xl": "none", "retro": "bm25", "random": "random", "rpt_lex": "own", "rpt_sem": "own"}
+RETRIEVERS = {
+    "transformer_xl": "none",
+    "retro": "bm25",
+    "random": "random",
+    "rpt_lex": "own",
+    "rpt_sem": "own",
+}
 SCALES = (0.99, 1.0, 1.02)
 """What multiplies the losses of each seed."""
 
 
 def scaled(table, scale):
     """An evaluation with all losses multiplied."""
-    return pl.DataFrame(pl.from_arrow(table)).with_columns(loss=(pl.col("loss") * scale).cast(pl.Float32)).to_arrow()
+    return (
+        pl.DataFrame(pl.from_arrow(table))
+        .with_columns(loss=(pl.col("loss") * scale).cast(pl.Float32))
+        .to_arrow()
+    )
 
 
 def measured_of(sample, module, scales=(1.0,), settings=None):
-    """Every system of a sample with a seed for each scale; `settings` keeps only so many documents of settings other than own."""
+    """Every system of a sample with a seed for each scale; `settings` keeps only so many documents of
+    settings other than own.
+    """
     runs, frames = [], {}
     for number, system in enumerate(sample.systems.values()):
         for seed, scale in enumerate(scales):
@@ -38,11 +50,42 @@ def measured_of(sample, module, scales=(1.0,), settings=None):
                 found |= frames_of([(run, scaled(sample.oracles[f"demo-{system}"], scale))])
             if settings is not None:
                 first = sorted(sample.chunks["doc_id"].unique())[:settings]
-                found = {key: rows if key[1] == "own" else rows.filter(pl.col("doc_id").is_in(first)) for key, rows in found.items()}
+                found = {
+                    key: rows if key[1] == "own" else rows.filter(pl.col("doc_id").is_in(first))
+                    for key, rows in found.items()
+                }
             frames |= found
-            sizes = {"layers": 4, "width": 128, "heads": 4, "neighbours": 2, "cca_layers": [3, 4], "gate_window": 32}
-            runs.append(Trained(run, system, seed, RETRIEVERS[system], 1000 + number, 140, 2.0 + number, 1e9 * (1 + number), sizes))
-    return Measured("demo", "test", runs, frames, sample.labels, sample.candidates, module.CHUNK_TOKENS, module.STRIDE_CHUNKS)
+            sizes = {
+                "layers": 4,
+                "width": 128,
+                "heads": 4,
+                "neighbours": 2,
+                "cca_layers": [3, 4],
+                "gate_window": 32,
+            }
+            runs.append(
+                Trained(
+                    run,
+                    system,
+                    seed,
+                    RETRIEVERS[system],
+                    1000 + number,
+                    140,
+                    2.0 + number,
+                    1e9 * (1 + number),
+                    sizes,
+                )
+            )
+    return Measured(
+        "demo",
+        "test",
+        runs,
+        frames,
+        sample.labels,
+        sample.candidates,
+        module.CHUNK_TOKENS,
+        module.STRIDE_CHUNKS,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +120,10 @@ def test_one_seed_is_what_the_report_says(ten, evaluations_sample):
 
 
 def test_a_row_is_the_mean_of_its_seeds(ten, compared):
-    loss = {run: pl.DataFrame(pl.from_arrow(table)).filter(pl.col("setting") == "own") for run, table in ten.evaluations.items()}
+    loss = {
+        run: pl.DataFrame(pl.from_arrow(table)).filter(pl.col("setting") == "own")
+        for run, table in ten.evaluations.items()
+    }
     rows = loss["demo-rpt_sem"]
     expected = [math.exp(scale * rows["loss"].sum() / rows["tokens"].sum()) for scale in SCALES]
     row = row_of(compared, "rpt_sem")
@@ -89,14 +135,19 @@ def test_a_row_is_the_mean_of_its_seeds(ten, compared):
 
 
 def test_the_interval_of_the_mean_is_no_wider_with_equal_seeds(ten, evaluations_sample):
-    one, three = (corpus_comparison(measured_of(ten, evaluations_sample, scales), 100) for scales in ((1.0,), (1.0, 1.0, 1.0)))
+    one, three = (
+        corpus_comparison(measured_of(ten, evaluations_sample, scales), 100)
+        for scales in ((1.0,), (1.0, 1.0, 1.0))
+    )
     for name in ("perplexity", "low", "high"):
         assert getattr(row_of(one, "retro"), name) == pytest.approx(getattr(row_of(three, "retro"), name))
     assert row_of(three, "retro").deviation == 0.0
 
 
 def test_only_orders_beyond_the_seeds_are_claimed(ten, compared, evaluations_sample):
-    """RPT-Sem gains 0.3 nats where there are neighbours, RETRO and RPT-Lex 0.1, random retrieval nothing; seeds scatter by 0.03 nats."""
+    """RPT-Sem gains 0.3 nats where there are neighbours, RETRO and RPT-Lex 0.1, random retrieval nothing;
+    seeds scatter by 0.03 nats.
+    """
     assert compared.orders.better_than["rpt_sem"] == ["retro", "rpt_lex", "transformer_xl", "random"]
     assert compared.orders.better_than["retro"] == ["transformer_xl", "random"]
     assert compared.orders.better_than["rpt_lex"] == ["transformer_xl", "random"]
@@ -110,7 +161,9 @@ def test_only_orders_beyond_the_seeds_are_claimed(ten, compared, evaluations_sam
 def test_the_oracle_is_lowest_and_not_the_best(compared):
     rows = [row for row in compared.rows if row.perplexity is not None]
     assert row_of(compared, "rpt_sem", "oracle") == min(rows, key=lambda row: row.perplexity)
-    assert {(row.system, row.setting) for row in rows if row.lowest} <= {("rpt_sem", name) for name in ("own", "first_3", "first_4")}
+    assert {(row.system, row.setting) for row in rows if row.lowest} <= {
+        ("rpt_sem", name) for name in ("own", "first_3", "first_4")
+    }
     assert row_of(compared, "rpt_sem").lowest
 
 
@@ -124,8 +177,12 @@ def test_more_neighbours_are_rows_of_systems_with_a_retriever_of_their_own(compa
 def test_a_swapped_retriever_is_a_row_of_any_system(ten, evaluations_sample):
     measured = measured_of(ten, evaluations_sample)
     assert row_of(corpus_comparison(measured, 10), "retro", "dpr") is None
-    swapped = measured.frames["demo-retro-s0", "own"].with_columns(setting=pl.lit("dpr"), loss=pl.col("loss") * 1.1)
-    found = corpus_comparison(replace(measured, frames={**measured.frames, ("demo-retro-s0", "dpr"): swapped}), 10)
+    swapped = measured.frames["demo-retro-s0", "own"].with_columns(
+        setting=pl.lit("dpr"), loss=pl.col("loss") * 1.1
+    )
+    found = corpus_comparison(
+        replace(measured, frames={**measured.frames, ("demo-retro-s0", "dpr"): swapped}), 10
+    )
     own, dpr = row_of(found, "retro"), row_of(found, "retro", "dpr")
     assert math.log(dpr.perplexity) == pytest.approx(1.1 * math.log(own.perplexity), rel=1e-4)
     assert dpr.gain.value < 0
@@ -200,19 +257,30 @@ def test_retrieval_is_over_the_seeds_of_a_system(compared):
 
 
 def test_a_system_that_reads_a_corpus_has_rows_for_its_controls(ten, evaluations_sample):
-    """Its model without passages and with passages by chance; random retrieval of it is that of the same database."""
+    """Its model without passages and with passages by chance; random retrieval of it is that of the same
+    database.
+    """
     measured = measured_of(ten, evaluations_sample)
     runs = [
-        replace(run, system={"retro": "retro_corpus", "random": "retro_corpus_random"}.get(run.system, run.system)) for run in measured.runs
+        replace(
+            run, system={"retro": "retro_corpus", "random": "retro_corpus_random"}.get(run.system, run.system)
+        )
+        for run in measured.runs
     ]
-    runs = [replace(run, retriever="corpus" if run.system == "retro_corpus" else run.retriever) for run in runs]
+    runs = [
+        replace(run, retriever="corpus" if run.system == "retro_corpus" else run.retriever) for run in runs
+    ]
     own = measured.frames["demo-retro-s0", "own"]
     worse = {"none": 1.2, "by_chance": 1.1}
-    frames = measured.frames | {("demo-retro-s0", name): own.with_columns(pl.col("loss") * factor) for name, factor in worse.items()}
+    frames = measured.frames | {
+        ("demo-retro-s0", name): own.with_columns(pl.col("loss") * factor) for name, factor in worse.items()
+    }
     found = corpus_comparison(replace(measured, runs=runs, frames=frames), 20)
     loss = math.log(row_of(found, "retro_corpus").perplexity)
     for name, factor in worse.items():
-        assert math.log(row_of(found, "retro_corpus", name).perplexity) == pytest.approx(factor * loss, rel=1e-4)
+        assert math.log(row_of(found, "retro_corpus", name).perplexity) == pytest.approx(
+            factor * loss, rel=1e-4
+        )
     assert not [row for row in found.rows if row.setting in worse and row.system != "retro_corpus"]
     random = math.log(row_of(found, "retro_corpus_random").perplexity)
     assert row_of(found, "retro_corpus").retrieval_gain.value == pytest.approx(random - loss, abs=1e-4)

@@ -1,4 +1,6 @@
-"""The tables of a comparison: the paper's layout, what was published beside each row, and names that may be hostile."""
+"""The tables of a comparison: the paper's layout, what was published beside each row, and names that may be
+hostile.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,30 @@ def compared(sample, module, corpus="demo", seeds=1, **more):
             ]
             for table in tables:
                 frames |= frames_of([(run, table)])
-            known.append(Trained(run, system, seed, retriever, 1_350_000, 140, 0.5 if retriever == "none" else 0.7, 1e9, SIZES))
+            known.append(
+                Trained(
+                    run,
+                    system,
+                    seed,
+                    retriever,
+                    1_350_000,
+                    140,
+                    0.5 if retriever == "none" else 0.7,
+                    1e9,
+                    SIZES,
+                )
+            )
     known += [Trained(run, system, 0, "own") for system, run in more.items()]
-    measured = Measured(corpus, "test", known, frames, sample.labels, sample.candidates, module.CHUNK_TOKENS, module.STRIDE_CHUNKS)
+    measured = Measured(
+        corpus,
+        "test",
+        known,
+        frames,
+        sample.labels,
+        sample.candidates,
+        module.CHUNK_TOKENS,
+        module.STRIDE_CHUNKS,
+    )
     return corpus_comparison(measured, 50)
 
 
@@ -52,10 +75,13 @@ def comparison(corpus):
 
 def test_a_stale_row_says_so_and_why(corpus):
     runs_of_corpus = [
-        replace(run, stale="scoring@demo: <b>candidates</b>") if run.trained.system == "retro" else run for run in corpus.runs
+        replace(run, stale="scoring@demo: <b>candidates</b>") if run.trained.system == "retro" else run
+        for run in corpus.runs
     ]
     old = Comparison("try", [replace(corpus, runs=runs_of_corpus)])
-    sentence = "demo-retro-s0 is stale, its figures are of before this change: scoring@demo: <b>candidates</b>."
+    sentence = (
+        "demo-retro-s0 is stale, its figures are of before this change: scoring@demo: <b>candidates</b>."
+    )
     assert warnings(old.corpora)[-1] == sentence
     assert "demo-retro-s0 (stale)" in [row[0] for row in runs(old.corpora).rows]
     assert "&lt;b&gt;candidates" in render(old)
@@ -123,7 +149,10 @@ def test_table_3_has_this_corpus_and_chance_before_the_papers(corpus):
 
 
 def test_several_corpora_and_seeds_stand_side_by_side(evaluations_sample):
-    both = [compared(evaluations_sample.made_up(documents=8), evaluations_sample, name, seeds=3) for name in ("math", "code")]
+    both = [
+        compared(evaluations_sample.made_up(documents=8), evaluations_sample, name, seeds=3)
+        for name in ("math", "code")
+    ]
     both[1] = replace(both[1], costs={**both[1].costs, "retro": replace(both[1].costs["retro"], time=1.5)})
     plain = table_2(both)
     assert [group.columns for group in plain.groups] == [3, 3, 3, 7]
@@ -141,7 +170,8 @@ def test_what_is_missing_for_a_claim_is_said(corpus, evaluations_sample):
     assert "140 updates: all systems" in said
     assert "2 neighbours in layers 3, 4, gate over 32 chunks: all that read neighbours" in said
     assert (
-        "is not complete: without Transformer-XL, as many parameters; Transformer-XL, as much time, and with fewer than 3 seeds of" in said
+        "is not complete: without Transformer-XL, as many parameters; Transformer-XL, as much time, and with"
+        " fewer than 3 seeds of" in said
     )
     assert "no order is claimed" in " ".join(orders([corpus]))
 
@@ -179,7 +209,9 @@ def test_claims_name_the_first_of_all_that_come_after(corpus):
 
 def test_warnings_name_what_is_not_there_and_what_is_too_little(corpus, evaluations_sample):
     assert warnings([corpus]) == ["demo: not evaluated: demo-griffin."]
-    assert warnings([replace(corpus, documents=4, runs=[])]) == ["demo: interval not meaningful: 4 documents, fewer than 8."]
+    assert warnings([replace(corpus, documents=4, runs=[])]) == [
+        "demo: interval not meaningful: 4 documents, fewer than 8."
+    ]
 
 
 def test_all_forms_say_the_same(comparison, parse):
@@ -243,4 +275,9 @@ def test_text_in_markdown_is_text(text, written):
 
 def test_columns_of_markdown_are_aligned():
     lines = as_markdown(PlainTable(["", "x"], [["a", Strong("1.5")], ["long name", "22"]])).splitlines()
-    assert lines == ["|           |       x |", "| --------- | ------: |", "| a         | **1.5** |", "| long name |      22 |"]
+    assert lines == [
+        "|           |       x |",
+        "| --------- | ------: |",
+        "| a         | **1.5** |",
+        "| long name |      22 |",
+    ]

@@ -50,13 +50,19 @@ RUNS = ('"><svg onload=alert(1)>', "\u202eevil\u2066 run")
 
 def _candidates(labels: pl.DataFrame) -> pa.Table:
     """Those that were scored."""
-    pairs = labels.select("doc_id", "split", pl.lit("q").alias("query_form"), "query_chunk", "candidate_chunk", "rank", "bm25")
-    return CANDIDATES.table({name: pairs[name].to_arrow() for name in pairs.columns}, stride_chunks=2, sequence_chunks=9)
+    pairs = labels.select(
+        "doc_id", "split", pl.lit("q").alias("query_form"), "query_chunk", "candidate_chunk", "rank", "bm25"
+    )
+    return CANDIDATES.table(
+        {name: pairs[name].to_arrow() for name in pairs.columns}, stride_chunks=2, sequence_chunks=9
+    )
 
 
 @pytest.fixture(scope="session")
 def hostile_corpus(tmp_path_factory) -> Path:
-    """A document for every hostile text, which is its id and its source, and the chunks of which are hostile texts in turn."""
+    """A document for every hostile text, which is its id and its source, and the chunks of which are hostile
+    texts in turn.
+    """
     home = tmp_path_factory.mktemp("hostile") / "<b>corpus\u202e"
     texts, nth = itertools.cycle(DISTINCT), DISTINCT.__getitem__
     make_label_set(home, len(DISTINCT), 9, 3, SHARDS, text=lambda rng: next(texts), source=nth, doc_id=nth)

@@ -1,4 +1,6 @@
-"""Hostile texts, ids, sources, runs and systems become text on every page, and nothing else; the texts are all there, exactly."""
+"""Hostile texts, ids, sources, runs and systems become text on every page, and nothing else; the texts are
+all there, exactly.
+"""
 
 import re
 from urllib.parse import quote
@@ -29,7 +31,9 @@ def test_pages_of_hostile_documents(client, parse, hostile_library):
 
     check_each(DISTINCT, check)
     check_each(DISTINCT[::10], lambda doc_id: check_chunk(client, parse, hostile_library, doc_id, 7))
-    assert [set(place) for place in zip(*seen, strict=True)] == [set(DISTINCT)] * 6, "every place has held every text"
+    assert [set(place) for place in zip(*seen, strict=True)] == [set(DISTINCT)] * 6, (
+        "every place has held every text"
+    )
 
 
 def check_chunk(client, parse, library, doc_id, query):
@@ -55,12 +59,16 @@ def test_lists_and_help_of_hostile_names(client, parse):
         check_page(page)
         assert set(RUNS) <= set(page.all_text("bdi"))
         seen += [text for text in page.all_text("bdi") if text in {clipped(one, 300) for one in DISTINCT}]
-        address = next((attributes["href"] for _, attributes in page.elements if attributes.get("data-key") == "n"), None)
+        address = next(
+            (attributes["href"] for _, attributes in page.elements if attributes.get("data-key") == "n"), None
+        )
     assert {clipped(text, 300) for text in DISTINCT} <= set(seen)
     check_page(parse(client.get("/help").text))
 
 
-@pytest.mark.parametrize("path", ["/{}", "/d/{}", "/d/{}/1", "/static/{}", "/?sort={}", "/?show={}", "/?find={}"])
+@pytest.mark.parametrize(
+    "path", ["/{}", "/d/{}", "/d/{}/1", "/static/{}", "/?sort={}", "/?show={}", "/?find={}"]
+)
 def test_hostile_addresses(client, parse, path):
     def check(text):
         answer = client.get(path.format(quote(text[:200], safe="")))

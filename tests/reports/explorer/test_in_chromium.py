@@ -80,7 +80,10 @@ def test_keys_choose_readings_and_neighbours(page, address, library):
     page.press("o")
     assert "by=bm25" in where(page)
     page.press("t")
-    assert page.evaluate("getComputedStyle(document.querySelector('.neighbours .chunk')).whiteSpaceCollapse") == "preserve"
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.neighbours .chunk')).whiteSpaceCollapse")
+        == "preserve"
+    )
     page.press("?", loads=False)
     assert page.evaluate("document.querySelector('dialog').open")
     page.press("Escape", loads=False)
@@ -113,7 +116,8 @@ def test_hostile_text_arrives_and_does_nothing(page, hostile_corpus):
                 assert page.evaluate("document.documentElement.scrollWidth") <= 1280
                 assert not page.evaluate("document.documentElement.hasAttribute('owned')")
                 assert not page.evaluate(
-                    "document.querySelectorAll('img, iframe, object, embed, base, marquee, style, main script').length"
+                    "document.querySelectorAll('img, iframe, object, embed, base, marquee, style, main"
+                    " script').length"
                 )
         assert {request for request in page.requests if not request.startswith(f"{address}/")} <= {"data:,"}
     assert page.dialogs == []

@@ -1,4 +1,6 @@
-"""The library says what the tables say: perplexities, losses and gains, whatever the order; and refuses what does not fit together."""
+"""The library says what the tables say: perplexities, losses and gains, whatever the order; and refuses what
+does not fit together.
+"""
 
 import math
 import shutil
@@ -28,7 +30,11 @@ def of(rows, reading):
 
 
 def test_every_reading_has_the_perplexity_of_its_rows(library, rows):
-    assert [str(reading) for reading in library.readings][:3] == ["a-retro", "a-retro:none", "a-retro:first_1"]
+    assert [str(reading) for reading in library.readings][:3] == [
+        "a-retro",
+        "a-retro:none",
+        "a-retro:first_1",
+    ]
     assert Reading("a-rpt_sem", "oracle") in library.readings
     for reading in library.readings:
         own = of(rows, reading)
@@ -54,19 +60,29 @@ def test_without_a_baseline_a_run_is_compared_with_itself_without_neighbours(cor
 def test_figures_of_documents(library, rows):
     figures = library.figures(OURS, THEIRS)
     for doc_id, loss, gain, sparks in zip(library.documents["doc_id"], *figures.iter_columns(), strict=True):
-        ours, theirs = (of(rows, reading).filter(pl.col("doc_id") == doc_id).sort("chunk") for reading in (OURS, THEIRS))
+        ours, theirs = (
+            of(rows, reading).filter(pl.col("doc_id") == doc_id).sort("chunk") for reading in (OURS, THEIRS)
+        )
         assert loss == pytest.approx(ours["loss"].sum() / ours["tokens"].sum(), rel=1e-5)
-        assert gain == pytest.approx((theirs["loss"].sum() - ours["loss"].sum()) / ours["tokens"].sum(), rel=1e-3)
+        assert gain == pytest.approx(
+            (theirs["loss"].sum() - ours["loss"].sum()) / ours["tokens"].sum(), rel=1e-3
+        )
         stretch = (ours["chunk"].to_numpy() + 1) * SPARKS // len(ours)
         difference = theirs["loss"].to_numpy().astype(float) - ours["loss"].to_numpy()
-        per_token = np.bincount(stretch, difference, SPARKS) / np.bincount(stretch, ours["tokens"].to_numpy(), SPARKS)
+        per_token = np.bincount(stretch, difference, SPARKS) / np.bincount(
+            stretch, ours["tokens"].to_numpy(), SPARKS
+        )
         assert np.allclose(sparks, per_token * ours["tokens"].sum() / len(ours), rtol=1e-3, atol=1e-3)
 
 
 def test_a_document_has_the_losses_and_gains_of_its_rows(library, rows):
     document = library.document(library.documents["key"][1])
     own = {
-        reading: of(rows, reading).filter((pl.col("doc_id") == document.place["doc_id"]) & (pl.col("chunk") >= 0)).sort("chunk")
+        reading: (
+            of(rows, reading)
+            .filter((pl.col("doc_id") == document.place["doc_id"]) & (pl.col("chunk") >= 0))
+            .sort("chunk")
+        )
         for reading in library.readings
     }
     for reading, table in own.items():
@@ -143,8 +159,14 @@ def test_losses_over_other_tokens_are_not_compared(corpus, tmp_path):
 
 def test_evaluations_of_other_chunks_are_refused(corpus, tmp_path):
     def longer(table):
-        doubled = pl.DataFrame(pl.from_arrow(table)).with_columns(pl.concat_list("token_losses", "token_losses").alias("token_losses"))
-        return doubled.with_columns(tokens=pl.col("tokens") * 2, loss=pl.col("loss") * 2).to_arrow().cast(table.schema)
+        doubled = pl.DataFrame(pl.from_arrow(table)).with_columns(
+            pl.concat_list("token_losses", "token_losses").alias("token_losses")
+        )
+        return (
+            doubled.with_columns(tokens=pl.col("tokens") * 2, loss=pl.col("loss") * 2)
+            .to_arrow()
+            .cast(table.schema)
+        )
 
     commit(EVALUATIONS, changed(corpus, tmp_path / "x", longer))
     library = Library(tmp_path / "x", tmp_path, None)
@@ -156,7 +178,11 @@ def test_a_document_that_chunks_no_longer_hold_is_refused(corpus, tmp_path):
     shutil.copytree(corpus, tmp_path / "x")
     chunks = open_artifact(CHUNKS, tmp_path / "x" / "chunks")
     table = chunks.read("part-00000.parquet")
-    write_shard(CHUNKS, table.filter(pc.not_equal(table["doc_id"], table["doc_id"][0])), chunks.directory / "part-00000.parquet")
+    write_shard(
+        CHUNKS,
+        table.filter(pc.not_equal(table["doc_id"], table["doc_id"][0])),
+        chunks.directory / "part-00000.parquet",
+    )
     commit(CHUNKS, chunks.directory)
     library = Library(tmp_path / "x", tmp_path, None)
     gone = library.documents.filter(pl.col("doc_id") == table["doc_id"][0].as_py())["key"][0]

@@ -10,14 +10,29 @@ CHUNK, RUN = 9, "sem"
 
 
 class Document:
-    """What `neighbours` looks at of one: BM25 prefers 5, then 3; the reference LM likes 2 best, then 5, and not 7."""
+    """What `neighbours` looks at of one: BM25 prefers 5, then 3; the reference LM likes 2 best, then 5, and
+    not 7.
+    """
 
-    bm25 = pl.DataFrame({"query_chunk": [8, 9, 9], "candidate_chunk": [6, 3, 5], "rank": [0, 1, 0], "bm25": [9.0, 2.0, 4.0]})
-    scores = pl.DataFrame({"query_chunk": [9, 9, 9, 8], "candidate_chunk": [5, 2, 7, 3], "target_score": [1.0, 3.0, -2.0, 9.0]})
+    bm25 = pl.DataFrame(
+        {"query_chunk": [8, 9, 9], "candidate_chunk": [6, 3, 5], "rank": [0, 1, 0], "bm25": [9.0, 2.0, 4.0]}
+    )
+    scores = pl.DataFrame(
+        {"query_chunk": [9, 9, 9, 8], "candidate_chunk": [5, 2, 7, 3], "target_score": [1.0, 3.0, -2.0, 9.0]}
+    )
 
 
 def row(loss, retrieved, ranking=(), gates=()):
-    return ChunkResult(loss, 1, [loss], len(retrieved), retrieved, list(ranking), [2.0 - j for j in range(len(ranking))], gates)
+    return ChunkResult(
+        loss,
+        1,
+        [loss],
+        len(retrieved),
+        retrieved,
+        list(ranking),
+        [2.0 - j for j in range(len(ranking))],
+        gates,
+    )
 
 
 ROWS = {
@@ -50,8 +65,12 @@ def test_what_each_is_worth():
 
 
 def test_an_oracle_is_no_setting_that_others_are_compared_with():
-    rows = {reading: row for reading, row in ROWS.items() if reading.setting in ("own", "none")} | {Reading(RUN, "oracle"): row(9.0, [4])}
-    assert {(one.alone, one.left_out) for one in neighbours(Document(), CHUNK, rows, RUN, "")} == {(None, None)}
+    rows = {reading: row for reading, row in ROWS.items() if reading.setting in ("own", "none")} | {
+        Reading(RUN, "oracle"): row(9.0, [4])
+    }
+    assert {(one.alone, one.left_out) for one in neighbours(Document(), CHUNK, rows, RUN, "")} == {
+        (None, None)
+    }
 
 
 def test_of_a_chunk_without_labels_no_oracle_takes_anything():
@@ -62,11 +81,28 @@ def test_of_a_chunk_without_labels_no_oracle_takes_anything():
 
 def test_the_figures_are_those_of_the_shown_run():
     first, last = found()[4], found()[5]
-    assert (first.place, first.gate, first.rank, first.score, first.bm25_rank, first.s_t) == (0, 0.9, 0, 2.0, None, None)
-    assert (last.place, last.gate, last.rank, last.score, last.bm25_rank, last.bm25, last.s_t) == (None, None, None, None, 0, 4.0, 1.0)
+    assert (first.place, first.gate, first.rank, first.score, first.bm25_rank, first.s_t) == (
+        0,
+        0.9,
+        0,
+        2.0,
+        None,
+        None,
+    )
+    assert (last.place, last.gate, last.rank, last.score, last.bm25_rank, last.bm25, last.s_t) == (
+        None,
+        None,
+        None,
+        None,
+        0,
+        4.0,
+        1.0,
+    )
 
 
-@pytest.mark.parametrize(("by", "order"), [("", [4, 2, 7, 5, 3]), ("bm25", [5, 3, 4, 2, 7]), ("s_t", [2, 5, 7, 4, 3])])
+@pytest.mark.parametrize(
+    ("by", "order"), [("", [4, 2, 7, 5, 3]), ("bm25", [5, 3, 4, 2, 7]), ("s_t", [2, 5, 7, 4, 3])]
+)
 def test_orders(by, order):
     assert list(found(by)) == order
 

@@ -1,4 +1,6 @@
-"""Pages hold what the tables say, every colour what its figure says, and every way leads where its key does."""
+"""Pages hold what the tables say, every colour what its figure says, and every way leads where its
+key does.
+"""
 
 import re
 import shutil
@@ -36,7 +38,14 @@ def row_of(rows, document, reading, chunk=CHUNK):
 
 def keyed(page, key):
     """Where a key leads."""
-    return next((attributes["href"] for name, attributes in page.elements if name == "a" and attributes.get("data-key") == key), None)
+    return next(
+        (
+            attributes["href"]
+            for name, attributes in page.elements
+            if name == "a" and attributes.get("data-key") == key
+        ),
+        None,
+    )
 
 
 def table(page, css_class):
@@ -71,10 +80,17 @@ def test_documents_are_filtered_and_the_reading_stays(client, parse, library):
 
 @pytest.mark.parametrize("query", ["", "?show=a-rpt_sem&against=a-rpt_sem%3Anone", "?show=a-retro"])
 def test_a_document_is_a_strip_of_gains(client, document, path, query):
-    readings = {"": (OURS, THEIRS), "?show=a-retro": (Reading("a-retro"), THEIRS)}.get(query, (OURS, Reading("a-rpt_sem", "none")))
+    readings = {"": (OURS, THEIRS), "?show=a-retro": (Reading("a-retro"), THEIRS)}.get(
+        query, (OURS, Reading("a-rpt_sem", "none"))
+    )
     gain = document.gain(*readings)
-    cells = re.findall(r'class="cell (\w+)" title="chunk (\d+): gain (\S+) nats', client.get(path + query).text)
-    expected = [(drawing.step(float(value)), str(chunk), drawing.score(float(value))) for chunk, value in enumerate(gain)]
+    cells = re.findall(
+        r'class="cell (\w+)" title="chunk (\d+): gain (\S+) nats', client.get(path + query).text
+    )
+    expected = [
+        (drawing.step(float(value)), str(chunk), drawing.score(float(value)))
+        for chunk, value in enumerate(gain)
+    ]
     assert cells == expected
     assert cells[-1][0] == drawing.UNLABELLED
 
@@ -100,18 +116,27 @@ def test_b_and_w_walk_from_the_extremes(client, parse, document, path):
 
 
 def test_the_target_is_coloured_by_the_difference_of_two_readings(client, parse, rows, document, path):
-    for query, readings in (("", (OURS, THEIRS)), ("?against=a-rpt_sem%3Anone", (OURS, Reading("a-rpt_sem", "none")))):
+    for query, readings in (
+        ("", (OURS, THEIRS)),
+        ("?against=a-rpt_sem%3Anone", (OURS, Reading("a-rpt_sem", "none"))),
+    ):
         ours, theirs = (row_of(rows, document, reading) for reading in readings)
         gains = np.array(theirs["token_losses"]) - np.array(ours["token_losses"])
         html = client.get(f"{path}/{CHUNK}{query}").text
         spans = re.findall(r'<span class="([nzp]\d?)" title="([^"]*)">', html)
-        assert spans == [(drawing.step(float(gain), drawing.TOKEN_STEPS), drawing.score(float(gain), 3)) for gain in gains]
+        assert spans == [
+            (drawing.step(float(gain), drawing.TOKEN_STEPS), drawing.score(float(gain), 3)) for gain in gains
+        ]
         page = parse(html)
         assert document.texts[CHUNK + 1] in page.all_text("div", "chunk tokens")
         figures = re.search(r'<details class="figures">.*?</details>', html, re.DOTALL)[0]
         cells = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r'<td class="n">(.*?)</td>', figures)]
         losses = zip(ours["token_losses"], theirs["token_losses"], gains, strict=True)
-        assert cells == [text for a, b, gain in losses for text in (number(a, 3), number(b, 3), drawing.score(float(gain), 3))]
+        assert cells == [
+            text
+            for a, b, gain in losses
+            for text in (number(a, 3), number(b, 3), drawing.score(float(gain), 3))
+        ]
 
 
 def test_every_reading_has_its_loss_and_what_it_read(client, parse, rows, library, document, path):
@@ -127,13 +152,24 @@ def test_every_reading_has_its_loss_and_what_it_read(client, parse, rows, librar
 
 def test_neighbours_have_scores_gates_and_what_they_were_worth(client, parse, rows, document, path):
     page = parse(client.get(f"{path}/{CHUNK}").text)
-    own, none, first, second = (row_of(rows, document, Reading("a-rpt_sem", name)) for name in ("own", "none", "first_1", "second"))
+    own, none, first, second = (
+        row_of(rows, document, Reading("a-rpt_sem", name)) for name in ("own", "none", "first_1", "second")
+    )
     shown = table(page, "neighbours")
-    assert [cells[2] for cells in shown[: len(own["ranking"])]] == [f"rank {place}" for place in range(len(own["ranking"]))]
+    assert [cells[2] for cells in shown[: len(own["ranking"])]] == [
+        f"rank {place}" for place in range(len(own["ranking"]))
+    ]
     assert [cells[3] for cells in shown[:3]] == [f"score {number(score, 2)}" for score in own["scores"][:3]]
-    assert [cells[4] for cells in shown[:3]] == [*(f"gate {number(gate, 2)}" for gate in own["gates"]), f"gate {NONE}"]
-    assert [cells[5] for cells in shown[:2]] == [f"alone {drawing.score(none['loss'] - one['loss'])}" for one in (first, second)]
-    assert [cells[6] for cells in shown[:2]] == [f"left out {drawing.score(one['loss'] - own['loss'])}" for one in (second, first)]
+    assert [cells[4] for cells in shown[:3]] == [
+        *(f"gate {number(gate, 2)}" for gate in own["gates"]),
+        f"gate {NONE}",
+    ]
+    assert [cells[5] for cells in shown[:2]] == [
+        f"alone {drawing.score(none['loss'] - one['loss'])}" for one in (first, second)
+    ]
+    assert [cells[6] for cells in shown[:2]] == [
+        f"left out {drawing.score(one['loss'] - own['loss'])}" for one in (second, first)
+    ]
     for cells, j in zip(shown, own["ranking"], strict=False):
         assert cells[10:] == [document.texts[j], document.texts[j + 1]]
         assert int(cells[9]) == CHUNK - j
@@ -141,10 +177,18 @@ def test_neighbours_have_scores_gates_and_what_they_were_worth(client, parse, ro
 
 def test_bm25_and_the_oracle_stand_among_the_takers(client, parse, corpus, document, path):
     own = (pl.col("doc_id") == document.place["doc_id"]) & (pl.col("query_chunk") == CHUNK)
-    candidates = pl.read_parquet(corpus / "candidates" / "*.parquet").filter(own & (pl.col("query_form") == "q")).sort("rank")
-    labels = pl.read_parquet(corpus / "labels" / "*.parquet").filter(own).sort("target_score", descending=True)
+    candidates = (
+        pl.read_parquet(corpus / "candidates" / "*.parquet")
+        .filter(own & (pl.col("query_form") == "q"))
+        .sort("rank")
+    )
+    labels = (
+        pl.read_parquet(corpus / "labels" / "*.parquet").filter(own).sort("target_score", descending=True)
+    )
     takers = {int(chunk): names for chunk, names in takers_of(client.get(f"{path}/{CHUNK}?by=bm25").text)}
-    assert {chunk for chunk, names in takers.items() if "BM25" in names} == set(candidates["candidate_chunk"][:2])
+    assert {chunk for chunk, names in takers.items() if "BM25" in names} == set(
+        candidates["candidate_chunk"][:2]
+    )
     positive = labels.filter(pl.col("target_score") > 0)["candidate_chunk"][:2]
     assert {chunk for chunk, names in takers.items() if "oracle" in names} == set(positive)
     scored = {cells[7] for cells in table(parse(client.get(f"{path}/{CHUNK}?by=s_t").text), "neighbours")}
@@ -167,7 +211,9 @@ def test_a_neighbour_is_chosen_and_its_texts_stand_beside_the_target(client, par
 
 def test_the_keys_of_the_comparison_change_one_thing(client, parse, path):
     page = parse(client.get(f"{path}/{CHUNK}?c=3&full=1").text)
-    ways = {key: dict(part.split("=") for part in keyed(page, key).partition("?")[2].split("&")) for key in "seax"}
+    ways = {
+        key: dict(part.split("=") for part in keyed(page, key).partition("?")[2].split("&")) for key in "seax"
+    }
     kept = {"c": "3", "full": "1"}
     assert ways["s"] == {"show": "a-transformer_xl", "against": "a-transformer_xl", **kept}
     assert ways["e"] == {"show": "a-rpt_sem%3Anone", "against": "a-transformer_xl", **kept}
@@ -202,8 +248,13 @@ def test_a_chunk_for_which_nothing_was_retrieved_does_not_say_that_nothing_could
         shutil.copytree(corpus / name, tmp_path / "x" / name)
     library = Library(tmp_path / "x", tmp_path, None)
     client, path = explorer_client(library), f"/d/{library.documents['key'][0]}"
-    assert "Nothing was retrieved for this chunk." in parse(client.get(f"{path}/{CHUNK}").text).all_text("p", "note")
-    assert any("too little lies before it" in text for text in parse(client.get(f"{path}/0").text).all_text("p", "note"))
+    assert "Nothing was retrieved for this chunk." in parse(client.get(f"{path}/{CHUNK}").text).all_text(
+        "p", "note"
+    )
+    assert any(
+        "too little lies before it" in text
+        for text in parse(client.get(f"{path}/0").text).all_text("p", "note")
+    )
 
 
 def test_a_corpus_without_a_tokenizer_has_the_table_of_tokens(corpus, tmp_path, parse):

@@ -14,7 +14,14 @@ MISSING = [None, math.nan, math.inf, -math.inf, 1e200]
 @pytest.mark.parametrize("value", MISSING)
 def test_what_is_missing_reads_not_available(value):
     assert not finite(value)
-    assert {number(value), count(value), percent(value), size(value), interval(1.0, value), interval(value, 1.0)} == {"n/a"}
+    assert {
+        number(value),
+        count(value),
+        percent(value),
+        size(value),
+        interval(1.0, value),
+        interval(value, 1.0),
+    } == {"n/a"}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ def test_text_is_escaped_and_markup_is_kept():
 
 
 def test_attributes_are_escaped_and_renamed():
-    assert tag("a", class_='"><script>', aria_label="a & b", href=None) == '<a class="&quot;&gt;&lt;script&gt;" aria-label="a &amp; b"></a>'
+    assert (
+        tag("a", class_='"><script>', aria_label="a & b", href=None)
+        == '<a class="&quot;&gt;&lt;script&gt;" aria-label="a &amp; b"></a>'
+    )
 
 
 def test_escaped_text_is_no_longer_markup_when_it_is_joined_with_text():
@@ -46,7 +49,14 @@ def test_characters_that_cannot_be_seen_are_written_out(text, shown):
 
 def test_no_character_of_a_hidden_category_is_left():
     everything = visible("".join(map(chr, range(sys.maxunicode + 1))))
-    assert {unicodedata.category(character) for character in everything} & {"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"} == {"Cc"}
+    assert {unicodedata.category(character) for character in everything} & {
+        "Cc",
+        "Cf",
+        "Cs",
+        "Zl",
+        "Zp",
+        "Cn",
+    } == {"Cc"}
     assert {character for character in everything if unicodedata.category(character) == "Cc"} == {"\n", "\t"}
 
 

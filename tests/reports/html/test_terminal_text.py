@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 from reports.html.terminal_text import COMBINING, shown
 from tests.hostile import HOSTILE, acting, check_each, read_back
 
-ANY = st.text(st.one_of(st.characters(categories=None), st.sampled_from("\\uU0123456789abcdef\t\n\u21e5\u23ce\u0301\x1b")), max_size=60)
+ANY = st.text(
+    st.one_of(
+        st.characters(categories=None), st.sampled_from("\\uU0123456789abcdef\t\n\u21e5\u23ce\u0301\x1b")
+    ),
+    max_size=60,
+)
 
 
 def test_there_are_enough_hostile_texts_and_each_is_another():

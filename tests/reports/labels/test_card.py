@@ -1,4 +1,6 @@
-"""The label card: a header that any YAML parser reads and the Hub's own library loads data by, and text that stays text."""
+"""The label card: a header that any YAML parser reads and the Hub's own library loads data by, and text that
+stays text.
+"""
 
 import re
 import shutil
@@ -55,7 +57,9 @@ def test_datasets_reads_the_data_by_the_card(repository, label_set, monkeypatch,
         label_set.documents.group_by("split").agg(pairs=_sum("pairs")).iter_rows()
     )
     assert rows.features == datasets.Features.from_arrow_schema(LABELS.schema)
-    (code,) = re.findall(r"```python\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     found: dict = {}
     exec(code.replace('"USER/NAME"', f"{str(repository)!r}, cache_dir={str(cache)!r}"), found)
     assert set(found["train"]["split"]) == {"train"}
@@ -112,7 +116,8 @@ def test_licences(licenses, expected):
 
 
 @pytest.mark.parametrize(
-    ("rows", "name"), [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (999_999, "100K<n<1M"), (2_000_000_000, "1B<n<10B")]
+    ("rows", "name"),
+    [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (999_999, "100K<n<1M"), (2_000_000_000, "1B<n<10B")],
 )
 def test_size_categories(rows, name):
     assert size_category(rows) == name
@@ -126,7 +131,22 @@ def check_header(report, text):
     assert found["configs"][0]["data_files"] == [{"split": "labels", "path": "labels/*.parquet"}]
 
 
-LOOKS_LIKE_YAML = ["yes", "null", "~", "1e3", "- a", "a: b", "#", "---", "\n", "%", "2026-01-01", "&a", "*a", "!!python/none"]
+LOOKS_LIKE_YAML = [
+    "yes",
+    "null",
+    "~",
+    "1e3",
+    "- a",
+    "a: b",
+    "#",
+    "---",
+    "\n",
+    "%",
+    "2026-01-01",
+    "&a",
+    "*a",
+    "!!python/none",
+]
 
 
 @settings(max_examples=150, deadline=None)
@@ -144,7 +164,10 @@ def test_hostile_text_does_nothing_in_markdown(label_report):
         label_report.update(corpus=text, licenses=[text], scorer={text: text})
         for gate in label_report["gates"]["gates"]:
             gate.update(name=text, sentence=text)
-        lines, harmless = card(label_report).split("---\n", 2)[2].splitlines(), card({**label_report, "corpus": "harmless"}).splitlines()
+        lines, harmless = (
+            card(label_report).split("---\n", 2)[2].splitlines(),
+            card({**label_report, "corpus": "harmless"}).splitlines(),
+        )
         assert len(lines) > 60
         assert [line for line in lines if line.startswith("#")][1:] == [
             line for line in harmless if line.startswith("#") and "labels of" not in line

@@ -1,4 +1,6 @@
-"""Two label sets compared: every figure against a slow computation with SciPy, whatever the batches, and what cannot be compared."""
+"""Two label sets compared: every figure against a slow computation with SciPy, whatever the batches, and what
+cannot be compared.
+"""
 
 import json
 from dataclasses import asdict, replace
@@ -25,7 +27,9 @@ PAIR = ["doc_id", "query_chunk", "candidate_chunk"]
 
 
 def fewer_and_noisier(rows: pl.DataFrame) -> pl.DataFrame:
-    """Three candidates a query instead of five, some queries left out, other log-probabilities with ties among them."""
+    """Three candidates a query instead of five, some queries left out, other log-probabilities with ties
+    among them.
+    """
     noise = pl.Series(np.random.default_rng(1).normal(0, 2, len(rows)).round().astype(np.float32))
     kept = rows.with_columns(candidate_logprob=(pl.col("candidate_logprob").round(0) - noise.abs()))
     return kept.filter((pl.col("rank") < 3) & (pl.col("query_chunk") % 7 != 0))
@@ -68,11 +72,20 @@ def test_counts_and_changes_of_pairs(result, tables, split):
     queries = [set(rows.select("doc_id", "query_chunk").iter_rows()) for rows in (a, b)]
     assert figures.queries == Held(len(queries[0] & queries[1]), len(queries[0] - queries[1]), 0)
     assert figures.pairs.only_a > 0
-    assert vars(figures.positive_rate) == pytest.approx({"a": (a["target_score"] > 0).mean(), "b": (b["target_score"] > 0).mean()})
-    assert vars(figures.score_change) == pytest.approx({"mean": (after - before).mean(), "mean_absolute": np.abs(after - before).mean()})
-    flips = {"to_positive": int(((before <= 0) & (after > 0)).sum()), "to_negative": int(((before > 0) & (after <= 0)).sum())}
+    assert vars(figures.positive_rate) == pytest.approx(
+        {"a": (a["target_score"] > 0).mean(), "b": (b["target_score"] > 0).mean()}
+    )
+    assert vars(figures.score_change) == pytest.approx(
+        {"mean": (after - before).mean(), "mean_absolute": np.abs(after - before).mean()}
+    )
+    flips = {
+        "to_positive": int(((before <= 0) & (after > 0)).sum()),
+        "to_negative": int(((before > 0) & (after <= 0)).sum()),
+    }
     assert vars(figures.flips) == flips
-    assert vars(figures.flip_share) == pytest.approx({name: count / len(pairs) for name, count in flips.items()})
+    assert vars(figures.flip_share) == pytest.approx(
+        {name: count / len(pairs) for name, count in flips.items()}
+    )
     assert sum(flips.values()) > 0
 
 
@@ -84,7 +97,10 @@ def test_orders_and_best_candidates_of_queries(result, tables, split):
     for key, rows in a.group_by("doc_id", "query_chunk"):
         if (other := of_b.get(key)) is None:
             continue
-        best, best_b = (side.sort("target_score", "rank", descending=[True, False]).row(0, named=True) for side in (rows, other))
+        best, best_b = (
+            side.sort("target_score", "rank", descending=[True, False]).row(0, named=True)
+            for side in (rows, other)
+        )
         same.append(best["candidate_chunk"] == best_b["candidate_chunk"])
         changes.append(best_b["target_score"] - best["target_score"])
         both = rows.join(other, on="candidate_chunk", suffix="_b")
@@ -107,16 +123,26 @@ def test_orders_and_best_candidates_of_queries(result, tables, split):
 
 
 def test_movers_are_the_largest_changes_in_order(result, tables):
-    pairs = tables[0].join(tables[1], on=PAIR, suffix="_b").with_columns(change=pl.col("target_score_b") - pl.col("target_score"))
+    pairs = (
+        tables[0]
+        .join(tables[1], on=PAIR, suffix="_b")
+        .with_columns(change=pl.col("target_score_b") - pl.col("target_score"))
+    )
     largest = pairs.sort(pl.col("change").abs(), descending=True).head(6)
-    assert [abs(mover.change) for mover in result.movers] == pytest.approx(largest["change"].abs().to_list(), rel=1e-5)
+    assert [abs(mover.change) for mover in result.movers] == pytest.approx(
+        largest["change"].abs().to_list(), rel=1e-5
+    )
     for mover in result.movers:
         found = pairs.filter(*(pl.col(name) == getattr(mover, name) for name in PAIR)).row(0, named=True)
         assert vars(mover.a) == {name: found[name] for name in ("rank", "bm25", "target_score")}
         assert vars(mover.b) == {name: found[f"{name}_b"] for name in ("rank", "bm25", "target_score")}
         assert mover.source.startswith("book-")
     best = [rows.group_by("doc_id", "query_chunk").agg(pl.col("target_score").max()) for rows in tables]
-    changes = best[0].join(best[1], on=["doc_id", "query_chunk"], suffix="_b").select(pl.col("target_score_b") - pl.col("target_score"))
+    changes = (
+        best[0]
+        .join(best[1], on=["doc_id", "query_chunk"], suffix="_b")
+        .select(pl.col("target_score_b") - pl.col("target_score"))
+    )
     largest = changes.to_series().abs().sort(descending=True).head(6)
     assert [abs(mover.change) for mover in result.best_movers] == pytest.approx(largest.to_list(), rel=1e-5)
 
@@ -156,7 +182,11 @@ def test_the_other_way_round_is_the_mirror_image(opened, result):
 
 def test_documents_of_one_side_only_are_counted(home, tmp_path, opened):
     gone = opened[0].documents["doc_id"].gather([0, 5])
-    fewer = alter_label_set(home / "a" / "labels", tmp_path / "fewer", lambda rows: rows.filter(~pl.col("doc_id").is_in(gone.implode())))
+    fewer = alter_label_set(
+        home / "a" / "labels",
+        tmp_path / "fewer",
+        lambda rows: rows.filter(~pl.col("doc_id").is_in(gone.implode())),
+    )
     result = compare(opened[0], open_label_set(fewer, tmp_path / "cache"))
     assert result.documents == Held(9, 2, 0)
     lost = opened[0].documents.filter(pl.col("doc_id").is_in(gone.implode()))
@@ -177,8 +207,12 @@ def test_other_shards_and_another_order_of_documents_make_no_difference(home, tm
 
 
 def test_versions_without_a_common_pair_have_counts_and_no_figures(home, tmp_path, opened):
-    odd = alter_label_set(home / "a" / "labels", tmp_path / "odd", lambda rows: rows.filter(pl.col("query_chunk") % 2 == 1))
-    even = alter_label_set(home / "a" / "labels", tmp_path / "even", lambda rows: rows.filter(pl.col("query_chunk") % 2 == 0))
+    odd = alter_label_set(
+        home / "a" / "labels", tmp_path / "odd", lambda rows: rows.filter(pl.col("query_chunk") % 2 == 1)
+    )
+    even = alter_label_set(
+        home / "a" / "labels", tmp_path / "even", lambda rows: rows.filter(pl.col("query_chunk") % 2 == 0)
+    )
     result = compare(*(open_label_set(place, tmp_path / "cache") for place in (odd, even)))
     figures = result.splits["all"]
     assert figures.pairs.common == figures.queries.common == 0

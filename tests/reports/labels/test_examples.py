@@ -1,4 +1,6 @@
-"""Examples are the most striking pairs of their kind, whatever the order in which shards come, and show what they are about."""
+"""Examples are the most striking pairs of their kind, whatever the order in which shards come, and show what
+they are about.
+"""
 
 import polars as pl
 import pytest
@@ -51,11 +53,15 @@ def chosen(label_set):
     ],
 )
 def test_each_kind_has_the_most_striking_pair_of_each_document(pairs, chosen, kind, condition, descending):
-    expected = pairs.filter(condition & (pl.col("count") > 1 if kind == "surprising" else True)).sort("score", descending=descending)
+    expected = pairs.filter(condition & (pl.col("count") > 1 if kind == "surprising" else True)).sort(
+        "score", descending=descending
+    )
     expected = expected.unique("document", keep="first", maintain_order=True).head(EACH)
     found = chosen.filter(pl.col("kind") == kind)
     assert len(found) == EACH
-    assert found.drop("kind").rows() == expected.select("document", "query", "candidate", "rank", "score").rows()
+    assert (
+        found.drop("kind").rows() == expected.select("document", "query", "candidate", "rank", "score").rows()
+    )
 
 
 def test_shards_in_another_order_choose_the_same(label_set, chosen):
@@ -74,7 +80,11 @@ def test_texts_are_those_of_the_chunks_and_the_pair_in_question_comes_first(labe
         labels = label_set.labels(row["document"]).filter(pl.col("query_chunk") == row["query"])
         assert (example.query, example.target) == (text[row["query"]], text[row["query"] + 1])
         first, *others = example.candidates
-        assert (first.chunk, first.rank, first.score) == (row["candidate"], row["rank"], pytest.approx(row["score"]))
+        assert (first.chunk, first.rank, first.score) == (
+            row["candidate"],
+            row["rank"],
+            pytest.approx(row["score"]),
+        )
         assert first.text == text[row["candidate"]] + text[row["candidate"] + 1]
         assert len(example.candidates) == min(SHOWN, len(labels))
         assert row["rank"] == 0 or others[0].rank == 0

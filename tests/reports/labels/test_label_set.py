@@ -38,7 +38,10 @@ def test_the_index_has_every_document_and_its_figures(home, label_set):
 
 
 def test_rows_and_texts_of_a_document_are_its_own(home, label_set):
-    rows, chunks = pl.read_parquet(home / "labels" / "*.parquet"), pl.read_parquet(home / "chunks" / "*.parquet")
+    rows, chunks = (
+        pl.read_parquet(home / "labels" / "*.parquet"),
+        pl.read_parquet(home / "chunks" / "*.parquet"),
+    )
     for doc_id in label_set.documents["doc_id"]:
         assert label_set.labels(doc_id).equals(rows.filter(pl.col("doc_id") == doc_id))
         assert label_set.chunks(doc_id).equals(chunks.filter(pl.col("doc_id") == doc_id))
@@ -49,7 +52,11 @@ def test_rows_of_several_documents_come_in_the_order_of_the_set(home, label_set)
     ids = label_set.documents["doc_id"]
     wanted = [ids[6], ids[0], ids[3]]
     for name, read in (("labels", label_set.labels_of), ("chunks", label_set.chunks_of)):
-        rows = pl.read_parquet(home / name / "*.parquet").filter(pl.col("doc_id").is_in(wanted)).select("doc_id", "split")
+        rows = (
+            pl.read_parquet(home / name / "*.parquet")
+            .filter(pl.col("doc_id").is_in(wanted))
+            .select("doc_id", "split")
+        )
         assert read(wanted, ["doc_id", "split"]).equals(rows)
 
 
@@ -66,13 +73,25 @@ def test_a_sparkline_is_the_mean_best_score_along_the_document(label_set):
     document = label_set.documents.row(2, named=True)
     best = label_set.labels(document["doc_id"]).group_by("query_chunk").agg(pl.col("target_score").max())
     place = best["query_chunk"].to_numpy() * SPARKS // 40
-    expected = [best["target_score"].to_numpy()[place == spark].mean() if (place == spark).any() else np.nan for spark in range(SPARKS)]
-    assert np.allclose(pl.Series(document["sparks"], dtype=pl.Float64).fill_null(np.nan).to_numpy(), expected, equal_nan=True, rtol=1e-5)
+    expected = [
+        best["target_score"].to_numpy()[place == spark].mean() if (place == spark).any() else np.nan
+        for spark in range(SPARKS)
+    ]
+    assert np.allclose(
+        pl.Series(document["sparks"], dtype=pl.Float64).fill_null(np.nan).to_numpy(),
+        expected,
+        equal_nan=True,
+        rtol=1e-5,
+    )
 
 
 def test_facts_come_from_the_files(label_set):
     assert label_set.scorer == SCORER
-    assert (label_set.chunk_tokens, label_set.stride_chunks, label_set.sequence_chunks) == (CHUNK_TOKENS, STRIDE_CHUNKS, 40)
+    assert (label_set.chunk_tokens, label_set.stride_chunks, label_set.sequence_chunks) == (
+        CHUNK_TOKENS,
+        STRIDE_CHUNKS,
+        40,
+    )
 
 
 def test_the_index_is_made_once(home, label_set):
@@ -88,15 +107,30 @@ def test_queries_are_indexed_with_their_best_candidate(home, label_set):
     own = queries.with_columns(doc_id=label_set.documents["doc_id"].gather(queries["document"]))
     assert len(own) == len(rows.select("doc_id", "query_chunk").unique())
     for query in own.iter_rows(named=True):
-        candidates = rows.filter((pl.col("doc_id") == query["doc_id"]) & (pl.col("query_chunk") == query["query_chunk"]))
+        candidates = rows.filter(
+            (pl.col("doc_id") == query["doc_id"]) & (pl.col("query_chunk") == query["query_chunk"])
+        )
         best = candidates.sort("target_score", "rank", descending=[True, False]).row(0, named=True)
         assert (query["best"], query["best_rank"]) == (best["target_score"], best["rank"])
         assert query["first"] == candidates.filter(pl.col("rank") == 0)["target_score"][0]
 
 
 def test_of_equal_candidates_the_best_is_the_first_of_bm25():
-    rows = pl.DataFrame({"doc_id": ["a"] * 4, "query_chunk": [1] * 4, "rank": [0, 1, 2, 3], "target_score": [1.0, 2.0, 2.0, -1.0]})
-    assert best_candidates(rows).row(0, named=True) == {"doc_id": "a", "query_chunk": 1, "best": 2.0, "best_rank": 1, "first": 1.0}
+    rows = pl.DataFrame(
+        {
+            "doc_id": ["a"] * 4,
+            "query_chunk": [1] * 4,
+            "rank": [0, 1, 2, 3],
+            "target_score": [1.0, 2.0, 2.0, -1.0],
+        }
+    )
+    assert best_candidates(rows).row(0, named=True) == {
+        "doc_id": "a",
+        "query_chunk": 1,
+        "best": 2.0,
+        "best_rank": 1,
+        "first": 1.0,
+    }
 
 
 def test_a_damaged_index_is_made_again_and_damaged_queries_are_an_error(home, tmp_path):

@@ -1,4 +1,6 @@
-"""The page of the labels: what it holds, that it holds it whatever is missing, and that hostile text in it is text."""
+"""The page of the labels: what it holds, that it holds it whatever is missing, and that hostile text in it is
+text.
+"""
 
 import math
 import re
@@ -43,7 +45,9 @@ def test_order_of_the_page_and_its_links(label_report, parse):
 
 def test_the_page_needs_nothing_else(label_report, parse):
     html = render(label_report)
-    assert [attributes["content"] for _, attributes in parse(html).elements if "http-equiv" in attributes] == [POLICY]
+    assert [
+        attributes["content"] for _, attributes in parse(html).elements if "http-equiv" in attributes
+    ] == [POLICY]
     assert not re.search(r"https?://|url\(|@import", html)
     assert not {name for name, _ in parse(html).elements} & {"script", "link", "img", "iframe"}
 
@@ -68,8 +72,15 @@ def test_the_top_says_how_many_how_good_whether_k_is_enough_and_what_is_copied(l
 
 def test_numbers_behind_a_chart_are_those_of_the_statistics(label_report, parse):
     row = label_report["splits"]["test"]["by_rank"][2]
-    shown = next(text for text in parse(render(label_report)).all_text("tr") if text.startswith("3") and f" of {row['pairs']:,}" in text)
-    assert f"{100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}] of {row['pairs']:,}" in shown
+    shown = next(
+        text
+        for text in parse(render(label_report)).all_text("tr")
+        if text.startswith("3") and f" of {row['pairs']:,}" in text
+    )
+    assert (
+        f"{100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}] of {row['pairs']:,}"
+        in shown
+    )
 
 
 def test_warnings_name_what_is_wrong(label_report):
@@ -98,7 +109,9 @@ def test_splits_without_labels(label_report, parse, missing):
     page = parse(render(label_report))
     assert not page.unbalanced
     assert page.all_text("h2") == (HEADINGS if label_report["splits"] else [HEADINGS[0], *HEADINGS[-2:]])
-    assert (f"There is no label in {' and '.join(missing)}." in page.all_text("ul", "warnings")[0]) == bool(missing)
+    assert (f"There is no label in {' and '.join(missing)}." in page.all_text("ul", "warnings")[0]) == bool(
+        missing
+    )
 
 
 def test_no_examples_and_no_gates(label_report, parse):
@@ -164,7 +177,19 @@ def test_hostile_text_is_text(shared_label_report, parse):
         assert set(page.all_text("div", "chunk")) == {text}
         assert page.all_text("bdi") == [clipped(text, NAME)] * len(expected.all_text("bdi"))
         for name, attributes in page.elements:
-            assert name not in {"script", "img", "iframe", "object", "embed", "link", "base", "form", "image", "use", "foreignobject"}
+            assert name not in {
+                "script",
+                "img",
+                "iframe",
+                "object",
+                "embed",
+                "link",
+                "base",
+                "form",
+                "image",
+                "use",
+                "foreignobject",
+            }
             assert not [attribute for attribute in attributes if attribute.startswith("on")]
             assert (attributes.get("href") or "#").startswith("#")
         assert not acting(html) - {"\t"}
@@ -187,7 +212,9 @@ def test_any_text_is_text(shared_label_report, parse, text):
 
 def test_a_page_of_many_queries_is_small(label_sample, tmp_path):
     long = "<&\u202e" * 500
-    label_set = label_sample.made_up_set(tmp_path, documents=60, chunks=350, candidates=20, text=lambda rng: long)
+    label_set = label_sample.made_up_set(
+        tmp_path, documents=60, chunks=350, candidates=20, text=lambda rng: long
+    )
     report = label_sample.label_report(label_set)
     assert sum(split["queries"] for split in report["splits"].values()) > 20_000
     html = render(report)

@@ -1,4 +1,6 @@
-"""The statistics of a label set against loops over its rows; parts against the whole; and sets with next to nothing in them."""
+"""The statistics of a label set against loops over its rows; parts against the whole; and sets with next to
+nothing in them.
+"""
 
 import itertools
 import json
@@ -44,7 +46,9 @@ def queries(label_set):
         pairs = []
         for candidate, rank, score in part.select("candidate_chunk", "rank", "target_score").iter_rows():
             pair = tokens[candidate] + tokens[candidate + 1]
-            shared = sum(gram in {tuple(pair[at : at + GRAM]) for at in range(128 - GRAM + 1)} for gram in target)
+            shared = sum(
+                gram in {tuple(pair[at : at + GRAM]) for at in range(128 - GRAM + 1)} for gram in target
+            )
             pairs.append((candidate, rank, score / 64, shared / len(target)))
         found[part["split"][0]].append((doc_id, query, pairs))
     return dict(found)
@@ -71,7 +75,12 @@ def test_figure_5_and_what_the_order_is_worth(statistics, queries, split):
     for row in rows:
         best = [max(score for _, rank, score, _ in pairs if rank < row.k) for _, _, pairs in queries[split]]
         orders = [
-            np.mean([max(some) for some in itertools.combinations([pair[2] for pair in pairs], min(row.k, len(pairs)))])
+            np.mean(
+                [
+                    max(some)
+                    for some in itertools.combinations([pair[2] for pair in pairs], min(row.k, len(pairs)))
+                ]
+            )
             for _, _, pairs in queries[split]
         ]
         assert row.value == near(np.mean(best))
@@ -91,7 +100,9 @@ def test_two_candidates(statistics, queries, split):
         "mean_of_bm25": np.mean([np.mean(two) for two in by_rank]),
         "mean_of_best": np.mean([np.mean(two) for two in by_score]),
     }
-    assert {name: getattr(found, name).value for name in expected} == {name: near(value) for name, value in expected.items()}
+    assert {name: getattr(found, name).value for name in expected} == {
+        name: near(value) for name, value in expected.items()
+    }
     assert found.lead_of_best.value == near(expected["best_of_all"] - expected["best_of_bm25"])
     assert found.lead_of_mean.value == near(expected["mean_of_best"] - expected["mean_of_bm25"])
 
@@ -99,7 +110,11 @@ def test_two_candidates(statistics, queries, split):
 @pytest.mark.parametrize("split", SPLITS)
 def test_rates_by_rank_distance_and_position(statistics, queries, split):
     found = statistics.splits[split]
-    pairs = [(rank + 1, query - candidate, query, score > 0) for _, query, some in queries[split] for candidate, rank, score, _ in some]
+    pairs = [
+        (rank + 1, query - candidate, query, score > 0)
+        for _, query, some in queries[split]
+        for candidate, rank, score, _ in some
+    ]
     for kind, inside in {
         "by_rank": lambda row, pair: pair[0] == row.rank,
         "by_distance": lambda row, pair: row.start <= pair[1] <= row.end,
@@ -119,8 +134,12 @@ def test_copies(statistics, queries, split):
     assert found.pairs == len(copied) > 0
     assert found.verbatim == sum(share == 1 for _, share in copied)
     assert found.share.value == near(len(copied) / len(pairs))
-    assert found.of_positives.value == near(sum(score > 0 for score, _ in copied) / sum(score > 0 for score, _ in pairs))
-    assert found.of_best.value == near(np.mean([max(some, key=lambda pair: pair[2])[3] >= 0.5 for _, _, some in queries[split]]))
+    assert found.of_positives.value == near(
+        sum(score > 0 for score, _ in copied) / sum(score > 0 for score, _ in pairs)
+    )
+    assert found.of_best.value == near(
+        np.mean([max(some, key=lambda pair: pair[2])[3] >= 0.5 for _, _, some in queries[split]])
+    )
     assert found.positive_rate.value == near(np.mean([score > 0 for score, _ in copied]))
     assert found.mean_score.value == near(np.mean([score for score, _ in copied]))
     assert found.positive_rate_without.value == near(np.mean(np.array(others) > 0))
@@ -156,7 +175,9 @@ def test_the_best_of_some_in_any_order(scores, most):
     for k in range(1, most + 1):
         some = list(itertools.combinations(scores, min(k, len(scores))))
         assert len(some) == comb(len(scores), min(k, len(scores)))
-        assert np.sort(scores) @ weights[:, k - 1] == pytest.approx(np.mean([max(chosen) for chosen in some]), abs=1e-9)
+        assert np.sort(scores) @ weights[:, k - 1] == pytest.approx(
+            np.mean([max(chosen) for chosen in some]), abs=1e-9
+        )
 
 
 @given(st.lists(st.floats(-4, 4), min_size=1, max_size=50))
@@ -177,7 +198,11 @@ def test_shards_together_are_the_whole(label_sample, tmp_path):
     for contract in (DOCUMENTS, CHUNKS, LABELS):
         target = tmp_path / "whole" / contract.name
         target.mkdir(parents=True)
-        write_shard(contract, open_artifact(contract, parts.directory.with_name(contract.name)).read_all(), target / "part-00000.parquet")
+        write_shard(
+            contract,
+            open_artifact(contract, parts.directory.with_name(contract.name)).read_all(),
+            target / "part-00000.parquet",
+        )
         commit(contract, target)
     whole = open_label_set(tmp_path / "whole" / "labels", tmp_path / "cache")
     assert len(list(shards_of(parts))) == 4
@@ -210,7 +235,9 @@ def changed(label_sample, place, change, **sizes):
     for shard in artifact.shards:
         table = artifact.read(shard)
         frame = change(pl.DataFrame(pl.from_arrow(table)))
-        rows = LABELS.table({name: frame[name].to_arrow() for name in frame.columns} | _halves(frame), **_facts(table))
+        rows = LABELS.table(
+            {name: frame[name].to_arrow() for name in frame.columns} | _halves(frame), **_facts(table)
+        )
         write_shard(LABELS, rows, label_set.directory / shard)
     commit(LABELS, label_set.directory)
     shutil.rmtree(place / "cache")
@@ -218,7 +245,9 @@ def changed(label_sample, place, change, **sizes):
 
 
 def _facts(table):
-    return {key.decode()[4:]: json.loads(value) for key, value in table.schema.metadata.items() if key in FACTS}
+    return {
+        key.decode()[4:]: json.loads(value) for key, value in table.schema.metadata.items() if key in FACTS
+    }
 
 
 FACTS = {b"rpt.stride_chunks", b"rpt.sequence_chunks", b"rpt.scorer"}
@@ -270,7 +299,9 @@ def test_without_a_positive_shares_of_positives_are_unknown(label_sample, tmp_pa
 
 
 def test_a_split_without_labels_is_left_out(label_sample, tmp_path):
-    found = label_statistics(changed(label_sample, tmp_path, lambda rows: rows.filter(pl.col("split") != "test")), 20)[0]
+    found = label_statistics(
+        changed(label_sample, tmp_path, lambda rows: rows.filter(pl.col("split") != "test")), 20
+    )[0]
     assert list(found.splits) == ["train", "validation"]
 
 
@@ -295,5 +326,7 @@ RISING = np.arange(20.0)
 def test_the_verdict_on_k(best, spread, verdict):
     rng = np.random.default_rng(0)
     sums = Sums(50, {"best": len(best), "queries": 1}, 400, rng)
-    sums.add(np.arange(50), {"best": best + spread * rng.normal(size=(50, len(best))), "queries": np.ones((50, 1))})
+    sums.add(
+        np.arange(50), {"best": best + spread * rng.normal(size=(50, len(best))), "queries": np.ones((50, 1))}
+    )
     assert _enough(sums, len(best)).verdict == verdict

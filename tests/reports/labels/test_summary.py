@@ -16,7 +16,11 @@ from reports.labels.summary import QUANTILES, summary
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("corpus")
     make_label_set(home / "whole", documents=12, chunks=40, candidates=12, shards=3)
-    alter_label_set(home / "whole" / "labels", home, lambda rows: rows.filter((pl.col("split") != "train") | (pl.col("rank") < 3)))
+    alter_label_set(
+        home / "whole" / "labels",
+        home,
+        lambda rows: rows.filter((pl.col("split") != "train") | (pl.col("rank") < 3)),
+    )
     return home
 
 
@@ -37,7 +41,11 @@ def test_figures_are_those_of_the_rows(home, result, split):
     most = rows["rank"].max() + 1
     assert figures.candidates == most
     for k, mean in figures.best_score.items():
-        best = rows.filter(pl.col("rank") < int(k)).group_by(queries).agg(pl.col("target_score").max())["target_score"]
+        best = (
+            rows.filter(pl.col("rank") < int(k))
+            .group_by(queries)
+            .agg(pl.col("target_score").max())["target_score"]
+        )
         assert mean == (pytest.approx(best.mean(), rel=1e-5) if int(k) <= most else None)
     exact = np.quantile(rows["target_score"].to_numpy(), QUANTILES, method="lower")
     assert list(figures.score_quantiles.values()) == pytest.approx(list(exact), abs=0.0051)

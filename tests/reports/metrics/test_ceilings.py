@@ -22,7 +22,10 @@ RUNS = {"demo-transformer_xl": "transformer_xl", "demo-retro": "retro"}
 def frames(evaluations_sample):
     """Ten documents, enough for intervals."""
     sample = evaluations_sample.made_up(10, 70, ("transformer_xl", "retro"))
-    tables = [*sample.evaluations.items(), ("demo-transformer_xl", mixed(sample.evaluations["demo-transformer_xl"]))]
+    tables = [
+        *sample.evaluations.items(),
+        ("demo-transformer_xl", mixed(sample.evaluations["demo-transformer_xl"])),
+    ]
     return frames_of(tables)
 
 
@@ -52,14 +55,18 @@ def test_gains_are_those_of_the_tokens_they_are_over(rows, frames):
         assert row.gain_with_neighbours.value == pytest.approx(with_neighbour, abs=1e-5)
         alone = next(other for other in rows if other.setting == "own" and other.documents == row.documents)
         assert row.perplexity == pytest.approx(alone.perplexity * math.exp(-mean), rel=1e-4)
-        assert row.perplexity_with_neighbours == pytest.approx(alone.perplexity_with_neighbours * math.exp(-with_neighbour), rel=1e-4)
+        assert row.perplexity_with_neighbours == pytest.approx(
+            alone.perplexity_with_neighbours * math.exp(-with_neighbour), rel=1e-4
+        )
 
 
 def test_what_is_mixed_with_the_control_too_has_its_gain_over_it(rows):
     over = {row.setting: row.over_training for row in rows}
     by_name = {row.setting: row.gain.value for row in rows if row.gain}
     assert {name for name, gain in over.items() if gain} == {"ngram_train_cache"}
-    assert over["ngram_train_cache"].value == pytest.approx(by_name["ngram_train_cache"] - by_name["ngram_train"], abs=1e-5)
+    assert over["ngram_train_cache"].value == pytest.approx(
+        by_name["ngram_train_cache"] - by_name["ngram_train"], abs=1e-5
+    )
 
 
 def test_an_interval_is_paired_and_needs_documents(rows):
@@ -73,7 +80,11 @@ def test_an_interval_is_paired_and_needs_documents(rows):
 
 def test_several_seeds_are_their_mean(frames):
     key, worse = "demo-transformer_xl", "again"
-    more = {(worse, setting): rows.with_columns(loss=pl.col("loss") * 2) for (run, setting), rows in frames.items() if run == key}
+    more = {
+        (worse, setting): rows.with_columns(loss=pl.col("loss") * 2)
+        for (run, setting), rows in frames.items()
+        if run == key
+    }
     systems = {key: "transformer_xl", worse: "transformer_xl"}
     rows = {row.setting: row for row in ceiling_figures(frames | more, systems, {key: 0, worse: 1}, 20)}
     assert rows["ngram_train"].runs == 2

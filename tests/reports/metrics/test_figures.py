@@ -1,4 +1,6 @@
-"""Perplexity and its paired figures against numbers worked out by hand, and Figure 5 while labels are made."""
+"""Perplexity and its paired figures against numbers worked out by hand, and Figure 5 while labels
+are made.
+"""
 
 import numpy as np
 import polars as pl
@@ -15,7 +17,9 @@ XL, OURS = ("xl", "own"), ("ours", "own")
 
 
 def evaluation(losses: dict[str, list[float]], tokens: int = 10, setting: str = "own") -> pa.Table:
-    rows = [(doc_id, chunk - 1, loss) for doc_id, values in losses.items() for chunk, loss in enumerate(values)]
+    rows = [
+        (doc_id, chunk - 1, loss) for doc_id, values in losses.items() for chunk, loss in enumerate(values)
+    ]
     count = len(rows)
     return EVALUATIONS.table(
         {
@@ -37,7 +41,9 @@ def evaluation(losses: dict[str, list[float]], tokens: int = 10, setting: str = 
 
 def measured(tables: dict[str, pa.Table], samples: int = 200):
     evaluations = aligned(
-        frames_of(tables.items()), {run: "transformer_xl" if run == "xl" else "rpt_sem" for run in tables}, dict.fromkeys(tables, 0)
+        frames_of(tables.items()),
+        {run: "transformer_xl" if run == "xl" else "rpt_sem" for run in tables},
+        dict.fromkeys(tables, 0),
     )
     by_block = perplexity.token_sums(evaluations, evaluations.chunks.clear())
     return evaluations, perplexity.resampled(evaluations, by_block, samples, 0)
@@ -85,9 +91,14 @@ def test_the_bootstrap_has_both_levels():
 
 @pytest.mark.parametrize("change", ["tokens", "bytes", "chunk", "setting"])
 def test_systems_on_other_tokens_are_not_compared(change):
-    one, other = evaluation({"d": [1.0, 1.0]}), evaluation({"d": [1.0, 1.0]}, tokens=9 if change == "tokens" else 10)
+    one, other = (
+        evaluation({"d": [1.0, 1.0]}),
+        evaluation({"d": [1.0, 1.0]}, tokens=9 if change == "tokens" else 10),
+    )
     if change == "bytes":
-        other = other.set_column(other.schema.get_field_index("bytes"), other.schema.field("bytes"), pa.array([40, 41], pa.int32()))
+        other = other.set_column(
+            other.schema.get_field_index("bytes"), other.schema.field("bytes"), pa.array([40, 41], pa.int32())
+        )
     if change == "chunk":
         other = other.slice(0, 1)
     tables = {"a": one, "b": other}
@@ -102,26 +113,50 @@ def test_systems_on_other_tokens_are_not_compared(change):
 def test_rows_stand_side_by_side_whatever_their_order():
     one = evaluation({"a": [1.0, 2.0], "b": [3.0]})
     other = evaluation({"b": [30.0], "a": [10.0, 20.0]})
-    evaluations = aligned(frames_of([("x", one), ("y", other)]), {"x": "retro", "y": "retro"}, {"x": 0, "y": 1})
+    evaluations = aligned(
+        frames_of([("x", one), ("y", other)]), {"x": "retro", "y": "retro"}, {"x": 0, "y": 1}
+    )
     assert (evaluations.loss(("y", "own")) == 10 * evaluations.loss(("x", "own"))).all()
 
 
 def test_other_settings_may_be_of_some_documents_and_own_is_of_the_same_ones_then():
     own = evaluation({"a": [10.0, 20.0], "b": [40.0]})
     tables = {"xl": own, "ours": pa.concat_tables([own, evaluation({"b": [50.0]}, setting="none")])}
-    found = with_own(frames_of(tables.items()), {"xl": "transformer_xl", "ours": "retro"}, {"xl": 0, "ours": 0}, ["none"])
+    found = with_own(
+        frames_of(tables.items()), {"xl": "transformer_xl", "ours": "retro"}, {"xl": 0, "ours": 0}, ["none"]
+    )
     assert found.chunks["doc_id"].to_list() == ["b"]
-    assert {key: found.loss(key).tolist() for key in found.frames} == {XL: [40.0], OURS: [40.0], ("ours", "none"): [50.0]}
-    assert with_own(frames_of(tables.items()), {"xl": "transformer_xl", "ours": "retro"}, {"xl": 0, "ours": 0}, ["oracle"]) is None
+    assert {key: found.loss(key).tolist() for key in found.frames} == {
+        XL: [40.0],
+        OURS: [40.0],
+        ("ours", "none"): [50.0],
+    }
+    assert (
+        with_own(
+            frames_of(tables.items()),
+            {"xl": "transformer_xl", "ours": "retro"},
+            {"xl": 0, "ours": 0},
+            ["oracle"],
+        )
+        is None
+    )
     tables["third"] = pa.concat_tables([own, evaluation({"a": [1.0, 1.0]}, setting="none")])
     with pytest.raises(Failure, match="same tokens"):
-        with_own(frames_of(tables.items()), dict.fromkeys(tables, "retro"), dict.fromkeys(tables, 0), ["none"])
+        with_own(
+            frames_of(tables.items()), dict.fromkeys(tables, "retro"), dict.fromkeys(tables, 0), ["none"]
+        )
 
 
 def frame(scores: dict[str, list[float]]) -> pl.DataFrame:
     """Labels of one document a split, four candidates a query."""
     rows = [
-        {"doc_id": split, "split": split, "query_chunk": number // 4, "rank": number % 4, "target_score": score}
+        {
+            "doc_id": split,
+            "split": split,
+            "query_chunk": number // 4,
+            "rank": number % 4,
+            "target_score": score,
+        }
         for split, values in scores.items()
         for number, score in enumerate(values)
     ]

@@ -27,7 +27,10 @@ def test_a_report_read_back_gives_the_same_page(report, tmp_path):
     [
         (lambda found: found.pop("version"), "report.json, version: Field required"),
         (lambda found: found.update(version=2, corpus=1), "report.json, version: Input should be 1"),
-        (lambda found: found["systems"][0].pop("perplexity"), "report.json, systems.0.perplexity: Field required"),
+        (
+            lambda found: found["systems"][0].pop("perplexity"),
+            "report.json, systems.0.perplexity: Field required",
+        ),
     ],
 )
 def test_a_file_of_another_form_is_refused(report, tmp_path, change, said):

@@ -27,8 +27,16 @@ def rows(made_up):
 
 def by_hand(made_up: Sample) -> dict[tuple[str, int], list[float]]:
     """The log-probability of each sampled query's target, by what is read."""
-    scored = {tuple(pair): value for *pair, value in made_up.retrieved.select(*PAIR, "candidate_logprob").iter_rows()}
-    local = {(doc, query): value for doc, query, value in made_up.retrieved.select("doc_id", "query_chunk", "local_logprob").iter_rows()}
+    scored = {
+        tuple(pair): value
+        for *pair, value in made_up.retrieved.select(*PAIR, "candidate_logprob").iter_rows()
+    }
+    local = {
+        (doc, query): value
+        for doc, query, value in made_up.retrieved.select(
+            "doc_id", "query_chunk", "local_logprob"
+        ).iter_rows()
+    }
     own = pl.DataFrame(pl.from_arrow(made_up.evaluations["demo-rpt_sem"])).filter(pl.col("setting") == "own")
     read = {(doc, chunk): ids for doc, chunk, ids in own.select("doc_id", "chunk", "retrieved").iter_rows()}
     found: dict[tuple[str, int], list[float]] = {}
@@ -40,7 +48,9 @@ def by_hand(made_up: Sample) -> dict[tuple[str, int], list[float]]:
             ("latest", 1): scored[doc, query, last_eligible(query, STRIDE_CHUNKS)],
             ("RPT-Sem", 1): scored[doc, query, ids[0]],
             ("RPT-Sem", 2): math.log(sum(probabilities) / len(probabilities)),
-            ("best of all scored", 1): max(value for pair, value in scored.items() if pair[:2] == (doc, query)),
+            ("best of all scored", 1): max(
+                value for pair, value in scored.items() if pair[:2] == (doc, query)
+            ),
         }
         for reader, value in of.items():
             found.setdefault(reader, []).append(value)
@@ -58,11 +68,17 @@ def test_perplexities_and_gains_are_those_of_every_target_by_hand(made_up, rows)
         assert row.gain.value == pytest.approx((sum(values) - nothing) / tokens, abs=1e-5), reader
         assert row.low <= row.perplexity <= row.high
     assert rows["nothing", 0].gain == Estimate(0.0, 0.0, 0.0)
-    assert rows["best of all scored", 1].gain.value > rows["RPT-Sem", 2].gain.value > rows["RPT-Sem", 1].gain.value
+    assert (
+        rows["best of all scored", 1].gain.value
+        > rows["RPT-Sem", 2].gain.value
+        > rows["RPT-Sem", 1].gain.value
+    )
 
 
 def test_every_retriever_is_read_with_one_and_with_two_neighbours(rows):
-    readers = [(name, count) for name in ("BM25", "Random retrieval", "RPT-Lex", "RPT-Sem") for count in (1, 2)]
+    readers = [
+        (name, count) for name in ("BM25", "Random retrieval", "RPT-Lex", "RPT-Sem") for count in (1, 2)
+    ]
     assert list(rows) == [("nothing", 0), ("latest", 1), *readers, ("best of all scored", 1)]
 
 
@@ -71,16 +87,30 @@ def test_a_query_for_which_nothing_was_read_has_the_local_context(made_up):
     evidence = made_up.evidence()
     key, first = ("demo-rpt_sem", "own"), pl.col("doc_id") == "0" * 16
     frames = dict(evidence.evaluations.frames)
-    frames[key] = frames[key].with_columns(retrieved=pl.when(first).then(pl.lit([], pl.List(pl.Int32))).otherwise("retrieved"))
-    row = rows_of(run_figures(replace(evidence, evaluations=replace(evidence.evaluations, frames=frames)), 20).frozen_reader)
+    frames[key] = frames[key].with_columns(
+        retrieved=pl.when(first).then(pl.lit([], pl.List(pl.Int32))).otherwise("retrieved")
+    )
+    row = rows_of(
+        run_figures(
+            replace(evidence, evaluations=replace(evidence.evaluations, frames=frames)), 20
+        ).frozen_reader
+    )
     expected = by_hand(made_up)
-    in_first = made_up.retrieved.select("doc_id", "query_chunk").unique(maintain_order=True)["doc_id"] == "0" * 16
+    in_first = (
+        made_up.retrieved.select("doc_id", "query_chunk").unique(maintain_order=True)["doc_id"] == "0" * 16
+    )
     values = [
         nothing if skipped else read
-        for nothing, read, skipped in zip(expected["nothing", 0], expected["RPT-Sem", 1], in_first.to_list(), strict=True)
+        for nothing, read, skipped in zip(
+            expected["nothing", 0], expected["RPT-Sem", 1], in_first.to_list(), strict=True
+        )
     ]
-    assert row["RPT-Sem", 1].perplexity == pytest.approx(math.exp(-sum(values) / len(values) / CHUNK_TOKENS), abs=1e-5)
+    assert row["RPT-Sem", 1].perplexity == pytest.approx(
+        math.exp(-sum(values) / len(values) / CHUNK_TOKENS), abs=1e-5
+    )
 
 
 def test_without_a_sample_there_is_no_frozen_reader(made_up):
-    assert run_figures(replace(made_up.evidence(), retrieved=made_up.retrieved.clear()), 20).frozen_reader == []
+    assert (
+        run_figures(replace(made_up.evidence(), retrieved=made_up.retrieved.clear()), 20).frozen_reader == []
+    )

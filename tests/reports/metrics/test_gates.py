@@ -1,4 +1,6 @@
-"""Label gates: their figures by hand, their limits from both sides, and intervals that come from documents."""
+"""Label gates: their figures by hand, their limits from both sides, and intervals that come from
+documents.
+"""
 
 import numpy as np
 import polars as pl
@@ -11,7 +13,9 @@ TRAIN = pl.DataFrame({"doc_id": ["t"], "shared_positives": [300], "shared_pairs"
 
 
 def labels(halves: dict[tuple[str, str, int], list[tuple[float, float]]]) -> pl.DataFrame:
-    """Labels of {(split, doc_id, query): s_t of both halves, a candidate}; the local context scores (-50, -70)."""
+    """Labels of {(split, doc_id, query): s_t of both halves, a candidate}; the local context scores (-50,
+    -70).
+    """
     rows = [
         {
             "split": split,
@@ -24,7 +28,9 @@ def labels(halves: dict[tuple[str, str, int], list[tuple[float, float]]]) -> pl.
         for (split, doc_id, query), pairs in halves.items()
         for rank, (first, second) in enumerate(pairs)
     ]
-    return pl.DataFrame(rows, schema_overrides={"candidate_halves": pl.Array(pl.Float32, 2), "query_chunk": pl.Int32})
+    return pl.DataFrame(
+        rows, schema_overrides={"candidate_halves": pl.Array(pl.Float32, 2), "query_chunk": pl.Int32}
+    )
 
 
 def measured(name: str, validation: pl.DataFrame, train: pl.DataFrame = TRAIN) -> GateFigures:
@@ -57,12 +63,17 @@ def test_sums_by_block_are_those_of_the_split_and_of_the_first_ranks():
 
 def test_the_correlation_of_halves_is_within_queries():
     rng = np.random.default_rng(3)
-    # Far apart between queries, of one document and of the same number in another, so that a correlation over all pairs would be near 1.
+    # Far apart between queries, of one document and of the same number in another, so that a correlation over
+    # all pairs would be near 1.
     queries = [("validation", doc_id, query) for doc_id in "ab" for query in (0, 70, 200)]
     scores = {key: rng.normal(40 * number, 1, (6, 2)) * [1.0, 2.0] for number, key in enumerate(queries)}
-    sums = label_sums(labels({key: list(map(tuple, pairs)) for key, pairs in scores.items()}), "validation", 2)
+    sums = label_sums(
+        labels({key: list(map(tuple, pairs)) for key, pairs in scores.items()}), "validation", 2
+    )
     centred = np.concatenate([pairs - pairs.mean(axis=0) for pairs in scores.values()])
-    assert measured("split-half correlation", sums).value == pytest.approx(np.corrcoef(centred.T)[0, 1], abs=1e-4)
+    assert measured("split-half correlation", sums).value == pytest.approx(
+        np.corrcoef(centred.T)[0, 1], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +99,9 @@ def test_each_gate_passes_up_to_its_limit(name, sums, value, passed):
     row = measured(name, blocks(name, *sums))
     assert (row.value, row.passed) == (pytest.approx(value, abs=1e-6), passed)
     assert row.low <= row.value <= row.high
-    assert row.a_byte == (pytest.approx(value / 2.5, abs=1e-6) if row.unit == "nats a pipeline token" else None)
+    assert row.a_byte == (
+        pytest.approx(value / 2.5, abs=1e-6) if row.unit == "nats a pipeline token" else None
+    )
     assert (BY_NAME[name].or_else in row.sentence) != passed
 
 
@@ -104,7 +117,9 @@ def test_what_cannot_be_measured_has_not_passed(name):
 def test_documents_are_drawn_before_blocks():
     table = pl.DataFrame({"doc_id": ["a", "a", "a", "b"], "x": [1.0, 10.0, 100.0, 1000.0]})
     totals = resampled(table, ("x",), 300, np.random.default_rng(0))[:, 0]
-    within_a = {sum(drawn) for drawn in ((x, y, z) for x in (1, 10, 100) for y in (1, 10, 100) for z in (1, 10, 100))}
+    within_a = {
+        sum(drawn) for drawn in ((x, y, z) for x in (1, 10, 100) for y in (1, 10, 100) for z in (1, 10, 100))
+    }
     twice_a = {first + second for first in within_a for second in within_a}
     assert set(totals) <= {2000.0} | {1000.0 + total for total in within_a} | twice_a
     assert (totals == 2000.0).mean() == pytest.approx(0.25, abs=0.08)

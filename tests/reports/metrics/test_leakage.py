@@ -27,18 +27,27 @@ def test_the_overlap_of_a_target_is_the_larger_of_what_is_read_and_of_its_own_pa
     names = ["doc_id", "query_chunk", "origin", "query_overlap", "target_overlap"]
     table = pa.table({name: [row[place] for row in rows] for place, name in enumerate(names)})
     found = {(row["doc_id"], row["chunk"]): row["overlap"] for row in overlaps(table).to_dicts()}
-    # Target 1 of a: read at query 0 it shares 4, its own passages share 3; target 2: 7 and 8; target 3 was never a query.
+    # Target 1 of a: read at query 0 it shares 4, its own passages share 3; target 2: 7 and 8; target 3 was
+    # never a query.
     assert found == {("a", 0): 4, ("a", 1): 8, ("a", 2): 2, ("b", 0): 6}
 
 
 @pytest.fixture
 def evaluations():
-    """Two documents of four rows; with its own passages a chunk has 10 nats less for each token of overlap, by chance 1 less than none."""
+    """Two documents of four rows; with its own passages a chunk has 10 nats less for each token of overlap,
+    by chance 1 less than none.
+    """
     frames = {}
     for setting in (OWN, WITHOUT, BY_CHANCE):
         rows = [(doc, chunk, 16, 20) for doc in "ab" for chunk in (-1, 0, 1, 2)]
-        loss = [200.0 - (10 * OVERLAP.get((doc, chunk), 0) if setting == OWN else setting == BY_CHANCE) for doc, chunk, _, _ in rows]
-        columns = {name: [row[place] for row in rows] for place, name in enumerate(("doc_id", "chunk", "tokens", "bytes"))}
+        loss = [
+            200.0 - (10 * OVERLAP.get((doc, chunk), 0) if setting == OWN else setting == BY_CHANCE)
+            for doc, chunk, _, _ in rows
+        ]
+        columns = {
+            name: [row[place] for row in rows]
+            for place, name in enumerate(("doc_id", "chunk", "tokens", "bytes"))
+        }
         frames["it", setting] = pl.DataFrame({**columns, "eligible": [0] * len(rows), "loss": loss})
     return aligned(frames, {"it": "retro_corpus"}, {"it": 0})
 
@@ -47,7 +56,10 @@ OVERLAP = {("a", 0): 0, ("a", 1): 2, ("a", 2): 16, ("b", 0): 3, ("b", 1): 8, ("b
 
 
 def test_losses_are_counted_by_overlap(evaluations):
-    rows = [{"doc_id": doc, "chunk": chunk, "overlap": value, "duplicate": value > 2} for (doc, chunk), value in OVERLAP.items()]
+    rows = [
+        {"doc_id": doc, "chunk": chunk, "overlap": value, "duplicate": value > 2}
+        for (doc, chunk), value in OVERLAP.items()
+    ]
     overlap = pl.DataFrame(rows)
     rows = leakage(evaluations, overlap, SIZE, ("it", OWN), [("it", WITHOUT), ("it", BY_CHANCE)], 50)
     by = {(row.kind == "at_most", row.least, row.most): row for row in rows}

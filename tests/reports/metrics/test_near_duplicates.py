@@ -6,7 +6,10 @@ from reports.metrics.near_duplicates import near_duplicates
 
 
 def similar(one, other) -> float:
-    grams = [{tuple(row[place : place + 5]) for place in range(len(row) - 4)} for row in (one.tolist(), other.tolist())]
+    grams = [
+        {tuple(row[place : place + 5]) for place in range(len(row) - 4)}
+        for row in (one.tolist(), other.tolist())
+    ]
     return len(grams[0] & grams[1]) / len(grams[0] | grams[1])
 
 

@@ -5,7 +5,14 @@ import polars as pl
 import pytest
 
 from reports.metrics.perplexity import resampled
-from reports.metrics.positions import COUNT, EDGES, bins_of_tokens, position_figures, position_of, position_sums
+from reports.metrics.positions import (
+    COUNT,
+    EDGES,
+    bins_of_tokens,
+    position_figures,
+    position_of,
+    position_sums,
+)
 
 
 def test_every_token_has_the_bin_of_its_place_in_the_document():

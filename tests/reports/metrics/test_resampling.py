@@ -22,7 +22,9 @@ def test_parts_add_up_to_the_whole():
     assert whole.total == pytest.approx(parts.total)
     assert parts.samples.mean(axis=0) == pytest.approx(whole.samples.mean(axis=0), rel=0.02)
     assert parts.samples.std(axis=0) == pytest.approx(whole.samples.std(axis=0), rel=0.06)
-    assert np.quantile(parts.samples, (0.025, 0.975), axis=0) == pytest.approx(np.quantile(whole.samples, (0.025, 0.975), axis=0), rel=0.04)
+    assert np.quantile(parts.samples, (0.025, 0.975), axis=0) == pytest.approx(
+        np.quantile(whole.samples, (0.025, 0.975), axis=0), rel=0.04
+    )
 
 
 def test_every_resample_draws_as_many_documents_as_there_are():
@@ -43,9 +45,16 @@ def test_the_same_seed_gives_the_same_resamples():
 
 
 def test_what_was_not_measured_is_none():
-    assert estimate(np.nan, np.ones(5)) == estimate(1.0, np.full(5, np.nan)) == estimate(1.0, np.zeros(0)) == Estimate(None, None, None)
+    assert (
+        estimate(np.nan, np.ones(5))
+        == estimate(1.0, np.full(5, np.nan))
+        == estimate(1.0, np.zeros(0))
+        == Estimate(None, None, None)
+    )
     assert estimate(1.0, np.array([np.nan, 2.0, np.inf])) == Estimate(1.0, 2.0, 2.0)
 
 
 def test_an_interval_holds_95_percent():
-    assert estimate(500.0, np.random.default_rng(0).permutation(1001).astype(float)) == Estimate(500.0, 25.0, 975.0)
+    assert estimate(500.0, np.random.default_rng(0).permutation(1001).astype(float)) == Estimate(
+        500.0, 25.0, 975.0
+    )

@@ -10,7 +10,12 @@ from data_contracts.evaluations import RANKING_LENGTH
 from reports.metrics.retrieval import bm25_ranking, gold_of, means, query_figures, recency_ranking
 
 TOKENS = 64
-SCHEMA = {"doc_id": pl.String, "query_chunk": pl.Int32, "candidate_chunk": pl.Int32, "target_score": pl.Float32}
+SCHEMA = {
+    "doc_id": pl.String,
+    "query_chunk": pl.Int32,
+    "candidate_chunk": pl.Int32,
+    "target_score": pl.Float32,
+}
 FIGURES = ("precision_at_2", "recall_at_10", "ndcg_at_20")
 
 
@@ -21,13 +26,19 @@ def score(gain: float) -> float:
 
 def gold(scores: dict[int, dict[int, float]], stride: int = 2):
     """Gold of one document: candidate -> s_t by query."""
-    rows = [("d", query, candidate, value) for query, found in scores.items() for candidate, value in found.items()]
+    rows = [
+        ("d", query, candidate, value)
+        for query, found in scores.items()
+        for candidate, value in found.items()
+    ]
     return gold_of(pl.DataFrame(rows, schema=SCHEMA, orient="row"), TOKENS, stride)
 
 
 def ranked(rankings: dict[int, list[int]]) -> pl.DataFrame:
     columns = {"doc_id": ["d"] * len(rankings), "chunk": list(rankings), "ranking": list(rankings.values())}
-    return pl.DataFrame(columns, schema={"doc_id": pl.String, "chunk": pl.Int32, "ranking": pl.List(pl.Int32)})
+    return pl.DataFrame(
+        columns, schema={"doc_id": pl.String, "chunk": pl.Int32, "ranking": pl.List(pl.Int32)}
+    )
 
 
 def measure(found, ranking, *, rerank=False):
@@ -63,8 +74,12 @@ def test_agreement_with_rax():
         labelled = {chunk: score(gain) if gain else -1.0 for chunk, gain in enumerate(gains)}
         result = measure(gold({48: labelled}), ranked({48: np.argsort(-scores)[:RANKING_LENGTH].tolist()}))
         relevant = (gains > 0).astype(float)
-        assert result.figures["precision_at_2"] == pytest.approx(float(rax.precision_metric(scores, relevant, topn=2)), abs=1e-6)
-        assert result.figures["recall_at_10"] == pytest.approx(float(rax.recall_metric(scores, relevant, topn=10)), abs=1e-6)
+        assert result.figures["precision_at_2"] == pytest.approx(
+            float(rax.precision_metric(scores, relevant, topn=2)), abs=1e-6
+        )
+        assert result.figures["recall_at_10"] == pytest.approx(
+            float(rax.recall_metric(scores, relevant, topn=10)), abs=1e-6
+        )
         ndcg = rax.ndcg_metric(scores, gains, topn=20, gain_fn=lambda gain: gain)
         assert result.figures["ndcg_at_20"] == pytest.approx(float(ndcg), abs=1e-5)
 
@@ -73,7 +88,9 @@ def test_chance_is_the_mean_over_all_orders():
     found = gold({9: {0: score(2.0), 3: score(0.5), 4: -1.0}})
     orders = [measure(found, ranked({9: list(order)})) for order in itertools.permutations(range(5))]
     chance = measure(found, None)
-    assert [chance.figures[key] for key in FIGURES] == pytest.approx([np.mean([order.figures[key] for order in orders]) for key in FIGURES])
+    assert [chance.figures[key] for key in FIGURES] == pytest.approx(
+        [np.mean([order.figures[key] for order in orders]) for key in FIGURES]
+    )
     assert chance.figures["precision_at_2"] == pytest.approx(2 / 5)
     assert chance.figures["recall_at_10"] == 1.0
 
@@ -85,7 +102,9 @@ def test_chance_of_long_lists_in_closed_form():
     assert chance.figures["precision_at_2"] == pytest.approx(2 / eligible)
     assert chance.figures["recall_at_10"] == pytest.approx(10 / eligible)
     discounts = 1 / np.log2(2 + np.arange(20))
-    assert chance.figures["ndcg_at_20"] == pytest.approx(2.5 / eligible * discounts.sum() / (2.0 + 0.5 / np.log2(3)), abs=1e-6)
+    assert chance.figures["ndcg_at_20"] == pytest.approx(
+        2.5 / eligible * discounts.sum() / (2.0 + 0.5 / np.log2(3)), abs=1e-6
+    )
 
 
 def test_the_ideal_order_has_no_more_than_twenty_places():
@@ -98,7 +117,9 @@ def test_what_was_not_ranked_follows_in_random_order():
     found = gold({9: {0: score(2.0), 3: score(0.5), 4: -1.0}})
     rest = [measure(found, ranked({9: [3, *order]})) for order in itertools.permutations([0, 1, 2, 4])]
     partial = measure(found, ranked({9: [3]}))
-    assert [partial.figures[key] for key in FIGURES] == pytest.approx([np.mean([order.figures[key] for order in rest]) for key in FIGURES])
+    assert [partial.figures[key] for key in FIGURES] == pytest.approx(
+        [np.mean([order.figures[key] for order in rest]) for key in FIGURES]
+    )
     assert measure(found, ranked({9: []})) == measure(found, None)
     assert measure(found, ranked({10: [1, 2]})) == measure(found, None)
 

@@ -32,12 +32,18 @@ def figures(made_up):
 
 def finished(figures: RunFigures) -> RunReport:
     """The made-up report with these figures in it."""
-    systems = [System(**vars(row), parameters=1, copying=False, lexical_start=False, curve=[]) for row in figures.systems]
+    systems = [
+        System(**vars(row), parameters=1, copying=False, lexical_start=False, curve=[])
+        for row in figures.systems
+    ]
     return replace(report_of(sample_report()), **{**vars(figures), "systems": systems})
 
 
 def by(rows, *keys):
-    return {tuple(getattr(row, key) for key in keys) if len(keys) > 1 else getattr(row, keys[0]): row for row in rows}
+    return {
+        tuple(getattr(row, key) for key in keys) if len(keys) > 1 else getattr(row, keys[0]): row
+        for row in rows
+    }
 
 
 def test_the_same_evidence_gives_the_same_bytes(made_up, figures):
@@ -49,7 +55,8 @@ def test_gains_are_over_transformer_xl_and_over_random_retrieval(figures):
     assert systems["transformer_xl"].difference is None
     assert systems["random"].over_random is None
     assert systems["random"].difference.value == 0.0
-    eligible = 64 * 8 + 4  # tokens of a document of 70 chunks, the last one of half length, that have a neighbour
+    # tokens of a document of 70 chunks, the last one of half length, that have a neighbour
+    eligible = 64 * 8 + 4
     share = eligible / (70 * 8 - 4 - 1)
     assert systems["rpt_sem"].difference.against == "demo-transformer_xl"
     for against in ("difference", "over_random"):
@@ -98,7 +105,9 @@ def test_the_oracle_of_all_chunks_is_measured_on_the_sample_alone(made_up, figur
 def test_gold_over_all_chunks_is_of_the_sample_and_its_chance_is_the_share_of_positives(made_up, figures):
     rows = by(figures.exhaustive, "retriever")
     assert list(rows) == [row.retriever for row in figures.retrieval]
-    share = made_up.exhaustive.group_by("doc_id", "query_chunk").agg((pl.col("target_score") > 0).mean())["target_score"]
+    share = made_up.exhaustive.group_by("doc_id", "query_chunk").agg((pl.col("target_score") > 0).mean())[
+        "target_score"
+    ]
     assert rows["random"].queries == len(share)
     assert rows["random"].figures["precision_at_2"].value == pytest.approx(share.mean())
     assert max(abs(row.figures["precision_at_2"].value - share.mean()) for row in rows.values()) > 0.01
@@ -111,9 +120,13 @@ def test_perfect_rankings_are_perfect_where_everything_was_scored(made_up):
         .agg(pl.col("candidate_chunk").head(20))
     )
     gold = gold_of(made_up.exhaustive, 8, 2)
-    found = means(gold, query_figures(gold, best.select("doc_id", chunk="query_chunk", ranking="candidate_chunk")))
+    found = means(
+        gold, query_figures(gold, best.select("doc_id", chunk="query_chunk", ranking="candidate_chunk"))
+    )
     assert found.figures["ndcg_at_20"] == pytest.approx(1.0)
-    assert found.figures["precision_at_2"] == pytest.approx((gold.queries["positives"].clip(upper_bound=2) / 2).mean())
+    assert found.figures["precision_at_2"] == pytest.approx(
+        (gold.queries["positives"].clip(upper_bound=2) / 2).mean()
+    )
 
 
 def test_without_a_sample_nothing_is_said_of_it(made_up):
@@ -126,19 +139,27 @@ def test_an_oracle_worse_than_transformer_xl_closes_no_gap(evaluations_sample):
     made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
     table = made_up.oracles["demo-rpt_sem"]
     worse = pc.multiply(table.column("loss"), pa.scalar(2.0, pa.float32()))
-    made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), worse)
+    made_up.oracles["demo-rpt_sem"] = table.set_column(
+        table.schema.get_field_index("loss"), table.schema.field("loss"), worse
+    )
     (row,) = run_figures(made_up.evidence(), 20).oracles
     assert row.gap_closed == row.gap_closed_scored == GapClosed(None, None, None, 1.0)
 
 
 def test_a_gap_that_some_resamples_do_not_have_has_no_interval(evaluations_sample):
-    """This oracle is better than Transformer-XL by what it gains in one document, and worse in the other two."""
+    """This oracle is better than Transformer-XL by what it gains in one document, and worse in the
+    other two.
+    """
     made_up = evaluations_sample.made_up(3, 20, ("transformer_xl", "rpt_sem"))
     table, own = made_up.oracles["demo-rpt_sem"], made_up.evaluations["demo-transformer_xl"]
     table = table.filter(pc.equal(table["setting"], "oracle"))
-    change = pc.if_else(pc.equal(table["doc_id"], "0" * 16), pa.scalar(0.5, pa.float32()), pa.scalar(1.1, pa.float32()))
+    change = pc.if_else(
+        pc.equal(table["doc_id"], "0" * 16), pa.scalar(0.5, pa.float32()), pa.scalar(1.1, pa.float32())
+    )
     loss = pc.multiply(own["loss"], change)
-    made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), loss)
+    made_up.oracles["demo-rpt_sem"] = table.set_column(
+        table.schema.get_field_index("loss"), table.schema.field("loss"), loss
+    )
     (row,) = run_figures(made_up.evidence(), 200).oracles
     assert row.gap_closed.value > 0
     assert row.gap_closed.left_out == pytest.approx((2 / 3) ** 3, abs=0.1)
@@ -154,7 +175,9 @@ def test_a_diverged_model_has_no_perplexity_and_the_others_have_theirs(evaluatio
         if name == "loss":
             values = pc.multiply(values, pa.scalar(1000.0, pa.float32()))
         else:
-            values = pa.ListArray.from_arrays(values.offsets, pc.multiply(values.values, pa.scalar(1000.0, pa.float32())))
+            values = pa.ListArray.from_arrays(
+                values.offsets, pc.multiply(values.values, pa.scalar(1000.0, pa.float32()))
+            )
         table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
     made_up.evaluations["demo-rpt_sem"] = table
     evidence = made_up.evidence()
@@ -169,7 +192,9 @@ def test_a_diverged_model_has_no_perplexity_and_the_others_have_theirs(evaluatio
 
 
 def test_a_query_that_was_not_evaluated_is_not_measured(made_up, figures):
-    unseen = made_up.labels.head(3).with_columns(query_chunk=pl.lit(500, pl.Int32), target_score=pl.lit(9.0, pl.Float32))
+    unseen = made_up.labels.head(3).with_columns(
+        query_chunk=pl.lit(500, pl.Int32), target_score=pl.lit(9.0, pl.Float32)
+    )
     found = run_figures(replace(made_up.evidence(), labels=pl.concat([made_up.labels, unseen])), 100)
     assert found.retrieval == figures.retrieval
 
@@ -180,7 +205,13 @@ def test_every_retriever_is_measured_against_the_same_gold(figures):
         assert [row.retriever for row in rows] == names
         assert len({(row.queries, row.queries_with_positive) for row in rows}) == 1
     rates = by(figures.retrieval, "retriever")
-    assert abs(rates["Random retrieval"].figures["precision_at_2"].value - rates["random"].figures["precision_at_2"].value) < 0.05
+    assert (
+        abs(
+            rates["Random retrieval"].figures["precision_at_2"].value
+            - rates["random"].figures["precision_at_2"].value
+        )
+        < 0.05
+    )
     assert {row.figures["recall_at_10"].value for row in figures.rerank} == {None}
 
 
@@ -229,7 +260,9 @@ def test_every_figure_is_a_csv_file_without_any_text(figures):
     }
     assert "text 0" not in "".join(tables.values())
     read = {name: list(csv.DictReader(io.StringIO(table))) for name, table in tables.items()}
-    assert [row["perplexity"] for row in read["table_2_perplexity"]] == [str(row.perplexity) for row in figures.systems]
+    assert [row["perplexity"] for row in read["table_2_perplexity"]] == [
+        str(row.perplexity) for row in figures.systems
+    ]
     assert read["table_2_perplexity"][0]["gain_over_transformer_xl_nats"] == ""
     assert len(read["positions"]) == len(figures.systems) * len(figures.positions.bins)
     assert len(read["figure_7_examples"]) == sum(len(row.neighbours) for row in figures.gain_examples)
@@ -250,7 +283,9 @@ def test_the_gap_among_scored_chunks_is_of_those_alone(evaluations_sample):
     own = own.filter(pc.equal(own["setting"], "own"))
     even = pc.equal(pc.bit_wise_and(table["chunk"], pa.scalar(1, pa.int32())), 0)
     loss = pc.if_else(even, table["loss"], own["loss"])
-    made_up.oracles["demo-rpt_sem"] = table.set_column(table.schema.get_field_index("loss"), table.schema.field("loss"), loss)
+    made_up.oracles["demo-rpt_sem"] = table.set_column(
+        table.schema.get_field_index("loss"), table.schema.field("loss"), loss
+    )
     (row,) = run_figures(replace(made_up.evidence(), labels=scored), 20).oracles
     assert row.gap_closed_scored.value == pytest.approx(0.6, abs=1e-4)
     assert row.gap_closed.value > 0.65
@@ -269,10 +304,14 @@ def test_every_retrieval_figure_stands_within_its_interval(figures, gold):
 
 
 def test_an_interval_of_precision_is_that_of_resampled_documents(evaluations_sample):
-    """In one of two documents all that is retrieved helps, in the other nothing; a resample has one of both, or one of them twice."""
+    """In one of two documents all that is retrieved helps, in the other nothing; a resample has one of both,
+    or one of them twice.
+    """
     made_up = evaluations_sample.made_up(2, 40, ("transformer_xl", "rpt_sem"))
     first = pl.col("doc_id") == "0" * 16
-    labels = made_up.retrieved.with_columns(rank=pl.lit(0), target_score=pl.when(first).then(9.0).otherwise(-9.0).cast(pl.Float32))
+    labels = made_up.retrieved.with_columns(
+        rank=pl.lit(0), target_score=pl.when(first).then(9.0).otherwise(-9.0).cast(pl.Float32)
+    )
     found = run_figures(replace(made_up.evidence(), retrieved=labels), 400)
     (row,) = found.retrieved[1:]
     assert row.retriever == "RPT-Sem"
@@ -284,7 +323,9 @@ def test_precision_is_exact_where_what_was_retrieved_is_scored(made_up, figures)
     assert list(rows) == ["random", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"]
     score = {
         tuple(key): value
-        for *key, value in made_up.retrieved.select("doc_id", "query_chunk", "candidate_chunk", "target_score").iter_rows()
+        for *key, value in made_up.retrieved.select(
+            "doc_id", "query_chunk", "candidate_chunk", "target_score"
+        ).iter_rows()
     }
     queries = {key[:2] for key in score}
     own = pl.DataFrame(pl.from_arrow(made_up.evaluations["demo-rpt_sem"])).filter(pl.col("setting") == "own")
@@ -300,8 +341,12 @@ def test_precision_is_exact_where_what_was_retrieved_is_scored(made_up, figures)
 
 
 def test_chance_of_the_sample_is_over_the_queries_of_which_everything_was_scored(made_up, figures):
-    both = made_up.exhaustive.join(made_up.retrieved.select("doc_id", "query_chunk").unique(), on=["doc_id", "query_chunk"], how="semi")
-    shares = both.group_by("doc_id", "query_chunk").agg((pl.col("target_score") > 0).mean(), eligible=pl.len())
+    both = made_up.exhaustive.join(
+        made_up.retrieved.select("doc_id", "query_chunk").unique(), on=["doc_id", "query_chunk"], how="semi"
+    )
+    shares = both.group_by("doc_id", "query_chunk").agg(
+        (pl.col("target_score") > 0).mean(), eligible=pl.len()
+    )
     expected = (shares["target_score"] * shares["eligible"].clip(upper_bound=2) / 2).mean()
     chance = by(figures.retrieved, "retriever")["random"]
     assert chance.queries == len(shares) > 4

@@ -42,7 +42,9 @@ def test_means_and_deviations_are_of_systems_trained_more_than_once_and_leave_ou
 
 
 def test_orders_name_the_better_system_and_what_the_claim_rests_on():
-    systems = [row("worse", value) for value in (20.0, 21.0, 22.0)] + [row("better", value) for value in (10.0, 11.0, 12.0)]
+    systems = [row("worse", value) for value in (20.0, 21.0, 22.0)] + [
+        row("better", value) for value in (10.0, 11.0, 12.0)
+    ]
     (found,) = orders([*systems, *(row("near", value) for value in (19.5, 20.5, 21.5)), row("few", 1.0)][:6])
     assert found == Order("better", "worse", 10.0, 1.0)
     claimed = orders([*systems, *(row("near", value) for value in (19.5, 20.5, 21.5)), row("few", 1.0)])

@@ -37,7 +37,15 @@ def answers():
 
 
 HISTORY = [
-    {"step": step, "loss": 6.0 - step, "utility": 0.1 * step, "null": 0.1, "trivial": 2, "version": 1, "built_from": 0}
+    {
+        "step": step,
+        "loss": 6.0 - step,
+        "utility": 0.1 * step,
+        "null": 0.1,
+        "trivial": 2,
+        "version": 1,
+        "built_from": 0,
+    }
     for step in (1, 2, 3)
 ]
 HISTORY[1]["recall"], HISTORY[2]["recall"], HISTORY[2]["old_recall"] = 0.9, 0.4, 0.125
@@ -67,13 +75,20 @@ def test_figures_are_sums_over_questions_and_tokens(figures):
 
 def test_the_page_says_what_the_figures_say(figures, parse):
     (text,) = parse(realm_page(figures)).all_text("body")
-    for said in ("20 questions of 10 documents: 1 date, 19 names.", METHODS["start"], "12.5 %", "1 refresh of the index"):
+    for said in (
+        "20 questions of 10 documents: 1 date, 19 names.",
+        METHODS["start"],
+        "12.5 %",
+        "1 refresh of the index",
+    ):
         assert said in text, said
 
 
 def test_a_page_without_probes_and_refreshes_says_so(parse):
     history = [{name: value for name, value in row.items() if "recall" not in name} for row in HISTORY]
-    (text,) = parse(realm_page(realm_report("<b>books</b>", 30, 40, answers(), history, 20, 0))).all_text("body")
+    (text,) = parse(realm_page(realm_report("<b>books</b>", 30, 40, answers(), history, 20, 0))).all_text(
+        "body"
+    )
     assert "The index was never built anew." in text
     assert "Its recall was never measured." in text
     assert "<b>books</b>" in text

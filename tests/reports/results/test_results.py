@@ -1,4 +1,6 @@
-"""Figures over seeds and their page: paired seed by seed, of the tokens they name, and nothing claimed that the seeds do not carry."""
+"""Figures over seeds and their page: paired seed by seed, of the tokens they name, and nothing claimed that
+the seeds do not carry.
+"""
 
 import copy
 import json
@@ -19,7 +21,12 @@ from tests.reports.evaluations_sample import evaluation, made_up_chunks
 
 ROOT = Path(__file__).resolve().parents[3]
 KEPT = sorted((ROOT / "metrics" / "results").glob("*.json"))
-SHIFTS = {"transformer_xl": (0.00, 0.02, 0.01), "random": (0.00, 0.03, 0.01), "retro": (0.01, 0.00, 0.02), "rpt_sem": (0.0, 0.01, 0.02)}
+SHIFTS = {
+    "transformer_xl": (0.00, 0.02, 0.01),
+    "random": (0.00, 0.03, 0.01),
+    "retro": (0.01, 0.00, 0.02),
+    "rpt_sem": (0.0, 0.01, 0.02),
+}
 """Nats a token that each seed of a system is worse by."""
 
 
@@ -29,9 +36,17 @@ def made_up(seeds=3):
     tables = {}
     for system, shifts in SHIFTS.items():
         for seed in range(seeds):
-            rows = pl.DataFrame(pl.from_arrow(evaluation(chunks, system, ["own"] if system == "transformer_xl" else ["own", "none"], seed)))
+            rows = pl.DataFrame(
+                pl.from_arrow(
+                    evaluation(
+                        chunks, system, ["own"] if system == "transformer_xl" else ["own", "none"], seed
+                    )
+                )
+            )
             worse = pl.col("loss") + shifts[seed] * pl.col("tokens")
-            tables[f"{system}-{seed}"] = rows.with_columns(pl.when(pl.col("setting") == "own").then(worse).otherwise("loss").alias("loss"))
+            tables[f"{system}-{seed}"] = rows.with_columns(
+                pl.when(pl.col("setting") == "own").then(worse).otherwise("loss").alias("loss")
+            )
     frames = frames_of((run, rows.to_arrow()) for run, rows in tables.items())
     return tables, aligned(frames, {run: run[:-2] for run in tables}, {run: int(run[-1]) for run in tables})
 
@@ -48,11 +63,20 @@ def found():
 def as_result(figures, corpus="code"):
     training = {"layers": 4, "width": 128, "vocabulary": 1024, "steps": 240, "tokens": 491_520}
     gates = [{"name": "copy", "passed": True}, {"name": "halves", "passed": False}]
-    return {"corpus": corpus, "profile": "small-code", "source": "python-stdlib", "training": training, "gates": gates, **figures}
+    return {
+        "corpus": corpus,
+        "profile": "small-code",
+        "source": "python-stdlib",
+        "training": training,
+        "gates": gates,
+        **figures,
+    }
 
 
 def loss(rows, place, setting="own"):
-    kept = rows.filter((pl.col("setting") == setting) & ((pl.col("eligible") > 0) if place == "with_neighbours" else True))
+    kept = rows.filter(
+        (pl.col("setting") == setting) & ((pl.col("eligible") > 0) if place == "with_neighbours" else True)
+    )
     return kept["loss"].sum() / kept["tokens"].sum()
 
 
@@ -75,17 +99,25 @@ def test_gains_are_paired_with_the_same_seed(found, place):
     for system, others in (("rpt_sem", ("transformer_xl", "random")), ("random", ("transformer_xl",))):
         for other in others:
             gain = rows[system][place][f"over_{other}"]
-            paired = [loss(tables[f"{other}-{seed}"], place) - loss(tables[f"{system}-{seed}"], place) for seed in range(3)]
+            paired = [
+                loss(tables[f"{other}-{seed}"], place) - loss(tables[f"{system}-{seed}"], place)
+                for seed in range(3)
+            ]
             assert gain["by_seed"] == pytest.approx(paired, abs=1e-5)
             assert gain["deviation"] == pytest.approx(statistics.stdev(paired), abs=1e-5)
-    assert rows["rpt_sem"]["with_neighbours"]["over_random"]["value"] == pytest.approx(MADE["rpt_sem"] + 1 / 300, abs=1e-4)
+    assert rows["rpt_sem"]["with_neighbours"]["over_random"]["value"] == pytest.approx(
+        MADE["rpt_sem"] + 1 / 300, abs=1e-4
+    )
     assert rows["transformer_xl"][place]["over_transformer_xl"] is None
 
 
 def test_what_reading_brings_a_model_is_against_none(found):
     tables, figures = found
     rows = {row["system"]: row["all"]["without_neighbours"] for row in figures["rows"]}
-    expected = [loss(tables[f"retro-{seed}"], "all", "none") - loss(tables[f"retro-{seed}"], "all") for seed in range(3)]
+    expected = [
+        loss(tables[f"retro-{seed}"], "all", "none") - loss(tables[f"retro-{seed}"], "all")
+        for seed in range(3)
+    ]
     assert rows["retro"]["by_seed"] == pytest.approx(expected, abs=1e-5)
     assert rows["transformer_xl"] is None
 
@@ -123,21 +155,37 @@ def test_a_learned_retriever_behind_bm25_is_said(found):
 
 
 def test_every_corpus_has_its_tables_and_commands(found):
-    code, maths = as_result(found[1]), as_result(found[1], "math") | {"source": "corpora/math.parquet", "profile": "small-math"}
+    code, maths = (
+        as_result(found[1]),
+        as_result(found[1], "math")
+        | {
+            "source": "corpora/math.parquet",
+            "profile": "small-math",
+        },
+    )
     page = markdown([code, maths])
     assert page.count("*Needs:") == 1
     for result in (code, maths):
         assert f"./rpt run evaluation --profile {result['profile']}" in page
         for row in result["rows"]:
             for place in PLACES:
-                assert page.count(", ".join(number(value) for value in row[place]["perplexity"]["by_seed"])) >= 2
-    assert page.index("## What is shown") < page.index("## What is not shown") < page.index("## code") < page.index("## math")
+                assert (
+                    page.count(", ".join(number(value) for value in row[place]["perplexity"]["by_seed"])) >= 2
+                )
+    assert (
+        page.index("## What is shown")
+        < page.index("## What is not shown")
+        < page.index("## code")
+        < page.index("## math")
+    )
     assert "1 of 2 pass" in page
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_kept_figures_agree_with_themselves(path):
-    """What a hand could have changed in one place: means, deviations and claims follow from the seeds' own figures."""
+    """What a hand could have changed in one place: means, deviations and claims follow from the seeds' own
+    figures.
+    """
     result = json.loads(path.read_text())
     assert path.name == f"{result['profile']}.{result['corpus']}.json"
     for row in result["rows"]:

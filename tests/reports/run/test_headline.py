@@ -44,8 +44,8 @@ def test_few_are_all_named():
 def test_of_many_the_first_the_lowest_and_the_highest():
     sentence, _, _ = said(8)
     assert sentence.endswith(
-        "Transformer-XL 100.00 [90.00, 120.00]; of 7 others Nearest chunks 101.00 [90.00, 120.00] is the lowest, "
-        "Block-Recurrent, matched 109.00 [90.00, 120.00] the highest"
+        "Transformer-XL 100.00 [90.00, 120.00]; of 7 others Nearest chunks 101.00 [90.00, 120.00] is the"
+        " lowest, Block-Recurrent, matched 109.00 [90.00, 120.00] the highest"
     )
 
 

@@ -1,4 +1,6 @@
-"""No text of a report becomes an element, an attribute or an order of reading; what is shown is what was given."""
+"""No text of a report becomes an element, an attribute or an order of reading; what is shown is what was
+given.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,14 @@ from tests.hostile import HOSTILE, acting, check_each
 from tests.reports.hostile import shortened, with_every_text
 from tests.reports.sample import render
 
-DRAWN = {"text", "line", "circle", "polyline", "polygon", "g", "rect"}  # how many a chart has depends on the room its names leave
+# how many a chart has depends on the room its names leave
+DRAWN = {"text", "line", "circle", "polyline", "polygon", "g", "rect"}
 
 
 def structure(page):
-    """The elements outside of charts in order, and all kinds of element with the names of their attributes."""
+    """The elements outside of charts in order, and all kinds of element with the names of their
+    attributes.
+    """
     kept = [(name, tuple(attributes)) for name, attributes in page.elements if name != "mark"]
     return [element for element in kept if element[0] not in DRAWN], set(kept)
 
@@ -57,7 +62,19 @@ def test_hostile_text_is_text(short, parse, expected):
 def check_attributes(page):
     """They hold nothing that acts."""
     for name, attributes in page.elements:
-        assert name not in {"script", "img", "iframe", "object", "embed", "link", "base", "form", "image", "use", "foreignobject"}
+        assert name not in {
+            "script",
+            "img",
+            "iframe",
+            "object",
+            "embed",
+            "link",
+            "base",
+            "form",
+            "image",
+            "use",
+            "foreignobject",
+        }
         assert not {"src", "srcset", "style", "action", "xlink:href", "data"} & set(attributes)
         assert not [attribute for attribute in attributes if attribute.startswith("on")]
         assert (attributes.get("href") or "#").startswith(("#", "../label_report/index.html"))
@@ -76,7 +93,10 @@ def test_every_case_that_fails_is_named():
         assert int(text) < 2
 
     check_each(["0", "1"], check)
-    with pytest.raises(AssertionError, match=r"(?s)^3 of 5 cases failed.*'\\u202e': .*reorders.*'2': Assert.*'x': ValueError: .*'x'$"):
+    with pytest.raises(
+        AssertionError,
+        match=r"(?s)^3 of 5 cases failed.*'\\u202e': .*reorders.*'2': Assert.*'x': ValueError: .*'x'$",
+    ):
         check_each(["0", "\u202e", "1", "2", "x"], check)
     with pytest.raises(AssertionError, match="0 of 0"):
         check_each([], check)

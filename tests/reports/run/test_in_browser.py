@@ -77,45 +77,90 @@ def test_hostile_text_arrives_and_does_nothing(browse, listener, parse, sample):
         sample["artifacts"] = [[text, text] for text in part]
         (example, *_), neighbour = sample["gain_examples"], sample["gain_examples"][0]["neighbours"][0]
         sample["gain_examples"] = [
-            {**example, "doc_id": text, "query": text, "target": text, "neighbours": [{**neighbour, "text": text}]} for text in part
+            {
+                **example,
+                "doc_id": text,
+                "query": text,
+                "target": text,
+                "neighbours": [{**neighbour, "text": text}],
+            }
+            for text in part
         ]
         document, log = browse(render(sample))
         page = parse(document)
         assert page.all_text("ul", "warnings") == ["".join(part)]
-        assert page.all_text("code")[: 2 * len(part)] == [*(clipped(text, NAME) for text in part), *(clipped(text, PATH) for text in part)]
+        assert page.all_text("code")[: 2 * len(part)] == [
+            *(clipped(text, NAME) for text in part),
+            *(clipped(text, PATH) for text in part),
+        ]
         assert page.all_text("div", "chunk") == [text[:CHUNK_CHARACTERS] for text in part for _ in range(3)]
         assert "owned" not in page.elements[0][1]
-        assert not {name for name, _ in page.elements} & {"script", "img", "iframe", "form", "base", "link", "object", "embed", "marquee"}
+        assert not {name for name, _ in page.elements} & {
+            "script",
+            "img",
+            "iframe",
+            "form",
+            "base",
+            "link",
+            "object",
+            "embed",
+            "marquee",
+        }
         assert "CONSOLE" not in log
     assert listener.connections == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(6))
-def test_hostile_documents_do_nothing_on_the_page_of_the_labels(browse, listener, parse, label_sample, tmp_path, part):
-    texts = [text.replace(LEAK, listener.address).encode("utf-8", "replace").decode() for text in HOSTILE[part::6]]
+def test_hostile_documents_do_nothing_on_the_page_of_the_labels(
+    browse, listener, parse, label_sample, tmp_path, part
+):
+    texts = [
+        text.replace(LEAK, listener.address).encode("utf-8", "replace").decode() for text in HOSTILE[part::6]
+    ]
     turn = iter(range(10**6))
     label_set = label_sample.made_up_set(
-        tmp_path, text=lambda rng: texts[next(turn) % len(texts)], source=lambda number: texts[number % len(texts)]
+        tmp_path,
+        text=lambda rng: texts[next(turn) % len(texts)],
+        source=lambda number: texts[number % len(texts)],
     )
     report = label_sample.label_report(label_set)
     report.update(corpus=texts[0], scorer=dict(zip(texts, texts, strict=True)))
     document, log = browse(render_labels(report))
     page = parse(document)
-    examples = [example for kind in ("copy", "best", "surprising", "worst") for example in report["examples"][kind]]
-    shown = [text for one in examples for text in (one["query"], one["target"], *(candidate["text"] for candidate in one["candidates"]))]
+    examples = [
+        example for kind in ("copy", "best", "surprising", "worst") for example in report["examples"][kind]
+    ]
+    shown = [
+        text
+        for one in examples
+        for text in (one["query"], one["target"], *(candidate["text"] for candidate in one["candidates"]))
+    ]
     assert page.all_text("div", "chunk") == shown
     assert len(set(shown)) > len(texts) // 2
     assert "CONSOLE" not in log
     assert page.all_text("bdi")[1:] == [clipped(example["source"], NAME) for example in examples]
     assert "owned" not in page.elements[0][1]
-    assert not {name for name, _ in page.elements} & {"script", "img", "iframe", "form", "base", "link", "object", "embed", "marquee"}
+    assert not {name for name, _ in page.elements} & {
+        "script",
+        "img",
+        "iframe",
+        "form",
+        "base",
+        "link",
+        "object",
+        "embed",
+        "marquee",
+    }
     assert listener.connections == 0
 
 
 @pytest.mark.slow
 def test_the_browser_would_have_been_caught(browse, listener, parse):
-    attack = f"<!doctype html><html><body><script>document.documentElement.setAttribute('owned','1')</script><img src='{listener.address}'>"
+    attack = (
+        "<!doctype html><html><body><script>document.documentElement.setAttribute('owned','1')</script><img"
+        f" src='{listener.address}'>"
+    )
     document, _ = browse(attack)
     assert parse(document).elements[0][1] == {"owned": "1"}
     assert listener.connections > 0
@@ -123,7 +168,9 @@ def test_the_browser_would_have_been_caught(browse, listener, parse):
 
 @pytest.mark.slow
 def test_the_policy_stops_what_escaping_would_miss(browse, listener, parse, sample):
-    attack = f"<script>document.documentElement.setAttribute('owned','1')</script><img src='{listener.address}'>"
+    attack = (
+        f"<script>document.documentElement.setAttribute('owned','1')</script><img src='{listener.address}'>"
+    )
     document, log = browse(render(sample).replace("<main>", f"<main>{attack}"))
     assert "owned" not in parse(document).elements[0][1]
     assert "CONSOLE" in log

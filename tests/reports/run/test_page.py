@@ -50,7 +50,11 @@ def test_links_lead_to_sections(sample, parse):
 def test_the_page_needs_nothing_else(sample, parse):
     html = render(sample)
     page = parse(html)
-    policies = [attributes["content"] for name, attributes in page.elements if attributes.get("http-equiv") == "Content-Security-Policy"]
+    policies = [
+        attributes["content"]
+        for name, attributes in page.elements
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert policies == [POLICY] == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
     assert html.startswith("<!doctype html>\n<html")
     assert "url(" not in html
@@ -81,12 +85,17 @@ def test_gates_show_figures_limits_and_verdicts(shared_sample, parse):
         "split-half correlationwithin queries0.140[0.090, 0.190]at least 0.20n/afailed",
         "positive rateshare of pairs0.198[0.148, 0.248]0.02 to 0.60n/apassed",
     ]
-    assert "measured on 6 documents of the validation split; fewer than 8, so the intervals are not meaningful" in render(shared_sample)
+    assert (
+        "measured on 6 documents of the validation split; fewer than 8, so the intervals are not meaningful"
+        in render(shared_sample)
+    )
 
 
 def test_a_gate_that_could_not_be_measured_failed(sample, parse):
     sample["labels"]["gates"]["gates"][0].update(value=None, low=None, high=None, a_byte=None, passed=False)
-    assert "planted copynats a pipeline tokenn/an/aat least 0.50n/afailed" in parse(render(sample)).all_text("tr")
+    assert "planted copynats a pipeline tokenn/an/aat least 0.50n/afailed" in parse(render(sample)).all_text(
+        "tr"
+    )
 
 
 def test_warnings_are_absent_without_a_reason(sample):
@@ -101,9 +110,13 @@ def test_published_numbers_are_set_apart(sample, parse):
     published = rows.index(next(row for row in rows if row.startswith("RPT-Sem21.93")))
     assert rows[published] == "RPT-Sem21.93[20.39, 23.68]1.42 M2.772.1710.9613.91242 M1.51"
     assert rows[published + 1].startswith("RPT-Sem, 3 neighbours, 4 docs21.91[")
-    assert rows[published - 1].startswith("RPT-Sem, 3 seeds21.99 \N{PLUS-MINUS SIGN} 0.051\N{EN DASH}1.42 M2.77")
+    assert rows[published - 1].startswith(
+        "RPT-Sem, 3 seeds21.99 \N{PLUS-MINUS SIGN} 0.051\N{EN DASH}1.42 M2.77"
+    )
     assert rows[published - 2] == "RPT-Lex\N{EN DASH}\N{EN DASH}\N{EN DASH}2.922.2311.5914.32242 M1.51"
-    assert next(row for row in rows if row.startswith("RPT-Sem, oracle")).startswith("RPT-Sem, oracle20.10[18.80, 21.70]1.42 M2.69")
+    assert next(row for row in rows if row.startswith("RPT-Sem, oracle")).startswith(
+        "RPT-Sem, oracle20.10[18.80, 21.70]1.42 M2.69"
+    )
 
 
 def test_the_evaluated_split_and_where_documents_were_cut_are_named(sample, parse):
@@ -128,7 +141,9 @@ def test_settings_of_few_documents_say_so(sample):
 
 
 def test_a_run_counts_in_every_way(sample, parse):
-    row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("demo-rpt_sem021.9322.81"))
+    row = next(
+        text for text in parse(render(sample)).all_text("tr") if text.startswith("demo-rpt_sem021.9322.81")
+    )
     gain = "+0.039 [+0.018, +0.058]"
     assert row == f"demo-rpt_sem021.9322.8121.273.0884.4551.782 [1.742, 1.832]{gain}{gain}98,30411"
 
@@ -138,7 +153,10 @@ def test_a_system_that_the_paper_lacks_and_a_second_seed_have_rows_of_their_own(
     sample["systems"] += [{**sample["systems"][2], "run": "second-seed"}]
     rows = parse(render(sample)).all_text("tr")
     assert any(row.startswith("Random retrieval22.34") for row in rows)
-    assert [row.split("21.93")[0] for row in rows if row.startswith("RPT-Sem (")] == ["RPT-Sem (demo-rpt_sem)", "RPT-Sem (second-seed)"]
+    assert [row.split("21.93")[0] for row in rows if row.startswith("RPT-Sem (")] == [
+        "RPT-Sem (demo-rpt_sem)",
+        "RPT-Sem (second-seed)",
+    ]
 
 
 def test_two_seeds_are_told_apart_wherever_they_stand(sample, parse):
@@ -200,7 +218,12 @@ def test_retrieval_is_shown_beside_chance(sample, parse):
     page = parse(render(sample))
     row = next(text for text in page.all_text("tr") if text.startswith("RPT-Sem0.071"))
     parts = row.split("\N{MULTIPLICATION SIGN}")
-    assert parts == ["RPT-Sem0.071 [0.051, 0.091]2.09", "3000.182 [0.162, 0.202]2.25", "2510.121 [0.101, 0.141]2.05", "251"]
+    assert parts == [
+        "RPT-Sem0.071 [0.051, 0.091]2.09",
+        "3000.182 [0.162, 0.202]2.25",
+        "2510.121 [0.101, 0.141]2.05",
+        "251",
+    ]
     sample["retrieval"] = sample["retrieval"][1:]
     row = next(text for text in parse(render(sample)).all_text("tr") if text.startswith("RPT-Sem0.071"))
     assert row == "RPT-Sem0.071 [0.051, 0.091]n/a3000.182 [0.162, 0.202]n/a2510.121 [0.101, 0.141]n/a251"
@@ -218,12 +241,16 @@ def test_what_was_retrieved_and_scored_has_a_block_and_a_table_of_its_own(sample
 
 def test_a_frozen_reader_has_a_table_of_its_own(sample, parse):
     rows = parse(render(sample)).all_text("tr")
-    assert "BM25133.50 [32.00, 35.00]-0.071" in next(row.replace("\N{MINUS SIGN}", "-") for row in rows if row.startswith("BM25133"))
+    assert "BM25133.50 [32.00, 35.00]-0.071" in next(
+        row.replace("\N{MINUS SIGN}", "-") for row in rows if row.startswith("BM25133")
+    )
     sample["frozen_reader"] = []
     assert "frozen reader" not in render(sample).lower()
 
 
-@pytest.mark.parametrize("name", ["retrieval", "rerank", "exhaustive", "retrieved", "frozen_reader", "subgroups"])
+@pytest.mark.parametrize(
+    "name", ["retrieval", "rerank", "exhaustive", "retrieved", "frozen_reader", "subgroups"]
+)
 def test_few_documents_make_no_interval_of_retrieval_meaningful(sample, name):
     for rows in ("settings", "retrieved"):
         for row in sample[rows]:
@@ -282,7 +309,9 @@ def _replaced(report, path, value):
 
 
 def test_any_missing_number_reads_not_available(sample, parse):
-    """Every number once, each in one of the four ways in which it may be missing: all four for each would be half of this file's time."""
+    """Every number once, each in one of the four ways in which it may be missing: all four for each would be
+    half of this file's time.
+    """
     for name in (
         "systems",
         "settings",
@@ -355,7 +384,9 @@ def test_a_huge_report_is_cut_says_so_and_stays_under_a_megabyte(sample):
     system = {**sample["systems"][2], "curve": [[step, 3.0 + 1 / (1 + step)] for step in range(20_000)]}
     sample["systems"] = [{**system, "run": f"run-{index}"} for index in range(12)]
     sample["warnings"] = ["w" * 5_000] * 500
-    sample["gain_examples"] = [{**sample["gain_examples"][0], "query": "q" * 5_000, "target": "t" * 5_000}] * 500
+    sample["gain_examples"] = [
+        {**sample["gain_examples"][0], "query": "q" * 5_000, "target": "t" * 5_000}
+    ] * 500
     sample["data"]["quarantined"] = {f"reason {index}": 1 for index in range(5_000)}
     sample["data"]["inputs"] = 5_055
     html = render(sample)
@@ -375,7 +406,9 @@ def test_curves_are_averaged_and_keep_what_diverged():
 
 
 def test_curve_table_has_the_first_and_the_last_step():
-    head, rows = curve_table(["a", "b"], [[[step, 1.0] for step in range(1, 1001)], [[1, 2.0], [1000, math.nan]]])
+    head, rows = curve_table(
+        ["a", "b"], [[[step, 1.0] for step in range(1, 1001)], [[1, 2.0], [1000, math.nan]]]
+    )
     assert head == ["step", "a", "b"]
     assert len(rows) <= 21
     assert rows[0] == ["1", "1.000", "2.000"]

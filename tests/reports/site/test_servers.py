@@ -1,4 +1,6 @@
-"""Both servers of pages answer what a person on this machine asks for, to nobody else, and say what is wrong with an address."""
+"""Both servers of pages answer what a person on this machine asks for, to nobody else, and say what is wrong
+with an address.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,13 @@ def test_pages_are_there_and_guarded(server):
 def test_the_policy_lets_nothing_in_from_elsewhere():
     directives = dict(directive.strip().split(" ", 1) for directive in POLICY.split(";"))
     assert directives["default-src"] == directives["base-uri"] == directives["frame-ancestors"] == "'none'"
-    assert directives["script-src"] == directives["style-src"] == directives["connect-src"] == directives["form-action"] == "'self'"
+    assert (
+        directives["script-src"]
+        == directives["style-src"]
+        == directives["connect-src"]
+        == directives["form-action"]
+        == "'self'"
+    )
     assert "unsafe" not in POLICY
 
 
@@ -71,7 +79,9 @@ def test_other_methods_are_refused(server):
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
         check_headers(answer)
 
-    check_each([(method, path) for method in METHODS for path in ("/", "/static/style.css", "/nothing")], check)
+    check_each(
+        [(method, path) for method in METHODS for path in ("/", "/static/style.css", "/nothing")], check
+    )
 
 
 HOSTS = (
@@ -94,11 +104,17 @@ def test_other_names_of_this_machine_are_refused(server):
         assert answer.status_code == 421
         check_headers(answer)
 
-    check_each([(host, path) for host in HOSTS for path in ("/", "/static/style.css", "/gains/0/0", "/d/{key}/20")], check)
+    check_each(
+        [(host, path) for host in HOSTS for path in ("/", "/static/style.css", "/gains/0/0", "/d/{key}/20")],
+        check,
+    )
 
 
 def test_its_own_names_are_answered(server):
-    answers = {host: server.ask("/help", host=host).status_code for host in ("127.0.0.1:8000", "localhost:8000", "LocalHost:8000")}
+    answers = {
+        host: server.ask("/help", host=host).status_code
+        for host in ("127.0.0.1:8000", "localhost:8000", "LocalHost:8000")
+    }
     assert set(answers.values()) == {200}, answers
 
 
@@ -109,7 +125,14 @@ def test_there_must_be_one_host(server, hosts):
 
 def status_of(app, headers):
     """Of a request as a client library would not send it."""
-    scope = {"type": "http", "method": "GET", "path": "/help", "raw_path": b"/help", "query_string": b"", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/help",
+        "raw_path": b"/help",
+        "query_string": b"",
+        "headers": headers,
+    }
     sent = []
 
     async def send(message):
@@ -121,7 +144,10 @@ def status_of(app, headers):
 
 def test_other_sites_may_link_but_not_load(server):
     modes = {"no-cors": 403, "cors": 403, "navigate": 200}
-    assert {mode: server.ask("/help", sec_fetch_site="cross-site", sec_fetch_mode=mode).status_code for mode in modes} == modes
+    assert {
+        mode: server.ask("/help", sec_fetch_site="cross-site", sec_fetch_mode=mode).status_code
+        for mode in modes
+    } == modes
 
 
 MISSING = {
@@ -177,7 +203,19 @@ def test_only_static_files_are_files(server):
         assert answer.status_code == 404
         assert "import" not in answer.text
 
-    check_each(["server.py", "..%2fserver.py", "../server.py", "%2e%2e%2fserver.py", "", "style.css%00", "style.css/", "."], check)
+    check_each(
+        [
+            "server.py",
+            "..%2fserver.py",
+            "../server.py",
+            "%2e%2e%2fserver.py",
+            "",
+            "style.css%00",
+            "style.css/",
+            ".",
+        ],
+        check,
+    )
 
 
 BAD = {

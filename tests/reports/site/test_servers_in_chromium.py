@@ -1,4 +1,6 @@
-"""The pages of both servers in a real browser fit its window, narrow or wide, in both schemes of colours, and with everything open."""
+"""The pages of both servers in a real browser fit its window, narrow or wide, in both schemes of colours, and
+with everything open.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,14 @@ PAGES = {
 def served(request):
     """The address of a server, and a document that it shows."""
     if request.param == "browser":
-        return request.getfixturevalue("browsed_address"), request.getfixturevalue("browsed_set").documents["doc_id"][1]
-    return request.getfixturevalue("explored_address"), request.getfixturevalue("explored_library").documents["key"][1]
+        return (
+            request.getfixturevalue("browsed_address"),
+            request.getfixturevalue("browsed_set").documents["doc_id"][1],
+        )
+    return (
+        request.getfixturevalue("explored_address"),
+        request.getfixturevalue("explored_library").documents["key"][1],
+    )
 
 
 @pytest.mark.parametrize(("served", "paths"), PAGES.items(), indirect=["served"], ids=list(PAGES))

@@ -11,7 +11,9 @@ from stages.bill.cost import scoring_flops
 from stages.engines.jax_engine import JaxScoringLM
 from stages.engines.scoring_lm import Pieces
 
-CONFIG = GPTNeoXConfig(vocab_size=31, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+CONFIG = GPTNeoXConfig(
+    vocab_size=31, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+)
 PAIRS = np.stack(np.meshgrid(np.arange(5), np.arange(7)), axis=-1).reshape(-1, 2)
 
 
@@ -40,7 +42,13 @@ def test_with_time_enough_it_scores_as_the_engine_does_and_counts_all(engine, te
 
 def test_pieces_are_counted_in_their_own_tokens(engine):
     generator = np.random.default_rng(0)
-    pieces = Pieces(*([generator.integers(0, 31, size) for _ in range(count)] for count, size in ((5, 20), (7, 8), (7, 12))), PAIRS)
+    pieces = Pieces(
+        *(
+            [generator.integers(0, 31, size) for _ in range(count)]
+            for count, size in ((5, 20), (7, 8), (7, 12))
+        ),
+        PAIRS,
+    )
     timed = TimedLM(engine, CONFIG, seconds=1e6)
     assert np.array_equal(timed.score_pieces(pieces), engine.score_pieces(pieces))
     assert timed.flops == pytest.approx(scoring_flops(CONFIG, 10, 5, len(PAIRS)))

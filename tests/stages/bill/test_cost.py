@@ -9,7 +9,9 @@ from model.llama_config import LlamaConfig
 from stages.bill import cost
 from stages.bill.cost import Volume
 
-PYTHIA = GPTNeoXConfig(vocab_size=50304, hidden_size=2048, num_hidden_layers=24, num_attention_heads=16, intermediate_size=8192)
+PYTHIA = GPTNeoXConfig(
+    vocab_size=50304, hidden_size=2048, num_hidden_layers=24, num_attention_heads=16, intermediate_size=8192
+)
 M = 64
 SHARING = 20  # pairs a prefix serves
 
@@ -28,13 +30,17 @@ def test_parameters_are_those_of_the_model(config):
 
 def test_the_parts_of_a_pair():
     assert cost.head_flops(PYTHIA, M) == 64 * 2 * 2048 * 50304
-    assert cost.layers_flops(PYTHIA, 1) == 24 * (2 * 12 * 2048**2 + 4 * 2048), "one token: the matrices, and attention to itself"
+    assert cost.layers_flops(PYTHIA, 1) == 24 * (2 * 12 * 2048**2 + 4 * 2048), (
+        "one token: the matrices, and attention to itself"
+    )
     halves = cost.layers_flops(PYTHIA, 128) + cost.layers_flops(PYTHIA, 128, before=128)
     assert halves == cost.layers_flops(PYTHIA, 256), "a prompt in two parts costs what it costs whole"
 
 
 def test_grouped_heads_cost_less_than_as_many_keys():
-    """SmolLM2-135M: 30 layers, 9 heads of 64, 3 of keys and values, a gated feed-forward network of 1536, a tied head."""
+    """SmolLM2-135M: 30 layers, 9 heads of 64, 3 of keys and values, a gated feed-forward network of 1536, a
+    tied head.
+    """
     smol = LlamaConfig(49152, 576, 30, 9, 3, 1536, 64, 8192, 1e-5, tie_word_embeddings=True)
     assert smol.parameters == 134_515_008
     one_token = 2 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536) + 4 * 576

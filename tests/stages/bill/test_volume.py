@@ -35,7 +35,10 @@ def shards(make_chunks, geometry):
     generator = np.random.default_rng(1)
     found = []
     for number in range(3):
-        documents = {f"{split}{number}": (split, generator.integers(1, 60, 8 * length + 3)) for split, length in LENGTHS.items()}
+        documents = {
+            f"{split}{number}": (split, generator.integers(1, 60, 8 * length + 3))
+            for split, length in LENGTHS.items()
+        }
         chunks = make_chunks(documents)
         found.append((chunks, pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=20)))))
     return found

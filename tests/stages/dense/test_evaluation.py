@@ -1,4 +1,6 @@
-"""A dense retriever swapped into real untrained models: whose neighbours they read, and that the ranking is that of its inner products."""
+"""A dense retriever swapped into real untrained models: whose neighbours they read, and that the ranking is
+that of its inner products.
+"""
 
 import json
 
@@ -27,14 +29,20 @@ from tests.tiny import tiny_context, tiny_dense_retriever, tiny_recipe, tiny_tra
 
 RECIPE = tiny_recipe()
 EVALUATION = Evaluation(max_tokens_per_document=8 * 30 + 3)
-DOCUMENTS = {letter * 16: np.random.default_rng(seed).integers(1, 256, 8 * 33 + seed) for seed, letter in enumerate("de")}
+DOCUMENTS = {
+    letter * 16: np.random.default_rng(seed).integers(1, 256, 8 * 33 + seed)
+    for seed, letter in enumerate("de")
+}
 
 
 @pytest.fixture
 def retriever(tmp_path, geometry):
     """A dense retriever whose two encoders differ, as if it had been trained."""
     config = encoder_config(tiny_dense_retriever(), 300)
-    parameters = {path: value * (1.5 if path.startswith("query") else 1.0) for path, value in first_parameters(config, 0).items()}
+    parameters = {
+        path: value * (1.5 if path.startswith("query") else 1.0)
+        for path, value in first_parameters(config, 0).items()
+    }
     place = tmp_path / "dense_retriever"
     place.mkdir()
     save_parameters(parameters, place / "model.safetensors")
@@ -47,10 +55,23 @@ def retriever(tmp_path, geometry):
 def make_context(tmp_path, make_chunks, geometry):
     def make(system: str) -> Context:
         vocabulary = write_tokenizer(tmp_path).get_vocab_size()
-        write_artifact(CHUNKS, tmp_path / "chunks", make_chunks({doc_id: ("test", tokens) for doc_id, tokens in DOCUMENTS.items()}))
+        write_artifact(
+            CHUNKS,
+            tmp_path / "chunks",
+            make_chunks({doc_id: ("test", tokens) for doc_id, tokens in DOCUMENTS.items()}),
+        )
         facts = {"stride_chunks": geometry.stride_chunks, "sequence_chunks": geometry.sequence_chunks}
-        write_artifact(CANDIDATES, tmp_path / "candidates", CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts))
-        write_model(tmp_path / "models" / "it", system, config_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
+        write_artifact(
+            CANDIDATES,
+            tmp_path / "candidates",
+            CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts),
+        )
+        write_model(
+            tmp_path / "models" / "it",
+            system,
+            config_of(geometry, tiny_training(), RECIPE, vocabulary),
+            RECIPE,
+        )
         run = Run(corpus="demo", system=system, input=INPUT_OF[SYSTEMS[system].supervision])
         (tmp_path / "scratch").mkdir()
         return tiny_context(tmp_path, run_name="it", run=run)
@@ -81,7 +102,9 @@ def test_a_system_reads_what_the_dense_retriever_ranks_first(system, make_contex
             scores = products[row["chunk"], : max(0, last_eligible(row["chunk"], geometry.stride_chunks) + 1)]
             best = np.argsort(-scores)[:20].tolist()
             assert row["ranking"] == best
-            assert row["scores"] == pytest.approx([scores[chunk] * 8**-0.5 for chunk in best], rel=1e-4, abs=1e-5)
+            assert row["scores"] == pytest.approx(
+                [scores[chunk] * 8**-0.5 for chunk in best], rel=1e-4, abs=1e-5
+            )
             assert row["retrieved"] == best[:2]
             assert row["eligible"] == len(scores)
             assert len(row["gates"]) == len(row["retrieved"])
@@ -93,7 +116,13 @@ def test_a_system_reads_what_the_dense_retriever_ranks_first(system, make_contex
 def test_an_older_artifact_which_says_more_of_its_sizes_is_read(tmp_path, retriever):
     config = tmp_path / "dense_retriever" / "config.json"
     described = json.loads(config.read_text())
-    described["shape"] |= {"cca_layers": [], "neighbours": 1, "gate_window": 1, "dropout": 0.0, "remat": False}
+    described["shape"] |= {
+        "cca_layers": [],
+        "neighbours": 1,
+        "gate_window": 1,
+        "dropout": 0.0,
+        "remat": False,
+    }
     config.write_text(json.dumps(described))
     ranker = DenseRanker(tmp_path / "dense_retriever", tmp_path / "tokenizer", 8, "exact", tmp_path)
     assert len(ranker(DOCUMENTS["d" * 16]).best.ids_CR) == 33

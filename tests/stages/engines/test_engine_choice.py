@@ -1,4 +1,6 @@
-"""Which engine scores on which machine, what it costs to ask, and what is said of a model directory that cannot be used."""
+"""Which engine scores on which machine, what it costs to ask, and what is said of a model directory that
+cannot be used.
+"""
 
 import subprocess
 import sys
@@ -17,7 +19,12 @@ from tests.stages.unusable_models import UNUSABLE
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = GPTNeoXConfig(
-    vocab_size=19, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, max_position_embeddings=32
+    vocab_size=19,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=24,
+    max_position_embeddings=32,
 )
 PROMPT = (np.zeros((1, 16), np.int32), np.zeros((1, 16), np.int32), np.zeros((1, 2), np.int32))
 
@@ -38,7 +45,9 @@ def directory(tmp_path) -> Path:
         (32, True, 2, "jax", "32 tokens"),
     ],
 )
-def test_auto_takes_vllm_only_where_it_is_installed_has_a_gpu_and_fits_the_chunks(monkeypatch, chunk_tokens, installed, gpus, name, why):
+def test_auto_takes_vllm_only_where_it_is_installed_has_a_gpu_and_fits_the_chunks(
+    monkeypatch, chunk_tokens, installed, gpus, name, why
+):
     monkeypatch.setattr(choice.importlib.util, "find_spec", lambda package: object() if installed else None)
     monkeypatch.setattr(choice, "cuda_gpus", lambda: gpus)
     found, reason = automatic_engine(chunk_tokens)
@@ -48,8 +57,8 @@ def test_auto_takes_vllm_only_where_it_is_installed_has_a_gpu_and_fits_the_chunk
 
 def test_auto_needs_no_engine_to_be_imported():
     script = (
-        "import sys; from stages.engines.choice import automatic_engine; assert automatic_engine(64)[0] in ('jax', 'vllm'); "
-        "assert not {'vllm', 'torch', 'jax'} & set(sys.modules)"
+        "import sys; from stages.engines.choice import automatic_engine; assert automatic_engine(64)[0] in"
+        " ('jax', 'vllm'); assert not {'vllm', 'torch', 'jax'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
@@ -91,7 +100,10 @@ def test_an_engine_that_is_not_installed_is_another_failure_than_one_that_breaks
     with pytest.raises(Failure, match=r"cannot be imported.*scoring\.engine to jax") as failure:
         make_engine("vllm", directory)
     assert failure.value.code == Exit.ENVIRONMENT
-    with pytest.raises(Failure, match=r"broke down.*out of memory.*set scoring\.engine to jax") as failure, explained("vllm", directory):
+    with (
+        pytest.raises(Failure, match=r"broke down.*out of memory.*set scoring\.engine to jax") as failure,
+        explained("vllm", directory),
+    ):
         raise RuntimeError("CUDA out of memory")
     assert failure.value.code == Exit.STAGE_FAILED
 
@@ -101,7 +113,10 @@ def test_weights_that_are_no_weights_and_tokens_that_are_no_tokens_are_refused_w
     assert engine.score(*PROMPT).shape == (1, 2)
     with pytest.raises(Failure, match="prefixes run from 19 to 19, allowed are 0 to 18") as failure:
         engine.score(PROMPT[0] + 19, *PROMPT[1:])
-    assert (failure.value.code, failure.value.remedy) == (Exit.CONTRACT, "tokens, chunks and reference LM must belong together")
+    assert (failure.value.code, failure.value.remedy) == (
+        Exit.CONTRACT,
+        "tokens, chunks and reference LM must belong together",
+    )
     (directory / "model.safetensors").write_bytes(b"12345678")
     with pytest.raises(Failure, match="cannot score") as failure:
         make_engine("jax", directory).score(*PROMPT)

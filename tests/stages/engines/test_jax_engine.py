@@ -1,4 +1,6 @@
-"""The JAX scoring engine: scores of whole prompts, in the caller's order, whatever lies beside them in a batch."""
+"""The JAX scoring engine: scores of whole prompts, in the caller's order, whatever lies beside them in a
+batch.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,26 @@ from stages.engines import jax_engine
 from stages.engines.jax_engine import JaxScoringLM
 
 CONFIG = GPTNeoXConfig(
-    vocab_size=61, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=256
+    vocab_size=61,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=64,
+    max_position_embeddings=256,
 )
 PREFIXES, SUFFIXES = 13, 9
-WHOLE_LOG_PROBS = jax.jit(lambda params, tokens: jax.nn.log_softmax(gpt_neox.logits(params, CONFIG, tokens), axis=-1))
+WHOLE_LOG_PROBS = jax.jit(
+    lambda params, tokens: jax.nn.log_softmax(gpt_neox.logits(params, CONFIG, tokens), axis=-1)
+)
 
 
 @pytest.fixture(scope="module")
 def params() -> gpt_neox.Params:
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: np.asarray(leaf) + 0.2 * rng.normal(size=leaf.shape).astype(np.float32), gpt_neox.init(CONFIG, 0))
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf) + 0.2 * rng.normal(size=leaf.shape).astype(np.float32),
+        gpt_neox.init(CONFIG, 0),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +71,9 @@ def everything(engine: JaxScoringLM, prompts: tuple) -> np.ndarray:
     return engine.score(*prompts)
 
 
-def whole_prompt_sums(params: gpt_neox.Params, prompts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+def whole_prompt_sums(
+    params: gpt_neox.Params, prompts: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> np.ndarray:
     """Sums over target halves from full 256-token forward passes, float64 [n, 2]."""
     prefixes, suffixes, pairs = prompts
     tokens = np.concatenate([prefixes[pairs[:, 0]], suffixes[pairs[:, 1]]], axis=1)
@@ -68,19 +82,25 @@ def whole_prompt_sums(params: gpt_neox.Params, prompts: tuple[np.ndarray, np.nda
     return scored.reshape(-1, 2, 32).sum(axis=-1)
 
 
-def test_scores_are_the_sums_over_target_halves_of_whole_prompts(everything: np.ndarray, params: gpt_neox.Params, prompts: tuple) -> None:
+def test_scores_are_the_sums_over_target_halves_of_whole_prompts(
+    everything: np.ndarray, params: gpt_neox.Params, prompts: tuple
+) -> None:
     assert (everything.shape, everything.dtype) == ((PREFIXES * SUFFIXES, 2), np.float32)
     np.testing.assert_allclose(everything, whole_prompt_sums(params, prompts), atol=32 * 1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 6, PREFIXES * SUFFIXES])
-def test_a_pair_scores_the_same_bits_in_any_company(engine: JaxScoringLM, prompts: tuple, everything: np.ndarray, count: int) -> None:
+def test_a_pair_scores_the_same_bits_in_any_company(
+    engine: JaxScoringLM, prompts: tuple, everything: np.ndarray, count: int
+) -> None:
     prefixes, suffixes, pairs = prompts
     chosen = np.random.default_rng(count).permutation(len(pairs))[:count]
     assert np.array_equal(engine.score(prefixes, suffixes, pairs[chosen]), everything[chosen])
 
 
-def test_equal_prompts_score_equal_and_a_shared_query_chunk_is_no_obstacle(engine: JaxScoringLM, prompts: tuple) -> None:
+def test_equal_prompts_score_equal_and_a_shared_query_chunk_is_no_obstacle(
+    engine: JaxScoringLM, prompts: tuple
+) -> None:
     prefixes, suffixes, _ = prompts
     scores = engine.score(prefixes, suffixes, np.array([[4, 2], [4, 0], [4, 3], [4, 1], [4, 2]]))
     assert np.array_equal(scores[0], scores[2])
@@ -88,15 +108,21 @@ def test_equal_prompts_score_equal_and_a_shared_query_chunk_is_no_obstacle(engin
     assert not np.array_equal(scores[1], scores[3])
 
 
-def test_batch_and_window_sizes_change_rounding_only(directory: Path, prompts: tuple, everything: np.ndarray) -> None:
+def test_batch_and_window_sizes_change_rounding_only(
+    directory: Path, prompts: tuple, everything: np.ndarray
+) -> None:
     other = JaxScoringLM(directory, batch_pairs=7, window_prefixes=64)
     np.testing.assert_allclose(other.score(*prompts), everything, atol=1e-3)
 
 
-def test_each_prefix_is_computed_once(engine: JaxScoringLM, prompts: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_prefix_is_computed_once(
+    engine: JaxScoringLM, prompts: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
     windows = []
     compiled = jax_engine._compiled_prefixes
-    monkeypatch.setattr(jax_engine, "_compiled_prefixes", lambda *args: windows.append(args[2]) or compiled(*args))
+    monkeypatch.setattr(
+        jax_engine, "_compiled_prefixes", lambda *args: windows.append(args[2]) or compiled(*args)
+    )
     engine.score(*prompts)
     assert len(windows) == 3
     assert np.array_equal(np.concatenate([windows[0], windows[1], windows[2][:3]]), prompts[0])
@@ -107,7 +133,10 @@ def test_no_number_of_pairs_is_compiled_anew(engine: JaxScoringLM, prompts: tupl
     engine.score(prefixes, suffixes, pairs)
     programs = jax_engine._compiled_prefixes._cache_size(), jax_engine._compiled_half_sums._cache_size()
     engine.score(prefixes[:2], suffixes, pairs[pairs[:, 0] < 2][:3])
-    assert (jax_engine._compiled_prefixes._cache_size(), jax_engine._compiled_half_sums._cache_size()) == programs
+    assert (
+        jax_engine._compiled_prefixes._cache_size(),
+        jax_engine._compiled_half_sums._cache_size(),
+    ) == programs
 
 
 def test_progress_ends_at_the_number_of_pairs(engine: JaxScoringLM, prompts: tuple) -> None:
@@ -129,11 +158,28 @@ def test_half_precision_stays_near_single(directory: Path, prompts: tuple, every
 
 def test_identity_names_what_decides_the_scores(directory: Path, engine: JaxScoringLM) -> None:
     identity = engine.identity()
-    assert set(identity) == {"engine", "version", "device", "weights", "tokenizer", "dtype", "layout", "batch"}
-    assert (identity["engine"], identity["version"], identity["device"], identity["dtype"]) == ("jax", jax.__version__, "cpu", "float32")
+    assert set(identity) == {
+        "engine",
+        "version",
+        "device",
+        "weights",
+        "tokenizer",
+        "dtype",
+        "layout",
+        "batch",
+    }
+    assert (identity["engine"], identity["version"], identity["device"], identity["dtype"]) == (
+        "jax",
+        jax.__version__,
+        "cpu",
+        "float32",
+    )
     assert identity["weights"] == hugging_face_files.digest(directory)
     for other in ({"dtype": "float16"}, {"batch_pairs": 5}, {"window_prefixes": 6}):
-        assert JaxScoringLM(directory, **{"batch_pairs": 4, "window_prefixes": 5, **other}).identity() != identity
+        assert (
+            JaxScoringLM(directory, **{"batch_pairs": 4, "window_prefixes": 5, **other}).identity()
+            != identity
+        )
 
 
 def test_identity_is_known_without_loading_weights(tmp_path: Path, params: gpt_neox.Params) -> None:
@@ -154,10 +200,15 @@ def test_identity_is_known_without_loading_weights(tmp_path: Path, params: gpt_n
         (lambda p, s, n: (p, s, n + np.array([1, 0])), r"prefix row.*13, allowed are 0 to 12"),
         (lambda p, s, n: (p, s, n - np.array([0, 1])), r"suffix row.*-1"),
         (lambda p, s, n: (p, s, n[:, 0]), r"pairs \(117,\)"),
-        (lambda p, s, n: (np.concatenate([p, p[:, :1]], axis=1), s, n), "257 tokens, the reference LM takes 256"),
+        (
+            lambda p, s, n: (np.concatenate([p, p[:, :1]], axis=1), s, n),
+            "257 tokens, the reference LM takes 256",
+        ),
     ],
 )
-def test_input_that_would_be_scored_as_something_else_is_refused(engine: JaxScoringLM, prompts: tuple, spoil, message: str) -> None:
+def test_input_that_would_be_scored_as_something_else_is_refused(
+    engine: JaxScoringLM, prompts: tuple, spoil, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         engine.score(*spoil(*prompts))
 

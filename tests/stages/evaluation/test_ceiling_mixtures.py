@@ -1,11 +1,20 @@
-"""What may be seen of the past, and that a mixture sums to 1, sees no future and has its weights from the documents it is fitted on."""
+"""What may be seen of the past, and that a mixture sums to 1, sees no future and has its weights from the
+documents it is fitted on.
+"""
 
 import numpy as np
 import pytest
 
 from data_contracts.ceilings import MIXTURES
 from data_contracts.eligibility import is_eligible
-from stages.evaluation.ceiling_mixtures import MADE_OF, Document, Mixer, Second, beyond_the_window, of_training_text
+from stages.evaluation.ceiling_mixtures import (
+    MADE_OF,
+    Document,
+    Mixer,
+    Second,
+    beyond_the_window,
+    of_training_text,
+)
 from tests.tiny import tiny_geometry
 
 GEOMETRY, VOCABULARY, WIDTH = tiny_geometry(), 12, 4
@@ -25,7 +34,9 @@ def text(seed: int) -> np.ndarray:
 def document(seed: int) -> Document:
     rng = np.random.default_rng(seed)
     tokens = text(seed)
-    states = np.eye(VOCABULARY, WIDTH, dtype=np.float32)[tokens[:-1]] + rng.normal(0, 0.1, (LENGTH - 1, WIDTH)).astype(np.float32)
+    states = np.eye(VOCABULARY, WIDTH, dtype=np.float32)[tokens[:-1]] + rng.normal(
+        0, 0.1, (LENGTH - 1, WIDTH)
+    ).astype(np.float32)
     losses = -np.log(rng.uniform(0.01, 0.2, LENGTH - 1)).astype(np.float32)
     return Document(tokens, losses, of_training_text(text(99), [tokens], VOCABULARY)[0], states)
 
@@ -47,7 +58,11 @@ def test_every_mixture_is_made_of_known_parts():
 def test_beyond_the_window_lie_the_eligible_chunks_and_those_that_continue_them():
     limits = beyond_the_window(LENGTH, GEOMETRY)
     for token, limit in enumerate(limits):
-        eligible = [chunk for chunk in range(20) if token >= 8 and is_eligible(token // 8 - 1, chunk, GEOMETRY.stride_chunks)]
+        eligible = [
+            chunk
+            for chunk in range(20)
+            if token >= 8 and is_eligible(token // 8 - 1, chunk, GEOMETRY.stride_chunks)
+        ]
         assert limit == (8 * (eligible[-1] + 2) if eligible else 0), token
         # All of it is out of sight: self-attention reaches back two strides at most.
         assert limit <= max(0, token - 2 * 8)
@@ -88,7 +103,11 @@ def test_nothing_of_the_future_is_seen(mixer, mixtures):
 
 def test_of_what_is_nearer_nothing_is_read_beyond_the_window(mixer, mixtures):
     held = document(5)
-    limit, tokens, states = beyond_the_window(LENGTH, GEOMETRY)[-1], held.tokens_T.copy(), held.states_ND.copy()
+    limit, tokens, states = (
+        beyond_the_window(LENGTH, GEOMETRY)[-1],
+        held.tokens_T.copy(),
+        held.states_ND.copy(),
+    )
     # The context of the last token stays, and so does the state that predicts it. State n is of token n + 1.
     tokens[limit:-6] = (tokens[limit:-6] + 1) % VOCABULARY
     states[limit - 1 : -1] = held.states_ND[-1]
@@ -111,13 +130,20 @@ def test_where_nothing_lies_beyond_the_window_the_model_is_alone(mixer, mixtures
 
 
 def test_a_mixture_sums_to_one_over_the_vocabulary(mixer, mixtures):
-    """The last token of a document, asked for as every token in turn, with a model whose distribution is known."""
+    """The last token of a document, asked for as every token in turn, with a model whose distribution is
+    known.
+    """
     held, total = document(5), dict.fromkeys(MIXTURES, 0.0)
     model = np.random.default_rng(0).dirichlet(np.ones(VOCABULARY))
     for token in range(VOCABULARY):
         tokens, losses = held.tokens_T.copy(), held.losses_N.copy()
         tokens[-1], losses[-1] = token, -np.log(model[token])
-        asked = Document(tokens, losses.astype(np.float64), of_training_text(text(99), [tokens], VOCABULARY)[0], held.states_ND)
+        asked = Document(
+            tokens,
+            losses.astype(np.float64),
+            of_training_text(text(99), [tokens], VOCABULARY)[0],
+            held.states_ND,
+        )
         for name, values in mixer.losses(asked, mixtures).items():
             total[name] += np.exp(-values[-1])
     for name, found in total.items():
@@ -131,9 +157,12 @@ def test_without_states_there_are_n_grams_alone(mixer, mixtures):
 
 def test_the_temperature_is_that_of_most_likelihood(mixer):
     sharp, flat = document(1), document(2)
-    # Of states that lie by what follows them the nearest are right, of random ones the most that can be known is how often a token is.
+    # Of states that lie by what follows them the nearest are right, of random ones the most that can be known
+    # is how often a token is.
     sharp = sharp._replace(states_ND=np.eye(VOCABULARY, dtype=np.float32)[sharp.tokens_T[1:]])
-    flat = flat._replace(states_ND=np.random.default_rng(3).normal(size=(LENGTH - 1, VOCABULARY)).astype(np.float32))
+    flat = flat._replace(
+        states_ND=np.random.default_rng(3).normal(size=(LENGTH - 1, VOCABULARY)).astype(np.float32)
+    )
     temperatures = [mixer.fit([one]).temperatures["knn_lm"] for one in (sharp, flat)]
     assert temperatures[0] < temperatures[1]
     assert mixer.fit([sharp]).weights["knn_lm"][0] > 0.9 > mixer.fit([flat]).weights["knn_lm"][0]

@@ -1,4 +1,6 @@
-"""The stage as a whole with a real untrained model: the tokens of its evaluation, with weights from other documents."""
+"""The stage as a whole with a real untrained model: the tokens of its evaluation, with weights from other
+documents.
+"""
 
 from dataclasses import replace
 
@@ -36,15 +38,31 @@ def make_context(tmp_path, make_chunks, geometry):
         place = tmp_path / name
         vocabulary = write_tokenizer(place).get_vocab_size()
         splits = {"train": "t", "validation": "v", "test": "de"}
-        documents = {letter * 16: (split, text(ord(letter), vocabulary)) for split, letters in splits.items() for letter in letters}
-        documents = {doc_id: (split, (changed or {}).get(doc_id, tokens)) for doc_id, (split, tokens) in documents.items()}
+        documents = {
+            letter * 16: (split, text(ord(letter), vocabulary))
+            for split, letters in splits.items()
+            for letter in letters
+        }
+        documents = {
+            doc_id: (split, (changed or {}).get(doc_id, tokens))
+            for doc_id, (split, tokens) in documents.items()
+        }
         write_artifact(CHUNKS, place / "chunks", make_chunks(documents))
         facts = {"stride_chunks": geometry.stride_chunks, "sequence_chunks": geometry.sequence_chunks}
-        write_artifact(CANDIDATES, place / "candidates", CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts))
-        write_model(
-            place / "models" / "xl", "transformer_xl", config_of(geometry, tiny_training(), tiny_recipe(), vocabulary), tiny_recipe()
+        write_artifact(
+            CANDIDATES,
+            place / "candidates",
+            CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, **facts),
         )
-        context = tiny_context(place, run_name="xl", run=Run(corpus="demo", system="transformer_xl", input="sequences"))
+        write_model(
+            place / "models" / "xl",
+            "transformer_xl",
+            config_of(geometry, tiny_training(), tiny_recipe(), vocabulary),
+            tiny_recipe(),
+        )
+        context = tiny_context(
+            place, run_name="xl", run=Run(corpus="demo", system="transformer_xl", input="sequences")
+        )
         context.scratch.mkdir()
         evaluate(context, geometry, EVALUATION, tiny_recipe())
         (context.scratch / "evaluation").rename(place / "evaluations-xl")
@@ -63,7 +81,9 @@ def measured(context: Context, geometry, evaluation: Evaluation = EVALUATION) ->
 def test_every_mixture_is_of_the_tokens_that_were_evaluated(make_context, geometry):
     context = make_context()
     rows = measured(context, geometry)
-    own = pl.DataFrame(pl.from_arrow(open_artifact(EVALUATIONS, context.inputs / "evaluations" / "xl").read_all()))
+    own = pl.DataFrame(
+        pl.from_arrow(open_artifact(EVALUATIONS, context.inputs / "evaluations" / "xl").read_all())
+    )
     same = ["doc_id", "chunk", "split", "tokens", "bytes", "eligible"]
     assert set(rows["setting"]) == set(MIXTURES)
     for name in MIXTURES:
@@ -77,7 +97,9 @@ def test_every_mixture_is_of_the_tokens_that_were_evaluated(make_context, geomet
 def test_states_are_searched_in_the_first_documents_alone(make_context, geometry, monkeypatch):
     monkeypatch.setattr(ceilings, "STATES_TOKENS", 100)
     rows = measured(make_context(), geometry)
-    documents = {name: set(rows.filter(pl.col("setting") == name)["doc_id"]) for name in ("knn_lm", "ngram_cache")}
+    documents = {
+        name: set(rows.filter(pl.col("setting") == name)["doc_id"]) for name in ("knn_lm", "ngram_cache")
+    }
     assert documents == {"knn_lm": {"d" * 16}, "ngram_cache": {"d" * 16, "e" * 16}}
 
 
@@ -97,7 +119,10 @@ def test_weights_are_chosen_on_validation_documents_alone(make_context, geometry
     assert found["validation"] != found["as it is"]
     assert set(found["test"]) == set(MIXTURES)
     # Nor does a document say anything of another.
-    others = [part.filter(pl.col("doc_id") == "e" * 16).drop("token_losses") for part in (rows["as it is"], rows["test"])]
+    others = [
+        part.filter(pl.col("doc_id") == "e" * 16).drop("token_losses")
+        for part in (rows["as it is"], rows["test"])
+    ]
     assert others[0].equals(others[1])
 
 

@@ -30,8 +30,12 @@ def reader(tmp_path):
     def make(name: str, settings: tuple[str, ...] = ALL) -> DocumentReader:
         config = config_of(GEOMETRY, tiny_training(), tiny_recipe(), 50)
         architecture = Architecture.of(SYSTEMS[name].build, config)
-        model = architecture.model({path: 3 * x for path, x in initial_parameters(architecture, config, 0).items()})
-        return DocumentReader(model, settings_of(SYSTEMS[name], settings), 2, GEOMETRY.sequence_chunks, "exact", tmp_path)
+        model = architecture.model(
+            {path: 3 * x for path, x in initial_parameters(architecture, config, 0).items()}
+        )
+        return DocumentReader(
+            model, settings_of(SYSTEMS[name], settings), 2, GEOMETRY.sequence_chunks, "exact", tmp_path
+        )
 
     return make
 
@@ -51,7 +55,11 @@ def test_losses_are_grouped_by_the_chunk_of_their_target():
     assert rows["tokens"] == [7, 8, 4]
     assert rows["loss"] == [sum(range(1, 8)), sum(range(8, 16)), sum(range(16, 20))]
     assert rows["bytes"] == [21, 24, 12]
-    assert [part.tolist() for part in rows["token_losses"]] == [losses[:7].tolist(), losses[7:15].tolist(), losses[15:].tolist()]
+    assert [part.tolist() for part in rows["token_losses"]] == [
+        losses[:7].tolist(),
+        losses[7:15].tolist(),
+        losses[15:].tolist(),
+    ]
     assert losses_by_chunk(losses[:7], np.ones(8, np.int32), 8)["tokens"] == [7]
     assert losses_by_chunk(losses[:8], np.ones(9, np.int32), 8)["tokens"] == [7, 1]
 
@@ -62,9 +70,14 @@ def test_rows_of_every_setting_keep_the_contract(name, reader, make_chunks):
     reading = next(evaluated.read([Request("d", TOKENS, given(name, make_chunks))]))
     rows = evaluated.rows(reading, BYTES[TOKENS])
     count = len(rows["chunk"])
-    table = EVALUATIONS.table({**rows, "system": [name] * count, "doc_id": ["d"] * count, "split": ["test"] * count}, stride_chunks=2)
+    table = EVALUATIONS.table(
+        {**rows, "system": [name] * count, "doc_id": ["d"] * count, "split": ["test"] * count},
+        stride_chunks=2,
+    )
     EVALUATIONS.validate(table, "a table")
-    by_setting = {key: list(group) for key, group in itertools.groupby(table.to_pylist(), lambda row: row["setting"])}
+    by_setting = {
+        key: list(group) for key, group in itertools.groupby(table.to_pylist(), lambda row: row["setting"])
+    }
     assert list(by_setting) == (["own"] if name == "transformer_xl" else list(ALL))
     for setting, group in by_setting.items():
         assert sum(row["tokens"] for row in group) == len(TOKENS) - 1
@@ -84,19 +97,29 @@ def test_rows_of_every_setting_keep_the_contract(name, reader, make_chunks):
         assert near["retrieved"] == near["ranking"][:2]
         assert all(own["chunk"] - 16 <= chunk < own["chunk"] for chunk in near["ranking"])
         assert len(near["ranking"]) <= near["eligible"] <= own["eligible"]
-        assert {key: first[1][key] for key in first[1] if key != "setting"} == {key: own[key] for key in own if key != "setting"}
+        assert {key: first[1][key] for key in first[1] if key != "setting"} == {
+            key: own[key] for key in own if key != "setting"
+        }
         assert all(0.1 <= gate <= 1 for gate in own["gates"])
         assert own["scores"] == sorted(own["scores"], reverse=True)
-    assert any(row["eligible"] < own["eligible"] for row, own in zip(by_setting["training_length"], by_setting["own"], strict=True))
+    assert any(
+        row["eligible"] < own["eligible"]
+        for row, own in zip(by_setting["training_length"], by_setting["own"], strict=True)
+    )
     losses = {setting: reading.losses[setting] for setting in ALL}
-    assert all(np.abs(losses["own"] - losses[other]).max() > 1e-4 for other in ALL if other not in ("own", "first_2"))
+    assert all(
+        np.abs(losses["own"] - losses[other]).max() > 1e-4 for other in ALL if other not in ("own", "first_2")
+    )
 
 
 def test_changed_neighbours_change_the_losses_of_the_next_chunk_first(reader):
     retro = reader("retro", ("own",))
     changed = Rankings.empty(20)
     changed.best.ids_CR[10, :2] = (0, 1)
-    before, after = (next(retro.read([Request("d", TOKENS, rankings)])).losses["own"] for rankings in (Rankings.empty(20), changed))
+    before, after = (
+        next(retro.read([Request("d", TOKENS, rankings)])).losses["own"]
+        for rankings in (Rankings.empty(20), changed)
+    )
     places = np.flatnonzero(np.abs(before - after) > 1e-7) + 1
     assert places.min() == 11 * 8
     assert set(places) <= set(range(11 * 8, 12 * 8)), "one layer of cross-attention reaches chunk c_11 only"
@@ -104,7 +127,9 @@ def test_changed_neighbours_change_the_losses_of_the_next_chunk_first(reader):
 
 def test_the_oracle_reads_its_choice_where_it_has_one(reader):
     system = reader("rpt_sem", ("oracle",))
-    neighbours = next(system.read([Request("d", TOKENS, oracles={"oracle": {10: [5], 20: [], 99: [3]}})])).neighbours
+    neighbours = next(
+        system.read([Request("d", TOKENS, oracles={"oracle": {10: [5], 20: [], 99: [3]}})])
+    ).neighbours
     assert neighbours["oracle"][10].tolist() == [5, -1]
     assert neighbours["oracle"][20].tolist() == [-1, -1]
     others = ~np.isin(np.arange(len(neighbours["own"])), (10, 20))
@@ -143,6 +168,13 @@ def test_each_document_takes_one_reader_also_over_the_border_of_a_shard(reader):
     reader_of = itertools.chain([many, many], itertools.repeat(one))
     shards = [{"a": TOKENS[:40]}, {"b": TOKENS[:60]}, {"c": TOKENS[:40], "d": TOKENS[:50]}]
     rankings = Rankings.empty(20)
-    read = [turn for shard in shards for turn in read_all(shard, reader_of, dict.fromkeys(shard, rankings), {})]
-    assert [(reading.doc_id, used) for used, reading in read] == [("a", many), ("b", many), ("c", one), ("d", one)]
+    read = [
+        turn for shard in shards for turn in read_all(shard, reader_of, dict.fromkeys(shard, rankings), {})
+    ]
+    assert [(reading.doc_id, used) for used, reading in read] == [
+        ("a", many),
+        ("b", many),
+        ("c", one),
+        ("d", one),
+    ]
     assert [len(reading.losses["own"]) for _, reading in read] == [39, 59, 39, 49]

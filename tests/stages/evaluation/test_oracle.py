@@ -29,7 +29,9 @@ def test_the_best_positive_candidates_are_chosen_and_a_scored_query_may_have_non
         ("e", "validation", 9, 3, 0, 1.0),
         ("f", "test", 8, 3, 0, 0.1),
     ]
-    labels = pl.DataFrame(rows, ["doc_id", "split", "query_chunk", "candidate_chunk", "rank", "target_score"], orient="row")
+    labels = pl.DataFrame(
+        rows, ["doc_id", "split", "query_chunk", "candidate_chunk", "rank", "target_score"], orient="row"
+    )
     assert oracle_choices(labels, "test", 2) == {"d": {9: [5, 3], 12: []}, "f": {8: [3]}}
     assert oracle_choices(labels, "test", 5)["d"][9] == [5, 3, 2]
 
@@ -39,7 +41,13 @@ def labelled(rank: list[int], chunk: list[int], scores: list[float]) -> dict[str
     count = len(rank)
     logprob = [score - 20.0 for score in scores]
     halves = {name: [[-10.0, -10.0]] * count for name in ("candidate_halves", "local_halves")}
-    columns = {"doc_id": [DOC] * count, "split": ["test"] * count, "query_chunk": [9] * count, "candidate_chunk": chunk, "rank": rank}
+    columns = {
+        "doc_id": [DOC] * count,
+        "split": ["test"] * count,
+        "query_chunk": [9] * count,
+        "candidate_chunk": chunk,
+        "rank": rank,
+    }
     sums = {"candidate_logprob": logprob, "local_logprob": [-20.0] * count, "target_score": scores}
     return {**columns, "bm25": [-float(place) for place in rank], **sums, **halves}
 
@@ -61,8 +69,14 @@ def make_context(tmp_path, make_chunks, geometry):
         tokens = np.random.default_rng(0).integers(1, vocabulary, 8 * 14)
         no_candidates = {name: [] for name in CANDIDATES.schema.names}
         write_artifact(CHUNKS, tmp_path / "chunks", make_chunks({DOC: ("test", tokens)}))
-        write_artifact(CANDIDATES, tmp_path / "candidates", CANDIDATES.table(no_candidates, stride_chunks=2, **more))
-        write_artifact(LABELS, tmp_path / "labels", LABELS.table(labelled([0, 1, 2], [4, 0, 2], [1.0, -1.0, 3.0]), **facts, **more))
+        write_artifact(
+            CANDIDATES, tmp_path / "candidates", CANDIDATES.table(no_candidates, stride_chunks=2, **more)
+        )
+        write_artifact(
+            LABELS,
+            tmp_path / "labels",
+            LABELS.table(labelled([0, 1, 2], [4, 0, 2], [1.0, -1.0, 3.0]), **facts, **more),
+        )
         write_artifact(EXHAUSTIVE, tmp_path / "exhaustive", EXHAUSTIVE.table(scored(sample), **facts))
         config = config_of(geometry, tiny_training(), RECIPE, vocabulary)
         write_model(tmp_path / "models" / "sem", "rpt_sem", config, RECIPE)
@@ -76,7 +90,11 @@ def read_by(context: Context, geometry) -> dict[tuple[str, int], list[int]]:
     """(setting, chunk) -> what was read."""
     context.scratch.mkdir()
     evaluate_with_oracle(context, geometry, Evaluation(max_tokens_per_document=10_000), RECIPE)
-    rows = open_artifact(EVALUATIONS, context.scratch / "oracle").read_all(["setting", "chunk", "retrieved"]).to_pylist()
+    rows = (
+        open_artifact(EVALUATIONS, context.scratch / "oracle")
+        .read_all(["setting", "chunk", "retrieved"])
+        .to_pylist()
+    )
     return {(row["setting"], row["chunk"]): row["retrieved"] for row in rows}
 
 

@@ -1,4 +1,6 @@
-"""An evaluation that is interrupted goes on with the next shard, and ends with the bytes of one that was not."""
+"""An evaluation that is interrupted goes on with the next shard, and ends with the bytes of one
+that was not.
+"""
 
 import itertools
 from pathlib import Path
@@ -24,7 +26,9 @@ SHARDS = 3
 
 @pytest.fixture
 def context(tmp_path, make_chunks, geometry) -> Context:
-    """Three shards of one document each; the model reads the first in every setting and the others in its own alone."""
+    """Three shards of one document each; the model reads the first in every setting and the others in its own
+    alone.
+    """
     vocabulary = write_tokenizer(tmp_path).get_vocab_size()
     for contract in (CHUNKS, CANDIDATES):
         (tmp_path / contract.name).mkdir()
@@ -32,12 +36,23 @@ def context(tmp_path, make_chunks, geometry) -> Context:
         shard = f"part-{number:05d}.parquet"
         tokens = np.random.default_rng(number).integers(1, vocabulary, 8 * 14)
         write_shard(CHUNKS, make_chunks({f"{number}" * 16: ("test", tokens)}), tmp_path / "chunks" / shard)
-        none = CANDIDATES.table({name: [] for name in CANDIDATES.schema.names}, stride_chunks=2, sequence_chunks=geometry.sequence_chunks)
+        none = CANDIDATES.table(
+            {name: [] for name in CANDIDATES.schema.names},
+            stride_chunks=2,
+            sequence_chunks=geometry.sequence_chunks,
+        )
         write_shard(CANDIDATES, none, tmp_path / "candidates" / shard)
     for contract in (CHUNKS, CANDIDATES):
         commit(contract, tmp_path / contract.name)
-    write_model(tmp_path / "models" / "sem", "rpt_sem", config_of(geometry, tiny_training(), RECIPE, vocabulary), RECIPE)
-    return tiny_context(tmp_path, run_name="sem", run=Run(corpus="demo", system="rpt_sem", input="supervision/scored"))
+    write_model(
+        tmp_path / "models" / "sem",
+        "rpt_sem",
+        config_of(geometry, tiny_training(), RECIPE, vocabulary),
+        RECIPE,
+    )
+    return tiny_context(
+        tmp_path, run_name="sem", run=Run(corpus="demo", system="rpt_sem", input="supervision/scored")
+    )
 
 
 class StopsAfter(Messages):
@@ -58,7 +73,9 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def run(context: Context, geometry, place: Path, stops: tuple[int, ...] = ()) -> dict[str, bytes]:
-    """What the stage writes into the scratch directory `place`, interrupted after so many documents of each try."""
+    """What the stage writes into the scratch directory `place`, interrupted after so many documents of each
+    try.
+    """
     place.mkdir()
     for documents in stops:
         own = Context(**{**vars(context), "scratch": place, "say": StopsAfter(documents, context.say.stream)})
@@ -82,7 +99,9 @@ def test_a_shard_that_is_there_is_not_read_again(context, geometry, tmp_path):
     times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "once" / "evaluation").glob("part-*")}
     own = Context(**{**vars(context), "scratch": tmp_path / "once", "say": StopsAfter(0, context.say.stream)})
     evaluate(own, geometry, EVALUATION, RECIPE)
-    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "once" / "evaluation").glob("part-*")} == times
+    assert {
+        path.name: path.stat().st_mtime_ns for path in (tmp_path / "once" / "evaluation").glob("part-*")
+    } == times
 
 
 def test_what_it_reads_decides_whether_it_goes_on():

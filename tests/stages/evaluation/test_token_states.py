@@ -1,4 +1,6 @@
-"""States and losses of documents: the losses of an evaluation, whatever the segments, and states from which they follow."""
+"""States and losses of documents: the losses of an evaluation, whatever the segments, and states from which
+they follow.
+"""
 
 from dataclasses import replace
 
@@ -19,7 +21,9 @@ CONFIG = tiny_config()
 def model(request):
     config = replace(CONFIG, copying=request.param)
     architecture = Architecture.of(SYSTEMS["transformer_xl"].build, config)
-    return architecture.model({path: 3 * x for path, x in initial_parameters(architecture, config, 0).items()})
+    return architecture.model(
+        {path: 3 * x for path, x in initial_parameters(architecture, config, 0).items()}
+    )
 
 
 def test_losses_are_those_of_the_evaluation_and_follow_from_the_states(model, tmp_path):

@@ -66,7 +66,8 @@ def test_what_is_started_in_the_background_counts_once_and_by_its_result():
     found = collectives(TPU)
     assert Collective("all-gather", ("f32[8,4]",), 1) in found
     assert Collective("collective-permute", ("pred[64]",), 1) in found
-    assert [collective.times for collective in found if collective.kind == "all-to-all"] == [1]  # and what nothing calls not at all
+    # and what nothing calls not at all
+    assert [collective.times for collective in found if collective.kind == "all-to-all"] == [1]
 
 
 def test_loops_in_loops_multiply_and_one_of_unknown_length_counts_once():

@@ -17,7 +17,8 @@ def test_a_program_within_the_memory_fits_and_so_do_as_many_sequences_as_there_i
 
 
 def test_the_batch_is_what_all_groups_of_devices_take():
-    assert verdict(program(peak=5, mesh=(8, 4)), 16 * GIB, rows=16).rows == 72  # 14 / 3 of 16 are 74, of which 8 groups take 9 each
+    # 14 / 3 of 16 are 74, of which 8 groups take 9 each
+    assert verdict(program(peak=5, mesh=(8, 4)), 16 * GIB, rows=16).rows == 72
 
 
 def test_the_code_of_a_program_lies_in_the_same_memory():
@@ -29,11 +30,19 @@ def test_the_code_of_a_program_lies_in_the_same_memory():
     ("refused", "needed"),
     [
         (
-            "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO temporaries (640.00G) exceeds available HBM "
-            "(15.75G).",
+            (
+                "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO temporaries"
+                " (640.00G) exceeds available HBM (15.75G)."
+            ),
             642 * GIB,
         ),
-        ("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 22.60G of 15.75G hbm. Exceeded by 6.85G.", 22.6 * GIB),
+        (
+            (
+                "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 22.60G of 15.75G hbm."
+                " Exceeded by 6.85G."
+            ),
+            22.6 * GIB,
+        ),
     ],
 )
 def test_what_the_compiler_refuses_does_not_fit_and_its_figures_are_read(refused, needed):

@@ -1,4 +1,6 @@
-"""Which stages an edit of this checkout's code makes stale: those whose result it can change, and no other."""
+"""Which stages an edit of this checkout's code makes stale: those whose result it can change, and
+no other.
+"""
 
 import ast
 import re
@@ -81,10 +83,20 @@ def test_nothing_is_stale_after_an_edit_that_changes_no_result(changed_by, file,
     ("file", "old", "new", "stale"),
     [
         ("model/baselines/griffin.py", "RATE = 8.0", "RATE = 9.0", OF_GRIFFIN),
-        ("model/rpt.py", "\nclass RPT", "\nK = 1\n\n\nclass RPT", {name for name in OF_RUNS if name.endswith("rpt_sem")}),
+        (
+            "model/rpt.py",
+            "\nclass RPT",
+            "\nK = 1\n\n\nclass RPT",
+            {name for name in OF_RUNS if name.endswith("rpt_sem")},
+        ),
         ("stages/ingestion/readers.py", "\nimport ", "\nimport this\nimport ", {"ingestion"}),
         ("stages/supervision/packing.py", "STAGE = ", "K = 1\nSTAGE = ", {"packing"}),
-        ("reports/metrics/lengths.py", "\ndef ", "\nK = 1\n\n\ndef ", {"mining", "query_supervision", "report"}),
+        (
+            "reports/metrics/lengths.py",
+            "\ndef ",
+            "\nK = 1\n\n\ndef ",
+            {"mining", "query_supervision", "report"},
+        ),
         ("stages/engines/jax_engine.py", "\nclass ", "\nK = 1\n\n\nclass ", WITH_ENGINES),
         ("stages/engines/vllm_engine.py", "\nclass ", "\nK = 1\n\n\nclass ", WITH_ENGINES),
         ("data_contracts/systems.py", '"Griffin"', '"Griffin, 2024"', {"report"}),
@@ -110,7 +122,16 @@ def test_a_run_depends_on_no_other_family(system):
         ({"carry": "document"}, True),
         ({"build": "model.baselines.griffin:other"}, True),
         ({"updates": 2.0}, True),
-        ({"title": "Hawk", "cost": "model.training_cost:fused_macs", "published": (), "recipe": "retro", "variant_of": "retro"}, False),
+        (
+            {
+                "title": "Hawk",
+                "cost": "model.training_cost:fused_macs",
+                "published": (),
+                "recipe": "retro",
+                "variant_of": "retro",
+            },
+            False,
+        ),
     ],
 )
 def test_a_run_depends_on_what_its_own_record_decides(monkeypatch, changes, stale):
@@ -132,7 +153,9 @@ def test_what_is_left_out_exists_and_the_looks_are_nothing_but_a_text():
 
 
 def test_nothing_looks_at_what_the_meaning_leaves_out():
-    words = re.compile(r"\b(__doc__|getdoc|__annotations__|get_type_hints|signature|singledispatch|beartype|typechecked)\b")
+    words = re.compile(
+        r"\b(__doc__|getdoc|__annotations__|get_type_hints|signature|singledispatch|beartype|typechecked)\b"
+    )
     for folder in ("stages", "model", "data_contracts", "reports"):
         for path in (ROOT / folder).rglob("*.py"):
             assert not words.search(path.read_text()), path

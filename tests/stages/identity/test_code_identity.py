@@ -15,7 +15,8 @@ HOUSE = {
     "model/sound.py": "VOLUME = 11\n",
     "reports/html/style.py": "CSS = 'a { color: red }'\n",
     "reports/html/frame.py": "from reports.html import style\n",
-    "stages/mining/mining.py": """
+    "stages/mining/mining.py": (
+        """
 import json
 from stages.runner import messages
 from model import bm25
@@ -24,11 +25,15 @@ from reports.html.frame import page
 def mine():
     from stages.late import K
     return K
-""",
+"""
+    ),
     "stages/late.py": "K = 3\n",
     "stages/supervision/packing.py": "WIDTH = 4\n",
     "model/__init__.py": "",
-    "model/bm25.py": 'from typing import NamedTuple\n\nclass Weights(NamedTuple):\n    """Two numbers."""\n\n    k: float = 1.5\n',
+    "model/bm25.py": (
+        'from typing import NamedTuple\n\nclass Weights(NamedTuple):\n    """Two numbers."""\n\n    k: float'
+        " = 1.5\n"
+    ),
     "model/griffin.py": "DECAY = 8\n",
 }
 
@@ -73,7 +78,15 @@ def test_the_closure_holds_packages_and_imports_inside_functions_and_no_more(hou
         ("stages/runner/messages.py", "1", "2"),
         ("reports/html/style.py", "red", "blue"),
     ],
-    ids=["comment", "docstring and result type", "docstring of a class", "other stage", "other system", "runner", "style sheet"],
+    ids=[
+        "comment",
+        "docstring and result type",
+        "docstring of a class",
+        "other stage",
+        "other system",
+        "runner",
+        "style sheet",
+    ],
 )
 def test_what_changes_no_result_changes_no_digest(house, name, old, new):
     assert not edited(house, name, old, new)
@@ -89,7 +102,9 @@ def test_what_changes_a_result_changes_the_digest(house, name, old, new):
 
 
 def test_a_system_counts_only_where_it_is_named(house):
-    without, with_griffin = (code_digest(house, "stages.mining.mining", *more) for more in ((), ("model.griffin",)))
+    without, with_griffin = (
+        code_digest(house, "stages.mining.mining", *more) for more in ((), ("model.griffin",))
+    )
     (house / "model/griffin.py").write_text("DECAY = 9\n")
     assert code_digest(house, "stages.mining.mining") == without
     assert code_digest(house, "stages.mining.mining", "model.griffin") != with_griffin
@@ -118,7 +133,9 @@ def test_what_was_read_is_not_read_again_until_it_changes(house, monkeypatch):
     assert read[5:] == ["K = 33\n"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"files": {"stages/late.py": [1]}}', b'{"version": 1, "files": {}}'])
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[]", b'{"files": {"stages/late.py": [1]}}', b'{"version": 1, "files": {}}']
+)
 def test_a_damaged_cache_is_no_cache(house, damage):
     first = code_digest(house, "stages.mining.mining")
     (house / CACHE).write_bytes(damage)

@@ -15,7 +15,14 @@ from stages.identity.code_meaning import meaning
         ("from typing import T", "from typing import T\nif TYPE_CHECKING:\n    from model import griffin"),
         ("x = f'a{b}' 'c'", "x = f'a{b}c'"),
     ],
-    ids=["comment", "docstring, annotations", "of a class", "words below a constant", "types only", "one f-string"],
+    ids=[
+        "comment",
+        "docstring, annotations",
+        "of a class",
+        "words below a constant",
+        "types only",
+        "one f-string",
+    ],
 )
 def test_what_does_nothing_means_nothing(one, other):
     assert meaning(one) == meaning(other)
@@ -38,13 +45,17 @@ def test_what_does_something_else_means_something_else(one, other):
 
 
 def test_imports_are_named_wherever_they_stand():
-    found = meaning("import a.b\nfrom c import d\ndef f():\n    from e.g import h\nif TYPE_CHECKING:\n    import z")
+    found = meaning(
+        "import a.b\nfrom c import d\ndef f():\n    from e.g import h\nif TYPE_CHECKING:\n    import z"
+    )
     assert found.names == ["a.b", "c", "c.d", "e.g", "e.g.h"]
 
 
 def test_the_text_does_not_depend_on_what_python_prints_of_a_tree():
     """`ast.dump` has other fields in 3.12 and 3.13, and `repr` other escapes."""
-    assert meaning("def f(a, b=None):\n    return [a, '\\u00e9']").text == (
-        "Module(body=[FunctionDef(name='f', args=arguments(args=[arg(arg='a'), arg(arg='b')], defaults=[Constant()]), "
-        "body=[Return(value=List(elts=[Name(id='a', ctx=Load()), Constant(value='\\xe9')], ctx=Load()))])])"
+    assert (
+        meaning("def f(a, b=None):\n    return [a, '\\u00e9']").text
+        == "Module(body=[FunctionDef(name='f', args=arguments(args=[arg(arg='a'), arg(arg='b')],"
+        " defaults=[Constant()]), body=[Return(value=List(elts=[Name(id='a', ctx=Load()),"
+        " Constant(value='\\xe9')], ctx=Load()))])])"
     )

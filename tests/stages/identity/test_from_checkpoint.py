@@ -1,4 +1,6 @@
-"""A checkpoint of other code is kept, said, and taken up again by who asks for it; one of other work is refused."""
+"""A checkpoint of other code is kept, said, and taken up again by who asks for it; one of other work is
+refused.
+"""
 
 import io
 import json
@@ -11,7 +13,11 @@ from stages.identity.from_checkpoint import VARIABLE, ask_for, take_up
 from stages.identity.scratch import finish, open_scratch
 from stages.runner.messages import Messages
 
-OLD = {"code": {"stages/training/training.py": "1"}, "inputs": {"sequences": "a"}, "parameters": {"training": {"steps": 9, "width": 4}}}
+OLD = {
+    "code": {"stages/training/training.py": "1"},
+    "inputs": {"sequences": "a"},
+    "parameters": {"training": {"steps": 9, "width": 4}},
+}
 NEW = OLD | {"code": {"stages/training/training.py": "2"}}
 
 
@@ -48,7 +54,9 @@ def test_the_newest_checkpoint_is_said_with_what_can_be_done(left, say):
     mine = open_scratch("training", "a-run", NEW, say)
     (note,) = notes(say)
     assert note.startswith("**a-run**: a checkpoint at step 61,000 of 20")
-    assert f" is kept in {left} until this stage has finished; other code: stages/training/training.py; " in note
+    assert (
+        f" is kept in {left} until this stage has finished; other code: stages/training/training.py; " in note
+    )
     assert f"; `./rpt run --from-checkpoint {left} training@a-run` goes on from it, " in note
     assert note.endswith("`./rpt gc` removes it")
     finish(mine)

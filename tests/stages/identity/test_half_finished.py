@@ -1,4 +1,6 @@
-"""What a stopped shard stage leaves: the next run goes on with it only if it would do the same work, and leaves the rest alone."""
+"""What a stopped shard stage leaves: the next run goes on with it only if it would do the same work, and
+leaves the rest alone.
+"""
 
 import io
 import json
@@ -22,7 +24,9 @@ STAGE = ShardStage("counting", lambda table: table, ("geometry",), (TOKENS,), TO
 
 @pytest.fixture
 def left_by(tmp_path, monkeypatch, say):
-    """(geometry, number of tokens) -> the shards that a run finds finished, which is stopped when it has written `new`."""
+    """(geometry, number of tokens) -> the shards that a run finds finished, which is stopped when it has
+    written `new`.
+    """
     monkeypatch.chdir(tmp_path)
     found = list[list[str]]()
 
@@ -34,7 +38,10 @@ def left_by(tmp_path, monkeypatch, say):
     monkeypatch.setattr(command, "write_all", stopped)
 
     def run(geometry, count: int) -> list[str]:
-        table = TOKENS.table({"doc_id": ["a"], "split": ["train"], "token_ids": [np.arange(count, dtype=np.uint32)]}, tokenizer="x")
+        table = TOKENS.table(
+            {"doc_id": ["a"], "split": ["train"], "token_ids": [np.arange(count, dtype=np.uint32)]},
+            tokenizer="x",
+        )
         write_artifact(TOKENS, tmp_path / "artifacts" / "demo" / "tokens", table)
         with pytest.raises(KeyboardInterrupt):
             command.run_shards(STAGE, "demo", SimpleNamespace(geometry=geometry, runtime=Runtime()), say)

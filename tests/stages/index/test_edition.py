@@ -1,4 +1,6 @@
-"""Documents added to an index and taken from it: what is found is what an index of exactly those documents finds."""
+"""Documents added to an index and taken from it: what is found is what an index of exactly those documents
+finds.
+"""
 
 import os
 import signal
@@ -56,7 +58,11 @@ def found(edition, encoder, count=9) -> list[tuple]:
     """What some queries find, without regard to the order of documents."""
     queries = encoder.encode(np.stack([text(name)[:8] for name in "abcxyz"]))
     return [
-        sorted((hit.distance, hit.doc_id, hit.chunk, tuple(hit.tokens_R.tolist())) for hit in edition.search(q, count)) for q in queries
+        sorted(
+            (hit.distance, hit.doc_id, hit.chunk, tuple(hit.tokens_R.tolist()))
+            for hit in edition.search(q, count)
+        )
+        for q in queries
     ]
 
 
@@ -73,7 +79,9 @@ def test_an_edited_index_finds_what_one_made_anew_finds(base, encoder, tmp_path,
     compacted = open_edition(base, place)
     assert (len(compacted.parts), compacted.removed) == (2, {"b"})
     assert found(compacted, encoder) == expected
-    assert sorted(path.name for path in place.iterdir() if path.is_dir()) == [compacted.parts[1].directory.name]
+    assert sorted(path.name for path in place.iterdir() if path.is_dir()) == [
+        compacted.parts[1].directory.name
+    ]
     assert add(compacted, {"b": text("b")}, encoder, 8) == ["b"], "what was removed can be brought back"
     assert len(open_edition(base, place).parts) == 2
     compact(open_edition(base, place))
@@ -112,7 +120,11 @@ def test_an_addition_that_is_killed_changes_nothing_and_can_be_made_again(where,
     before = open_edition(base, place)
     known = before.version, found(before, encoder)
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, base.directory, place, where], cwd=ROOT, env=os.environ, check=False, timeout=120
+        [sys.executable, "-c", KILLED, base.directory, place, where],
+        cwd=ROOT,
+        env=os.environ,
+        check=False,
+        timeout=120,
     )
     assert killed.returncode == -signal.SIGKILL
     after = open_edition(base, place)
@@ -121,7 +133,9 @@ def test_an_addition_that_is_killed_changes_nothing_and_can_be_made_again(where,
     assert open_edition(base, place).documents == {*"abcxy"}
 
 
-def test_what_does_not_fit_is_refused_and_nothing_is_written(base, encoder, tmp_path, make_chunks, geometry, monkeypatch):
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    base, encoder, tmp_path, make_chunks, geometry, monkeypatch
+):
     place = tmp_path / "edits"
     with pytest.raises(Failure, match="x has fewer than 8 tokens"):
         add(open_edition(base, place), {"x": text("x")[:5], "y": text("y")}, encoder, 8)
@@ -131,7 +145,12 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(base, encoder, tmp_
     with pytest.raises(Failure, match="of another encoder"):
         add(open_edition(base, place), {"x": text("x")}, other, 8)
     with pytest.raises(Failure, match="not finite"):
-        add(open_edition(base, place), {"x": text("x")}, encoder._replace(encode=lambda c: np.full((len(c), 32), np.nan)), 8)
+        add(
+            open_edition(base, place),
+            {"x": text("x")},
+            encoder._replace(encode=lambda c: np.full((len(c), 32), np.nan)),
+            8,
+        )
     assert not (place / editions.EDITION).exists()
     add(open_edition(base, place), {"x": text("x")}, encoder, 8)
     anew = index_of(tmp_path / "anew", "abd", make_chunks, geometry)

@@ -1,4 +1,6 @@
-"""From chunks to passages: keys, the index on disk, what it finds, and what is refused; each on artifacts made by the stages themselves."""
+"""From chunks to passages: keys, the index on disk, what it finds, and what is refused; each on artifacts
+made by the stages themselves.
+"""
 
 import shutil
 import signal
@@ -27,11 +29,16 @@ from tests.stages.artifacts import write_artifact, write_tokenizer
 from tests.stages.tiny_bert import write_bert
 from tests.tiny import tiny_context
 
-ENCODER, SIZES = PassageEncoder(width=64), CorpusNeighbours(neighbours=2, evaluation_neighbours=3, random=2, margin=1)
+ENCODER, SIZES = (
+    PassageEncoder(width=64),
+    CorpusNeighbours(neighbours=2, evaluation_neighbours=3, random=2, margin=1),
+)
 
 
 def texts() -> dict[str, tuple[str, np.ndarray]]:
-    """Four documents of 12 chunks of 8 tokens and 3 tokens more; chunks 4 and 5 of `a` stand in `c` as chunks 7 and 8, and in test `d`."""
+    """Four documents of 12 chunks of 8 tokens and 3 tokens more; chunks 4 and 5 of `a` stand in `c` as chunks
+    7 and 8, and in test `d`.
+    """
     rng = np.random.default_rng(0)
     tokens = {name: rng.integers(1, 200, 12 * 8 + 3) for name in "abcd"}
     tokens["c"][56:72] = tokens["a"][32:48]
@@ -44,7 +51,12 @@ def home(tmp_path, make_chunks, geometry):
     """Chunks in two shards, and keys of them."""
     write_tokenizer(tmp_path)
     known = texts()
-    write_artifact(CHUNKS, tmp_path / "chunks", make_chunks({n: known[n] for n in "ab"}), make_chunks({n: known[n] for n in "cd"}))
+    write_artifact(
+        CHUNKS,
+        tmp_path / "chunks",
+        make_chunks({n: known[n] for n in "ab"}),
+        make_chunks({n: known[n] for n in "cd"}),
+    )
     make_keys(tmp_path, geometry)
     (tmp_path / "scratch").mkdir()
     return tmp_path
@@ -53,7 +65,11 @@ def home(tmp_path, make_chunks, geometry):
 def make_keys(home, geometry, encoder=ENCODER):
     chunks = open_artifact(CHUNKS, home / "chunks")
     shutil.rmtree(home / "keys", ignore_errors=True)
-    write_artifact(KEYS, home / "keys", *(keys(chunks.read(shard), geometry, encoder, home / "tokenizer") for shard in chunks.shards))
+    write_artifact(
+        KEYS,
+        home / "keys",
+        *(keys(chunks.read(shard), geometry, encoder, home / "tokenizer") for shard in chunks.shards),
+    )
 
 
 def make(home, geometry, index=Index()):  # noqa: B008
@@ -66,7 +82,9 @@ def make(home, geometry, index=Index()):  # noqa: B008
 
 def neighbours(home, geometry, shard, sizes=SIZES):
     known, chunks = open_artifact(KEYS, home / "keys"), open_artifact(CHUNKS, home / "chunks")
-    return pa.concat_tables(corpus_neighbours(known.read(shard), chunks.read(shard), geometry, sizes, home / "index"))
+    return pa.concat_tables(
+        corpus_neighbours(known.read(shard), chunks.read(shard), geometry, sizes, home / "index")
+    )
 
 
 def test_the_index_holds_each_whole_chunk_of_train_with_what_follows_it(home, geometry):
@@ -92,7 +110,10 @@ def test_the_copy_in_another_document_is_found_and_never_one_of_the_own(home, ge
         for row in pa.concat_tables([first, second]).to_pylist()
         if (row["origin"], row["rank"]) == (NEAREST, 0)
     }
-    assert {(row["source_doc"], row["source_chunk"]) for row in (best["a", 4], best["d", 2])} <= {("c", 7), ("a", 4)}
+    assert {(row["source_doc"], row["source_chunk"]) for row in (best["a", 4], best["d", 2])} <= {
+        ("c", 7),
+        ("a", 4),
+    }
     found = best["a", 4]
     assert (found["source_doc"], found["source_chunk"], found["distance"]) == ("c", 7, 0.0)
     assert (found["query_overlap"], found["target_overlap"]) == (8, 8)
@@ -102,14 +123,20 @@ def test_the_copy_in_another_document_is_found_and_never_one_of_the_own(home, ge
 
 
 def test_the_margin_widens_until_there_are_enough(home, geometry):
-    """The chunks of a document lie nearest to each other here, so that more of the own are met than the margin holds."""
+    """The chunks of a document lie nearest to each other here, so that more of the own are met than the
+    margin holds.
+    """
     rng = np.random.default_rng(1)
     chunks = open_artifact(CHUNKS, home / "chunks")
     for shard in chunks.shards:
         table = open_artifact(KEYS, home / "keys").read(shard)
-        near = np.repeat(np.arange(table.num_rows // 12) * 100.0, 12)[:, None] + rng.standard_normal((table.num_rows, 64))
+        near = np.repeat(np.arange(table.num_rows // 12) * 100.0, 12)[:, None] + rng.standard_normal(
+            (table.num_rows, 64)
+        )
         columns = {name: table.column(name) for name in ("doc_id", "split", "chunk")}
-        columns["key"] = pa.ListArray.from_arrays(np.arange(table.num_rows + 1, dtype=np.int32) * 64, near.astype(np.float32).ravel())
+        columns["key"] = pa.ListArray.from_arrays(
+            np.arange(table.num_rows + 1, dtype=np.int32) * 64, near.astype(np.float32).ravel()
+        )
         write = KEYS.table(columns, encoder=fact(table, "encoder"), width=64)
         (home / "keys" / shard).unlink()
         write_shard(KEYS, write, home / "keys" / shard)
@@ -121,7 +148,11 @@ def test_the_margin_widens_until_there_are_enough(home, geometry):
     query = key_array(known)[3]
     others = np.flatnonzero(index.document_N != 0)
     expected = others[np.argsort(((exact[others] - query) ** 2).sum(axis=1), kind="stable")[:2]]
-    found = [r for r in neighbours(home, geometry, "part-00000.parquet").to_pylist() if (r["doc_id"], r["query_chunk"]) == ("a", 3)]
+    found = [
+        r
+        for r in neighbours(home, geometry, "part-00000.parquet").to_pylist()
+        if (r["doc_id"], r["query_chunk"]) == ("a", 3)
+    ]
     assert [r["source_chunk"] for r in found if r["origin"] == NEAREST] == index.chunk_N[expected].tolist()
 
 
@@ -137,13 +168,17 @@ def test_an_approximate_index_finds_as_many_and_its_recall_is_said(home, geometr
 
 def test_random_passages_are_a_function_of_the_chunk_and_of_other_documents(home, geometry):
     make(home, geometry)
-    one, again = (neighbours(home, geometry, "part-00000.parquet", replaced).to_pylist() for replaced in (SIZES, SIZES))
+    one, again = (
+        neighbours(home, geometry, "part-00000.parquet", replaced).to_pylist() for replaced in (SIZES, SIZES)
+    )
     assert one == again
     drawn = [row for row in one if row["origin"] == RANDOM]
     assert len(drawn) == 2 * 24
     assert len({(row["source_doc"], row["source_chunk"]) for row in drawn}) > 15
     other = neighbours(home, geometry, "part-00000.parquet", SIZES.model_copy(update={"seed": 1})).to_pylist()
-    assert [row for row in other if row["origin"] == NEAREST] == [row for row in one if row["origin"] == NEAREST]
+    assert [row for row in other if row["origin"] == NEAREST] == [
+        row for row in one if row["origin"] == NEAREST
+    ]
     assert [row for row in other if row["origin"] == RANDOM] != drawn
 
 
@@ -176,7 +211,11 @@ def test_a_build_that_was_killed_goes_on_and_gives_the_same_bytes(home, geometry
     with pytest.raises(Failure, match="no whole index"):
         open_index(home / "scratch" / "index")
     read, part = [], build._part
-    monkeypatch.setattr(build, "_part", lambda keys, chunks, shard, size: read.append(shard) or part(keys, chunks, shard, size))
+    monkeypatch.setattr(
+        build,
+        "_part",
+        lambda keys, chunks, shard, size: read.append(shard) or part(keys, chunks, shard, size),
+    )
     index = make(home, geometry)
     assert read == ["part-00001.parquet"], "a copied shard is not copied again"
     assert {path.name: path.read_bytes() for path in index.directory.iterdir()} == whole
@@ -194,7 +233,9 @@ def test_an_index_of_another_version_of_the_corpus_is_refused(home, geometry, ma
     make(home, geometry)
     known = texts()
     shutil.rmtree(home / "chunks")
-    write_artifact(CHUNKS, home / "chunks", make_chunks({n: known[n] for n in "ab"}), make_chunks({"d": known["d"]}))
+    write_artifact(
+        CHUNKS, home / "chunks", make_chunks({n: known[n] for n in "ab"}), make_chunks({"d": known["d"]})
+    )
     make_keys(home, geometry)
     with pytest.raises(Failure, match="is of another version of the corpus") as failure:
         neighbours(home, geometry, "part-00000.parquet")
@@ -204,7 +245,12 @@ def test_an_index_of_another_version_of_the_corpus_is_refused(home, geometry, ma
 def test_keys_of_another_corpus_are_refused(home, geometry, make_chunks):
     known = texts()
     shutil.rmtree(home / "chunks")
-    write_artifact(CHUNKS, home / "chunks", make_chunks({"a": known["b"], "b": known["a"]}), make_chunks({n: known[n] for n in "bd"}))
+    write_artifact(
+        CHUNKS,
+        home / "chunks",
+        make_chunks({"a": known["b"], "b": known["a"]}),
+        make_chunks({n: known[n] for n in "bd"}),
+    )
     with pytest.raises(Failure, match="not of the same corpus"):
         make(home, geometry)
 

@@ -11,7 +11,9 @@ from stages.index.vectors import VectorIndex, build, read_graph, write_graph
 def keys() -> np.ndarray:
     """3,000 vectors in 60 clusters."""
     rng = np.random.default_rng(0)
-    return (rng.standard_normal((60, 32))[rng.integers(60, size=3000)] + 0.3 * rng.standard_normal((3000, 32))).astype(np.float32)
+    return (
+        rng.standard_normal((60, 32))[rng.integers(60, size=3000)] + 0.3 * rng.standard_normal((3000, 32))
+    ).astype(np.float32)
 
 
 def by_hand(keys: np.ndarray, queries: np.ndarray, count: int, metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +26,10 @@ def by_hand(keys: np.ndarray, queries: np.ndarray, count: int, metric: str) -> t
 @pytest.mark.parametrize("metric", ["l2", "inner_product"])
 def test_exact_search_finds_what_comparing_all_finds(metric, keys, monkeypatch):
     monkeypatch.setattr(vectors, "BLOCK", 700)
-    found, (ids, values) = VectorIndex(keys, metric).search(keys[:40] + 0.01, 7), by_hand(keys, keys[:40] + np.float32(0.01), 7, metric)
+    found, (ids, values) = (
+        VectorIndex(keys, metric).search(keys[:40] + 0.01, 7),
+        by_hand(keys, keys[:40] + np.float32(0.01), 7, metric),
+    )
     np.testing.assert_array_equal(found.ids_Qk, ids)
     np.testing.assert_allclose(found.values_Qk, values, rtol=1e-5)
 
@@ -47,7 +52,10 @@ def test_an_approximate_index_finds_nearly_all_and_says_how_much(kind, metric, k
     recall = index.recall(keys[:100], 10)
     assert 0.5 < recall <= 1
     found, exact = index.search(keys[:100], 10), index.search_exactly(keys[:100], 10)
-    shared = [len(set(ours) & set(theirs)) for ours, theirs in zip(found.ids_Qk.tolist(), exact.ids_Qk.tolist(), strict=True)]
+    shared = [
+        len(set(ours) & set(theirs))
+        for ours, theirs in zip(found.ids_Qk.tolist(), exact.ids_Qk.tolist(), strict=True)
+    ]
     assert recall == pytest.approx(sum(shared) / 1000)
     assert VectorIndex(keys, metric, read_graph(tmp_path / "one"), probes=1).recall(keys[:100], 10) < recall
 

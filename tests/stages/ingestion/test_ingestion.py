@@ -1,4 +1,6 @@
-"""Every input is a document or is quarantined with a reason, and nothing that a disk can hold crashes the run."""
+"""Every input is a document or is quarantined with a reason, and nothing that a disk can hold crashes the
+run.
+"""
 
 import gzip
 import json
@@ -33,7 +35,12 @@ def ingest(tmp_path, corpus: Corpus, limits: Ingestion = LIMITS) -> tuple[pl.Dat
     """(documents, quarantine) of a corpus, through the whole job."""
     tmp_path.mkdir(exist_ok=True)
     with open(tmp_path / "said", "w") as stream:
-        changes = {"corpus": "c", "source": corpus, "inputs": tmp_path / "artifacts", "runtime": Runtime(workers=2)}
+        changes = {
+            "corpus": "c",
+            "source": corpus,
+            "inputs": tmp_path / "artifacts",
+            "runtime": Runtime(workers=2),
+        }
         STAGE.function(tiny_context(tmp_path, **changes, say=Messages(stream)), limits)
     documents = open_artifact(DOCUMENTS, tmp_path / "scratch" / "documents").read_all()
     quarantine = open_artifact(QUARANTINE, tmp_path / "scratch" / "quarantine").read_all()
@@ -90,7 +97,9 @@ def test_a_long_document_is_cut_into_parts_of_one_split(tmp_path):
     for number in range(300, 305):
         (tmp_path / "texts" / f"{number}.txt").write_text(prose(number, 5000))
     documents, quarantine = ingest(
-        tmp_path, Corpus(source=str(tmp_path / "texts")), LIMITS.model_copy(update={"max_document_chars": 20_000})
+        tmp_path,
+        Corpus(source=str(tmp_path / "texts")),
+        LIMITS.model_copy(update={"max_document_chars": 20_000}),
     )
     parts = documents.filter(pl.col("part_of") != "")
     assert "".join(parts["text"]) == long
@@ -107,10 +116,14 @@ def test_a_file_that_breaks_after_some_parts_is_rejected_whole(tmp_path):
     for number in range(3):
         (tmp_path / "texts" / f"{number}.txt").write_text(prose(number))
     documents, quarantine = ingest(
-        tmp_path, Corpus(source=str(tmp_path / "texts")), LIMITS.model_copy(update={"max_document_chars": 20_000})
+        tmp_path,
+        Corpus(source=str(tmp_path / "texts")),
+        LIMITS.model_copy(update={"max_document_chars": 20_000}),
     )
     assert len(documents) == 3
-    assert quarantine.select("source", "reason", "detail").rows() == [("long.txt", "invalid_utf8", "byte 10000000: invalid start byte")]
+    assert quarantine.select("source", "reason", "detail").rows() == [
+        ("long.txt", "invalid_utf8", "byte 10000000: invalid start byte")
+    ]
 
 
 def test_directories_are_repositories(tmp_path):
@@ -123,7 +136,10 @@ def test_directories_are_repositories(tmp_path):
     documents, quarantine = ingest(tmp_path, corpus)
     assert documents["source"].to_list() == ["a", "b", "b-c"]
     assert documents["license"].to_list() == ["MIT"] * 3
-    assert [line for line in documents["text"][1].splitlines() if line.startswith("#")] == ["# file: b/sub/a.py", "# file: b/z.py"]
+    assert [line for line in documents["text"][1].splitlines() if line.startswith("#")] == [
+        "# file: b/sub/a.py",
+        "# file: b/z.py",
+    ]
     assert quarantine.select("source", "reason").rows() == [("a/broken.py", "invalid_utf8")]
 
 
@@ -136,22 +152,32 @@ def test_the_sources_own_split_is_taken(tmp_path):
     documents, _ = ingest(tmp_path, Corpus(source=str(tmp_path / "texts"), splits=splits))
     assert all(source.startswith(split) for source, split in documents.select("source", "split").iter_rows())
     with pytest.raises(Failure, match="no document is in test") as failure:
-        ingest(tmp_path / "again", Corpus(source=str(tmp_path / "texts"), splits={**splits, "test": "tset/*"}))
+        ingest(
+            tmp_path / "again", Corpus(source=str(tmp_path / "texts"), splits={**splits, "test": "tset/*"})
+        )
     assert failure.value.code == Exit.USAGE
 
 
 def test_records_are_chosen_by_their_fields(tmp_path):
-    records = [{"body": prose(number), "meta": {"config": "arxiv" if number % 2 else "wiki"}} for number in range(8)]
+    records = [
+        {"body": prose(number), "meta": {"config": "arxiv" if number % 2 else "wiki"}} for number in range(8)
+    ]
     (tmp_path / "records.json.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, records)).encode()))
     where = {"meta.config": "arxiv"}
     corpus = Corpus(source=str(tmp_path / "records.json.gz"), format="jsonl", text_column="body", where=where)
-    documents, quarantine = ingest(tmp_path, corpus, LIMITS.model_copy(update={"max_quarantine_fraction": 0.0}))
+    documents, quarantine = ingest(
+        tmp_path, corpus, LIMITS.model_copy(update={"max_quarantine_fraction": 0.0})
+    )
     assert documents["text"].to_list() == [prose(number) for number in (1, 3, 5, 7)]
     assert quarantine.select("position", "reason").rows() == [(number, "filtered") for number in (1, 3, 5, 7)]
     assert quarantine["detail"][0] == "meta.config is 'wiki', not 'arxiv'"
-    rows = pa.table({"body": [record["body"] for record in records], "meta": [record["meta"] for record in records]})
+    rows = pa.table(
+        {"body": [record["body"] for record in records], "meta": [record["meta"] for record in records]}
+    )
     pq.write_table(rows, tmp_path / "records.parquet")
-    again, _ = ingest(tmp_path, corpus.model_copy(update={"source": str(tmp_path / "records.parquet"), "format": "auto"}))
+    again, _ = ingest(
+        tmp_path, corpus.model_copy(update={"source": str(tmp_path / "records.parquet"), "format": "auto"})
+    )
     assert again["text"].to_list() == documents["text"].to_list()
 
 
@@ -160,7 +186,9 @@ def test_a_filter_that_leaves_nothing_is_named_with_its_counts(tmp_path):
     (tmp_path / "records.jsonl").write_bytes(lines(*records))
     source = str(tmp_path / "records.jsonl")
     counts = r"of 8 inputs \{'filtered': 8\}, 0 documents are left, 3 are needed: "
-    with pytest.raises(Failure, match=counts + r"year is 2018, not 2017 \(4 times\); year is 2019, not 2017 \(4 times\)") as failure:
+    with pytest.raises(
+        Failure, match=counts + r"year is 2018, not 2017 \(4 times\); year is 2019, not 2017 \(4 times\)"
+    ) as failure:
         ingest(tmp_path, Corpus(source=source, where={"year": 2017}))
     assert failure.value.what == "corpora.<name>.where filters too much"
     assert failure.value.code == Exit.USAGE
@@ -169,7 +197,9 @@ def test_a_filter_that_leaves_nothing_is_named_with_its_counts(tmp_path):
 
 
 def test_too_few_documents_are_named_with_what_was_left_out(tmp_path):
-    (tmp_path / "records.jsonl").write_bytes(lines({"text": prose(1)}, {"text": prose(1)}, {"text": prose(2)}))
+    (tmp_path / "records.jsonl").write_bytes(
+        lines({"text": prose(1)}, {"text": prose(1)}, {"text": prose(2)})
+    )
     with pytest.raises(Failure, match=r"2 documents, and train.*left out: \{'duplicate': 1\}") as failure:
         ingest(tmp_path, Corpus(source=str(tmp_path / "records.jsonl")))
     assert failure.value.code == Exit.USAGE
@@ -180,13 +210,21 @@ def test_the_same_text_is_one_document_whatever_its_line_ends_and_edges(tmp_path
     ends = ("\n", "\r\n", "\r", "\n")
     for number in range(4):
         text = prose(number).replace(" ", "\n")
-        for copy, (end, before, after) in enumerate(zip(ends, ("", "\ufeff", " \n\t", "\u00a0"), ("", "\r\n\r\n", "", "x"), strict=True)):
-            (tmp_path / "texts" / f"{copy}-{number}.txt").write_bytes((before + text.replace("\n", end) + after).encode())
+        for copy, (end, before, after) in enumerate(
+            zip(ends, ("", "\ufeff", " \n\t", "\u00a0"), ("", "\r\n\r\n", "", "x"), strict=True)
+        ):
+            (tmp_path / "texts" / f"{copy}-{number}.txt").write_bytes(
+                (before + text.replace("\n", end) + after).encode()
+            )
     documents, quarantine = ingest(tmp_path, Corpus(source=str(tmp_path / "texts")))
-    assert sorted(documents["source"]) == [f"{copy}-{number}.txt" for copy in (0, 3) for number in range(4)], "an x more is another text"
+    assert sorted(documents["source"]) == [
+        f"{copy}-{number}.txt" for copy in (0, 3) for number in range(4)
+    ], "an x more is another text"
     assert documents["text"][0] == prose(0).replace(" ", "\n"), "the first is kept as it stands"
     assert quarantine["reason"].to_list() == ["duplicate"] * 8
-    assert set(quarantine["detail"]) == {"the same text as an earlier one, up to line ends and white space at its edges"}
+    assert set(quarantine["detail"]) == {
+        "the same text as an earlier one, up to line ends and white space at its edges"
+    }
 
 
 def test_links_and_what_lies_beside_the_data_are_counted_and_said(tmp_path):
@@ -228,13 +266,18 @@ def test_too_much_quarantine_stops_before_anything_is_paid_for(tmp_path):
         (tmp_path / "texts" / f"{number}.txt").write_text(prose(number))
         (tmp_path / "texts" / f"{number}.bad").write_text("short")
     with pytest.raises(Failure, match=r"4 of 8 inputs: \{'too_short': 4\}, first: 0.bad") as failure:
-        ingest(tmp_path, Corpus(source=str(tmp_path / "texts")), LIMITS.model_copy(update={"max_quarantine_fraction": 0.4}))
+        ingest(
+            tmp_path,
+            Corpus(source=str(tmp_path / "texts")),
+            LIMITS.model_copy(update={"max_quarantine_fraction": 0.4}),
+        )
     assert failure.value.code == Exit.QUARANTINE
 
 
 def test_copies_and_repeated_parts_are_left_out_once():
     table = facts([("x", 5), ("y", 5), ("x", 5), ("z", 5)], parts=2).with_columns(
-        pl.when(pl.col("row") == 7).then(pl.lit("y0")).otherwise(name).alias(name) for name in ("doc_id", "text_key")
+        pl.when(pl.col("row") == 7).then(pl.lit("y0")).otherwise(name).alias(name)
+        for name in ("doc_id", "text_key")
     )
     kept, rejected = judge(table)
     assert kept["row"].to_list() == [0, 1, 2, 3, 6]
@@ -252,7 +295,15 @@ def test_a_key_of_text_is_the_same_in_any_pieces():
             key.add(text[second:])
             keys.add(key.digest())
     assert keys == {TextKey("a\n\n\nb \n\tc").digest()}
-    assert len({TextKey(other).digest() for other in ("", "a", "a b", "a  b", "a\nb", "a\n\nb", "\u00e9", "e\u0301")}) == 8
+    assert (
+        len(
+            {
+                TextKey(other).digest()
+                for other in ("", "a", "a b", "a  b", "a\nb", "a\n\nb", "\u00e9", "e\u0301")
+            }
+        )
+        == 8
+    )
     assert TextKey(" \n").digest() == TextKey("").digest()
 
 

@@ -1,4 +1,6 @@
-"""Links are followed and end, names with marks are the files that they are, and what lies beside the data is said."""
+"""Links are followed and end, names with marks are the files that they are, and what lies beside the data is
+said.
+"""
 
 import os
 
@@ -16,7 +18,10 @@ from tests.nasty import lines, prose
 
 def listed(source, **options) -> dict[str, str]:
     """name -> why it is not read, empty for what is."""
-    return {file.name: file.refusal[1] if file.refusal else "" for file in source_files(Corpus(source=str(source), **options))}
+    return {
+        file.name: file.refusal[1] if file.refusal else ""
+        for file in source_files(Corpus(source=str(source), **options))
+    }
 
 
 def data(source, **options) -> list[str]:
@@ -37,12 +42,28 @@ def test_links_to_files_and_folders_are_followed(tmp_path):
     (tmp_path / "in" / "chain.txt").symlink_to("again.txt")
     (tmp_path / "in" / "folder").symlink_to("../elsewhere")
     (tmp_path / "in" / "twice").symlink_to("sub")
-    everything = ["a.txt", "again.txt", "chain.txt", "file.txt", "folder/deep/y.txt", "folder/x.txt", "sub/b.txt", "twice/b.txt"]
-    assert data(tmp_path / "in") == data(tmp_path / "in" / "**") == data(tmp_path / "in" / "**" / "*.txt") == everything
+    everything = [
+        "a.txt",
+        "again.txt",
+        "chain.txt",
+        "file.txt",
+        "folder/deep/y.txt",
+        "folder/x.txt",
+        "sub/b.txt",
+        "twice/b.txt",
+    ]
+    assert (
+        data(tmp_path / "in")
+        == data(tmp_path / "in" / "**")
+        == data(tmp_path / "in" / "**" / "*.txt")
+        == everything
+    )
     assert data(tmp_path / "in" / "folder") == ["deep/y.txt", "x.txt"]
     assert data(tmp_path / "in" / "file.txt") == ["file.txt"]
     assert data(tmp_path / "in" / "*" / "*.txt") == ["folder/x.txt", "sub/b.txt", "twice/b.txt"]
-    assert open_binary(source_files(Corpus(source=str(tmp_path / "in" / "file.txt")))[0]).read().decode() == prose(0)
+    assert open_binary(
+        source_files(Corpus(source=str(tmp_path / "in" / "file.txt")))[0]
+    ).read().decode() == prose(0)
 
 
 def test_circles_of_links_end_and_are_said(tmp_path):
@@ -74,12 +95,26 @@ def test_circles_of_links_end_and_are_said(tmp_path):
 
 def test_a_link_that_leads_nowhere_is_no_corpus(tmp_path):
     (tmp_path / "gone.txt").symlink_to("nowhere")
-    with pytest.raises(Failure, match=r"none of the 1 entries is data, first: gone\.txt \(a link that leads nowhere\)") as failure:
+    with pytest.raises(
+        Failure, match=r"none of the 1 entries is data, first: gone\.txt \(a link that leads nowhere\)"
+    ) as failure:
         listed(tmp_path / "gone.txt")
     assert failure.value.code == Exit.USAGE
 
 
-MARKED = ["std::vector.txt", "a b.txt", "C#.txt", "100%.txt", "%20.txt", "what?.txt", "[1].txt", "*x.txt", "a;b&c.txt", "gs:x.txt", "~.txt"]
+MARKED = [
+    "std::vector.txt",
+    "a b.txt",
+    "C#.txt",
+    "100%.txt",
+    "%20.txt",
+    "what?.txt",
+    "[1].txt",
+    "*x.txt",
+    "a;b&c.txt",
+    "gs:x.txt",
+    "~.txt",
+]
 MARKED += ["file::zip::y.txt", "!.txt", "{a,b}.txt", "back\\slash.txt"]
 
 
@@ -89,7 +124,12 @@ def test_names_with_marks_are_the_files_that_they_are(tmp_path, folder, monkeypa
     write(tmp_path, "set 2/txt/other.txt", "axbx/txt/other.txt")
     monkeypatch.chdir(tmp_path)
     for place in (tmp_path / folder, folder):
-        assert sorted(data(f"{place}/txt")) == sorted(data(f"{place}/txt/*")) == sorted(data(f"{place}/txt/*.txt")) == sorted(MARKED)
+        assert (
+            sorted(data(f"{place}/txt"))
+            == sorted(data(f"{place}/txt/*"))
+            == sorted(data(f"{place}/txt/*.txt"))
+            == sorted(MARKED)
+        )
         for number, name in enumerate(MARKED):
             (file,) = source_files(Corpus(source=f"{place}/txt/{name}"))
             assert (file.name, open_binary(file).read().decode()) == (name, prose(number))
@@ -98,7 +138,11 @@ def test_names_with_marks_are_the_files_that_they_are(tmp_path, folder, monkeypa
 
 def test_a_name_with_marks_behind_a_pattern(tmp_path):
     write(tmp_path, "a/set [2019]/x.txt", "b/set [2019]/y.txt", "b/set 2/z.txt")
-    assert data(tmp_path / "*" / "set [2019]" / "*.txt") == ["a/set [2019]/x.txt", "b/set 2/z.txt", "b/set [2019]/y.txt"]
+    assert data(tmp_path / "*" / "set [2019]" / "*.txt") == [
+        "a/set [2019]/x.txt",
+        "b/set 2/z.txt",
+        "b/set [2019]/y.txt",
+    ]
     assert data(tmp_path / "[a]" / "**" / "[!y]*") == ["a/set [2019]/x.txt"]
 
 
@@ -123,11 +167,29 @@ def test_marks_in_names_of_a_store():
 
 
 CLONE = ["data/a-00000-of-00001.parquet", "data/b.jsonl.gz", "notes.txt"]
-BESIDE = ["README.md", "LICENSE", "dataset_infos.json", "a_loader.py", "data/checks.md5", "stats.csv", "docs/page.html", "_SUCCESS"]
+BESIDE = [
+    "README.md",
+    "LICENSE",
+    "dataset_infos.json",
+    "a_loader.py",
+    "data/checks.md5",
+    "stats.csv",
+    "docs/page.html",
+    "_SUCCESS",
+]
 
 
 def test_what_lies_beside_records_is_left_out_and_said(tmp_path):
-    write(tmp_path, *CLONE, *BESIDE, ".gitattributes", ".git/config", ".git/objects/aa/bb", ".cache/huggingface/x.lock", "data/.hidden")
+    write(
+        tmp_path,
+        *CLONE,
+        *BESIDE,
+        ".gitattributes",
+        ".git/config",
+        ".git/objects/aa/bb",
+        ".cache/huggingface/x.lock",
+        "data/.hidden",
+    )
     found = listed(tmp_path)
     assert [name for name, why in found.items() if not why] == CLONE
     hidden = {name: why for name, why in found.items() if "hidden" in why}
@@ -138,7 +200,11 @@ def test_what_lies_beside_records_is_left_out_and_said(tmp_path):
         "data/.hidden": "a hidden file",
     }
     assert set(found) - set(CLONE) - set(hidden) == set(BESIDE)
-    assert data(tmp_path, include=("*.html", "README*", "data/b*")) == ["README.md", "data/b.jsonl.gz", "docs/page.html"]
+    assert data(tmp_path, include=("*.html", "README*", "data/b*")) == [
+        "README.md",
+        "data/b.jsonl.gz",
+        "docs/page.html",
+    ]
     assert data(tmp_path / "README.md") == ["README.md"]
     assert data(tmp_path / ".git" / "*") == ["config"]
     assert data(tmp_path / ".*") == [".gitattributes"]
@@ -154,9 +220,26 @@ def test_json_is_data_where_it_is_compressed_or_most_of_the_bytes(tmp_path, reco
 
 
 def test_what_lies_beside_texts_is_left_out_and_said(tmp_path):
-    write(tmp_path, "a.txt", "b.tex", "c.md", "READINGS.txt", "licensed.txt", "README.txt", "License.md", "README_de.md", "SHA256SUMS")
+    write(
+        tmp_path,
+        "a.txt",
+        "b.tex",
+        "c.md",
+        "READINGS.txt",
+        "licensed.txt",
+        "README.txt",
+        "License.md",
+        "README_de.md",
+        "SHA256SUMS",
+    )
     found = listed(tmp_path)
-    assert [name for name, why in found.items() if not why] == ["READINGS.txt", "a.txt", "b.tex", "c.md", "licensed.txt"]
+    assert [name for name, why in found.items() if not why] == [
+        "READINGS.txt",
+        "a.txt",
+        "b.tex",
+        "c.md",
+        "licensed.txt",
+    ]
     assert all("corpora.<name>.include names it" in why for why in found.values() if why)
 
 
@@ -164,7 +247,12 @@ def test_descriptions_are_data_where_there_is_nothing_else_and_in_repositories(t
     write(tmp_path, "a/README.md", "b/README.md")
     assert data(tmp_path) == ["a/README.md", "b/README.md"]
     write(tmp_path, "a/x.py", "a/.git/config")
-    assert listed(tmp_path, group="directory") == {"a/.git": "a hidden folder", "a/README.md": "", "a/x.py": "", "b/README.md": ""}
+    assert listed(tmp_path, group="directory") == {
+        "a/.git": "a hidden folder",
+        "a/README.md": "",
+        "a/x.py": "",
+        "b/README.md": "",
+    }
 
 
 def test_a_store_has_hidden_files_and_descriptions_too():

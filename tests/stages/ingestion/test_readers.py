@@ -29,10 +29,14 @@ def read(tmp_path, name: str, content: bytes, **options) -> list:
     corpus = Corpus(source=str(tmp_path / name), **options)
     (file,) = source_files(corpus)
     items = read_file(file, corpus)
-    return ["".join(item.pieces) if isinstance(item, Record) else (item.position, item.reason) for item in items]
+    return [
+        "".join(item.pieces) if isinstance(item, Record) else (item.position, item.reason) for item in items
+    ]
 
 
-@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.ndjson", "a.JSONL", "a.jsonlines", "a.txt", "a", "part-00000", "a.data"])
+@pytest.mark.parametrize(
+    "name", ["a.json", "a.jsonl", "a.ndjson", "a.JSONL", "a.jsonlines", "a.txt", "a", "part-00000", "a.data"]
+)
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zst], ids=["plain", "gzip", "zstandard"])
 def test_records_one_a_line_are_records_whatever_the_file_is_called(tmp_path, name, pack):
     suffix = {bytes: "", gzip.compress: ".gz", zst: ".zst"}[pack]
@@ -46,7 +50,10 @@ def test_records_one_a_line_are_records_whatever_the_file_is_called(tmp_path, na
 def test_an_array_and_objects_over_several_lines_are_records(tmp_path, name, indent, monkeypatch):
     monkeypatch.setattr(json_records, "BLOCK_BYTES", 7)
     assert read(tmp_path, name, json.dumps(RECORDS, indent=indent).encode()) == TEXTS
-    assert read(tmp_path, name, b"\xef\xbb\xbf\n\n" + json.dumps(RECORDS, indent=indent).encode() + b"\n\n") == TEXTS
+    assert (
+        read(tmp_path, name, b"\xef\xbb\xbf\n\n" + json.dumps(RECORDS, indent=indent).encode() + b"\n\n")
+        == TEXTS
+    )
     if not name.endswith("l"):
         spread = "\n".join(json.dumps(record, indent=indent) for record in RECORDS)
         assert read(tmp_path, name, spread.encode()) == TEXTS
@@ -92,10 +99,18 @@ def test_prose_that_begins_like_json_stays_text(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "content", [lines({"body": "x"}, {"body": "y"}), b'{\n"cells": []\n}', json.dumps([{"a": 1}]).encode(), lines({"text": "x"}, "y", {})]
+    "content",
+    [
+        lines({"body": "x"}, {"body": "y"}),
+        b'{\n"cells": []\n}',
+        json.dumps([{"a": 1}]).encode(),
+        lines({"text": "x"}, "y", {}),
+    ],
 )
 def test_a_file_in_doubt_is_a_question(tmp_path, content):
-    with pytest.raises(Failure, match=r"may hold records or be one text.*set corpora.<name>.format to text.*include") as failure:
+    with pytest.raises(
+        Failure, match=r"may hold records or be one text.*set corpora.<name>.format to text.*include"
+    ) as failure:
         read(tmp_path, "a.txt", content)
     assert failure.value.code == Exit.USAGE
     assert read(tmp_path, "a.txt", content, format="text") == [content.decode()]
@@ -121,9 +136,16 @@ ARROW_FORMS = {
 
 @pytest.mark.parametrize("kind", ARROW_FORMS.values(), ids=ARROW_FORMS)
 def test_every_form_of_a_string_is_text(tmp_path, kind):
-    content = parquet({"text": pa.array([*TEXTS, None], pa.string()).cast(kind), "year": [2000, 2001, 2002, 2003]})
+    content = parquet(
+        {"text": pa.array([*TEXTS, None], pa.string()).cast(kind), "year": [2000, 2001, 2002, 2003]}
+    )
     assert read(tmp_path, "a.parquet", content) == [*TEXTS, (4, "not_text")]
-    assert read(tmp_path, "a.parquet", content, where={"year": 2001}) == [(1, "filtered"), TEXTS[1], (3, "filtered"), (4, "filtered")]
+    assert read(tmp_path, "a.parquet", content, where={"year": 2001}) == [
+        (1, "filtered"),
+        TEXTS[1],
+        (3, "filtered"),
+        (4, "filtered"),
+    ]
 
 
 @pytest.mark.parametrize("column", [[[1], [2]], [b"x", b"\xff"], [1, 2], [None, None]])
@@ -134,7 +156,10 @@ def test_every_row_that_cannot_be_used_is_counted(tmp_path, column):
 
 def test_rows_behind_a_broken_page_are_counted(tmp_path):
     pq.write_table(
-        pa.table({"text": [prose(number) for number in range(9)]}), tmp_path / "whole.parquet", row_group_size=3, compression="gzip"
+        pa.table({"text": [prose(number) for number in range(9)]}),
+        tmp_path / "whole.parquet",
+        row_group_size=3,
+        compression="gzip",
     )
     place = pq.ParquetFile(tmp_path / "whole.parquet").metadata.row_group(1).column(0)
     broken = bytearray((tmp_path / "whole.parquet").read_bytes())
@@ -145,7 +170,12 @@ def test_rows_behind_a_broken_page_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("other", "where"), [({"content": TEXTS}, {}), ({"text": [1, 2, 3]}, {}), ({"text": TEXTS, "years": [1, 2, 3]}, {"year": 2000})]
+    ("other", "where"),
+    [
+        ({"content": TEXTS}, {}),
+        ({"text": [1, 2, 3]}, {}),
+        ({"text": TEXTS, "years": [1, 2, 3]}, {"year": 2000}),
+    ],
 )
 def test_parquet_files_that_differ_in_what_is_read_stop_the_run_with_both_schemas(tmp_path, other, where):
     (tmp_path / "a.parquet").write_bytes(parquet({"text": TEXTS, "year": [2000] * 3}))
@@ -154,18 +184,26 @@ def test_parquet_files_that_differ_in_what_is_read_stop_the_run_with_both_schema
     files = source_files(corpus)
     expected = expected_columns(files, corpus)
     assert len(list(read_file(files[0], corpus, expected))) == 3
-    with pytest.raises(Failure, match=r"a\.parquet has .*'year': 'int64'.*; b\.parquet has .*(content|int64|years)") as failure:
+    with pytest.raises(
+        Failure, match=r"a\.parquet has .*'year': 'int64'.*; b\.parquet has .*(content|int64|years)"
+    ) as failure:
         list(read_file(files[1], corpus, expected))
     assert failure.value.code == Exit.USAGE
 
 
 def test_parquet_files_may_differ_in_what_is_not_read(tmp_path):
-    (tmp_path / "a.parquet").write_bytes(parquet({"text": pa.array(TEXTS, pa.large_string()), "year": [2000] * 3}))
+    (tmp_path / "a.parquet").write_bytes(
+        parquet({"text": pa.array(TEXTS, pa.large_string()), "year": [2000] * 3})
+    )
     (tmp_path / "b.parquet").write_bytes(parquet({"id": [1, 2, 3], "text": TEXTS}))
     (tmp_path / "c.parquet").write_bytes(parquet({"none": pa.array([], pa.string())}))
     corpus = Corpus(source=str(tmp_path))
     files = source_files(corpus)
-    assert [len(list(read_file(file, corpus, expected_columns(files, corpus)))) for file in files] == [3, 3, 0]
+    assert [len(list(read_file(file, corpus, expected_columns(files, corpus)))) for file in files] == [
+        3,
+        3,
+        0,
+    ]
 
 
 EQUAL = [
@@ -186,7 +224,17 @@ EQUAL = [
     ("wiki", "wiki"),
     (datetime.date(2019, 1, 2), "2019-01-02"),
 ]
-DIFFERENT = [(2019, 2020), ("007", "7"), (True, 1), (1, True), (None, ""), ("Wiki", "wiki"), (2019, "y"), (0.1, 0), ([2019], 2019)]
+DIFFERENT = [
+    (2019, 2020),
+    ("007", "7"),
+    (True, 1),
+    (1, True),
+    (None, ""),
+    ("Wiki", "wiki"),
+    (2019, "y"),
+    (0.1, 0),
+    ([2019], 2019),
+]
 DIFFERENT += [(float("nan"), 1), (float("inf"), "1"), (False, None)]
 
 

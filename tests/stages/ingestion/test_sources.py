@@ -1,4 +1,6 @@
-"""Files are found by path, directory, glob and URL, with names that are the same everywhere and an identity of their content."""
+"""Files are found by path, directory, glob and URL, with names that are the same everywhere and an identity
+of their content.
+"""
 
 import json
 import socket
@@ -45,7 +47,10 @@ def test_paths_directories_and_globs(folder, monkeypatch):
 
 
 def test_nothing_found_is_named(folder):
-    for source, include, cause in ((folder / "*.tex", (), "no file matches"), (folder, ("*.tex",), "none of the 4 files")):
+    for source, include, cause in (
+        (folder / "*.tex", (), "no file matches"),
+        (folder, ("*.tex",), "none of the 4 files"),
+    ):
         with pytest.raises(Failure, match=cause) as failure:
             names(source, include=include)
         assert failure.value.code == Exit.USAGE
@@ -108,7 +113,9 @@ def test_a_bucket_is_a_source(bucket, tmp_path):
     assert content_identity(source_files(corpus)[0], {}, {}) != before
     stop_ray()  # workers that another test has left know nothing of this store
     with open(tmp_path / "said", "w") as stream:
-        context = tiny_context(tmp_path, corpus="c", source=corpus, runtime=Runtime(workers=1), say=Messages(stream))
+        context = tiny_context(
+            tmp_path, corpus="c", source=corpus, runtime=Runtime(workers=1), say=Messages(stream)
+        )
         STAGE.function(context, Ingestion(min_document_chars=20, max_quarantine_fraction=0, shards=4))
     stop_ray()
     assert "5 documents" in (tmp_path / "said").read_text()

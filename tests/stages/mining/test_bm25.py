@@ -1,4 +1,6 @@
-"""rank-bm25 is the definition: same scores, same order under the stated tie-break, for both forms of query and both scopes of idf."""
+"""rank-bm25 is the definition: same scores, same order under the stated tie-break, for both forms of query
+and both scopes of idf.
+"""
 
 import numpy as np
 import pytest
@@ -8,35 +10,57 @@ from rank_bm25 import BM25Okapi
 
 from data_contracts.eligibility import last_eligible
 from stages.mining import bm25
-from stages.mining.bm25 import NOT_A_CANDIDATE, Candidates, EligibleIdf, PoolOkapi, best_candidates, largest, sortable, term_counts, unpack
+from stages.mining.bm25 import (
+    NOT_A_CANDIDATE,
+    Candidates,
+    EligibleIdf,
+    PoolOkapi,
+    best_candidates,
+    largest,
+    sortable,
+    term_counts,
+    unpack,
+)
 from stages.parameters import Mining
 
-FORMS = pytest.mark.parametrize(("with_target", "scope"), [(True, "document"), (True, "eligible"), (False, "document")])
+FORMS = pytest.mark.parametrize(
+    ("with_target", "scope"), [(True, "document"), (True, "eligible"), (False, "document")]
+)
 
 
 def random_chunks(seed: int, chunks: int, vocabulary: int, size: int = 8) -> np.ndarray:
     return np.random.default_rng(seed).zipf(1.4, size=(chunks, size)).clip(max=vocabulary)
 
 
-def found(chunks: np.ndarray, stride: int, mining: Mining, with_target: bool) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def found(
+    chunks: np.ndarray, stride: int, mining: Mining, with_target: bool
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """{query: (candidates, scores), best first}."""
     blocks = list(best_candidates(chunks, stride, mining, with_target))
-    query, candidate, rank, score = (np.concatenate(column) for column in zip(*blocks, strict=True)) if blocks else [np.empty(0, int)] * 4
+    query, candidate, rank, score = (
+        (np.concatenate(column) for column in zip(*blocks, strict=True)) if blocks else [np.empty(0, int)] * 4
+    )
     assert (np.diff(query) >= 0).all()
     rows = {int(each): (candidate[query == each], score[query == each]) for each in np.unique(query)}
     assert all((rank[query == each] == np.arange(len(rows[each][0]))).all() for each in rows)
     return rows
 
 
-def expected(chunks: np.ndarray, stride: int, mining: Mining, with_target: bool) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """The same by brute force: `get_scores` of rank-bm25 for each query, ranked in float32, ties to the larger index."""
+def expected(
+    chunks: np.ndarray, stride: int, mining: Mining, with_target: bool
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """The same by brute force: `get_scores` of rank-bm25 for each query, ranked in float32, ties to the
+    larger index.
+    """
     whole = with_target and mining.idf_scope == "document"
     rows = {}
     for query in range(len(chunks) - with_target):
         start, end = max(0, query - mining.max_span), last_eligible(query, stride) + 1
         if end <= start:
             continue
-        okapi = BM25Okapi((chunks if whole else chunks[:end]).tolist(), k1=mining.k1, b=mining.b, epsilon=mining.epsilon)
+        okapi = BM25Okapi(
+            (chunks if whole else chunks[:end]).tolist(), k1=mining.k1, b=mining.b, epsilon=mining.epsilon
+        )
         scores = okapi.get_scores(chunks[query : query + 1 + with_target].ravel().tolist())[start:end]
         order = np.lexsort((-np.arange(start, end), -scores.astype(np.float32)))[: mining.max_candidates]
         rows[query] = start + order, scores[order]
@@ -56,7 +80,9 @@ def test_two_hundred_random_documents(with_target, scope):
     generator = np.random.default_rng(0)
     for seed in range(200):
         chunks = random_chunks(seed, generator.integers(1, 40), generator.integers(2, 200))
-        assert_same(chunks, int(generator.integers(1, 5)), Mining(max_candidates=20, idf_scope=scope), with_target)
+        assert_same(
+            chunks, int(generator.integers(1, 5)), Mining(max_candidates=20, idf_scope=scope), with_target
+        )
 
 
 @FORMS
@@ -69,7 +95,9 @@ def test_two_hundred_random_documents(with_target, scope):
     span=st.integers(1, 50),
     constants=st.sampled_from([(1.5, 0.75, 0.25), (0.9, 0.4, 0.0), (1.2, 0.0, 2.0)]),
 )
-def test_tiny_vocabularies_spans_and_other_constants(with_target, scope, seed, chunks, vocabulary, stride, span, constants):
+def test_tiny_vocabularies_spans_and_other_constants(
+    with_target, scope, seed, chunks, vocabulary, stride, span, constants
+):
     k1, b, epsilon = constants
     mining = Mining(max_candidates=6, k1=k1, b=b, epsilon=epsilon, idf_scope=scope, max_span=span)
     assert_same(random_chunks(seed, chunks, vocabulary), stride, mining, with_target)
@@ -77,13 +105,17 @@ def test_tiny_vocabularies_spans_and_other_constants(with_target, scope, seed, c
 
 @FORMS
 @pytest.mark.parametrize("max_candidates", [1, 3, 70])
-def test_a_pool_longer_than_blocks_tiles_and_span_is_brute_force_within_the_span(monkeypatch, with_target, scope, max_candidates):
+def test_a_pool_longer_than_blocks_tiles_and_span_is_brute_force_within_the_span(
+    monkeypatch, with_target, scope, max_candidates
+):
     monkeypatch.setattr(bm25, "BLOCK_QUERIES", 32)
     monkeypatch.setattr(bm25, "TILE", 48)
     chunks = random_chunks(5, 330, 60)
     mining = Mining(max_candidates=max_candidates, idf_scope=scope, max_span=150)
     assert_same(chunks, 4, mining, with_target)
-    distances = [query - candidates.min() for query, (candidates, _) in found(chunks, 4, mining, with_target).items()]
+    distances = [
+        query - candidates.min() for query, (candidates, _) in found(chunks, 4, mining, with_target).items()
+    ]
     assert max(distances) <= mining.max_span
     assert max(distances) > mining.max_span - 20, "the span is used"
 
@@ -100,9 +132,15 @@ def test_the_pool_may_have_a_negative_mean_idf():
 def test_okapi_of_a_pool_is_rank_bm25():
     chunks = random_chunks(7, 60, 300)
     ours, theirs = PoolOkapi(term_counts(chunks)), BM25Okapi(chunks.tolist())
-    assert ours.idf_T.tolist() == list(theirs.idf.values()), "to the last bit, terms in the order of first occurrence"
+    assert ours.idf_T.tolist() == list(theirs.idf.values()), (
+        "to the last bit, terms in the order of first occurrence"
+    )
     assert ours.doc_len.tolist() == theirs.doc_len
-    assert (ours.avgdl, ours.corpus_size, ours.average_idf) == (theirs.avgdl, theirs.corpus_size, theirs.average_idf)
+    assert (ours.avgdl, ours.corpus_size, ours.average_idf) == (
+        theirs.avgdl,
+        theirs.corpus_size,
+        theirs.average_idf,
+    )
 
 
 def test_weights_use_each_length_and_the_average():
@@ -135,8 +173,12 @@ def test_the_order_of_summation_decides_nothing():
     chunks = np.array([*head, *([[7, 8, 9]] * 16), [1, 2, 3], [6, 5, 4]])
     counts = term_counts(chunks)
     okapi = PoolOkapi(counts)
-    farther, nearer = (okapi.weights(counts) @ ((counts[-2] + counts[-1]).toarray().ravel() * okapi.idf_T))[:2]
-    assert farther > nearer, "in float64; both have one word of each of three frequencies, met in another order"
+    farther, nearer = (okapi.weights(counts) @ ((counts[-2] + counts[-1]).toarray().ravel() * okapi.idf_T))[
+        :2
+    ]
+    assert farther > nearer, (
+        "in float64; both have one word of each of three frequencies, met in another order"
+    )
     candidates, scores = found(chunks, 2, Mining(max_candidates=2), with_target=True)[len(chunks) - 2]
     assert candidates.tolist() == [1, 0]
     assert scores[0] == scores[1]
@@ -146,7 +188,9 @@ def test_without_the_target_the_future_does_not_show():
     chunks = random_chunks(3, 150, 300)
     changed = chunks.copy()
     changed[80:] = np.random.default_rng(4).integers(1, 900, (70, 8))
-    before, after = (found(pool, 2, Mining(max_candidates=6), with_target=False) for pool in (chunks, changed))
+    before, after = (
+        found(pool, 2, Mining(max_candidates=6), with_target=False) for pool in (chunks, changed)
+    )
     for query in (query for query in before if query < 80):
         assert before[query][0].tolist() == after[query][0].tolist()
         assert before[query][1].tobytes() == after[query][1].tobytes()
@@ -174,4 +218,7 @@ def test_keys_order_by_score_then_chunk_and_unpack():
 
 def test_a_pool_without_an_eligible_chunk_has_no_rows():
     assert list(best_candidates(random_chunks(1, 4, 9), 2, Mining(max_candidates=3), with_target=True)) == []
-    assert all(isinstance(block, Candidates) for block in best_candidates(random_chunks(1, 9, 9), 2, Mining(max_candidates=3), False))
+    assert all(
+        isinstance(block, Candidates)
+        for block in best_candidates(random_chunks(1, 9, 9), 2, Mining(max_candidates=3), False)
+    )

@@ -44,7 +44,9 @@ def test_pools_and_forms(chunks, geometry, mining):
     assert set(train["query_chunk"] % 16) == set(range(4, 15))
     test = rows.filter((pl.col("doc_id") == "test") & (pl.col("query_form") == "qt"))
     assert set(test["query_chunk"]) == set(range(4, 39)), "chunk 39 has no full target, chunk 40 is short"
-    assert set(rows.filter((pl.col("doc_id") == "test") & (pl.col("query_form") == "q"))["query_chunk"]) == set(range(4, 40))
+    assert set(
+        rows.filter((pl.col("doc_id") == "test") & (pl.col("query_form") == "q"))["query_chunk"]
+    ) == set(range(4, 40))
     assert rows["rank"].max() == mining.max_candidates - 1
 
 

@@ -20,13 +20,18 @@ def summary_of(tmp_path, make_chunks, geometry, mining):
 
     def make(*documents: tuple[str, int]) -> str:
         generator = np.random.default_rng(0)
-        tokens = {f"d{n}": (split, generator.integers(1, 30, 8 * chunks + 3)) for n, (split, chunks) in enumerate(documents)}
+        tokens = {
+            f"d{n}": (split, generator.integers(1, 30, 8 * chunks + 3))
+            for n, (split, chunks) in enumerate(documents)
+        }
         chunks = make_chunks(tokens)
         for contract, tables in ((CHUNKS, [chunks]), (CANDIDATES, mine(chunks, geometry, mining))):
             (tmp_path / contract.name).mkdir()
             write_shard(contract, tables, tmp_path / contract.name / "part-00000.parquet")
             commit(contract, tmp_path / contract.name)
-        return summarise(*(open_artifact(contract, tmp_path / contract.name) for contract in (CHUNKS, CANDIDATES)))
+        return summarise(
+            *(open_artifact(contract, tmp_path / contract.name) for contract in (CHUNKS, CANDIDATES))
+        )
 
     return make
 

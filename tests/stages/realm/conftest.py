@@ -22,7 +22,9 @@ from tests.tiny import tiny_context, tiny_realm_start
 GEOMETRY = Geometry(chunk_tokens=32, sequence_chunks=4, stride_chunks=1)
 
 
-def write_corpus(home: Path, texts: dict[str, str], splits: dict[str, str] | None = None, geometry: Geometry = GEOMETRY) -> None:
+def write_corpus(
+    home: Path, texts: dict[str, str], splits: dict[str, str] | None = None, geometry: Geometry = GEOMETRY
+) -> None:
     """`home / "tokenizer"` and `home / "chunks"` of some documents, one shard each."""
     tokenizer = train_tokenizer(iter(texts.values()), 400)
     (home / "tokenizer").mkdir(parents=True)
@@ -32,7 +34,9 @@ def write_corpus(home: Path, texts: dict[str, str], splits: dict[str, str] | Non
     for doc_id, text in texts.items():
         ids = np.array([end, *tokenizer.encode(text).ids, end], np.uint32)
         split = (splits or {}).get(doc_id, "train")
-        tokens = TOKENS.table({"doc_id": [doc_id], "split": [split], "token_ids": list_column([ids])}, tokenizer="x")
+        tokens = TOKENS.table(
+            {"doc_id": [doc_id], "split": [split], "token_ids": list_column([ids])}, tokenizer="x"
+        )
         tables.append(pa.concat_tables(chunk(tokens, geometry, home / "tokenizer")))
     write_artifact(CHUNKS, home / "chunks", *tables)
 

@@ -73,7 +73,16 @@ def test_the_stage_leaves_rows_figures_and_a_page(context_of, started):
     context = context_of("answers")
     shutil.copytree(started / "realm_start", context.inputs / "realm")
     history = [
-        {"step": step, "loss": 5.0, "utility": 0.1 * step, "null": 0.2, "trivial": 1, "version": 1, "built_from": 0} for step in range(1, 5)
+        {
+            "step": step,
+            "loss": 5.0,
+            "utility": 0.1 * step,
+            "null": 0.2,
+            "trivial": 1,
+            "version": 1,
+            "built_from": 0,
+        }
+        for step in range(1, 5)
     ]
     history[2] |= {"recall": 0.5}
     history[3] |= {"old_recall": 0.25, "version": 2, "built_from": 2}

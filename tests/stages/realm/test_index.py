@@ -1,4 +1,6 @@
-"""The index: exact, without trivial passages, the same in blocks; and the probe that says how far it is behind."""
+"""The index: exact, without trivial passages, the same in blocks; and the probe that says how far it is
+behind.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,17 @@ from stages.realm.optimizer import EMBEDDER, part_of
 from stages.realm.refresh import Refresh, make_probe
 from stages.realm.training import Architectures
 
-BERT = BertConfig(24, 16, 1, 2, 32, max_position_embeddings=16, pad_token_id=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+BERT = BertConfig(
+    24,
+    16,
+    1,
+    2,
+    32,
+    max_position_embeddings=16,
+    pad_token_id=20,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
 CONFIG = RealmConfig(BERT, 8)
 RNG = np.random.default_rng(0)
 KEYS, QUERIES = RNG.normal(size=(30, 8)).astype(np.float32), RNG.normal(size=(3, 8)).astype(np.float32)

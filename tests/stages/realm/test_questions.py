@@ -1,4 +1,6 @@
-"""Passages, questions about them and sentences taken out of them: what each row says, what is held out, what is trivial."""
+"""Passages, questions about them and sentences taken out of them: what each row says, what is held out, what
+is trivial.
+"""
 
 import numpy as np
 import pytest
@@ -46,7 +48,9 @@ def test_no_more_passages_than_asked_for_and_none_of_other_splits(tmp_path):
     assert len(few.passages.plain) == 40
     assert [document.doc_id for document in few.documents] == ["tale1", "tale2"]
     whole = read_corpus(tmp_path, GEOMETRY, tiny_realm_start(passage_chunks=2))
-    assert len(whole.passages.plain) + whole.passages.held_out == sum(len(document.texts) for document in whole.documents)
+    assert len(whole.passages.plain) + whole.passages.held_out == sum(
+        len(document.texts) for document in whole.documents
+    )
     assert whole.layout.passage == 64 + 8 + 2
 
 
@@ -66,7 +70,10 @@ def test_a_question_hides_its_span_and_nothing_else(corpus):
 def test_a_training_question_knows_the_passages_that_hold_it_and_a_held_out_one_has_none(corpus):
     train = corpus.questions.train
     for sentence, (first, last) in zip(train.sentences, train.own_Q2.tolist(), strict=True):
-        assert sentence.strip() in "".join(corpus.passages.plain[first : last + 1]).replace("  ", " ") or first < last
+        assert (
+            sentence.strip() in "".join(corpus.passages.plain[first : last + 1]).replace("  ", " ")
+            or first < last
+        )
         assert sentence.split()[0] in corpus.passages.plain[first]
     assert (corpus.questions.held_out.own_Q2 == HELD_OUT).all()
     assert corpus.questions.left_out["partly held out"] > 0
@@ -91,7 +98,15 @@ def test_the_reader_begins_with_passages_that_say_the_answer(corpus):
         for passage in passages.tolist():
             assert data.passages.doc_ids[passage] == data.questions.doc_ids[query]
             assert not data.trivial(rows, query, passage)
-    assert np.mean([data.questions.answers[query] in data.passages.plain[found[0]] for query, found in enumerate(saying)]) > 0.9
+    assert (
+        np.mean(
+            [
+                data.questions.answers[query] in data.passages.plain[found[0]]
+                for query, found in enumerate(saying)
+            ]
+        )
+        > 0.9
+    )
 
 
 def test_a_sentence_is_taken_out_of_its_passage_in_nine_of_ten_examples(corpus):
@@ -112,12 +127,16 @@ def test_the_reader_is_given_query_and_passage_without_a_gap(corpus):
     for row, query in enumerate((0, 3)):
         text = data.questions.rows_QT[query]
         text = text[text != layout.pad]
-        for place, passage in enumerate(([], *(data.passages.rows_XT[number] for number in ((5, 1), (2, 0))[row]))):
+        for place, passage in enumerate(
+            ([], *(data.passages.rows_XT[number] for number in ((5, 1), (2, 0))[row]))
+        ):
             behind = [token for token in passage if token != layout.pad][1:] if place else [layout.between]
             read, types = np.asarray(batch.read_BNR[row, place]), np.asarray(batch.types_BNR[row, place])
             assert read[: len(text) + len(behind)].tolist() == [*text, *behind]
             assert (read[len(text) + len(behind) :] == layout.pad).all()
-            assert types.tolist() == [0] * len(text) + [1] * len(behind) + [0] * (layout.read - len(text) - len(behind))
+            assert types.tolist() == [0] * len(text) + [1] * len(behind) + [0] * (
+                layout.read - len(text) - len(behind)
+            )
     assert np.asarray(batch.passages_BNT[0, 0]).tolist()[:3] == [layout.first, layout.between, layout.pad]
 
 
@@ -129,7 +148,10 @@ def test_each_question_is_asked_once_an_epoch():
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"candidates": 500}, "lower realm_start.candidates"), ({"query_tokens": 8}, "raise realm_start.query_tokens")],
+    [
+        ({"candidates": 500}, "lower realm_start.candidates"),
+        ({"query_tokens": 8}, "raise realm_start.query_tokens"),
+    ],
 )
 def test_a_corpus_that_is_too_small_is_refused(changes, said, started):
     with pytest.raises(Failure, match=said) as failure:

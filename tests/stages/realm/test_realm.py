@@ -1,4 +1,6 @@
-"""Training with an index that moves: when it is built anew, that the result does not depend on how long that takes, and what is kept."""
+"""Training with an index that moves: when it is built anew, that the result does not depend on how long that
+takes, and what is kept.
+"""
 
 import io
 import json
@@ -39,7 +41,9 @@ def later(config, rows):
 
 def trained(context, builder=here, **changes) -> list[dict]:
     train_realm(context, GEOMETRY, tiny_realm(**changes), builder)
-    return [json.loads(line) for line in (context.scratch / "realm" / "losses.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (context.scratch / "realm" / "losses.jsonl").read_text().splitlines()
+    ]
 
 
 def test_the_index_is_built_from_the_weights_of_a_fixed_update_and_takes_over_at_another(context_of):
@@ -49,7 +53,9 @@ def test_the_index_is_built_from_the_weights_of_a_fixed_update_and_takes_over_at
     assert [row["built_from"] for row in rows] == [0] * 6 + [4] * 4 + [8] * 2
     assert [row["step"] for row in rows if "recall" in row] == [3, 6, 9, 12]
     assert [row["step"] for row in rows if "old_recall" in row] == [7, 11]
-    assert min(row["recall"] for row in rows if "recall" in row) < 1.0, "an index is behind the weights of now"
+    assert min(row["recall"] for row in rows if "recall" in row) < 1.0, (
+        "an index is behind the weights of now"
+    )
 
 
 def test_how_long_building_takes_changes_no_bit(context_of):
@@ -60,7 +66,10 @@ def test_how_long_building_takes_changes_no_bit(context_of):
 
 
 def test_never_is_never_and_adaptive_is_when_recall_is_low(context_of):
-    never, adaptive = trained(context_of("never"), refresh="never"), trained(context_of("adaptive"), refresh="adaptive")
+    never, adaptive = (
+        trained(context_of("never"), refresh="never"),
+        trained(context_of("adaptive"), refresh="adaptive"),
+    )
     assert {row["version"] for row in never} == {1}
     begun = [row["step"] for row in adaptive if row.get("recall", 1.0) < 0.9]
     built = sorted({row["built_from"] for row in adaptive} - {0})
@@ -102,11 +111,21 @@ def test_reading_what_is_retrieved_comes_to_be_worth_something(tmp_path):
     (tmp_path / "scratch").mkdir()
     cloze = {"cloze_steps": 300, "cloze_batch": 16, "cloze_learning_rate": 3e-3}
     reader = {"reader_steps": 300, "reader_batch": 16, "reader_learning_rate": 3e-3}
-    sizes = {"passages": 5000, "passage_chunks": 2, "query_tokens": 40, "held_out": 0.2, "width": 32, "vector": 16}
+    sizes = {
+        "passages": 5000,
+        "passage_chunks": 2,
+        "query_tokens": 40,
+        "held_out": 0.2,
+        "width": 32,
+        "vector": 16,
+    }
     make_realm_start(tiny_context(tmp_path), GEOMETRY, tiny_realm_start(**sizes, **cloze, **reader))
     (tmp_path / "scratch" / "realm_start").rename(tmp_path / "realm_start")
     moving = {"refresh_every": 25, "probe_every": 50, "hand_over": 5}
-    utility = [row["utility"] for row in trained(tiny_context(tmp_path), steps=120, batch=16, learning_rate=3e-4, **moving)]
+    utility = [
+        row["utility"]
+        for row in trained(tiny_context(tmp_path), steps=120, batch=16, learning_rate=3e-4, **moving)
+    ]
     assert np.mean(utility[:20]) < -0.05
     assert np.mean(utility[-40:]) > np.mean(utility[:20]) + 0.1
 
@@ -116,5 +135,7 @@ def test_ray_builds_the_same_index(context_of):
     here_built, by_ray = context_of("here"), context_of("ray")
     rows = trained(here_built)
     assert trained(by_ray, lambda config, path: on_ray(config, path, by_ray.runtime)) == rows
-    one, other = (load_file(context.scratch / "realm" / "model.safetensors") for context in (here_built, by_ray))
+    one, other = (
+        load_file(context.scratch / "realm" / "model.safetensors") for context in (here_built, by_ray)
+    )
     assert all(np.array_equal(one[path], other[path]) for path in one)

@@ -1,4 +1,6 @@
-"""What REALM begins as: the files of the stage, the same bytes each time and after an interruption, and that both parts learn."""
+"""What REALM begins as: the files of the stage, the same bytes each time and after an interruption, and that
+both parts learn.
+"""
 
 import io
 import json
@@ -78,7 +80,10 @@ def test_a_start_that_was_interrupted_ends_with_the_same_bytes(at, started, cont
 def test_an_embedder_finds_the_passages_that_sentences_were_taken_out_of(started):
     sizes = tiny_realm_start(width=32, vector=16)
     corpus = read_corpus(started, GEOMETRY, sizes)
-    config, cloze = config_of(sizes, corpus.layout), make_cloze(corpus.documents, corpus.tokenizer, corpus.layout, 0)
+    config, cloze = (
+        config_of(sizes, corpus.layout),
+        make_cloze(corpus.documents, corpus.tokenizer, corpus.layout, 0),
+    )
     plan = WarmStart(150, 16, 3e-3, 0)
     begin = warm_start.fresh(part_of(first_parameters(config, 0), EMBEDDER), plan)
     history = warm_up(Architectures.of(config).embedder, begin, cloze, plan, lambda now: None).history
@@ -90,10 +95,15 @@ def test_an_embedder_finds_the_passages_that_sentences_were_taken_out_of(started
 def test_a_reader_learns_to_read_what_says_the_answer(started):
     sizes = tiny_realm_start(width=32)
     corpus = read_corpus(started, GEOMETRY, sizes)
-    config, data = config_of(sizes, corpus.layout), Data(corpus.questions.train, corpus.passages, corpus.layout)
+    config, data = (
+        config_of(sizes, corpus.layout),
+        Data(corpus.questions.train, corpus.passages, corpus.layout),
+    )
     saying, _ = passages_with_answers(data)
     plan = ReaderStart(250, 16, 3e-3, 0)
     begin = reader_start.fresh(part_of(first_parameters(config, 0), READER), plan)
-    history = learn_to_read(Architecture.of(Reader, config), begin, data, saying, plan, lambda now: None).history
+    history = learn_to_read(
+        Architecture.of(Reader, config), begin, data, saying, plan, lambda now: None
+    ).history
     without, loss = (np.mean([row[name] for row in history[-30:]]) for name in ("without", "loss"))
     assert loss < without - 0.3, "a passage of a tale names its two people, a question leaves one out"

@@ -1,4 +1,6 @@
-"""A reference LM from the hub, fetched by the stage itself from a local server that answers as huggingface.co does."""
+"""A reference LM from the hub, fetched by the stage itself from a local server that answers as huggingface.co
+does.
+"""
 
 import io
 import json
@@ -38,7 +40,9 @@ CONFIG = GPTNeoXConfig(300, 16, 2, 2, 32, max_position_embeddings=256, rotary_pc
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> dict[str, bytes]:
-    """The files of a repository: weights in two shards, the tokenizer laid out otherwise than ours, and some that are not to be fetched."""
+    """The files of a repository: weights in two shards, the tokenizer laid out otherwise than ours, and some
+    that are not to be fetched.
+    """
     directory = tmp_path_factory.mktemp("model")
     gpt_neox_files.save(directory, CONFIG, jax.tree.map(np.asarray, gpt_neox.init(CONFIG, 0)))
     tensors = load_file(directory / "model.safetensors")
@@ -46,7 +50,9 @@ def model(tmp_path_factory) -> dict[str, bytes]:
     holders = dict[str, str]()
     for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), 1):
         holders |= dict.fromkeys(names, f"model-{number:05d}-of-00002.safetensors")
-        save_file({name: tensors[name] for name in names}, directory / f"model-{number:05d}-of-00002.safetensors")
+        save_file(
+            {name: tensors[name] for name in names}, directory / f"model-{number:05d}-of-00002.safetensors"
+        )
     (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": holders}))
     tokenizer = train_tokenizer(iter(["a text to train on, twice over: a text to train on"]), 300)
     (directory / "tokenizer.json").write_text(tokenizer.to_str(pretty=False))
@@ -79,10 +85,17 @@ def choose(place: Path, revision: str | None) -> None:
 def run_process(place: Path, hub: Hub, **environment: str) -> int:
     """The exit code of the stage in a process of its own."""
     choose(place, COMMIT)
-    known = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(place / "hub"), "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT)}
+    known = {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(place / "hub"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     command = [sys.executable, "-m", "stages", "reference_lm", "demo"]
     environment = {**os.environ, **known, **environment}
-    done = subprocess.run(command, cwd=place, env=environment, text=True, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=place, env=environment, text=True, capture_output=True, check=False, timeout=120
+    )
     assert json.loads(done.stdout.splitlines()[-1])["code"] == done.returncode
     return done.returncode
 
@@ -114,15 +127,24 @@ def weights_asked(hub: Hub) -> list[str]:
 def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
     assert run_process(place, hub) == 0
     artifact = place / "artifacts" / "demo" / "reference_lm"
-    wanted = {name for name in model if name.startswith("model") and "safetensors" in name} | {"config.json", "tokenizer.json"}
+    wanted = {name for name in model if name.startswith("model") and "safetensors" in name} | {
+        "config.json",
+        "tokenizer.json",
+    }
     assert {path.name for path in artifact.iterdir()} == wanted == set(hub.asked)
     assert not any(path.is_symlink() for path in artifact.iterdir())
-    assert (artifact / "tokenizer.json").read_bytes() == (artifact.parent / "tokenizer" / "tokenizer.json").read_bytes()
+    assert (artifact / "tokenizer.json").read_bytes() == (
+        artifact.parent / "tokenizer" / "tokenizer.json"
+    ).read_bytes()
     config, params = gpt_neox_files.load(artifact)
     assert config == CONFIG
     jax.tree.map(np.testing.assert_array_equal, params, gpt_neox.init(CONFIG, 0))
     known = reference_lm_section(artifact)
-    assert (known.parameters, known.steps, known.curve) == (sum(leaf.size for leaf in jax.tree.leaves(params)), None, [])
+    assert (known.parameters, known.steps, known.curve) == (
+        sum(leaf.size for leaf in jax.tree.leaves(params)),
+        None,
+        [],
+    )
 
     hub.asked.clear()
     assert run_process(place, hub, HF_HUB_OFFLINE="1") == 0
@@ -133,12 +155,19 @@ def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
 def test_a_llama_is_fetched_and_scores(run, hub, place):
     config = LlamaConfig(300, 16, 2, 2, 1, 24, 8, 256, 1e-5)
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32), llama.shapes(config))
+    params = jax.tree.map(
+        lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32), llama.shapes(config)
+    )
     sizes = {**asdict(config), "rope": None, "architectures": ["LlamaForCausalLM"]}
     hub.files = {name: body for name, body in hub.files.items() if "safetensors" not in name}
     hub.files |= {
         "config.json": json.dumps(sizes).encode(),
-        "model.safetensors": save({name: np.ascontiguousarray(value) for name, value in to_tensors(llama_files.TENSORS, params).items()}),
+        "model.safetensors": save(
+            {
+                name: np.ascontiguousarray(value)
+                for name, value in to_tensors(llama_files.TENSORS, params).items()
+            }
+        ),
     }
     hub.files["consolidated.safetensors"] = b"the same in another layout"
     assert run() == (0, "")
@@ -147,7 +176,11 @@ def test_a_llama_is_fetched_and_scores(run, hub, place):
     scores = engine.score(prefixes, suffixes, np.array([[0, 0], [0, 1], [1, 0]]))
     prompts = np.concatenate([prefixes[[0, 0, 1]], suffixes[[0, 1, 0]]], axis=1)
     logprobs = np.asarray(jax.nn.log_softmax(llama.logits(params, config, jax.numpy.asarray(prompts))))
-    whole = np.take_along_axis(logprobs[:, 191:255], prompts[:, 192:, None], axis=-1)[..., 0].reshape(3, 2, 32).sum(axis=-1)
+    whole = (
+        np.take_along_axis(logprobs[:, 191:255], prompts[:, 192:, None], axis=-1)[..., 0]
+        .reshape(3, 2, 32)
+        .sum(axis=-1)
+    )
     np.testing.assert_allclose(scores, whole, rtol=1e-5)
 
 
@@ -159,7 +192,9 @@ def test_a_model_of_other_tokens_keeps_its_tokenizer(run, hub, place):
 
 
 def test_a_tokenizer_that_loses_text_is_refused_before_the_weights_are_downloaded(run, hub, place):
-    hub.files["tokenizer.json"] = Tokenizer(WordLevel({"[UNK]": 0, "text": 1}, unk_token="[UNK]")).to_str().encode()
+    hub.files["tokenizer.json"] = (
+        Tokenizer(WordLevel({"[UNK]": 0, "text": 1}, unk_token="[UNK]")).to_str().encode()
+    )
     write_chunks(place, "text", "text of a chunk")
     code, reason = run()
     assert code == 3
@@ -168,9 +203,18 @@ def test_a_tokenizer_that_loses_text_is_refused_before_the_weights_are_downloade
 
 
 def write_chunks(place: Path, *texts: str) -> None:
-    columns = {"doc_id": ["d"] * len(texts), "split": ["train"] * len(texts), "chunk": range(len(texts)), "segment": [0] * len(texts)}
+    columns = {
+        "doc_id": ["d"] * len(texts),
+        "split": ["train"] * len(texts),
+        "chunk": range(len(texts)),
+        "segment": [0] * len(texts),
+    }
     columns |= {"token_ids": [[1, 2]] * len(texts), "text": texts}
-    write_artifact(CHUNKS, place / "artifacts" / "demo" / "chunks", CHUNKS.table(columns, chunk_tokens=2, sequence_chunks=16))
+    write_artifact(
+        CHUNKS,
+        place / "artifacts" / "demo" / "chunks",
+        CHUNKS.table(columns, chunk_tokens=2, sequence_chunks=16),
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,11 @@ CHUNK = 8
 @pytest.fixture
 def documents() -> list[np.ndarray]:
     """Three documents in which every token is unique, so that each says where it came from."""
-    return [np.arange(0, 165, dtype=np.uint16), np.arange(1000, 1020, dtype=np.uint16), np.arange(2000, 2400, dtype=np.uint16)]
+    return [
+        np.arange(0, 165, dtype=np.uint16),
+        np.arange(1000, 1020, dtype=np.uint16),
+        np.arange(2000, 2400, dtype=np.uint16),
+    ]
 
 
 @pytest.fixture
@@ -57,7 +61,9 @@ def test_spliced_windows_put_the_candidate_and_its_successor_before_the_query_an
 def test_contiguous_windows_start_at_chunks_and_all_are_used_before_any_is_used_again(
     documents: list[np.ndarray], top1: list[np.ndarray]
 ) -> None:
-    windows = training_windows(documents, [np.full(len(t), -1, np.int32) for t in top1], count=64, seed=0, chunk_tokens=CHUNK)
+    windows = training_windows(
+        documents, [np.full(len(t), -1, np.int32) for t in top1], count=64, seed=0, chunk_tokens=CHUNK
+    )
     assert (kinds(windows) != "s").all()
     starts = windows[:, 0]
     assert set(starts % 1000 % CHUNK) == {0}
@@ -67,7 +73,9 @@ def test_contiguous_windows_start_at_chunks_and_all_are_used_before_any_is_used_
     assert counts.max() == 1
 
 
-def test_a_repeated_span_recurs_behind_itself_and_nothing_else_changes(documents: list[np.ndarray], top1: list[np.ndarray]) -> None:
+def test_a_repeated_span_recurs_behind_itself_and_nothing_else_changes(
+    documents: list[np.ndarray], top1: list[np.ndarray]
+) -> None:
     windows = training_windows(documents, top1, count=1000, seed=5, chunk_tokens=CHUNK)
     spans = set()
     for window in windows[kinds(windows) == "r"]:
@@ -83,7 +91,9 @@ def test_a_repeated_span_recurs_behind_itself_and_nothing_else_changes(documents
 
 
 def test_the_seed_decides_everything(documents: list[np.ndarray], top1: list[np.ndarray]) -> None:
-    first, again, other = (training_windows(documents, top1, count=50, seed=seed, chunk_tokens=CHUNK) for seed in (1, 1, 2))
+    first, again, other = (
+        training_windows(documents, top1, count=50, seed=seed, chunk_tokens=CHUNK) for seed in (1, 1, 2)
+    )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -106,4 +116,6 @@ def test_windows_of_the_default_chunk_hold_256_tokens() -> None:
 def test_impossible_input_is_refused(lengths: list[int], candidates: list[list[int]], message: str) -> None:
     documents = [np.arange(length, dtype=np.uint16) for length in lengths]
     with pytest.raises(ValueError, match=message):
-        training_windows(documents, [np.array(c, np.int32) for c in candidates], count=10, seed=0, chunk_tokens=CHUNK)
+        training_windows(
+            documents, [np.array(c, np.int32) for c in candidates], count=10, seed=0, chunk_tokens=CHUNK
+        )

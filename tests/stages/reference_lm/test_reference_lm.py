@@ -19,13 +19,18 @@ SHARDS, LENGTH = 12, 8 * 20
 @pytest.fixture
 def tokens() -> list[np.ndarray]:
     """One train document a shard; those of the other splits, which nobody may learn, hold the same."""
-    return [np.random.default_rng(number).integers(1, 60, LENGTH).astype(np.uint32) for number in range(SHARDS)]
+    return [
+        np.random.default_rng(number).integers(1, 60, LENGTH).astype(np.uint32) for number in range(SHARDS)
+    ]
 
 
 @pytest.fixture
 def context(tmp_path, make_chunks, geometry, tokens) -> Context:
     splits = ("train", "validation", "test")
-    chunks = [make_chunks({f"{split}{number}": (split, ids) for split in splits}) for number, ids in enumerate(tokens)]
+    chunks = [
+        make_chunks({f"{split}{number}": (split, ids) for split in splits})
+        for number, ids in enumerate(tokens)
+    ]
     write_artifact(CHUNKS, tmp_path / "chunks", *chunks)
     mined = (pa.concat_tables(mine(table, geometry, Mining(max_candidates=2))) for table in chunks)
     write_artifact(CANDIDATES, tmp_path / "candidates", *mined)
@@ -34,7 +39,10 @@ def context(tmp_path, make_chunks, geometry, tokens) -> Context:
 
 def places(documents: list[np.ndarray], tokens: list[np.ndarray]) -> list[int]:
     """Which of the corpus's documents these are."""
-    return [next(number for number, ids in enumerate(tokens) if np.array_equal(ids, document)) for document in documents]
+    return [
+        next(number for number, ids in enumerate(tokens) if np.array_equal(ids, document))
+        for document in documents
+    ]
 
 
 def test_a_small_corpus_is_read_whole_and_in_its_order(context, tokens):
@@ -50,14 +58,18 @@ def test_shards_are_read_until_there_are_enough_tokens(context, tokens):
 
 
 def test_the_seed_decides_which_shards(context, tokens):
-    first, again, other = (places(train_documents(context, 4 * LENGTH, seed)[0], tokens) for seed in (1, 1, 2))
+    first, again, other = (
+        places(train_documents(context, 4 * LENGTH, seed)[0], tokens) for seed in (1, 1, 2)
+    )
     assert first == again
     assert first != other
 
 
 def test_top_1_candidates_are_those_of_mining(context, geometry, make_chunks, tokens):
     documents, top1 = train_documents(context, SHARDS * LENGTH, seed=0)
-    pairs = pa.concat_tables(mine(make_chunks({"d": ("train", tokens[3])}), geometry, Mining(max_candidates=1))).to_pylist()
+    pairs = pa.concat_tables(
+        mine(make_chunks({"d": ("train", tokens[3])}), geometry, Mining(max_candidates=1))
+    ).to_pylist()
     expected = np.full(LENGTH // 8, -1)
     for pair in pairs:
         expected[pair["query_chunk"]] = pair["candidate_chunk"]

@@ -12,7 +12,9 @@ from model.gpt_neox_config import GPTNeoXConfig
 from stages.reference_lm.training import After, _batches, fresh, train
 from stages.training.checkpoints import Checkpoints, Restored
 
-CONFIG = GPTNeoXConfig(vocab_size=16, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
+CONFIG = GPTNeoXConfig(
+    vocab_size=16, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+)
 
 
 RATE = 1e-2
@@ -55,7 +57,12 @@ def test_stopped_after_any_step_it_ends_with_the_same_bits(windows: np.ndarray, 
     straight = trained_on(windows, steps=25, seed=1)
     for stop in (1, 20, 24):
         with Checkpoints(tmp_path / str(stop), lambda said: None) as checkpoints:
-            trained_on(windows, steps=25, seed=1, after=lambda now, stop=stop, to=checkpoints: now.step == stop and to.save(*now))
+            trained_on(
+                windows,
+                steps=25,
+                seed=1,
+                after=lambda now, stop=stop, to=checkpoints: now.step == stop and to.save(*now),
+            )
             checkpoints.wait()
             begin = checkpoints.restore(fresh(CONFIG, 25, RATE, 1).state)
         assert begin is not None

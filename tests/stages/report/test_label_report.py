@@ -1,4 +1,6 @@
-"""The stage as a whole on made-up labels: its three files agree, are the same when made again, and stand even where there is no label."""
+"""The stage as a whole on made-up labels: its three files agree, are the same when made again, and stand even
+where there is no label.
+"""
 
 import json
 
@@ -16,8 +18,19 @@ from stages.report.label_report import make_label_report
 from stages.runner.stage import Context
 from tests.tiny import tiny_context
 
-CONFIG = GPTNeoXConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128)
-GATE = {"name": "planted copy", "unit": "nats", "value": 0.1, "low": 0.0, "high": 0.2, "a_byte": None, "least": 0.5, "most": None}
+CONFIG = GPTNeoXConfig(
+    vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128
+)
+GATE = {
+    "name": "planted copy",
+    "unit": "nats",
+    "value": 0.1,
+    "low": 0.0,
+    "high": 0.2,
+    "a_byte": None,
+    "least": 0.5,
+    "most": None,
+}
 
 
 def make_context(place, chunks=24) -> Context:
@@ -38,11 +51,28 @@ def make_context(place, chunks=24) -> Context:
 
 def run(context, **reference_lm):
     geometry = Geometry(chunk_tokens=64, sequence_chunks=24, stride_chunks=2)
-    model = ReferenceLM(**{"layers": 2, "width": 32, "heads": 2, "tokens": 1000, "batch": 1, "learning_rate": 0.1, **reference_lm})
-    make_label_report(
-        context, geometry, Mining(max_candidates=6), model, Scoring(candidates=6, evaluation_candidates=6), Report(bootstrap_samples=20)
+    model = ReferenceLM(
+        **{
+            "layers": 2,
+            "width": 32,
+            "heads": 2,
+            "tokens": 1000,
+            "batch": 1,
+            "learning_rate": 0.1,
+            **reference_lm,
+        }
     )
-    return {path.name: path.read_text(encoding="utf-8") for path in (context.scratch / "label_report").iterdir()}
+    make_label_report(
+        context,
+        geometry,
+        Mining(max_candidates=6),
+        model,
+        Scoring(candidates=6, evaluation_candidates=6),
+        Report(bootstrap_samples=20),
+    )
+    return {
+        path.name: path.read_text(encoding="utf-8") for path in (context.scratch / "label_report").iterdir()
+    }
 
 
 def test_page_card_and_statistics_agree(tmp_path):

@@ -1,4 +1,6 @@
-"""The stage as a whole on made-up evaluations: page, JSON, CSV and metrics agree, and are the same when made again."""
+"""The stage as a whole on made-up evaluations: page, JSON, CSV and metrics agree, and are the same when made
+again.
+"""
 
 import json
 from dataclasses import replace
@@ -17,7 +19,16 @@ from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from reports.labels.report import BestOfK, Copies, Cost, Enough, LabelReport, Sharing, SplitFigures, TwoCandidates
+from reports.labels.report import (
+    BestOfK,
+    Copies,
+    Cost,
+    Enough,
+    LabelReport,
+    Sharing,
+    SplitFigures,
+    TwoCandidates,
+)
 from reports.metrics.chunk_sizes import ChunkSizes
 from reports.metrics.figures_file import as_json
 from reports.metrics.gates import GateFigures, Gates
@@ -74,7 +85,9 @@ LABEL_REPORT = LabelReport(
 def write(contract: Contract, rows: pl.DataFrame | pa.Table, place) -> None:
     place.mkdir(parents=True, exist_ok=True)
     table = rows if isinstance(rows, pa.Table) else rows.to_arrow()
-    columns = {name: table.column(name).cast(contract.schema.field(name).type) for name in contract.schema.names}
+    columns = {
+        name: table.column(name).cast(contract.schema.field(name).type) for name in contract.schema.names
+    }
     facts = {name: FACTS[name] for name in contract.facts}
     write_shard(contract, contract.table(columns, **facts), place / "part-00000.parquet")
     commit(contract, place)
@@ -83,7 +96,11 @@ def write(contract: Contract, rows: pl.DataFrame | pa.Table, place) -> None:
 def with_train(chunks: pl.DataFrame) -> pl.DataFrame:
     """The chunks, and those of a training document that nothing may read."""
     first = chunks.filter(pl.col("doc_id") == pl.col("doc_id").min())
-    train = first.with_columns(doc_id=pl.lit("ffffffffffffffff"), split=pl.lit("train"), text=pl.lit("a secret of the training split"))
+    train = first.with_columns(
+        doc_id=pl.lit("ffffffffffffffff"),
+        split=pl.lit("train"),
+        text=pl.lit("a secret of the training split"),
+    )
     return pl.concat([chunks, train]).with_columns(segment=pl.col("chunk") // 8)
 
 
@@ -91,10 +108,14 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
     scored = sample.labels if labels is None else labels
     local = pl.lit(-20.0, pl.Float32)
     candidate = (pl.col("target_score") + local).clip(upper_bound=0.0)
-    scored = scored.with_columns(bm25=-pl.col("rank").cast(pl.Float32), local_logprob=local, candidate_logprob=candidate)
+    scored = scored.with_columns(
+        bm25=-pl.col("rank").cast(pl.Float32), local_logprob=local, candidate_logprob=candidate
+    )
     halves = pl.concat_list(pl.lit(-10.0, pl.Float32), pl.lit(-10.0, pl.Float32)).list.to_array(2)
     scored = scored.with_columns(
-        target_score=pl.col("candidate_logprob") - pl.col("local_logprob"), candidate_halves=halves, local_halves=halves
+        target_score=pl.col("candidate_logprob") - pl.col("local_logprob"),
+        candidate_halves=halves,
+        local_halves=halves,
     )
     write(LABELS, scored, place / "labels")
     write(EXHAUSTIVE, sample.exhaustive, place / "exhaustive")
@@ -102,14 +123,26 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
     logprob = (pl.col("target_score") + local).clip(upper_bound=0.0)
     read = sample.retrieved.with_columns(local_logprob=local, candidate_logprob=logprob)
     write(RETRIEVED, read.with_columns(target_score=pl.col("candidate_logprob") - local), place / "retrieved")
-    write(CANDIDATES, sample.candidates.with_columns(bm25=-pl.col("rank").cast(pl.Float32)), place / "candidates")
+    write(
+        CANDIDATES,
+        sample.candidates.with_columns(bm25=-pl.col("rank").cast(pl.Float32)),
+        place / "candidates",
+    )
     write(CHUNKS, with_train(sample.chunks), place / "chunks")
     documents = pl.DataFrame({"doc_id": ["0" * 16], "split": ["test"], "text": ["x"], "num_chars": [1]})
     write(
-        DOCUMENTS, documents.with_columns(**{name: pl.lit("") for name in ("part_of", "corpus", "source", "license")}), place / "documents"
+        DOCUMENTS,
+        documents.with_columns(**{name: pl.lit("") for name in ("part_of", "corpus", "source", "license")}),
+        place / "documents",
     )
     quarantine = pl.DataFrame(
-        {"source": ["a", "b"], "position": [0, 0], "reason": ["empty", "empty"], "detail": ["", ""], "excerpt": ["", ""]}
+        {
+            "source": ["a", "b"],
+            "position": [0, 0],
+            "reason": ["empty", "empty"],
+            "detail": ["", ""],
+            "excerpt": ["", ""],
+        }
     )
     write(QUARANTINE, quarantine, place / "quarantine")
     for run, table in sample.evaluations.items():
@@ -117,8 +150,14 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
         (place / "models" / run).mkdir(parents=True)
         (place / "models" / run / "config.json").write_text('{"shape": {"copying": true}}')
         save_file({"a": np.zeros((3, 4), np.float32)}, place / "models" / run / "model.safetensors")
-        (place / "models" / run / "losses.jsonl").write_text('{"step": 1, "lm_loss": 3.0}\n{"step": 2, "lm_loss": 2.0}\n')
-        write(CEILINGS, mixed(table if sample.systems[run] == "transformer_xl" else table.slice(0, 0)), place / "ceilings" / run)
+        (place / "models" / run / "losses.jsonl").write_text(
+            '{"step": 1, "lm_loss": 3.0}\n{"step": 2, "lm_loss": 2.0}\n'
+        )
+        write(
+            CEILINGS,
+            mixed(table if sample.systems[run] == "transformer_xl" else table.slice(0, 0)),
+            place / "ceilings" / run,
+        )
     for run, table in sample.oracles.items():
         write(EVALUATIONS, table, place / "oracle" / run)
     (place / "reference_lm").mkdir()
@@ -129,10 +168,14 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
 
 
 def run(context: Context, sample: Sample) -> dict[str, str]:
-    runs = {name: Run(corpus="demo", system=system, input="sequences") for name, system in sample.systems.items()}
+    runs = {
+        name: Run(corpus="demo", system=system, input="sequences") for name, system in sample.systems.items()
+    }
     runs["other"] = Run(corpus="other", system="retro", input="sequences")
     evaluation = Evaluation(max_tokens_per_document=10_000)
-    make_report(context, geometry=GEOMETRY, evaluation=evaluation, report=Report(bootstrap_samples=30), runs=runs)
+    make_report(
+        context, geometry=GEOMETRY, evaluation=evaluation, report=Report(bootstrap_samples=30), runs=runs
+    )
     files = [*(context.scratch / "report").iterdir(), context.scratch / "metrics.json"]
     return {path.name: path.read_text(encoding="utf-8") for path in files}
 
@@ -148,15 +191,29 @@ def test_page_json_csv_and_metrics_agree(tmp_path):
     assert report["data"]["inputs"] == 3
     assert report["evaluation"] == {"split": "test", "max_tokens_per_document": 10_000, "documents_cut": 0}
     assert report["data"]["quarantined"] == {"empty": 2}
-    assert report["data"]["splits"]["test"] == {"documents": 4, "chunks": 120, "tokens": 4 * (29 * 8 + 4), "median_tokens": 236.0}
+    assert report["data"]["splits"]["test"] == {
+        "documents": 4,
+        "chunks": 120,
+        "tokens": 4 * (29 * 8 + 4),
+        "median_tokens": 236.0,
+    }
     assert [row["run"] for row in report["oracles"]] == ["demo-rpt_sem"]
     for row in report["systems"]:
         assert metrics["perplexity"][row["run"]] == round(row["perplexity"], 4)
         assert f"{row['run']},{row['system']},0,12,{row['perplexity']}," in files["table_2_perplexity.csv"]
         assert f"{row['perplexity']:.2f}" in files["index.html"]
-    assert set(metrics["precision_at_2"]) == {"random", "recency", "BM25", "Random retrieval", "RPT-Lex", "RPT-Sem"}
+    assert set(metrics["precision_at_2"]) == {
+        "random",
+        "recency",
+        "BM25",
+        "Random retrieval",
+        "RPT-Lex",
+        "RPT-Sem",
+    }
     assert "Interval not meaningful: 4 held-out documents" in files["index.html"]
-    assert [sentence for sentence in report["warnings"] if sentence.startswith("Not as")] == [NOT_OF_THE_PAPER["copying"]]
+    assert [sentence for sentence in report["warnings"] if sentence.startswith("Not as")] == [
+        NOT_OF_THE_PAPER["copying"]
+    ]
     assert "It copies nothing." in context.say.stream.getvalue()
     assert "a secret of the training split" not in "".join(files.values())
     assert len([name for name in files if name.endswith(".csv")]) == 13
@@ -195,7 +252,9 @@ def test_without_a_label_nothing_is_measured_against_gold(tmp_path):
     assert {row["scored"] for row in report["subgroups"]} == {"retrieved"}
     assert "n/a" in files["index.html"]
     sample = replace(sample, retrieved=sample.retrieved.clear())
-    report = json.loads(run(make_context(tmp_path / "unscored", sample, sample.labels.clear()), sample)["report.json"])
+    report = json.loads(
+        run(make_context(tmp_path / "unscored", sample, sample.labels.clear()), sample)["report.json"]
+    )
     assert report["retrieved"] == []
     assert {(row["scored"], row["improvement"]["value"]) for row in report["subgroups"]} == {("labels", None)}
 
@@ -206,7 +265,9 @@ def test_systems_on_other_tokens_end_the_stage(tmp_path):
     sample.evaluations["demo-retro"] = table.slice(0, 60)
     with pytest.raises(Failure, match="demo-retro without setting 'own'"):
         run(make_context(tmp_path / "none", sample), sample)
-    sample.evaluations["demo-retro"] = table.filter(pc.or_(pc.not_equal(table["setting"], "own"), pc.less(table["chunk"], 17)))
+    sample.evaluations["demo-retro"] = table.filter(
+        pc.or_(pc.not_equal(table["setting"], "own"), pc.less(table["chunk"], 17))
+    )
     with pytest.raises(Failure, match="same tokens") as caught:
         run(make_context(tmp_path, sample), sample)
     assert caught.value.code is Exit.CONTRACT

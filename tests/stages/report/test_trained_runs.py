@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[3]
 def log_of(times, sessions=(0,)):
     """Lines of a log with these times; the first of a session has no speed yet."""
     return [
-        {"step": step, "lm_loss": 5.0 - step, "time": time} | ({} if step in sessions else {"tokens_per_second": 1.0})
+        {"step": step, "lm_loss": 5.0 - step, "time": time}
+        | ({} if step in sessions else {"tokens_per_second": 1.0})
         for step, time in enumerate(times)
     ]
 
@@ -59,7 +60,9 @@ def test_a_log_of_another_model_says_nothing():
 
 @pytest.fixture
 def trained(tmp_path):
-    """A checkout with a configuration and a model that was trained by it, of the system's shape and of no parameters to speak of."""
+    """A checkout with a configuration and a model that was trained by it, of the system's shape and of no
+    parameters to speak of.
+    """
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -71,12 +74,16 @@ def trained(tmp_path):
     config = config_of(configuration.geometry, configuration.training, recipe, 1024)
     directory = tmp_path / "artifacts" / "demo" / "models" / "demo-retro"
     directory.mkdir(parents=True)
-    save_file({"a": np.zeros((3, 5), np.float32), "b": np.zeros(7, np.float32)}, directory / "model.safetensors")
+    save_file(
+        {"a": np.zeros((3, 5), np.float32), "b": np.zeros(7, np.float32)}, directory / "model.safetensors"
+    )
     (directory / "config.json").write_text(json.dumps(describe(SYSTEMS["retro"], config, recipe)))
     log = log_of(range(9))
     (directory / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in losses_of(log)))
     (tmp_path / ".run" / "training").mkdir(parents=True)
-    (tmp_path / ".run" / "training" / "demo-retro.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log) + '{"step": 9, "lm')
+    (tmp_path / ".run" / "training" / "demo-retro.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in log) + '{"step": 9, "lm'
+    )
     return tmp_path, configuration, config
 
 

@@ -1,4 +1,6 @@
-"""What test_ray_map.py has Ray's workers do; they import this file by its name. Every task says in a journal when it begins and ends."""
+"""What test_ray_map.py has Ray's workers do; they import this file by its name. Every task says in a journal
+when it begins and ends.
+"""
 
 import os
 import signal
@@ -25,7 +27,11 @@ def note(journal: Path, event: str, shard: str = "") -> None:
 
 def notes(journal: Path) -> list[tuple[str, str, int]]:
     """(event, shard, process) of every line so far."""
-    lines = [line.split(" ") for line in journal.read_text(encoding="utf-8").splitlines()] if journal.exists() else []
+    lines = (
+        [line.split(" ") for line in journal.read_text(encoding="utf-8").splitlines()]
+        if journal.exists()
+        else []
+    )
     return [(event, shard, int(process)) for event, shard, process in lines]
 
 
@@ -35,7 +41,9 @@ def attempts(journal: Path, shard: str) -> int:
 
 def block(shard: str, number: int) -> pa.Table:
     ids = np.arange(100, dtype=np.uint32) + number
-    return TOKENS.table({"doc_id": [f"{shard}-{number}"], "split": ["train"], "token_ids": [ids]}, tokenizer="x")
+    return TOKENS.table(
+        {"doc_id": [f"{shard}-{number}"], "split": ["train"], "token_ids": [ids]}, tokenizer="x"
+    )
 
 
 def write(shard: str, scratch: Path, journal: Path, seconds: float = 0.0) -> None:
@@ -125,4 +133,6 @@ def write_what_was_sent(shard: str, scratch: Path, sent: Sent) -> None:
 
 def drive(scratch: Path, journal: Path, shards: list[str]) -> None:
     """A driver of its own for slow shards."""
-    ray_map(write, shards, scratch, {"journal": journal, "seconds": 0.4}, Runtime(workers=2), Messages(), "a test")
+    ray_map(
+        write, shards, scratch, {"journal": journal, "seconds": 0.4}, Runtime(workers=2), Messages(), "a test"
+    )

@@ -28,7 +28,9 @@ def run(tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., tuple[int, dict
     signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.parametrize("arguments", [(), ("chunking",), ("no_such_stage", "demo"), ("chunking", "no_such_corpus")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("chunking",), ("no_such_stage", "demo"), ("chunking", "no_such_corpus")]
+)
 def test_a_wrong_call_is_one_of_usage(run, arguments):
     code, said = run(*arguments)
     assert code == said["code"] == Exit.USAGE

@@ -1,4 +1,6 @@
-"""Shards on a real Ray: equal bytes for any number of workers, kills of workers and drivers, bounded work in flight, named failures."""
+"""Shards on a real Ray: equal bytes for any number of workers, kills of workers and drivers, bounded work in
+flight, named failures.
+"""
 
 import importlib
 import io
@@ -55,7 +57,9 @@ def own_ray():
 
 @pytest.fixture(scope="module")
 def kept_ray(tasks):
-    """(what it is, how it starts): a Ray that stays until a test wants another, so that those that do not mind share one."""
+    """(what it is, how it starts): a Ray that stays until a test wants another, so that those that do not
+    mind share one.
+    """
     import ray
 
     kept = None
@@ -82,7 +86,9 @@ def large_machine() -> None:
     import ray
 
     memory = SHARD_MEMORY * 5 // 2
-    ray.init(address="local", num_cpus=5, num_gpus=2, _memory=memory, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        address="local", num_cpus=5, num_gpus=2, _memory=memory, include_dashboard=False, log_to_driver=False
+    )
 
 
 @pytest.fixture
@@ -169,7 +175,15 @@ def test_the_driver_never_fetches_what_a_task_returns(tasks, two_workers, place)
 def test_at_most_twice_as_many_shards_as_workers_are_in_flight(tasks, two_workers, place):
     scratch, journal = place
     shards = [f"part-{number:05d}.parquet" for number in range(20)]
-    ray_map(tasks.write_what_was_sent, shards, scratch, {"sent": tasks.Sent(journal)}, two_workers, silent(), "a test")
+    ray_map(
+        tasks.write_what_was_sent,
+        shards,
+        scratch,
+        {"sent": tasks.Sent(journal)},
+        two_workers,
+        silent(),
+        "a test",
+    )
     events = [event for event, _, _ in tasks.notes(journal)]
     assert events.count("submit") == events.count("end") == len(shards)
     assert max(itertools.accumulate({"submit": 1, "begin": 0, "end": -1}[event] for event in events)) == 2 * 2
@@ -190,26 +204,49 @@ def test_a_killed_worker_costs_its_shard_alone(tasks, two_workers, place, tmp_pa
 
     killer = threading.Thread(target=kill_the_stalled)
     killer.start()
-    ray_map(tasks.write_and_stall_once, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, two_workers, silent(), "a test")
+    ray_map(
+        tasks.write_and_stall_once,
+        SHARDS,
+        scratch,
+        {"journal": journal, "victim": VICTIM},
+        two_workers,
+        silent(),
+        "a test",
+    )
     killer.join()
     assert killed
     assert killed[0].startswith("ray::")
     assert contents(scratch) == expected(tasks, tmp_path / "without a kill")
-    assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {shard: 1 + (shard == VICTIM) for shard in SHARDS}
+    assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {
+        shard: 1 + (shard == VICTIM) for shard in SHARDS
+    }
 
 
 def test_a_shard_that_kills_its_worker_every_time_is_given_up_and_named(tasks, two_workers, place):
     scratch, journal = place
     with pytest.raises(Failure, match=rf"could not write {VICTIM} ") as failure:
-        ray_map(tasks.write_or_die, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, two_workers, silent(), "a test")
+        ray_map(
+            tasks.write_or_die,
+            SHARDS,
+            scratch,
+            {"journal": journal, "victim": VICTIM},
+            two_workers,
+            silent(),
+            "a test",
+        )
     assert failure.value.code == Exit.INTERRUPTED
     assert tasks.attempts(journal, VICTIM) == 1 + LOST_WORKER_RETRIES
 
 
 def test_a_killed_driver_leaves_whole_shards_that_are_not_written_again(tasks, two_workers, place, tmp_path):
     scratch, journal = place
-    code = "import sys; from pathlib import Path; import ray_tasks; ray_tasks.drive(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])"
-    child = subprocess.Popen([sys.executable, "-c", code, str(scratch), str(journal), *SHARDS], stdout=subprocess.DEVNULL)
+    code = (
+        "import sys; from pathlib import Path; import ray_tasks; ray_tasks.drive(Path(sys.argv[1]),"
+        " Path(sys.argv[2]), sys.argv[3:])"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(scratch), str(journal), *SHARDS], stdout=subprocess.DEVNULL
+    )
     end = time.monotonic() + 120
     while len(list(scratch.glob("part-*"))) < 3:
         assert child.poll() is None
@@ -218,7 +255,9 @@ def test_a_killed_driver_leaves_whole_shards_that_are_not_written_again(tasks, t
     relatives = psutil.Process(child.pid).children(recursive=True)
     child.kill()
     child.wait()
-    workers = [process for process in relatives if process.pid in {process for _, _, process in tasks.notes(journal)}]
+    workers = [
+        process for process in relatives if process.pid in {process for _, _, process in tasks.notes(journal)}
+    ]
     assert psutil.wait_procs(workers, timeout=30)[1] == []
     for process in relatives:
         if process.is_running():
@@ -228,7 +267,9 @@ def test_a_killed_driver_leaves_whole_shards_that_are_not_written_again(tasks, t
     begun = sum(tasks.attempts(journal, shard) for shard in SHARDS)
     ray_map(tasks.write, SHARDS, scratch, {"journal": journal}, two_workers, silent(), "a test")
     assert contents(scratch) == expected(tasks, tmp_path / "without a kill")
-    assert {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name in finished for path in [scratch / name]} == finished
+    assert {
+        name: (path.stat().st_ino, path.stat().st_mtime_ns) for name in finished for path in [scratch / name]
+    } == finished
     assert all(tasks.attempts(journal, name) == 1 for name in finished)
     assert begun - len(finished) <= 2, "no more are redone than there were workers"
 
@@ -238,7 +279,11 @@ def test_one_two_and_five_workers_write_the_same_bytes(two_workers, kept_ray, to
 
     for name, value in joined_ray()[0].items():
         monkeypatch.setenv(name, value)
-    places = {2: lambda: None, 1: lambda: kept_ray("one worker", stop_ray), 5: lambda: kept_ray("a large machine", large_machine)}
+    places = {
+        2: lambda: None,
+        1: lambda: kept_ray("one worker", stop_ray),
+        5: lambda: kept_ray("a large machine", large_machine),
+    }
     written = {}
     for workers, start in places.items():
         start()
@@ -249,7 +294,9 @@ def test_one_two_and_five_workers_write_the_same_bytes(two_workers, kept_ray, to
 
 
 @pytest.mark.parametrize(("wanted", "at_once"), [(SHARD_MEMORY, 2), (20 * SHARD_MEMORY, 1)])
-def test_a_machine_with_little_memory_runs_fewer_shards_at_once_but_never_none(tasks, two_gpus, place, monkeypatch, wanted, at_once):
+def test_a_machine_with_little_memory_runs_fewer_shards_at_once_but_never_none(
+    tasks, two_gpus, place, monkeypatch, wanted, at_once
+):
     monkeypatch.setattr(ray_workers, "SHARD_MEMORY", wanted)
     scratch, journal = place
     ray_map(tasks.write, SHARDS, scratch, {"journal": journal, "seconds": 0.3}, Runtime(), silent(), "a test")
@@ -261,25 +308,58 @@ def test_a_machine_with_little_memory_runs_fewer_shards_at_once_but_never_none(t
 def test_each_gpu_has_one_process_that_pulls_shards_until_none_is_left(tasks, two_gpus, place):
     scratch, journal = place
     slow = {shard: {"seconds": 3.0 if shard == SHARDS[0] else 0.0} for shard in SHARDS}
-    ray_map(tasks.write_on_gpu, SHARDS, scratch, {"journal": journal}, Runtime(), silent(), "a test", cpus=0, own=slow)
+    ray_map(
+        tasks.write_on_gpu,
+        SHARDS,
+        scratch,
+        {"journal": journal},
+        Runtime(),
+        silent(),
+        "a test",
+        cpus=0,
+        own=slow,
+    )
     assert list(contents(scratch)) == SHARDS
     gpu_of = {process: gpu for gpu, _, process in tasks.notes(journal)}
     assert sorted(gpu_of.values()) == ["gpu-0", "gpu-1"], "one process a GPU, each seeing its own"
     written = [process for _, _, process in tasks.notes(journal)]
-    assert sorted(map(written.count, set(written))) == [1, len(SHARDS) - 1], "who is busy gets no second shard"
+    assert sorted(map(written.count, set(written))) == [
+        1,
+        len(SHARDS) - 1,
+    ], "who is busy gets no second shard"
 
 
 def test_a_killed_actor_is_started_again_and_costs_its_shard_alone(tasks, two_gpus, place):
     scratch, journal = place
-    ray_map(tasks.write_or_die_once, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, Runtime(), silent(), "a test", cpus=0)
+    ray_map(
+        tasks.write_or_die_once,
+        SHARDS,
+        scratch,
+        {"journal": journal, "victim": VICTIM},
+        Runtime(),
+        silent(),
+        "a test",
+        cpus=0,
+    )
     assert list(contents(scratch)) == SHARDS
-    assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {shard: 1 + (shard == VICTIM) for shard in SHARDS}
+    assert {shard: tasks.attempts(journal, shard) for shard in SHARDS} == {
+        shard: 1 + (shard == VICTIM) for shard in SHARDS
+    }
 
 
 def test_a_shard_that_kills_its_actor_every_time_is_given_up_and_named(tasks, two_gpus, place):
     scratch, journal = place
     with pytest.raises(Failure, match=rf"could not write {VICTIM} ") as failure:
-        ray_map(tasks.write_or_die, SHARDS, scratch, {"journal": journal, "victim": VICTIM}, Runtime(), silent(), "a test", cpus=0)
+        ray_map(
+            tasks.write_or_die,
+            SHARDS,
+            scratch,
+            {"journal": journal, "victim": VICTIM},
+            Runtime(),
+            silent(),
+            "a test",
+            cpus=0,
+        )
     assert failure.value.code == Exit.INTERRUPTED
     assert tasks.attempts(journal, VICTIM) == 1 + LOST_WORKER_RETRIES
 
@@ -293,7 +373,16 @@ def test_work_that_wants_a_whole_machine_gets_one_process_on_each(tasks, own_ray
         cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False)
         scratch, journal = place
-        ray_map(tasks.write, SHARDS, scratch, {"journal": journal, "seconds": 0.2}, Runtime(), silent(), "a test", cpus=0)
+        ray_map(
+            tasks.write,
+            SHARDS,
+            scratch,
+            {"journal": journal, "seconds": 0.2},
+            Runtime(),
+            silent(),
+            "a test",
+            cpus=0,
+        )
         assert list(contents(scratch)) == SHARDS
         assert len({process for _, _, process in tasks.notes(journal)}) == 2
     finally:

@@ -36,7 +36,17 @@ def test_after_the_deadline_no_shard_is_begun_and_the_next_run_goes_on(one_worke
                 time.sleep(0.05)
 
         with open(os.devnull, "w") as nowhere:
-            ray_map(write, shards, tmp_path, {}, one_worker, Messages(nowhere), "a test", after_shard=lambda: ended.append(1), **options)
+            ray_map(
+                write,
+                shards,
+                tmp_path,
+                {},
+                one_worker,
+                Messages(nowhere),
+                "a test",
+                after_shard=lambda: ended.append(1),
+                **options,
+            )
 
     go(["a worker that is up"], 0.0)
     ended.clear()
@@ -44,7 +54,9 @@ def test_after_the_deadline_no_shard_is_begun_and_the_next_run_goes_on(one_worke
     with pytest.raises(Failure, match="1 of 4 shards are done and kept") as failure:
         go(SHARDS, deadline, deadline=deadline)
     assert failure.value.code == Exit.BUDGET
-    assert sorted(path.name for path in tmp_path.glob("part-*")) == SHARDS[:1], "the one in flight ends, the one that waited is not begun"
+    assert sorted(path.name for path in tmp_path.glob("part-*")) == SHARDS[:1], (
+        "the one in flight ends, the one that waited is not begun"
+    )
     first = (tmp_path / SHARDS[0]).stat().st_mtime_ns
     with pytest.raises(Failure, match="1 of 4"):
         go(SHARDS, 0.0, deadline=deadline)

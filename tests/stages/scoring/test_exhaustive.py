@@ -1,4 +1,6 @@
-"""The exhaustive sample: which queries, which pairs; and the stage as a whole with a real small LM, whose scores are those of scoring."""
+"""The exhaustive sample: which queries, which pairs; and the stage as a whole with a real small LM, whose
+scores are those of scoring.
+"""
 
 from pathlib import Path
 
@@ -28,8 +30,15 @@ SCORING = Scoring(candidates=3, evaluation_candidates=5)
 def chunks(make_chunks) -> pa.Table:
     """Test documents of 24 chunks and of 10 and a half, and two of other splits."""
     rng = np.random.default_rng(1)
-    lengths = {"a": ("test", 8 * 24), "b": ("train", 8 * 24), "c": ("test", 8 * 10 + 4), "d": ("validation", 8 * 24)}
-    return make_chunks({16 * name: (split, rng.integers(1, 60, length)) for name, (split, length) in lengths.items()})
+    lengths = {
+        "a": ("test", 8 * 24),
+        "b": ("train", 8 * 24),
+        "c": ("test", 8 * 10 + 4),
+        "d": ("validation", 8 * 24),
+    }
+    return make_chunks(
+        {16 * name: (split, rng.integers(1, 60, length)) for name, (split, length) in lengths.items()}
+    )
 
 
 @pytest.fixture
@@ -41,7 +50,13 @@ def context(tmp_path, chunks) -> Context:
 
 
 def run(context: Context, geometry, queries: int, most_eligible: int = 100, seed: int = 0) -> pl.DataFrame:
-    score_all(context, geometry, SCORING, EVALUATION, Exhaustive(queries=queries, most_eligible=most_eligible, seed=seed))
+    score_all(
+        context,
+        geometry,
+        SCORING,
+        EVALUATION,
+        Exhaustive(queries=queries, most_eligible=most_eligible, seed=seed),
+    )
     table = open_artifact(EXHAUSTIVE, context.scratch / "exhaustive").read_all()
     return pl.DataFrame(pl.from_arrow(table))
 
@@ -50,10 +65,13 @@ def asked(rows: pl.DataFrame) -> set[tuple[str, int]]:
     return set(rows.select("doc_id", "query_chunk").unique().rows())
 
 
-def test_queries_are_those_that_evaluation_reaches_with_a_whole_target_and_something_to_retrieve(chunks, geometry):
+def test_queries_are_those_that_evaluation_reaches_with_a_whole_target_and_something_to_retrieve(
+    chunks, geometry
+):
     frame = pl.DataFrame(pl.from_arrow(chunks)).with_columns(tokens=pl.col("token_ids").list.len())
     found = exact_queries(frame, geometry, EVALUATION, 100)
-    # With a stride of 2 chunks, queries 4 and 5 are the first that may retrieve, chunk 0 alone. 20 chunks of a are read, c has 10 whole.
+    # With a stride of 2 chunks, queries 4 and 5 are the first that may retrieve, chunk 0 alone. 20 chunks of
+    # a are read, c has 10 whole.
     assert found.filter(pl.col("doc_id") == "a" * 16)["query_chunk"].to_list() == list(range(4, 19))
     assert found.filter(pl.col("doc_id") == "c" * 16)["query_chunk"].to_list() == list(range(4, 9))
     assert set(found["doc_id"]) == {"a" * 16, "c" * 16}
@@ -80,12 +98,18 @@ def test_every_eligible_chunk_is_scored_as_scoring_scores_it(context, chunks, ge
 
 def test_the_ledger_is_filled_and_read(context, geometry, monkeypatch):
     first = run(context, geometry, 4)
-    monkeypatch.setattr("stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again"))
+    monkeypatch.setattr(
+        "stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again")
+    )
     assert run(context, geometry, 4).equals(first)
 
 
 def test_a_larger_sample_contains_a_smaller_one_and_the_seed_decides(context, geometry):
-    small, large, other = asked(run(context, geometry, 5)), asked(run(context, geometry, 9)), asked(run(context, geometry, 5, seed=1))
+    small, large, other = (
+        asked(run(context, geometry, 5)),
+        asked(run(context, geometry, 9)),
+        asked(run(context, geometry, 5, seed=1)),
+    )
     assert (len(small), len(large), len(other)) == (5, 9, 5)
     assert small < large
     assert small != other
@@ -110,7 +134,13 @@ def test_a_reference_lm_of_another_tokenizer_scores_text(context, geometry):
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_a_query_that_lacks_a_candidate_breaks_the_contract(row):
     # Query 6 has chunks 0, 1 and 2 to choose from at a stride of 2.
-    rows = {"doc_id": ["d"] * 3, "split": ["test"] * 3, "query_chunk": [6] * 3, "candidate_chunk": [0, 1, 2], "target_score": [0.0] * 3}
+    rows = {
+        "doc_id": ["d"] * 3,
+        "split": ["test"] * 3,
+        "query_chunk": [6] * 3,
+        "candidate_chunk": [0, 1, 2],
+        "target_score": [0.0] * 3,
+    }
     whole = EXHAUSTIVE.table(rows, stride_chunks=2, scorer={})
     EXHAUSTIVE.validate(whole, "here")
     with pytest.raises(Failure, match="all its eligible chunks"):

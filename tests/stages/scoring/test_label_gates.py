@@ -1,4 +1,6 @@
-"""The gates' sample: which queries, which random chunks, gains by hand with a toy LM; and the stage as a whole with a real small one."""
+"""The gates' sample: which queries, which random chunks, gains by hand with a toy LM; and the stage as a
+whole with a real small one.
+"""
 
 import json
 from pathlib import Path
@@ -31,7 +33,9 @@ VOCABULARY = 60
 
 
 class OverlapLM:
-    """log P(target) = -(tokens of the target that occur neither in the prefix nor in the query), all in the first half."""
+    """log P(target) = -(tokens of the target that occur neither in the prefix nor in the query), all in the
+    first half.
+    """
 
     def identity(self):
         return {"engine": "overlap"}
@@ -39,7 +43,10 @@ class OverlapLM:
     def score(self, prefixes, suffixes, pairs, progress):
         self.prompts = [(tuple(prefixes[prefix]), tuple(suffixes[suffix])) for prefix, suffix in pairs]
         size = suffixes.shape[1] // 2
-        missing = [-sum(token not in {*prefix, *suffix[:size]} for token in suffix[size:]) for prefix, suffix in self.prompts]
+        missing = [
+            -sum(token not in {*prefix, *suffix[:size]} for token in suffix[size:])
+            for prefix, suffix in self.prompts
+        ]
         return np.stack([np.array(missing, np.float32), np.zeros(len(missing), np.float32)], axis=1)
 
 
@@ -47,12 +54,16 @@ class OverlapLM:
 def chunks() -> pa.Table:
     rng = np.random.default_rng(1)
     lengths = {"a": ("validation", 40), "b": ("train", 40), "c": ("validation", 30), "d": ("test", 40)}
-    tokens = {name: (split, rng.integers(1, VOCABULARY, 8 * length)) for name, (split, length) in lengths.items()}
+    tokens = {
+        name: (split, rng.integers(1, VOCABULARY, 8 * length)) for name, (split, length) in lengths.items()
+    }
     return chunk_table(tokens, tiny_geometry())
 
 
 def made_up_labels(query: dict[tuple[str, str, int], int]) -> pl.DataFrame:
-    """{(split, doc_id, query chunk): candidates}, the last of which is the best at -3; the local context scores -5."""
+    """{(split, doc_id, query chunk): candidates}, the last of which is the best at -3; the local context
+    scores -5.
+    """
     rows = [
         (split, doc_id, chunk, rank, -9.0 if rank < count - 1 else -3.0, -5.0)
         for (split, doc_id, chunk), count in query.items()
@@ -65,13 +76,24 @@ def made_up_labels(query: dict[tuple[str, str, int], int]) -> pl.DataFrame:
 def test_only_validation_queries_with_other_chunks_to_choose_are_compared():
     # With a stride of 2, query 9 has chunks 0 to 4 to choose from, query 10 has 0 to 6.
     found = comparable_queries(
-        made_up_labels({("validation", "a", 9): 4, ("validation", "a", 10): 7, ("train", "b", 30): 2, ("validation", "c", 9): 5}), 2
+        made_up_labels(
+            {
+                ("validation", "a", 9): 4,
+                ("validation", "a", 10): 7,
+                ("train", "b", 30): 2,
+                ("validation", "c", 9): 5,
+            }
+        ),
+        2,
     )
     assert found.rows() == [("a", 9, 4, -3.0, -5.0, 5)]
 
 
 def test_gains_are_what_a_person_computes(chunks, geometry):
-    queries = comparable_queries(made_up_labels({("validation", "a", 38): 6, ("validation", "a", 20): 16, ("validation", "c", 25): 6}), 2)
+    queries = comparable_queries(
+        made_up_labels({("validation", "a", 38): 6, ("validation", "a", 20): 16, ("validation", "c", 25): 6}),
+        2,
+    )
     engine = OverlapLM()
     scorer = Scorer(engine, {}, lambda table: ShardPrompts(table, geometry.chunk_tokens))
     scored = score_queries(scorer, chunks, queries, np.arange(VOCABULARY), np.random.default_rng(0))
@@ -99,15 +121,23 @@ CONFIG = tiny_gpt_neox(hidden_size=32, num_hidden_layers=2, intermediate_size=64
 
 
 def make_context(place: Path, chunks: pa.Table, params: gpt_neox.Params | None) -> Context:
-    """A corpus in two shards with labels of the LM with these parameters, or of one that has learnt nothing."""
+    """A corpus in two shards with labels of the LM with these parameters, or of one that has learnt
+    nothing.
+    """
     write_reference_lm(place, CONFIG, params)
     geometry, scoring = tiny_geometry(), Scoring(candidates=3, evaluation_candidates=5)
-    chunks = chunks.set_column(0, chunks.schema.field("doc_id"), pc.binary_repeat(chunks.column("doc_id"), 16))
+    chunks = chunks.set_column(
+        0, chunks.schema.field("doc_id"), pc.binary_repeat(chunks.column("doc_id"), 16)
+    )
     documents = chunks.column("doc_id").to_pylist()
-    for number, (first, last) in enumerate([(0, documents.index("c" * 16)), (documents.index("c" * 16), len(documents))]):
+    for number, (first, last) in enumerate(
+        [(0, documents.index("c" * 16)), (documents.index("c" * 16), len(documents))]
+    ):
         part = chunks.slice(first, last - first)
         candidates = pa.concat_tables(mine(part, geometry, Mining(max_candidates=5)))
-        labels = score(part, candidates, geometry, scoring, place / "tokenizer", place / "reference_lm", place / "ledger")
+        labels = score(
+            part, candidates, geometry, scoring, place / "tokenizer", place / "reference_lm", place / "ledger"
+        )
         for contract, table in ((CHUNKS, part), (CANDIDATES, candidates), (LABELS, labels)):
             (place / contract.name).mkdir(exist_ok=True)
             write_shard(contract, table, place / contract.name / f"part-{number:05d}.parquet")
@@ -129,7 +159,9 @@ def context(labelled, tmp_path) -> Context:
 
 def run(context, geometry, enforce: bool, queries: int = 12) -> dict:
     scoring = Scoring(candidates=3, evaluation_candidates=5)
-    make_label_gates(context, geometry, scoring, LabelGates(enforce=enforce, queries=queries, bootstrap_samples=100))
+    make_label_gates(
+        context, geometry, scoring, LabelGates(enforce=enforce, queries=queries, bootstrap_samples=100)
+    )
     return json.loads((context.scratch / "label_gates" / "gates.json").read_text())
 
 
@@ -137,7 +169,13 @@ def test_a_random_lm_fails_and_the_run_may_go_on(context, geometry):
     result = run(context, geometry, enforce=False)
     assert (result["split"], result["documents"], result["queries"]) == ("validation", 2, 12)
     gates = {row["name"]: row for row in result["gates"]}
-    assert list(gates) == ["planted copy", "BM25 over chance", "split-half correlation", "positive rate", "train over validation"]
+    assert list(gates) == [
+        "planted copy",
+        "BM25 over chance",
+        "split-half correlation",
+        "positive rate",
+        "train over validation",
+    ]
     assert abs(gates["planted copy"]["value"]) < 0.1
     assert not gates["planted copy"]["passed"]
     labels = pl.read_parquet(context.inputs / "labels" / "*.parquet").filter(pl.col("split") == "validation")
@@ -167,7 +205,10 @@ def test_the_seed_decides_the_sample_and_its_limit_its_size(context, geometry):
 
 
 def test_the_sample_is_of_all_shards(context, geometry):
-    labels, scoring = open_artifact(LABELS, context.input("labels")), Scoring(candidates=3, evaluation_candidates=5)
+    labels, scoring = (
+        open_artifact(LABELS, context.input("labels")),
+        Scoring(candidates=3, evaluation_candidates=5),
+    )
     _, _, chosen = read_labels(labels, geometry, scoring, 12, np.random.default_rng(0))
     _, _, everything = read_labels(labels, geometry, scoring, 10_000, np.random.default_rng(0))
     assert len(chosen) == 12

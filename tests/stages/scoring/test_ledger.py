@@ -1,4 +1,6 @@
-"""The label store: what is appended is found again, whoever else writes, wherever a writer is killed, whatever bit of a file is flipped."""
+"""The label store: what is appended is found again, whoever else writes, wherever a writer is killed,
+whatever bit of a file is flipped.
+"""
 
 import logging
 import signal
@@ -26,7 +28,12 @@ def rows(pairs, logprob=-1.0) -> pl.DataFrame:
     document, query, candidate = (np.array(column, np.int32) for column in zip(*pairs, strict=True))
     halves = np.full((len(query), 2), logprob, np.float32)
     return pl.DataFrame(
-        {"doc_id": [DOCUMENTS[d] for d in document], "query_chunk": query, "candidate_chunk": candidate, "halves": pl.Series(halves)}
+        {
+            "doc_id": [DOCUMENTS[d] for d in document],
+            "query_chunk": query,
+            "candidate_chunk": candidate,
+            "halves": pl.Series(halves),
+        }
     )
 
 
@@ -60,7 +67,10 @@ pair = st.tuples(st.integers(0, 2), st.integers(2, 6), st.just(0))
 
 
 @settings(max_examples=25, deadline=None)
-@given(appends=st.lists(st.lists(pair, min_size=1, max_size=5, unique=True), min_size=1, max_size=12), full=st.sampled_from([1, 2**20]))
+@given(
+    appends=st.lists(st.lists(pair, min_size=1, max_size=5, unique=True), min_size=1, max_size=12),
+    full=st.sampled_from([1, 2**20]),
+)
 def test_merging_changes_nothing_but_the_number_of_files(tmp_path_factory, appends, full):
     store, expected = Ledger(tmp_path_factory.mktemp("ledger"), SCORER), {}
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +81,9 @@ def test_merging_changes_nothing_but_the_number_of_files(tmp_path_factory, appen
             for row in pairs:
                 expected.setdefault(row, -float(number))
             found = everything(store)
-            assert {(DOCUMENTS.index(d), q, c): halves[0] for d, q, c, halves in found.iter_rows()} == expected
+            assert {
+                (DOCUMENTS.index(d), q, c): halves[0] for d, q, c, halves in found.iter_rows()
+            } == expected
     if full == 2**20:
         assert all(len(list(digit.glob("*.parquet"))) <= 2 for digit in store.directory.iterdir())
 
@@ -83,16 +95,29 @@ def test_a_full_file_is_never_merged_past(tmp_path, monkeypatch):
     store = Ledger(tmp_path, SCORER)
     noise = np.random.default_rng(0).random((900, 2), np.float32)
     big = rows([(0, 1000, candidate) for candidate in range(900)]).with_columns(halves=pl.Series(-1 - noise))
-    for part in (rows([(0, 5, 1)]), big, *(rows([(0, 1000, 7), (0, 6, candidate)], -9.0) for candidate in range(3))):
+    for part in (
+        rows([(0, 5, 1)]),
+        big,
+        *(rows([(0, 1000, 7), (0, 6, candidate)], -9.0) for candidate in range(3)),
+    ):
         store.append(part)
     assert [path.stat().st_size >= 6000 for path in files(store)] == [False, True, False]
-    assert everything(store).filter(pl.col("candidate_chunk") == 7)["halves"][0].to_list() == (-1 - noise[7]).tolist()
+    assert (
+        everything(store).filter(pl.col("candidate_chunk") == 7)["halves"][0].to_list()
+        == (-1 - noise[7]).tolist()
+    )
 
 
 def test_a_row_that_breaks_the_contract_is_refused_and_changes_nothing(tmp_path):
     store = Ledger(tmp_path, SCORER)
     store.append(rows([(0, 9, 1)]))
-    for bad in (rows([(0, 9, 8)]), rows([(0, 5, 1)], np.nan), rows([(0, 5, 1)], 0.5), rows([(0, 5, -1)]), rows([(0, 5, 1), (0, 5, 1)])):
+    for bad in (
+        rows([(0, 9, 8)]),
+        rows([(0, 5, 1)], np.nan),
+        rows([(0, 5, 1)], 0.5),
+        rows([(0, 5, -1)]),
+        rows([(0, 5, 1), (0, 5, 1)]),
+    ):
         with pytest.raises(Failure, match="ledger") as failure:
             store.append(bad)
         assert failure.value.code == Exit.CONTRACT
@@ -132,7 +157,9 @@ def test_a_corrupt_file_is_set_aside_and_named(tmp_path, fault, caplog):
     elif fault == "renamed":
         victim = victim.replace(victim.parent / f"0000000000-{'0' * 64}.parquet")
     else:
-        victim.write_bytes({"flip": data[:60] + bytes([data[60] ^ 4]) + data[61:], "cut": data[:-100], "empty": b""}[fault])
+        victim.write_bytes(
+            {"flip": data[:60] + bytes([data[60] ^ 4]) + data[61:], "cut": data[:-100], "empty": b""}[fault]
+        )
     with caplog.at_level(logging.WARNING):
         assert everything(store)["candidate_chunk"].to_list() == [2]
     assert victim.name in caplog.text
@@ -190,12 +217,27 @@ for candidate in range(6):
 
 @pytest.mark.parametrize(
     ("call", "number"),
-    [("fsync", 1), ("fsync", 3), ("replace", 2), ("fsync", 5), ("replace", 5), ("unlink", 1), ("unlink", 6), ("unlink", 9)],
+    [
+        ("fsync", 1),
+        ("fsync", 3),
+        ("replace", 2),
+        ("fsync", 5),
+        ("replace", 5),
+        ("unlink", 1),
+        ("unlink", 6),
+        ("unlink", 9),
+    ],
 )
 def test_killed_at_any_point_a_writer_loses_at_most_what_it_was_appending(tmp_path, call, number):
-    """Each append calls fsync, unlink (of a temporary file) and replace once; so does the merge in the fourth, which then unlinks four."""
+    """Each append calls fsync, unlink (of a temporary file) and replace once; so does the merge in the
+    fourth, which then unlinks four.
+    """
     process = subprocess.run(
-        [sys.executable, "-c", APPEND, tmp_path, call, str(number)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", APPEND, tmp_path, call, str(number)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert process.returncode == -signal.SIGKILL, process.stderr
     store, acknowledged = Ledger(tmp_path, SCORER), len(process.stdout)
@@ -217,7 +259,8 @@ from tests.stages.scoring.test_ledger import SCORER, rows
 ledger.MAX_FILES = 2
 number = int(sys.argv[2])
 for candidate in range(25):
-    ledger.Ledger(Path(sys.argv[1]), SCORER).append(rows([(0, 200, 3 * candidate + number), (0, 200, 100)], -1.0 - number))
+    pairs = [(0, 200, 3 * candidate + number), (0, 200, 100)]
+    ledger.Ledger(Path(sys.argv[1]), SCORER).append(rows(pairs, -1.0 - number))
 """
 
 

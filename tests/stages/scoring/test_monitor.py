@@ -1,4 +1,6 @@
-"""What is said while scoring runs, from real label shards: the figures, and a warning for labels that cannot be right."""
+"""What is said while scoring runs, from real label shards: the figures, and a warning for labels that cannot
+be right.
+"""
 
 import json
 import math
@@ -46,24 +48,37 @@ def write(path, scores_QK: np.ndarray, split="test", local_a_token=-2.0, **score
         "local_halves": [[value / 2, value / 2] for value in local],
         "target_score": candidate - local,
     }
-    write_shard(LABELS, LABELS.table(columns, stride_chunks=2, sequence_chunks=100_000, scorer={"engine": "none", **scorer}), path)
+    write_shard(
+        LABELS,
+        LABELS.table(columns, stride_chunks=2, sequence_chunks=100_000, scorer={"engine": "none", **scorer}),
+        path,
+    )
     return path
 
 
 def scores(queries=600, k=10, positive=0.3, seed=0) -> np.ndarray:
-    """s_t of both signs in sixteenths of a nat, which float32 holds exactly; above -16 + 1/16, so that no candidate is likelier than 1."""
+    """s_t of both signs in sixteenths of a nat, which float32 holds exactly; above -16 + 1/16, so that no
+    candidate is likelier than 1.
+    """
     generator = np.random.default_rng(seed)
     size = generator.integers(1, 128, (queries, k)) / 16
     return np.where(generator.random((queries, k)) < positive, size, -size)
 
 
 def cells(note: str, split: str) -> list[str]:
-    return next([cell.strip() for cell in line.split("|")[2:-1]] for line in note.splitlines() if line.startswith(f"| {split}"))
+    return next(
+        [cell.strip() for cell in line.split("|")[2:-1]]
+        for line in note.splitlines()
+        if line.startswith(f"| {split}")
+    )
 
 
 def test_the_note_holds_the_figures_of_the_labels(tmp_path, arguments):
     train, test = scores(300, seed=1), scores(400, seed=2)
-    shards = [write(tmp_path / "part-00000.parquet", train, "train"), write(tmp_path / "part-00001.parquet", test)]
+    shards = [
+        write(tmp_path / "part-00000.parquet", train, "train"),
+        write(tmp_path / "part-00001.parquet", test),
+    ]
     note = scoring_monitor.watch(shards, **arguments)
     for split, table in (("train", train), ("test", test)):
         best = [f"{table[:, :k].max(axis=1).mean() / GEOMETRY.chunk_tokens:+.3f}" for k in (1, 2, 5, 10)]
@@ -77,7 +92,10 @@ def test_the_note_holds_the_figures_of_the_labels(tmp_path, arguments):
     [
         ({"scores_QK": scores(positive=0.001)}, "of the candidates are positive"),
         ({"scores_QK": scores(positive=0.97)}, "of the candidates are positive"),
-        ({"scores_QK": scores(), "local_a_token": -math.log(VOCABULARY) - 0.1}, "trained with another tokenizer"),
+        (
+            {"scores_QK": scores(), "local_a_token": -math.log(VOCABULARY) - 0.1},
+            "trained with another tokenizer",
+        ),
     ],
 )
 def test_broken_labels_are_called_broken(tmp_path, arguments, shard, words):
@@ -90,7 +108,9 @@ def test_a_blind_guess_at_text_is_one_of_the_tokens_of_the_corpus(tmp_path, argu
     vocabulary = write_tokenizer(tmp_path).get_vocab_size()
     (tmp_path / "reference_lm" / "config.json").write_text(json.dumps({"vocab_size": 10 * vocabulary}))
     for local_a_token, warned in ((-math.log(vocabulary) - 0.1, True), (-math.log(vocabulary) + 0.1, False)):
-        shard = write(tmp_path / "part-00000.parquet", scores(), local_a_token=local_a_token, chunk_tokenizer="x")
+        shard = write(
+            tmp_path / "part-00000.parquet", scores(), local_a_token=local_a_token, chunk_tokenizer="x"
+        )
         assert ("trained with another tokenizer" in scoring_monitor.watch([shard], **arguments)) == warned
 
 
@@ -101,16 +121,22 @@ def test_no_warning_before_there_are_enough_queries(tmp_path, arguments):
 
 def test_no_labels_no_note(tmp_path, arguments):
     assert scoring_monitor.watch([], **arguments) is None
-    assert scoring_monitor.watch([write(tmp_path / "part-00000.parquet", np.empty((0, 3)))], **arguments) is None
+    assert (
+        scoring_monitor.watch([write(tmp_path / "part-00000.parquet", np.empty((0, 3)))], **arguments) is None
+    )
 
 
 def test_what_is_read_is_bounded_and_spread(tmp_path, monkeypatch):
     monkeypatch.setattr(scoring_monitor, "SAMPLE_ROWS", 400)
     monkeypatch.setattr(scoring_monitor, "SAMPLE_SHARDS", 4)
-    shards = [write(tmp_path / f"part-{number:05d}.parquet", scores(queries=60, seed=number)) for number in range(7)]
+    shards = [
+        write(tmp_path / f"part-{number:05d}.parquet", scores(queries=60, seed=number)) for number in range(7)
+    ]
     sample = scoring_monitor.sample(shards)
     assert len(sample) == 400
-    assert sample["doc_id"].unique(maintain_order=True).to_list() == [f"part-{number:05d}" for number in (0, 2, 4, 6)]
+    assert sample["doc_id"].unique(maintain_order=True).to_list() == [
+        f"part-{number:05d}" for number in (0, 2, 4, 6)
+    ]
 
 
 def test_the_driver_shows_the_monitor_finished_shards_only_and_not_all_the_time(tmp_path, arguments):

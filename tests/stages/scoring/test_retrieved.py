@@ -1,4 +1,6 @@
-"""The retrieved sample: which queries, which pairs; and the stage as a whole with a real small LM, whose scores are those of scoring."""
+"""The retrieved sample: which queries, which pairs; and the stage as a whole with a real small LM, whose
+scores are those of scoring.
+"""
 
 import numpy as np
 import polars as pl
@@ -44,10 +46,27 @@ def evaluation(run: str, doc_id: str, chunks: int) -> pa.Table:
             eligible = max(0, last_eligible(chunk, 2) + 1) if chunk >= 0 else 0
             tokens = 7 if chunk < 0 else 8
             retrieved = read(run, eligible) if setting == "own" else [0][:eligible]
-            lists = {"token_losses": [1.0] * tokens, "retrieved": retrieved, "ranking": [], "scores": [], "gates": [1.0] * len(retrieved)}
+            lists = {
+                "token_losses": [1.0] * tokens,
+                "retrieved": retrieved,
+                "ranking": [],
+                "scores": [],
+                "gates": [1.0] * len(retrieved),
+            }
             of = {"system": run, "setting": setting, "doc_id": doc_id, "split": "test", "chunk": chunk}
-            rows.append({**of, "loss": float(tokens), "tokens": tokens, "bytes": tokens, "eligible": eligible, **lists})
-    return EVALUATIONS.table({name: [row[name] for row in rows] for name in EVALUATIONS.schema.names}, stride_chunks=2)
+            rows.append(
+                {
+                    **of,
+                    "loss": float(tokens),
+                    "tokens": tokens,
+                    "bytes": tokens,
+                    "eligible": eligible,
+                    **lists,
+                }
+            )
+    return EVALUATIONS.table(
+        {name: [row[name] for row in rows] for name in EVALUATIONS.schema.names}, stride_chunks=2
+    )
 
 
 @pytest.fixture
@@ -56,7 +75,9 @@ def context(tmp_path, make_chunks) -> Context:
     write_reference_lm(tmp_path, tiny_gpt_neox(rotary_pct=0.5))
     rng = np.random.default_rng(1)
     tokens = {doc_id: rng.integers(1, 60, 8 * chunks) for doc_id, chunks in DOCUMENTS.items()}
-    write_artifact(CHUNKS, tmp_path / "chunks", *(make_chunks({doc_id: ("test", ids)}) for doc_id, ids in tokens.items()))
+    write_artifact(
+        CHUNKS, tmp_path / "chunks", *(make_chunks({doc_id: ("test", ids)}) for doc_id, ids in tokens.items())
+    )
     for name in ("xl", "near", "far"):
         tables = [evaluation(name, doc_id, chunks) for doc_id, chunks in DOCUMENTS.items()]
         write_artifact(EVALUATIONS, tmp_path / "evaluations" / name, *tables)
@@ -79,15 +100,27 @@ def test_what_any_run_read_in_its_own_setting_is_scored_once(context, geometry):
         eligible = last_eligible(query, 2) + 1
         assert candidates == sorted({*read("near", eligible), *read("far", eligible), eligible - 1})
     assert (
-        f"what 3 runs retrieved, and the latest chunk, for {QUERIES} of 10,000 asked queries scored, {len(rows)} pairs"
-        in context.say.stream.getvalue()
+        f"what 3 runs retrieved, and the latest chunk, for {QUERIES} of 10,000 asked queries scored,"
+        f" {len(rows)} pairs" in context.say.stream.getvalue()
     )
 
 
-def test_scores_are_those_of_the_exhaustive_sample_and_cost_nothing_where_it_has_them(context, geometry, monkeypatch):
-    score_all(context, geometry, SCORING, Evaluation(max_tokens_per_document=10_000), Exhaustive(queries=10_000, most_eligible=100, seed=0))
-    everything = pl.DataFrame(pl.from_arrow(open_artifact(EXHAUSTIVE, context.scratch / "exhaustive").read_all()))
-    monkeypatch.setattr("stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again"))
+def test_scores_are_those_of_the_exhaustive_sample_and_cost_nothing_where_it_has_them(
+    context, geometry, monkeypatch
+):
+    score_all(
+        context,
+        geometry,
+        SCORING,
+        Evaluation(max_tokens_per_document=10_000),
+        Exhaustive(queries=10_000, most_eligible=100, seed=0),
+    )
+    everything = pl.DataFrame(
+        pl.from_arrow(open_artifact(EXHAUSTIVE, context.scratch / "exhaustive").read_all())
+    )
+    monkeypatch.setattr(
+        "stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again")
+    )
     rows = run(context, geometry, 10_000)
     both = rows.join(everything, on=["doc_id", "query_chunk", "candidate_chunk"], suffix="_exhaustive")
     assert len(both) == len(rows)
@@ -97,20 +130,34 @@ def test_scores_are_those_of_the_exhaustive_sample_and_cost_nothing_where_it_has
 
 def test_the_ledger_is_filled_and_read(context, geometry, monkeypatch):
     first = run(context, geometry, 4)
-    monkeypatch.setattr("stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again"))
+    monkeypatch.setattr(
+        "stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again")
+    )
     assert run(context, geometry, 4).equals(first)
 
 
 def test_a_larger_sample_contains_a_smaller_one_and_the_seed_decides(context, geometry):
-    small, large, other = asked(run(context, geometry, 5)), asked(run(context, geometry, 9)), asked(run(context, geometry, 5, seed=1))
+    small, large, other = (
+        asked(run(context, geometry, 5)),
+        asked(run(context, geometry, 9)),
+        asked(run(context, geometry, 5, seed=1)),
+    )
     assert (len(small), len(large), len(other)) == (5, 9, 5)
     assert small < large
     assert small != other
 
 
 def test_it_is_drawn_in_the_order_of_the_exhaustive_sample(context, geometry):
-    score_all(context, geometry, SCORING, Evaluation(max_tokens_per_document=10_000), Exhaustive(queries=5, most_eligible=100, seed=0))
-    everything = pl.DataFrame(pl.from_arrow(open_artifact(EXHAUSTIVE, context.scratch / "exhaustive").read_all()))
+    score_all(
+        context,
+        geometry,
+        SCORING,
+        Evaluation(max_tokens_per_document=10_000),
+        Exhaustive(queries=5, most_eligible=100, seed=0),
+    )
+    everything = pl.DataFrame(
+        pl.from_arrow(open_artifact(EXHAUSTIVE, context.scratch / "exhaustive").read_all())
+    )
     assert asked(run(context, geometry, 5)) == asked(everything)
 
 
@@ -136,7 +183,11 @@ def test_a_reference_lm_of_another_tokenizer_scores_text(context, geometry):
 def test_what_cannot_be_breaks_the_contract(column, value, reason):
     row = {"doc_id": "d", "split": "test", "query_chunk": 6, "candidate_chunk": 2}
     row |= {"candidate_logprob": -3.0, "local_logprob": -4.0, "target_score": 1.0}
-    RETRIEVED.validate(RETRIEVED.table({name: [known] for name, known in row.items()}, stride_chunks=2, scorer={}), "here")
-    broken = RETRIEVED.table({name: [known] for name, known in (row | {column: value}).items()}, stride_chunks=2, scorer={})
+    RETRIEVED.validate(
+        RETRIEVED.table({name: [known] for name, known in row.items()}, stride_chunks=2, scorer={}), "here"
+    )
+    broken = RETRIEVED.table(
+        {name: [known] for name, known in (row | {column: value}).items()}, stride_chunks=2, scorer={}
+    )
     with pytest.raises(Failure, match=reason):
         RETRIEVED.validate(broken, "here")

@@ -1,4 +1,6 @@
-"""s_t by hand: a toy engine whose log-probabilities can be worked out on paper, and the choice of what is scored."""
+"""s_t by hand: a toy engine whose log-probabilities can be worked out on paper, and the choice of what is
+scored.
+"""
 
 import json
 
@@ -17,7 +19,9 @@ DOCUMENTS = {"7" * 16: "test", "a" * 16: "train"}
 
 
 class OverlapLM:
-    """log P(target) = -(tokens of each half of the target that occur neither in the prefix nor in the query)."""
+    """log P(target) = -(tokens of each half of the target that occur neither in the prefix nor in
+    the query).
+    """
 
     def __init__(self):
         self.pairs = 0
@@ -42,7 +46,11 @@ def places(tmp_path):
     for name in ("tokenizer", "reference_lm"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "tokenizer.json").write_text(json.dumps({"a": 1}))
-    return {"tokenizer": tmp_path / "tokenizer", "reference_lm": tmp_path / "reference_lm", "ledger": tmp_path / "ledger"}
+    return {
+        "tokenizer": tmp_path / "tokenizer",
+        "reference_lm": tmp_path / "reference_lm",
+        "ledger": tmp_path / "ledger",
+    }
 
 
 @pytest.fixture
@@ -54,17 +62,23 @@ def engine(monkeypatch):
 
 def tables(make_chunks, geometry, max_candidates=20):
     generator = np.random.default_rng(1)
-    chunks = make_chunks({doc_id: (split, generator.integers(1, 60, 8 * 30)) for doc_id, split in DOCUMENTS.items()})
+    chunks = make_chunks(
+        {doc_id: (split, generator.integers(1, 60, 8 * 30)) for doc_id, split in DOCUMENTS.items()}
+    )
     return chunks, pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=max_candidates)))
 
 
 def test_target_scores_are_what_a_person_computes(make_chunks, geometry, places, engine):
     chunks, candidates = tables(make_chunks, geometry)
-    labels = scoring.score(chunks, candidates, geometry, Scoring(candidates=3, evaluation_candidates=6), **places)
+    labels = scoring.score(
+        chunks, candidates, geometry, Scoring(candidates=3, evaluation_candidates=6), **places
+    )
     LABELS.validate(labels, "labels")
     tokens = {
         (doc_id, chunk): set(ids)
-        for doc_id, chunk, ids in zip(*(chunks.column(name).to_pylist() for name in ("doc_id", "chunk", "token_ids")), strict=True)
+        for doc_id, chunk, ids in zip(
+            *(chunks.column(name).to_pylist() for name in ("doc_id", "chunk", "token_ids")), strict=True
+        )
     }
     ids = {key: row for key, row in zip(tokens, chunks.column("token_ids").to_pylist(), strict=True)}
 
@@ -82,14 +96,22 @@ def test_target_scores_are_what_a_person_computes(make_chunks, geometry, places,
 
 def test_each_split_has_its_number_of_candidates(make_chunks, geometry, places, engine):
     chunks, candidates = tables(make_chunks, geometry)
-    labels = pl.from_arrow(scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places))
-    assert labels.group_by("split").agg(pl.col("rank").max()).sort("split").rows() == [("test", 4), ("train", 1)]
+    labels = pl.from_arrow(
+        scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
+    )
+    assert labels.group_by("split").agg(pl.col("rank").max()).sort("split").rows() == [
+        ("test", 4),
+        ("train", 1),
+    ]
     locals_ = labels.select("doc_id", "query_chunk").n_unique()
     assert engine.pairs <= len(labels) + locals_
 
 
 def test_a_larger_sample_contains_the_smaller():
-    drawn = {fraction: {chunk for chunk in range(2000) if scoring.in_sample("d", chunk, fraction)} for fraction in (0.1, 0.5, 1.0)}
+    drawn = {
+        fraction: {chunk for chunk in range(2000) if scoring.in_sample("d", chunk, fraction)}
+        for fraction in (0.1, 0.5, 1.0)
+    }
     assert drawn[0.1] < drawn[0.5] < drawn[1.0]
     assert len(drawn[1.0]) == 2000
     assert 0.07 < len(drawn[0.1]) / 2000 < 0.13
@@ -98,7 +120,9 @@ def test_a_larger_sample_contains_the_smaller():
 def test_a_shard_without_queries_gives_no_labels(make_chunks, geometry, places, engine):
     chunks = make_chunks({"5" * 16: ("train", np.arange(20))})
     candidates = pa.concat_tables(mine(chunks, geometry, Mining(max_candidates=3)))
-    labels = scoring.score(chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places)
+    labels = scoring.score(
+        chunks, candidates, geometry, Scoring(candidates=2, evaluation_candidates=5), **places
+    )
     LABELS.validate(labels, "labels")
     assert labels.num_rows == 0
 

@@ -1,4 +1,6 @@
-"""No pair is paid for twice: calls of a real reference LM counted over changes of k, documents, weights, kills and damage."""
+"""No pair is paid for twice: calls of a real reference LM counted over changes of k, documents, weights,
+kills and damage.
+"""
 
 import os
 import shutil
@@ -29,13 +31,20 @@ from tests.conftest import chunk_table
 ROOT = Path(__file__).resolve().parents[3]
 GEOMETRY = Geometry(chunk_tokens=8, sequence_chunks=64, stride_chunks=2)
 CONFIG = GPTNeoXConfig(
-    vocab_size=61, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=32
+    vocab_size=61,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=64,
+    max_position_embeddings=32,
 )
 DOCUMENTS = {"3" * 16: "train", "b" * 16: "train", "b2" * 8: "test"}
 
 
 class Counting:
-    """A real engine whose pairs are counted; `log` also gets their number before each call, for whoever watches from outside."""
+    """A real engine whose pairs are counted; `log` also gets their number before each call, for whoever
+    watches from outside.
+    """
 
     def __init__(self, directory: Path, log: Path | None = None):
         self.engine, self.log, self.calls = JaxScoringLM(directory), log, list[int]()
@@ -59,7 +68,10 @@ class Counting:
 
 def write_model(directory: Path, seed: int) -> Path:
     rng = np.random.default_rng(seed)
-    params = jax.tree.map(lambda leaf: np.asarray(leaf) + 0.2 * rng.normal(size=leaf.shape).astype(np.float32), gpt_neox.init(CONFIG, seed))
+    params = jax.tree.map(
+        lambda leaf: np.asarray(leaf) + 0.2 * rng.normal(size=leaf.shape).astype(np.float32),
+        gpt_neox.init(CONFIG, seed),
+    )
     gpt_neox_files.save(directory, CONFIG, params)
     (directory / "tokenizer.json").write_text("{}")
     return directory
@@ -67,7 +79,11 @@ def write_model(directory: Path, seed: int) -> Path:
 
 def tables(documents=tuple(DOCUMENTS)) -> tuple[pa.Table, pa.Table]:
     chunks = chunk_table(
-        {doc_id: (DOCUMENTS[doc_id], np.random.default_rng(int(doc_id[-1], 16)).integers(1, 60, 8 * 64)) for doc_id in documents}, GEOMETRY
+        {
+            doc_id: (DOCUMENTS[doc_id], np.random.default_rng(int(doc_id[-1], 16)).integers(1, 60, 8 * 64))
+            for doc_id in documents
+        },
+        GEOMETRY,
     )
     return chunks, pa.concat_tables(mine(chunks, GEOMETRY, Mining(max_candidates=40)))
 
@@ -80,7 +96,12 @@ def label(root: Path, ledger: Path, k: int, shard=None, lm: str = "reference_lm"
 
 def pairs_of(labels: pa.Table) -> set[tuple[str, int, int]]:
     """Every pair that labels need: candidates and each query's local context."""
-    pairs = set(zip(*(labels.column(name).to_pylist() for name in ("doc_id", "query_chunk", "candidate_chunk")), strict=True))
+    pairs = set(
+        zip(
+            *(labels.column(name).to_pylist() for name in ("doc_id", "query_chunk", "candidate_chunk")),
+            strict=True,
+        )
+    )
     return pairs | {(doc_id, query, query - 2) for doc_id, query, _ in pairs}
 
 
@@ -144,7 +165,9 @@ def test_other_weights_never_meet_old_rows(root, engine, tmp_path):
     assert engine.take() == engine.other.take() == len(pairs_of(ours))
     assert len(list((tmp_path / "ledger").iterdir())) == 2
     assert bytes_of(theirs, tmp_path) == bytes_of(label(root, tmp_path / "fresh", 5, lm="other_lm"), tmp_path)
-    assert not (ours.column("candidate_logprob").to_numpy() == theirs.column("candidate_logprob").to_numpy()).any()
+    assert not (
+        ours.column("candidate_logprob").to_numpy() == theirs.column("candidate_logprob").to_numpy()
+    ).any()
 
 
 def test_a_damaged_file_is_mended(root, engine, tmp_path):
@@ -152,7 +175,9 @@ def test_a_damaged_file_is_mended(root, engine, tmp_path):
     every = engine.take()
     victim = sorted((tmp_path / "ledger").glob("*/b/*.parquet"))[1]
     data = victim.read_bytes()
-    victim.write_bytes(data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :])
+    victim.write_bytes(
+        data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+    )
     assert bytes_of(label(root, tmp_path / "ledger", 8), tmp_path) == before
     assert 0 < engine.take() <= 300 < every
     (row,) = stats(tmp_path / "ledger")
@@ -164,7 +189,11 @@ def test_a_damaged_file_is_mended(root, engine, tmp_path):
 def test_a_ledger_is_rebuilt_from_labels(root, engine, tmp_path):
     for number, documents in enumerate((list(DOCUMENTS)[:2], list(DOCUMENTS)[2:])):
         (tmp_path / "labels").mkdir(exist_ok=True)
-        write_shard(LABELS, label(root, tmp_path / "ledger", 9, tables(documents)), tmp_path / "labels" / f"part-0000{number}.parquet")
+        write_shard(
+            LABELS,
+            label(root, tmp_path / "ledger", 9, tables(documents)),
+            tmp_path / "labels" / f"part-0000{number}.parquet",
+        )
     commit(LABELS, tmp_path / "labels")
     every = engine.take()
     before = bytes_of(label(root, tmp_path / "ledger", 9), tmp_path)
@@ -189,7 +218,17 @@ label(root, ledger, 8)
 
 
 def test_killed_in_the_middle_scoring_goes_on_and_repeats_at_most_one_batch(root, engine, tmp_path):
-    log, command = tmp_path / "log", [sys.executable, "-c", CHILD, root, tmp_path / "ledger", tmp_path / "log"]
+    log, command = (
+        tmp_path / "log",
+        [
+            sys.executable,
+            "-c",
+            CHILD,
+            root,
+            tmp_path / "ledger",
+            tmp_path / "log",
+        ],
+    )
     process = subprocess.Popen(command, cwd=ROOT)
     while not log.exists() or len(log.read_text().splitlines()) < 5:
         assert process.poll() is None
@@ -214,7 +253,15 @@ def test_a_sample_of_the_queries_is_a_part_of_what_all_of_them_cost(root, engine
     costs = []
     for fraction in (0.3, 1.0, 0.6):
         parameters = Scoring(candidates=5, evaluation_candidates=5, query_fraction=fraction)
-        scoring.score(chunks, train, GEOMETRY, parameters, root / "tokenizer", root / "reference_lm", tmp_path / "ledger")
+        scoring.score(
+            chunks,
+            train,
+            GEOMETRY,
+            parameters,
+            root / "tokenizer",
+            root / "reference_lm",
+            tmp_path / "ledger",
+        )
         costs.append(engine.take())
     assert costs[0] > 0
     assert costs[1] > 0

@@ -1,4 +1,6 @@
-"""A reference LM with another tokenizer: its scores against prompts computed one by one, the ledger, shapes, and refusals."""
+"""A reference LM with another tokenizer: its scores against prompts computed one by one, the ledger, shapes,
+and refusals.
+"""
 
 import hashlib
 from functools import lru_cache, partial
@@ -52,7 +54,11 @@ VOCABULARY = 400
 def random_gpt_neox(directory: Path, seed: int) -> None:
     config = tiny_gpt_neox(vocab_size=VOCABULARY, num_hidden_layers=2, max_position_embeddings=256)
     rng = np.random.default_rng(seed)
-    gpt_neox_files.save(directory, config, jax.tree.map(lambda leaf: noisy(rng, leaf.shape, leaf), gpt_neox.init(config, seed)))
+    gpt_neox_files.save(
+        directory,
+        config,
+        jax.tree.map(lambda leaf: noisy(rng, leaf.shape, leaf), gpt_neox.init(config, seed)),
+    )
 
 
 def noisy(rng: np.random.Generator, shape: tuple[int, ...], leaf: np.ndarray | float = 0.0) -> np.ndarray:
@@ -102,11 +108,21 @@ def candidates(chunks) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def labels(place, chunks, candidates) -> pa.Table:
-    return scoring.score(chunks, candidates, GEOMETRY, PARAMETERS, place / "tokenizer", place / "reference_lm", place / "ledger")
+    return scoring.score(
+        chunks,
+        candidates,
+        GEOMETRY,
+        PARAMETERS,
+        place / "tokenizer",
+        place / "reference_lm",
+        place / "ledger",
+    )
 
 
 def logprobs_of(directory: Path, context: list[int], target: list[int]) -> np.ndarray:
-    """log P of each target token, from one forward pass over one whole prompt; what is put behind it, causality hides."""
+    """log P of each target token, from one forward pass over one whole prompt; what is put behind it,
+    causality hides.
+    """
     config, params = loaded(directory)
     prompt = np.array([*context, *target])
     rows = np.asarray(whole_logprobs(params, config, np.pad(prompt, (0, 256 - len(prompt)))[None])[0])
@@ -141,12 +157,16 @@ def test_labels_are_differences_of_whole_prompts_of_text(place, documents, chunk
         target = pieces[doc_id, i + 1]
 
         def halves(j: int, doc_id: str = doc_id, i: int = i, target: list[int] = target) -> list[float]:
-            found = logprobs_of(place / "reference_lm", pieces[doc_id, j] + pieces[doc_id, j + 1] + pieces[doc_id, i], target)
+            found = logprobs_of(
+                place / "reference_lm", pieces[doc_id, j] + pieces[doc_id, j + 1] + pieces[doc_id, i], target
+            )
             return [found[: len(target) // 2].sum(), found[len(target) // 2 :].sum()]
 
         np.testing.assert_allclose(row["candidate_halves"], halves(row["candidate_chunk"]), atol=1e-4)
         np.testing.assert_allclose(row["local_halves"], halves(i - 2), atol=1e-4)
-        assert row["target_score"] == pytest.approx(sum(halves(row["candidate_chunk"])) - sum(halves(i - 2)), abs=1e-4)
+        assert row["target_score"] == pytest.approx(
+            sum(halves(row["candidate_chunk"])) - sum(halves(i - 2)), abs=1e-4
+        )
 
 
 def test_gains_of_tokens_add_up_to_the_label_and_their_texts_to_the_target(place, documents, chunks, labels):
@@ -155,7 +175,10 @@ def test_gains_of_tokens_add_up_to_the_label_and_their_texts_to_the_target(place
     asked = rows.filter(pl.col("query_chunk").is_in([9, 30, 51]))
     assert len(asked) >= 12
     for (doc_id, query), found in asked.group_by("doc_id", "query_chunk", maintain_order=True):
-        of_document = [np.array(ids) for ids in pl.DataFrame(pl.from_arrow(chunks)).filter(pl.col("doc_id") == doc_id)["token_ids"]]
+        of_document = [
+            np.array(ids)
+            for ids in pl.DataFrame(pl.from_arrow(chunks)).filter(pl.col("doc_id") == doc_id)["token_ids"]
+        ]
         gains = lm.gains(of_document, query, found["candidate_chunk"].to_list())
         np.testing.assert_allclose(gains.sum(axis=1), found["target_score"], atol=1e-3)
         pieces = lm.pieces(of_document, query + 1)
@@ -171,7 +194,9 @@ def test_the_same_tokenizer_keeps_its_path(place, chunks, candidates, labels, tm
     random_gpt_neox(same, 0)
     (same / "tokenizer.json").write_bytes((place / "tokenizer" / "tokenizer.json").read_bytes())
     monkeypatch.setattr(scoring, "TextPrompts", lambda *_: pytest.fail("text of the same tokens"))
-    scored = scoring.score(chunks, candidates, GEOMETRY, PARAMETERS, place / "tokenizer", same, tmp_path / "ledger")
+    scored = scoring.score(
+        chunks, candidates, GEOMETRY, PARAMETERS, place / "tokenizer", same, tmp_path / "ledger"
+    )
     scorer = scoring.scorer_of(PARAMETERS, place / "tokenizer", same, 8).identity
     assert scorer["layout"] == "c_j c_j+1 c_q c_t, sums over halves of c_t"
     assert "chunk_tokenizer" not in scorer
@@ -189,47 +214,74 @@ def test_targets_have_the_same_tokens_in_both_terms(place, chunks, candidates, m
 
     scorer = scoring.scorer_of(PARAMETERS, place / "tokenizer", place / "reference_lm", 8)
     doc_id, query = candidates.column("doc_id")[0].as_py(), 20
-    pairs = pl.DataFrame({"doc_id": [doc_id] * 3, "query_chunk": [query] * 3, "candidate_chunk": [1, 2, query - 2]})
+    pairs = pl.DataFrame(
+        {"doc_id": [doc_id] * 3, "query_chunk": [query] * 3, "candidate_chunk": [1, 2, query - 2]}
+    )
     scorer.prompts(chunks).score(Watching(), pairs)
     (pieces,) = seen
     assert len(pieces.queries) == len(pieces.targets) == 1
     assert [prefix for prefix, _ in pieces.pairs_n2] == [0, 1, 2]
-    shared = [set(map(tuple, np.lib.stride_tricks.sliding_window_view(pieces.prefixes[number], 4))) for number in (0, 1)]
+    shared = [
+        set(map(tuple, np.lib.stride_tricks.sliding_window_view(pieces.prefixes[number], 4)))
+        for number in (0, 1)
+    ]
     assert shared[0] & shared[1], "c_2 follows c_1 and begins the next prefix"
 
 
 def test_scores_of_another_pairing_are_never_read(place, documents, labels, tmp_path):
-    """Chunk numbers of a document mean other text under another tokenizer, though the engine and the length of a chunk are the same."""
+    """Chunk numbers of a document mean other text under another tokenizer, though the engine and the length
+    of a chunk are the same.
+    """
     other = chunks_of(place / "another", documents)
     mined = pa.concat_tables(mine(other, GEOMETRY, Mining(max_candidates=3)))
     assert set(other.column("doc_id").to_pylist()) == set(labels.column("doc_id").to_pylist())
 
     def score(ledger: Path) -> pa.Table:
-        return scoring.score(other, mined, GEOMETRY, PARAMETERS, place / "another", place / "reference_lm", ledger)
+        return scoring.score(
+            other, mined, GEOMETRY, PARAMETERS, place / "another", place / "reference_lm", ledger
+        )
 
     assert score(place / "ledger").equals(score(tmp_path / "fresh"))
     assert len(list((place / "ledger").iterdir())) == 2
 
 
 def test_what_is_in_the_ledger_is_not_scored_again(place, chunks, candidates, labels, monkeypatch):
-    monkeypatch.setattr("stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again"))
-    again = scoring.score(chunks, candidates, GEOMETRY, PARAMETERS, place / "tokenizer", place / "reference_lm", place / "ledger")
+    monkeypatch.setattr(
+        "stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again")
+    )
+    again = scoring.score(
+        chunks,
+        candidates,
+        GEOMETRY,
+        PARAMETERS,
+        place / "tokenizer",
+        place / "reference_lm",
+        place / "ledger",
+    )
     assert again.equals(labels)
 
 
 def test_text_that_the_reference_lm_cannot_give_back_is_refused(place, chunks, candidates, tmp_path):
     random_gpt_neox(tmp_path, 0)
-    Tokenizer(models.WordLevel({"[UNK]": 0, "Zwölf": 1}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+    Tokenizer(models.WordLevel({"[UNK]": 0, "Zwölf": 1}, unk_token="[UNK]")).save(
+        str(tmp_path / "tokenizer.json")
+    )
     with pytest.raises(Failure, match="cannot read the corpus") as failure:
-        scoring.score(chunks, candidates, GEOMETRY, PARAMETERS, place / "tokenizer", tmp_path, tmp_path / "ledger")
+        scoring.score(
+            chunks, candidates, GEOMETRY, PARAMETERS, place / "tokenizer", tmp_path, tmp_path / "ledger"
+        )
     assert failure.value.code == Exit.CONTRACT
     assert not (tmp_path / "ledger").exists()
 
 
 def test_a_corpus_without_the_bytes_of_its_chunks_is_refused(place, chunks, candidates, tmp_path):
-    Tokenizer(models.WordLevel({"<|endoftext|>": 0, "[UNK]": 1}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+    Tokenizer(models.WordLevel({"<|endoftext|>": 0, "[UNK]": 1}, unk_token="[UNK]")).save(
+        str(tmp_path / "tokenizer.json")
+    )
     with pytest.raises(Failure, match="no byte-level BPE") as failure:
-        scoring.score(chunks, candidates, GEOMETRY, PARAMETERS, tmp_path, place / "reference_lm", tmp_path / "ledger")
+        scoring.score(
+            chunks, candidates, GEOMETRY, PARAMETERS, tmp_path, place / "reference_lm", tmp_path / "ledger"
+        )
     assert failure.value.code == Exit.CONTRACT
     assert not (tmp_path / "ledger").exists()
 
@@ -243,7 +295,12 @@ def pieces() -> Pieces:
         return [rng.integers(0, VOCABULARY, size).astype(np.int32) for size in sizes]
 
     pairs = np.stack(np.meshgrid(np.arange(7), np.arange(6)), axis=-1).reshape(-1, 2)
-    return Pieces(rows(2, 17, 64, 63, 65, 100, 101), rows(1, 9, 64, 30, 65, 12), rows(5, 64, 7, 1, 20, 0), rng.permutation(pairs))
+    return Pieces(
+        rows(2, 17, 64, 63, 65, 100, 101),
+        rows(1, 9, 64, 30, 65, 12),
+        rows(5, 64, 7, 1, 20, 0),
+        rng.permutation(pairs),
+    )
 
 
 def test_every_length_scores_as_alone_and_in_any_company(place, pieces):
@@ -253,10 +310,14 @@ def test_every_length_scores_as_alone_and_in_any_company(place, pieces):
         context = [*pieces.prefixes[prefix], *pieces.queries[suffix]]
         target = pieces.targets[suffix]
         logprobs = logprobs_of(place / "reference_lm", context, target.tolist())
-        np.testing.assert_allclose(found, [logprobs[: len(target) // 2].sum(), logprobs[len(target) // 2 :].sum()], atol=2e-4)
+        np.testing.assert_allclose(
+            found, [logprobs[: len(target) // 2].sum(), logprobs[len(target) // 2 :].sum()], atol=2e-4
+        )
     for count in (1, 5, 19):
         chosen = np.random.default_rng(count).permutation(len(scores))[:count]
-        assert np.array_equal(engine.score_pieces(pieces._replace(pairs_n2=pieces.pairs_n2[chosen])), scores[chosen])
+        assert np.array_equal(
+            engine.score_pieces(pieces._replace(pairs_n2=pieces.pairs_n2[chosen])), scores[chosen]
+        )
 
 
 def test_a_llama_scores_padded_pieces_as_alone(tmp_path, pieces):
@@ -265,12 +326,16 @@ def test_a_llama_scores_padded_pieces_as_alone(tmp_path, pieces):
     params = jax.tree.map(lambda leaf: noisy(rng, leaf.shape), llama.shapes(config))
     kv = jax_pieces.prefixes_of(params, config, pieces.prefixes[:3], 64)
     pairs = np.flatnonzero((pieces.pairs_n2[:, 0] < 3) & (pieces.pairs_n2[:, 1] < 4))
-    found = jax_pieces.compiled_logprobs(params, config, kv, jax_pieces.padded(pieces, pairs, pieces.pairs_n2[pairs, 0], 64))
+    found = jax_pieces.compiled_logprobs(
+        params, config, kv, jax_pieces.padded(pieces, pairs, pieces.pairs_n2[pairs, 0], 64)
+    )
     for (prefix, suffix), row in zip(pieces.pairs_n2[pairs], np.asarray(found), strict=True):
         tokens = np.concatenate([pieces.prefixes[prefix], pieces.queries[suffix], pieces.targets[suffix]])
         size = len(pieces.targets[suffix])
         whole = np.asarray(whole_logprobs(params, config, np.pad(tokens, (0, 256 - len(tokens)))[None])[0])
-        np.testing.assert_allclose(row[:size], whole[np.arange(len(tokens) - size - 1, len(tokens) - 1), tokens[-size:]], atol=1e-4)
+        np.testing.assert_allclose(
+            row[:size], whole[np.arange(len(tokens) - size - 1, len(tokens) - 1), tokens[-size:]], atol=1e-4
+        )
 
 
 def test_prefixes_are_computed_once_and_no_document_is_compiled_anew(place, pieces, monkeypatch):
@@ -279,13 +344,18 @@ def test_prefixes_are_computed_once_and_no_document_is_compiled_anew(place, piec
     programs = jax_pieces._compiled_prefixes._cache_size(), jax_pieces._half_sums._cache_size()
     windows = list[int]()
     compiled = jax_pieces._compiled_prefixes
-    monkeypatch.setattr(jax_pieces, "_compiled_prefixes", lambda *args: windows.append(len(args[2])) or compiled(*args))
+    monkeypatch.setattr(
+        jax_pieces, "_compiled_prefixes", lambda *args: windows.append(len(args[2])) or compiled(*args)
+    )
     engine.score_pieces(pieces)
     # 3 prefixes of up to 64 tokens fit into 384 tokens twice over, 3 of up to 128 once
     assert windows == [6, 3]
     rng = np.random.default_rng(6)
     for _ in range(30):
-        shorter = [[row[: rng.integers(1, len(row) + 1)] for row in rows] for rows in (pieces.prefixes, pieces.queries, pieces.targets[:5])]
+        shorter = [
+            [row[: rng.integers(1, len(row) + 1)] for row in rows]
+            for rows in (pieces.prefixes, pieces.queries, pieces.targets[:5])
+        ]
         chosen = pieces.pairs_n2[rng.permutation(len(pieces.pairs_n2))[: rng.integers(1, 30)]]
         engine.score_pieces(Pieces(*shorter[:2], [*shorter[2], pieces.targets[5]], chosen))
     assert (compiled._cache_size(), jax_pieces._half_sums._cache_size()) == programs
@@ -294,7 +364,10 @@ def test_prefixes_are_computed_once_and_no_document_is_compiled_anew(place, piec
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda p: p._replace(prefixes=[row + VOCABULARY for row in p.prefixes]), "prefixes run from .*allowed are 0 to 399"),
+        (
+            lambda p: p._replace(prefixes=[row + VOCABULARY for row in p.prefixes]),
+            "prefixes run from .*allowed are 0 to 399",
+        ),
         (lambda p: p._replace(queries=[row[:0] for row in p.queries]), "no query empty"),
         (lambda p: p._replace(targets=p.targets[1:]), "6 queries and 5 targets"),
         (lambda p: p._replace(pairs_n2=p.pairs_n2 + np.array([0, 1])), r"suffix row.*6, allowed are 0 to 5"),

@@ -10,7 +10,12 @@ from stages.engines.jax_engine import JaxScoringLM
 from stages.scoring.token_gains import PREFIXES, TokenGains
 
 CONFIG = GPTNeoXConfig(
-    vocab_size=61, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=256
+    vocab_size=61,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=64,
+    max_position_embeddings=256,
 )
 SIZE = 16
 

@@ -48,12 +48,19 @@ def test_marks_of_begin_and_end_are_no_text_and_text_that_spells_them_is(tokeniz
 def test_added_tokens_stand_for_what_they_are_written_as(tokenizer):
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
     tokenizer.add_tokens(["    ", "é"])
-    assert texts_of_chunks(bytes_of_tokens(tokenizer), chunks_of(tokenizer.encode("x    éé y").ids, 2)) == ["x    ", "éé", " y"]
+    assert texts_of_chunks(bytes_of_tokens(tokenizer), chunks_of(tokenizer.encode("x    éé y").ids, 2)) == [
+        "x    ",
+        "éé",
+        " y",
+    ]
 
 
 def without_bytes() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocab={"<|endoftext|>": 0, "a": 1, "b": 2}, merges=[]))
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.pre_tokenizer, tokenizer.decoder = (
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        decoders.ByteLevel(),
+    )
     return tokenizer
 
 
@@ -67,10 +74,16 @@ def changed(change) -> Tokenizer:
     ("tokenizer", "cause"),
     [
         (without_bytes(), "241 of the bytes of UTF-8 have no token"),
-        (Tokenizer(models.WordLevel({"<|endoftext|>": 0, "[UNK]": 1}, unk_token="[UNK]")), "no byte-level BPE"),
+        (
+            Tokenizer(models.WordLevel({"<|endoftext|>": 0, "[UNK]": 1}, unk_token="[UNK]")),
+            "no byte-level BPE",
+        ),
         (changed(lambda it: setattr(it, "decoder", decoders.Metaspace())), "no byte-level BPE"),
         (changed(lambda it: setattr(it, "normalizer", normalizers.Lowercase())), "changes text"),
-        (changed(lambda it: setattr(it, "pre_tokenizer", pre_tokenizers.ByteLevel(add_prefix_space=True))), "space before every text"),
+        (
+            changed(lambda it: setattr(it, "pre_tokenizer", pre_tokenizers.ByteLevel(add_prefix_space=True))),
+            "space before every text",
+        ),
     ],
 )
 def test_a_tokenizer_that_cannot_give_bytes_back_is_refused(tokenizer, cause):

@@ -1,4 +1,6 @@
-"""Tokenizers that lose text or whose tokens are not bytes of it are refused; those with byte fallback count right."""
+"""Tokenizers that lose text or whose tokens are not bytes of it are refused; those with byte fallback count
+right.
+"""
 
 import numpy as np
 import pytest
@@ -21,18 +23,28 @@ def with_byte_fallback(prepend: bool = True) -> Tokenizer:
     names = ["<unk>", *bytes_, *pieces, END_OF_TEXT]
     merges = [("t", "h"), ("th", "e"), ("▁", "the"), ("▁", "c")]
     tokenizer = Tokenizer(
-        models.BPE({name: number for number, name in enumerate(names)}, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
+        models.BPE(
+            {name: number for number, name in enumerate(names)},
+            merges,
+            unk_token="<unk>",
+            byte_fallback=True,
+            fuse_unk=True,
+        )
     )
     marks = normalizers.Replace(" ", "▁")
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), marks]) if prepend else marks
     strip = [decoders.Strip(" ", 1, 0)] if prepend else []
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *strip])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
+    )
     tokenizer.add_special_tokens([END_OF_TEXT])
     return tokenizer
 
 
 def of_words() -> Tokenizer:
-    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, END_OF_TEXT: 1, "the": 2, "cat": 3, "sat": 4}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel({"[UNK]": 0, END_OF_TEXT: 1, "the": 2, "cat": 3, "sat": 4}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.add_special_tokens([END_OF_TEXT])
     return tokenizer
@@ -47,7 +59,10 @@ def test_bytes_with_byte_fallback_are_those_of_the_text(text: str, prepend: bool
     check_round_trip(tokenizer, "mine", [text])
 
 
-@pytest.mark.parametrize("tokenizer", [with_byte_fallback(), with_byte_fallback(prepend=False), train_tokenizer(iter(TEXTS * 20), 300)])
+@pytest.mark.parametrize(
+    "tokenizer",
+    [with_byte_fallback(), with_byte_fallback(prepend=False), train_tokenizer(iter(TEXTS * 20), 300)],
+)
 @pytest.mark.parametrize("text", [*TEXTS[:-1], ""])
 def test_the_bytes_of_a_document_are_exact(tokenizer: Tokenizer, text: str) -> None:
     end = tokenizer.token_to_id(END_OF_TEXT)

@@ -18,7 +18,9 @@ def test_each_text_has_the_tokens_it_has_alone(tmp_path):
     tokenizer = written(tmp_path / "a", train_tokenizer(iter(["one two three one two three"] * 9), 280))
     texts = ["one two", " three one", "", "é漢", "<|endoftext|>"]
     rows = scorer_tokens(tokenizer, texts)
-    assert [row.tolist() for row in rows] == [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    assert [row.tolist() for row in rows] == [
+        tokenizer.encode(text, add_special_tokens=False).ids for text in texts
+    ]
     assert len(rows[0]) == 2
     assert len(rows[2]) == 0
     assert 0 not in rows[4], "text that spells a special token stays text"
@@ -26,13 +28,19 @@ def test_each_text_has_the_tokens_it_has_alone(tmp_path):
 
 def test_a_tokenizer_without_a_mark_of_the_end_will_do(tmp_path):
     tokenizer = Tokenizer(models.BPE(vocab={"a": 0, "b": 1}, merges=[]))
-    assert [row.tolist() for row in scorer_tokens(written(tmp_path / "a", tokenizer), ["a", "b"])] == [[0], [1]]
+    assert [row.tolist() for row in scorer_tokens(written(tmp_path / "a", tokenizer), ["a", "b"])] == [
+        [0],
+        [1],
+    ]
 
 
 def test_composed_and_decomposed_characters_are_the_same_text(tmp_path):
     tokenizer = train_tokenizer(iter(["some text"]), 280)
     tokenizer.normalizer = normalizers.NFC()
-    assert scorer_tokens(written(tmp_path / "a", tokenizer), ["e\u0301"])[0].tolist() == tokenizer.encode("é").ids
+    assert (
+        scorer_tokens(written(tmp_path / "a", tokenizer), ["e\u0301"])[0].tolist()
+        == tokenizer.encode("é").ids
+    )
 
 
 def unknown(words: dict[str, int]) -> Tokenizer:

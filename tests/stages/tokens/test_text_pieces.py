@@ -1,4 +1,6 @@
-"""Pieces of a text encode to the tokens of the whole text, and only for tokenizers that say that they allow it."""
+"""Pieces of a text encode to the tokens of the whole text, and only for tokenizers that say that they allow
+it.
+"""
 
 import itertools
 import json
@@ -13,16 +15,55 @@ from stages.tokens.text_pieces import MAX_PIECE_BYTES, cutter, pieces
 from stages.tokens.tokenizer import END_OF_TEXT, load_tokenizer, train_tokenizer
 
 TRAINING = [
-    "It's what they'd say: we've 12 apples, 345 pears\n    and   the rest; don't\t\task.\r\n café naïve 中文字 שלום\n",
+    (
+        "It's what they'd say: we've 12 apples, 345 pears\n    and   the rest; don't\t\task.\r\n café naïve"
+        " 中文字 שלום\n"
+    ),
     "... (''')\x1c\x1c .\x1c\n \n\n  \xa0\xa0 e\u0301 a\u0323\u0307 <|endoftext|> <|padding|>\n",
 ] * 30
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 16, 20, 25, 32, 40, 64, 100, 200)
 
 WORDS = st.sampled_from(
-    ["apple", "the", "a", "It", "don't", "we've", "'s", "'ll", "x'", "12", "345", "७", "²", "naïve", "中文字", "שלום", "مرحبا"]
+    [
+        "apple",
+        "the",
+        "a",
+        "It",
+        "don't",
+        "we've",
+        "'s",
+        "'ll",
+        "x'",
+        "12",
+        "345",
+        "७",
+        "²",
+        "naïve",
+        "中文字",
+        "שלום",
+        "مرحبا",
+    ]
 )
 PUNCTUATION = st.sampled_from(
-    [".", ",", "...", "'", "''", "(", "-", "_", "<|", "|>", END_OF_TEXT, "<|padding|>", "🐍", "👩‍👩‍👧", "🇩🇪", "\x00", "\u200b"]
+    [
+        ".",
+        ",",
+        "...",
+        "'",
+        "''",
+        "(",
+        "-",
+        "_",
+        "<|",
+        "|>",
+        END_OF_TEXT,
+        "<|padding|>",
+        "🐍",
+        "👩‍👩‍👧",
+        "🇩🇪",
+        "\x00",
+        "\u200b",
+    ]
 )
 BLANK = st.sampled_from(
     [
@@ -49,9 +90,23 @@ BLANK = st.sampled_from(
 )
 RUN = st.builds(lambda blank, count: blank * count, BLANK, st.integers(2, 60))
 MARKS = st.sampled_from(
-    ["\u0301", "e\u0301", "a\u0323\u0307", "\u0338", "\u1100\u1161", "\u1161", "\u2000", "\u212b", "\u0344", "\ufb1d", "\u3099"]
+    [
+        "\u0301",
+        "e\u0301",
+        "a\u0323\u0307",
+        "\u0338",
+        "\u1100\u1161",
+        "\u1161",
+        "\u2000",
+        "\u212b",
+        "\u0344",
+        "\ufb1d",
+        "\u3099",
+    ]
 )
-TEXTS = st.lists(st.one_of(WORDS, PUNCTUATION, BLANK, RUN, MARKS, st.text(max_size=5)), max_size=60).map("".join)
+TEXTS = st.lists(st.one_of(WORDS, PUNCTUATION, BLANK, RUN, MARKS, st.text(max_size=5)), max_size=60).map(
+    "".join
+)
 
 
 def as_the_project_trains() -> Tokenizer:
@@ -59,18 +114,24 @@ def as_the_project_trains() -> Tokenizer:
 
 
 def like_gpt_neox(*added: AddedToken) -> Tokenizer:
-    """NFC, the byte-level pre-tokenizer as older files spell it, and runs of 24 to 2 spaces as added tokens."""
+    """NFC, the byte-level pre-tokenizer as older files spell it, and runs of 24 to 2 spaces as
+    added tokens.
+    """
     tokenizer = as_the_project_trains()
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.add_special_tokens(["<|padding|>"])
-    tokenizer.add_tokens([AddedToken(" " * count, normalized=True, special=False) for count in range(24, 1, -1)])
+    tokenizer.add_tokens(
+        [AddedToken(" " * count, normalized=True, special=False) for count in range(24, 1, -1)]
+    )
     tokenizer.add_tokens(list(added))
     description = json.loads(tokenizer.to_str())
     del description["pre_tokenizer"]["use_regex"]
     return Tokenizer.from_str(json.dumps(description))
 
 
-def splitting_by(pre_tokenizer: pre_tokenizers.PreTokenizer, normalizer: normalizers.Normalizer | None = None) -> Tokenizer:
+def splitting_by(
+    pre_tokenizer: pre_tokenizers.PreTokenizer, normalizer: normalizers.Normalizer | None = None
+) -> Tokenizer:
     tokenizer = as_the_project_trains()
     tokenizer.pre_tokenizer = pre_tokenizer
     if normalizer:
@@ -129,14 +190,28 @@ def test_both_kinds_are_cut_and_the_words_are_found_again(encoders):
         splitting_by(pre_tokenizers.ByteLevel(add_prefix_space=True)),
         splitting_by(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)),
         splitting_by(pre_tokenizers.Whitespace()),
-        splitting_by(pre_tokenizers.Sequence([pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)])),
+        splitting_by(
+            pre_tokenizers.Sequence(
+                [pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+            )
+        ),
         splitting_by(pre_tokenizers.ByteLevel(add_prefix_space=False), normalizers.Replace(" ", "_")),
         splitting_by(pre_tokenizers.ByteLevel(add_prefix_space=False), normalizers.Strip()),
         like_gpt_neox(AddedToken("New York")),
         like_gpt_neox(AddedToken("<mask>", rstrip=True)),
         Tokenizer(models.BPE()),
     ],
-    ids=["prefix space", "no regex", "another", "sequence", "replace", "strip", "added words", "greedy added token", "none"],
+    ids=[
+        "prefix space",
+        "no regex",
+        "another",
+        "sequence",
+        "replace",
+        "strip",
+        "added words",
+        "greedy added token",
+        "none",
+    ],
 )
 def test_another_tokenizer_sees_documents_whole(tokenizer):
     text = "It's what New York <mask> says\n" * 3000

@@ -18,7 +18,14 @@ from stages.tokens import tokenization
 from stages.tokens.chunking import BLOCK_TOKENS, chunk
 from stages.tokens.text_pieces import PIECE_CHARS
 from stages.tokens.tokenization import tokenize
-from stages.tokens.tokenizer import END_OF_TEXT, TrainText, load_tokenizer, make_tokenizer, train_tokenizer, vocabulary_size
+from stages.tokens.tokenizer import (
+    END_OF_TEXT,
+    TrainText,
+    load_tokenizer,
+    make_tokenizer,
+    train_tokenizer,
+    vocabulary_size,
+)
 from tests.tiny import tiny_context
 
 TEXTS = [
@@ -74,14 +81,24 @@ def test_chunks_are_the_tokens_in_order(tokenizer, tmp_path):
     pieces = list_rows(chunks.column("token_ids"))
     assert np.array_equal(np.concatenate(pieces), np.concatenate(list_rows(tokens.column("token_ids"))))
     ascii_text = "".join(
-        t for d, t in zip(chunks.column("doc_id").to_pylist(), chunks.column("text").to_pylist(), strict=True) if d == "d0"
+        t
+        for d, t in zip(chunks.column("doc_id").to_pylist(), chunks.column("text").to_pylist(), strict=True)
+        if d == "d0"
     )
     assert ascii_text == END_OF_TEXT + TEXTS[0] + END_OF_TEXT
 
 
 def test_long_and_short_documents_encode_as_if_each_were_encoded_whole(tokenizer, monkeypatch):
     monkeypatch.setattr(tokenization, "TABLE_TOKENS", 100_000)
-    texts = ["short one", "plain  text\n" * PIECE_CHARS, END_OF_TEXT, "a b " * 20_000, "x", "don't " * 40_000, "the last"]
+    texts = [
+        "short one",
+        "plain  text\n" * PIECE_CHARS,
+        END_OF_TEXT,
+        "a b " * 20_000,
+        "x",
+        "don't " * 40_000,
+        "the last",
+    ]
     tables = list(tokenize(documents(texts=texts), tokenizer))
     assert [len(table) for table in tables] == [1, 1, 3, 1, 1]
     encoder = load_tokenizer(tokenizer)
@@ -132,7 +149,10 @@ def corpus(tmp_path):
     return open_artifact(DOCUMENTS, directory)
 
 
-@pytest.mark.parametrize(("limit", "limited"), [(100, True), (441, True), (442, True), (10_883, True), (10_884, False), (10**9, False)])
+@pytest.mark.parametrize(
+    ("limit", "limited"),
+    [(100, True), (441, True), (442, True), (10_883, True), (10_884, False), (10**9, False)],
+)
 def test_training_reads_the_first_characters_of_the_train_split(corpus, limit, limited):
     read = TrainText(corpus, limit)
     everything = "".join(f"{number}{text}" for number in range(2) for text in (TEXTS[0], TEXTS[3]))
@@ -170,10 +190,14 @@ def test_packing_covers_every_training_token_once_as_target(tokenizer, tmp_path)
     tokens = whole(tokenize(documents(["train", "test", "validation", "train"]), tokenizer))
     sequences = pack(tokens, geometry)
     write_shard(SEQUENCES, sequences, tmp_path / "part-00000.parquet")
-    for doc_id, ids in zip(("d0", "d3"), (list_rows(tokens.column("token_ids"))[row] for row in (0, 3)), strict=True):
+    for doc_id, ids in zip(
+        ("d0", "d3"), (list_rows(tokens.column("token_ids"))[row] for row in (0, 3)), strict=True
+    ):
         rows = [
             row
-            for name, row in zip(sequences.column("doc_id").to_pylist(), list_rows(sequences.column("token_ids")), strict=True)
+            for name, row in zip(
+                sequences.column("doc_id").to_pylist(), list_rows(sequences.column("token_ids")), strict=True
+            )
             if name == doc_id
         ]
         assert np.array_equal(np.concatenate([row[1:] for row in rows]), ids[1:])

@@ -7,7 +7,14 @@ from tokenizers import AddedToken
 from stages.tokens.token_bytes import token_bytes
 from stages.tokens.tokenizer import END_OF_TEXT, train_tokenizer
 
-TEXTS = ["def f(x):\n\treturn x + 1  # naïve", "漢字 and 🙂🙂 and Ünïcödé", "", " \n\n  ", "<|endoftext|> spelt out", "\u0000\u007f\ufeff"]
+TEXTS = [
+    "def f(x):\n\treturn x + 1  # naïve",
+    "漢字 and 🙂🙂 and Ünïcödé",
+    "",
+    " \n\n  ",
+    "<|endoftext|> spelt out",
+    "\u0000\u007f\ufeff",
+]
 
 
 @pytest.fixture

@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parents[3]
 def state(step: int) -> dict:
     generator = np.random.default_rng(step)
     kernel = jnp.asarray(generator.normal(size=(16, 24)).astype(np.float32))
-    return {"parameters": {"lower.0.kernel": kernel, "half": kernel.astype(jnp.bfloat16)}, "step": jnp.asarray(step, jnp.int32)}
+    return {
+        "parameters": {"lower.0.kernel": kernel, "half": kernel.astype(jnp.bfloat16)},
+        "step": jnp.asarray(step, jnp.int32),
+    }
 
 
 def rows(count: int) -> list[dict]:
@@ -52,7 +55,9 @@ def assert_is(found, step: int) -> None:
     assert (found.step, found.history) == (step, rows(step))
     assert jax.tree.structure(found.state) == jax.tree.structure(state(step))
     jax.tree.map(np.testing.assert_array_equal, found.state, state(step))
-    assert [leaf.dtype for leaf in jax.tree.leaves(found.state)] == [leaf.dtype for leaf in jax.tree.leaves(state(step))]
+    assert [leaf.dtype for leaf in jax.tree.leaves(found.state)] == [
+        leaf.dtype for leaf in jax.tree.leaves(state(step))
+    ]
 
 
 def test_the_newest_comes_back_bit_for_bit_and_two_are_kept(directory, said):
@@ -66,7 +71,9 @@ def test_other_cores_are_said_and_the_checkpoint_is_taken(directory, said, monke
     assert f"of {len(os.sched_getaffinity(0))} cores" in here
     monkeypatch.setattr(checkpoints_module, "computed_on", lambda: "64 TPU v4")
     assert_is(restored(directory, said), 5)
-    assert said == [f"the checkpoint of step 5 was computed on {here}, the rest is on 64 TPU v4: last bits may differ"]
+    assert said == [
+        f"the checkpoint of step 5 was computed on {here}, the rest is on 64 TPU v4: last bits may differ"
+    ]
 
 
 def test_a_checkpoint_that_does_not_say_what_it_was_computed_on_is_taken(directory, said):
@@ -185,7 +192,11 @@ with Checkpoints(pathlib.Path(sys.argv[1]), print) as checkpoints:
 
 
 def test_what_eight_devices_saved_one_restores(tmp_path, said):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    }
     subprocess.run([sys.executable, "-c", EIGHT, str(tmp_path)], env=environment, cwd=ROOT, check=True)
     assert len(jax.devices()) == 1
     assert_is(restored(tmp_path, said), 7)

@@ -17,8 +17,13 @@ GEOMETRY = tiny_geometry(chunk_tokens=4, sequence_chunks=8)
 
 
 def sequences(count: int = 3) -> pa.Table:
-    rows = [np.arange(33, dtype=np.uint32) + 100 * number for number in range(count - 1)] + [np.arange(10, dtype=np.uint32)]
-    return SEQUENCES.table({"doc_id": ["d"] * count, "first_chunk": [8 * n for n in range(count)], "token_ids": rows}, sequence_tokens=32)
+    rows = [np.arange(33, dtype=np.uint32) + 100 * number for number in range(count - 1)] + [
+        np.arange(10, dtype=np.uint32)
+    ]
+    return SEQUENCES.table(
+        {"doc_id": ["d"] * count, "first_chunk": [8 * n for n in range(count)], "token_ids": rows},
+        sequence_tokens=32,
+    )
 
 
 def pairs() -> pa.Table:
@@ -37,7 +42,9 @@ def pairs() -> pa.Table:
 @pytest.fixture
 def artifacts(tmp_path):
     write_artifact(SEQUENCES, tmp_path / "sequences", sequences())
-    write_artifact(SUPERVISION, tmp_path / "supervision", supervise(sequences(), pairs(), "bm25", 2, GEOMETRY))
+    write_artifact(
+        SUPERVISION, tmp_path / "supervision", supervise(sequences(), pairs(), "bm25", 2, GEOMETRY)
+    )
     return tmp_path
 
 
@@ -65,7 +72,9 @@ def test_targets_are_the_next_tokens_and_padding_is_masked(artifacts):
 
 
 def test_supervision_of_other_sequences_is_refused(artifacts):
-    write_artifact(SUPERVISION, artifacts / "supervision", supervise(sequences(2), pairs(), "bm25", 2, GEOMETRY))
+    write_artifact(
+        SUPERVISION, artifacts / "supervision", supervise(sequences(2), pairs(), "bm25", 2, GEOMETRY)
+    )
     with pytest.raises(Failure, match="does not fit the sequences"):
         TrainingData(artifacts / "sequences", artifacts / "supervision", GEOMETRY)
 
@@ -81,7 +90,10 @@ def test_short_sequences_can_be_left_out_and_are_counted(artifacts):
 
 
 def test_no_sequence_is_long_enough(tmp_path):
-    table = SEQUENCES.table({"doc_id": ["d"], "first_chunk": [0], "token_ids": [np.arange(10, dtype=np.uint32)]}, sequence_tokens=32)
+    table = SEQUENCES.table(
+        {"doc_id": ["d"], "first_chunk": [0], "token_ids": [np.arange(10, dtype=np.uint32)]},
+        sequence_tokens=32,
+    )
     write_artifact(SEQUENCES, tmp_path, table)
     with pytest.raises(Failure, match="none of 1 sequences has 29 tokens or more"):
         TrainingData(tmp_path, None, GEOMETRY, shortest=0.9)

@@ -26,7 +26,9 @@ def run(monkeypatch, work: Work) -> tuple[list[dict], list[dict]]:
             log.step({"step": step, "lm_loss": 2.0})
             clock[0] += 0.5
     lines = training_log.PLACE / "training" / "a-run.jsonl"
-    return [json.loads(line) for line in lines.read_text().splitlines()], [json.loads(line) for line in said.getvalue().splitlines()]
+    return [json.loads(line) for line in lines.read_text().splitlines()], [
+        json.loads(line) for line in said.getvalue().splitlines()
+    ]
 
 
 def test_utilisation_is_of_the_peak(place, monkeypatch):

@@ -20,6 +20,8 @@ def plan(seed: int) -> Plan:
 
 
 def test_every_step_and_every_seed_draws_anew_and_the_same_again():
-    drawn = [[float(jax.random.uniform(plan(seed).inputs(step)[2])) for step in range(4)] for seed in (0, 0, 1)]
+    drawn = [
+        [float(jax.random.uniform(plan(seed).inputs(step)[2])) for step in range(4)] for seed in (0, 0, 1)
+    ]
     assert drawn[0] == drawn[1]
     assert len({*drawn[0], *drawn[2]}) == 8

@@ -30,7 +30,9 @@ def test_documents_are_read_in_order_and_begin_where_they_begin():
 
 
 def test_the_rows_of_a_batch_read_other_parts_of_the_stream():
-    """Row b is where one row alone would be after the share b / B of an epoch; what it begins with counts as the start of a document."""
+    """Row b is where one row alone would be after the share b / B of an epoch; what it begins with counts as
+    the start of a document.
+    """
     alone = np.array([int(by_document(KEYS, step, 1, 3).rows_B[0]) for step in range(40)])
     for step in range(20):
         rows, starts = by_document(KEYS, step, 3, 3)
@@ -40,7 +42,10 @@ def test_the_rows_of_a_batch_read_other_parts_of_the_stream():
 
 def test_a_document_whose_first_sequence_was_left_out_still_begins():
     keys = [("a", 8), ("a", 16), ("b", 0)]
-    starts = {keys[int(rows[0])]: bool(begins[0]) for rows, begins in (by_document(keys, step, 1, 0) for step in range(1, 4))}
+    starts = {
+        keys[int(rows[0])]: bool(begins[0])
+        for rows, begins in (by_document(keys, step, 1, 0) for step in range(1, 4))
+    }
     assert starts == {("a", 8): True, ("a", 16): False, ("b", 0): True}
 
 

@@ -1,4 +1,6 @@
-"""The passages of training sequences and of held-out documents stand beside the right chunk, and losses are those of reading them."""
+"""The passages of training sequences and of held-out documents stand beside the right chunk, and losses are
+those of reading them.
+"""
 
 import shutil
 
@@ -39,20 +41,32 @@ SIZES = CorpusNeighbours(neighbours=2, evaluation_neighbours=3, random=2, margin
 
 @pytest.fixture
 def home(tmp_path, make_chunks, geometry):
-    """Two training documents of 2 sequences and a short one, and a test document, with everything up to corpus_neighbours."""
+    """Two training documents of 2 sequences and a short one, and a test document, with everything up to
+    corpus_neighbours.
+    """
     size = vocabulary_size(write_tokenizer(tmp_path))
     rng = np.random.default_rng(0)
-    texts = {"a": ("train", 8 * 20 + 5), "b": ("train", 8 * 17), "c": ("train", 6), "t": ("test", 8 * 9 + 3), "u": ("test", 5)}
+    texts = {
+        "a": ("train", 8 * 20 + 5),
+        "b": ("train", 8 * 17),
+        "c": ("train", 6),
+        "t": ("test", 8 * 9 + 3),
+        "u": ("test", 5),
+    }
     texts = {name: (split, rng.integers(1, size, count)) for name, (split, count) in texts.items()}
     chunks = make_chunks(texts)
     tokens = {"doc_id": [*texts], "split": [split for split, _ in texts.values()]}
     tokens["token_ids"] = list_column([ids.astype(np.uint32) for _, ids in texts.values()])
     write_artifact(CHUNKS, tmp_path / "chunks", chunks)
     write_artifact(
-        CANDIDATES, tmp_path / "candidates", CANDIDATES.table({n: [] for n in CANDIDATES.schema.names}, stride_chunks=2, sequence_chunks=16)
+        CANDIDATES,
+        tmp_path / "candidates",
+        CANDIDATES.table({n: [] for n in CANDIDATES.schema.names}, stride_chunks=2, sequence_chunks=16),
     )
     write_artifact(SEQUENCES, tmp_path / "sequences", pack(TOKENS.table(tokens, tokenizer="x"), geometry))
-    write_artifact(KEYS, tmp_path / "keys", keys(chunks, geometry, PassageEncoder(width=16), tmp_path / "tokenizer"))
+    write_artifact(
+        KEYS, tmp_path / "keys", keys(chunks, geometry, PassageEncoder(width=16), tmp_path / "tokenizer")
+    )
     make_index(tiny_context(tmp_path), geometry, Index())
     (tmp_path / "scratch" / "index").rename(tmp_path / "index")
     known = open_artifact(KEYS, tmp_path / "keys").read("part-00000.parquet")
@@ -64,7 +78,9 @@ def home(tmp_path, make_chunks, geometry):
 def rows_of(home, doc_id: str, origin: str) -> dict[tuple[int, int], list[int]]:
     """(query chunk, rank) -> tokens of a document's passages."""
     table = open_artifact(CORPUS_NEIGHBOURS, home / "corpus_neighbours").read_all()
-    table = table.filter(pc.and_(pc.equal(table.column("doc_id"), doc_id), pc.equal(table.column("origin"), origin)))
+    table = table.filter(
+        pc.and_(pc.equal(table.column("doc_id"), doc_id), pc.equal(table.column("origin"), origin))
+    )
     return {(row["query_chunk"], row["rank"]): row["token_ids"] for row in table.to_pylist()}
 
 
@@ -78,16 +94,26 @@ def test_each_chunk_of_a_sequence_has_its_own_passages(system, origin, home, geo
         known = rows_of(home, doc_id, origin)
         for chunk in range(16):
             for rank in range(2):
-                assert passages[row, chunk, rank].tolist() == known.get((first + chunk, rank), [-1] * 16), (doc_id, first, chunk, rank)
+                assert passages[row, chunk, rank].tolist() == known.get((first + chunk, rank), [-1] * 16), (
+                    doc_id,
+                    first,
+                    chunk,
+                    rank,
+                )
     left = data_of(home, SYSTEMS[system], RUN, tiny_recipe(), geometry, tiny_training(shortest_sequence=0.9))
-    np.testing.assert_array_equal(left.batch(Segments(np.arange(2), np.ones(2, bool))).passages_BCNR, passages[[0, 2]])
+    np.testing.assert_array_equal(
+        left.batch(Segments(np.arange(2), np.ones(2, bool))).passages_BCNR, passages[[0, 2]]
+    )
 
 
 def test_more_passages_than_were_found_are_refused(home, geometry):
     with pytest.raises(Failure, match=r"raise corpus_neighbours\.neighbours to 3") as failure:
         data_of(home, SYSTEMS["retro_corpus"], RUN, tiny_recipe(neighbours=3), geometry, tiny_training())
     assert failure.value.code == Exit.USAGE
-    source, length = PassageSource(home / "corpus_neighbours", NEAREST, 2), np.array([geometry.sequence_tokens])
+    source, length = (
+        PassageSource(home / "corpus_neighbours", NEAREST, 2),
+        np.array([geometry.sequence_tokens]),
+    )
     with pytest.raises(Failure, match=r"chunks of 8 tokens, geometry\.chunk_tokens is 16"):
         passages_of(source, [("a", 0)], length, geometry.model_copy(update={"chunk_tokens": 16}))
     with pytest.raises(Failure, match="document a has no training sequence"):
@@ -96,14 +122,21 @@ def test_more_passages_than_were_found_are_refused(home, geometry):
 
 @pytest.mark.parametrize(
     ("without", "said"),
-    [("b", "16 of 36 chunks; the first is 0 of document b"), (None, "19 of 36 chunks; the first is 1 of document a")],
+    [
+        ("b", "16 of 36 chunks; the first is 0 of document b"),
+        (None, "19 of 36 chunks; the first is 1 of document a"),
+    ],
 )
 def test_sequences_without_passages_are_refused(home, geometry, without, said):
-    """A document that the artifact lacks, or some of its chunks, would be trained on with nothing to read, and nobody would know."""
+    """A document that the artifact lacks, or some of its chunks, would be trained on with nothing to read,
+    and nobody would know.
+    """
     path = home / "corpus_neighbours" / "part-00000.parquet"
     table = pq.read_table(path)
     lost = pc.equal(table.column("doc_id"), without or "a")
-    found = table.filter(pc.invert(lost if without else pc.and_(lost, pc.greater(table.column("query_chunk"), 0))))
+    found = table.filter(
+        pc.invert(lost if without else pc.and_(lost, pc.greater(table.column("query_chunk"), 0)))
+    )
     shutil.rmtree(path.parent)
     write_artifact(CORPUS_NEIGHBOURS, path.parent, found)
     with pytest.raises(Failure, match=said) as failure:
@@ -112,10 +145,14 @@ def test_sequences_without_passages_are_refused(home, geometry, without, said):
 
 
 def test_an_evaluation_reads_the_passages_of_the_index(home, geometry):
-    """Every setting, token for token as the training forward with the passages that it names; the rows name no chunk of the document."""
+    """Every setting, token for token as the training forward with the passages that it names; the rows name
+    no chunk of the document.
+    """
     recipe, evaluation = (
         tiny_recipe(),
-        Evaluation(split="test", max_tokens_per_document=1000, settings=("first_1", "second", "training_length")),
+        Evaluation(
+            split="test", max_tokens_per_document=1000, settings=("first_1", "second", "training_length")
+        ),
     )
     config = config_of(geometry, tiny_training(), recipe, 300)
     write_model(home / "models" / "it", "retro_corpus", config, recipe)
@@ -127,7 +164,13 @@ def test_an_evaluation_reads_the_passages_of_the_index(home, geometry):
     assert not any(row[name] for row in rows for name in ("retrieved", "ranking", "scores", "gates"))
     model = load_model(home / "models" / "it" / "model.safetensors", SYSTEMS["retro_corpus"], config)
     near, chance = (rows_of(home, "t", origin) for origin in (NEAREST, RANDOM))
-    reads = {OWN: (near, (0, 1)), BY_CHANCE: (chance, (0, 1)), WITHOUT: (near, ()), "first_1": (near, (0,)), "second": (near, (1,))}
+    reads = {
+        OWN: (near, (0, 1)),
+        BY_CHANCE: (chance, (0, 1)),
+        WITHOUT: (near, ()),
+        "first_1": (near, (0,)),
+        "second": (near, (1,)),
+    }
     chunks = open_artifact(CHUNKS, home / "chunks").read_all()
     text = np.concatenate([np.array(row["token_ids"]) for row in chunks.to_pylist() if row["doc_id"] == "t"])
     padded = np.zeros(8 * 10 + 1, np.int32)
@@ -137,8 +180,12 @@ def test_an_evaluation_reads_the_passages_of_the_index(home, geometry):
         for chunk in range(9):
             for slot, rank in enumerate(ranks):
                 passages[0, chunk, slot] = known[chunk, rank]
-        losses = np.asarray(losses_of_passages(model, padded[None, :-1], padded[None, 1:], passages))[0, : len(text) - 1]
-        found = np.concatenate([row["token_losses"] for row in rows if (row["setting"], row["doc_id"]) == (setting, "t")])
+        losses = np.asarray(losses_of_passages(model, padded[None, :-1], padded[None, 1:], passages))[
+            0, : len(text) - 1
+        ]
+        found = np.concatenate(
+            [row["token_losses"] for row in rows if (row["setting"], row["doc_id"]) == (setting, "t")]
+        )
         np.testing.assert_allclose(found, losses, atol=1e-4, err_msg=setting)
     assert "at most 8 | 9 |" in context.say.stream.getvalue()
     with pytest.raises(Failure, match=r"raise corpus_neighbours\.evaluation_neighbours to 4"):

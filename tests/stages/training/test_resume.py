@@ -1,4 +1,6 @@
-"""A run that is stopped again and again ends with the bits of one that was not, and says the same of every step."""
+"""A run that is stopped again and again ends with the bits of one that was not, and says the same of every
+step.
+"""
 
 import io
 import json
@@ -61,8 +63,14 @@ def data(tmp_path) -> StopsAt:
         "scores": [row.ravel() for row in scores],
         "labelled": [(row >= 0).any(axis=1) for row in candidates],
     }
-    write_artifact(SEQUENCES, tmp_path / "sequences", SEQUENCES.table(keys | {"token_ids": tokens}, sequence_tokens=32))
-    write_artifact(SUPERVISION, tmp_path / "supervision", SUPERVISION.table(keys | supervision, sequence_chunks=8, slots=2))
+    write_artifact(
+        SEQUENCES, tmp_path / "sequences", SEQUENCES.table(keys | {"token_ids": tokens}, sequence_tokens=32)
+    )
+    write_artifact(
+        SUPERVISION,
+        tmp_path / "supervision",
+        SUPERVISION.table(keys | supervision, sequence_chunks=8, slots=2),
+    )
     return StopsAt(tmp_path / "sequences", tmp_path / "supervision", GEOMETRY)
 
 
@@ -73,15 +81,24 @@ def place(tmp_path, monkeypatch) -> Path:
 
 
 def session(
-    place: Path, data: StopsAt, seconds: float = 1e9, steps: int = STEPS, optimizer=OPTIMIZER, name: str = "rpt_sem"
+    place: Path,
+    data: StopsAt,
+    seconds: float = 1e9,
+    steps: int = STEPS,
+    optimizer=OPTIMIZER,
+    name: str = "rpt_sem",
 ) -> tuple[TrainState, list[dict]]:
     """One process's worth of training: from the newest checkpoint in `place` until it is stopped or done."""
     mesh, system = make_mesh(2, 4), SYSTEMS[name]
-    plan = Plan("some-run", data, ORDERS[system.carry], SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3, mesh)
+    plan = Plan(
+        "some-run", data, ORDERS[system.carry], SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3, mesh
+    )
     fresh = replicated(init_train_state(system, CONFIG, 3, optimizer, 2), mesh)
     with Checkpoints(place / "checkpoints", print) as checkpoints, Interruption() as interruption:
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
-        with TrainingLog("some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())) as log:
+        with TrainingLog(
+            "some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())
+        ) as log:
             loop = TrainingLoop(plan, begin, Saver(checkpoints, seconds, interruption), log)
             return loop.run(), loop.history
 
@@ -103,7 +120,9 @@ def test_stopped_at_1_37_100_and_199_of_200_it_ends_with_the_same_bits(place, da
             session(place, data)
         newest = max((place / "checkpoints").iterdir())
         assert newest.name == f"{stop:08d}"
-        assert (newest / "losses.jsonl").read_text() == "".join(json.dumps(row) + "\n" for row in history[:stop])
+        assert (newest / "losses.jsonl").read_text() == "".join(
+            json.dumps(row) + "\n" for row in history[:stop]
+        )
         done = stop
     data.steps = ()
     resumed, said = session(place, data)
@@ -133,7 +152,16 @@ def assert_log_is(place: Path, history: list[dict]) -> None:
 
 
 def assert_values_are_those_of_the_schedules(history: list[dict]) -> None:
-    always = {"step", "loss", "lm_loss", "ranking_loss", "recall_at_2", "recall_at_10", "grad_norm", "learning_rate"}
+    always = {
+        "step",
+        "loss",
+        "lm_loss",
+        "ranking_loss",
+        "recall_at_2",
+        "recall_at_10",
+        "grad_norm",
+        "learning_rate",
+    }
     assert {*history[0]} == always | {"tau", "alpha", "own_probability"}
     assert {*history[199]} - {*history[198]} == {"gradient_ratio"}
     assert history[199]["gradient_ratio"] > 0
@@ -149,11 +177,15 @@ def test_checkpoints_by_the_clock_change_nothing(place, data):
     same_bits(often, state)
     assert said == history
     best = min(range(1, 13), key=lambda step: np.mean([row["lm_loss"] for row in history[:step]]))
-    assert sorted(path.name for path in (place / "two/checkpoints").iterdir()) == [f"{step:08d}" for step in sorted({best, 11, 12})]
+    assert sorted(path.name for path in (place / "two/checkpoints").iterdir()) == [
+        f"{step:08d}" for step in sorted({best, 11, 12})
+    ]
 
 
 def test_what_layers_carry_is_resumed_too(place, data):
-    """Three documents are read in two rows, one of them in three sequences; the run is stopped in the middle of it, and once more."""
+    """Three documents are read in two rows, one of them in three sequences; the run is stopped in the middle
+    of it, and once more.
+    """
     state, history = session(place / "one", data, steps=8, name="memorizing_32k")
     data.steps = (3,)
     for _ in range(2):

@@ -22,7 +22,9 @@ CONFIG = tiny_config(vocabulary_size=30)
 
 def restored(directory, name: str, recipe: Recipe):
     system = with_recipe(SYSTEMS[name], recipe)
-    save_parameters(initial_parameters(Architecture.of(system.build, CONFIG), CONFIG, 0), directory / "model.safetensors")
+    save_parameters(
+        initial_parameters(Architecture.of(system.build, CONFIG), CONFIG, 0), directory / "model.safetensors"
+    )
     config = json.loads(json.dumps(describe(system, CONFIG, recipe)))
     return load_trained(directory, config), config
 
@@ -31,7 +33,10 @@ def restored(directory, name: str, recipe: Recipe):
     ("recipe", "training"),
     [
         (Recipe(), RetrieverTraining()),
-        (Recipe(normalise="sum", sampling="sequence", missing_gold="mask"), RetrieverTraining(as_sum, draw_by_sequence, gold_alone)),
+        (
+            Recipe(normalise="sum", sampling="sequence", missing_gold="mask"),
+            RetrieverTraining(as_sum, draw_by_sequence, gold_alone),
+        ),
     ],
     ids=["as a recipe has it that says nothing", "otherwise"],
 )
@@ -61,7 +66,9 @@ def test_a_griffin_of_before_its_layers_had_a_name_is_the_same(tmp_path):
 
 def test_a_model_of_before_the_lexical_start_is_read(tmp_path):
     model, config = restored(tmp_path, "rpt_sem", Recipe())
-    sizes = {name: value for name, value in config["shape"].items() if name != "lexical_start"} | {"equal_projections": True}
+    sizes = {name: value for name, value in config["shape"].items() if name != "lexical_start"} | {
+        "equal_projections": True
+    }
     assert load_trained(tmp_path, config | {"shape": sizes}).config == model.config
 
 
