@@ -1,5 +1,5 @@
-"""`python -m infra.leash COMMAND ...`: a command in its own process group, which reads our standard input and
-ends when that closes.
+"""`python -m infra.supervisor COMMAND ...`: a command in its own process group, which reads our standard
+input and ends when that closes.
 
 Whoever starts it holds the other end of that pipe, so the command ends with its starter even if that is
 killed. DVC needs this: it ignores a SIGINT sent to it alone and on SIGTERM leaves its command running; only a
@@ -19,10 +19,10 @@ from collections.abc import Callable
 STEPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 
-def leashed(command: list[str], **options) -> subprocess.Popen:
-    """Start `command` on a leash: it lives until it ends, or until we close its stdin or die."""
+def supervised(command: list[str], **options) -> subprocess.Popen:
+    """Start `command` under a supervisor: it lives until it ends, or until we close its stdin or die."""
     return subprocess.Popen(
-        [sys.executable, "-m", "infra.leash", *command],
+        [sys.executable, "-m", "infra.supervisor", *command],
         stdin=subprocess.PIPE,
         start_new_session=True,
         **options,
@@ -30,7 +30,7 @@ def leashed(command: list[str], **options) -> subprocess.Popen:
 
 
 def release(process: subprocess.Popen, patience: float = 30.0) -> int:
-    """End a leashed process and everything it started; returns its exit code."""
+    """End a supervised process and everything it started; returns its exit code."""
     if process.stdin:
         with contextlib.suppress(OSError):
             process.stdin.close()
