@@ -164,9 +164,9 @@ def _scored(numbers: range) -> pl.DataFrame:
 
 
 def _ledger(place: Path):  # type: ignore[no-untyped-def]
-    from stages.scoring import ledger
+    from stages.scoring import ledger, ledger_files
 
-    ledger.MAX_FILES = 2  # so that it merges too
+    ledger_files.MAX_FILES = 2  # so that it merges too
     return ledger.Ledger(place / "ledger", {"engine": "test", "chunk_tokens": 64})
 
 

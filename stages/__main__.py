@@ -11,6 +11,7 @@ from pathlib import Path
 
 from data_contracts.contract import commit, open_artifact
 from data_contracts.failure import Exit, Failure
+from data_contracts.places import resolved
 from stages import parameters
 from stages.identity.from_checkpoint import take_up
 from stages.identity.scratch import SCRATCH, finish, open_scratch
@@ -55,11 +56,12 @@ def run_shards(
     home = ARTIFACTS / corpus
     artifacts = [open_artifact(contract, home / contract.name) for contract in stage.reads]
     scratch = open_scratch(stage.name, corpus, identity_of(stage, corpus, configuration), say)
-    sides = {name: home / name for name in stage.sides}
-    stores = {name: Path(getattr(configuration.runtime, name)) for name in stage.stores}
+    sides = {name: (home / name).resolve() for name in stage.sides}
+    stores = {name: resolved(getattr(configuration.runtime, name), Path.cwd()) for name in stage.stores}
     arguments = {
         **sections_of(stage, configuration, None),
-        **{name: path.resolve() for name, path in (sides | stores).items()},
+        **sides,
+        **stores,
     }
     write_all(stage, artifacts, scratch, arguments, configuration.runtime, say)
     commit(stage.writes, scratch)

@@ -18,6 +18,7 @@ from tests import quick_compilation  # noqa: F401, I001 - before anything comput
 from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Mining
 from tests import pipelines
+from tests.object_store import Server, object_store
 from tests.budget import pytest_addoption, pytest_configure  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +90,22 @@ def chunk_table(documents: dict[str, tuple[str, np.ndarray]], geometry: Geometry
 @pytest.fixture
 def make_chunks(geometry):
     return lambda documents: chunk_table(documents, geometry)
+
+
+@pytest.fixture
+def gcs(monkeypatch, tmp_path_factory) -> Iterator[Server]:
+    """A Google Cloud Storage on loopback with one empty bucket, gs://bucket, for this process and those that
+    it starts, and a cache of its own.
+    """
+    from gcsfs import GCSFileSystem
+
+    with object_store() as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        GCSFileSystem.clear_instance_cache()
+        yield server
+        GCSFileSystem.clear_instance_cache()
 
 
 @pytest.fixture(scope="session")

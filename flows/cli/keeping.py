@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from data_contracts.failure import Exit, Failure
+from data_contracts.places import resolved
 from flows.terminal.output import Json, out
 from flows.workspace import ROOT
 
@@ -73,7 +74,7 @@ def stats(*, json_: Json = False) -> int:
     from flows.commands.ledger import stats as engines
     from stages.parameters import load
 
-    rows = engines(ROOT / load(ROOT / "params.yaml").runtime.ledger)
+    rows = engines(resolved(load(ROOT / "params.yaml").runtime.ledger, ROOT))
     if json_:
         out(json.dumps({"engines": rows}))
         return Exit.DONE
@@ -110,7 +111,7 @@ def rebuild(
             "`dvc pull` them, or name a directory",
             Exit.USAGE,
         )
-    root = ROOT / load(ROOT / "params.yaml").runtime.ledger
+    root = resolved(load(ROOT / "params.yaml").runtime.ledger, ROOT)
     for place in places:
         out(f"{place}: {restore(root, place):,} pairs added")
     return Exit.DONE

@@ -56,11 +56,13 @@ def doctor(*, json_: Json = False) -> int:
 
     Examples: `./rpt doctor`; `./rpt doctor --json`
     """
-    from flows.doctor import checkout, machine, network
+    from flows.doctor import checkout, machine, network, stores
     from flows.doctor.finding import as_data, examine, report
 
     findings = [
-        examine(name, check) for part in (machine, checkout, network) for name, check in part.CHECKS.items()
+        examine(name, check)
+        for part in (machine, checkout, network, stores)
+        for name, check in part.CHECKS.items()
     ]
     out(json.dumps(as_data(findings)) if json_ else report(findings))
     return Exit.ENVIRONMENT if any(finding.state == "bad" for finding in findings) else Exit.DONE

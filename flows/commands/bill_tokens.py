@@ -5,6 +5,7 @@ corpus's.
 from __future__ import annotations
 
 from data_contracts.contract import open_artifact
+from data_contracts.places import resolved
 from data_contracts.tokens import CHUNKS
 from flows.workspace import ROOT
 from model.decoder_config import DecoderConfig
@@ -46,7 +47,7 @@ def ledger_of(corpus: str, configuration: Configuration) -> Ledger:
     )
     other = _other_tokenizer(corpus, configuration)
     scorer = scorer_identity(engine, configuration.geometry.chunk_tokens, other)
-    return Ledger(ROOT / configuration.runtime.ledger, scorer)
+    return Ledger(resolved(configuration.runtime.ledger, ROOT), scorer)
 
 
 def _other_tokenizer(corpus: str, configuration: Configuration) -> str | None:

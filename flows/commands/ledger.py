@@ -10,30 +10,34 @@ import pyarrow as pa
 from data_contracts.candidates import LABELS
 from data_contracts.contract import fact, open_artifact, read_columns, read_rows
 from data_contracts.ledger import LEDGER
-from stages.scoring.ledger import KEYS, Ledger, held, is_intact
+from data_contracts.places import Place
+from stages.scoring.ledger import KEYS, Ledger, shelves
+from stages.scoring.ledger_files import Shelves, is_intact
 
 
-def stats(root: Path) -> list[dict]:
+def stats(root: Place) -> list[dict]:
     """One row for every scorer: its digest and identity, pairs, files, bytes, and the files that are corrupt
     or were set aside as such.
+
+    Raises:
+        Failure: (exit code 5) if the ledger cannot be locked or reached.
     """
-    return [_engine_stats(directory) for directory in sorted(root.glob("[0-9a-f]*")) if directory.is_dir()]
+    kept = shelves(root)
+    return [_of_scorer(kept, scorer) for scorer in kept.scorers()]
 
 
-def _engine_stats(directory: Path) -> dict:
-    pairs, sizes, scorer = 0, list[int](), None
-    corrupt = [path.name for path in directory.glob("*/*.corrupt")]
-    for digit in sorted(path for path in directory.iterdir() if path.is_dir()):
-        with held(digit) as files:
-            for path in files:
-                if not is_intact(path):
-                    corrupt.append(path.name)
-                    continue
+def _of_scorer(kept: Shelves, digest: str) -> dict:
+    pairs, sizes, scorer, corrupt = 0, list[int](), None, list[str]()
+    for digit in kept.digits(digest):
+        folder = kept.folder(digest, digit)
+        corrupt += folder.corrupt()
+        with folder.held() as files:
+            for path in filter(is_intact, files):
                 sizes.append(path.stat().st_size)
                 pairs += read_columns(LEDGER, path, ["query_chunk"]).num_rows
                 scorer = scorer or fact(next(read_rows(LEDGER, path, 0, 1)), "scorer")
     return {
-        "digest": directory.name,
+        "digest": digest,
         "scorer": scorer,
         "pairs": pairs,
         "files": len(sizes),
@@ -42,7 +46,7 @@ def _engine_stats(directory: Path) -> dict:
     }
 
 
-def rebuild(root: Path, labels: Path) -> int:
+def rebuild(root: Place, labels: Path) -> int:
     """Append what a label artifact knows and the ledger lacks; returns the number of pairs.
 
     Raises:

@@ -31,9 +31,6 @@ STDLIB_SKIPPED = {
     "pydoc_data",
     "lib-dynload",
 }
-# gcsfs would ask another service for the kind of the bucket first, and wait a minute where that may not be
-# asked; reading needs no answer.
-os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 CONTENT_IDENTITIES = ("generation", "blob_id", "ETag", "etag")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from data_contracts.places import check_place
 from stages.parameters.section import Params
 
 Device = Literal["A100", "H100", "H200", "TPUv4", "TPUv5e", "TPUv5p"]
@@ -45,6 +46,11 @@ class Runtime(Params):
         ),
         json_schema_extra={"unit": "US dollars an hour"},
     )
-    ledger: str = Field(
-        "ledger", min_length=1, description="directory of the label store, which may serve several checkouts"
+    ledger: Annotated[str, AfterValidator(check_place)] = Field(
+        "ledger",
+        min_length=1,
+        description=(
+            "the label store, which may serve several checkouts: a directory, or gs://bucket/prefix for"
+            " several machines"
+        ),
     )

@@ -68,10 +68,10 @@ RUN_STAGES = {
 
 @dataclass(frozen=True)
 class ShardStage:
-    """`function(*tables, **sections, **sides, **stores) -> table or iterator of tables`; sides and stores are
-    Path keywords.
+    """`function(*tables, **sections, **sides, **stores) -> table or iterator of tables`; sides are Path
+    keywords, stores a Path or a URL.
 
-    `sides` are directories or files of the corpus that decide what comes out. `stores` are directories named
+    `sides` are directories or files of the corpus that decide what comes out. `stores` are places named
     in `runtime` that the stage keeps from run to run; what they hold decides how long it works and never what
     it writes.
 

@@ -127,7 +127,7 @@ def halves_of(ledger: Ledger, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
         for side in (asked, asked.with_columns(candidate_chunk=LOCAL))
     )
     if lost := candidates.null_count() + local.null_count():
-        cause = f"{lost} log-probabilities cannot be read back from {ledger.directory}"
+        cause = f"{lost} log-probabilities cannot be read back from {ledger.place}"
         raise Failure(
             "the ledger does not keep what it is given",
             cause,

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from data_contracts.contract import Contract, commit, open_artifact, write_shard
+from data_contracts.places import resolved
 from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Scoring
 from stages.runner.stage import Context
@@ -59,7 +60,7 @@ def write_scores(
         scoring, context.input("tokenizer"), context.input("reference_lm"), geometry.chunk_tokens
     )
     ledger, chunks = (
-        Ledger(Path(context.runtime.ledger), scorer.identity),
+        Ledger(resolved(context.runtime.ledger, Path.cwd()), scorer.identity),
         open_artifact(CHUNKS, context.input("chunks")),
     )
     done = 0

@@ -19,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from data_contracts.candidates import CANDIDATES, LABELS
+from data_contracts.places import Place
 from data_contracts.tokens import CHUNKS
 from model.hugging_face_files import tokenizer_digest
 from stages.engines.choice import explained, make_engine
@@ -117,7 +118,7 @@ def score(
     scoring: Scoring,
     tokenizer: Path,
     reference_lm: Path,
-    ledger: Path,
+    ledger: Place,
 ) -> pa.Table:
     """Labels of one shard; pairs that `ledger` has are not scored, and those that are scored are in it before
     this returns.

@@ -65,6 +65,31 @@ def test_a_lost_ledger_comes_back_from_labels_in_another_place_and_the_next_scor
     assert f"{pairs:,} pairs" in rpt(root, "ledger", "stats").stdout
 
 
+def test_a_ledger_in_a_bucket_serves_every_command(scored, rpt, gcs):
+    """`config`, `ledger rebuild` and `stats`, the bill, and a scoring that finds all pairs there."""
+    assert rpt(scored, "config", "-o", "runtime.ledger=gs://bucket/team/ledger").returncode == 0
+    assert engines(scored, rpt) == []
+    restored = rpt(scored, "ledger", "rebuild")
+    assert restored.returncode == 0, restored.stderr
+    (kept,) = engines(scored, rpt)
+    assert f"{kept['pairs']:,} pairs added" in restored.stdout
+    assert kept["bytes"] == sum(map(len, gcs.objects().values()))
+
+    before = gcs.objects()
+    changed = ("-o", "scoring.evaluation_candidates=4")
+    assert rpt(scored, "config", *changed).returncode == 0
+    (bill,) = json.loads(rpt(scored, "plan", "scoring", "--json", "--no-calibrate").stdout)["bills"]
+    assert bill["pairs"]["known"] == bill["pairs"]["all"] > bill["pairs"]["new"] == 0
+    fewer = rpt(scored, "run", "scoring", own_ray=True)
+    assert fewer.returncode == 0, fewer.stdout + fewer.stderr
+    assert gcs.objects() == before
+
+    refused = rpt(scored, "config", "-o", "runtime.ledger=gs://name:secret@bucket/x")
+    assert refused.returncode == 2
+    assert "credentials never stand in it" in refused.stderr
+    assert "secret" not in (scored / "params.yaml").read_text()
+
+
 def test_rebuilding_from_nothing_says_so(scored, rpt):
     shutil.rmtree(scored / "artifacts")
     refused = rpt(scored, "ledger", "rebuild")

@@ -5,6 +5,7 @@ paste.
 import importlib.metadata
 import json
 import os
+import re
 import resource
 import socket
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 
 from data_contracts.failure import Exit
 from flows.cli import app
-from flows.doctor import checkout, machine, network
+from flows.doctor import checkout, machine, network, stores
 from flows.doctor.finding import Finding, as_data, examine, judged, report
+from stages.stores.object_store import ObjectStore
 
-CHECKS = machine.CHECKS | checkout.CHECKS | network.CHECKS
+CHECKS = machine.CHECKS | checkout.CHECKS | network.CHECKS | stores.CHECKS
 GIB = 2**30
 
 
@@ -169,3 +171,24 @@ def test_a_server_elsewhere_is_named(tmp_path):
 def test_a_port_that_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert network.prefect_port(server.getsockname()[1]).state == "unsure"
+
+
+def test_a_ledger_in_a_bucket(tmp_path, gcs, monkeypatch):
+    path = tmp_path / "params.yaml"
+    params = (checkout.ROOT / "profiles" / "demo.yaml").read_text()
+
+    def found(url: str) -> Finding:
+        path.write_text(re.sub("^runtime:.*$", f"runtime:\n  ledger: {url}", params, flags=re.MULTILINE))
+        return stores.ledger(path)
+
+    assert found("ledger").found == "ledger is a directory"
+    assert found("gs://bucket/x").found == "gs://bucket/x has 0 objects; may be read, added to and merged"
+    missing = found("gs://absent/x")
+    assert (missing.state, missing.fix) == ("bad", "create the bucket, or correct its name")
+    monkeypatch.setattr(
+        ObjectStore, "lacking_rights", lambda store: ["storage.objects.create", "storage.objects.delete"]
+    )
+    refused = found("gs://bucket/x")
+    assert refused.found == "gs://bucket/x does not grant storage.objects.create, storage.objects.delete"
+    assert "gs://bucket --member" in refused.fix
+    assert gcs.objects() == {}

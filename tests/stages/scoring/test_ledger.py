@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_contracts.failure import Exit, Failure
-from stages.scoring import ledger
+from stages.scoring import ledger_files
 from stages.scoring.ledger import KEYS, Ledger
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,8 +41,12 @@ def everything(store: Ledger) -> pl.DataFrame:
     return store.read(pl.Series(DOCUMENTS)).sort(KEYS)
 
 
+def home(store: Ledger) -> Path:
+    return store.shelves.root / store.name
+
+
 def files(store: Ledger) -> list[Path]:
-    return sorted(store.directory.glob("*/[0-9]*.parquet"))
+    return sorted(home(store).glob("*/[0-9]*.parquet"))
 
 
 def test_rows_come_back_by_document_and_lie_under_their_first_digit(tmp_path):
@@ -74,8 +78,8 @@ pair = st.tuples(st.integers(0, 2), st.integers(2, 6), st.just(0))
 def test_merging_changes_nothing_but_the_number_of_files(tmp_path_factory, appends, full):
     store, expected = Ledger(tmp_path_factory.mktemp("ledger"), SCORER), {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "MAX_FILES", 2)
-        patch.setattr(ledger, "FULL_BYTES", full)
+        patch.setattr(ledger_files, "MAX_FILES", 2)
+        patch.setattr(ledger_files, "FULL_BYTES", full)
         for number, pairs in enumerate(appends, 1):
             store.append(rows(pairs, -float(number)))
             for row in pairs:
@@ -85,13 +89,13 @@ def test_merging_changes_nothing_but_the_number_of_files(tmp_path_factory, appen
                 (DOCUMENTS.index(d), q, c): halves[0] for d, q, c, halves in found.iter_rows()
             } == expected
     if full == 2**20:
-        assert all(len(list(digit.glob("*.parquet"))) <= 2 for digit in store.directory.iterdir())
+        assert all(len(list(digit.glob("*.parquet"))) <= 2 for digit in home(store).iterdir())
 
 
 def test_a_full_file_is_never_merged_past(tmp_path, monkeypatch):
     """A later row of the same pair may not move before it, in a file that is older than the full one."""
-    monkeypatch.setattr(ledger, "MAX_FILES", 2)
-    monkeypatch.setattr(ledger, "FULL_BYTES", 6000)
+    monkeypatch.setattr(ledger_files, "MAX_FILES", 2)
+    monkeypatch.setattr(ledger_files, "FULL_BYTES", 6000)
     store = Ledger(tmp_path, SCORER)
     noise = np.random.default_rng(0).random((900, 2), np.float32)
     big = rows([(0, 1000, candidate) for candidate in range(900)]).with_columns(halves=pl.Series(-1 - noise))
@@ -136,7 +140,7 @@ def test_a_doc_id_never_leads_out_of_the_ledger(tmp_path, doc_id):
 
 def test_a_ledger_that_cannot_be_locked_says_where_and_what_to_do(tmp_path):
     store = Ledger(tmp_path, SCORER)
-    (store.directory / "0" / "lock").mkdir(parents=True)
+    (home(store) / "0" / "lock").mkdir(parents=True)
     with pytest.raises(Failure, match=r"cannot be locked.*runtime\.ledger") as failure:
         store.append(rows([(0, 9, 1)]))
     assert failure.value.code == Exit.ENVIRONMENT
@@ -180,7 +184,7 @@ def test_every_flipped_byte_is_noticed(tmp_path):
 
 
 def test_a_corrupt_file_does_not_spoil_a_merge(tmp_path, monkeypatch):
-    monkeypatch.setattr(ledger, "MAX_FILES", 3)
+    monkeypatch.setattr(ledger_files, "MAX_FILES", 3)
     store = Ledger(tmp_path, SCORER)
     for candidate in range(3):
         store.append(rows([(0, 9, candidate)]))
@@ -197,7 +201,7 @@ def child(script: str, *arguments: object) -> subprocess.Popen:
 APPEND = """
 import os, signal, sys
 from pathlib import Path
-from stages.scoring import ledger
+from stages.scoring import ledger, ledger_files
 from tests.stages.scoring.test_ledger import SCORER, rows
 root, victim, countdown = sys.argv[1], sys.argv[2], int(sys.argv[3])
 real = getattr(Path, victim) if victim != "fsync" else os.fsync
@@ -207,7 +211,7 @@ def killed(*arguments, **options):
     if not countdown:
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*arguments, **options)
-ledger.MAX_FILES = 3
+ledger_files.MAX_FILES = 3
 setattr(os if victim == "fsync" else Path, victim, killed)
 for candidate in range(6):
     ledger.Ledger(Path(root), SCORER).append(rows([(0, 9, candidate)]))
@@ -248,15 +252,15 @@ def test_killed_at_any_point_a_writer_loses_at_most_what_it_was_appending(tmp_pa
         store.append(rows([(0, 9, candidate)], -2.0))
     values = dict(everything(store).select("candidate_chunk", pl.col("halves").arr.first()).iter_rows())
     assert values == {candidate: -1.0 if candidate in kept else -2.0 for candidate in range(7)}
-    assert not [path for path in store.directory.glob("*/.*") if path.is_file()]
+    assert not [path for path in home(store).glob("*/.*") if path.is_file()]
 
 
 MANY = """
 import sys
 from pathlib import Path
-from stages.scoring import ledger
+from stages.scoring import ledger, ledger_files
 from tests.stages.scoring.test_ledger import SCORER, rows
-ledger.MAX_FILES = 2
+ledger_files.MAX_FILES = 2
 number = int(sys.argv[2])
 for candidate in range(25):
     pairs = [(0, 200, 3 * candidate + number), (0, 200, 100)]
