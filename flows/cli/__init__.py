@@ -59,6 +59,7 @@ app.command(preparing.config)
 app.command(preparing.inventory)
 app.command(development.bench)
 app.command(keeping.results)
+app.command(keeping.weights)
 app.command(development.docs)
 
 

@@ -116,6 +116,9 @@ def explore(
     ] = None,
     /,
     *,
+    pretrained: Annotated[
+        bool, Parameter(negative=(), help="the weights that come with the project, on their sample of text")
+    ] = False,
     port: Annotated[int, Parameter(help="of 127.0.0.1; 0 is a free one")] = 0,
     open_: Annotated[
         bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")
@@ -126,11 +129,18 @@ def explore(
     only print their figures.
 
     What a training step read is shown by `./rpt batch`. Examples: `./rpt explore`;
-    `./rpt explore demo --port 8080`; `./rpt explore --json`
+    `./rpt explore --pretrained`; `./rpt explore demo --port 8080`; `./rpt explore --json`
     """
     from flows.commands.explorer import explore as serve_pages
     from flows.commands.explorer import systems
 
+    if pretrained:
+        from model.pretrained import CODE
+
+        if corpus:
+            cause = f"it was asked for {corpus!r} and for the weights that come with the project"
+            raise Failure("rpt explore", cause, "leave one of the two out", Exit.USAGE)
+        corpus = str(CODE)
     if json_:
         out(json.dumps(systems(corpus)))
         return Exit.DONE
