@@ -22,7 +22,7 @@ from data_contracts.evaluations import RANKING_LENGTH
 from model.config import ModelConfig
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.retrieval_index import RetrievalIndex
 from stages.evaluation.documents import DocumentReader, Request
 

@@ -34,7 +34,7 @@ from data_contracts.eligibility import first_query
 from data_contracts.tokens import TOKENS, list_rows
 from model.config import ModelConfig
 from model.language_model import Batch, LanguageModel
-from model.presets import PAPER_CONFIG, SYSTEMS
+from model.registry import PAPER_CONFIG, SYSTEMS
 from model.rpt import RPT
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import init_train_state, train_step

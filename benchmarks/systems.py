@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from benchmarks.result import Bar, show
 from benchmarks.training import measure
-from model.presets import PAPER_CONFIG
+from model.registry import PAPER_CONFIG
 from model.training_cost import step_flops
 
 BASE = "transformer_xl"

@@ -33,7 +33,7 @@ from data_contracts.tokens import list_column
 from model.config import ModelConfig
 from model.matrix_flops import matrix_flops
 from model.optimizer import adabelief
-from model.presets import PAPER_CONFIG, SYSTEMS
+from model.registry import PAPER_CONFIG, SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, init_train_state, train_step
 from model.training_cost import step_flops

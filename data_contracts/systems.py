@@ -103,8 +103,8 @@ DESCRIBING = ("title", "cost", "recipe", "variant_of", "published")
 _official = partial(
     Record,
     carry="document",
-    first_values="model.baselines.meliad_training:meliad_parameters",
-    optimizer="model.baselines.meliad_training:adafactor",
+    first_values="model.baselines.official_training:official_parameters",
+    optimizer="model.baselines.official_training:adafactor",
     learning_rate=0.01,
 )
 _retro = partial(Record, cost="model.training_cost:fused_macs", recipe="retro")

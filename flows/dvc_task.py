@@ -23,7 +23,7 @@ from data_contracts.failure import Exit, Failure
 from flows import dvc_records
 from flows.parameter_changes import Change, changed_values, sentence
 from flows.workspace import EVENTS, ROOT, child_environment
-from infra.leash import leashed, release
+from infra.supervisor import release, supervised
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
@@ -181,7 +181,7 @@ class Dvc:
     def _started(self) -> subprocess.Popen:
         if self._child is None or self._child.poll() is not None:
             command = [sys.executable, "-m", "flows.dvc_task", "serve"]
-            self._child = leashed(
+            self._child = supervised(
                 command,
                 cwd=ROOT,
                 env=child_environment(),

@@ -23,7 +23,7 @@ from flows.plan import Step, make_plan
 from flows.profiles import use_profile
 from flows.status import verify_all
 from flows.workspace import ROOT, STATE, child_environment
-from infra.leash import release
+from infra.supervisor import release
 from stages.engines.choice import automatic_engine
 from stages.identity.code_files import write_code_files
 from stages.ingestion.inventory import write_inventories

@@ -1,1 +1,1 @@
-"""What runs around the pipeline: process leashes, the local Ray, the local Prefect services."""
+"""What runs around the pipeline: the supervisor of processes, the local Ray, the local Prefect services."""

@@ -1,4 +1,4 @@
-"""The local Prefect services: a server and a worker on loopback, on leashes, with the deployment registered.
+"""The local Prefect services: a server and a worker on loopback, supervised, with the deployment registered.
 
 The user's own Prefect profile and database are never touched: everything lives in `.run/prefect`.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
-from infra.leash import leashed, release
+from infra.supervisor import release, supervised
 
 POOL = "rpt-local"
 DEPLOYMENT = "rpt/full-pipeline"
@@ -107,7 +107,7 @@ def _start(
     stack: contextlib.ExitStack, arguments: list[str], root: Path, environment: dict[str, str], log: Path
 ) -> subprocess.Popen:
     output = stack.enter_context(open(log, "w", encoding="utf-8"))  # noqa: SIM115 - closed by the stack
-    process = leashed(
+    process = supervised(
         [sys.executable, *arguments], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
     )
     stack.callback(release, process)

@@ -23,7 +23,7 @@ from data_contracts.tokens import CHUNKS
 from flows.commands.bill_tokens import ledger_of, tokens_a_chunk
 from flows.plan import Step
 from flows.workspace import ROOT, child_environment
-from infra.leash import leashed, release
+from infra.supervisor import release, supervised
 from model.decoder_config import DecoderConfig, decoder_config
 from model.gpt_neox_config import GPTNeoXConfig
 from stages.bill.cost import LABEL_BYTES, UTILISATION, Volume, device_hours, scoring_flops, scoring_tokens
@@ -237,7 +237,7 @@ def _calibration(corpus: str) -> dict:
     with it when it ends.
     """
     command = [sys.executable, "-m", "stages.bill.calibration", corpus]
-    child = leashed(
+    child = supervised(
         command, cwd=ROOT, env=child_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:

@@ -19,8 +19,8 @@ from flows.workspace import ROOT, STATE
 from reports.explorer.library import Library, Pieces
 from reports.explorer.server import explorer
 from reports.explorer.site import site
+from reports.site.application import closed
 from reports.site.current import Current, Seals, seals
-from reports.site.guard import closed
 from stages.tokens.token_texts import token_texts
 
 INDEX = STATE / "evaluation_index"

@@ -16,7 +16,7 @@ from typing import Any
 from data_contracts.failure import Exit, Failure
 from flows.commands.own_environment import own_python
 from flows.workspace import ROOT, child_environment
-from infra.leash import leashed, release
+from infra.supervisor import release, supervised
 from model.config import ModelConfig
 from model.system import System
 from model.training_cost import step_flops
@@ -173,7 +173,7 @@ def _compiled(request: dict[str, Any], target: Target) -> Program:
     environment = child_environment(JAX_PLATFORMS="cpu", JAX_TRACEBACK_FILTERING="off", **COMPILER[platform])
     del environment["JAX_COMPILATION_CACHE_DIR"]  # of programs that run here
     with tempfile.TemporaryFile("w+") as said:
-        process = leashed(
+        process = supervised(
             [str(python), "-m", "stages.fits", json.dumps(request)],
             cwd=ROOT,
             env=environment,

@@ -21,13 +21,13 @@ from flows.commands.page_server import Progress, serve
 from flows.labels.versions import INDEX, PARTS, locate
 from flows.workspace import child_environment
 from reports.browser import share_page
+from reports.browser.library import LabelLibrary, ReferenceLM
 from reports.browser.movers_page import Compared, compared
 from reports.browser.server import browser
-from reports.browser.shelf import ReferenceLM, Shelf
 from reports.browser.vocabulary import label_site
 from reports.labels.label_set import LabelSet, open_label_set
+from reports.site.application import closed
 from reports.site.current import Current, seals
-from reports.site.guard import closed
 from stages.tokens.token_texts import token_texts
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Pa
             for directory, name in zip(directories, names, strict=True)
         ]
         return browser(
-            Shelf(sets, names, [_reference_lm(labels) for labels in sets]), own_port, _comparison(sets)
+            LabelLibrary(sets, names, [_reference_lm(labels) for labels in sets]), own_port, _comparison(sets)
         )
 
     def application(own_port: int) -> ASGIApp:
@@ -150,7 +150,7 @@ def share(version: str | None, path: Path, documents: int, force: bool) -> int:
     directory = locate(version)
     name = version or directory.parent.name
     page, shown = share_page.render(
-        Shelf([open_label_set(directory, INDEX, Progress(name))], [name], [None]), documents
+        LabelLibrary([open_label_set(directory, INDEX, Progress(name))], [name], [None]), documents
     )
     try:
         write_atomically(path, page.encode())

@@ -1,9 +1,9 @@
 """Block-Recurrent Transformer (Hutchins et al., arXiv 2203.07852): one layer passes a set of state vectors
 from block to block.
 
-In the matched form: positions, queries and keys are those of the decoder that all systems share; meliad.py
-has the published form. A block is a window stride. The gate is the "fixed" one with "skip": S' = g S + (1 -
-g) y, without a feed-forward part, which their README recommends.
+In the matched form: positions, queries and keys are those of the decoder that all systems share;
+official_decoder.py has the published form. A block is a window stride. The gate is the "fixed" one with
+"skip": S' = g S + (1 - g) y, without a feed-forward part, which their README recommends.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Memorizing Transformer (Wu et al., arXiv 2203.08913): one layer also attends to the nearest of many
 thousand earlier tokens.
 
-In the matched form: positions, queries and keys are those of the decoder that all systems share; meliad.py
-has the published form. A segment is a window stride, in training as in evaluation: each reads the memory as
-it was before it.
+In the matched form: positions, queries and keys are those of the decoder that all systems share;
+official_decoder.py has the published form. A segment is a window stride, in training as in evaluation: each
+reads the memory as it was before it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.browser.document import Candidate, Document
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.html.formats import number
 from reports.html.markup import Html, clipped, tag
 from reports.site import drawing
@@ -23,7 +23,12 @@ def ordered(candidates: list[Candidate], view: View) -> list[Candidate]:
 
 
 def render(
-    shelf: Shelf, document: Document, query: int, candidates: list[Candidate], chosen: Candidate, view: View
+    library: LabelLibrary,
+    document: Document,
+    query: int,
+    candidates: list[Candidate],
+    chosen: Candidate,
+    view: View,
 ) -> Html:
     """The table in the order of `view`, with the ways to other orders."""
     path, other = f"/d/{document.place['key']}/{query}", "" if view.by else "bm25"
@@ -35,17 +40,34 @@ def render(
     )
     title = tag("h2", f"{len(candidates)} candidates", tag("small", f"by {ORDERS[view.by]}"), switch, full)
     return tag(
-        "section", title, table(shelf, document, query, ordered(candidates, view), chosen, view), class_="all"
+        "section",
+        title,
+        table(library, document, query, ordered(candidates, view), chosen, view),
+        class_="all",
     )
 
 
 def table(
-    shelf: Shelf, document: Document, query: int, shown: list[Candidate], chosen: Candidate, view: View
+    library: LabelLibrary,
+    document: Document,
+    query: int,
+    shown: list[Candidate],
+    chosen: Candidate,
+    view: View,
 ) -> Html:
     """Some candidates of a query, a row each."""
     top = max([LEAST_TOP, *(abs(score) for one in shown for score in one.scores if score is not None)])
     rows = [_row(document, query, one, key, one is chosen, top, view) for key, one in enumerate(shown, 1)]
-    heads = ["", "BM25 rank", "BM25", *_score_heads(shelf), "moved", "distance", "candidate", "continuation"]
+    heads = [
+        "",
+        "BM25 rank",
+        "BM25",
+        *_score_heads(library),
+        "moved",
+        "distance",
+        "candidate",
+        "continuation",
+    ]
     kinds = ["", "n", "n wide", *["n"] * (len(heads) - 7), "n", "n wide", "text", "text"]
     head = tag(
         "tr",
@@ -63,10 +85,10 @@ def _switch(words: str, key: str, address: str) -> Html:
     return tag("a", words, tag("kbd", key), href=address, data_key=key)
 
 
-def _score_heads(shelf: Shelf) -> list[str]:
-    if len(shelf.sets) == 1:
+def _score_heads(library: LabelLibrary) -> list[str]:
+    if len(library.sets) == 1:
         return ["s_t"]
-    return [f"s_t in {clipped(name, 40)}" for name in shelf.names] + ["change"]
+    return [f"s_t in {clipped(name, 40)}" for name in library.names] + ["change"]
 
 
 def _row(

@@ -104,7 +104,7 @@ def _candidate(chunk: int, rows: list[dict | None]) -> Candidate:
 
 
 def read_document(sets: Sequence[LabelSet], names: Sequence[str], place: dict) -> Document:
-    """The document of a row of `Shelf.documents`.
+    """The document of a row of `LabelLibrary.documents`.
 
     Raises:
         Failure: (exit code 3) if it cannot be read, or if another set cuts it into other chunks.

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from reports.browser.document import Document
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.html.formats import count, percent
 from reports.html.markup import Html, clipped, join, tag
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 from reports.site.address import State, View
 
 STRIP = 1024  # chunks on a page
@@ -18,30 +18,30 @@ LISTED = 8
 EXCERPT = 160
 
 
-def render(shelf: Shelf, key: str, view: View) -> str:
+def render(library: LabelLibrary, key: str, view: View) -> str:
     """The page of a document; the chunk that the address names is marked in its strip."""
-    document = shelf.document(key)
+    document = library.document(key)
     source = document.place["source"] or document.place["doc_id"]
     if view.c is not None and view.c < len(document.texts):
         view = replace(view, at=view.c // STRIP + 1)
-    return shell.page(
-        shelf.site,
+    return layout.page(
+        library.site,
         source,
-        heading(shelf, document, view),
-        _strips(shelf, document, view),
-        _queries(shelf, document, view),
+        heading(library, document, view),
+        _strips(library, document, view),
+        _queries(library, document, view),
         kind="document",
     )
 
 
-def heading(shelf: Shelf, document: Document, view: View, chunk: int | None = None) -> Html:
+def heading(library: LabelLibrary, document: Document, view: View, chunk: int | None = None) -> Html:
     """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a
     link to where it stands.
     """
     place, key = document.place, document.place["key"]
-    name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
-    before, after = shelf.beside(key, view)
-    shelf.expect(after)
+    name = tag("bdi", clipped(place["source"] or place["doc_id"], layout.NAME))
+    before, after = library.beside(key, view)
+    library.expect(after)
     title = tag(
         "h1", name if chunk is None else tag("a", name, href=view.link(f"/d/{key}", c=chunk), data_key="d")
     )
@@ -83,15 +83,15 @@ def way(words: str, address: str | None, key: str) -> Html:
     return tag("a", words, tag("kbd", key), href=address, data_key=key)
 
 
-def _strips(shelf: Shelf, document: Document, view: View) -> Html:
+def _strips(library: LabelLibrary, document: Document, view: View) -> Html:
     pages = -(-len(document.texts) // STRIP)
     page = min(view.at, pages)
     begin = (page - 1) * STRIP
     end = min(begin + STRIP, len(document.texts))
     strips: list[Html] = []
-    for number, name in enumerate(shelf.names):
-        if len(shelf.names) > 1:
-            strips.append(tag("h3", tag("bdi", clipped(name, shell.NAME))))
+    for number, name in enumerate(library.names):
+        if len(library.names) > 1:
+            strips.append(tag("h3", tag("bdi", clipped(name, layout.NAME))))
         path, _, state = view.link(f"/d/{document.place['key']}").partition("?")
         addresses = [f"{path}/{chunk}{'?' if state else ''}{state}" for chunk in range(begin, end)]
         cells = [
@@ -142,7 +142,7 @@ def _cell(document: Document, number: int, chunk: int, address: str, first: int,
     )
 
 
-def _queries(shelf: Shelf, document: Document, view: View) -> Html:
+def _queries(library: LabelLibrary, document: Document, view: View) -> Html:
     """Short lists of queries: those with most to see, each under what makes it so."""
     best, rank = document.best[0], document.best_rank[0]
     queries = np.flatnonzero(np.isfinite(best))
@@ -151,13 +151,13 @@ def _queries(shelf: Shelf, document: Document, view: View) -> Html:
     moved = helped[np.lexsort((-best[helped], -rank[helped]))]
     lists = [("Helped most", by_best[:LISTED]), ("Best candidate far down in BM25's order", moved[:LISTED])]
     lists.append(("Helped least", by_best[::-1][:LISTED]))
-    if len(shelf.sets) > 1:
+    if len(library.sets) > 1:
         change = np.abs(document.best[1] - document.best[0])
         both = np.flatnonzero(np.isfinite(change))
         lists.insert(
             0,
             (
-                f"Best s_t changed most in {shelf.names[1]}",
+                f"Best s_t changed most in {library.names[1]}",
                 both[np.argsort(-change[both], kind="stable")][:LISTED],
             ),
         )

@@ -13,7 +13,7 @@ import numpy as np
 
 from data_contracts.failure import Exit, Failure
 from reports.browser.document import Candidate, Document
-from reports.browser.shelf import ReferenceLM, Shelf
+from reports.browser.library import LabelLibrary, ReferenceLM
 from reports.site import drawing
 
 # requests that wait for their turn; a person who turns pages quickly looks at the last of them only
@@ -25,19 +25,19 @@ KEPT = 256
 class Gains:
     """Gains by the reference LM of each label set; one batch is scored at a time."""
 
-    def __init__(self, shelf: Shelf):
-        self._shelf = shelf
+    def __init__(self, library: LabelLibrary):
+        self._library = library
         self._kept: OrderedDict[tuple, dict[int, np.ndarray]] = OrderedDict()
         self._turn = threading.Condition()
         self._asked, self._scoring = 0, False
 
     def known(self, number: int) -> bool:
         """Whether there is a reference LM for a label set."""
-        return self._shelf.scorers[number] is not None
+        return self._library.scorers[number] is not None
 
     def pieces(self, document: Document, chunk: int, number: int) -> list[str] | None:
         """The text of a chunk by token, or None if that cannot be told."""
-        scorer = self._shelf.scorers[number]
+        scorer = self._library.scorers[number]
         if scorer is None:
             return None
         pieces = scorer.pieces([ids.to_numpy() for ids in document.token_ids], chunk)
@@ -51,7 +51,7 @@ class Gains:
             Failure: (exit code 2) if there is no such candidate or no reference LM, or if too many asked
                 later; what the reference LM raises.
         """
-        scorer = self._shelf.scorers[number]
+        scorer = self._library.scorers[number]
         if scorer is None:
             remedy = "put the directory reference_lm that made the labels beside them"
             raise Failure(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.browser.vocabulary import TERMS
 from reports.html.markup import clipped, tag
-from reports.site import shell
+from reports.site import layout
 
 
-def render(shelf: Shelf) -> str:
+def render(library: LabelLibrary) -> str:
     """The page."""
     origins = []
-    for name, labels in zip(shelf.names, shelf.sets, strict=True):
+    for name, labels in zip(library.names, library.sets, strict=True):
         facts = [
             ("directory", str(labels.directory)),
             ("digest", labels.digest),
             *((str(k), str(v)) for k, v in labels.scorer.items()),
         ]
-        origins += [tag("h3", tag("bdi", clipped(name, shell.NAME))), shell.fact_list(facts)]
-    return shell.help_page(shelf.site, TERMS, tag("section", tag("h2", "Labels and their scorer"), *origins))
+        origins += [tag("h3", tag("bdi", clipped(name, layout.NAME))), layout.fact_list(facts)]
+    return layout.help_page(
+        library.site, TERMS, tag("section", tag("h2", "Labels and their scorer"), *origins)
+    )

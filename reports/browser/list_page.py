@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from data_contracts.documents import SPLITS
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.html.formats import count, percent
 from reports.html.markup import Html, clipped, tag
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 from reports.site.address import State, View
 
 ROWS = 50
@@ -24,21 +24,26 @@ HEADS = (
 )
 
 
-def render(shelf: Shelf, view: View) -> str:
+def render(library: LabelLibrary, view: View) -> str:
     """The page of `view`; the last page if there are not so many."""
-    found = shelf.listed(view)
+    found = library.listed(view)
     pages = max(1, -(-len(found) // ROWS))
     page = min(view.page, pages)
-    shown = shelf.documents[found.slice((page - 1) * ROWS, ROWS)]
+    shown = library.documents[found.slice((page - 1) * ROWS, ROWS)]
     nothing = tag("p", "No document is like that. ", tag("a", "Show all", href="/"), class_="note")
-    title = tag("h1", "Documents", tag("small", summary(shelf.documents)))
+    title = tag("h1", "Documents", tag("small", summary(library.documents)))
     body = (
         [*table(shown, view, [sort_head(view, *head) for head in HEADS]), page_links(view, page, pages)]
         if len(shown)
         else [nothing]
     )
-    return shell.page(
-        shelf.site, "Documents", title, _filters(view, len(found), len(shelf.documents)), *body, kind="list"
+    return layout.page(
+        library.site,
+        "Documents",
+        title,
+        _filters(view, len(found), len(library.documents)),
+        *body,
+        kind="list",
     )
 
 
@@ -78,7 +83,7 @@ def sort_head(view: State, sort: str, words: str, title: str, kind: str) -> Html
 def _row(row: dict, view: View, top: float) -> Html:
     name = tag(
         "a",
-        tag("bdi", clipped(row["source"] or row["doc_id"], shell.NAME)),
+        tag("bdi", clipped(row["source"] or row["doc_id"], layout.NAME)),
         href=view.link(f"/d/{row['key']}"),
         data_row="",
     )

@@ -7,13 +7,13 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWorking
 from dataclasses import dataclass
 
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.html.formats import count, number, percent
 from reports.html.markup import Html, clipped, join, table, tag
 from reports.labels.diff import compare
 from reports.labels.label_set import LabelSet
 from reports.labels.version_changes import Change, MovedPair, MovedQuery, PartChanges, VersionChanges
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 from reports.site.address import key_of, link
 
 PATIENCE = 1.5  # seconds that a page waits for the comparison
@@ -44,7 +44,7 @@ def compared(a: LabelSet, b: LabelSet, movers: int) -> Compared:
     )
 
 
-def render(shelf: Shelf, comparison: Future[Compared] | None) -> str:
+def render(library: LabelLibrary, comparison: Future[Compared] | None) -> str:
     """The page, or one that says why there is none (yet). `comparison` is what `compared` gives.
 
     Raises:
@@ -58,8 +58,8 @@ def render(shelf: Shelf, comparison: Future[Compared] | None) -> str:
             tag("code", "./rpt labels browse A B"),
             ", each a directory of labels or REV:CORPUS.",
         )
-        return shell.page(
-            shelf.site,
+        return layout.page(
+            library.site,
             "Comparison",
             title,
             tag("p", "There is one version of the labels here."),
@@ -74,8 +74,8 @@ def render(shelf: Shelf, comparison: Future[Compared] | None) -> str:
             "The two versions are being compared; this page asks again by itself. ",
             tag("a", "Ask now", href="/compare"),
         )
-        return shell.page(
-            shelf.site,
+        return layout.page(
+            library.site,
             "Comparison",
             tag("meta", http_equiv="refresh", content="2"),
             title,
@@ -84,14 +84,14 @@ def render(shelf: Shelf, comparison: Future[Compared] | None) -> str:
         )
     names = drawing.dotted(
         [
-            join([f"{side}: ", tag("bdi", clipped(name, shell.NAME))])
-            for side, name in zip("AB", shelf.names, strict=True)
+            join([f"{side}: ", tag("bdi", clipped(name, layout.NAME))])
+            for side, name in zip("AB", library.names, strict=True)
         ]
     )
     pairs = _moved("Candidates whose s_t changed most", found.changes.movers, found.targets)
     queries = _moved("Queries whose best s_t changed most", found.changes.best_movers, found.targets)
-    return shell.page(
-        shelf.site,
+    return layout.page(
+        library.site,
         "Comparison",
         title,
         tag("p", names, class_="about"),
@@ -169,7 +169,7 @@ def _mover(row: MovedPair | MovedQuery, target: str) -> Html:
     )
     chosen = row.candidate_chunk if isinstance(row, MovedPair) else row.b.candidate_chunk
     about = [
-        tag("bdi", clipped(row.source or row.doc_id, shell.NAME)),
+        tag("bdi", clipped(row.source or row.doc_id, layout.NAME)),
         row.split,
         f"chunk {row.query_chunk}",
         f"candidate {chosen}",

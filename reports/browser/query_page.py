@@ -9,31 +9,31 @@ from reports.browser import candidate_table
 from reports.browser.document import Candidate, Document
 from reports.browser.document_page import heading, way
 from reports.browser.gains import Gains
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.html.markup import Html, clipped, join, tag
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 from reports.site.address import Missing, View, link
 
 
-def render(shelf: Shelf, gains: Gains, key: str, chunk: int, view: View) -> str:
+def render(library: LabelLibrary, gains: Gains, key: str, chunk: int, view: View) -> str:
     """The page of one chunk; one that is no query has its text and the ways to the next queries.
 
     Raises:
         Missing: if the document or the chunk does not exist.
         Failure: what `Gains.painted` raises if `view` has the page wait for it.
     """
-    document = opened(shelf, key, chunk)
+    document = opened(library, key, chunk)
     candidates = document.candidates(chunk)
     chosen = _chosen(candidates, view)
     content = [
-        heading(shelf, document, view, chunk),
+        heading(library, document, view, chunk),
         _ways(document, chunk, view),
         _map(document, chunk, candidates, chosen, view),
     ]
     if chosen:
         content += [
-            pair(document, chunk, chosen, _target(shelf, gains, document, chunk, chosen, view)),
-            candidate_table.render(shelf, document, chunk, candidates, chosen, view),
+            pair(document, chunk, chosen, _target(library, gains, document, chunk, chosen, view)),
+            candidate_table.render(library, document, chunk, candidates, chosen, view),
         ]
     else:
         why = (
@@ -42,16 +42,16 @@ def render(shelf: Shelf, gains: Gains, key: str, chunk: int, view: View) -> str:
         )
         content += [tag("p", why, class_="note"), panel("Chunk", document.texts, chunk)]
     source = document.place["source"] or document.place["doc_id"]
-    return shell.page(shelf.site, f"{chunk} · {source}", *content, kind="query")
+    return layout.page(library.site, f"{chunk} · {source}", *content, kind="query")
 
 
-def opened(shelf: Shelf, key: str, chunk: int) -> Document:
+def opened(library: LabelLibrary, key: str, chunk: int) -> Document:
     """The document of `key`.
 
     Raises:
         Missing: if it does not exist or has no such chunk.
     """
-    document = shelf.document(key)
+    document = library.document(key)
     if chunk >= len(document.texts):
         cause = f"{document.place['doc_id']!r} has chunks 0 to {len(document.texts) - 1}"
         raise Missing(f"chunk {chunk}", cause, "choose one in the document's strip")
@@ -122,7 +122,7 @@ def pair(document: Document, chunk: int, chosen: Candidate, target: list[Html]) 
 
 
 def _target(
-    shelf: Shelf, gains: Gains, document: Document, chunk: int, chosen: Candidate, view: View
+    library: LabelLibrary, gains: Gains, document: Document, chunk: int, chosen: Candidate, view: View
 ) -> list[Html]:
     """The target, coloured by what the chosen candidate does to its tokens if `view` says so; twice if two
     reference LMs can tell.
@@ -130,7 +130,7 @@ def _target(
     path = f"/d/{document.place['key']}/{chunk}"
     able = [
         number
-        for number in range(len(shelf.sets))
+        for number in range(len(library.sets))
         if gains.known(number) and chosen.scores[number] is not None
     ]
     if not able:
@@ -155,7 +155,7 @@ def _target(
     shown: list[Html] = []
     for number in able:
         name = (
-            [tag("p", tag("bdi", clipped(shelf.names[number], shell.NAME)), class_="note")]
+            [tag("p", tag("bdi", clipped(library.names[number], layout.NAME)), class_="note")]
             if len(able) > 1
             else []
         )

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from data_contracts.contract import read_columns
 from data_contracts.tokens import CHUNKS
-from reports.browser.shelf import Shelf, in_source
+from reports.browser.library import LabelLibrary, in_source
 from reports.site.address import Question
 
 HITS = 50
@@ -41,7 +41,7 @@ class Found:
     rest: Question | None
 
 
-def search(shelf: Shelf, question: Question) -> Found:
+def search(library: LabelLibrary, question: Question) -> Found:
     """The first hits in the order of the corpus, or the foremost in `question.order`; no shard is begun after
     `SECONDS`.
 
@@ -49,8 +49,8 @@ def search(shelf: Shelf, question: Question) -> Found:
         Failure: (exit code 3) if a shard cannot be read.
     """
     began = time.monotonic()
-    documents = _documents(shelf, question)
-    shards = shelf.documents["shard"].unique(maintain_order=True).to_list()
+    documents = _documents(library, question)
+    shards = library.documents["shard"].unique(maintain_order=True).to_list()
     wanted = set(documents["shard"])
     parts, rest, searched = list[pl.DataFrame](), None, 0
     for number in range(question.shard, len(shards)):
@@ -59,14 +59,14 @@ def search(shelf: Shelf, question: Question) -> Found:
             break
         if shards[number] in wanted:
             parts = _foremost(
-                [*parts, _answers(shelf, number, shards[number], question, documents)], question
+                [*parts, _answers(library, number, shards[number], question, documents)], question
             )
         searched += 1
         if not question.order and sum(map(len, parts)) > HITS:
             rest = replace(question, shard=number, row=parts[-1]["row"][HITS - sum(map(len, parts[:-1]))])
             break
     hits = pl.concat(parts).head(HITS) if parts else pl.DataFrame()
-    texts = _with_targets(shelf, hits) if parts and not question.q else hits
+    texts = _with_targets(library, hits) if parts and not question.q else hits
     return Found(
         texts.to_dicts(),
         searched,
@@ -76,21 +76,21 @@ def search(shelf: Shelf, question: Question) -> Found:
     )
 
 
-def _documents(shelf: Shelf, question: Question) -> pl.DataFrame:
+def _documents(library: LabelLibrary, question: Question) -> pl.DataFrame:
     """number, doc_id, key, source, split and shard of the documents that may answer."""
-    kept = shelf.documents.select("number", "doc_id", "key", "source", "split", "shard")
+    kept = library.documents.select("number", "doc_id", "key", "source", "split", "shard")
     kept = kept.filter(in_source(question.source)) if question.source else kept
     return kept.filter(pl.col("split") == question.split) if question.split else kept
 
 
 def _answers(
-    shelf: Shelf, number: int, shard: str, question: Question, documents: pl.DataFrame
+    library: LabelLibrary, number: int, shard: str, question: Question, documents: pl.DataFrame
 ) -> pl.DataFrame:
     """All answers in one shard, in the order of the corpus; `row` says where each stands in what was
     searched.
     """
     queries = (
-        shelf.sets[0]
+        library.sets[0]
         .queries(number)
         .rename({"document": "number", "query_chunk": "chunk"})
         .with_row_index("row")
@@ -105,7 +105,7 @@ def _answers(
     if not question.q:
         answers = queries.join(own, on="number", maintain_order="left").with_columns(text=pl.lit(""))
     else:
-        texts = _texts(shelf, shard, question.q).join(own, on="doc_id", maintain_order="left")
+        texts = _texts(library, shard, question.q).join(own, on="doc_id", maintain_order="left")
         answers = texts.join(
             queries.drop("row"),
             on=["number", "chunk"],
@@ -117,10 +117,10 @@ def _answers(
     return answers.filter(pl.col("row") >= first).select(shown)
 
 
-def _texts(shelf: Shelf, shard: str, text: str) -> pl.DataFrame:
+def _texts(library: LabelLibrary, shard: str, text: str) -> pl.DataFrame:
     """The chunks of a shard that hold `text`, letter case aside: row, doc_id, chunk, text."""
     chunks = read_columns(
-        CHUNKS, shelf.sets[0].directory.with_name("chunks") / shard, ["doc_id", "chunk", "text"]
+        CHUNKS, library.sets[0].directory.with_name("chunks") / shard, ["doc_id", "chunk", "text"]
     )
     found = pc.indices_nonzero(pc.match_substring(chunks.column("text"), text, ignore_case=True))
     frame = pl.DataFrame(pl.from_arrow(chunks.take(found)))
@@ -139,11 +139,11 @@ def _foremost(parts: list[pl.DataFrame], question: Question) -> list[pl.DataFram
     ]
 
 
-def _with_targets(shelf: Shelf, hits: pl.DataFrame) -> pl.DataFrame:
+def _with_targets(library: LabelLibrary, hits: pl.DataFrame) -> pl.DataFrame:
     texts = {
         (doc_id, chunk): text
         for doc_id in hits["doc_id"].unique(maintain_order=True)
-        for chunk, text in shelf.sets[0].chunks(doc_id).select("chunk", "text").iter_rows()
+        for chunk, text in library.sets[0].chunks(doc_id).select("chunk", "text").iter_rows()
     }
     targets = [
         texts.get((doc_id, chunk + 1), "") for doc_id, chunk in hits.select("doc_id", "chunk").iter_rows()

@@ -5,25 +5,25 @@ from __future__ import annotations
 import re
 
 from data_contracts.documents import SPLITS
+from reports.browser.library import LabelLibrary
 from reports.browser.search import ORDERS, Found, search
-from reports.browser.shelf import Shelf
 from reports.html.markup import Html, clipped, join, tag
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 from reports.site.address import FOUND_ORDERS, SIGNS, Question
 
 BEFORE, SHOWN = 90, 320  # characters of a hit before the match, and in all
 
 
-def render(shelf: Shelf, question: Question) -> str:
+def render(library: LabelLibrary, question: Question) -> str:
     """The page for a question; without one it only asks."""
     asked = bool(question.q or question.source or question.split or question.of_queries)
     answers = (
-        _answers(search(shelf, question), question)
+        _answers(search(library, question), question)
         if asked
         else [tag("p", "Give a text, a filter or an order.", class_="note")]
     )
-    return shell.page(
-        shelf.site, question.q or "Queries", _form(question), *answers, q=question.q, kind="search"
+    return layout.page(
+        library.site, question.q or "Queries", _form(question), *answers, q=question.q, kind="search"
     )
 
 
@@ -86,7 +86,7 @@ def _answers(found: Found, question: Question) -> list[Html]:
 
 def _hit(hit: dict, question: Question) -> Html:
     about = [
-        tag("bdi", clipped(hit["source"] or hit["doc_id"], shell.NAME)),
+        tag("bdi", clipped(hit["source"] or hit["doc_id"], layout.NAME)),
         hit["split"],
         f"chunk {hit['chunk']}",
     ]

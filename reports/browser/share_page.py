@@ -13,10 +13,10 @@ import polars as pl
 from reports.browser import candidate_table, list_page, query_page
 from reports.browser.document import Document
 from reports.browser.document_page import facts_of
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.browser.vocabulary import TERMS
 from reports.html.markup import Html, clipped, join, tag
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 from reports.site.address import View
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -33,33 +33,35 @@ class Anchors(View):
         return "#" + path.removeprefix("/d/").replace("/", "-")
 
 
-def render(shelf: Shelf, documents: int) -> tuple[str, int]:
+def render(library: LabelLibrary, documents: int) -> tuple[str, int]:
     """The page, and how many documents are on it: as many as are asked for, or as there is room for, spread
     evenly over the set.
     """
     sections, wanted = list[Html](), np.zeros(0, int)
     while not sections or len(sections) < len(wanted):
         wanted = np.unique(
-            np.linspace(0, len(shelf.documents) - 1, min(documents, len(shelf.documents))).round().astype(int)
+            np.linspace(0, len(library.documents) - 1, min(documents, len(library.documents)))
+            .round()
+            .astype(int)
         )
-        sections = _that_fit(shelf, wanted)
+        sections = _that_fit(library, wanted)
         documents = len(sections)
-    return _page(shelf, shelf.documents[wanted.tolist()], sections), len(sections)
+    return _page(library, library.documents[wanted.tolist()], sections), len(sections)
 
 
-def _that_fit(shelf: Shelf, wanted: np.ndarray) -> list[Html]:
+def _that_fit(library: LabelLibrary, wanted: np.ndarray) -> list[Html]:
     """The first of these documents, until the page would be too large."""
     sections, bulk = list[Html](), 0
-    for key in shelf.documents["key"][wanted.tolist()]:
-        sections.append(_document(shelf, shelf.document(key)))
+    for key in library.documents["key"][wanted.tolist()]:
+        sections.append(_document(library, library.document(key)))
         bulk += len(sections[-1].encode())
         if bulk > MOST_BYTES and len(sections) > 1:
             return sections[:-1]
     return sections
 
 
-def _page(shelf: Shelf, shown: pl.DataFrame, sections: list[Html]) -> str:
-    name = tag("bdi", clipped(shelf.names[0], shell.NAME))
+def _page(library: LabelLibrary, shown: pl.DataFrame, sections: list[Html]) -> str:
+    name = tag("bdi", clipped(library.names[0], layout.NAME))
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -67,16 +69,16 @@ def _page(shelf: Shelf, shown: pl.DataFrame, sections: list[Html]) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"Labels of {clipped(shelf.names[0], 80)}"),
-        tag("style", Html(shell.static("style.css")[0].decode())),
+        tag("title", f"Labels of {clipped(library.names[0], 80)}"),
+        tag("style", Html(layout.static("style.css")[0].decode())),
     )
-    title = tag("h1", "Labels of ", name, tag("small", list_page.summary(shelf.documents)))
+    title = tag("h1", "Labels of ", name, tag("small", list_page.summary(library.documents)))
     said = (
         f"{len(shown):,} of them follow, spread evenly, each with the queries that were helped most and least"
         " and their best candidates."
     )
     heads = [tag("th", words, scope="col", class_=kind or None) for _, words, _, kind in list_page.HEADS]
-    terms = tag("section", tag("h2", "Terms"), shell.term_list(TERMS))
+    terms = tag("section", tag("h2", "Terms"), layout.term_list(TERMS))
     main = tag(
         "main",
         title,
@@ -94,7 +96,7 @@ def _page(shelf: Shelf, shown: pl.DataFrame, sections: list[Html]) -> str:
     )
 
 
-def _document(shelf: Shelf, document: Document) -> Html:
+def _document(library: LabelLibrary, document: Document) -> Html:
     place, best = document.place, document.best[0]
     queries = np.flatnonzero(np.isfinite(best))
     ordered = queries[np.argsort(-best[queries], kind="stable")]
@@ -102,16 +104,16 @@ def _document(shelf: Shelf, document: Document) -> Html:
     title = tag(
         "h2",
         tag(
-            "a", tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME)), href=f"#{place['key']}"
+            "a", tag("bdi", clipped(place["source"] or place["doc_id"], layout.NAME)), href=f"#{place['key']}"
         ),
     )
     about = tag("p", facts_of(document), class_="about")
     return tag(
-        "section", title, about, *(_query(shelf, document, int(query)) for query in chosen), id=place["key"]
+        "section", title, about, *(_query(library, document, int(query)) for query in chosen), id=place["key"]
     )
 
 
-def _query(shelf: Shelf, document: Document, query: int) -> Html:
+def _query(library: LabelLibrary, document: Document, query: int) -> Html:
     candidates, place = document.candidates(query), f"{document.place['key']}-{query}"
     marks = [(one.chunk, drawing.step(one.scores[0])) for one in candidates]
     bounds = drawing.columns(len(document.texts))
@@ -122,7 +124,7 @@ def _query(shelf: Shelf, document: Document, query: int) -> Html:
         drawing.document_map(document.best[0], [None] * (len(bounds) - 1), marks, candidates[0].chunk, query),
         query_page.pair(document, query, candidates[0], [target]),
         candidate_table.table(
-            shelf, document, query, candidates[:CANDIDATES], candidates[0], Anchors(full="1")
+            library, document, query, candidates[:CANDIDATES], candidates[0], Anchors(full="1")
         ),
         id=place,
     )

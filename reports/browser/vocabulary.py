@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.site.address import link
-from reports.site.shell import Site
+from reports.site.layout import Site
 
 KEYS = (
     ("j", "next query, or next row of a list"),

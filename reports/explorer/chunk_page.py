@@ -19,7 +19,7 @@ from reports.explorer.run import Results
 from reports.explorer.site import site
 from reports.html.formats import number
 from reports.html.markup import Html, join, tag
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 from reports.site.address import Missing
 
 UNSCORED = "pointer"  # the class of the ink
@@ -60,7 +60,7 @@ def render(library: Library, key: str, chunk: int, look: Look) -> str:
         )
         content.append(tag("p", why, class_="note"))
     source = document.place["source"] or document.place["doc_id"]
-    return shell.page(site(library.name), f"{chunk} · {source}", *content, kind="query")
+    return layout.page(site(library.name), f"{chunk} · {source}", *content, kind="query")
 
 
 def _ways(document: Document, chunk: int, gain: np.ndarray, look: Look) -> Html:

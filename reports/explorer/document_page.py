@@ -14,7 +14,7 @@ from reports.explorer.library import Library
 from reports.explorer.site import site
 from reports.html.formats import count, number
 from reports.html.markup import Html, clipped, join, tag
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 
 LOSS_STEPS = (0.1, 0.4, 1.0)  # nats a token below or above the document's mean
 
@@ -31,7 +31,7 @@ def render(library: Library, key: str, look: Look) -> str:
         look = replace(look, at=look.c // STRIP + 1)
     gain = document.gain(*compared)
     ways = tag("nav", *extremes(document, gain, look, None), class_="ways", aria_label="Chunks worth a look")
-    return shell.page(
+    return layout.page(
         site(library.name),
         document.place["source"] or document.place["doc_id"],
         heading(library, document, look, compared),
@@ -51,7 +51,7 @@ def heading(
     link to where it stands.
     """
     place, key = document.place, document.place["key"]
-    name = tag("bdi", clipped(place["source"] or place["doc_id"], shell.NAME))
+    name = tag("bdi", clipped(place["source"] or place["doc_id"], layout.NAME))
     before, after = library.beside(key, library.listed(look, *compared))
     title = tag(
         "h1", name if chunk is None else tag("a", name, href=look.link(f"/d/{key}", c=chunk), data_key="d")

@@ -16,13 +16,13 @@ from data_contracts.documents import DOCUMENTS
 from data_contracts.evaluations import BASELINE, OWN, WITHOUT
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from reports.browser.shelf import in_source
+from reports.browser.library import in_source
 from reports.explorer.address import Look
 from reports.explorer.document import Document
 from reports.explorer.run import ChunkResult, Reading, Results, Run, open_runs
 from reports.labels.index import Progress
 from reports.site.address import Missing, key_of
-from reports.site.kept import Kept
+from reports.site.read_cache import ReadCache
 
 KEPT_CHUNKS = 32
 DETAILS = [field.name for field in fields(ChunkResult)]
@@ -73,7 +73,7 @@ class Library:
             [run.index for run in self.runs.values()], open_artifact(DOCUMENTS, corpus / "documents")
         )
         self._rows = {key: number for number, key in enumerate(self.documents["key"])}
-        self._kept = Kept[Document]()
+        self._kept = ReadCache[Document]()
         self.rows: Callable[[str, int], Results] = lru_cache(maxsize=KEPT_CHUNKS)(self._read_rows)
         self.figures: Callable[[Reading, Reading], pl.DataFrame] = lru_cache(maxsize=32)(self._figures)
 

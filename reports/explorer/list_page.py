@@ -18,7 +18,7 @@ from reports.explorer.run import Reading, Run
 from reports.explorer.site import site
 from reports.html.formats import count, number
 from reports.html.markup import Html, clipped, tag
-from reports.site import drawing, shell
+from reports.site import drawing, layout
 
 ROWS = 50
 LEAST_TOP = 2.0  # nats a target; smaller bars would make noise look like a signal
@@ -43,7 +43,7 @@ def render(library: Library, look: Look) -> str:
         tag("a", "Show all", href=look.listed(find="", split="")),
         class_="note",
     )
-    return shell.page(
+    return layout.page(
         site(library.name),
         "Systems and documents",
         tag(
@@ -112,8 +112,8 @@ def _system(run: Run, settings: list[str], look: Look, compared: Comparison) -> 
         )
     return tag(
         "tr",
-        tag("th", tag("bdi", clipped(run.name, shell.NAME)), scope="row"),
-        tag("td", tag("bdi", clipped(run.system, shell.NAME))),
+        tag("th", tag("bdi", clipped(run.name, layout.NAME)), scope="row"),
+        tag("td", tag("bdi", clipped(run.system, layout.NAME))),
         tag("td", count(run.documents), class_="n wide"),
         tag("td", count(run.total(OWN, "tokens")), class_="n wide"),
         tag("td", number(bits, 3), class_="n"),
@@ -149,7 +149,7 @@ def _documents(shown: pl.DataFrame, look: Look, compared: Comparison) -> Html:
 def _row(row: dict, look: Look, top: float) -> Html:
     name = tag(
         "a",
-        tag("bdi", clipped(row["source"] or row["doc_id"], shell.NAME)),
+        tag("bdi", clipped(row["source"] or row["doc_id"], layout.NAME)),
         href=look.link(f"/d/{row['key']}"),
         data_row="",
     )

@@ -13,7 +13,7 @@ from reports.explorer import chunk_page, document_page, list_page
 from reports.explorer.address import Look
 from reports.explorer.library import Library
 from reports.explorer.site import help_page, site
-from reports.site.guard import application, chunk_of
+from reports.site.application import application, chunk_of
 
 
 def explorer(library: Library, port: int) -> ASGIApp:

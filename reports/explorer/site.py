@@ -5,7 +5,7 @@ from __future__ import annotations
 from data_contracts.evaluations import SETTINGS
 from reports.explorer.library import Library
 from reports.html.markup import clipped, tag
-from reports.site import shell
+from reports.site import layout
 
 KEYS = (
     ("j", "next chunk, or next row of a list"),
@@ -82,24 +82,24 @@ TERMS = (
 )
 
 
-def site(corpus: str) -> shell.Site:
+def site(corpus: str) -> layout.Site:
     """What is around the pages about a corpus."""
-    return shell.Site(corpus, (("Systems and documents", "/", "h"), ("Help", "/help", "?")), KEYS)
+    return layout.Site(corpus, (("Systems and documents", "/", "h"), ("Help", "/help", "?")), KEYS)
 
 
 def help_page(library: Library) -> str:
     """Keys, terms, settings, and where the evaluations come from."""
-    settings = tag("section", tag("h2", "Settings"), shell.term_list(tuple(SETTINGS.items())))
+    settings = tag("section", tag("h2", "Settings"), layout.term_list(tuple(SETTINGS.items())))
     origins = []
     for run in library.runs.values():
         places = [
             ("directory", directory) for directory in run.index["directory"].unique(maintain_order=True)
         ]
         origins += [
-            tag("h3", tag("bdi", clipped(run.name, shell.NAME))),
-            shell.fact_list([("system", run.system), *places]),
+            tag("h3", tag("bdi", clipped(run.name, layout.NAME))),
+            layout.fact_list([("system", run.system), *places]),
         ]
     more = tag("p", "What a training step read is shown by ", tag("code", "./rpt batch RUN --step N"), ".")
-    return shell.help_page(
+    return layout.help_page(
         site(library.name), TERMS, settings, tag("section", tag("h2", "Evaluations"), *origins, more)
     )

@@ -16,8 +16,8 @@ from data_contracts.candidates import LABELS
 from reports.html.formats import count, interval, number, percent, size
 from reports.html.markup import clipped, visible
 from reports.labels.card_header import header, kind_name
-from reports.labels.evidence import in_bytes
 from reports.labels.findings import COPYING, VERDICTS, findings, warnings
+from reports.labels.label_sections import in_bytes
 from reports.labels.report import LabelReport
 from reports.metrics.resampling import Estimate
 

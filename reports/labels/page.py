@@ -8,8 +8,8 @@ from reports.html.formats import count
 from reports.html.frame import SENTENCE, contents, page, warning_list
 from reports.html.markup import Html, clipped, table, tag
 from reports.html.parts import NAME, section
-from reports.labels.evidence import examples, gates, in_bytes
 from reports.labels.findings import COPYING, findings, warnings
+from reports.labels.label_sections import examples, gates, in_bytes
 from reports.labels.report import Examples, LabelReport
 from reports.labels.sections import copies, cost, enough, scores, where
 

@@ -9,8 +9,8 @@ from reports.html.markup import Html, join, table, tag
 from reports.html.parts import empty, section
 from reports.labels import figures as label_figures
 from reports.labels.distribution import distribution
-from reports.labels.evidence import examples, facts, scorer
 from reports.labels.findings import VERDICTS
+from reports.labels.label_sections import examples, facts, scorer
 from reports.labels.report import LabelExample, LabelReport, SplitFigures
 from reports.metrics.resampling import Estimate
 

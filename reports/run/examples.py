@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from reports.html.formats import count, finite, number
 from reports.html.markup import Html, clipped, tag
 from reports.html.parts import NAME, empty, section
-from reports.labels.evidence import EXAMPLES_BYTES, chunk_text
+from reports.labels.label_sections import EXAMPLES_BYTES, chunk_text
 from reports.metrics.gain_examples import GainExample, ReadChunk
 
 NEIGHBOURS = 8

@@ -5,12 +5,12 @@ from __future__ import annotations
 from reports.html import parts as results
 from reports.html.frame import SENTENCE, contents, page, warning_list
 from reports.html.markup import Html, clipped, tag
-from reports.labels import evidence
+from reports.labels import label_sections
 from reports.run import ceiling_section as ceiling_results
+from reports.run import data_sections
 from reports.run import examples as example_results
 from reports.run import neighbours as neighbour_results
 from reports.run import perplexity_section as perplexity_results
-from reports.run import provenance
 from reports.run import retrieval_section as retrieval_results
 from reports.run.report import RunReport
 
@@ -75,11 +75,11 @@ def render(report: RunReport) -> str:
         ),
         retrieval_results.analysis(report.overlap, report.subgroups, colours),
         example_results.gain_examples(report.gain_examples),
-        evidence.labels(report.labels),
-        provenance.data(report.data),
-        provenance.reference_lm(report.reference_lm),
-        provenance.artifacts(report.artifacts),
-        provenance.next_steps(report.small_scale),
+        label_sections.labels(report.labels),
+        data_sections.data(report.data),
+        data_sections.reference_lm(report.reference_lm),
+        data_sections.artifacts(report.artifacts),
+        data_sections.next_steps(report.small_scale),
     )
     title = f"Retrieval-pretrained language models on {clipped(report.corpus, results.NAME)}"
     return page(title, _header(report), sections)

@@ -28,7 +28,7 @@ from model.hugging_face_files import digest
 from stages.bill.cost import scoring_flops
 from stages.engines.scoring_lm import Pieces, Progress, ScoringLM, prompt_lengths
 from stages.identity.code_identity import CHECKOUT, code_digest
-from stages.identity.fingerprint import fingerprint
+from stages.identity.digest import short_digest
 from stages.parameters import Configuration, load
 from stages.scoring.pairs import wanted_pairs
 from stages.scoring.scoring import chosen_rows, scorer_of
@@ -167,7 +167,7 @@ def calibrate(corpus: str) -> dict:
         digest(home / "reference_lm"),
         configuration.geometry.chunk_tokens,
     ]
-    key = fingerprint(engine, code_digest(CHECKOUT, "stages.bill.calibration"), here)
+    key = short_digest(engine, code_digest(CHECKOUT, "stages.bill.calibration"), here)
     known = json.loads(CACHE.read_text()) if CACHE.exists() else {}
     if key not in known:
         known[key] = {**measure(home, configuration, SECONDS), "machine": here}

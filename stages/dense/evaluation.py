@@ -8,7 +8,7 @@ import itertools
 
 from data_contracts.evaluations import DPR
 from data_contracts.failure import Exit, Failure
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.dense.rankings import DenseRanker
 from stages.evaluation.evaluation import READ, make_reader, write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe

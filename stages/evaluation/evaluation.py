@@ -26,7 +26,7 @@ from data_contracts.evaluations import BY_CHANCE, EVALUATIONS, OWN, RANKING_LENG
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import NEAREST
 from data_contracts.tokens import CHUNKS, list_rows
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.evaluation.documents import DocumentReader, DocumentReading, OracleChoice, Request
 from stages.evaluation.passages import CorpusPassages, DocumentPassages
 from stages.evaluation.rankings import Rankings, bm25_rankings, random_rankings, recency_rankings

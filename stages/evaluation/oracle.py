@@ -15,7 +15,7 @@ from data_contracts.candidates import EXHAUSTIVE, LABELS
 from data_contracts.contract import Contract, commit, open_artifact, write_shard
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL
 from data_contracts.tokens import CHUNKS
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.evaluation.documents import OracleChoice
 from stages.evaluation.evaluation import READ, make_reader, write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe

@@ -18,7 +18,7 @@ from data_contracts.contract import Contract, commit, open_artifact, write_shard
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.evaluation.documents import DocumentReader
 from stages.evaluation.evaluation import write_evaluations
 from stages.evaluation.half_precision import halve, load_in_float32

@@ -1,7 +1,7 @@
-"""Scratch directories, `.work/STAGE/CORPUS_OR_RUN/FINGERPRINT`: where a stage keeps what it has until it is
+"""Scratch directories, `.work/STAGE/CORPUS_OR_RUN/DIGEST`: where a stage keeps what it has until it is
 whole.
 
-The fingerprint is that of the identity of the work, which stands beside the directory as JSON. Work of
+The digest is that of the identity of the work, which stands beside the directory as JSON. Work of
 another identity on the same output is set aside: it stays where it is, each run of the stage says so, and it
 goes when the stage has finished or by `./rpt gc`.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_contracts.contract import write_atomically
-from stages.identity.fingerprint import fingerprint
+from stages.identity.digest import short_digest
 from stages.identity.work_identity import Identity, differences
 from stages.runner.messages import Messages
 
@@ -27,7 +27,7 @@ NAMED = 3  # names of what has changed that a sentence holds
 
 def open_scratch(stage: str, item: str, identity: Identity, say: Messages) -> Path:
     """The scratch directory of exactly this work, and a note on each that was set aside."""
-    mine = SCRATCH / stage / item / fingerprint(identity)
+    mine = SCRATCH / stage / item / short_digest(identity)
     mine.mkdir(parents=True, exist_ok=True)
     write_atomically(_record(mine), json.dumps(identity).encode())
     for other in others(mine):

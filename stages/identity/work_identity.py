@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 from data_contracts.contract import open_artifact
 from stages.identity.code_files import code_of
 from stages.identity.code_identity import CHECKOUT, Code
-from stages.identity.fingerprint import path_digest
+from stages.identity.digest import path_digest
 from stages.parameters import Configuration, Run
 from stages.runner.stage import RUN_STAGES, Job, ShardStage
 

@@ -25,7 +25,7 @@ import polars as pl
 from data_contracts.contract import fact, read_documents, read_rows, sha256, write_shard
 from data_contracts.failure import Exit, Failure
 from data_contracts.ledger import LEDGER
-from stages.identity.fingerprint import fingerprint
+from stages.identity.digest import short_digest
 
 KEYS = ["doc_id", "query_chunk", "candidate_chunk"]
 MAX_FILES = 64
@@ -37,7 +37,7 @@ class Ledger:
 
     def __init__(self, root: Path, scorer: Mapping[str, object]):
         self.scorer = dict(scorer)
-        self.directory = root / fingerprint(self.scorer)
+        self.directory = root / short_digest(self.scorer)
 
     def read(self, doc_ids: pl.Series) -> pl.DataFrame:
         """All rows of these documents, each pair once: doc_id, query_chunk, candidate_chunk, halves. Sets

@@ -9,7 +9,7 @@ from data_contracts.failure import Exit, Failure
 from model.config import ModelConfig
 from model.language_model import LanguageModel
 from model.parameters_io import load_model
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.system import System, trained_as
 from stages.parameters import Geometry, Recipe, Run, Training
 

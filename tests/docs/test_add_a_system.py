@@ -17,7 +17,7 @@ from data_contracts.systems import RECORDS, Record
 from flows.compare import runs
 from model.language_model import Batch, Schedule
 from model.parameters import Architecture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.training_cost import step_flops
 from reports.metrics.published import name_of
 from stages.parameters import load

@@ -163,7 +163,7 @@ def test_a_checkpoint_of_other_code_is_kept_and_taken_up_again(own, expected, rp
 
 
 def test_ctrl_c_in_rpt_run_writes_a_checkpoint(own, rpt):
-    """Through the leash and DVC. The only checkpoint is the one that the signal asked for."""
+    """Through the supervisor and DVC. The only checkpoint is the one that the signal asked for."""
     log = own / ".run" / "training" / f"{RUN}.jsonl"
     log.unlink(missing_ok=True)
     assert (

@@ -13,7 +13,7 @@ from infra.services import services
 def started(monkeypatch) -> list[list[str]]:
     """The arguments of every process that would have been started."""
     commands = list[list[str]]()
-    monkeypatch.setattr(module, "leashed", lambda command, **_: commands.append(command) or nullcontext())
+    monkeypatch.setattr(module, "supervised", lambda command, **_: commands.append(command) or nullcontext())
     for name in ("release", "_wait_for", "_create_pool", "_deploy"):
         monkeypatch.setattr(module, name, lambda *_: None)
     return commands

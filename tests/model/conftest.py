@@ -15,7 +15,7 @@ from model.config import ModelConfig
 from model.initialisation import initial_parameters
 from model.language_model import Batch, LanguageModel
 from model.parameters import Architecture, Parameters
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from tests.tiny import tiny_config
 
 SMALL = tiny_config(layers=4, cca_layers=(3, 4), recurrent_layers=(3, 4))

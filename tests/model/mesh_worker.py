@@ -19,7 +19,7 @@ from model.language_model import Batch, Schedule
 from model.mesh import by_row, make_mesh, replicated, sharded
 from model.optimizer import adabelief
 from model.parameters import Parameters
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.train_step import init_train_state
 from tests.tiny import tiny_config
 

@@ -8,7 +8,7 @@ from model.abstract_step import StepSizes, abstract_step
 from model.language_model import Schedule
 from model.mesh import make_mesh, sharded
 from model.optimizer import adabelief
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.train_step import init_train_state
 from tests.model.mesh_worker import CONFIG, make_batch
 

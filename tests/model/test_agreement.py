@@ -9,7 +9,7 @@ from model.agreement import LONGEST, NOTHING, Agreement, windows_of
 from model.config import ModelConfig
 from model.language_model import LanguageModel
 from model.parameters import Architecture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from tests.model.programs import compiled
 from tests.tiny import tiny_config
 

@@ -10,7 +10,7 @@ import pytest
 
 from model.language_model import Batch, Schedule
 from model.parameters import parameters_of
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.retrieval_index import RetrievalIndex
 from model.streaming import Document, StreamingReader
 from tests.model.programs import loss_and_gradients, train_losses

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from tests.model.programs import compiled, final_states
 from tests.tiny import tiny_config
 

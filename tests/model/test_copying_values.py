@@ -10,7 +10,7 @@ import pytest
 from model.initialisation import initial_parameters
 from model.language_model import LanguageModel
 from model.parameters import Architecture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from tests.model.programs import losses_of_passages, losses_of_tokens
 from tests.tiny import tiny_config
 

@@ -7,7 +7,7 @@ import pytest
 
 from data_contracts.eligibility import last_eligible
 from model.dependencies import dependencies, picture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from tests.model.programs import compiled
 from tests.tiny import tiny_config
 

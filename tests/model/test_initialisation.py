@@ -5,7 +5,7 @@ import pytest
 
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 
 
 def parameters(name: str, config, seed: int = 0):

@@ -9,7 +9,7 @@ from model.initialisation import initial_parameters
 from model.language_model import LanguageModel, Schedule
 from model.lexical_start import NEARNESS, SATURATION
 from model.parameters import Architecture, Parameters
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.retrieval_index import RetrievalIndex
 from model.retriever import retrieval_scores
 from tests.tiny import tiny_config

@@ -15,7 +15,7 @@ from model.language_model import LanguageModel
 from model.neighbour_fusion import FusedNeighbours
 from model.neighbours import chunk_pairs, gather_pairs, own_neighbours
 from model.parameters import Architecture, parameters_of
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.retriever import retrieval_scores
 
 Arrays = dict[str, np.ndarray]

@@ -3,7 +3,7 @@ import numpy as np
 import optax
 
 from model.optimizer import PROJECTIONS_RATE, adabelief
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from tests.tiny import tiny_config
 
 

@@ -6,7 +6,7 @@ from safetensors.numpy import load_file, save_file
 
 from model.parameters import parameters_of
 from model.parameters_io import load_model, save_parameters
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 
 
 @pytest.fixture

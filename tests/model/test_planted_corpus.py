@@ -14,7 +14,7 @@ from flax import nnx
 
 from model.language_model import Batch, LanguageModel, Schedule
 from model.optimizer import adabelief
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import init_train_state, train_step
 from tests.model.planted import Planted, planted_batch, planted_documents, wrong_neighbours

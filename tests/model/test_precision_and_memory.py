@@ -14,7 +14,7 @@ from model.initialisation import initial_parameters
 from model.language_model import Schedule
 from model.optimizer import adabelief
 from model.parameters import Architecture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import init_train_state, train_step
 from tests.model.programs import loss_and_gradients

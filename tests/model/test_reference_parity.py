@@ -16,7 +16,7 @@ import pytest
 from flax import nnx
 
 from model.baselines.griffin import RecurrentBlock
-from model.baselines.meliad import distance_bucket
+from model.baselines.official_decoder import distance_bucket
 from model.chunked_cross_attention import ChunkedCrossAttention
 from model.config import ModelConfig
 from model.decoder import restart

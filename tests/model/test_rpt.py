@@ -5,8 +5,8 @@ import pytest
 from model.language_model import Schedule
 from model.neighbours import gold_alone
 from model.parameters import Architecture, parameters_of
-from model.presets import SYSTEMS
 from model.ranking_loss import as_sum
+from model.registry import SYSTEMS
 from model.rpt import RetrieverTraining, lexical_relevance
 from model.scheduled_sampling import draw_by_batch
 from model.system import trained_as

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.language_model import LanguageModel
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.retrieval_index import RetrievalIndex
 from model.streaming import Document, Reading, StreamingReader, distinct_neighbours
 from tests.model.programs import compiled

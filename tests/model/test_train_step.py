@@ -7,7 +7,7 @@ import pytest
 
 from model.initialisation import initial_parameters
 from model.optimizer import adabelief
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.schedules import TrainingSchedule
 from model.train_step import init_train_state, train_step
 from tests.model.structures import STRUCTURES

@@ -11,7 +11,7 @@ import pytest
 from model.language_model import LanguageModel, Schedule
 from model.matrix_flops import matrix_flops
 from model.parameters import Architecture, Parameters
-from model.presets import PAPER_CONFIG, SYSTEMS
+from model.registry import PAPER_CONFIG, SYSTEMS
 from model.training_cost import macs_per_token, printed_cca_overhead, printed_retriever_overhead, step_flops
 from tests.tiny import tiny_config
 

@@ -14,12 +14,12 @@ from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
 from benchmarks import _chromium
+from reports.browser.library import LabelLibrary
 from reports.browser.server import browser
-from reports.browser.shelf import Shelf
 from reports.explorer.library import Library
 from reports.explorer.server import explorer
 from reports.labels.label_set import LabelSet
-from reports.site.guard import POLICY
+from reports.site.application import POLICY
 
 PORT = 8000
 ATTRIBUTES = {
@@ -76,7 +76,7 @@ def _client_of(app: Any) -> TestClient:
 def browser_client(*sets: LabelSet, scorers: tuple = (), comparison: Future | None = None) -> TestClient:
     """A client of the browser of some label sets."""
     names = [f"version {number}" for number in range(len(sets))]
-    return _client_of(browser(Shelf(sets, names, scorers or (None,) * len(sets)), PORT, comparison))
+    return _client_of(browser(LabelLibrary(sets, names, scorers or (None,) * len(sets)), PORT, comparison))
 
 
 def explorer_client(library: Library) -> TestClient:

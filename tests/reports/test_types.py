@@ -16,7 +16,7 @@ ROWS_OF_FRAMES = {
     "reports/browser/document.py": {"Document", "read_document"},
     "reports/browser/gains.py": {"painted"},
     "reports/browser/search.py": {"Found"},
-    "reports/browser/shelf.py": {"place"},
+    "reports/browser/library.py": {"place"},
     "reports/explorer/document.py": {"__init__"},
     "reports/labels/changes.py": {"figures"},
     "reports/labels/label_set.py": {"LabelSet", "place"},

@@ -17,7 +17,7 @@ from model.gpt_neox_config import GPTNeoXConfig
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
 from model.parameters_io import save_parameters
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.parameters import Recipe
 from stages.tokens.tokenizer import train_tokenizer
 from stages.training.systems import describe

@@ -6,7 +6,7 @@ import numpy as np
 from data_contracts.eligibility import last_eligible
 from data_contracts.evaluations import RANKING_LENGTH
 from model.parameters import Architecture
-from model.presets import PAPER_CONFIG, SYSTEMS
+from model.registry import PAPER_CONFIG, SYSTEMS
 from stages.evaluation.rankings import random_rankings
 from tests.model.programs import compiled
 

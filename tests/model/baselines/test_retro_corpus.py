@@ -16,7 +16,7 @@ from model.language_model import Schedule
 from model.neighbour_fusion import FusedNeighbours
 from model.parameters import Architecture
 from model.passages import Passages
-from model.presets import PAPER_CONFIG, SYSTEMS
+from model.registry import PAPER_CONFIG, SYSTEMS
 from model.rotary import rotate
 from model.streaming import Document, StreamingReader
 from tests.model.programs import compiled, loss_and_gradients

@@ -15,7 +15,7 @@ import pytest
 from data_contracts.failure import Failure
 from flows.labels.browser import LazyReferenceLM
 from reports.browser.gains import WAITING, Gains
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.html.formats import number
 from reports.labels.label_set import open_label_set
 from reports.site.drawing import TOKEN_STEPS, step
@@ -179,8 +179,8 @@ class SlowLM:
 
 def test_a_slow_reference_lm_holds_up_nothing_but_the_last_questions(scored):
     labels, slow = open_label_set(scored / "labels", scored / "cache"), SlowLM()
-    shelf = Shelf([labels], ["x"], [slow])
-    gains, document = Gains(shelf), shelf.document(KEY)
+    library = LabelLibrary([labels], ["x"], [slow])
+    gains, document = Gains(library), library.document(KEY)
 
     def ask(query):
         return gains.of(document, query, document.candidates(query)[0].chunk)
@@ -200,8 +200,8 @@ def test_a_slow_reference_lm_holds_up_nothing_but_the_last_questions(scored):
 
 
 def test_the_colours_are_those_of_tokens(scored, monkeypatch):
-    shelf = Shelf([open_label_set(scored / "labels", scored / "cache")], ["x"], [None])
-    gains, document = Gains(shelf), shelf.document(KEY)
+    library = LabelLibrary([open_label_set(scored / "labels", scored / "cache")], ["x"], [None])
+    gains, document = Gains(library), library.document(KEY)
     monkeypatch.setattr(
         gains, "of", lambda *_: np.array([0.01, 0.06, 0.3, 1.5, -0.06, -0.3, -1.5], np.float32)
     )

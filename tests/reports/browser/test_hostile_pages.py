@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks._label_sets import alter_label_set
 from reports.browser import help_page
+from reports.browser.library import LabelLibrary
 from reports.browser.movers_page import compared
-from reports.browser.shelf import Shelf
 from reports.html.markup import clipped
 from reports.labels.label_set import open_label_set
 from reports.site.address import key_of
@@ -137,8 +137,8 @@ def test_hostile_versions_are_compared_as_text(hostile_set, client_of, parse, tm
 
 def test_hostile_names_and_scorers_are_text(hostile_set, parse):
     def check(text):
-        shelf = Shelf([replace(hostile_set, scorer={text: text})], [text], [None])
-        page = parse(help_page.render(shelf))
+        library = LabelLibrary([replace(hostile_set, scorer={text: text})], [text], [None])
+        page = parse(help_page.render(library))
         check_page(page)
         assert page.all_text("h3") == [clipped(text, 300)]
         assert page.all_text("code")[-1] == clipped(text, 300)

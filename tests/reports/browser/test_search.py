@@ -6,14 +6,14 @@ import polars as pl
 import pytest
 
 from reports.browser import search as module
+from reports.browser.library import LabelLibrary
 from reports.browser.search import search
-from reports.browser.shelf import Shelf
 from reports.site.address import Question
 
 
 @pytest.fixture(scope="module")
-def shelf(label_set):
-    return Shelf([label_set], ["x"], [None])
+def library(label_set):
+    return LabelLibrary([label_set], ["x"], [None])
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,11 @@ def chunks(home, label_set):
     return with_best.join(sources, on="doc_id", how="left", maintain_order="left")
 
 
-def everything(shelf, question):
+def everything(library, question):
     """All hits, going on until there is no rest."""
     hits = []
     while question:
-        found = search(shelf, question)
+        found = search(library, question)
         hits += [(hit["source"], hit["chunk"]) for hit in found.hits]
         question = found.rest
     return hits
@@ -73,8 +73,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("question", "condition"), CASES, ids=lambda case: str(case)[:60])
-def test_hits_are_those_of_the_files(shelf, chunks, question, condition):
-    assert everything(shelf, question) == expected(chunks, condition)
+def test_hits_are_those_of_the_files(library, chunks, question, condition):
+    assert everything(library, question) == expected(chunks, condition)
 
 
 MANY = [Question(q="the"), Question(sign="positive"), Question(q="the", sign="positive", moved=3)]
@@ -88,20 +88,20 @@ FEW = [
 @pytest.mark.parametrize(
     ("question", "hits"), [*((question, 7) for question in MANY), *((question, 1) for question in FEW)]
 )
-def test_going_on_misses_and_repeats_nothing(shelf, monkeypatch, question, hits):
-    whole = everything(shelf, question)
+def test_going_on_misses_and_repeats_nothing(library, monkeypatch, question, hits):
+    whole = everything(library, question)
     monkeypatch.setattr(module, "HITS", hits)
     assert len(whole) > 20 * hits
-    assert everything(shelf, question) == whole
+    assert everything(library, question) == whole
 
 
-def test_without_time_one_file_is_searched_and_it_says_so(shelf, monkeypatch):
-    whole = everything(shelf, Question(q="query model"))
+def test_without_time_one_file_is_searched_and_it_says_so(library, monkeypatch):
+    whole = everything(library, Question(q="query model"))
     monkeypatch.setattr(module, "SECONDS", 0)
-    found = search(shelf, Question(q="nowhere"))
+    found = search(library, Question(q="nowhere"))
     assert (found.searched, found.shards, found.hits) == (1, 3, [])
     assert found.rest == Question(q="nowhere", shard=1)
-    assert everything(shelf, Question(q="query model")) == whole
+    assert everything(library, Question(q="query model")) == whole
 
 
 def test_a_cut_is_said_on_the_page(client, monkeypatch):
@@ -117,8 +117,8 @@ def test_a_cut_is_said_on_the_page(client, monkeypatch):
     [("best", "best", True), ("worst", "best", False), ("first", "first", False)],
 )
 @pytest.mark.parametrize("text", ["", "which"])
-def test_an_order_takes_the_foremost_of_all(shelf, chunks, order, column, descending, text):
-    found = search(shelf, Question(q=text, order=order))
+def test_an_order_takes_the_foremost_of_all(library, chunks, order, column, descending, text):
+    found = search(library, Question(q=text, order=order))
     asked = chunks.filter(QUERY & pl.col("text").str.contains(text, literal=True)).sort(
         column, descending=descending, maintain_order=True
     )
@@ -129,16 +129,16 @@ def test_an_order_takes_the_foremost_of_all(shelf, chunks, order, column, descen
     assert found.rest is None
 
 
-def test_a_hit_shows_its_text_or_its_target(shelf, home, label_set):
+def test_a_hit_shows_its_text_or_its_target(library, home, label_set):
     texts = {
         row[:2]: row[2]
         for row in (
             pl.read_parquet(home / "chunks" / "*.parquet").select("doc_id", "chunk", "text").iter_rows()
         )
     }
-    for hit in search(shelf, Question(q="query model")).hits:
+    for hit in search(library, Question(q="query model")).hits:
         assert hit["text"] == texts[hit["doc_id"], hit["chunk"]]
-    for hit in search(shelf, Question(order="best")).hits:
+    for hit in search(library, Question(order="best")).hits:
         assert hit["text"] == texts[hit["doc_id"], hit["chunk"] + 1]
 
 
@@ -178,11 +178,11 @@ def test_a_question_survives_its_address():
     )
 
 
-def test_going_on_in_one_file_reads_the_later_ones_from_their_beginning(shelf, monkeypatch):
+def test_going_on_in_one_file_reads_the_later_ones_from_their_beginning(library, monkeypatch):
     monkeypatch.setattr(module, "HITS", 10**6)
-    whole = search(shelf, Question(q="the")).hits
-    shards = dict(shelf.documents.select("key", "shard").iter_rows())
+    whole = search(library, Question(q="the")).hits
+    shards = dict(library.documents.select("key", "shard").iter_rows())
     first = shards[whole[0]["key"]]
     behind = [hit for hit in whole if shards[hit["key"]] != first]
     assert 0 < len(behind) < len(whole)
-    assert search(shelf, Question(q="the", row=10**6)).hits == behind
+    assert search(library, Question(q="the", row=10**6)).hits == behind

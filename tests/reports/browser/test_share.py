@@ -8,33 +8,33 @@ from data_contracts.failure import Exit, Failure
 from flows.labels import browser as label_browser
 from flows.labels.browser import share
 from reports.browser import share_page
-from reports.browser.shelf import Shelf
+from reports.browser.library import LabelLibrary
 from reports.html.markup import clipped
 from reports.site.address import key_of
 
 
 @pytest.fixture(scope="module")
-def shelf(label_set):
-    return Shelf([label_set], ["made-up"], [None])
+def library(label_set):
+    return LabelLibrary([label_set], ["made-up"], [None])
 
 
 @pytest.fixture(scope="module")
 def hostile_page(hostile_set):
-    html, documents = share_page.render(Shelf([hostile_set], ["<b>"], [None]), 10_000)
+    html, documents = share_page.render(LabelLibrary([hostile_set], ["<b>"], [None]), 10_000)
     assert documents == len(hostile_set.documents)
     return html
 
 
-def test_every_link_leads_to_a_place_of_the_page(shelf, parse):
-    page = parse(share_page.render(shelf, 5)[0])
+def test_every_link_leads_to_a_place_of_the_page(library, parse):
+    page = parse(share_page.render(library, 5)[0])
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids)) == 5 + 5 * share_page.QUERIES
     links = [attributes["href"] for name, attributes in page.elements if name == "a"]
     assert {link.removeprefix("#") for link in links} == set(ids)
 
 
-def test_the_policy_of_the_page_runs_nothing_and_fetches_nothing(shelf, parse):
-    page = parse(share_page.render(shelf, 1)[0])
+def test_the_policy_of_the_page_runs_nothing_and_fetches_nothing(library, parse):
+    page = parse(share_page.render(library, 1)[0])
     policies = [
         attributes["content"]
         for name, attributes in page.elements
@@ -56,24 +56,24 @@ def test_the_policy_of_the_page_runs_nothing_and_fetches_nothing(shelf, parse):
         assert policy.get(kind, policy["default-src"]) <= {"'none'", "data:"}, kind
 
 
-def test_documents_are_spread_evenly_and_have_their_extremes(shelf, label_set, parse):
-    html, documents = share_page.render(shelf, 3)
+def test_documents_are_spread_evenly_and_have_their_extremes(library, label_set, parse):
+    html, documents = share_page.render(library, 3)
     page, ids = parse(html), label_set.documents["doc_id"]
     assert documents == 3
     sections = [
         attributes["id"] for name, attributes in page.elements if name == "section" and "id" in attributes
     ]
     assert [key for key in sections if "-" not in key] == [ids[0], ids[3], ids[6]]
-    document = shelf.document(ids[3])
+    document = library.document(ids[3])
     order = [query for query in document.best[0].argsort() if query in document.queries]
     extremes = {f"{ids[3]}-{query}" for query in (order[0], *order[-share_page.QUERIES + 1 :])}
     assert {key for key in sections if key.startswith(f"{ids[3]}-")} == extremes
 
 
-def test_a_page_that_would_be_too_large_has_fewer_documents(shelf, monkeypatch):
-    whole, _ = share_page.render(shelf, 7)
+def test_a_page_that_would_be_too_large_has_fewer_documents(library, monkeypatch):
+    whole, _ = share_page.render(library, 7)
     monkeypatch.setattr(share_page, "MOST_BYTES", len(whole.encode()) // 3)
-    html, documents = share_page.render(shelf, 7)
+    html, documents = share_page.render(library, 7)
     assert 1 <= documents < 7
     assert len(html.encode()) < len(whole.encode()) / 2
     assert f"{documents} of them follow" in html

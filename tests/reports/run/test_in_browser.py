@@ -13,8 +13,8 @@ import pytest
 from benchmarks._chromium import BROWSERS, QUIET
 from reports.html.markup import clipped
 from reports.html.parts import NAME
-from reports.labels.evidence import CHUNK_CHARACTERS
-from reports.run.provenance import PATH
+from reports.labels.label_sections import CHUNK_CHARACTERS
+from reports.run.data_sections import PATH
 from tests.hostile import HOSTILE, LEAK
 from tests.reports.label_sample import render as render_labels
 from tests.reports.sample import render

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from starlette.testclient import TestClient
 
-from reports.site.guard import POLICY
+from reports.site.application import POLICY
 from tests.hostile import check_each
 from tests.reports.served_pages import browser_client, check_headers, explorer_client
 

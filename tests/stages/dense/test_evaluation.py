@@ -16,7 +16,7 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model.baselines.dpr import DualEncoder, first_parameters
 from model.parameters_io import save_parameters
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.dense.encoders import from_scratch
 from stages.dense.evaluation import evaluate_with_dense_retriever
 from stages.dense.rankings import DenseRanker

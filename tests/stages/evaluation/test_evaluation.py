@@ -9,7 +9,7 @@ import pytest
 from data_contracts.evaluations import EVALUATIONS, SETTINGS
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.evaluation.documents import DocumentReader, Request, losses_by_chunk
 from stages.evaluation.evaluation import held_out, read_all
 from stages.evaluation.rankings import Rankings, bm25_rankings, random_rankings

@@ -11,7 +11,7 @@ from data_contracts.failure import Failure
 from model.initialisation import initial_parameters
 from model.parameters import Architecture, parameters_of
 from model.parameters_io import save_parameters
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.tensor_file import save_tensors
 from stages.evaluation.half_precision import halve, load_in_float32
 from stages.training.systems import describe

@@ -9,7 +9,7 @@ import pytest
 
 from model.initialisation import initial_parameters
 from model.parameters import Architecture
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.evaluation.documents import DocumentReader, Request
 from stages.evaluation.token_states import StateReader
 from tests.tiny import tiny_config

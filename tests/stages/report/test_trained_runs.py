@@ -66,7 +66,7 @@ def trained(tmp_path):
     import numpy as np
     from safetensors.numpy import save_file
 
-    from model.presets import SYSTEMS
+    from model.registry import SYSTEMS
     from stages.training.systems import describe
 
     configuration = load(Path(shutil.copy(ROOT / "profiles" / "demo.yaml", tmp_path / "params.yaml")))

@@ -18,7 +18,7 @@ from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS, NEAREST, RANDOM
 from data_contracts.sequences import SEQUENCES
 from data_contracts.tokens import CHUNKS, TOKENS, list_column
 from model.parameters_io import load_model
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from stages.evaluation.evaluation import evaluate
 from stages.evaluation.settings import settings_of
 from stages.index.build import make_index

@@ -15,7 +15,7 @@ from data_contracts.failure import Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from model.mesh import make_mesh, replicated
 from model.optimizer import adabelief
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
 from stages.runner.interruption import Interruption

@@ -9,8 +9,8 @@ from model.initialisation import initial_parameters
 from model.neighbours import gold_alone
 from model.parameters import Architecture
 from model.parameters_io import save_parameters
-from model.presets import SYSTEMS
 from model.ranking_loss import as_sum
+from model.registry import SYSTEMS
 from model.rpt import RPT, RetrieverTraining
 from model.scheduled_sampling import draw_by_sequence
 from stages.parameters import Recipe

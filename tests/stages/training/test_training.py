@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_contracts.sequences import SEQUENCES, SUPERVISION
-from model.presets import SYSTEMS
+from model.registry import SYSTEMS
 from model.training_cost import step_flops
 from stages.parameters import Recipe, Run
 from stages.runner.stage import Context

@@ -1,4 +1,4 @@
-"""How google-research/meliad trains its decoder (meliad.py): first values and Adafactor.
+"""How google-research/meliad trains its decoder (official_decoder.py): first values and Adafactor.
 
 Its rate falls by a cosine to a tenth, as ours; its warm-up, 1,000 of 100,000 steps, is `training.warmup`
 here.
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from model.baselines.meliad import BUCKETS
+from model.baselines.official_decoder import BUCKETS
 from model.config import ModelConfig
 from model.parameters import Architecture, Parameters
 
@@ -27,7 +27,7 @@ def adafactor(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransforma
     return optax.adafactor(learning_rate, momentum=0.9)
 
 
-def meliad_parameters(architecture: Architecture, config: ModelConfig, seed: int) -> Parameters:
+def official_parameters(architecture: Architecture, config: ModelConfig, seed: int) -> Parameters:
     """First values, a function of the seed and of each parameter's path alone; `config.zero_init_residuals`
     does not matter.
 

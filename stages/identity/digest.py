@@ -1,4 +1,4 @@
-"""The name of a scratch directory: equal fingerprints mean that a half-finished stage may go on where it
+"""The name of a scratch directory: equal digests mean that a half-finished stage may go on where it
 stopped.
 """
 
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 
-def fingerprint(*parts: object) -> str:
+def short_digest(*parts: object) -> str:
     """16 hex digits over JSON-able parts.
 
     Raises:
@@ -26,6 +26,6 @@ def path_digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     manifest = path / "manifest.json"
     files = [manifest] if manifest.exists() else sorted(item for item in path.rglob("*") if item.is_file())
-    return fingerprint(
+    return short_digest(
         [(str(item.relative_to(path)), hashlib.sha256(item.read_bytes()).hexdigest()) for item in files]
     )

@@ -11,8 +11,8 @@ from reports.html.charts import Line, bar_chart, figure, line_chart
 from reports.html.formats import Number, count, finite, number, size
 from reports.html.markup import Html, clipped, table, tag
 from reports.html.parts import NAME, averaged, curve_table, empty, in_split_order, section
-from reports.labels.evidence import facts
 from reports.labels.findings import COPYING
+from reports.labels.label_sections import facts
 from reports.metrics.corpus_figures import CorpusFigures
 from reports.metrics.lengths import LengthBin
 from reports.run.report import ReferenceModel

@@ -12,7 +12,7 @@ T = TypeVar("T")
 KEPT, READERS = 8, 4
 
 
-class Kept(Generic[T]):
+class ReadCache(Generic[T]):
     """The last few values by key; what could not be read is read again when it is asked for again."""
 
     def __init__(self) -> None:

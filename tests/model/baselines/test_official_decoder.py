@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.baselines.meliad import distance_bucket
-from model.baselines.meliad_training import adafactor
+from model.baselines.official_decoder import distance_bucket
+from model.baselines.official_training import adafactor
 from model.parameters import Architecture
-from model.presets import PAPER_CONFIG, SYSTEMS
-from tests.model.baselines.meliad_numpy import Kept, block_recurrent, bucket, local, memorizing
+from model.registry import PAPER_CONFIG, SYSTEMS
+from tests.model.baselines.official_numpy import Kept, block_recurrent, bucket, local, memorizing
 from tests.model.baselines.segments import ours, theirs, wide
 from tests.model.programs import compiled
 from tests.tiny import tiny_config

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data_contracts.failure import Exit, Failure
-from reports.site import shell
+from reports.site import layout
 from reports.site.address import Missing, whole
 
 POLICY = (
@@ -35,7 +35,7 @@ HEADERS = {
 KEPT = "max-age=31536000, immutable"  # static files: their address changes with them
 
 
-class Guard:
+class LoopbackOnly:
     """Lets through what a browser on this machine asks for itself."""
 
     def __init__(self, app: ASGIApp, port: int):
@@ -75,7 +75,7 @@ class Guard:
 
 
 def application(
-    site: shell.Site, pages: Mapping[str, Callable[[Request], str]], port: int, others: Sequence[Route] = ()
+    site: layout.Site, pages: Mapping[str, Callable[[Request], str]], port: int, others: Sequence[Route] = ()
 ) -> ASGIApp:
     """What is served on `port`: `pages` by path, and `others`, which are not pages; a Failure becomes a page
     that explains it.
@@ -86,7 +86,7 @@ def application(
             try:
                 return HTMLResponse(render(request))
             except Failure as failure:
-                return HTMLResponse(shell.failure_page(site, failure), status_of(failure))
+                return HTMLResponse(layout.failure_page(site, failure), status_of(failure))
 
         return answer
 
@@ -96,16 +96,18 @@ def application(
         )
 
     routes = [Route(path, page(render)) for path, render in {**pages, "/{rest:path}": missing}.items()]
-    return Guard(Starlette(routes=[Route("/static/{name}", _static), *others, *routes]), port)
+    return LoopbackOnly(Starlette(routes=[Route("/static/{name}", _static), *others, *routes]), port)
 
 
-def closed(site: shell.Site, port: int, failure: Failure) -> ASGIApp:
+def closed(site: layout.Site, port: int, failure: Failure) -> ASGIApp:
     """What is served on `port` while what the pages show is not there: every address explains it."""
 
     def answer(request: Request) -> Response:
-        return HTMLResponse(shell.failure_page(site, failure), 503)
+        return HTMLResponse(layout.failure_page(site, failure), 503)
 
-    return Guard(Starlette(routes=[Route("/static/{name}", _static), Route("/{rest:path}", answer)]), port)
+    return LoopbackOnly(
+        Starlette(routes=[Route("/static/{name}", _static), Route("/{rest:path}", answer)]), port
+    )
 
 
 def chunk_of(request: Request) -> int:
@@ -122,6 +124,6 @@ def status_of(failure: Failure) -> int:
 
 def _static(request: Request) -> Response:
     name = request.path_params["name"]
-    if name not in shell.STATIC:
+    if name not in layout.STATIC:
         return PlainTextResponse("There is no such file.\n", 404)
-    return Response(shell.static(name)[0], media_type=shell.STATIC[name], headers={"Cache-Control": KEPT})
+    return Response(layout.static(name)[0], media_type=layout.STATIC[name], headers={"Cache-Control": KEPT})

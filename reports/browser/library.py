@@ -14,7 +14,7 @@ from reports.browser.document import Document, read_document
 from reports.browser.vocabulary import label_site
 from reports.labels.label_set import LabelSet
 from reports.site.address import Missing, View, key_of
-from reports.site.kept import Kept
+from reports.site.read_cache import ReadCache
 
 
 class ReferenceLM(Protocol):
@@ -34,7 +34,7 @@ class ReferenceLM(Protocol):
         ...
 
 
-class Shelf:
+class LabelLibrary:
     """Label sets of one corpus.
 
     Args:
@@ -53,7 +53,7 @@ class Shelf:
             .with_row_index("number")
         )
         self._rows = {key: number for number, key in enumerate(keys)}
-        self._kept = Kept[Document]()
+        self._kept = ReadCache[Document]()
         self._listed: Callable[[str, str, str], pl.Series] = lru_cache(maxsize=32)(self._list)
 
     def listed(self, view: View) -> pl.Series:

@@ -10,7 +10,7 @@ from data_contracts.systems import RECORDS
 from model.config import ModelConfig
 from model.matching import as_many_parameters
 from model.parameters import Architecture
-from model.presets import PAPER_CONFIG, SYSTEMS
+from model.registry import PAPER_CONFIG, SYSTEMS
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_listing_names_imports_no_system() -> None:
         ).stdout.split()
 
     assert imported("from data_contracts.systems import RECORDS; RECORDS['griffin'].title") == []
-    one = imported("from model.presets import SYSTEMS; [*SYSTEMS]; 'griffin' in SYSTEMS; SYSTEMS['retro']")
+    one = imported("from model.registry import SYSTEMS; [*SYSTEMS]; 'griffin' in SYSTEMS; SYSTEMS['retro']")
     assert [name for name in one if name.startswith("model.")] == ["model.baselines.retro"]
 
 

@@ -2,9 +2,10 @@
 form.
 
 From google-research/meliad at commit cc1aef5 (transformer/memory, base_memory.gin): queries and keys of
-length 1 with a learned scale, T5 biases by distance, ReLU; meliad_training.py has the optimizer. As there, a
-token sees the W before it and not itself, and what is before a document is zeros that are attended to. W is a
-window stride here, 512 there; dropout is on the embedding, as in all our systems, and not before the output.
+length 1 with a learned scale, T5 biases by distance, ReLU; official_training.py has the optimizer. As there,
+a token sees the W before it and not itself, and what is before a document is zeros that are attended to. W is
+a window stride here, 512 there; dropout is on the embedding, as in all our systems, and not before the
+output.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ class MeliadBlock(Block):
         return x + self.feed_forward(self.feed_forward_norm(x), self.rate, feed_forward_key), following
 
 
-class Meliad(TransformerXL):
+class OfficialDecoder(TransformerXL):
     """A stack of such blocks; `others` are the attentions of layers that have another than to the window.
 
     Its embedding begins with deviation 1, so logits are over sqrt(D).
