@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 
 STEPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
@@ -53,23 +52,14 @@ def _end(child: subprocess.Popen) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def _once(action: Callable[[], None]) -> Callable[..., None]:
-    started = threading.Event()
-
-    def start(*_: object) -> None:
-        if not started.is_set():
-            started.set()
-            threading.Thread(target=action, daemon=True).start()
-
-    return start
-
-
 def main() -> int:
     """Run the command given as arguments; returns its exit code."""
-    # Jobs started in the background inherit an ignored SIGINT, and their children would never stop on it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Heard before there is a command, which a signal would otherwise leave behind. It also undoes an ignored
+    # SIGINT, which jobs in the background inherit, and with which their children would never stop.
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: asked.set())
     child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
-    end = _once(lambda: _end(child))
 
     def watch() -> None:
         assert child.stdin
@@ -77,11 +67,14 @@ def main() -> int:
             with contextlib.suppress(BrokenPipeError):
                 child.stdin.write(text)
         child.stdin.close()
-        end()
+        asked.set()
 
-    threading.Thread(target=watch, daemon=True).start()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, end)
+    def end() -> None:
+        asked.wait()
+        _end(child)
+
+    for work in (watch, end):
+        threading.Thread(target=work, daemon=True).start()
     code = child.wait()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

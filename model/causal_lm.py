@@ -1,7 +1,7 @@
 """What decoder-only LMs have in common in JAX: pure functions over parameters stacked by layer, and the
 scoring of shared prefixes.
 
-Families (gpt_neox.py, llama.py) give their `Blocks`, parameters with `embed_in` and `layers`, and a
+Families (gpt2.py, gpt_neox.py, llama.py) give their `Blocks`, parameters with `embed_in` and `layers`, and a
 configuration. Dimensions: B sequences, L tokens, P prefixes, n pairs, T tokens of a prefix, S tokens of a
 suffix, D width, H heads, G heads of keys and values, K head size, V vocabulary. Softmax and the accumulation
 of every matrix product are in float32 whatever the parameters' dtype.
@@ -30,6 +30,11 @@ class KeysValues(NamedTuple):
     values: jax.Array
 
 
+def _embed_tokens(params: Params, config: Any, tokens_BL: jax.Array, start: Start) -> jax.Array:
+    """Embeddings alone: where layers rotate by position, nothing else says where a token stands."""
+    return params["embed_in"][tokens_BL]
+
+
 class Blocks(NamedTuple):
     """What a family computes in its own way.
 
@@ -39,11 +44,13 @@ class Blocks(NamedTuple):
             [B, 1, 1], one a row.
         finish_layer: (layer, config, x_BLD, mixed [B, L, H * K]) -> x_BLD after the layer.
         head: (params, config, x_BLD) -> logits, float32 [B, L, V].
+        embed: (params, config, tokens_BL, start) -> x_BLD that enters the first layer.
     """
 
     queries_keys_values: Callable[[Params, Any, jax.Array, Start], Projected]
     finish_layer: Callable[[Params, Any, jax.Array, jax.Array], jax.Array]
     head: Callable[[Params, Any, jax.Array], jax.Array]
+    embed: Callable[[Params, Any, jax.Array, Start], jax.Array] = _embed_tokens
 
 
 def logits(blocks: Blocks, params: Params, config: Any, tokens_BL: jax.Array) -> jax.Array:
@@ -53,7 +60,7 @@ def logits(blocks: Blocks, params: Params, config: Any, tokens_BL: jax.Array) ->
         queries, keys, values = blocks.queries_keys_values(layer, config, x_BLD, 0)
         return blocks.finish_layer(layer, config, x_BLD, attend(queries, keys, values)), None
 
-    x_BLD, _ = lax.scan(step, params["embed_in"][tokens_BL], params["layers"])
+    x_BLD, _ = lax.scan(step, blocks.embed(params, config, tokens_BL, 0), params["layers"])
     return blocks.head(params, config, x_BLD)
 
 
@@ -70,7 +77,7 @@ def prefix_keys_values(blocks: Blocks, params: Params, config: Any, prefixes_PT:
             keys, values
         )
 
-    x_PTD, lower = lax.scan(step, params["embed_in"][prefixes_PT], jnp.arange(last))
+    x_PTD, lower = lax.scan(step, blocks.embed(params, config, prefixes_PT, 0), jnp.arange(last))
     _, keys, values = blocks.queries_keys_values(layer_of(params, last), config, x_PTD, 0)
     return KeysValues(
         jnp.concatenate([lower.keys, keys[None]]), jnp.concatenate([lower.values, values[None]])
@@ -105,8 +112,8 @@ def suffix_logprobs(
             None,
         )
 
-    inputs = suffix_nS[:, :-1]
-    x_nSD, _ = lax.scan(partial(step, rows=inputs.shape[1]), params["embed_in"][inputs], jnp.arange(last))
+    x_nSD = blocks.embed(params, config, suffix_nS[:, :-1], kv.keys.shape[3])
+    x_nSD, _ = lax.scan(partial(step, rows=x_nSD.shape[1]), x_nSD, jnp.arange(last))
     x_nSD, _ = step(x_nSD, last, rows=targets)
     return log_probs_of(blocks.head(params, config, x_nSD), suffix_nS[:, targets:])
 
@@ -164,6 +171,19 @@ def dense(x: jax.Array, layer: Params) -> jax.Array:
     """x `kernel`, plus `bias` where the layer has one, in the dtype of x."""
     product = jnp.matmul(x, layer["kernel"], preferred_element_type=jnp.float32)
     return (product + layer["bias"] if "bias" in layer else product).astype(x.dtype)
+
+
+def heads(x_BLE: jax.Array, size: int) -> jax.Array:
+    """[B, heads, L, size] of heads that lie side by side."""
+    return x_BLE.reshape(*x_BLE.shape[:2], -1, size).swapaxes(1, 2)
+
+
+def layer_norm(x: jax.Array, norm: Params, epsilon: float) -> jax.Array:
+    """Layer normalisation over the last axis with `scale` and `bias`, in float32, in the dtype of x."""
+    wide = x.astype(jnp.float32)
+    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
+    scale = lax.rsqrt(jnp.mean(jnp.square(centred), axis=-1, keepdims=True) + epsilon)
+    return (centred * scale * norm["scale"] + norm["bias"]).astype(x.dtype)
 
 
 def log_probs_of(logits_BLV: jax.Array, tokens_BL: jax.Array) -> jax.Array:

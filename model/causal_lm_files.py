@@ -135,6 +135,19 @@ def read_tensors(
     return tensors
 
 
+def check_tie(tensors: Tensors, head: str, embedding: str) -> None:
+    """Some files keep a tied head; it must then be the embedding.
+
+    Raises:
+        ValueError: if it is another matrix.
+    """
+    if head in tensors and not np.array_equal(tensors[head], tensors[embedding]):
+        raise ValueError(
+            f"config.json ties the head to the embedding, but {head} is another matrix; the two do not belong"
+            " together"
+        )
+
+
 def _count(file: Path) -> int:
     """Tensors in a file."""
     with safe_open(file, framework="numpy") as opened:

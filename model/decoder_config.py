@@ -1,7 +1,7 @@
 """Configurations of the decoders that can be a reference LM, told apart by the architecture that
 `config.json` names.
 
-Both have `vocab_size`, `hidden_size`, `num_hidden_layers`, and the sizes that costs are counted from.
+All have `vocab_size`, `hidden_size`, `num_hidden_layers`, and the sizes that costs are counted from.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model import gpt_neox_config, llama_config
+from model import gpt2_config, gpt_neox_config, llama_config
 from model.config_values import architectures
+from model.gpt2_config import GPT2Config
 from model.gpt_neox_config import GPTNeoXConfig
 from model.hugging_face_files import read_values
 from model.llama_config import LlamaConfig
 
-DecoderConfig = GPTNeoXConfig | LlamaConfig
-ARCHITECTURES = (gpt_neox_config.ARCHITECTURE, *llama_config.FAMILIES)
+DecoderConfig = GPT2Config | GPTNeoXConfig | LlamaConfig
+CLASSES: dict[str, type[GPT2Config] | type[GPTNeoXConfig] | type[LlamaConfig]] = {
+    gpt_neox_config.ARCHITECTURE: GPTNeoXConfig,
+    gpt2_config.ARCHITECTURE: GPT2Config,
+    **dict.fromkeys(llama_config.FAMILIES, LlamaConfig),
+}
+ARCHITECTURES = tuple(CLASSES)
 
 
 def decoder_config(values: Mapping[str, Any]) -> DecoderConfig:
@@ -32,11 +38,7 @@ def decoder_config(values: Mapping[str, Any]) -> DecoderConfig:
         raise ValueError(
             f"config.json names {named}; the reference LM must be one of {', '.join(ARCHITECTURES)}"
         )
-    return (
-        LlamaConfig.from_dict(values)
-        if known[0] in llama_config.FAMILIES
-        else GPTNeoXConfig.from_dict(values)
-    )
+    return CLASSES[known[0]].from_dict(values)
 
 
 def read_config(directory: Path) -> DecoderConfig:

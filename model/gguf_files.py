@@ -9,16 +9,15 @@ little wrongly still gives labels.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from model import llama
 from model.causal_lm_files import wanted_tensors
 from model.config_values import number, whole
+from model.gguf_tokenizer import tokenizer_of
 from model.llama_config import LlamaConfig
 from model.llama_files import TENSORS
 from model.tensor_file import save_tensors
@@ -57,17 +56,6 @@ SIZES = {
 }
 ROPE_BASE = 10000.0
 MOST_VALUES = 2**22  # of a list, such as the tokens: several times as many as the largest vocabularies
-CONTROL = 3  # a token's type in `tokenizer.ggml.token_type`
-
-
-def _byte_level() -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-
-
-PRE_TOKENIZERS: dict[str, Callable[[], Any]] = {
-    "gpt-2": _byte_level,
-    "smollm": lambda: pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _byte_level()]),
-}
 
 
 def convert(file: Path, directory: Path) -> None:
@@ -103,7 +91,7 @@ def convert(file: Path, directory: Path) -> None:
         directory / "model.safetensors",
     )
     (directory / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
-    _tokenizer(facts).save(str(directory / "tokenizer.json"))
+    tokenizer_of(facts).save(str(directory / "tokenizer.json"))
 
 
 def _reader(file: Path) -> Any:
@@ -193,49 +181,3 @@ def _halves(rows: np.ndarray, heads: int) -> np.ndarray:
     second.
     """
     return rows.reshape(heads, -1, 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
-
-
-def _tokenizer(facts: dict[str, Any]) -> Tokenizer:
-    """The byte-level BPE of the file.
-
-    Raises:
-        ValueError: for another kind of tokenizer, or a way to cut text before it that is not known here.
-    """
-    kind, before = facts.get("tokenizer.ggml.model"), facts.get("tokenizer.ggml.pre", "gpt-2")
-    if kind != "gpt2" or str(before) not in PRE_TOKENIZERS:
-        known = ", ".join(PRE_TOKENIZERS)
-        raise ValueError(
-            f"the GGUF file has a tokenizer {kind!r} with pre-tokenizer {before!r}; read are gpt2 with"
-            f" {known}"
-        )
-    tokens, merges = (_strings(facts, f"tokenizer.ggml.{name}") for name in ("tokens", "merges"))
-    if len(set(tokens)) < len(tokens):
-        raise ValueError("the GGUF file has a tokenizer with two equal tokens")
-    vocabulary = {token: place for place, token in enumerate(tokens)}
-    pairs = [(first, second) for first, _, second in (merge.partition(" ") for merge in merges)]
-    if odd := next((pair for pair in pairs if not {*pair, "".join(pair)} <= vocabulary.keys()), None):
-        raise ValueError(
-            f"the GGUF file has a tokenizer that merges {odd[0]!a} and {odd[1]!a}, which are no tokens or"
-            " make none"
-        )
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
-    tokenizer.pre_tokenizer, tokenizer.decoder = PRE_TOKENIZERS[before](), decoders.ByteLevel()
-    types = facts.get("tokenizer.ggml.token_type", [])
-    tokenizer.add_special_tokens(list(_special(tokens, types if isinstance(types, list) else [])))
-    return tokenizer
-
-
-def _strings(facts: dict[str, Any], name: str) -> list[str]:
-    """A list of strings of the file.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    found = facts.get(name)
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise ValueError(f"the GGUF file has no list of strings {name}")
-    return found
-
-
-def _special(tokens: list[str], types: list[int]) -> Iterator[str]:
-    return (token for token, kind in zip(tokens, types, strict=False) if kind == CONTROL)

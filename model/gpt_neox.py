@@ -10,10 +10,19 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from model import causal_lm
-from model.causal_lm import Blocks, KeysValues, Params, Projected, Start, dense, log_probs_of, rotate
+from model.causal_lm import (
+    Blocks,
+    KeysValues,
+    Params,
+    Projected,
+    Start,
+    dense,
+    layer_norm,
+    log_probs_of,
+    rotate,
+)
 from model.gpt_neox_config import GPTNeoXConfig
 
 
@@ -96,7 +105,9 @@ def suffix_logprobs(
 
 def _queries_keys_values(layer: Params, config: GPTNeoXConfig, x_BLD: jax.Array, start: Start) -> Projected:
     batch, length, _ = x_BLD.shape
-    fused = dense(_layer_norm(x_BLD, layer["input_layernorm"], config), layer["query_key_value"])
+    fused = dense(
+        layer_norm(x_BLD, layer["input_layernorm"], config.layer_norm_eps), layer["query_key_value"]
+    )
     fused = fused.reshape(batch, length, config.num_attention_heads, 3, config.head_size)
     queries, keys, values = (fused[:, :, :, part].swapaxes(1, 2) for part in range(3))
     frequencies = config.rotary_emb_base ** (
@@ -109,20 +120,14 @@ def _finish_layer(layer: Params, config: GPTNeoXConfig, x_BLD: jax.Array, mixed_
     """Output projection of attention and the feed-forward network, side by side or one after the other."""
     attended = dense(mixed_BLD, layer["dense"])
     base = x_BLD if config.use_parallel_residual else x_BLD + attended
-    hidden = dense(_layer_norm(base, layer["post_attention_layernorm"], config), layer["dense_h_to_4h"])
+    normed = layer_norm(base, layer["post_attention_layernorm"], config.layer_norm_eps)
+    hidden = dense(normed, layer["dense_h_to_4h"])
     fed = dense(jax.nn.gelu(hidden, approximate=False), layer["dense_4h_to_h"])
     return fed + attended + x_BLD
 
 
-def _layer_norm(x: jax.Array, norm: Params, config: GPTNeoXConfig) -> jax.Array:
-    wide = x.astype(jnp.float32)
-    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
-    scale = lax.rsqrt(jnp.mean(jnp.square(centred), axis=-1, keepdims=True) + config.layer_norm_eps)
-    return (centred * scale * norm["scale"] + norm["bias"]).astype(x.dtype)
-
-
 def _head(params: Params, config: GPTNeoXConfig, x_BLD: jax.Array) -> jax.Array:
-    normed = _layer_norm(x_BLD, params["final_layer_norm"], config)
+    normed = layer_norm(x_BLD, params["final_layer_norm"], config.layer_norm_eps)
     return jnp.matmul(normed, params["embed_out"], preferred_element_type=jnp.float32)
 
 

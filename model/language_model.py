@@ -198,6 +198,11 @@ class LanguageModel(nnx.Module):
         """-log p(target) of every position, in nats."""
         return token_losses(final_BLD, self.embedding.table[...], targets_BL)
 
+    def log_probs(self, final_D: Array) -> Array:
+        """float32 [V], log p of every token after a final state [D], in nats."""
+        table = self.embedding.table[...].astype(final_D.dtype)
+        return jax.nn.log_softmax(jnp.matmul(table, final_D, preferred_element_type=jnp.float32))
+
     def start(self, rows: int) -> State:
         """What training goes on from at the start of `rows` documents, where it carries state.
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from model import causal_lm
-from model.causal_lm import Blocks, KeysValues, Params, Projected, Start, dense, rotate
+from model.causal_lm import Blocks, KeysValues, Params, Projected, Start, dense, heads, rotate
 from model.llama_config import LlamaConfig
 
 
@@ -26,7 +26,7 @@ def shapes(config: LlamaConfig) -> Params:
     width, inner, size = config.hidden_size, config.intermediate_size, config.head_dim
     queries, keys = config.num_attention_heads * size, config.num_key_value_heads * size
     bias = config.query_key_value_bias
-    heads = {"query_norm": _scale(config, size), "key_norm": _scale(config, size)} if config.qk_norm else {}
+    norms = {"query_norm": _scale(config, size), "key_norm": _scale(config, size)} if config.qk_norm else {}
     head = {} if config.tie_word_embeddings else {"embed_out": _leaf(width, config.vocab_size)}
     return {
         "embed_in": _leaf(config.vocab_size, width),
@@ -35,7 +35,7 @@ def shapes(config: LlamaConfig) -> Params:
             "query": _linear(config, width, queries, bias),
             "key": _linear(config, width, keys, bias),
             "value": _linear(config, width, keys, bias),
-            **heads,
+            **norms,
             "output": _linear(config, queries, width, config.output_bias),
             "post_attention_norm": _scale(config, width),
             "gate": _linear(config, width, inner, config.mlp_bias),
@@ -96,7 +96,9 @@ def _scale(config: LlamaConfig, size: int) -> Params:
 
 def _queries_keys_values(layer: Params, config: LlamaConfig, x_BLD: jax.Array, start: Start) -> Projected:
     normed = _rms_norm(x_BLD, layer["input_norm"], config)
-    queries, keys, values = (_heads(dense(normed, layer[name]), config) for name in ("query", "key", "value"))
+    queries, keys, values = (
+        heads(dense(normed, layer[name]), config.head_dim) for name in ("query", "key", "value")
+    )
     if config.qk_norm:
         queries, keys = (
             _rms_norm(queries, layer["query_norm"], config),
@@ -104,11 +106,6 @@ def _queries_keys_values(layer: Params, config: LlamaConfig, x_BLD: jax.Array, s
         )
     frequencies = jnp.asarray(config.rope.frequencies(config.head_dim))
     return rotate(queries, frequencies, start), rotate(keys, frequencies, start), values
-
-
-def _heads(x_BLE: jax.Array, config: LlamaConfig) -> jax.Array:
-    """[B, heads, L, K] of heads that lie side by side."""
-    return x_BLE.reshape(*x_BLE.shape[:2], -1, config.head_dim).swapaxes(1, 2)
 
 
 def _finish_layer(layer: Params, config: LlamaConfig, x_BLD: jax.Array, mixed_BLE: jax.Array) -> jax.Array:

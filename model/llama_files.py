@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from model.causal_lm import Params
-from model.causal_lm_files import Names, Tensors, read_tensors, to_parameters
+from model.causal_lm_files import Names, check_tie, read_tensors, to_parameters
 from model.hugging_face_files import read_values
 from model.llama import shapes
 from model.llama_config import LlamaConfig
@@ -61,22 +59,10 @@ def load(directory: Path, dtype: str = "float32") -> tuple[LlamaConfig, Params]:
     tensors = read_tensors(
         directory, TENSORS, abstract, _current, {HEAD} if config.tie_word_embeddings else ()
     )
-    _check_tie(config, tensors)
+    if config.tie_word_embeddings:
+        check_tie(tensors, HEAD, EMBEDDING)
     return config, to_parameters(TENSORS, abstract, tensors, dtype)
 
 
 def _current(stored: str) -> str | None:
     return None if stored.endswith(CONSTANT_SUFFIX) else stored
-
-
-def _check_tie(config: LlamaConfig, tensors: Tensors) -> None:
-    """Some files keep a tied head; it must then be the embedding."""
-    if (
-        config.tie_word_embeddings
-        and HEAD in tensors
-        and not np.array_equal(tensors[HEAD], tensors[EMBEDDING])
-    ):
-        raise ValueError(
-            f"config.json ties the head to the embedding, but {HEAD} is another matrix; the two do not belong"
-            " together"
-        )

@@ -56,7 +56,8 @@ def target_logprobs(
         mixed = attend_where(seen[:, :, -rows:], queries[:, :, -rows:], keys, values)
         return blocks.finish_layer(layer, config, x_nSD[:, -rows:], mixed), None
 
-    x_nSD, _ = lax.scan(partial(step, rows=inputs.shape[1]), params["embed_in"][inputs], jnp.arange(last))
+    x_nSD = blocks.embed(params, config, inputs, start)
+    x_nSD, _ = lax.scan(partial(step, rows=inputs.shape[1]), x_nSD, jnp.arange(last))
     x_nSD, _ = step(x_nSD, last, rows=targets)
     return log_probs_of(blocks.head(params, config, x_nSD), suffixes.targets_nT)
 

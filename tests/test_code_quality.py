@@ -42,6 +42,9 @@ def test_locks_name_no_host_and_pin_every_package_with_a_hash():
             "requirements-tpu-plan.txt": 35,
             "requirements-cuda-plan.txt": 35,
             "requirements-audit.txt": 25,
+            "requirements-cuda.txt": 15,
+            "requirements-tpu.txt": 1,
+            "requirements-cluster.txt": 15,
         }
         assert len(pins) >= few.get(lock.name, 100)
         assert text.count("--hash=sha256:") >= len(pins)

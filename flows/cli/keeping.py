@@ -1,4 +1,4 @@
-"""The commands for what is kept: half-finished work, results in git, and the label store."""
+"""The commands for what is kept: half-finished work, results and weights in git, and the label store."""
 
 from __future__ import annotations
 
@@ -63,6 +63,28 @@ def results(
 
     with workspace_lock("rpt results"):
         out("\n".join(keep(profile)))
+    return Exit.DONE
+
+
+def weights(
+    *runs: Annotated[str, Parameter(help="evaluated runs of one corpus, each of another system")],
+    sample: Annotated[
+        list[str], Parameter(help="held-out documents that are kept as the sample", consume_multiple=True)
+    ],
+) -> int:
+    """Keep the weights of runs in model/pretrained/CORPUS/, which git tracks: float16, with a tokenizer, a
+    sample of held-out text, and figures before and after rounding.
+
+    Nothing is trained: what is missing or stale is an error. The card README.md in that folder is written by
+    hand.
+
+    Example: `./rpt weights code-transformer_xl code-rpt_sem --sample DOC`
+    """
+    from flows.commands.weights import keep
+    from flows.workspace import workspace_lock
+
+    with workspace_lock("rpt weights"):
+        out(keep(list(runs), sample).as_posix())
     return Exit.DONE
 
 

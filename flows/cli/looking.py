@@ -5,14 +5,18 @@ retrieved.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from data_contracts.failure import Exit, Failure
 from flows.cli.options import Verbose
 from flows.terminal.output import Json, out
 from flows.workspace import ROOT
+
+AT_LEAST_0, AT_LEAST_1 = validators.Number(gte=0), validators.Number(gte=1)
+SHARE = validators.Number(gt=0, lte=1)
 
 
 def status(*, json_: Json = False) -> int:
@@ -94,6 +98,60 @@ def batch(
     return Exit.DONE
 
 
+def generate(
+    run: Annotated[str, Parameter(help="a trained run of params.yaml")],
+    /,
+    *,
+    prompt: Annotated[str | None, Parameter(help="go on with this text")] = None,
+    file: Annotated[Path | None, Parameter(help="go on with the text of this file")] = None,
+    document: Annotated[
+        str | None, Parameter(help="go on with a document of the corpus after a chunk: DOC:CHUNK")
+    ] = None,
+    tokens: Annotated[int, Parameter(validator=AT_LEAST_1, help="at most so many new ones")] = 128,
+    temperature: Annotated[
+        float, Parameter(validator=AT_LEAST_0, help="0: always the most likely token")
+    ] = 0.8,
+    top_p: Annotated[
+        float, Parameter(validator=SHARE, help="draw from the likeliest tokens that hold this share")
+    ] = 0.95,
+    seed: Annotated[int, Parameter(validator=AT_LEAST_0, help="of what is drawn")] = 0,
+    json_: Json = False,
+) -> int:
+    """Let a trained run go on with a text, and show which earlier chunks it read while it wrote.
+
+    Without a prompt it begins a text. A token costs a pass over one window stride. What is retrieved lies
+    before that: a prompt of less than three strides shows nothing.
+
+    Examples: `./rpt generate demo-rpt_sem --document 3f9a:40`;
+    `./rpt generate demo-rpt_sem --file draft.py --tokens 200 --temperature 0 --json`
+    """
+    from flows.commands.generate import go_on, place_of
+    from flows.commands.generate_text import print_read, say
+    from stages.evaluation.generation import Sampling
+    from stages.parameters import load
+
+    if sum(given is not None for given in (prompt, file, document)) > 1:
+        what = "it goes on with one text"
+        raise Failure("rpt generate", what, "give one of --prompt, --file, --document", Exit.USAGE)
+    begin = place_of(document) if document else text_of(file) if file else prompt or ""
+    sampling = Sampling(tokens, temperature, top_p, seed)
+    found = go_on(load(ROOT / "params.yaml"), run, begin, sampling, (lambda _: None) if json_ else say)
+    out(json.dumps(found)) if json_ else print_read(found)
+    return Exit.DONE
+
+
+def text_of(file: Path) -> str:
+    """The text of a file of the user's.
+
+    Raises:
+        Failure: (exit code 2) if it cannot be read as UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{file}", str(error), "give a text file in UTF-8", Exit.USAGE) from error
+
+
 def report_(
     *corpora: Annotated[str, Parameter(help="corpora of params.yaml; none means all")],
     verbose: Verbose = False,
@@ -118,6 +176,9 @@ def explore(
     ] = None,
     /,
     *,
+    pretrained: Annotated[
+        bool, Parameter(negative=(), help="the weights that come with the project, on their sample of text")
+    ] = False,
     port: Annotated[int, Parameter(help="of 127.0.0.1; 0 is a free one")] = 0,
     open_: Annotated[
         bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")
@@ -128,11 +189,18 @@ def explore(
     only print their figures.
 
     What a training step read is shown by `./rpt batch`. Examples: `./rpt explore`;
-    `./rpt explore demo --port 8080`; `./rpt explore --json`
+    `./rpt explore --pretrained`; `./rpt explore demo --port 8080`; `./rpt explore --json`
     """
     from flows.commands.explorer import explore as serve_pages
     from flows.commands.explorer import systems
 
+    if pretrained:
+        from model.pretrained import CODE
+
+        if corpus:
+            cause = f"it was asked for {corpus!r} and for the weights that come with the project"
+            raise Failure("rpt explore", cause, "leave one of the two out", Exit.USAGE)
+        corpus = str(CODE)
     if json_:
         out(json.dumps(systems(corpus)))
         return Exit.DONE

@@ -17,6 +17,8 @@ from reports.run.report import RunReport
 
 FOLDERS = ("flows", "stages", "model", "data_contracts", "reports", "infra", "benchmarks")
 CONFIGURATION = ("rpt", "params.yaml", "dvc.yaml", "prefect.yaml", ".ci/run")
+SYSTEMS = ("", ".yaml", ".sbatch")
+"""Suffixes of the files in infra/ that other systems read and that have comments."""
 GENERATED = "<!-- Written by `./rpt docs`. Edit {} and run it again. -->"
 
 
@@ -56,6 +58,10 @@ def files_page(root: Path) -> str:
         "Whole configurations, for `./rpt run --profile NAME`.",
         _list(root, root / "profiles", profiles),
         *(_section(root, folder) for top in FOLDERS for folder in _packages(root / top)),
+        "## Clusters and containers",
+        _list(
+            root, root / "infra", sorted(path for path in root.glob("infra/*/*") if path.suffix in SYSTEMS)
+        ),
         "## tests",
         "The tests mirror the folders above. See [testing](testing.md).",
     ]

@@ -96,7 +96,10 @@ def locate(corpus: str | None) -> Path:
     if corpus and any(Path(corpus).glob("evaluations/*/manifest.json")):
         return Path(corpus).absolute()
     what = f"corpus {corpus!r} has no evaluation" if corpus else "there is no evaluation to explore"
-    remedy = "`./rpt run evaluation` makes it, `dvc pull` fetches it; `./rpt status` lists what there is"
+    remedy = (
+        "`./rpt run evaluation` makes it, `dvc pull` fetches it; `./rpt status` lists what there is, and"
+        " `./rpt explore --pretrained` needs none"
+    )
     raise Failure(what, f"evaluated here: {', '.join(known) or 'nothing'}", remedy, Exit.USAGE)
 
 

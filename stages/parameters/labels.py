@@ -41,8 +41,8 @@ class ReferenceLM(Params):
     source: Literal["train", "hub", "directory"] = Field(
         "train",
         description=(
-            "`train` from scratch on the train split, or a GPT-NeoX, Llama, Mistral, Qwen2 or Qwen3 of the"
-            " Hugging Face hub or of this machine; `./rpt use-lm` sets it with the tokenizer"
+            "`train` from scratch on the train split, or a GPT-2, GPT-NeoX, Llama, Mistral, Qwen2 or Qwen3 of"
+            " the Hugging Face hub or of this machine; `./rpt use-lm` sets it with the tokenizer"
         ),
     )
     name: str = Field(

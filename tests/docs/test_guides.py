@@ -10,7 +10,7 @@ from data_contracts.failure import Exit
 from data_contracts.systems import RECORDS
 from reports.metrics.gates import GATES
 from stages.parameters import check
-from stages.runner.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES
+from stages.runner.stage import CORPUS_STAGES, RAY_STAGES, RUN_STAGES, load_stage
 from tests.docs.pages import ROOT, blocks, text_of
 
 CONFIGURATION = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
@@ -120,3 +120,13 @@ def test_the_python_of_a_guide_runs(workspace, page):
     assert rates["split"].to_list() == ["test"]
     assert 0 < rates["target_score"][0] < 1
     assert meaning[b"unit"] == b"nats"
+
+
+def test_the_guide_to_devices_names_the_stages_that_take_every_accelerator():
+    text = text_of("docs/guides/devices.md")
+    (row,) = re.findall(r"^\| every accelerator of the cluster \|(.*?)\|", text, re.MULTILINE)
+    assert set(re.findall("`([^`]+)`", row)) == {
+        name for name in RAY_STAGES if getattr(load_stage(name), "cpus", 1) == 0
+    }
+    named = set(re.findall("`([a-z_]+)`", text.split("## Packages")[0]))
+    assert named - {"ledger"} <= {*CORPUS_STAGES, *RUN_STAGES}

@@ -106,7 +106,7 @@ def test_every_page_is_linked_from_another():
     assert {page for page in PAGES if page != "README.md" and (ROOT / page) not in linked} == set()
 
 
-@pytest.mark.parametrize("guide", ["gpu-scoring", "tpu", "cluster"])
+@pytest.mark.parametrize("guide", ["gpu-scoring", "tpu", "cluster", "devices", "containers"])
 def test_a_guide_for_hardware_begins_with_its_state(guide):
     title, state = text_of(f"docs/guides/{guide}.md").split("\n\n")[:2]
     assert title.startswith("# ")

@@ -46,6 +46,22 @@ def test_children_and_grandchildren_end(how):
     assert gone(grandchild)
 
 
+def test_a_signal_before_the_command_is_not_lost():
+    """The command is slow to start here: the signal comes while it does."""
+    slow = (
+        "import os, signal, subprocess, sys; import infra.supervisor as s;"
+        "popen = subprocess.Popen\n"
+        "def start(*a, **k):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return popen(*a, **k)\n"
+        "subprocess.Popen = start\n"
+        f"sys.argv = ['x', sys.executable, '-c', {FAMILY!r}]\n"
+        "sys.exit(s.main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", slow], stdin=subprocess.PIPE, timeout=60, check=False)
+    assert ended.returncode > 128, "it did not die of the signal, its command did"
+
+
 def test_a_killed_holder_takes_the_command_with_it():
     holder = (
         "import sys, time; from infra.supervisor import supervised; import subprocess;"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from model import decoders, gpt_neox, llama
+from model import decoders
 from model.decoder_config import ARCHITECTURES, decoder_config, read_config
 from model.llama_config import LlamaConfig
 
@@ -39,8 +39,7 @@ def directory(architecture, tmp_path) -> Path:
 
 def test_logits_are_those_of_transformers(architecture, directory):
     config, params = decoders.load(directory)
-    family = llama if isinstance(config, LlamaConfig) else gpt_neox
-    logits_LV = jax.jit(family.logits, static_argnums=1)(
+    logits_LV = jax.jit(decoders.logits, static_argnums=1)(
         params, config, jnp.asarray(GOLDENS["tokens_L"])[None]
     )[0]
     np.testing.assert_allclose(logits_LV, GOLDENS[f"{architecture}.logits_LV"], atol=1e-4)
@@ -88,3 +87,4 @@ def test_a_window_of_attention_limits_the_prompt():
     assert decoder_config(values).longest_prompt == 256
     assert decoder_config({**values, "sliding_window": 128}).longest_prompt == 128
     assert decoder_config(json.loads(GOLDENS["GPTNeoXForCausalLM.config"].tobytes())).longest_prompt == 256
+    assert decoder_config(json.loads(GOLDENS["GPT2LMHeadModel.config"].tobytes())).longest_prompt == 96

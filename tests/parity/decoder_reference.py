@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
@@ -53,6 +54,10 @@ FAMILIES: dict[str, PreTrainedConfig] = {
         num_attention_heads=2,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
     ),
+    # last, since all weights are drawn from one sequence of random numbers
+    "GPT2LMHeadModel": GPT2Config(
+        vocab_size=40, n_positions=96, n_embd=16, n_layer=2, n_head=2, n_inner=24, tie_word_embeddings=True
+    ),
 }
 
 Arrays = dict[str, np.ndarray]
@@ -88,7 +93,7 @@ def arrays() -> Arrays:
 
 def _drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Of a size that lets every one of them matter, in steps that compress well."""
-    if "norm" in name and name.endswith("weight"):
+    if ("norm" in name or ".ln_" in name) and name.endswith("weight"):
         value = rng.uniform(0.5, 1.5, shape)
     else:
         value = (0.3 if name.endswith("bias") else 1.5 * shape[-1] ** -0.5) * rng.normal(size=shape)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import bert_reference
 import decoder_reference
+import gguf_reference
 import griffin_reference
 import numpy as np
 import retro_reference
@@ -29,6 +30,7 @@ REFERENCES = {
     "chunked_cross_attention": retro_reference,
     "bert": bert_reference,
     "decoders": decoder_reference,
+    "gguf_tokenizers": gguf_reference,
     "distance_buckets": t5_reference,
 }
 TOLERANCE = 1e-6

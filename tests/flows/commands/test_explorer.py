@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 
 import pytest
 from starlette.testclient import TestClient
 
 from data_contracts.failure import Exit, Failure
+from flows.cli import app
 from flows.commands import explorer
 from tests.reports.explorer.evaluated import evaluate, make_corpus
 
@@ -66,6 +68,17 @@ def test_figures(workspace):
     settings = {run["run"]: list(run["settings"]) for run in found["runs"]}
     assert settings == {"small-sem": ["own", "none"], "small-xl": ["own"]}
     assert len({one["tokens"] for run in found["runs"] for one in run["settings"].values()}) == 1
+
+
+def test_the_weights_that_come_with_the_project(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(explorer, "systems", partial(explorer.systems, index=tmp_path))
+    assert app(["explore", "--pretrained", "--json"], result_action="return_value") == 0
+    runs = {run["run"]: run["settings"] for run in json.loads(capsys.readouterr().out)["runs"]}
+    assert set(runs) == {"transformer_xl", "rpt_sem"}
+    with_and_without = [runs["rpt_sem"][setting]["perplexity"] for setting in ("own", "none")]
+    assert with_and_without == sorted(with_and_without)
+    with pytest.raises(Failure, match="leave one of the two out"):
+        app(["explore", "demo", "--pretrained"], result_action="return_value")
 
 
 def test_a_tokenizer_that_cannot_be_read(workspace):

@@ -231,6 +231,21 @@ def test_models_that_are_none_are_refused_and_nothing_is_written(place, model, t
     assert "no tokenizer.json" in refused(model).what
 
 
+def test_a_gpt2_is_taken_if_it_has_learnt_enough_positions(place, model):
+    values = {
+        "architectures": ["GPT2LMHeadModel"],
+        "vocab_size": 300,
+        "n_embd": 16,
+        "n_layer": 2,
+        "n_head": 2,
+    }
+    (model / "config.json").write_text(json.dumps({**values, "n_positions": 255}))
+    assert "prompts of 255 tokens" in refused(model).cause
+    (model / "config.json").write_text(json.dumps({**values, "n_positions": 256}))
+    assert "+  source: directory" in use_lm(str(model))
+    assert _reference_lm("demo", False, load(place / "params.yaml")).longest_prompt == 256
+
+
 def test_what_cannot_be_installed_is_said(place, monkeypatch, tmp_path):
     monkeypatch.setitem(module.PACKAGED, "absent", "no_such_package_of_python")
     monkeypatch.setitem(module.ABOUT, "absent", "")

@@ -2,6 +2,7 @@
 flight, named failures.
 """
 
+import contextlib
 import importlib
 import io
 import itertools
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -20,13 +22,14 @@ import pytest
 
 from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.failure import Exit, Failure
-from data_contracts.tokens import TOKENS
+from data_contracts.tokens import CHUNKS, TOKENS
 from stages.parameters import Geometry, Runtime
 from stages.runner import ray_workers
 from stages.runner.messages import Messages
 from stages.runner.ray_map import ray_call, ray_map, start_ray, stop_ray
 from stages.runner.ray_workers import LOST_WORKER_RETRIES, SHARD_MEMORY
-from stages.runner.shards import write_all
+from stages.runner.shards import write_all, write_one
+from stages.runner.stage import load_stage
 from stages.supervision.packing import STAGE
 from tests.pipelines import joined_ray
 
@@ -385,6 +388,57 @@ def test_work_that_wants_a_whole_machine_gets_one_process_on_each(tasks, own_ray
         )
         assert list(contents(scratch)) == SHARDS
         assert len({process for _, _, process in tasks.notes(journal)}) == 2
+    finally:
+        stop_ray()
+        cluster.shutdown()
+
+
+def is_writing(node: Any) -> bool:
+    """Whether a shard is being written on a node of a cluster: Ray names a process after what it does."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    with contextlib.suppress(psutil.Error):
+        return any("_write" in " ".join(child.cmdline()) for child in raylet.children(recursive=True))
+    return False
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_lost_in_the_middle_of_mining_changes_no_byte(
+    own_ray, make_chunks, geometry, mining, tmp_path
+):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    shards = [f"part-{number:05d}.parquet" for number in range(24)]
+    (tmp_path / "chunks").mkdir()
+    for number, shard in enumerate(shards):
+        tokens = np.random.default_rng(number).integers(0, 500, 16_000).astype(np.uint16)
+        write_shard(CHUNKS, make_chunks({f"d{number}": ("validation", tokens)}), tmp_path / "chunks" / shard)
+    commit(CHUNKS, tmp_path / "chunks")
+    arguments = {"geometry": geometry, "mining": mining}
+    for name in ("expected", "scratch"):
+        (tmp_path / name).mkdir()
+    for shard in shards:
+        write_one(shard, tmp_path / "expected", "mining", [tmp_path / "chunks"], arguments)
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    lost = []
+
+    def lose(node: Any) -> None:
+        while not (is_writing(node) and any((tmp_path / "scratch").glob("part-*"))):
+            time.sleep(0.01)
+        lost.append(len(list((tmp_path / "scratch").glob("part-*"))))
+        cluster.remove_node(node, allow_graceful=False)
+
+    try:
+        cluster.add_node(num_cpus=1)
+        killer = threading.Thread(target=lose, args=(cluster.add_node(num_cpus=1),), daemon=True)
+        ray.init(address=cluster.address, log_to_driver=False)
+        killer.start()
+        chunks = open_artifact(CHUNKS, tmp_path / "chunks")
+        write_all(load_stage("mining"), [chunks], tmp_path / "scratch", arguments, Runtime(), silent())
+        killer.join(60)
+        assert lost[0] < len(shards)
+        assert contents(tmp_path / "scratch") == contents(tmp_path / "expected")
     finally:
         stop_ray()
         cluster.shutdown()

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer, models
 
 from data_contracts.candidates import LABELS
 from data_contracts.failure import Exit, Failure
-from model import gpt_neox, gpt_neox_files, llama
+from model import decoders, gpt2, gpt_neox, gpt_neox_files, llama
+from model.gpt2_config import GPT2Config
 from model.llama_config import LlamaConfig
 from stages.engines import jax_pieces
 from stages.engines.jax_engine import JaxScoringLM
@@ -134,8 +135,7 @@ loaded = lru_cache(gpt_neox_files.load)
 
 @partial(jax.jit, static_argnums=1)
 def whole_logprobs(params, config, tokens):
-    blocks = llama if isinstance(config, LlamaConfig) else gpt_neox
-    return jax.nn.log_softmax(blocks.logits(params, config, tokens), axis=-1)
+    return jax.nn.log_softmax(decoders.logits(params, config, tokens), axis=-1)
 
 
 def test_labels_are_differences_of_whole_prompts_of_text(place, documents, chunks, labels):
@@ -320,10 +320,18 @@ def test_every_length_scores_as_alone_and_in_any_company(place, pieces):
         )
 
 
-def test_a_llama_scores_padded_pieces_as_alone(tmp_path, pieces):
-    config = LlamaConfig(VOCABULARY, 16, 2, 2, 1, 24, 8, 256, 1e-5)
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        (llama, LlamaConfig(VOCABULARY, 16, 2, 2, 1, 24, 8, 256, 1e-5)),
+        # fewer positions than the 192 columns of a padded prompt, and as many as the longest real one
+        (gpt2, GPT2Config(VOCABULARY, 16, 2, 2, 24, 192 - 1)),
+    ],
+    ids=["llama", "gpt2"],
+)
+def test_other_families_score_padded_pieces_as_alone(family, config, pieces):
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: noisy(rng, leaf.shape), llama.shapes(config))
+    params = jax.tree.map(lambda leaf: noisy(rng, leaf.shape), family.shapes(config))
     kv = jax_pieces.prefixes_of(params, config, pieces.prefixes[:3], 64)
     pairs = np.flatnonzero((pieces.pairs_n2[:, 0] < 3) & (pieces.pairs_n2[:, 1] < 4))
     found = jax_pieces.compiled_logprobs(
@@ -332,7 +340,7 @@ def test_a_llama_scores_padded_pieces_as_alone(tmp_path, pieces):
     for (prefix, suffix), row in zip(pieces.pairs_n2[pairs], np.asarray(found), strict=True):
         tokens = np.concatenate([pieces.prefixes[prefix], pieces.queries[suffix], pieces.targets[suffix]])
         size = len(pieces.targets[suffix])
-        whole = np.asarray(whole_logprobs(params, config, np.pad(tokens, (0, 256 - len(tokens)))[None])[0])
+        whole = np.asarray(whole_logprobs(params, config, np.pad(tokens, (0, 191 - len(tokens)))[None])[0])
         np.testing.assert_allclose(
             row[:size], whole[np.arange(len(tokens) - size - 1, len(tokens) - 1), tokens[-size:]], atol=1e-4
         )
