@@ -26,8 +26,7 @@ def dvc(root: Path, *arguments: str) -> str:
 def files(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(root)): path.read_bytes()
-        for top in ("artifacts", "metrics")
-        for path in (root / top).rglob("*")
+        for path in (root / "artifacts").rglob("*")
         if path.is_file()
     }
 
@@ -45,12 +44,12 @@ def test_everything_comes_back_from_a_bucket_that_refuses_and_loses_answers(fini
     assert "Everything is up to date" in dvc(root, "push")
     assert gcs.objects() == kept
 
-    for place in ("artifacts", "metrics", ".dvc/cache"):
+    for place in ("artifacts", ".dvc/cache"):  # metrics are git's
         shutil.rmtree(root / place)
-    dvc(root, "pull")
+    dvc(root, "pull", "--allow-missing")  # of stages that nobody asked for
     after = files(root)
     assert {name for name in before if name not in after} == set()
     assert [name for name in after if after[name] != before[name]] == []
     status = rpt(root, "plan")
     assert status.returncode == 0, status.stderr
-    assert "up to date" in status.stdout
+    assert "None of 27 stages needs to run." in status.stdout
