@@ -119,8 +119,8 @@ def generate(
 ) -> int:
     """Let a trained run go on with a text, and show which earlier chunks it read while it wrote.
 
-    Without a prompt it begins a text. A token costs a pass over one window stride. What is retrieved lies
-    before that: a prompt of less than three strides shows nothing.
+    Without a prompt it begins a text. A token costs a pass over one window stride. Until prompt and new text
+    are longer than two strides and a chunk, nothing is read.
 
     Examples: `./rpt generate demo-rpt_sem --document 3f9a:40`;
     `./rpt generate demo-rpt_sem --file draft.py --tokens 200 --temperature 0 --json`

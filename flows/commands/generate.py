@@ -13,7 +13,7 @@ from data_contracts.contract import open_artifact
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from flows.workspace import ROOT, child_environment
-from stages.evaluation.generation import Sampling, continuation_of, generated, run_of
+from stages.evaluation.generation import Sampling, continuation_of, generated, run_of, trained
 from stages.parameters import Configuration
 from stages.tokens.token_texts import CUT
 from stages.tokens.tokenizer import END_OF_TEXT, load_tokenizer
@@ -40,7 +40,9 @@ def go_on(
             (3) if the run was not trained.
     """
     os.environ.update({name: value for name, value in child_environment().items() if name.startswith("JAX_")})
-    artifacts, corpus = ROOT / "artifacts", run_of(configuration, name).corpus
+    artifacts, run = ROOT / "artifacts", run_of(configuration, name)
+    trained(run, name, artifacts)  # before what it would need to begin
+    corpus = run.corpus
     tokenizer = load_tokenizer(artifacts / corpus / "tokenizer")
     end = int(tokenizer.token_to_id(END_OF_TEXT) or 0)  # `load_tokenizer` refuses one without it
     if isinstance(prompt, tuple):
@@ -59,7 +61,7 @@ def go_on(
     say(text[said:])
     return {
         "run": name,
-        "system": configuration.runs[name].system,
+        "system": run.system,
         "prompt_tokens": len(ids),
         "tokens": len(new),
         "text": text,

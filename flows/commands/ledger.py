@@ -11,8 +11,8 @@ from data_contracts.candidates import LABELS
 from data_contracts.contract import fact, open_artifact, read_columns, read_rows
 from data_contracts.ledger import LEDGER
 from data_contracts.places import Place
-from stages.scoring.ledger import KEYS, Ledger, shelves
-from stages.scoring.ledger_files import Shelves, is_intact
+from stages.scoring.ledger import KEYS, Ledger, file_store
+from stages.scoring.ledger_files import FileStore, is_intact
 
 
 def stats(root: Place) -> list[dict]:
@@ -22,11 +22,11 @@ def stats(root: Place) -> list[dict]:
     Raises:
         Failure: (exit code 5) if the ledger cannot be locked or reached.
     """
-    kept = shelves(root)
+    kept = file_store(root)
     return [_of_scorer(kept, scorer) for scorer in kept.scorers()]
 
 
-def _of_scorer(kept: Shelves, digest: str) -> dict:
+def _of_scorer(kept: FileStore, digest: str) -> dict:
     pairs, sizes, scorer, corrupt = 0, list[int](), None, list[str]()
     for digit in kept.digits(digest):
         folder = kept.folder(digest, digit)

@@ -51,18 +51,28 @@ def run_of(configuration: Configuration, name: str) -> Run:
     return run
 
 
-def continuation_of(configuration: Configuration, name: str, artifacts: Path, tokens: int) -> Continuation:
-    """The model of run `name`, ready to read and write up to `tokens` tokens.
+def trained(run: Run, name: str, artifacts: Path) -> Path:
+    """Where the model of a run lies.
 
     Raises:
-        Failure: (exit code 2) as `run_of` states; (3) if it was not trained.
+        Failure: (exit code 3) if it was not trained.
     """
-    run = run_of(configuration, name)
     directory = artifacts / run.corpus / "models" / name
     if not (directory / "config.json").exists():
         raise Failure(
             f"run {name!r}", f"{directory} is not there", f"./rpt run training@{name}", Exit.CONTRACT
         )
+    return directory
+
+
+def continuation_of(configuration: Configuration, name: str, artifacts: Path, tokens: int) -> Continuation:
+    """The model of run `name`, ready to read and write up to `tokens` tokens.
+
+    Raises:
+        Failure: (exit code 2) as `run_of` states; (3) as `trained` does.
+    """
+    run = run_of(configuration, name)
+    directory = trained(run, name, artifacts)
     model = load_trained(directory, json.loads((directory / "config.json").read_text()))
     slots = configuration.recipes[run.system].neighbours if isinstance(model, FusedDecoder) else 0
     chunks = -(-tokens // model.config.chunk_tokens) if slots else 0

@@ -5,6 +5,9 @@ rank-bm25's `BM25Okapi` is the definition: its idf with the epsilon floor, its d
 average are used as they are; only its query loop, one Python dictionary look-up per token and chunk, is
 replaced. Terms are token ids; a token that a query repeats counts as often as it occurs.
 
+    score(q, c) = sum over tokens t of q: idf(t) tf(t, c) (k1 + 1) / (tf(t, c) + k1 (1 - b + b |c| / avgdl))
+    idf(t) = log(C - n(t) + 0.5) - log(n(t) + 0.5), and where that is negative epsilon times the mean idf
+
 Shapes: C chunks of M tokens in the pool, T distinct tokens, B queries in a block, S window strides in a
 block, W chunks in a tile of candidates, R (query, candidate) pairs, k = `mining.max_candidates`. Memory is
 that of the sparse counts, [B, T] and [B, W]: never [C, C].

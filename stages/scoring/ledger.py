@@ -25,12 +25,12 @@ from data_contracts.places import Place
 from stages.identity.digest import short_digest
 from stages.scoring.ledger_bucket import Bucket
 from stages.scoring.ledger_directories import Directories
-from stages.scoring.ledger_files import Folder, Shelves, Write, is_intact
+from stages.scoring.ledger_files import FileStore, Folder, Write, is_intact
 
 KEYS = ["doc_id", "query_chunk", "candidate_chunk"]
 
 
-def shelves(root: Place) -> Shelves:
+def file_store(root: Place) -> FileStore:
     """What keeps the files of the ledger at `root`.
 
     Raises:
@@ -43,7 +43,7 @@ class Ledger:
     """The rows of one scorer: its engine's identity and the length of a chunk."""
 
     def __init__(self, root: Place, scorer: Mapping[str, object]):
-        self.scorer, self.name, self.shelves = dict(scorer), short_digest(dict(scorer)), shelves(root)
+        self.scorer, self.name, self.files = dict(scorer), short_digest(dict(scorer)), file_store(root)
         self.place = f"{root}/{self.name}"
 
     def read(self, doc_ids: pl.Series) -> pl.DataFrame:
@@ -56,7 +56,7 @@ class Ledger:
         asked = pl.DataFrame({"doc_id": doc_ids.unique()})
         found = list[pl.DataFrame]()
         for digit, documents in _by_digit(asked):
-            folder = self.shelves.folder(self.name, digit)
+            folder = self.files.folder(self.name, digit)
             with folder.held() as files:
                 for path in files:
                     found += self._read_file(folder, path, documents)
@@ -71,7 +71,7 @@ class Ledger:
                 (5) if that cannot be locked or reached.
         """
         for digit, part in _by_digit(rows):
-            folder = self.shelves.folder(self.name, digit)
+            folder = self.files.folder(self.name, digit)
             folder.append(self._writing(part), partial(self._merged, folder))
 
     def _merged(self, folder: Folder, files: list[Path]) -> tuple[list[Path], Write]:
@@ -85,7 +85,7 @@ class Ledger:
         files says nothing.
         """
         rows = pl.concat([pl.DataFrame(pl.from_arrow(LEDGER.schema.empty_table())), *blocks])
-        if not self.shelves.ordered:
+        if not self.files.ordered:
             halves = pl.col("halves").arr
             rows = rows.sort(*KEYS, halves.first(), halves.last())
         return rows.unique(KEYS, keep="first", maintain_order=True)

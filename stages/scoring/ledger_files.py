@@ -43,7 +43,7 @@ class Folder(Protocol):
         ...
 
 
-class Shelves(Protocol):
+class FileStore(Protocol):
     """The place of a ledger. `ordered`: the first file that has a pair is the first that was appended."""
 
     ordered: bool

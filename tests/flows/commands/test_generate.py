@@ -11,7 +11,7 @@ from data_contracts.tokens import CHUNKS
 from flows.commands.generate import place_of
 from flows.commands.generate_text import print_read, say
 from stages import parameters
-from stages.evaluation.generation import Sampling, continuation_of, generated, run_of
+from stages.evaluation.generation import Sampling, continuation_of, generated, run_of, trained
 from tests.hostile import HOSTILE, acting, check_each
 
 
@@ -81,7 +81,9 @@ def test_the_command_shows_text_and_what_was_read(finished, rpt, configuration, 
     assert "no doc_id begins so" in unknown.stderr
 
 
-def test_what_cannot_go_on_is_named(configuration):
+def test_what_cannot_go_on_is_named(configuration, tmp_path):
+    with pytest.raises(Failure, match="training@demo-retro"):
+        trained(configuration.runs["demo-retro"], "demo-retro", tmp_path)
     with pytest.raises(Failure, match="does not name it"):
         run_of(configuration, "demo-nothing")
     runs = configuration.runs | {

@@ -1,8 +1,11 @@
 """The oracles' choices, from labels written by hand; and the stage as a whole with a real untrained model."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
+from ruamel.yaml import YAML
 
 from data_contracts.candidates import CANDIDATES, EXHAUSTIVE, LABELS
 from data_contracts.contract import open_artifact
@@ -15,6 +18,7 @@ from stages.training.systems import config_of
 from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
 from tests.tiny import tiny_context, tiny_recipe, tiny_training
 
+ROOT = Path(__file__).resolve().parents[3]
 RECIPE = tiny_recipe()
 DOC = "d" * 16
 
@@ -110,3 +114,12 @@ def test_each_oracle_reads_what_is_best_of_what_it_knows(make_context, geometry)
 
 def test_without_a_sample_there_is_one_oracle(make_context, geometry):
     assert {setting for setting, _ in read_by(make_context({}), geometry)} == {"oracle"}
+
+
+def test_dvc_is_told_of_all_that_is_read(make_context, geometry, monkeypatch):
+    """Else the oracle of a run that learns from no labels would not follow them."""
+    asked, place_of = set[str](), Context.input
+    monkeypatch.setattr(Context, "input", lambda self, name: asked.add(name) or place_of(self, name))
+    read_by(make_context({7: [-1.0, 0.0, -2.0]}), geometry)
+    entry = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["oracle"]["do"]
+    assert asked == {dep.split("/")[2] for dep in entry["deps"] if dep.startswith("artifacts/")}

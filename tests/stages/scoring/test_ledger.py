@@ -42,7 +42,7 @@ def everything(store: Ledger) -> pl.DataFrame:
 
 
 def home(store: Ledger) -> Path:
-    return store.shelves.root / store.name
+    return store.files.root / store.name
 
 
 def files(store: Ledger) -> list[Path]:

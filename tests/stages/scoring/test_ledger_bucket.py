@@ -66,8 +66,8 @@ def test_what_one_machine_appends_another_reads(gcs, machine):
     assert len(values(there)) == 3
     assert asked
     assert not any(name.endswith(".parquet") for name in asked), "what was read once is not read again"
-    assert here.shelves.scorers() == [here.name]
-    assert here.shelves.digits(here.name) == ["0", "f"]
+    assert here.files.scorers() == [here.name]
+    assert here.files.digits(here.name) == ["0", "f"]
 
 
 def test_a_ledger_of_directories_can_be_copied_to_a_bucket_and_back(gcs, machine, tmp_path):
@@ -75,7 +75,7 @@ def test_a_ledger_of_directories_can_be_copied_to_a_bucket_and_back(gcs, machine
     for candidate in range(3):
         local.append(rows([(0, 9, candidate)], -1.0 - candidate))
     for path in (tmp_path / "ledger").rglob("*.parquet"):
-        machine().shelves.store.put_if_absent(str(path.relative_to(tmp_path / "ledger")), path.read_bytes())
+        machine().files.store.put_if_absent(str(path.relative_to(tmp_path / "ledger")), path.read_bytes())
     remote = machine()
     assert values(remote) == values(local)
     remote.append(rows([(0, 9, 3)], -4.0))
@@ -124,7 +124,7 @@ def test_stopped_at_any_request_a_writer_leaves_every_row_that_it_had_kept(
                 raise Killed
             return answer
 
-        store = writer.shelves.store
+        store = writer.files.store
         for name in ("put_if_absent", "delete", "sizes"):
             real = getattr(store, name)
             monkeypatch.setattr(store, name, lambda *given, real=real, request=request: request(real, *given))
@@ -163,7 +163,7 @@ def test_an_object_that_is_merged_while_it_is_read_is_found_in_the_merged_one(gc
 def test_objects_that_always_vanish_end_with_a_failure(gcs, machine):
     writer, reader = machine("a"), machine("b")
     writer.append(rows([(0, 9, 0)]))
-    reader.shelves.store.fetch = lambda names, places: [False for _ in names]
+    reader.files.store.fetch = lambda names, places: [False for _ in names]
     with pytest.raises(
         Failure, match=r"gs://bucket/some/ledger.*cannot be read.*merged.*run again"
     ) as failure:
@@ -177,13 +177,13 @@ def test_several_pages_of_names_are_listed_until_two_listings_agree(gcs, machine
     writer, reader = machine("a"), machine("b")
     for candidate in range(3):
         writer.append(rows([(0, 9, candidate)]))
-    real, asked = reader.shelves.store.sizes, itertools.count()
+    real, asked = reader.files.store.sizes, itertools.count()
 
     def one_missed_at_first(folder):
         names = real(folder)
         return dict(list(names.items())[1:]) if next(asked) == 0 else names
 
-    reader.shelves.store.sizes = one_missed_at_first
+    reader.files.store.sizes = one_missed_at_first
     assert [c for _, _, c in values(reader)] == [0, 1, 2]
 
 
@@ -200,7 +200,7 @@ def test_a_corrupt_object_is_named_not_used_and_made_up_for(gcs, machine, caplog
     with caplog.at_level(logging.WARNING):
         assert values(reader) == {}
     assert victim.rpartition("/")[2] in caplog.text
-    assert reader.shelves.folder(reader.name, "0").corrupt() == [victim.rpartition("/")[2]]
+    assert reader.files.folder(reader.name, "0").corrupt() == [victim.rpartition("/")[2]]
     reader.append(rows([(0, 9, 1)]))
     assert values(machine("c")) == {(0, 9, 1): -1.0}, "the same bytes have another name"
     for candidate in range(2, 6):
