@@ -11,7 +11,7 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.systems import RECORDS
 from flows.compare import runs as comparison_runs
 from flows.compare.results import directory_of
-from flows.compare.runs import Wanted, add_runs, choose
+from flows.compare.runs import Kept, Wanted, add_runs, choose
 from flows.overrides import apply_overrides
 from flows.plan import Step
 from stages.parameters import load
