@@ -18,7 +18,6 @@ from tests import quick_compilation  # noqa: F401, I001 - before anything comput
 from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Mining
 from tests import pipelines
-from tests.object_store import Server, object_store
 from tests.budget import pytest_addoption, pytest_configure  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,11 +92,13 @@ def make_chunks(geometry):
 
 
 @pytest.fixture
-def gcs(monkeypatch, tmp_path_factory) -> Iterator[Server]:
+def gcs(monkeypatch, tmp_path_factory):
     """A Google Cloud Storage on loopback with one empty bucket, gs://bucket, for this process and those that
     it starts, and a cache of its own.
     """
     from gcsfs import GCSFileSystem
+
+    from tests.object_store import object_store  # its emulator is not in vLLM's environment
 
     with object_store() as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
