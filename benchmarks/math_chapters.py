@@ -142,7 +142,7 @@ def main(folder: Path) -> None:
     ]
     digest = hashlib.sha256("".join(sorted(row["text"] for row in rows)).encode()).hexdigest()
     if digest != DIGEST:
-        cause = f"their SHA-256 is {digest[:12]}..., that of the log is {DIGEST[:12]}..."
+        cause = f"their SHA-256 is {digest[:12]}..., that of the kept figures' text is {DIGEST[:12]}..."
         raise Failure("the chapters are other text", cause, "clone the books anew", Exit.CONTRACT)
     (ROOT / OUTPUT).parent.mkdir(exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), ROOT / OUTPUT)

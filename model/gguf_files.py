@@ -80,11 +80,13 @@ def convert(file: Path, directory: Path) -> None:
     heads = {"attn_q": values["num_attention_heads"], "attn_k": values["num_key_value_heads"]}
     tensors = {}
     for tensor in reader.tensors:
+        name = _name(tensor.name)  # refuses what has no part to look at
         part = tensor.name.split(".")[2] if tensor.name.startswith("blk.") else ""
-        value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(shapes[tensor.name])
-        tensors[_name(tensor.name)] = (
-            _halves(value, heads[part]) if architecture in PAIRED and part in heads else value
-        )
+        try:
+            value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(shapes[tensor.name])
+        except NotImplementedError as error:
+            raise ValueError(f"{file}: the tensor {tensor.name}: {error}") from error
+        tensors[name] = _halves(value, heads[part]) if architecture in PAIRED and part in heads else value
     _check_names(values, set(tensors))
     save_tensors(
         {name: np.asarray(value, np.float32) for name, value in tensors.items()},

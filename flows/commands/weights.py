@@ -17,6 +17,7 @@ from data_contracts.failure import Exit, Failure
 from flows.commands.results import COLUMNS
 from flows.execution import prepare
 from flows.workspace import ROOT
+from model.registry import SYSTEMS
 from reports.metrics.evaluation_rows import Evaluations, aligned, frames_of
 from reports.results.figures import result_figures
 from stages.evaluation.packaged import evaluate_model, package
@@ -63,6 +64,9 @@ def _names(configuration: Configuration, runs: list[str]) -> tuple[str, dict[str
         raise Failure(f"run {unknown[0]!r}", "params.yaml does not name it", f"one of {known}", Exit.USAGE)
     corpora = {configuration.runs[run].corpus for run in runs}
     names = {run: configuration.runs[run].system for run in runs}
+    if other := [run for run, name in names.items() if SYSTEMS[name].supervision == "corpus"]:
+        remedy = "name runs that read the past of a document"
+        raise Failure(f"run {other[0]!r}", "it reads a whole corpus, which is not kept", remedy, Exit.USAGE)
     if len(corpora) != 1 or len({*names.values()}) != len(runs):
         cause = f"they are {', '.join(f'{run} ({name})' for run, name in names.items())}"
         remedy = "name runs of one corpus, each of another system"

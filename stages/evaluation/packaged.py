@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from data_contracts.candidates import CANDIDATES, LABELS
 from data_contracts.contract import Contract, commit, open_artifact, write_shard
 from data_contracts.documents import DOCUMENTS
+from data_contracts.evaluations import OWN
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model.registry import SYSTEMS
@@ -74,16 +75,23 @@ def evaluate_model(inputs: Path, name: str, run: Run, configuration: Configurati
     source, silent = configuration.corpora[run.corpus], Messages(io.StringIO())
     context = Context(run.corpus, source, name, run, inputs, target, configuration.runtime, silent)
     evaluation, geometry = configuration.evaluation, configuration.geometry
-    reader = DocumentReader(
-        load_in_float32(inputs / "models" / name),
-        settings_of(SYSTEMS[run.system], evaluation.settings),
-        configuration.recipes[run.system].neighbours,
-        geometry.sequence_chunks,
-        evaluation.index,
-        target,
-    )
+
+    def reader(settings: tuple[str, ...]) -> DocumentReader:
+        return DocumentReader(
+            load_in_float32(inputs / "models" / name),
+            settings,
+            configuration.recipes[run.system].neighbours,
+            geometry.sequence_chunks,
+            evaluation.index,
+            target,
+        )
+
+    in_every = reader(settings_of(SYSTEMS[run.system], evaluation.settings))
+    count = evaluation.settings_documents
+    readers = itertools.repeat(in_every) if count is None else itertools.repeat(in_every, count)
+    rest = itertools.repeat(reader((OWN,))) if count is not None else iter(())
     write_evaluations(
-        context, geometry, evaluation, itertools.repeat(reader), f"evaluations/{name}", oracles={}
+        context, geometry, evaluation, itertools.chain(readers, rest), f"evaluations/{name}", oracles={}
     )
 
 
