@@ -133,7 +133,7 @@ def generate(
     if sum(given is not None for given in (prompt, file, document)) > 1:
         what = "it goes on with one text"
         raise Failure("rpt generate", what, "give one of --prompt, --file, --document", Exit.USAGE)
-    begin = place_of(document) if document else text_of(file) if file else prompt or ""
+    begin = place_of(document) if document is not None else text_of(file) if file else prompt or ""
     sampling = Sampling(tokens, temperature, top_p, seed)
     found = go_on(load(ROOT / "params.yaml"), run, begin, sampling, (lambda _: None) if json_ else say)
     out(json.dumps(found)) if json_ else print_read(found)

@@ -116,7 +116,10 @@ class Prefix:
     def _copied(self, names: list[str]) -> list[str]:
         """Those of the names that are in the cache after those that were not have been asked for."""
         self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lacking = [name for name in names if not (self.cache / name).exists()]
+        # a copy that went bad is asked for again, so that what stays bad is so in the store
+        lacking = [
+            name for name in names if not (self.cache / name).exists() or not is_intact(self.cache / name)
+        ]
         there = self.store.fetch(
             [f"{self.folder}/{name}" for name in lacking], [self.cache / name for name in lacking]
         )

@@ -268,3 +268,15 @@ def test_three_writers_of_which_one_is_killed_leave_every_batch_once(gcs, machin
     assert all(found[0, 200, c] == -1.0 - c // 8 for c in range(24))
     assert len(gcs.objects()) <= 5
     assert gcs.seen["412"] > 0
+
+
+def test_a_copy_that_went_bad_is_asked_for_again(machine):
+    here = machine()
+    here.append(rows([(0, 200, 7)], -1.0))
+    (digit,) = here.files.digits(here.name)
+    folder = here.files.folder(here.name, digit)
+    with folder.held() as (copy,):
+        whole = copy.read_bytes()
+        copy.write_bytes(whole[:-1])
+    assert folder.corrupt() == [], "the object is intact"
+    assert copy.read_bytes() == whole
