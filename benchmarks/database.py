@@ -21,8 +21,10 @@ from benchmarks.result import show
 from data_contracts.contract import open_artifact
 from data_contracts.documents import document_runs
 from data_contracts.evaluations import OWN, RANKING_LENGTH
+from data_contracts.failure import Exit
 from data_contracts.passages import KEYS
 from data_contracts.tokens import CHUNKS
+from model.registry import SYSTEMS
 from stages import parameters
 from stages.evaluation.documents import DocumentReader, Request
 from stages.evaluation.evaluation import held_out
@@ -36,6 +38,7 @@ from stages.tokens.tokenizer import load_tokenizer
 from stages.training.systems import load_trained
 
 FRACTIONS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+READS_CORPUS = [name for name, system in SYSTEMS.items() if system.supervision == "corpus"]
 ARTIFACTS, PARAMETERS = Path("artifacts"), Path("params.yaml")
 SEED = 0
 
@@ -58,6 +61,7 @@ def request_of(
     if not len(part_N):
         return Request(doc_id, tokens, rankings, {}, index.passages_NR[:1])
     vectors = VectorIndex(np.asarray(index.keys_ND[part_N]), index.about["metric"], None, 0)
+    count = min(count, len(part_N))
     found_Ck, distances_Ck = vectors.search_exactly(keys_CD, count)
     chunks = min(len(found_Ck), len(rankings.best.ids_CR))
     for ranking in rankings:
@@ -102,7 +106,13 @@ def measure(configuration: Configuration, name: str, scratch: Path) -> dict[floa
 def main() -> int:
     """Measure the runs that are named, and print the mean over them for each size."""
     load, configuration = os.getloadavg()[0], parameters.load(PARAMETERS)
-    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    names = [argument for argument in sys.argv[1:] if argument != "--json"]
+    known = [name for name, run in configuration.runs.items() if run.system in READS_CORPUS]
+    if not names or {*names} - {*known}:
+        what = f"runs {', '.join(names) or 'none'}"
+        remedy = f"name some of {', '.join(known)}" if known else "add a run of retro_corpus to params.yaml"
+        sys.stderr.write(f"error: {what}: it measures runs that read a whole corpus | remedy: {remedy}\n")
+        return Exit.USAGE
     with tempfile.TemporaryDirectory() as scratch:
         runs = {name: measure(configuration, name, Path(scratch)) for name in names}
     figures = {

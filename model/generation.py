@@ -55,6 +55,11 @@ class Continuation:
         self.tokens: list[int] = []
         self.neighbours: list[np.ndarray] = []
 
+    @property
+    def chunk_tokens(self) -> int:
+        """Tokens of a chunk."""
+        return self._config.chunk_tokens
+
     def take(self, tokens: Sequence[int]) -> None:
         """Go on with these tokens. `neighbours` are then those of all chunks of strides that are full."""
         for token in tokens:
@@ -125,8 +130,8 @@ def drawn(log_probs_V: np.ndarray, temperature: float, top_p: float, rng: np.ran
     """
     if temperature == 0:
         return int(np.argmax(log_probs_V))
-    scaled = log_probs_V.astype(np.float64) / temperature
-    probabilities = np.exp(scaled - scaled.max())
+    below_best = log_probs_V.astype(np.float64) - log_probs_V.max()  # 0 for the best at any temperature
+    probabilities = np.exp(below_best / temperature)
     probabilities /= probabilities.sum()
     order = np.argsort(-probabilities, kind="stable")
     held = np.cumsum(probabilities[order])

@@ -126,17 +126,21 @@ def generate(
     `./rpt generate demo-rpt_sem --file draft.py --tokens 200 --temperature 0 --json`
     """
     from flows.commands.generate import go_on, place_of
-    from flows.commands.generate_text import print_read, say
-    from stages.evaluation.generation import Sampling
+    from flows.commands.generate_text import Lines, print_read
+    from stages.evaluation.sampling import Sampling
     from stages.parameters import load
 
     if sum(given is not None for given in (prompt, file, document)) > 1:
         what = "it goes on with one text"
         raise Failure("rpt generate", what, "give one of --prompt, --file, --document", Exit.USAGE)
     begin = place_of(document) if document is not None else text_of(file) if file else prompt or ""
-    sampling = Sampling(tokens, temperature, top_p, seed)
-    found = go_on(load(ROOT / "params.yaml"), run, begin, sampling, (lambda _: None) if json_ else say)
-    out(json.dumps(found)) if json_ else print_read(found)
+    sampling, lines = Sampling(tokens, temperature, top_p, seed), Lines()
+    found = go_on(load(ROOT / "params.yaml"), run, begin, sampling, (lambda _: None) if json_ else lines)
+    if json_:
+        out(json.dumps(found))
+    else:
+        lines.end()
+        print_read(found)
     return Exit.DONE
 
 

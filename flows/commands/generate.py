@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
@@ -13,10 +13,13 @@ from data_contracts.contract import open_artifact
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS, list_rows
 from flows.workspace import ROOT, child_environment
-from stages.evaluation.generation import Sampling, continuation_of, generated, run_of, trained
-from stages.parameters import Configuration
 from stages.tokens.token_texts import CUT
 from stages.tokens.tokenizer import END_OF_TEXT, load_tokenizer
+
+if TYPE_CHECKING:
+    from model.generation import Continuation
+    from stages.evaluation.sampling import Sampling
+    from stages.parameters import Configuration
 
 SHOWN = 5  # documents that are named where none is meant
 
@@ -40,6 +43,9 @@ def go_on(
             (3) if the run was not trained.
     """
     os.environ.update({name: value for name, value in child_environment().items() if name.startswith("JAX_")})
+    # JAX, which this imports, asks for its cache of compilations then and never again.
+    from stages.evaluation.generation import continuation_of, generated, run_of, trained
+
     artifacts, run = ROOT / "artifacts", run_of(configuration, name)
     trained(run, name, artifacts)  # before what it would need to begin
     corpus = run.corpus
@@ -65,7 +71,7 @@ def go_on(
         "prompt_tokens": len(ids),
         "tokens": len(new),
         "text": text,
-        "read": _read(tokenizer, continuation.tokens, continuation.chosen(), len(ids), configuration),
+        "read": _read(tokenizer, continuation, len(ids)),
     }
 
 
@@ -85,11 +91,9 @@ def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
     return tokenizer.decode(ids, skip_special_tokens=False)
 
 
-def _read(
-    tokenizer: Tokenizer, tokens: list[int], chosen: list, begin: int, configuration: Configuration
-) -> list[dict[str, Any]]:
+def _read(tokenizer: Tokenizer, continuation: Continuation, begin: int) -> list[dict[str, Any]]:
     """What the chunks before each new token's own have retrieved, which is what the new tokens read."""
-    size = configuration.geometry.chunk_tokens
+    size, tokens, chosen = continuation.chunk_tokens, continuation.tokens, continuation.chosen()
     first, last = max(0, begin // size - 1), (len(tokens) - 1) // size
     return [
         {

@@ -13,10 +13,28 @@ CHARACTERS = 240
 """Of a chunk that was read, where nobody says how wide a line is."""
 
 
-def say(text: str) -> None:
-    """The next piece of the new text; a model may write anything, so nothing of it acts on a terminal."""
-    sys.stdout.write(shown(text))
-    sys.stdout.flush()
+class Lines:
+    """Says a text that comes in pieces, each line when it is whole: what a model writes may be anything, and
+    only of a whole line can be said what of it would act on a terminal.
+    """
+
+    def __init__(self) -> None:
+        console()  # standard output then takes what it cannot encode
+        self._begun = ""
+
+    def __call__(self, text: str) -> None:
+        """The next piece."""
+        *whole, self._begun = (self._begun + text).split("\n")
+        for line in whole:
+            self._write(f"{line}\n")
+
+    def end(self) -> None:
+        """What is left, of a line that is not whole."""
+        self._write(self._begun)
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(shown(text))
+        sys.stdout.flush()
 
 
 def print_read(found: dict[str, Any]) -> None:

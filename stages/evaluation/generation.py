@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,21 +17,13 @@ from model.language_model import LanguageModel
 from model.registry import SYSTEMS
 from model.retrieval_index import RetrievalIndex
 from stages.evaluation.rankings import random_rankings, recency_rankings
+from stages.evaluation.sampling import Sampling
 from stages.mining.bm25 import best_candidates
 from stages.parameters import Configuration, Mining, Run
 from stages.training.systems import load_trained
 
 RANDOM_TEXT = "generated"
 """Stands for the document's name where neighbours are drawn by chance."""
-
-
-class Sampling(NamedTuple):
-    """How tokens are drawn (`model.generation.drawn`), and how many at most."""
-
-    tokens: int
-    temperature: float
-    top_p: float
-    seed: int
 
 
 def run_of(configuration: Configuration, name: str) -> Run:
@@ -69,12 +60,16 @@ def continuation_of(configuration: Configuration, name: str, artifacts: Path, to
     """The model of run `name`, ready to read and write up to `tokens` tokens.
 
     Raises:
-        Failure: (exit code 2) as `run_of` states; (3) as `trained` does.
+        Failure: (exit code 2) as `run_of` states; (3) as `trained` does, or if it is of another system.
     """
     run = run_of(configuration, name)
     directory = trained(run, name, artifacts)
-    model = load_trained(directory, json.loads((directory / "config.json").read_text()))
-    slots = configuration.recipes[run.system].neighbours if isinstance(model, FusedDecoder) else 0
+    described = json.loads((directory / "config.json").read_text())
+    if described["system"] != run.system:
+        cause = f"its model is a {described['system']}, params.yaml says {run.system}"
+        raise Failure(f"run {name!r}", cause, f"./rpt run training@{name}", Exit.CONTRACT)
+    model = load_trained(directory, described)
+    slots = model.config.neighbours if isinstance(model, FusedDecoder) else 0
     chunks = -(-tokens // model.config.chunk_tokens) if slots else 0
     memory = RetrievalIndex(model.config, chunks, artifacts, configuration.evaluation.index)
     choose = _choose(SYSTEMS[run.system].retriever, model, memory, slots, configuration.mining)

@@ -2,11 +2,13 @@
 
 Objects are named as files are in directories, so that either can be copied to the other. Each is created in
 one step, and only if there is none of its name, which holds its SHA-256: two that are told to create it write
-the same bytes. Nothing is deleted but what an object that is there repeats, row by row. So each row that was
-kept stays in at least one object, and a row in two of them is read once.
+the same bytes. That equal rows become equal bytes supposes one version of the Parquet library: writers of one
+bucket have one environment. Nothing is deleted but what an object that is there repeats, row by row. So each
+row that was kept stays in at least one object, and a row in two of them is read once.
 
-Without a lock no order of writers is known to all. Where two scored a pair at the same time, the lower
-log-probabilities win: whatever was merged with what, all readers of the same rows agree.
+Without a lock no order of writers is known to all. Where two scored a pair at the same time, the row with the
+lower first half wins, then the lower second: whatever was merged with what, all readers of the same rows
+agree.
 
 What was read is kept in a cache on this machine, by name; each use checks it by the digest in that. It may
 be removed whenever nothing runs.

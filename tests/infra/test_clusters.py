@@ -38,7 +38,10 @@ def test_rays_launcher_takes_its_file(launcher):
 
 def test_ray_asks_for_a_token_and_installs_nothing_on_its_nodes(launcher):
     assert launcher["head_setup_commands"] == launcher["worker_setup_commands"] == []
-    starts = [*launcher["head_start_ray_commands"], *launcher["worker_start_ray_commands"]]
+    commands = launcher["head_start_ray_commands"], launcher["worker_start_ray_commands"]
+    # A second `ray up` runs them again, and a Ray that is there refuses another.
+    assert [stop for stop, _ in commands] == ["/opt/venv/bin/ray stop"] * 2
+    starts = [start for _, start in commands]
     assert all(start.startswith("RAY_AUTH_MODE=token ") for start in starts)
     assert "--dashboard-host=127.0.0.1" in starts[0]
 

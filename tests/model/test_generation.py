@@ -92,3 +92,4 @@ def test_drawing_follows_temperature_and_nucleus():
     sharper = np.array([0.01, 0.25, 0.09, 0.01]) / 0.36
     np.testing.assert_allclose(shares(0.5, 1.0), sharper, atol=0.03)
     assert drawn(np.array([-np.inf, 0.0], np.float32), 1.0, 1.0, rng) == 1
+    assert drawn(log_probs, 1e-310, 1.0, rng) == 1

@@ -161,6 +161,16 @@ def test_another_architecture_and_another_file_are_refused(tmp_path, monkeypatch
         gguf_files.convert(tmp_path / "text.gguf", tmp_path)
 
 
+def test_a_kind_of_number_that_is_not_read_is_refused(tmp_path, monkeypatch):
+    def unknown(*_: object) -> None:
+        raise NotImplementedError("IQ9_XYZ")
+
+    write(tmp_path / "model.gguf", "llama")
+    monkeypatch.setattr(gguf.quants, "dequantize", unknown)
+    with pytest.raises(ValueError, match=r"the tensor \S+: IQ9_XYZ"):
+        gguf_files.convert(tmp_path / "model.gguf", tmp_path)
+
+
 @pytest.mark.parametrize(("values", "words"), [(2**40, "a list of"), (2**20, "it ends before")])
 def test_a_list_that_says_it_is_longer_than_its_file_is_refused_at_once(tmp_path, values, words):
     write(tmp_path / "model.gguf", "llama")

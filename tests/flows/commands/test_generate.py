@@ -1,6 +1,8 @@
 """`rpt generate` on the finished pipeline: it reads what the evaluation read, and repeats itself."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -9,9 +11,10 @@ from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from flows.commands.generate import place_of
-from flows.commands.generate_text import print_read, say
+from flows.commands.generate_text import Lines, print_read
 from stages import parameters
-from stages.evaluation.generation import Sampling, continuation_of, generated, run_of, trained
+from stages.evaluation.generation import continuation_of, generated, run_of, trained
+from stages.evaluation.sampling import Sampling
 from tests.hostile import HOSTILE, acting, check_each
 
 
@@ -81,7 +84,7 @@ def test_the_command_shows_text_and_what_was_read(finished, rpt, configuration, 
     assert "no doc_id begins so" in unknown.stderr
 
 
-def test_what_cannot_go_on_is_named(configuration, tmp_path):
+def test_what_cannot_go_on_is_named(configuration, finished, tmp_path):
     with pytest.raises(Failure, match="training@demo-retro"):
         trained(configuration.runs["demo-retro"], "demo-retro", tmp_path)
     with pytest.raises(Failure, match="does not name it"):
@@ -89,6 +92,10 @@ def test_what_cannot_go_on_is_named(configuration, tmp_path):
     runs = configuration.runs | {
         "c": configuration.runs["demo-retro"].model_copy(update={"system": "retro_corpus"})
     }
+    other = configuration.runs["demo-retro"].model_copy(update={"system": "rpt_sem"})
+    changed = configuration.model_copy(update={"runs": {"demo-retro": other}})
+    with pytest.raises(Failure, match="its model is a retro"):
+        continuation_of(changed, "demo-retro", finished / "artifacts", 10)
     with pytest.raises(Failure, match="whole corpus"):
         run_of(configuration.model_copy(update={"runs": runs}), "c")
     for wrong in ("3f9a", ":4", "3f9a:x", "3f9a:-1"):
@@ -99,7 +106,10 @@ def test_what_cannot_go_on_is_named(configuration, tmp_path):
 
 def test_nothing_that_a_model_writes_acts_on_a_terminal(capsys):
     def check(text):
-        say(text)
+        lines = Lines()
+        for character in text:  # a token may be a part of anything
+            lines(character)
+        lines.end()
         neighbour = {"chunk": 3, "text": text}
         read = [{"chunk": 9, "neighbours": [neighbour]}, {"chunk": 10, "neighbours": []}]
         print_read({"run": "r", "tokens": 5, "prompt_tokens": 7, "read": read})
@@ -109,3 +119,10 @@ def test_nothing_that_a_model_writes_acts_on_a_terminal(capsys):
         assert "after chunk 10: nothing was read" in output
 
     check_each(HOSTILE, check)
+
+
+def test_jax_is_told_of_its_cache_before_it_is_imported():
+    asked = (
+        "import sys, flows.commands.generate, flows.commands.generate_text; sys.exit('jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
