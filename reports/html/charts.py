@@ -144,6 +144,32 @@ def _line(line: Line, x: Axis, y: Axis) -> Html:
     return tag("g", *drawn, class_=_colour(line.colour))
 
 
+def _ends(
+    lines: Sequence[Line], names: Sequence[str], x: Axis, y: Axis, right: float, foot: float
+) -> list[Html]:
+    """The name of each line where it ends; of those that end at the right, behind a leader from there."""
+    ended = [
+        (name, line, _runs(line.points)[-1][-1])
+        for name, line in zip(names, lines, strict=True)
+        if _runs(line.points)
+    ]
+    # named where they end, or their leaders would look like data
+    early = [end for end in ended if x.place(end[2][0]) < right - EARLY]
+    late = [end for end in ended if end not in early]
+    heights = _spread([y.place(last[1]) for _, _, last in late], NAME, 26, foot)
+    beside = _spread([y.place(last[1]) for _, _, last in early], NAME, 26, foot)
+    ends = [
+        tag("g", _text(x.place(last[0]) + 5, height + 4, name, kind="end"), class_=_colour(line.colour))
+        for (name, line, last), height in zip(early, beside, strict=True)
+    ]
+    for (name, line, last), height in zip(late, heights, strict=True):
+        leader = _rule(x.place(last[0]), y.place(last[1]), right + 9, height, "leader")
+        ends.append(
+            tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour))
+        )
+    return ends
+
+
 def line_chart(
     lines: Sequence[Line],
     *,
@@ -177,25 +203,6 @@ def line_chart(
     ]
     if reference is not None:
         below.append(_rule(x.place(reference), 20, x.place(reference), tall - 34, "zero"))
-    ended = [
-        (name, line, _runs(line.points)[-1][-1])
-        for name, line in zip(names, lines, strict=True)
-        if _runs(line.points)
-    ]
-    # named where they end, or their leaders would look like data
-    early = [end for end in ended if x.place(end[2][0]) < right - EARLY]
-    late = [end for end in ended if end not in early]
-    heights = _spread([y.place(last[1]) for _, _, last in late], NAME, 26, tall - 34)
-    beside = _spread([y.place(last[1]) for _, _, last in early], NAME, 26, tall - 34)
-    ends = [
-        tag("g", _text(x.place(last[0]) + 5, height + 4, name, kind="end"), class_=_colour(line.colour))
-        for (name, line, last), height in zip(early, beside, strict=True)
-    ]
-    for (name, line, last), height in zip(late, heights, strict=True):
-        leader = _rule(x.place(last[0]), y.place(last[1]), right + 9, height, "leader")
-        ends.append(
-            tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour))
-        )
     drawn = [_line(line, x, y) for line in lines]
     return _svg(
         width,
@@ -205,7 +212,7 @@ def line_chart(
         *below,
         _text(right, tall - 2, x_label, "end", "axis"),
         *drawn,
-        *ends,
+        *_ends(lines, names, x, y, right, tall - 34),
     )
 
 
