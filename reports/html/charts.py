@@ -279,15 +279,15 @@ def _beside(
         for shift in (-8, 16, -20, 28)
         for side, anchor in ((8, "start"), (-8, "end"))
     ]
-    found = []
+    fitting = []
     for left, base, anchor in places:
         begin = left - {"start": 0, "middle": wide / 2, "end": wide}[anchor]
         box = (begin, base - 11, begin + wide, base + 3)
         if begin >= within[0] and box[2] <= within[1]:
-            found.append((left, base, anchor, box))
+            fitting.append((left, base, anchor, box))
             if not any(_touch(box, other) for other in taken):
-                return found[-1]
-    return found[0] if found else (*places[0], (x, y, x + wide, y))
+                return fitting[-1]
+    return fitting[0] if fitting else (*places[0], (x, y, x + wide, y))
 
 
 def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label: str, width: int) -> Html:
@@ -308,8 +308,9 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
     longest, most = (30, NAMED) if width > NARROW else (16, NAMED_NARROW)
     for place, point in sorted(enumerate(points, 1), key=lambda numbered: numbered[1].y):
         across, down = x.place(point.x), y.place(point.y)
-        known = finite(point.low) and finite(point.high) and point.low is not None and point.high is not None
-        bar = [_rule(across, y.place(point.low), across, y.place(point.high), "interval")] if known else []  # type: ignore[arg-type]
+        bar = []
+        if finite(point.low) and finite(point.high) and point.low is not None and point.high is not None:
+            bar.append(_rule(across, y.place(point.low), across, y.place(point.high), "interval"))
         drawn.append(
             tag(
                 "g",

@@ -90,18 +90,20 @@ def shown(result: Result) -> list[str]:
     for pair in result["orders"]["all"]:
         if pair["claimed"]:
             below.setdefault(pair["better"], []).append(_name(pair["worse"]))
-    said = [f"{_name(better)} is below {_and(worse)}" for better, worse in below.items()]
-    sentences = [f"**{result['corpus']}**: in perplexity on all tokens, {'; '.join(said)}."] if said else []
+    orders = [f"{_name(better)} is below {_and(worse)}" for better, worse in below.items()]
+    sentences = (
+        [f"**{result['corpus']}**: in perplexity on all tokens, {'; '.join(orders)}."] if orders else []
+    )
     for row in result["rows"]:
-        found = [
+        levels = [
             f"{_figure(row['all'][name], 3, signed=True)} over {of}"
             for name, of in GAINS.items()
             if _above_zero(row["all"][name])
         ]
-        if found:
+        if levels:
             sentences.append(
                 f"**{result['corpus']}**: {_name(row['system'])} predicts better, in nats a token, by"
-                f" {_and(found)}."
+                f" {_and(levels)}."
             )
     return sentences
 
@@ -111,10 +113,10 @@ def not_ordered(result: Result) -> list[str]:
     BM25.
     """
     orders = {(pair["better"], pair["worse"]): pair["claimed"] for pair in result["orders"]["all"]}
-    said = "; ".join(
+    pairs = "; ".join(
         f"{_name(better)} or {_name(worse)}" for (better, worse), claimed in orders.items() if not claimed
     )
-    sentences = [f"**{result['corpus']}**: which is better: {said}."] if said else []
+    sentences = [f"**{result['corpus']}**: which is better: {pairs}."] if pairs else []
     if orders.get(("retro", "rpt_sem")):
         sentences.append(
             f"**{result['corpus']}**: the paper's order of RPT-Sem and RETRO. RETRO, which searches by BM25,"

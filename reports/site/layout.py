@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from data_contracts.failure import Failure
 from reports.html.markup import Html, clipped, join, tag
@@ -124,6 +125,14 @@ def help_page(site: Site, terms: Words, *more: Html) -> str:
         *more,
         kind="help",
     )
+
+
+def document_cell(row: Mapping[str, Any], href: str) -> Html:
+    """The head of a document's row in a list: its source as a link to `href`, its id and its split."""
+    name = tag("a", tag("bdi", clipped(row["source"] or row["doc_id"], NAME)), href=href, data_row="")
+    split = tag("span", row["split"], class_="split")
+    about = tag("span", tag("code", clipped(row["doc_id"], 40)), " ", split, class_="about")
+    return tag("th", name, about, scope="row")
 
 
 def fact_list(facts: Iterable[tuple[str, str]]) -> Html:
