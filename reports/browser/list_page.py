@@ -83,7 +83,7 @@ def sort_head(view: State, sort: str, words: str, title: str, kind: str) -> Html
 def _row(row: dict, view: View, top: float) -> Html:
     return tag(
         "tr",
-        layout.document_cell(row, view.link(f"/d/{row['key']}")),
+        layout.document_cell(row["doc_id"], row["source"], row["split"], view.link(f"/d/{row['key']}")),
         tag("td", drawing.sparkline(row["sparks"], top)),
         tag("td", count(row["chunks"]), class_="n wide"),
         tag("td", count(row["queries"]), tag("span", " queries", class_="unit"), class_="n"),

@@ -149,7 +149,7 @@ def _documents(shown: pl.DataFrame, look: Look, compared: Comparison) -> Html:
 def _row(row: dict, look: Look, top: float) -> Html:
     return tag(
         "tr",
-        layout.document_cell(row, look.link(f"/d/{row['key']}")),
+        layout.document_cell(row["doc_id"], row["source"], row["split"], look.link(f"/d/{row['key']}")),
         tag("td", drawing.sparkline(row["sparks"], top) if row["sparks"] else NONE),
         tag("td", count(row["chunks"]), class_="n wide"),
         tag("td", number(row["loss"], 3), tag("span", " loss", class_="unit"), class_="n"),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from data_contracts.failure import Failure
 from reports.html.markup import Html, clipped, join, tag
@@ -127,11 +126,11 @@ def help_page(site: Site, terms: Words, *more: Html) -> str:
     )
 
 
-def document_cell(row: Mapping[str, Any], href: str) -> Html:
+def document_cell(doc_id: str, source: str, split: str, href: str) -> Html:
     """The head of a document's row in a list: its source as a link to `href`, its id and its split."""
-    name = tag("a", tag("bdi", clipped(row["source"] or row["doc_id"], NAME)), href=href, data_row="")
-    split = tag("span", row["split"], class_="split")
-    about = tag("span", tag("code", clipped(row["doc_id"], 40)), " ", split, class_="about")
+    name = tag("a", tag("bdi", clipped(source or doc_id, NAME)), href=href, data_row="")
+    of = tag("span", split, class_="split")
+    about = tag("span", tag("code", clipped(doc_id, 40)), " ", of, class_="about")
     return tag("th", name, about, scope="row")
 
 
