@@ -8,6 +8,7 @@ from functools import cache
 import jax
 import pytest
 
+from model.config import ModelConfig
 from model.language_model import LanguageModel, Schedule
 from model.matrix_flops import matrix_flops
 from model.parameters import Architecture, Parameters
