@@ -16,7 +16,7 @@ from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS
 from data_contracts.realm_answers import REALM_ANSWERS
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import CHUNKS, TOKENS
-from flows.dvc_task import distrust
+from flows.dvc_child import distrust
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract

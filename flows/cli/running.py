@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from data_contracts.failure import Exit, Failure
 from flows.cli.options import Overrides, Stages, Verbose, parsed
 from flows.terminal.output import out
+
+if TYPE_CHECKING:
+    from flows.terminal.display import Display
 
 
 def demo(
@@ -71,17 +74,8 @@ def run(
     `./rpt run mining --profile paper-pg19`; `./rpt run --corpus demo`
     """
     if corpus is not None:
-        if stages:
-            raise Failure(
-                f"--corpus {corpus}",
-                f"stages are named too: {', '.join(stages)}",
-                f"name {stages[0]}@{corpus}",
-                Exit.USAGE,
-            )
-        stages = (f"label_report@{corpus}", f"report@{corpus}")
+        stages = _of_corpus(corpus, stages)
     from flows.commands.outcome import outcome_lines
-    from flows.event_log import EventLog
-    from flows.execution import execute, prepare
     from flows.terminal.display import Display
     from flows.workspace import workspace_lock
 
@@ -89,22 +83,48 @@ def run(
     try:
         with workspace_lock("rpt run"):
             overrides = parsed(override) | ({"label_gates.enforce": False} if allow_weak_labels else {})
-            asked = _asked(from_checkpoint, list(stages))
-            configuration, steps = prepare(overrides, list(stages), profile, force)
-            if asked and not steps[-1].stale:
-                raise Failure(
-                    f"--from-checkpoint {from_checkpoint}",
-                    f"{stages[0]} is up to date",
-                    "nothing is left to do",
-                    Exit.USAGE,
-                )
-            os.environ |= asked
-            execute(steps, configuration, EventLog(display))
+            _execute(list(stages), overrides, profile, force, from_checkpoint, display)
     finally:
         display.close()
     for line in outcome_lines(display.results):
         out(line)
     return Exit.DONE
+
+
+def _of_corpus(corpus: str, stages: tuple[str, ...]) -> tuple[str, ...]:
+    """The last stages of a corpus; raises Failure (exit code 2) if stages are named too."""
+    if stages:
+        raise Failure(
+            f"--corpus {corpus}",
+            f"stages are named too: {', '.join(stages)}",
+            f"name {stages[0]}@{corpus}",
+            Exit.USAGE,
+        )
+    return f"label_report@{corpus}", f"report@{corpus}"
+
+
+def _execute(
+    stages: list[str],
+    overrides: dict[str, object],
+    profile: str | None,
+    force: bool,
+    from_checkpoint: Path | None,
+    display: Display,
+) -> None:
+    from flows.event_log import EventLog
+    from flows.execution import execute, prepare
+
+    asked = _asked(from_checkpoint, stages)
+    configuration, steps = prepare(overrides, stages, profile, force)
+    if asked and not steps[-1].stale:
+        raise Failure(
+            f"--from-checkpoint {from_checkpoint}",
+            f"{stages[0]} is up to date",
+            "nothing is left to do",
+            Exit.USAGE,
+        )
+    os.environ |= asked
+    execute(steps, configuration, EventLog(display))
 
 
 def watch(*, verbose: Verbose = False) -> int:

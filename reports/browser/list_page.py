@@ -7,7 +7,7 @@ import polars as pl
 from data_contracts.documents import SPLITS
 from reports.browser.library import LabelLibrary
 from reports.html.formats import count, percent
-from reports.html.markup import Html, clipped, tag
+from reports.html.markup import Html, tag
 from reports.site import drawing, layout
 from reports.site.address import State, View
 
@@ -81,22 +81,9 @@ def sort_head(view: State, sort: str, words: str, title: str, kind: str) -> Html
 
 
 def _row(row: dict, view: View, top: float) -> Html:
-    name = tag(
-        "a",
-        tag("bdi", clipped(row["source"] or row["doc_id"], layout.NAME)),
-        href=view.link(f"/d/{row['key']}"),
-        data_row="",
-    )
-    about = tag(
-        "span",
-        tag("code", clipped(row["doc_id"], 40)),
-        " ",
-        tag("span", row["split"], class_="split"),
-        class_="about",
-    )
     return tag(
         "tr",
-        tag("th", name, about, scope="row"),
+        layout.document_cell(row["doc_id"], row["source"], row["split"], view.link(f"/d/{row['key']}")),
         tag("td", drawing.sparkline(row["sparks"], top)),
         tag("td", count(row["chunks"]), class_="n wide"),
         tag("td", count(row["queries"]), tag("span", " queries", class_="unit"), class_="n"),

@@ -135,13 +135,38 @@ def _shell(corpus: str, place: str) -> str:
     return re.sub(r"\s|```", " ", shlex.quote(f"artifacts/{visible(clipped(corpus, TEXT))}/{place}"))
 
 
+def _what_a_row_is(report: LabelReport) -> str:
+    tokens = report.geometry.chunk_tokens
+    return f"""## What a row is
+
+A document is cut into chunks of {tokens} tokens. For a query chunk i, BM25 proposes earlier chunks j that
+the model's window does not see. A row is one such pair. Its `target_score` is
+s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference language
+model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline
+token{in_bytes(report.gates)}. Above 0 the candidate helps more than the nearest text. Rows are sorted by
+document, query and BM25 rank."""
+
+
+def _upload(report: LabelReport) -> str:
+    return f"""## Putting it on the Hub
+
+From the root of the project, this file at the top of the repository and the shards in `labels/`, where the
+header expects them:
+
+```sh
+hf upload USER/NAME {_shell(report.corpus, "label_report/README.md")} README.md --repo-type dataset
+hf upload USER/NAME {_shell(report.corpus, "labels")} labels --repo-type dataset
+```
+
+`manifest.json` goes along, so that every shard can be checked against its SHA-256."""
+
+
 def card(report: LabelReport) -> str:
     """README.md of the labels, the same bytes for the same labels; any text of the report may be hostile."""
     corpus = markdown(report.corpus)
     first = "\n".join(
         f"- **{markdown(found.figure)}**: {markdown(found.words, SENTENCE)}" for found in findings(report)
     )
-    tokens = report.geometry.chunk_tokens
     return f"""---
 {header(report)}---
 
@@ -152,14 +177,7 @@ retriever that is trained inside a language model, after *Retrieval-Pretrained T
 
 {first}
 
-## What a row is
-
-A document is cut into chunks of {tokens} tokens. For a query chunk i, BM25 proposes earlier chunks j that
-the model's window does not see. A row is one such pair. Its `target_score` is
-s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference language
-model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline
-token{in_bytes(report.gates)}. Above 0 the candidate helps more than the nearest text. Rows are sorted by
-document, query and BM25 rank.
+{_what_a_row_is(report)}
 
 {_columns()}
 
@@ -187,15 +205,5 @@ beside this card.
 
 {_limits(report)}
 
-## Putting it on the Hub
-
-From the root of the project, this file at the top of the repository and the shards in `labels/`, where the
-header expects them:
-
-```sh
-hf upload USER/NAME {_shell(report.corpus, "label_report/README.md")} README.md --repo-type dataset
-hf upload USER/NAME {_shell(report.corpus, "labels")} labels --repo-type dataset
-```
-
-`manifest.json` goes along, so that every shard can be checked against its SHA-256.
+{_upload(report)}
 """

@@ -56,8 +56,10 @@ def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigure
     left, over_seeds = list(systems), {row.system: row for row in seeds}
     rows = list[list[Html | str]]()
     for published in TABLE_2:
-        known = systems if published.setting == OWN else other_settings
-        ours = [row for row in known if (row.system, row.setting) == (published.system, published.setting)]
+        candidates = systems if published.setting == OWN else other_settings
+        ours = [
+            row for row in candidates if (row.system, row.setting) == (published.system, published.setting)
+        ]
         left = [system for system in left if system not in ours]
         cells = [
             *(number(value) for value in published.perplexity),
@@ -82,8 +84,10 @@ def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigure
         [NOT_LOGGED] * (len(CORPORA) + 2),
     )
     for system in left:
-        if found := over_seeds.pop(system.system, None):
-            rows.append([*_seed_row(clipped(name_of(system.system), NAME), found, system.parameters), *blank])
+        if of_seeds := over_seeds.pop(system.system, None):
+            rows.append(
+                [*_seed_row(clipped(name_of(system.system), NAME), of_seeds, system.parameters), *blank]
+            )
         rows.append([clipped(names[system.run], NAME), *_own_cells(system, system.parameters), *blank])
     head = ["", "perplexity", "95 % interval", "parameters", *CORPORA, "parameters", "time"]
     spans = [tag("td"), tag("th", f"this run, {split} split", colspan=3, scope="colgroup")]

@@ -22,8 +22,8 @@ from data_contracts.evaluations import BASELINE, EVALUATIONS, OWN
 from data_contracts.tokens import CHUNKS, list_rows
 from model.baselines.transformer_xl import TransformerXL
 from stages.evaluation.ceiling_mixtures import Document, Mixer, Mixtures, Second, of_training_text
-from stages.evaluation.evaluation import held_out
 from stages.evaluation.token_states import StateReader
+from stages.evaluation.writing import held_out
 from stages.parameters import Evaluation, Geometry
 from stages.runner.stage import Context, Job
 from stages.training.systems import load_trained

@@ -22,10 +22,11 @@ from stages.runner.stage import Context, Job
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
 from stages.training.data import TrainingData, data_of
-from stages.training.log import TrainingLog, work_of
+from stages.training.log import PLACE, TrainingLog, work_of
 from stages.training.loop import Plan, TrainingLoop
 from stages.training.order import ORDERS
 from stages.training.systems import config_of, describe, steps_of, system_of, with_recipe
+from stages.training.tracker import trackers_of
 
 
 def train(context: Context, geometry: Geometry, training: Training, recipe: Recipe) -> None:
@@ -63,7 +64,8 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")
-        with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
+        trackers = trackers_of(context.runtime, plan.name, begin.step, PLACE)
+        with TrainingLog(plan.name, begin.step, plan.steps, work, context.say, trackers) as log:
             loop = TrainingLoop(
                 plan, begin, Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), log
             )

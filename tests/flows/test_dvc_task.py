@@ -3,7 +3,8 @@
 import pytest
 
 from data_contracts.failure import Exit
-from flows.dvc_task import Dvc, _changes, _outcome
+from flows.dvc_child import _changes
+from flows.dvc_task import Dvc, _outcome
 
 BUDGET = {
     "event": "outcome",

@@ -2,6 +2,7 @@
 scores are those of scoring.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,11 @@ from stages.runner.stage import Context
 from stages.scoring.exhaustive import exact_queries, score_all
 from stages.scoring.scoring import score
 from tests.stages.artifacts import write_artifact, write_other_tokenizer, write_reference_lm
+from tests.stages.scoring.query_sample import (
+    asked,
+    check_nothing_is_scored_again,
+    check_samples_contain_each_other,
+)
 from tests.tiny import tiny_context, tiny_gpt_neox
 
 EVALUATION = Evaluation(max_tokens_per_document=8 * 20)
@@ -61,10 +67,6 @@ def run(context: Context, geometry, queries: int, most_eligible: int = 100, seed
     return pl.DataFrame(pl.from_arrow(table))
 
 
-def asked(rows: pl.DataFrame) -> set[tuple[str, int]]:
-    return set(rows.select("doc_id", "query_chunk").unique().rows())
-
-
 def test_queries_are_those_that_evaluation_reaches_with_a_whole_target_and_something_to_retrieve(
     chunks, geometry
 ):
@@ -97,22 +99,11 @@ def test_every_eligible_chunk_is_scored_as_scoring_scores_it(context, chunks, ge
 
 
 def test_the_ledger_is_filled_and_read(context, geometry, monkeypatch):
-    first = run(context, geometry, 4)
-    monkeypatch.setattr(
-        "stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again")
-    )
-    assert run(context, geometry, 4).equals(first)
+    check_nothing_is_scored_again(partial(run, context, geometry), monkeypatch)
 
 
 def test_a_larger_sample_contains_a_smaller_one_and_the_seed_decides(context, geometry):
-    small, large, other = (
-        asked(run(context, geometry, 5)),
-        asked(run(context, geometry, 9)),
-        asked(run(context, geometry, 5, seed=1)),
-    )
-    assert (len(small), len(large), len(other)) == (5, 9, 5)
-    assert small < large
-    assert small != other
+    check_samples_contain_each_other(partial(run, context, geometry))
 
 
 def test_no_query_is_an_empty_artifact_and_few_eligible_bound_the_cost(context, geometry):

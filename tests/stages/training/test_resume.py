@@ -18,13 +18,15 @@ from model.optimizer import adabelief
 from model.registry import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
+from stages.parameters import Runtime
 from stages.runner.interruption import Interruption
 from stages.runner.messages import Messages
 from stages.training.checkpoints import Checkpoints, Restored, Saver
 from stages.training.data import TrainingData
-from stages.training.log import TrainingLog, Work
+from stages.training.log import PLACE, TrainingLog, Work
 from stages.training.loop import Plan, TrainingLoop
 from stages.training.order import ORDERS, independent
+from stages.training.tracker import trackers_of
 from tests.stages.artifacts import write_artifact
 from tests.stages.event_files import read_events
 from tests.tiny import tiny_config, tiny_geometry
@@ -99,9 +101,9 @@ def session(
     fresh = init_train_state(system, CONFIG, 3, optimizer, 2, layout)
     with Checkpoints(place / "checkpoints", print) as checkpoints, Interruption() as interruption:
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
-        with TrainingLog(
-            "some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())
-        ) as log:
+        trackers = trackers_of(Runtime(), "some-run", begin.step, PLACE)
+        work, said = Work(64, 1e6, None), Messages(io.StringIO())
+        with TrainingLog("some-run", begin.step, plan.steps, work, said, trackers) as log:
             loop = TrainingLoop(plan, begin, Saver(checkpoints, seconds, interruption), log)
             return loop.run(), loop.history
 
