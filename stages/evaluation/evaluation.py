@@ -32,6 +32,7 @@ from stages.evaluation.passages import CorpusPassages, DocumentPassages
 from stages.evaluation.rankings import Rankings, bm25_rankings, random_rankings, recency_rankings
 from stages.evaluation.settings import settings_of
 from stages.parameters import Evaluation, Geometry, Recipe
+from stages.runner.resumption import finished_shards, note_devices
 from stages.runner.stage import Context, Job
 from stages.tokens.token_bytes import DocumentBytes
 from stages.tokens.tokenizer import load_tokenizer
@@ -177,12 +178,12 @@ def write_evaluations(
         )
     context.say.progress(0, total, "tokens", "compiling")
     target = context.out(output)
-    for unfinished in target.glob(".part-*"):  # of a writer that was killed
-        unfinished.unlink()
+    note_devices(target, context.say.note)
+    finished = finished_shards(target)
     for shard, documents in shards.items():
         its_readers = list(itertools.islice(reader_of, len(documents)))
         # written before an interruption: its documents have taken their readers
-        if (target / shard).exists():
+        if shard in finished:
             done += sum(len(ids) for ids in documents.values())
             context.say.progress(done, total, "tokens", "resumed")
             continue

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 import statistics
 import time
@@ -25,10 +24,11 @@ import jax
 
 from data_contracts.failure import Exit, Failure
 from stages.runner.interruption import Interruption
+from stages.runner.resumption import COMPUTED_ON, computed_on
 
 KEEP = 2
 RECENT = 50  # steps whose mean loss says which checkpoint is best
-MANIFEST, LOSSES, COMPUTED_ON = "manifest.json", "losses.jsonl", "computed_on.txt"
+MANIFEST, LOSSES = "manifest.json", "losses.jsonl"
 NUMBERED, UNFINISHED = "[0-9]" * 8, "*.orbax-checkpoint-tmp*"
 
 
@@ -209,20 +209,6 @@ def jsonl(rows: Sequence[Mapping]) -> str:
 def _noted(place: Path) -> str:
     """What a checkpoint was computed on; older ones do not say."""
     return (place / COMPUTED_ON).read_text() if (place / COMPUTED_ON).exists() else "what it does not say"
-
-
-def computed_on() -> str:
-    """The number and kind of JAX's devices and, where it is the processor, the cores that this process may
-    use.
-
-    On others the same steps give other last bits, because XLA cuts sums into as many parts as there are
-    cores.
-    """
-    devices = jax.devices()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{len(devices)} {devices[0].device_kind}" + (
-        f" of {cores} cores" if devices[0].platform == "cpu" else ""
-    )
 
 
 def _recent_loss(place: Path) -> float:
