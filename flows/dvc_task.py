@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from data_contracts.failure import Exit, Failure
 from flows import dvc_records
 from flows.parameter_changes import Change, changed_values, sentence
-from flows.workspace import EVENTS, ROOT, child_environment
+from flows.workspace import EVENTS, ROOT, child_environment, lock_descriptors
 from infra.supervisor import release, supervised
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ class Dvc:
                 command,
                 cwd=ROOT,
                 env=child_environment(),
+                pass_fds=lock_descriptors(),
                 text=True,
                 bufsize=1,
                 stdout=subprocess.PIPE,
