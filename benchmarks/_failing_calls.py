@@ -111,7 +111,8 @@ class Writer:
     last: str
 
 
-def _tokens(version: int) -> list[pa.Table]:
+def token_shards(version: int) -> list[pa.Table]:
+    """Two tables of tokens, other ones of another version."""
     generator = np.random.default_rng(version)
     rows = [[generator.integers(0, 50_000, 200, dtype=np.uint32) for _ in range(20)] for _ in range(2)]
     return [
@@ -126,7 +127,7 @@ def _tokens(version: int) -> list[pa.Table]:
 def _write_tokens(scratch: Path, version: int) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    for number, table in enumerate(_tokens(version)):
+    for number, table in enumerate(token_shards(version)):
         write_shard(TOKENS, table, scratch / f"part-{number:05d}.parquet")
     commit(TOKENS, scratch)
 
@@ -147,7 +148,7 @@ def _published(place: Path) -> str:
         (
             name
             for name, version in (("old", 1), ("new", 2))
-            if found.equals(pa.concat_tables(_tokens(version)))
+            if found.equals(pa.concat_tables(token_shards(version)))
         ),
         "a mixture",
     )
@@ -168,6 +169,11 @@ def _ledger(place: Path):  # type: ignore[no-untyped-def]
 
     ledger_files.MAX_FILES = 2  # so that it merges too
     return ledger.Ledger(place / "ledger", {"engine": "test", "chunk_tokens": 64})
+
+
+def small_ledger(place: Path, numbers: range):  # type: ignore[no-untyped-def]
+    """A ledger in `place / "ledger"` that merges often, and rows of candidates of these numbers for it."""
+    return _ledger(place), _scored(numbers)
 
 
 def _append(place: Path, begin: int, end: int) -> None:

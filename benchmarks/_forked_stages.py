@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from flows import workspace
 from flows.cli import keeping
 from stages import __main__ as command
 from stages.ingestion import ingestion
-from stages.runner import shards
+from stages.parameters import Runtime
+from stages.runner import shards as of_shards
+from stages.runner.messages import Messages
 from stages.runner.stage import ShardStage, load_stage
 
 CORPUS = "demo"
@@ -41,24 +44,28 @@ class Fault(Exception):
 
 def one_by_one(
     task: Callable[..., object],
-    names: list[str],
+    shards: Sequence[str],
     scratch: Path,
     arguments: dict,
-    *_: object,
-    own: dict[str, dict] | None = None,
-    **__: object,
+    runtime: Runtime,
+    say: Messages,
+    name: str,
+    cpus: int = 1,
+    own: Mapping[str, dict] | None = None,
+    deadline: float = math.inf,
+    after_shard: Callable[[], None] = lambda: None,
 ) -> None:
     """`ray_map` without Ray: shards that are there stay, what a killed writer has left is removed."""
     for leftover in scratch.glob(".part-*"):
         leftover.unlink()
-    for name in names:
-        if not (scratch / name).exists():
-            task(name, scratch.resolve(), **arguments, **(own or {}).get(name, {}))
+    for shard in shards:
+        if not (scratch / shard).exists():
+            task(shard, scratch.resolve(), **arguments, **(own or {}).get(shard, {}))
 
 
 def run_stage(name: str) -> int:
     """The exit code of `python -m stages NAME demo` in the folder that is current."""
-    shards.ray_map = ingestion.ray_map = one_by_one
+    of_shards.ray_map = ingestion.ray_map = one_by_one
     return command.main([name, CORPUS])
 
 
