@@ -193,7 +193,8 @@ def _kept(place: Path) -> str:
     )
 
 
-def _save(place: Path, step: int) -> None:
+def save_checkpoint(place: Path, step: int) -> None:
+    """A checkpoint of a small state that tells its step."""
     from stages.training.checkpoints import Checkpoints
 
     with Checkpoints(place / "checkpoints", lambda said: None) as checkpoints:
@@ -239,7 +240,11 @@ WRITERS = {
         lambda place: _append(place, 0, 10), lambda place: _append(place, 10, 30), _kept, EITHER, "new"
     ),
     "checkpoint": Writer(
-        lambda place: _save(place, 1), lambda place: _save(place, 2), _restored, EITHER, "new"
+        lambda place: save_checkpoint(place, 1),
+        lambda place: save_checkpoint(place, 2),
+        _restored,
+        EITHER,
+        "new",
     ),
     "settings": Writer(
         lambda place: write_atomically(place / "params.yaml", b"old" * 1000),

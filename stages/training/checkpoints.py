@@ -100,7 +100,7 @@ class Checkpoints:
         for unfinished in self._directory.glob(UNFINISHED):
             shutil.rmtree(unfinished)
         for place in reversed(self._numbered()):
-            if damage := _damage(place) or (
+            if damage := damage_of(place) or (
                 "" if self._stored(place) is not None else "Orbax cannot read what it holds"
             ):
                 aside = place.with_suffix(".damaged")
@@ -234,7 +234,7 @@ def _digests(place: Path) -> dict[str, str]:
     return digests
 
 
-def _damage(place: Path) -> str:
+def damage_of(place: Path) -> str:
     """Why this checkpoint may not be used; empty if it is whole."""
     try:
         written = json.loads((place / MANIFEST).read_bytes())["files"]
