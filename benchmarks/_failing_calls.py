@@ -265,7 +265,8 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def _judged(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
+def judged(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
+    """What can be read after a failure, and after the next try, which must succeed."""
     if (state := writer.state(place)) not in writer.allowed:
         faults.append(f"{label}: {state} is read")
     try:
@@ -277,7 +278,7 @@ def _judged(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
         faults.append(f"{label}: {state} is read after the next try")
 
 
-def _attempt(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
+def attempt(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
     """Once, with what is armed; only an error that a person can read may come of it."""
     try:
         writer.act(place)
@@ -301,17 +302,17 @@ def fail_each(name: str, folder: Path) -> Tally:
         begin()
         label = f"{name}, call {number}, {errno.errorcode[CODES[number % len(CODES)]]}"
         with failing.armed(number, CODES[number % len(CODES)]):
-            _attempt(writer, place, label, tally.faults)
+            attempt(writer, place, label, tally.faults)
         if not failing.happened:
             break
         tally.calls += 1
-        _judged(writer, place, label, tally.faults)
+        judged(writer, place, label, tally.faults)
     failing.close()
     for size in SIZES:
         begin()
         label = f"{name}, no file over {size} bytes"
         with small_files(size):
-            _attempt(writer, place, label, tally.faults)
+            attempt(writer, place, label, tally.faults)
         tally.writes += 1
-        _judged(writer, place, label, tally.faults)
+        judged(writer, place, label, tally.faults)
     return tally
