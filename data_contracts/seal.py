@@ -34,9 +34,10 @@ def check_seal(directory: Path) -> None:
     except (OSError, ValueError, TypeError) as error:
         written, found = {SEAL: f"{type(error).__name__}: {error}"}, {}
     if wrong := sorted(name for name in {*written, *found} if written.get(name) != found.get(name)):
+        others = f", and so are {len(wrong) - 1} more files" if len(wrong) > 1 else ""
         raise Failure(
-            f"{directory} is not as it was written",
-            f"{', '.join(wrong[:3])}{' and others' if len(wrong) > 3 else ''} differ from what {SEAL} says",
+            f"{directory / wrong[0]} is not as it was written",
+            f"it is missing, or other than {SEAL} says{others}",
             "`./rpt verify`, then run again, which brings it back; after an edit of your own remove"
             f" {SEAL} there",
             Exit.CONTRACT,

@@ -65,7 +65,7 @@ def test_every_fault_is_noticed(directory):
 
 def test_a_file_too_many_is_named(directory):
     (directory / "model-00002.safetensors").touch()
-    with pytest.raises(Failure, match=r"model-00002\.safetensors differ"):
+    with pytest.raises(Failure, match=r"model-00002\.safetensors is not as it was written"):
         check_seal(directory)
 
 
