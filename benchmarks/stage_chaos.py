@@ -13,6 +13,7 @@ run, with no shard written twice that was whole, and with nothing left over; its
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -40,22 +41,24 @@ OF_JAX = {
 }
 
 
-def make_workspace(root: Path) -> Workspace:
-    """Six short documents and every stage run once."""
+def make_workspace(
+    root: Path, stages: tuple[str, ...] = (*STAGES, *WITH_JAX), documents: int = 6
+) -> Workspace:
+    """So many short documents, a shard each, and every stage run once."""
     (root / "texts").mkdir(parents=True)
-    for number in range(6):
+    for number in range(documents):
         (root / "texts" / f"{number}.txt").write_text(synthetic_document(number))
     shutil.copy(ROOT / "profiles" / "demo.yaml", root / "params.yaml")
-    changes = TINY | {"reference_lm.tokens": 600, "exhaustive.queries": 40, "ingestion.shards": 6}
+    changes = TINY | {"reference_lm.tokens": 600, "exhaustive.queries": 40, "ingestion.shards": documents}
     apply_overrides(root / "params.yaml", {**changes, "scoring.engine": "jax"})
     place = Workspace(root)
     if place.start(_inventory).wait():
         raise SystemExit(place.last_words())
-    for name in (*STAGES, *WITH_JAX):
+    for name in stages:  # here, once, and not in every child
         load_stage(name)
-    import stages.engines.jax_engine  # noqa: F401 - once, not in every child
-
-    for name in (*STAGES, *WITH_JAX):
+    if set(stages) & set(WITH_JAX):
+        importlib.import_module("stages.engines.jax_engine")
+    for name in stages:
         began = time.monotonic()
         place.run(name)
         place.seconds[name], place.expected[name] = time.monotonic() - began, place.digests(name)
