@@ -81,7 +81,7 @@ def test_what_changed_is_said_with_values_where_they_are_known():
 
 
 def test_what_carries_out_stages_holds_the_lock_of_the_run(tmp_path, monkeypatch):
-    """Its supervisor inherits it, and what it starts does not (tests/flows/test_workspace.py has the rest)."""
+    """Its supervisor inherits it; tests/flows/test_workspace.py has the rest."""
     monkeypatch.setattr(workspace, "STATE", tmp_path / "state")
     given: dict = {}
     monkeypatch.setattr(dvc_task, "supervised", lambda command, **options: given.update(options))
