@@ -15,7 +15,7 @@ from typing import Any
 
 from data_contracts.failure import Exit, Failure
 from flows.parameter_changes import Change
-from flows.workspace import EVENTS, ROOT, child_environment
+from flows.workspace import EVENTS, ROOT, child_environment, lock_descriptors
 from infra.supervisor import release, supervised
 
 
@@ -172,6 +172,7 @@ class Dvc:
                 command,
                 cwd=ROOT,
                 env=child_environment(),
+                pass_fds=lock_descriptors(),
                 text=True,
                 bufsize=1,
                 stdout=subprocess.PIPE,

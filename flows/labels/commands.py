@@ -11,6 +11,7 @@ from cyclopts import App, Parameter, validators
 
 from data_contracts.failure import Exit, Failure
 from flows.terminal.output import Json, out
+from flows.workspace import from_caller
 
 labels = App(
     name="labels",
@@ -162,7 +163,7 @@ def export(
             Exit.USAGE,
         )
     *version, target = places
-    path = Path(target)
+    path = from_caller(Path(target))
     kind = format_of(path, format_)
     rows = write(open_version(version[0] if version else None), path, kind, texts, force)
     out(f"{target}: {rows:,} pairs")
@@ -241,6 +242,6 @@ def share(
             Exit.USAGE,
         )
     *version, target = places
-    shown = write(version[0] if version else None, Path(target), documents, force)
+    shown = write(version[0] if version else None, from_caller(Path(target)), documents, force)
     out(f"{target}: {shown} documents" + (", all that 5 MB or the labels hold" if shown < documents else ""))
     return Exit.DONE

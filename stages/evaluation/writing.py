@@ -23,6 +23,7 @@ from stages.evaluation.passages import DocumentPassages
 from stages.evaluation.rankings import Rankings
 from stages.parameters import Evaluation, Geometry
 from stages.runner.messages import Messages
+from stages.runner.resumption import finished_shards, note_devices
 from stages.runner.stage import Context
 from stages.tokens.token_bytes import DocumentBytes
 from stages.tokens.tokenizer import load_tokenizer
@@ -104,12 +105,12 @@ def write_evaluations(
     shards = {shard: held_out(chunks.read(shard), evaluation) for shard in chunks.shards}
     progress, recalls = _Progress(context.say, shards, evaluation.split), list[float | None]()
     target = context.out(output)
-    for unfinished in target.glob(".part-*"):  # of a writer that was killed
-        unfinished.unlink()
+    note_devices(target, context.say.note)
+    finished = finished_shards(target)
     for shard, documents in shards.items():
         its_readers = list(itertools.islice(reader_of, len(documents)))
         # written before an interruption: its documents have taken their readers
-        if (target / shard).exists():
+        if shard in finished:
             progress.resumed(documents)
             continue
         by_document: dict[str, dict[str, list]] = {}

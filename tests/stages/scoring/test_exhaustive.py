@@ -2,6 +2,8 @@
 scores are those of scoring.
 """
 
+import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from stages.mining.mining import mine
 from stages.parameters import Evaluation, Exhaustive, Mining, Runtime, Scoring
 from stages.runner.stage import Context
 from stages.scoring.exhaustive import exact_queries, score_all
+from stages.scoring.pairs import ShardPrompts
 from stages.scoring.scoring import score
 from tests.stages.artifacts import write_artifact, write_other_tokenizer, write_reference_lm
 from tests.stages.scoring.query_sample import (
@@ -26,6 +29,7 @@ from tests.stages.scoring.query_sample import (
     check_nothing_is_scored_again,
     check_samples_contain_each_other,
 )
+from tests.stages.stopped import written
 from tests.tiny import tiny_context, tiny_gpt_neox
 
 EVALUATION = Evaluation(max_tokens_per_document=8 * 20)
@@ -56,6 +60,7 @@ def context(tmp_path, chunks) -> Context:
 
 
 def run(context: Context, geometry, queries: int, most_eligible: int = 100, seed: int = 0) -> pl.DataFrame:
+    shutil.rmtree(context.scratch, ignore_errors=True)
     score_all(
         context,
         geometry,
@@ -100,6 +105,26 @@ def test_every_eligible_chunk_is_scored_as_scoring_scores_it(context, chunks, ge
 
 def test_the_ledger_is_filled_and_read(context, geometry, monkeypatch):
     check_nothing_is_scored_again(partial(run, context, geometry), monkeypatch)
+
+
+def test_stopped_it_goes_on_after_the_shards_that_are_there(context, geometry, tmp_path, monkeypatch):
+    def job(given: Context) -> None:
+        score_all(given, geometry, SCORING, EVALUATION, Exhaustive(queries=10_000, most_eligible=100))
+
+    straight = written(job, context, tmp_path / "straight", "exhaustive")
+    asked_for = list[int]()
+    count = ShardPrompts.score
+    monkeypatch.setattr(
+        ShardPrompts, "score", lambda *given: (asked_for.append(len(given[2])), count(*given))[1]
+    )
+    fresh = replace(context, runtime=Runtime(ledger=str(tmp_path / "another")))
+    assert written(job, fresh, tmp_path / "stopped", "exhaustive", stops=(0, 0)) == straight
+    assert len(straight) == 3
+    assert len(asked_for) == 2  # each shard once
+    shutil.rmtree(tmp_path / "another")  # what is whole needs no ledger either
+    (tmp_path / "stopped" / "exhaustive" / "manifest.json").unlink()
+    job(replace(fresh, scratch=tmp_path / "stopped"))
+    assert len(asked_for) == 2
 
 
 def test_a_larger_sample_contains_a_smaller_one_and_the_seed_decides(context, geometry):

@@ -2,6 +2,7 @@
 scores are those of scoring.
 """
 
+import shutil
 from functools import partial
 
 import numpy as np
@@ -25,6 +26,7 @@ from tests.stages.scoring.query_sample import (
     check_nothing_is_scored_again,
     check_samples_contain_each_other,
 )
+from tests.stages.stopped import written
 from tests.tiny import tiny_context, tiny_gpt_neox
 
 EVALUATION = Evaluation(max_tokens_per_document=8 * 20)
@@ -92,6 +94,7 @@ def context(tmp_path, make_chunks) -> Context:
 
 
 def run(context: Context, geometry, queries: int, seed: int = 0) -> pl.DataFrame:
+    shutil.rmtree(context.scratch, ignore_errors=True)
     score_retrieved(context, geometry, SCORING, EVALUATION, Retrieved(queries=queries, seed=seed), RUNS)
     return pl.DataFrame(pl.from_arrow(open_artifact(RETRIEVED, context.scratch / "retrieved").read_all()))
 
@@ -106,6 +109,15 @@ def test_what_any_run_read_in_its_own_setting_is_scored_once(context, geometry):
         f"what 3 runs retrieved, and the latest chunk, for {QUERIES} of 10,000 asked queries scored,"
         f" {len(rows)} pairs" in context.say.stream.getvalue()
     )
+
+
+def test_stopped_it_goes_on_after_the_shards_that_are_there(context, geometry, tmp_path):
+    def job(given: Context) -> None:
+        score_retrieved(given, geometry, SCORING, EVALUATION, Retrieved(queries=9), RUNS)
+
+    straight = written(job, context, tmp_path / "straight", "retrieved")
+    assert written(job, context, tmp_path / "stopped", "retrieved", stops=(0, 0)) == straight
+    assert len(straight) == 3
 
 
 def test_scores_are_those_of_the_exhaustive_sample_and_cost_nothing_where_it_has_them(
