@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,6 +160,8 @@ class Workspace:
             os.dup2(log, 1)
             os.dup2(log, 2)
             code = work()
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
 
