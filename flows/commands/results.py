@@ -91,7 +91,7 @@ def corpus_result(configuration: Configuration, profile: str, corpus: str, artif
             "sequence_tokens": geometry.sequence_tokens,
             "vocabulary": configuration.tokenization.vocabulary_size,
         },
-        "gates": [{name: gate[name] for name in ("name", "passed")} for gate in gates],
+        "gates": [{"name": gate["name"], "passed": gate["verdict"] == "passed"} for gate in gates],
         **figures,
     }
 

@@ -177,7 +177,7 @@ def test_a_random_lm_fails_and_the_run_may_go_on(context, geometry):
         "train over validation",
     ]
     assert abs(gates["planted copy"]["value"]) < 0.1
-    assert not gates["planted copy"]["passed"]
+    assert gates["planted copy"]["verdict"] == "failed"
     labels = pl.read_parquet(context.inputs / "labels" / "*.parquet").filter(pl.col("split") == "validation")
     assert gates["positive rate"]["value"] == pytest.approx((labels["target_score"] > 0).mean(), abs=1e-6)
     assert "FAILED" in context.say.stream.getvalue()
@@ -187,7 +187,7 @@ def test_an_lm_that_copies_passes_the_planted_copy(tmp_path, chunks, geometry):
     params = jax.tree.map(np.asarray, copying_init(CONFIG, 0))
     gate = run(make_context(tmp_path, chunks, params), geometry, enforce=False)["gates"][0]
     assert gate["name"] == "planted copy"
-    assert gate["passed"]
+    assert gate["verdict"] == "passed"
     assert gate["value"] > 0.7
 
 
