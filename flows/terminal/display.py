@@ -95,7 +95,7 @@ class Display:
             self._say(f"        {figures}")
 
     def _on_note(self, event: dict) -> None:
-        style = "yellow" if event["caution"] else "dim"
+        style = "yellow" if event.get("caution") else "dim"
         self._say(f"        {event['markdown'].replace('**', '')}", style)
 
     def _on_line(self, event: dict) -> None:

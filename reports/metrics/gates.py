@@ -175,8 +175,8 @@ class Gate:
 
     def verdict(self, value: float, low: float, high: float) -> Verdict:
         """`passed`: the figure lies within its limits, or all of its interval does where that must be proven.
-        `cannot tell`: it does not, but its interval reaches them, or the figure itself does where the interval
-        must. `failed`: all else.
+        `cannot tell`: it does not, but its interval reaches them, or the figure where the interval must.
+        `failed`: all else.
         """
         least, most = self.least, np.inf if self.most is None else self.most
         passed = low > least if self.proven else least <= value <= most
