@@ -246,7 +246,7 @@ def sample_report() -> dict[str, Any]:
         "validation": (6, 612, 38_960, 6_233),
     }
     return {
-        "version": 1,
+        "version": 2,
         "corpus": "demo",
         "small_scale": True,
         "evaluation": {"split": "test", "max_tokens_per_document": 16_384, "documents_cut": 3},
