@@ -92,7 +92,7 @@ def corpus_result(configuration: Configuration, profile: str, corpus: str, artif
         sequence_tokens=geometry.sequence_tokens,
         vocabulary=configuration.tokenization.vocabulary_size,
     )
-    verdicts = [GateVerdict(gate["name"], gate["passed"]) for gate in gates]
+    verdicts = [GateVerdict(gate["name"], gate["verdict"] == "passed") for gate in gates]
     return Result(corpus, profile, source.source, size, verdicts, **{**vars(figures), "rows": rows})
 
 

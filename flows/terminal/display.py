@@ -95,7 +95,8 @@ class Display:
             self._say(f"        {figures}")
 
     def _on_note(self, event: dict) -> None:
-        self._say(f"        {event['markdown'].replace('**', '')}", "dim")
+        style = "yellow" if event.get("caution") else "dim"
+        self._say(f"        {event['markdown'].replace('**', '')}", style)
 
     def _on_line(self, event: dict) -> None:
         self._lines.append(event["text"])

@@ -9,14 +9,14 @@ CSS = """
   color-scheme: light dark;
   --paper: #fdfdfb; --panel: #f4f4f1; --ink: #1b1d20; --soft: #585e66; --hair: #dcddd9; --grid: #e6e7e3;
   --warn: #9c2a0c; --warn-paper: #fcefe9; --link: #005a8f; --mark: #8a3b00; --mark-paper: #fbe7d3;
-    --good: #00694c;
+    --good: #00694c; --open: #7a5900;
   --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #cc79a7; --c4: #e69f00; --c5: #56b4e9;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #15171a; --panel: #1d2023; --ink: #e4e5e6; --soft: #a2a8af; --hair: #363a3f; --grid: #2a2d31;
     --warn: #ff9d80; --warn-paper: #2d1b16; --link: #7cc4f0; --mark: #ffc48a; --mark-paper: #40290f;
-      --good: #4fcfa5;
+      --good: #4fcfa5; --open: #f0c34e;
     --c0: #56b4e9; --c1: #e8762a; --c2: #16b58a; --c3: #cc79a7; --c4: #e69f00; --c5: #3d8fd1;
   }
 }
@@ -118,9 +118,10 @@ summary b { font-variant-numeric: tabular-nums; }
 .candidates { list-style: none; margin: 0; padding: 0; display: grid; gap: 10px 36px;
   grid-template-columns: repeat(2, minmax(0, 1fr)); }
 .about { margin: 0 0 4px; }
-.good, .bad { font-weight: 600; font-variant-numeric: tabular-nums; }
-.good { color: var(--good); } .bad { color: var(--warn); } .good::before { content: "\\2713\\a0";
-  } .bad::before { content: "\\2717\\a0"; }
+.good, .open, .bad { font-weight: 600; font-variant-numeric: tabular-nums; }
+.good { color: var(--good); } .open { color: var(--open); } .bad { color: var(--warn); }
+.good::before { content: "\\2713\\a0"; } .open::before { content: "?\\a0"; }
+.bad::before { content: "\\2717\\a0"; }
 code { font: .92em ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace;
   overflow-wrap: anywhere; }
 mark { background: var(--mark-paper); color: var(--mark); border-radius: 2px;

@@ -81,7 +81,7 @@ def _figures(report: LabelReport) -> str:
         [
             markdown(gate.name),
             number(gate.value, 3),
-            "passed" if gate.passed else "**failed**",
+            gate.verdict if gate.verdict == "passed" else f"**{gate.verdict}**",
             markdown(gate.sentence, SENTENCE),
         ]
         for gate in report.gates.gates

@@ -60,13 +60,15 @@ def _how_many(report: LabelReport) -> Finding:
 def _any_good(gates: Sequence[GateFigures]) -> Finding:
     if not gates:
         return Finding("No gate measured", "Whether the labels are fit to train on is not known.", poor=True)
-    failed = [gate.name for gate in gates if not gate.passed]
-    words = (
-        f"Failed: {', '.join(failed)}. A retriever trained on them may learn noise."
-        if failed
-        else "The labels are fit to train on."
+    failed, unclear = (
+        [gate.name for gate in gates if gate.verdict == verdict] for verdict in ("failed", "cannot tell")
     )
-    return Finding(f"{len(gates) - len(failed)} of {len(gates)} gates passed", words, poor=bool(failed))
+    words = [f"Failed: {', '.join(failed)}. A retriever trained on them may learn noise."] if failed else []
+    if unclear:
+        words.append(f"Too few documents to tell: {', '.join(unclear)}.")
+    passed = len(gates) - len(failed) - len(unclear)
+    said = " ".join(words) or "The labels are fit to train on."
+    return Finding(f"{passed} of {len(gates)} gates passed", said, poor=bool(failed))
 
 
 VERDICTS = {
@@ -120,10 +122,16 @@ def _copying(report: LabelReport) -> Finding:
     return Finding(f"{percent(share)} are copies", words, poor=share is not None and share > MOST_COPIES)
 
 
+def gate_warnings(gates: Sequence[GateFigures]) -> list[str]:
+    """What gates say that did not pass."""
+    begins = {"failed": "Weak labels", "cannot tell": "Perhaps weak labels"}
+    return [f"{begins[gate.verdict]}: {gate.sentence}" for gate in gates if gate.verdict in begins]
+
+
 def warnings(report: LabelReport) -> list[str]:
     """Everything a reader must know before believing a figure."""
     splits = report.splits
-    found = [f"Weak labels: {gate.sentence}" for gate in report.gates.gates if not gate.passed]
+    found = gate_warnings(report.gates.gates)
     if missing := [split for split in SPLITS if split not in splits]:
         found.append(f"There is no label in {' and '.join(missing)}.")
     for split, part in splits.items():

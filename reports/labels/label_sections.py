@@ -11,6 +11,7 @@ from reports.labels.report import LabelExample, LabelSection, ShownCandidate
 from reports.metrics.gates import GateFigures, Gates
 from reports.metrics.resampling import FEWEST_DOCUMENTS
 
+CLASSES = {"passed": "good", "cannot tell": "open", "failed": "bad"}
 EXAMPLES = 40
 CANDIDATES = 24
 CHUNK_CHARACTERS = 1_000
@@ -42,14 +43,14 @@ def gates(measured: Gates) -> list[Html]:
         return [empty("The label gates were not measured.")]
     rows = []
     for gate in gates:
-        passed = tag("span", "passed" if gate.passed else "failed", class_="good" if gate.passed else "bad")
+        verdict = tag("span", clipped(gate.verdict, NAME), class_=CLASSES.get(gate.verdict, "bad"))
         figures = [
             number(gate.value, 3),
             interval(gate.low, gate.high, 3),
             _limits(gate),
             number(gate.a_byte, 4),
         ]
-        rows.append([clipped(gate.name, NAME), clipped(gate.unit, NAME), *figures, passed])
+        rows.append([clipped(gate.name, NAME), clipped(gate.unit, NAME), *figures, verdict])
     documents = measured.documents
     few = (
         f"; fewer than {FEWEST_DOCUMENTS}, so the intervals are not meaningful"

@@ -5,12 +5,16 @@ A reference LM that ignores what is put before a query, or knows the train text 
 with noise, and a retriever would learn that noise. Every figure is a function of sums over blocks of 64
 chunks: labels of any size are read shard by shard, and intervals come from resampling documents, then blocks
 within them, as for perplexity.
+
+A gate has one of three verdicts. What misses its limit by less than its interval "cannot tell": measured on
+other documents the same labels might have passed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -19,6 +23,8 @@ from data_contracts import counting
 from reports.metrics.resampling import BLOCK_CHUNKS, Estimate, Resampler, estimate
 
 Statistic = Callable[[np.ndarray], np.ndarray]
+Verdict = Literal["passed", "cannot tell", "failed"]
+MOST_DOCUMENTS = 1000  # that a person is asked to hold out
 
 
 def by_block(rows: pl.DataFrame, **sums: pl.Expr) -> pl.DataFrame:
@@ -85,7 +91,7 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
 class GateFigures:
     """A gate as it stands in gates.json: `value` with `low` and `high`, its 95 % interval (None where there
     was nothing to measure), `a_byte`, the value in nats a byte (None where it is not in nats), its limits
-    (`most` None: no limit), whether it `passed`, and a sentence for a person."""
+    (`most` None: no limit), its `verdict`, and a sentence for a person."""
 
     name: str
     unit: str
@@ -95,7 +101,7 @@ class GateFigures:
     a_byte: float | None
     least: float
     most: float | None
-    passed: bool
+    verdict: Verdict
     sentence: str
 
 
@@ -149,23 +155,51 @@ class Gate:
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             measured = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
-        value, low = measured.value, measured.low
-        if value is None or low is None:
+        value, low, high = measured.value, measured.low, measured.high
+        if value is None or low is None or high is None:
             words = f"The gate `{self.name}` could not be measured: no query has what it needs."
-            return self._found(Estimate(None, None, None), None, False, words)
-        passed = (low > self.least if self.proven else value >= self.least) and (
-            self.most is None or value <= self.most
-        )
+            return self._found(Estimate(None, None, None), None, "failed", f"{words} {self.or_else}")
+        verdict = self.verdict(value, low, high)
         a_byte = (
             float(_ratio(_numbers(validation, (self.columns[0], "bytes")).sum(axis=0)))
             if self.a_byte
             else None
         )
         sentence = self.says.format(value=value, low=low, a_byte=a_byte, least=self.least, most=self.most)
-        return self._found(measured, a_byte, passed, sentence)
+        documents = validation["doc_id"].n_unique()
+        if verdict == "failed":
+            sentence = f"{sentence} {self.or_else}"
+        if verdict == "cannot tell":
+            sentence = f"{sentence} {self._open(value, low, high, documents)}"
+        return self._found(measured, a_byte, verdict, sentence)
 
-    def _found(self, found: Estimate, a_byte: float | None, passed: bool, sentence: str) -> GateFigures:
-        whole = sentence if passed else f"{sentence} {self.or_else}"
+    def verdict(self, value: float, low: float, high: float) -> Verdict:
+        """`passed`: the figure lies within its limits, or all of its interval does where that must be proven.
+        `cannot tell`: it does not, but its interval reaches them, or the figure where the interval must.
+        `failed`: all else.
+        """
+        least, most = self.least, np.inf if self.most is None else self.most
+        passed = low > least if self.proven else least <= value <= most
+        reaches = value > least if self.proven else high >= least and low <= most
+        return "passed" if passed else "cannot tell" if reaches else "failed"
+
+    def _open(self, value: float, low: float, high: float, documents: int) -> str:
+        """Why the gate cannot tell, and about how many documents could if the figure stayed: an interval
+        narrows with their square root.
+        """
+        limit = self.least if self.proven or value < self.least else self.most
+        assert limit is not None
+        width, distance = (high - value if value < limit else value - low), abs(value - limit)
+        needed = documents * (width / distance) ** 2 if distance else np.inf
+        enough = (
+            f"about {np.ceil(needed):,.0f}" if needed <= MOST_DOCUMENTS else f"more than {MOST_DOCUMENTS:,}"
+        )
+        return (
+            f"The 95 % interval [{low:.3f}, {high:.3f}] over {documents} documents holds the limit: they"
+            f" cannot tell. If the figure stayed, {enough} could; corpora.<name>.validation holds out more."
+        )
+
+    def _found(self, found: Estimate, a_byte: float | None, verdict: Verdict, sentence: str) -> GateFigures:
         return GateFigures(
             self.name,
             self.unit,
@@ -173,8 +207,8 @@ class Gate:
             a_byte=a_byte,
             least=self.least,
             most=self.most,
-            passed=passed,
-            sentence=whole,
+            verdict=verdict,
+            sentence=sentence,
         )
 
 

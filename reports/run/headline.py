@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from reports.html.formats import number
+from reports.labels.findings import gate_warnings
 from reports.labels.report import LabelSection
 from reports.metrics.gates import GateFigures
 from reports.metrics.published import names_of
@@ -93,7 +94,7 @@ def warnings(gates: Sequence[GateFigures], systems: Sequence[System]) -> list[st
     """Everything a reader must know before believing a figure. A system says by the names of
     `NOT_OF_THE_PAPER` what it had.
     """
-    found = [f"Weak labels: {gate.sentence}" for gate in gates if not gate.passed]
+    found = gate_warnings(gates)
     if (documents := systems[0].documents) < FEWEST_DOCUMENTS:
         found.append(
             f"Interval not meaningful: {documents} held-out documents, fewer than {FEWEST_DOCUMENTS}."

@@ -16,8 +16,8 @@ from reports.metrics.ceilings import Ceiling
 from reports.metrics.corpus_figures import CorpusFigures
 from reports.metrics.run_figures import RunFigures, RunPerplexity
 
-Version = Literal[1]
-VERSION: Version = 1
+Version = Literal[2]
+VERSION: Version = 2
 """Of the form of report.json; a change of a name or of a meaning makes both one more."""
 
 Curve = Sequence[tuple[float | None, float | None]]

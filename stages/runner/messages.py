@@ -50,9 +50,9 @@ class Messages:
             detail=detail,
         )
 
-    def note(self, markdown: str) -> None:
-        """Something a person should read, as Markdown."""
-        self._write(event="note", markdown=markdown)
+    def note(self, markdown: str, caution: bool = False) -> None:
+        """Something a person should read, as Markdown; `caution`: a terminal shows it in yellow."""
+        self._write(event="note", markdown=markdown, caution=caution)
 
     def outcome(self, failure: Failure | None = None, retry: bool = False) -> None:
         """The last message: how the stage ended, whatever its parent returns; `retry` if trying again may

@@ -30,6 +30,7 @@ from stages.tokens.token_bytes import token_bytes
 from stages.tokens.tokenizer import load_tokenizer
 
 SPLIT = "validation"
+SHOWN = {"passed": "passed", "cannot tell": "**CANNOT TELL**", "failed": "**FAILED**"}
 COLUMNS = [
     "doc_id",
     "split",
@@ -175,7 +176,8 @@ def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, lab
     """Write gates.json.
 
     Raises:
-        Failure: (exit code 3) naming the gates that fail, if `label_gates.enforce`.
+        Failure: (exit code 3) naming the gates that fail, if `label_gates.enforce`; what cannot be told
+            ends no run.
     """
     rng = np.random.default_rng(label_gates.seed)
     labels = open_artifact(LABELS, context.input("labels"))
@@ -188,13 +190,15 @@ def make_label_gates(context: Context, geometry: Geometry, scoring: Scoring, lab
         for gate in GATES
     ]
     documents = validation["doc_id"].n_unique()
-    failed = [row for row in rows if not row.passed]
-    lines = [f"- {'passed' if row.passed else '**FAILED**'}: {row.sentence}" for row in rows]
-    verdict = (
-        f"**{context.corpus}**: {len(rows) - len(failed)} of {len(rows)} label gates passed on {documents}"
-        f" {SPLIT} documents"
+    passed, unclear, failed = (
+        [row for row in rows if row.verdict == verdict] for verdict in ("passed", "cannot tell", "failed")
     )
-    context.say.note("\n".join([verdict, "", *lines]))
+    lines = [f"- {SHOWN[row.verdict]}: {row.sentence}" for row in rows]
+    verdict = (
+        f"**{context.corpus}**: {len(passed)} of {len(rows)} label gates passed on {documents} {SPLIT}"
+        f" documents, {len(failed)} failed, {len(unclear)} cannot tell"
+    )
+    context.say.note("\n".join([verdict, "", *lines]), caution=bool(unclear))
     if failed and label_gates.enforce:
         names, cause = ", ".join(row.name for row in failed), " ".join(row.sentence for row in failed)
         remedy = (

@@ -57,14 +57,14 @@ def made_up_set(
     return open_label_set(home / "labels", home / "cache")
 
 
-def _gate(name: str, value: float, least: float, passed: bool) -> dict[str, Any]:
+def _gate(name: str, value: float, least: float, verdict: str) -> dict[str, Any]:
     limits = {"low": value - 0.05, "high": value + 0.05, "a_byte": value / 2.75, "least": least, "most": None}
     return {
         "name": name,
         "unit": "nats a pipeline token",
         "value": value,
         **limits,
-        "passed": passed,
+        "verdict": verdict,
         "sentence": f"The {name} is {value}.",
     }
 
@@ -72,7 +72,7 @@ def _gate(name: str, value: float, least: float, passed: bool) -> dict[str, Any]
 def label_report(label_set: LabelSet, samples: int = 50) -> dict[str, Any]:
     """What the page and the card take, with the `examples` of the page; a test may change it."""
     statistics, chosen = label_statistics(label_set, samples)
-    gates = [_gate("planted copy", 0.81, 0.5, True), _gate("split-half correlation", 0.14, 0.2, False)]
+    gates = [_gate("planted copy", 0.81, 0.5, "passed"), _gate("split-half correlation", 0.14, 0.2, "failed")]
     return {
         "corpus": "demo",
         "labels": label_set.digest,

@@ -214,7 +214,7 @@ def _example(system: str, kind: str, gain: float, word: str) -> dict[str, Any]:
 
 
 def _gate(
-    name: str, unit: str, value: float, least: float, most: float | None, passed: bool
+    name: str, unit: str, value: float, least: float, most: float | None, verdict: str
 ) -> dict[str, Any]:
     limits = {"low": value - 0.05, "high": value + 0.05, "least": least, "most": most}
     limits |= {"a_byte": value / 2.75 if unit.startswith("nats") else None}
@@ -223,7 +223,7 @@ def _gate(
         "unit": unit,
         "value": value,
         **limits,
-        "passed": passed,
+        "verdict": verdict,
         "sentence": f"The {name} is {value}.",
     }
 
@@ -304,9 +304,9 @@ def _labels() -> dict[str, Any]:
             "queries": 100,
             "bytes_a_token": None,
             "gates": [
-                _gate("planted copy", "nats a pipeline token", 0.81, 0.5, None, True),
-                _gate("split-half correlation", "within queries", 0.14, 0.2, None, False),
-                _gate("positive rate", "share of pairs", 0.198, 0.02, 0.6, True),
+                _gate("planted copy", "nats a pipeline token", 0.81, 0.5, None, "passed"),
+                _gate("split-half correlation", "within queries", 0.14, 0.2, None, "failed"),
+                _gate("positive rate", "share of pairs", 0.198, 0.02, 0.6, "passed"),
             ],
         },
     }
@@ -378,7 +378,7 @@ def _subgroups() -> list[dict[str, Any]]:
 def sample_report() -> dict[str, Any]:
     """A fresh copy that a test may change."""
     return {
-        "version": 1,
+        "version": 2,
         "corpus": "demo",
         "small_scale": True,
         "evaluation": {"split": "test", "max_tokens_per_document": 16_384, "documents_cut": 3},

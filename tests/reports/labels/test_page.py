@@ -90,7 +90,7 @@ def test_warnings_name_what_is_wrong(label_report):
     assert "Intervals of validation are not meaningful: 2 documents" in found
     assert "31.0 % of the positive labels of train copy their target" in found
     for gate in label_report["gates"]["gates"]:
-        gate["passed"] = True
+        gate["verdict"] = "passed"
     for split in label_report["splits"].values():
         split["documents"], split["copies"]["of_positives"]["value"] = 8, 0.2
     assert warnings(label_report) == []

@@ -26,7 +26,7 @@ def test_a_report_read_back_gives_the_same_page(report, tmp_path):
     ("change", "said"),
     [
         (lambda found: found.pop("version"), "report.json, version: Field required"),
-        (lambda found: found.update(version=2, corpus=1), "report.json, version: Input should be 1"),
+        (lambda found: found.update(version=1, corpus=1), "report.json, version: Input should be 2"),
         (
             lambda found: found["systems"][0].pop("perplexity"),
             "report.json, systems.0.perplexity: Field required",

@@ -92,7 +92,9 @@ def test_gates_show_figures_limits_and_verdicts(shared_sample, parse):
 
 
 def test_a_gate_that_could_not_be_measured_failed(sample, parse):
-    sample["labels"]["gates"]["gates"][0].update(value=None, low=None, high=None, a_byte=None, passed=False)
+    sample["labels"]["gates"]["gates"][0].update(
+        value=None, low=None, high=None, a_byte=None, verdict="failed"
+    )
     assert "planted copynats a pipeline tokenn/an/aat least 0.50n/afailed" in parse(render(sample)).all_text(
         "tr"
     )

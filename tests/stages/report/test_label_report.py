@@ -43,7 +43,7 @@ def make_context(place, chunks=24) -> Context:
         "documents": 1,
         "queries": 5,
         "bytes_a_token": None,
-        "gates": [{**GATE, "passed": False, "sentence": "It copies nothing."}],
+        "gates": [{**GATE, "verdict": "failed", "sentence": "It copies nothing."}],
     }
     (place / "label_gates" / "gates.json").write_text(json.dumps(gates))
     return tiny_context(place)

@@ -49,7 +49,7 @@ FACTS = {
     "scorer": {"engine": "made-up"},
     "mixtures": {},
 }
-GATE = GateFigures("planted copy", "nats", 0.1, 0.0, 0.2, None, 0.5, None, False, "It copies nothing.")
+GATE = GateFigures("planted copy", "nats", 0.1, 0.0, 0.2, None, 0.5, None, "failed", "It copies nothing.")
 NOTHING = Estimate(None, None, None)
 SPLIT = SplitFigures(
     documents=1,

@@ -3,6 +3,7 @@ whole with a real small one.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -19,9 +20,11 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model import gpt_neox
 from model.gpt_neox_copying import copying_init
+from reports.metrics.gates import GATES
 from stages.mining.mining import mine
 from stages.parameters import LabelGates, Mining, Scoring
 from stages.runner.stage import Context
+from stages.scoring import label_gates
 from stages.scoring.label_gates import comparable_queries, make_label_gates, read_labels, score_queries
 from stages.scoring.pairs import ShardPrompts
 from stages.scoring.scoring import Scorer, score
@@ -177,7 +180,7 @@ def test_a_random_lm_fails_and_the_run_may_go_on(context, geometry):
         "train over validation",
     ]
     assert abs(gates["planted copy"]["value"]) < 0.1
-    assert not gates["planted copy"]["passed"]
+    assert gates["planted copy"]["verdict"] == "failed"
     labels = pl.read_parquet(context.inputs / "labels" / "*.parquet").filter(pl.col("split") == "validation")
     assert gates["positive rate"]["value"] == pytest.approx((labels["target_score"] > 0).mean(), abs=1e-6)
     assert "FAILED" in context.say.stream.getvalue()
@@ -187,7 +190,7 @@ def test_an_lm_that_copies_passes_the_planted_copy(tmp_path, chunks, geometry):
     params = jax.tree.map(np.asarray, copying_init(CONFIG, 0))
     gate = run(make_context(tmp_path, chunks, params), geometry, enforce=False)["gates"][0]
     assert gate["name"] == "planted copy"
-    assert gate["passed"]
+    assert gate["verdict"] == "passed"
     assert gate["value"] > 0.7
 
 
@@ -196,6 +199,20 @@ def test_enforced_gates_end_the_run_by_name(context, geometry):
         run(context, geometry, enforce=True)
     assert failure.value.code == Exit.CONTRACT
     assert not (context.scratch / "label_gates").exists()
+
+
+def test_what_cannot_tell_ends_no_run_and_is_said_in_yellow(context, geometry, monkeypatch):
+    rate = next(gate for gate in GATES if gate.name == "positive rate")
+    found = next(row for row in run(context, geometry, enforce=False)["gates"] if row["name"] == rate.name)
+    within, beyond = ((found["value"] + found["high"]) / 2, found["high"] + 0.1)
+    monkeypatch.setattr(label_gates, "GATES", (replace(rate, least=within),))
+    assert run(context, geometry, enforce=True)["gates"][0]["verdict"] == "cannot tell"
+    note = json.loads(context.say.stream.getvalue().splitlines()[-1])
+    assert note["caution"]
+    assert "0 of 1 label gates passed on 2 validation documents, 0 failed, 1 cannot tell" in note["markdown"]
+    monkeypatch.setattr(label_gates, "GATES", (replace(rate, least=beyond, most=1.0),))
+    with pytest.raises(Failure, match="too weak to train on: positive rate"):
+        run(context, geometry, enforce=True)
 
 
 def test_the_seed_decides_the_sample_and_its_limit_its_size(context, geometry):
