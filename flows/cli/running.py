@@ -107,14 +107,29 @@ def run(
     return Exit.DONE
 
 
-def watch(*, verbose: Verbose = False) -> int:
-    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ends. Its
+def watch(
+    *,
+    verbose: Verbose = False,
+    page: Annotated[
+        bool, Parameter(negative=(), help="serve a page of it instead, with curves, until Ctrl-C")
+    ] = False,
+    port: Annotated[int, Parameter(help="of 127.0.0.1, for the page; 0 is a free one")] = 0,
+    open_: Annotated[
+        bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")
+    ] = False,
+) -> int:
+    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ended. Its
     exit code is that of the run.
 
     If none goes, the last one is shown, or, while `./rpt up` serves, the next one is waited for.
 
-    Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`
+    Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`;
+    `./rpt watch --page --open`
     """
+    if page:
+        from flows.commands.watch_page import watch_page
+
+        return watch_page(port, open_)
     from flows.commands.serving import serving
     from flows.commands.watch import watch as show
 
