@@ -19,8 +19,12 @@ from reports.watching.run_state import RUNNING, UNCHANGED, WAITING, RunState, St
 SECONDS = 2  # between two looks
 NOTES, REASONS, LINE = 5, 2, 400
 SHOWN_K = (1, 2, 5, 10, 20)
-LOSSES = {"lm_loss": "language model", "ranking_loss": "ranking"}
-RECALLS = {"recall_at_2": "of 2", "recall_at_10": "of 10"}
+CURVES = {
+    "lm_loss": ("Loss of the language model", "nats a token"),
+    "ranking_loss": ("Ranking loss of the retriever", "nats"),
+    "recall_at_2": ("Recall of the retriever's first 2", "share"),
+    "recall_at_10": ("Recall of the retriever's first 10", "share"),
+}
 ENDS = {"ran": "done", "restored": "restored from the cache", "failed": "failed"}
 SITE = layout.Site(
     "The run", (("Run", "/", "h"), ("Help", "/help", "?")), (("h", "the run"), ("?", "this list"))
@@ -38,7 +42,7 @@ TERMS = (
     ),
     (
         "recall",
-        "Of the candidates with s_t > 0 that stand in the batch, the share that the retriever ranks first.",
+        "The share of a query's candidates with s_t > 0 among the retriever's first k, over a batch.",
     ),
 )
 Steps = Sequence[Mapping[str, float]]
@@ -152,29 +156,23 @@ def _figures(row: StageRow) -> str:
 
 
 def _curves(steps: Mapping[str, Steps]) -> list[Html]:
-    charts = [
-        _chart(steps, LOSSES, "Training loss by step", "nats a token"),
-        _chart(steps, RECALLS, "Recall of the retriever by step", "share"),
-    ]
-    drawn = [chart for chart in charts if chart]
+    drawn = [_chart(steps, name, title, unit) for name, (title, unit) in CURVES.items()]
+    drawn = [chart for chart in drawn if chart]
     return [tag("section", tag("h2", "Training"), tag("div", *drawn, class_="charts"))] if drawn else []
 
 
-def _chart(steps: Mapping[str, Steps], names: Mapping[str, str], title: str, unit: str) -> Html | None:
-    lines: list[Line] = []
-    for run, rows in steps.items():
-        for name, words in names.items():
-            points = [(row["step"], row[name]) for row in rows if name in row]
-            if points:
-                lines.append(Line(f"{clipped(run, 40)}: {words}", points, len(lines)))
+def _chart(steps: Mapping[str, Steps], name: str, title: str, unit: str) -> Html:
+    """A curve a run; nothing if no run has these values."""
+    curves = {run: [(row["step"], row[name]) for row in rows if name in row] for run, rows in steps.items()}
+    lines = [Line(run, points, colour) for colour, (run, points) in enumerate(curves.items()) if points]
     if not lines:
-        return None
+        return Html()
     last = [[line.name, count(line.points[-1][0]), number(line.points[-1][1], 3)] for line in lines]
 
     def draw(width: int) -> Html:
         return line_chart(lines, title=title, x_label="step", y_label=unit, width=width)
 
-    return figure(draw, [f"{title}, {unit}."], ["curve", "last step", unit], last)
+    return figure(draw, [f"{title}, {unit}."], ["run", "last step", unit], last)
 
 
 def _labels(found: Mapping[str, tuple[pl.DataFrame, int]]) -> list[Html]:

@@ -4,6 +4,7 @@ import pytest
 
 from data_contracts.failure import Exit, Failure
 from flows import workspace
+from flows.commands.look import looked
 from flows.workspace import workspace_lock
 
 
@@ -22,3 +23,10 @@ def test_a_checkout_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     with pytest.raises(Failure, match="cannot be written") as failure, workspace_lock("a run"):
         pass
     assert failure.value.code == Exit.ENVIRONMENT
+
+
+def test_while_a_run_goes_nobody_waits_for_its_locks_to_hear_what_is_stale(tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "STATE", tmp_path)
+    with workspace_lock("rpt demo"), pytest.raises(Failure, match=r"rpt demo .*\./rpt watch") as failure:
+        looked([])
+    assert failure.value.code == Exit.LOCKED

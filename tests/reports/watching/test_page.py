@@ -70,8 +70,8 @@ def test_curves_and_labels_so_far_have_their_numbers(parse):
         }
     )
     page = shown(parse, begun(), steps={"demo-rpt_sem": STEPS}, labels={"demo": (labels, 64)})
-    assert {"demo-rpt_sem: language model", "demo-rpt_sem: of 2"} <= set(page.all_text("th"))
-    assert "demo-rpt_sem: language model23.000" in page.all_text("tr")
+    assert page.all_text("title")[1::2] == ["Loss of the language model", "Recall of the retriever's first 2"]
+    assert {"demo-rpt_sem23.000", "demo-rpt_sem20.200"} <= set(page.all_text("tr"))
     assert "demotrain2450.0 %+0.025+0.075" in page.all_text("tr")
 
 
