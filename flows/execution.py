@@ -38,7 +38,7 @@ def prepare(
     overrides: dict[str, object], stages: list[str], profile: str | None = None, force: bool = False
 ) -> tuple[Configuration, list[Step]]:
     """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring sources/
-    up to date, and plan.
+    up to date, and plan; what the overrides changed is said on standard error.
 
     Raises:
         Failure: for a wrong profile, parameter or stage, a corpus without input, or a tokenizer that is not
@@ -47,12 +47,13 @@ def prepare(
     with waiting_dvc() as dvc, unless_refused(ROOT / "params.yaml") as params:
         if profile:
             use_profile(params, profile, force)
-        apply_overrides(params, overrides)
+        change = apply_overrides(params, overrides)
         _settle_engine(load(params))
         configuration, states = look(dvc)
         steps = make_plan(states, stages)
         if any(step.stale and step.stage.startswith("tokenizer@") for step in steps):
             check_choice(configuration.tokenization.tokenizer)
+        sys.stderr.write(change)
         return configuration, steps
 
 
