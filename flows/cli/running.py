@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from data_contracts.failure import Exit, Failure
 from flows.cli.options import Overrides, Stages, Verbose, parsed
 from flows.terminal.output import out
+from flows.workspace import ROOT
 
 
 def demo(
@@ -78,7 +79,7 @@ def run(
                 f"name {stages[0]}@{corpus}",
                 Exit.USAGE,
             )
-        stages = (f"label_report@{corpus}", f"report@{corpus}")
+        stages = _of_corpus(corpus, known_now=profile is None)
     from flows.commands.outcome import outcome_lines
     from flows.event_log import EventLog
     from flows.execution import execute, prepare
@@ -134,6 +135,21 @@ def watch(
     from flows.commands.watch import watch as show
 
     return show(verbose, served=serving() is not None)
+
+
+def _of_corpus(corpus: str, known_now: bool) -> tuple[str, str]:
+    """The last stages of a corpus, which must be one of params.yaml if that is `known_now`.
+
+    Raises:
+        Failure: (exit code 2) if it is none.
+    """
+    from stages.parameters import load
+
+    known = load(ROOT / "params.yaml").corpora if known_now else [corpus]
+    if corpus not in known:
+        remedy = f"one of {', '.join(known)}; `./rpt new {corpus} --source ...` adds it"
+        raise Failure(f"--corpus {corpus}", "params.yaml does not name it", remedy, Exit.USAGE)
+    return f"label_report@{corpus}", f"report@{corpus}"
 
 
 def _asked(from_checkpoint: Path | None, stages: list[str]) -> dict[str, str]:
