@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from data_contracts.failure import Exit, Failure
 from flows.cli.options import Overrides, Stages, Verbose, parsed
 from flows.terminal.output import out
+from flows.workspace import ROOT
 
 if TYPE_CHECKING:
     from flows.terminal.display import Display
@@ -74,7 +75,7 @@ def run(
     `./rpt run mining --profile paper-pg19`; `./rpt run --corpus demo`
     """
     if corpus is not None:
-        stages = _of_corpus(corpus, stages)
+        stages = _of_corpus(corpus, stages, known_now=profile is None)
     from flows.commands.outcome import outcome_lines
     from flows.terminal.display import Display
     from flows.workspace import workspace_lock
@@ -89,18 +90,6 @@ def run(
     for line in outcome_lines(display.results):
         out(line)
     return Exit.DONE
-
-
-def _of_corpus(corpus: str, stages: tuple[str, ...]) -> tuple[str, ...]:
-    """The last stages of a corpus; raises Failure (exit code 2) if stages are named too."""
-    if stages:
-        raise Failure(
-            f"--corpus {corpus}",
-            f"stages are named too: {', '.join(stages)}",
-            f"name {stages[0]}@{corpus}",
-            Exit.USAGE,
-        )
-    return f"label_report@{corpus}", f"report@{corpus}"
 
 
 def _execute(
@@ -127,18 +116,55 @@ def _execute(
     execute(steps, configuration, EventLog(display))
 
 
-def watch(*, verbose: Verbose = False) -> int:
-    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ends. Its
+def watch(
+    *,
+    verbose: Verbose = False,
+    page: Annotated[
+        bool, Parameter(negative=(), help="serve a page of it instead, with curves, until Ctrl-C")
+    ] = False,
+    port: Annotated[int, Parameter(help="of 127.0.0.1, for the page; 0 is a free one")] = 0,
+    open_: Annotated[
+        bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")
+    ] = False,
+) -> int:
+    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ended. Its
     exit code is that of the run.
 
     If none goes, the last one is shown, or, while `./rpt up` serves, the next one is waited for.
 
-    Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`
+    Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`;
+    `./rpt watch --page --open`
     """
+    if page:
+        from flows.commands.watch_page import watch_page
+
+        return watch_page(port, open_)
     from flows.commands.serving import serving
     from flows.commands.watch import watch as show
 
     return show(verbose, served=serving() is not None)
+
+
+def _of_corpus(corpus: str, stages: tuple[str, ...], known_now: bool) -> tuple[str, str]:
+    """The last stages of a corpus, which must be one of params.yaml if that is `known_now`.
+
+    Raises:
+        Failure: (exit code 2) if it is none, or if stages are named too.
+    """
+    from stages.parameters import load
+
+    if stages:
+        raise Failure(
+            f"--corpus {corpus}",
+            f"stages are named too: {', '.join(stages)}",
+            f"name {stages[0]}@{corpus}",
+            Exit.USAGE,
+        )
+    known = load(ROOT / "params.yaml").corpora if known_now else [corpus]
+    if corpus not in known:
+        remedy = f"one of {', '.join(known)}; `./rpt new {corpus} --source ...` adds it"
+        raise Failure(f"--corpus {corpus}", "params.yaml does not name it", remedy, Exit.USAGE)
+    return f"label_report@{corpus}", f"report@{corpus}"
 
 
 def _asked(from_checkpoint: Path | None, stages: list[str]) -> dict[str, str]:

@@ -19,8 +19,8 @@ HEADS = (
     ("chunks", "chunks", "", "n wide"),
     ("queries", "queries", "", "n"),
     ("positive", "positive", "share of candidates with s_t > 0", "n"),
-    ("best_mean", "mean best", "mean over its queries of the best s_t, nats", "n"),
-    ("best_max", "best", "highest s_t, nats", "n wide"),
+    ("best_mean", "mean best, nats", "mean over its queries of the best s_t", "n"),
+    ("best_max", "best, nats", "highest s_t", "n wide"),
 )
 
 
@@ -88,7 +88,9 @@ def _row(row: dict, view: View, top: float) -> Html:
         tag("td", count(row["chunks"]), class_="n wide"),
         tag("td", count(row["queries"]), tag("span", " queries", class_="unit"), class_="n"),
         tag("td", percent(row["rate"]), tag("span", " positive", class_="unit"), class_="n"),
-        tag("td", drawing.score(row["best_mean"]), tag("span", " mean best", class_="unit"), class_="n"),
+        tag(
+            "td", drawing.score(row["best_mean"]), tag("span", " nats, mean best", class_="unit"), class_="n"
+        ),
         tag("td", drawing.score(row["best_max"]), class_="n wide"),
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from data_contracts.failure import Exit, Failure
 from flows import workspace
+from flows.commands.look import looked
 from flows.workspace import lock_descriptors, workspace_lock
 
 
@@ -46,3 +47,10 @@ def test_after_a_kill_the_workspace_is_held_until_what_the_run_started_has_ended
     child.wait()
     with workspace_lock("another"):
         assert len(lock_descriptors()) == 1
+
+
+def test_while_a_run_goes_nobody_waits_for_its_locks_to_hear_what_is_stale(tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "STATE", tmp_path)
+    with workspace_lock("rpt demo"), pytest.raises(Failure, match=r"rpt demo .*\./rpt watch") as failure:
+        looked([])
+    assert failure.value.code == Exit.LOCKED

@@ -34,6 +34,7 @@ ATTRIBUTES = {
         "content",
         "d",
         "data-key",
+        "data-refresh",
         "data-row",
     ),
     *(
@@ -66,6 +67,7 @@ ATTRIBUTES = {
         "x",
         "y",
     ),
+    *("cx", "cy", "points", "r", "text-anchor", "x1", "x2", "y1", "y2"),
 }
 
 

@@ -242,11 +242,14 @@ def test_pickled_weights_are_refused_with_a_remedy(run, hub):
     assert "pytorch_model.bin" not in hub.asked
 
 
-def test_a_model_without_a_commit_is_not_asked_for(run, hub):
-    code, reason = run(None)
-    assert code == 2
-    assert "https://huggingface.co/org/lm/commits/main" in reason
-    assert not hub.asked
+@pytest.mark.parametrize("source", ["hub", "directory"])
+def test_a_model_that_may_be_another_tomorrow_is_refused_before_anything_runs(place, source):
+    before = (place / "params.yaml").read_bytes()
+    chosen = {"reference_lm.source": source, "reference_lm.name": "org/lm", "reference_lm.revision": None}
+    with pytest.raises(Failure, match=r"revision is null.*`./rpt use-lm org/lm` sets it") as failure:
+        apply_overrides(place / "params.yaml", chosen)
+    assert failure.value.code == Exit.USAGE
+    assert (place / "params.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT[:-1], COMMIT.upper()])
