@@ -148,8 +148,8 @@ class Gate:
             [resampled(rows, columns, samples, rng) for rows, columns in parts], axis=1
         )
         with np.errstate(divide="ignore", invalid="ignore"):
-            measured = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
-        value, low = measured.value, measured.low
+            found = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
+        value, low = found.value, found.low
         if value is None or low is None:
             words = f"The gate `{self.name}` could not be measured: no query has what it needs."
             return self._found(Estimate(None, None, None), None, False, words)
@@ -162,10 +162,10 @@ class Gate:
             else None
         )
         sentence = self.says.format(value=value, low=low, a_byte=a_byte, least=self.least, most=self.most)
-        return self._found(measured, a_byte, passed, sentence)
+        return self._found(found, a_byte, passed, sentence)
 
     def _found(self, found: Estimate, a_byte: float | None, passed: bool, sentence: str) -> GateFigures:
-        whole = sentence if passed else f"{sentence} {self.or_else}"
+        said = sentence if passed else f"{sentence} {self.or_else}"
         return GateFigures(
             self.name,
             self.unit,
@@ -174,7 +174,7 @@ class Gate:
             least=self.least,
             most=self.most,
             passed=passed,
-            sentence=whole,
+            sentence=said,
         )
 
 
