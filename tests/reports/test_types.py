@@ -23,8 +23,8 @@ ROWS_OF_FRAMES = {
     "reports/realm/figures.py": {"realm_report", "training_figures"},
     "reports/watching/run_state.py": {"RunState", "after", "take"},
 }
-"""What still takes or gives rows of a table as dictionaries, or events of a run as its log has them. Nothing is
-to be added."""
+"""What still takes or gives rows of a table as dictionaries, or events of a run as its log has them. Nothing
+is to be added."""
 
 
 def aliases(module: ast.Module) -> dict[str, ast.expr]:
