@@ -6,7 +6,6 @@ Tests drive the pages of reports/browser with it, and benchmarks/labels.py measu
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 import json
@@ -191,8 +190,3 @@ class Page:
             features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
         )
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
-
-    def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """Write what the window shows, or the whole page, as a PNG."""
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
-        path.write_bytes(base64.b64decode(data))

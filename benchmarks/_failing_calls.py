@@ -111,7 +111,8 @@ class Writer:
     last: str
 
 
-def _tokens(version: int) -> list[pa.Table]:
+def token_shards(version: int) -> list[pa.Table]:
+    """Two tables of tokens, other ones of another version."""
     generator = np.random.default_rng(version)
     rows = [[generator.integers(0, 50_000, 200, dtype=np.uint32) for _ in range(20)] for _ in range(2)]
     return [
@@ -126,7 +127,7 @@ def _tokens(version: int) -> list[pa.Table]:
 def _write_tokens(scratch: Path, version: int) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    for number, table in enumerate(_tokens(version)):
+    for number, table in enumerate(token_shards(version)):
         write_shard(TOKENS, table, scratch / f"part-{number:05d}.parquet")
     commit(TOKENS, scratch)
 
@@ -147,7 +148,7 @@ def _published(place: Path) -> str:
         (
             name
             for name, version in (("old", 1), ("new", 2))
-            if found.equals(pa.concat_tables(_tokens(version)))
+            if found.equals(pa.concat_tables(token_shards(version)))
         ),
         "a mixture",
     )
@@ -170,6 +171,11 @@ def _ledger(place: Path):  # type: ignore[no-untyped-def]
     return ledger.Ledger(place / "ledger", {"engine": "test", "chunk_tokens": 64})
 
 
+def small_ledger(place: Path, numbers: range):  # type: ignore[no-untyped-def]
+    """A ledger in `place / "ledger"` that merges often, and rows of candidates of these numbers for it."""
+    return _ledger(place), _scored(numbers)
+
+
 def _append(place: Path, begin: int, end: int) -> None:
     for first in range(begin, end, 5):
         _ledger(place).append(_scored(range(first, first + 5)))
@@ -187,7 +193,8 @@ def _kept(place: Path) -> str:
     )
 
 
-def _save(place: Path, step: int) -> None:
+def save_checkpoint(place: Path, step: int) -> None:
+    """A checkpoint of a small state that tells its step."""
     from stages.training.checkpoints import Checkpoints
 
     with Checkpoints(place / "checkpoints", lambda said: None) as checkpoints:
@@ -233,7 +240,11 @@ WRITERS = {
         lambda place: _append(place, 0, 10), lambda place: _append(place, 10, 30), _kept, EITHER, "new"
     ),
     "checkpoint": Writer(
-        lambda place: _save(place, 1), lambda place: _save(place, 2), _restored, EITHER, "new"
+        lambda place: save_checkpoint(place, 1),
+        lambda place: save_checkpoint(place, 2),
+        _restored,
+        EITHER,
+        "new",
     ),
     "settings": Writer(
         lambda place: write_atomically(place / "params.yaml", b"old" * 1000),
@@ -254,7 +265,8 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def _judged(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
+def judged(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
+    """What can be read after a failure, and after the next try, which must succeed."""
     if (state := writer.state(place)) not in writer.allowed:
         faults.append(f"{label}: {state} is read")
     try:
@@ -266,7 +278,7 @@ def _judged(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
         faults.append(f"{label}: {state} is read after the next try")
 
 
-def _attempt(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
+def attempt(writer: Writer, place: Path, label: str, faults: list[str]) -> None:
     """Once, with what is armed; only an error that a person can read may come of it."""
     try:
         writer.act(place)
@@ -290,17 +302,17 @@ def fail_each(name: str, folder: Path) -> Tally:
         begin()
         label = f"{name}, call {number}, {errno.errorcode[CODES[number % len(CODES)]]}"
         with failing.armed(number, CODES[number % len(CODES)]):
-            _attempt(writer, place, label, tally.faults)
+            attempt(writer, place, label, tally.faults)
         if not failing.happened:
             break
         tally.calls += 1
-        _judged(writer, place, label, tally.faults)
+        judged(writer, place, label, tally.faults)
     failing.close()
     for size in SIZES:
         begin()
         label = f"{name}, no file over {size} bytes"
         with small_files(size):
-            _attempt(writer, place, label, tally.faults)
+            attempt(writer, place, label, tally.faults)
         tally.writes += 1
-        _judged(writer, place, label, tally.faults)
+        judged(writer, place, label, tally.faults)
     return tally

@@ -24,7 +24,7 @@ from stages.ingestion.sources import SourceFile
 from stages.parameters import Corpus, Ingestion
 
 READ, QUARANTINED = "read", "quarantined"
-WINDOW, CHUNK_WORDS = 32, 64
+WINDOW = 32
 LIMITS = Ingestion.model_validate({"min_document_chars": 20, "max_quarantine_fraction": 0.9, "shards": 1})
 TEXTS = [" ".join(f"word{(number * step) % 97}" for step in range(1, 60)) for number in range(12)]
 

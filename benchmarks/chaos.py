@@ -47,7 +47,7 @@ def failing_calls(folder: Path, faults: list[dict]) -> dict[str, float]:
 
 def prepared(root: Path, ray: subprocess.Popen[str], until: str) -> Project:
     """The project, its undisturbed artifacts and how long they took."""
-    project = Project(root, _address(ray), ray.pid, ("run", until))
+    project = Project(root, ray_address(ray), ray.pid, ("run", until))
     began = time.monotonic()
     if code := project.run(*project.target):
         raise SystemExit(f"the undisturbed run ends with {code}: {project.last_words()}")
@@ -140,7 +140,8 @@ sys.stdin.read()
 """
 
 
-def _address(ray: subprocess.Popen[str]) -> dict[str, str]:
+def ray_address(ray: subprocess.Popen[str]) -> dict[str, str]:
+    """The variables with which a process joins the Ray that `RAY` has started."""
     assert ray.stdout
     return {"RAY_ADDRESS": ray.stdout.readline().strip(), "RAY_AUTH_MODE": "token"}
 

@@ -27,8 +27,8 @@ from data_contracts.tokens import CHUNKS
 from model.registry import SYSTEMS
 from stages import parameters
 from stages.evaluation.documents import DocumentReader, Request
-from stages.evaluation.evaluation import held_out
 from stages.evaluation.rankings import Rankings
+from stages.evaluation.writing import held_out
 from stages.index.keys import key_array
 from stages.index.store import PassageIndex, open_index
 from stages.index.vectors import VectorIndex

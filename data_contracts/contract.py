@@ -358,9 +358,13 @@ def open_artifact(contract: Contract, directory: Path) -> Artifact:
     """The committed artifact in `directory`.
 
     Raises:
-        Failure: (exit code 3) if there is no manifest, it is of another contract or version or not as
-            `commit` wrote it, or if there are shards that it does not name.
+        Failure: (exit code 3) if there is no such directory or no manifest, it is of another contract or
+            version or not as `commit` wrote it, or if there are shards that it does not name.
     """
+    if not directory.exists():
+        cause = "no run has made it, or one that failed has removed it"
+        remedy = "`./rpt status` says which stage makes it; run that"
+        raise Failure(f"there is no {directory}", cause, remedy, Exit.CONTRACT)
     path = directory / "manifest.json"
     try:
         raw = path.read_bytes()

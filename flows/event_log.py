@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +15,7 @@ from flows.workspace import EVENTS
 
 
 class EventLog:
-    """Appends events to a log that begins anew, and hands them to a listener."""
+    """Appends events with their time, `at`, to a log that begins anew, and hands them to a listener."""
 
     def __init__(self, listener: Callable[[dict], None] | None = None, path: Path = EVENTS):
         path.parent.mkdir(exist_ok=True)
@@ -28,7 +29,7 @@ class EventLog:
     def __call__(self, event: str, **facts: object) -> None:
         message = {"event": event, **facts}
         with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(message) + "\n")
+            file.write(json.dumps({**message, "at": round(time.time(), 1)}) + "\n")
         if self._listener:
             self._listener(message)
 

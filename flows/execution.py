@@ -29,6 +29,7 @@ from stages.identity.code_files import write_code_files
 from stages.ingestion.inventory import write_inventories
 from stages.parameters import Configuration, load
 from stages.runner.stage import RAY_STAGES
+from stages.tokens.tokenizer import check_choice
 
 Around = Callable[[Step, Callable[[], str]], str]
 
@@ -37,19 +38,23 @@ def prepare(
     overrides: dict[str, object], stages: list[str], profile: str | None = None, force: bool = False
 ) -> tuple[Configuration, list[Step]]:
     """Write the profile, the overrides and the engine that `auto` stands for into params.yaml, bring sources/
-    up to date, and plan.
+    up to date, and plan; what the overrides changed is said on standard error.
 
     Raises:
-        Failure: for a wrong profile, parameter or stage, or a corpus without input; params.yaml is then as it
-            was.
+        Failure: for a wrong profile, parameter or stage, a corpus without input, or a tokenizer that is not
+            there; params.yaml is then as it was.
     """
     with waiting_dvc() as dvc, unless_refused(ROOT / "params.yaml") as params:
         if profile:
             use_profile(params, profile, force)
-        apply_overrides(params, overrides)
+        change = apply_overrides(params, overrides)
         _settle_engine(load(params))
         configuration, states = look(dvc)
-        return configuration, make_plan(states, stages)
+        steps = make_plan(states, stages)
+        if any(step.stale and step.stage.startswith("tokenizer@") for step in steps):
+            check_choice(configuration.tokenization.tokenizer)
+        sys.stderr.write(change)
+        return configuration, steps
 
 
 def look(dvc: subprocess.Popen) -> tuple[Configuration, list[StageState]]:

@@ -1,5 +1,5 @@
-"""The flow `rpt`: one Prefect task a DVC stage, in the order of the DAG. Prefect decides when, DVC whether,
-Ray does the work.
+"""The flow `rpt`: one Prefect task a DVC stage that may have to run, in the order of the DAG. Prefect decides
+when, DVC whether, Ray does the work.
 
 Prefect's caching and result persistence stay off: it knows nothing of files, and would call a deleted
 artifact done.
@@ -7,61 +7,54 @@ artifact done.
 
 from __future__ import annotations
 
+import io
 import json
-import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.failure import Failure
+from flows.commands.outcome import outcome_lines
 from flows.commands.pages import LABELS, page
 from flows.event_log import EventLog
 from flows.execution import execute, prepare
 from flows.plan import Step
-from flows.terminal.display import progress_figures
+from flows.terminal.display import Display
 from flows.workspace import ROOT, workspace_lock
-
-PROGRESS_SECONDS = 2.0
 
 
 class PrefectListener:
-    """Turns events into Prefect logs, progress artifacts and notes."""
+    """Logs to Prefect, and so to `prefect deployment run ... --watch`, what `rpt run` prints; notes are
+    artifacts too.
+    """
 
     def __init__(self) -> None:
-        self._bars: dict[str, Any] = {}
-        self._updated = 0.0
+        self._display = Display(stream=RunLog())
 
     def __call__(self, event: dict) -> None:
         """Handle one event in the context of the task or flow that is running."""
-        logger = get_run_logger()
+        self._display(event)
         match event["event"]:
-            case "line":
-                logger.info(event["text"])
             case "note":
-                logger.info(event["markdown"])
                 create_markdown_artifact(event["markdown"], key=f"rpt-note-{_key(event['stage'])}")
             case "failure":
-                logger.error(f"{event['what']} | {event['cause']} | {event['remedy']}")
-            case "progress":
-                self._progress(event, logger)
+                get_run_logger().error(f"{event['what']} | {event['cause']} | {event['remedy']}")
+            case "finish":
+                for line in outcome_lines(event["results"]):
+                    get_run_logger().info(line)
 
-    def _progress(self, event: dict, logger: logging.Logger | logging.LoggerAdapter) -> None:
-        finished = event["done"] >= event["total"]
-        if time.monotonic() - self._updated < PROGRESS_SECONDS and not finished:
-            return
-        self._updated = time.monotonic()
-        stage, share = event["stage"], 100 * event["done"] / event["total"]
-        logger.info(progress_figures(event))
-        if stage not in self._bars:
-            self._bars[stage] = create_progress_artifact(
-                share, key=f"rpt-progress-{_key(stage)}", description=stage
-            )
-        else:
-            update_progress_artifact(self._bars[stage], share)
+
+class RunLog(io.TextIOBase):
+    """A stream whose texts are messages of the log of the task or flow that is running."""
+
+    def write(self, text: str) -> int:
+        """Log the text without what ends it."""
+        if text.strip():
+            get_run_logger().info(text.rstrip())
+        return len(text)
 
 
 def _key(stage: str) -> str:
@@ -70,6 +63,8 @@ def _key(stage: str) -> str:
 
 
 def _as_task(step: Step, work: Callable[[], str]) -> str:
+    if not step.stale:  # Prefect would call it completed
+        return work()
     return task(
         name=step.stage.split("@")[0], task_run_name=step.stage, persist_result=False, cache_policy=NO_CACHE
     )(lambda: work())()

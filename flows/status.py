@@ -14,9 +14,10 @@ from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS
 from data_contracts.realm_answers import REALM_ANSWERS
+from data_contracts.seal import SEAL, check_seal
 from data_contracts.sequences import SEQUENCES, SUPERVISION
 from data_contracts.tokens import CHUNKS, TOKENS
-from flows.dvc_task import distrust
+from flows.dvc_child import distrust
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
@@ -65,8 +66,8 @@ def _directories(root: Path) -> list[Path]:
 
 
 def verify_all(root: Path) -> list[str]:
-    """A sentence for every artifact or shard that is not what its manifest and contract say; the next run
-    brings those back.
+    """A sentence for every artifact or shard that is not what its manifest and contract say, and every other
+    directory that is not what its seal says; the next run brings those back.
 
     DVC is told to look at what was found, because it does not see damage that leaves a file's time as it was.
     """
@@ -84,7 +85,17 @@ def verify_all(root: Path) -> list[str]:
             except Failure as failure:
                 problems.append(str(failure))
                 distrust(directory / shard)
-    return [*problems, *_broken_indexes(root)]
+    return [*problems, *_broken_indexes(root), *_broken_seals(root)]
+
+
+def _broken_seals(root: Path) -> Iterator[str]:
+    """A sentence for every tokenizer, model or report that is not as it was written."""
+    for path in sorted(root.rglob(SEAL)):
+        try:
+            check_seal(path.parent)
+        except Failure as failure:
+            distrust(path.parent)
+            yield str(failure)
 
 
 def _broken_indexes(root: Path) -> Iterator[str]:

@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+import psutil
 
 from data_contracts.failure import Exit, Failure
 
@@ -18,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".run"
 EVENTS = STATE / "events.jsonl"
 LOOK_SECONDS = 0.2
+ENDING_SECONDS = 30.0  # what a run that was killed has started may take to end
+_held: list[TextIO] = []
 
 QUIET = {
     "DVC_NO_ANALYTICS": "1",
@@ -44,6 +48,11 @@ def child_environment(**extra: str) -> dict[str, str]:
     return {**cache, **QUIET, **os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **extra}
 
 
+def from_caller(path: Path) -> Path:
+    """A path that a user gave, which counts from where `rpt` was called and not from the checkout."""
+    return Path(os.environ.get("RPT_CALLED_FROM", "."), path)
+
+
 def _lock_file() -> TextIO:
     try:
         STATE.mkdir(mode=0o700, exist_ok=True)
@@ -58,13 +67,13 @@ def _lock_file() -> TextIO:
         ) from error
 
 
-def _said(file: TextIO) -> dict[str, str]:
+def _said(file: TextIO) -> dict[str, Any]:
     """What the holder of the lock wrote into it; question marks if it has just begun."""
     file.seek(0)
     return {"purpose": "another run", "pid": "?", "since": "?", **json.loads(file.read() or "{}")}
 
 
-def holder() -> dict[str, str] | None:
+def holder() -> dict[str, Any] | None:
     """Who holds the workspace now: purpose, pid and since; None if nobody does."""
     with _lock_file() as file:
         try:
@@ -74,20 +83,34 @@ def holder() -> dict[str, str] | None:
     return None
 
 
+def lock_descriptors() -> tuple[int, ...]:
+    """For supervisors to inherit: the lock of a run that was killed is held until what it started has ended,
+    so that no other run works beside that.
+    """
+    return tuple(file.fileno() for file in _held)
+
+
 def _take(file: TextIO) -> None:
-    """Take the lock; for a moment it may be in the hands of someone who only looks (`holder`).
+    """Take the lock; for a moment it may be in the hands of someone who only looks (`holder`), and for longer
+    in those of what a killed run has started.
 
     Raises:
         BlockingIOError: somebody has it.
     """
-    until = time.monotonic() + LOOK_SECONDS
+    began = time.monotonic()
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > until:
+            patience = LOOK_SECONDS if _is_alive(_said(file)["pid"]) else ENDING_SECONDS
+            if time.monotonic() > began + patience:
                 raise
             time.sleep(LOOK_SECONDS / 20)
+
+
+def _is_alive(pid: str | int) -> bool:
+    """Whether the process that wrote its number into the lock lives; of no number nobody can tell."""
+    return not isinstance(pid, int) or psutil.pid_exists(pid)
 
 
 @contextlib.contextmanager
@@ -103,13 +126,17 @@ def workspace_lock(purpose: str) -> Iterator[None]:
         except BlockingIOError:
             holder = _said(file)
             cause = f"{holder['purpose']} (process {holder['pid']}) has held it since {holder['since']}"
+            if not _is_alive(holder["pid"]):
+                cause += "; it was killed, and what it started is still ending"
             raise Failure(
                 "this workspace is in use", cause, "wait for it, or stop it and run again", Exit.LOCKED
             ) from None
         file.truncate(0)
         file.write(json.dumps({"purpose": purpose, "pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
         file.flush()
+        _held.append(file)
         try:
             yield
         finally:
+            _held.remove(file)
             file.truncate(0)

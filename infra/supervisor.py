@@ -15,11 +15,38 @@ import subprocess
 import sys
 import threading
 
-STEPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+import psutil
+
+from data_contracts.failure import Exit, Failure
+
+STOP = "RPT_STOP_SECONDS"
+"""The variable that says how long a command may take to stop, for instance to write a checkpoint."""
+STOP_SECONDS, TERM_SECONDS, LONGEST = 15.0, 5.0, 86400.0
+
+
+def stop_seconds() -> float:
+    """What `STOP` says, or `STOP_SECONDS`.
+
+    Raises:
+        Failure: (exit code 2) if that is no number of seconds.
+    """
+    text = os.environ.get(STOP) or str(STOP_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST:
+        raise Failure(f"{STOP}={text}", "it is no number of seconds", f"give 0 to {LONGEST:.0f}", Exit.USAGE)
+    return seconds
 
 
 def supervised(command: list[str], **options) -> subprocess.Popen:
-    """Start `command` under a supervisor: it lives until it ends, or until we close its stdin or die."""
+    """Start `command` under a supervisor: it lives until it ends, or until we close its stdin or die.
+
+    Raises:
+        Failure: as `stop_seconds` states.
+    """
+    stop_seconds()
     return subprocess.Popen(
         [sys.executable, "-m", "infra.supervisor", *command],
         stdin=subprocess.PIPE,
@@ -28,21 +55,30 @@ def supervised(command: list[str], **options) -> subprocess.Popen:
     )
 
 
-def release(process: subprocess.Popen, patience: float = 30.0) -> int:
-    """End a supervised process and everything it started; returns its exit code."""
+def release(process: subprocess.Popen, patience: float | None = None) -> int:
+    """End a supervised process and everything it started; returns its exit code. A supervisor that is stuck
+    is killed with what it has started after `patience`, by default somewhat more than it needs itself.
+    """
     if process.stdin:
         with contextlib.suppress(OSError):
             process.stdin.close()
     try:
-        return process.wait(patience)
+        return process.wait(stop_seconds() + 3 * TERM_SECONDS if patience is None else patience)
     except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.Error):
+            for one in psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    one.kill()
+        process.kill()
         return process.wait()
 
 
 def _end(child: subprocess.Popen) -> None:
-    for number, wait in STEPS:
+    for number, wait in (
+        (signal.SIGINT, stop_seconds()),
+        (signal.SIGTERM, TERM_SECONDS),
+        (signal.SIGKILL, TERM_SECONDS),
+    ):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

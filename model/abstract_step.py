@@ -11,28 +11,28 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from model.config import ModelConfig
 from model.language_model import Batch, Schedule
-from model.mesh import AXES, make_mesh
+from model.mesh import AXES, Layout, make_layout
 from model.parameters import Architecture
 from model.system import System
 from model.train_step import TrainState
 
 
 class StepSizes(NamedTuple):
-    """A batch: `rows` sequences of `tokens` tokens, with `slots` candidates a chunk."""
+    """A batch: `rows` sequences of `tokens` tokens, with `slots` candidates a chunk, computed in `parts`."""
 
     rows: int
     tokens: int
     slots: int
+    parts: int = 1
 
 
 class AbstractStep(NamedTuple):
-    """The arguments of `train_step`, arrays replaced by their types and places on `mesh`."""
+    """The arguments of `train_step`, arrays replaced by their types and places."""
 
-    mesh: Mesh
     state: TrainState
     batch: Batch
     schedule: Schedule
@@ -55,32 +55,49 @@ def abstract_step(
     sizes: StepSizes,
     optimizer: optax.GradientTransformation,
     devices: Sequence[jax.Device],
+    memory_bytes: int | None = None,
 ) -> AbstractStep:
-    """The step that training does on these devices, laid out as training lays it out (model/mesh.py)."""
-    mesh = make_mesh(sizes.rows, sizes.tokens // config.stride_tokens, devices)
-    everywhere, rows = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXES[0]))
+    """The step that training does on these devices of so much memory, laid out as training lays it out
+    (model/mesh.py).
+    """
+    strides = sizes.tokens // config.stride_tokens
+    size = state_bytes(system, config, optimizer)
+    layout = make_layout(sizes.rows, strides, sizes.parts, size, memory_bytes, devices)
+    assert layout.mesh
+    rows = NamedSharding(layout.mesh, PartitionSpec(AXES[0]))
     architecture = Architecture.of(system.build, config)
-    parameters = {
-        path: jax.ShapeDtypeStruct(size, jnp.float32) for path, size in architecture.parameter_sizes().items()
-    }
+    parameters = _parameters(architecture)
     carried = None
     if system.carry == "document":
         carried = jax.eval_shape(lambda values: architecture.model(values).start(sizes.rows), parameters)
     state = TrainState(
-        _placed(parameters, everywhere),
-        _placed(jax.eval_shape(optimizer.init, parameters), everywhere),
-        _placed(jax.ShapeDtypeStruct((), jnp.int32), everywhere),
+        _laid_out(parameters, layout),
+        _laid_out(jax.eval_shape(optimizer.init, parameters), layout),
+        _laid_out(jax.ShapeDtypeStruct((), jnp.int32), layout),
         _placed(carried, rows),
         architecture,
         optimizer,
+        layout,
     )
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    return AbstractStep(
-        mesh, state, _batch(system, config, sizes, mesh), Schedule(1.0, 0.0, 0.0), _placed(key, everywhere)
-    )
+    key = _laid_out(jax.eval_shape(lambda: jax.random.key(0)), layout)
+    return AbstractStep(state, _batch(system, config, sizes, layout), Schedule(1.0, 0.0, 0.0), key)
 
 
-def _batch(system: System, config: ModelConfig, sizes: StepSizes, mesh: Mesh) -> Batch:
+def state_bytes(system: System, config: ModelConfig, optimizer: optax.GradientTransformation) -> int:
+    """Bytes of parameters, their gradients and the optimizer's state, in one place."""
+    parameters = _parameters(Architecture.of(system.build, config))
+    held = parameters, parameters, jax.eval_shape(optimizer.init, parameters)
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(held))
+
+
+def _parameters(architecture: Architecture[Any]) -> dict[str, jax.ShapeDtypeStruct]:
+    sizes = architecture.parameter_sizes()
+    return {path: jax.ShapeDtypeStruct(size, jnp.float32) for path, size in sizes.items()}
+
+
+def _batch(system: System, config: ModelConfig, sizes: StepSizes, layout: Layout) -> Batch:
+    mesh = layout.mesh
+    assert mesh
     tokens, chunks = (sizes.rows, sizes.tokens), (sizes.rows, config.chunks_of(sizes.tokens))
     types = [
         jax.ShapeDtypeStruct(tokens, jnp.int32),
@@ -96,6 +113,10 @@ def _batch(system: System, config: ModelConfig, sizes: StepSizes, mesh: Mesh) ->
     return Batch(
         *(_placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: len(array.shape)]))) for array in types)
     )
+
+
+def _laid_out(tree: Any, layout: Layout) -> Any:
+    return jax.tree.map(lambda leaf: _placed(leaf, layout.sharding(leaf.shape)), tree)
 
 
 def _placed(tree: Any, sharding: NamedSharding) -> Any:

@@ -23,6 +23,9 @@ OPTIONAL: dict[str, Callable[[str, Any], Any]] = {
 }
 ROPE = ("rope_type", "rope_theta", "partial_rotary_factor")
 
+OF_OTHERS = {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"}
+"""What other architectures call a setting -> what this one does."""
+
 
 @dataclass(frozen=True)
 class GPTNeoXConfig:
@@ -113,9 +116,19 @@ class GPTNeoXConfig:
                 "rotary_pct", rope.get("partial_rotary_factor", values.get("rotary_pct", cls.rotary_pct))
             ),
             "rotary_emb_base": number(
-                "rotary_emb_base", rope.get("rope_theta", values.get("rotary_emb_base", cls.rotary_emb_base))
+                "rotary_emb_base",
+                rope.get(
+                    "rope_theta",
+                    values.get("rotary_emb_base", values.get("rope_theta", cls.rotary_emb_base)),
+                ),
             ),
         }
+        for name, ours in OF_OTHERS.items():
+            if name in values and number(name, values[name]) != rotary[ours]:
+                raise ValueError(
+                    f"config.json sets {name} = {values[name]!r} and {ours} is {rotary[ours]!r}; take the one"
+                    " that came with the weights"
+                )
         missing = [name for name in REQUIRED if name not in values]
         if missing:
             raise ValueError(

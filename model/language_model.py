@@ -39,6 +39,15 @@ Losses = dict[str, Scalar]
 Metrics = dict[str, Scalar]
 
 
+class Counts(NamedTuple):
+    """What the losses and metrics of a batch are means over: tokens, labelled queries, and queries with a
+    positive candidate."""
+
+    tokens: Scalar
+    queries: Scalar | float = 0.0
+    answered: Scalar | float = 0.0
+
+
 class Batch(NamedTuple):
     """Training sequences and their supervision.
 
@@ -48,7 +57,8 @@ class Batch(NamedTuple):
     rpt_lex); `labelled_BC` says which chunks were scored, for no candidate may be positive. `starts_B` says
     which sequences begin a document, or are to be read as if they did: it matters to what carries state from
     step to step. `passages_BCNR` are the tokens of what each chunk reads of a whole corpus, -1 where it has
-    fewer passages; only systems that read one are given them.
+    fewer passages; only systems that read one are given them. `counts` are those of the whole batch where
+    this is a part of one; its losses and metrics then add up to those of the whole.
     """
 
     tokens_BL: TokenIds
@@ -59,6 +69,7 @@ class Batch(NamedTuple):
     labelled_BC: ChunkMask
     starts_B: RowMask
     passages_BCNR: PassageTokens | None = None
+    counts: Counts | None = None
 
 
 class Schedule(NamedTuple):
@@ -218,8 +229,13 @@ class LanguageModel(nnx.Module):
     def train_losses(self, batch: Batch, schedule: Schedule, key: Array, carried: State = None) -> Trained:
         """The losses of a batch, whose sequences go on from `carried`; without one, each is on its own."""
 
+    def counts(self, batch: Batch) -> Counts:
+        """What the losses of a whole batch are means over; it depends on no parameter."""
+        return Counts(jnp.sum(batch.loss_mask_BL))
+
     def _lm_loss(self, final_BLD: HiddenStates, batch: Batch) -> Scalar:
-        return mean_loss(self.token_losses(final_BLD, batch.targets_BL), batch.loss_mask_BL)
+        losses = self.token_losses(final_BLD, batch.targets_BL)
+        return mean_loss(losses, batch.loss_mask_BL, batch.counts and batch.counts.tokens)
 
     def _dropout_keys(self, key: Array) -> list[Array | None]:
         """One key for encode and one for decode, or none where there is nothing to drop."""

@@ -39,6 +39,8 @@ def token_losses(
     return losses.swapaxes(0, 1).reshape(targets_BL.shape)
 
 
-def mean_loss(losses_BL: TokenLosses, mask_BL: TokenMask) -> Scalar:
-    """Mean over the positions of the mask, of the whole batch at once; 0 if there are none."""
-    return jnp.sum(losses_BL, where=mask_BL) / jnp.maximum(jnp.sum(mask_BL), 1)
+def mean_loss(losses_BL: TokenLosses, mask_BL: TokenMask, count: Scalar | None = None) -> Scalar:
+    """Mean over the positions of the mask, of the whole batch at once; 0 if there are none. Of a part of a
+    batch that has `count` of them, what it adds to the mean.
+    """
+    return jnp.sum(losses_BL, where=mask_BL) / jnp.maximum(jnp.sum(mask_BL) if count is None else count, 1)

@@ -2,14 +2,17 @@
 tokens of one.
 
 Paper section 3.4 spreads a document of 16,384 tokens over 4 devices. Here the program is written for one
-device and XLA's partitioner divides it: parameters are on every device, activations are cut along both axes,
-the halo of the previous window stride and of cross-attention's shift is exchanged between neighbours, and
-keys and pair states are gathered, since a chunk may retrieve any earlier one.
+device and XLA's partitioner divides it: activations are cut along both axes, the halo of the previous window
+stride and of cross-attention's shift is exchanged between neighbours, and keys and pair states are gathered,
+since a chunk may retrieve any earlier one. Parameters and optimizer state are on every device or, where that
+would fill it, cut over `data` and gathered where they are used (fully sharded data parallel; ZeRO, arXiv
+1910.02054).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -20,6 +23,70 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from model.language_model import Batch
 
 AXES = ("data", "sequence")
+STATE_SHARE = 0.5  # of a device's memory; more of it for state would leave too little for activations
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where training's arrays are: on the devices of `mesh`, or on JAX's first one, parameters and optimizer
+    state cut over the mesh's axis `data` if `split_state`. A step computes its batch in `parts`, one after
+    the other (batch_parts.py).
+    """
+
+    mesh: Mesh | None = None
+    parts: int = 1
+    split_state: bool = False
+
+    def placed(self, tree: Any) -> Any:
+        """Parameters or optimizer state, on the devices."""
+        if self.mesh is None:
+            return tree
+        return jax.tree.map(lambda array: _placed(array, self.sharding(np.shape(array))), tree)
+
+    def by_row(self, tree: Any) -> Any:
+        """Arrays with a row for each sequence of a batch, on the devices that compute it."""
+        if self.mesh is None:
+            return tree
+        rows = NamedSharding(self.mesh, PartitionSpec(AXES[0]))
+        return jax.tree.map(lambda array: _placed(array, rows), tree)
+
+    def kept(self, tree: Any) -> Any:
+        """The same inside a program: what is computed of them lies as they do."""
+        if not self.split_state:
+            return tree
+        return jax.tree.map(
+            lambda array: jax.lax.with_sharding_constraint(array, self.sharding(array.shape)), tree
+        )
+
+    def sharding(self, shape: tuple[int, ...]) -> NamedSharding:
+        """Of one array of the state: cut along the longest axis that `data` divides, whole if none is."""
+        assert self.mesh
+        cut: list[str | None] = [None] * len(shape)
+        data = self.mesh.shape[AXES[0]]
+        if self.split_state and (divided := [axis for axis, size in enumerate(shape) if size % data == 0]):
+            cut[max(divided, key=lambda axis: shape[axis])] = AXES[0]
+        return NamedSharding(self.mesh, PartitionSpec(*cut))
+
+
+ONE_DEVICE = Layout()
+
+
+def make_layout(
+    rows: int,
+    strides: int,
+    parts: int = 1,
+    state_bytes: int = 0,
+    memory_bytes: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Layout:
+    """The layout for batches of `rows` sequences of `strides` strides in `parts` on `devices` (all there
+    are).
+
+    The state is cut where its `state_bytes` are more than half of a device's `memory_bytes`; None if that is
+    not known.
+    """
+    mesh = make_mesh(rows // parts, strides, devices)
+    return Layout(mesh, parts, memory_bytes is not None and state_bytes > STATE_SHARE * memory_bytes)
 
 
 def make_mesh(batch: int, strides: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -39,23 +106,31 @@ def make_mesh(batch: int, strides: int, devices: Sequence[jax.Device] | None = N
     )
 
 
-def replicated(tree: Any, mesh: Mesh) -> Any:
-    """The arrays of a tree on every device of the mesh."""
-    return jax.tree.map(lambda array: _placed(array, NamedSharding(mesh, PartitionSpec())), tree)
-
-
-def by_row(tree: Any, mesh: Mesh) -> Any:
-    """The arrays of a tree cut along their first axis, the rows of a batch."""
-    return jax.tree.map(lambda array: _placed(array, NamedSharding(mesh, PartitionSpec(AXES[0]))), tree)
-
-
-def sharded(batch: Batch, mesh: Mesh) -> Batch:
-    """A batch cut along both axes of the mesh. In a run of several processes each must hold the
-    whole batch.
+def sharded(read: Callable[[slice], Batch], rows: int, layout: Layout) -> Batch:
+    """A batch of `rows` sequences cut along both axes of the mesh, if there is one. `read` gives those of a
+    slice; in a run of several processes each reads only what its own devices hold.
     """
-    return jax.tree.map(
-        lambda array: _placed(array, NamedSharding(mesh, PartitionSpec(*AXES[: np.ndim(array)]))), batch
-    )
+    mesh = layout.mesh
+    if mesh is None:
+        return read(slice(0, rows))
+    read_once: dict[tuple[int, int], list[np.ndarray]] = {}
+
+    def part(rows_of: slice) -> list[np.ndarray]:
+        begin, end, _ = rows_of.indices(rows)
+        if (begin, end) not in read_once:
+            read_once[begin, end] = jax.tree.leaves(read(slice(begin, end)))
+        return read_once[begin, end]
+
+    def array(number: int, like: np.ndarray) -> Array:
+        sharding = NamedSharding(mesh, PartitionSpec(*AXES[: like.ndim]))
+
+        def piece(index: Any) -> np.ndarray:
+            return part(index[0])[number][(slice(None), *index[1:])]
+
+        return jax.make_array_from_callback((rows, *like.shape[1:]), sharding, piece)
+
+    likes, structure = jax.tree.flatten(read(slice(0, 0)))
+    return jax.tree.unflatten(structure, [array(number, like) for number, like in enumerate(likes)])
 
 
 def _placed(array: Any, sharding: NamedSharding) -> Array:

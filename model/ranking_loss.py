@@ -49,14 +49,14 @@ def ranking_loss(
     return jnp.sum(jax.lax.stop_gradient(weight) * shortfall, where=labelled_BC[..., None, None])
 
 
-def per_query(total: Scalar, labelled_BC: ChunkMask) -> Scalar:
+def per_query(total: Scalar, queries: Scalar | float) -> Scalar:
     """The sum over the labelled queries of the whole batch: alpha_ret means the same for any batch and
     length.
     """
-    return total / jnp.maximum(jnp.sum(labelled_BC), 1)
+    return total / jnp.maximum(queries, 1)
 
 
-def as_sum(total: Scalar, labelled_BC: ChunkMask) -> Scalar:
+def as_sum(total: Scalar, queries: Scalar | float) -> Scalar:
     """The sum itself (paper section 3.3), to which the paper's alpha_ret of 1e-9 belongs."""
     return total
 
@@ -83,12 +83,15 @@ def ideal_gain(gain_BCS: Array) -> Array:
 
 
 def recall_at(
-    k: int, scores_BCC: ChunkScores, relevance_BCC: ChunkScores, eligible_CC: ChunkPairMask
+    k: int,
+    scores_BCC: ChunkScores,
+    relevance_BCC: ChunkScores,
+    eligible_CC: ChunkPairMask,
+    answered: Scalar | float,
 ) -> Scalar:
-    """Share of a query's positive chunks among its k best, averaged over the queries that have a positive; 0
-    if none has.
+    """Share of a query's positive chunks among its k best, averaged over the queries that have a positive,
+    `answered` in the whole batch; 0 if none has.
     """
     positive = relevance_BCC > 0
     found = jnp.sum(positive & (ranks(scores_BCC, eligible_CC) < k), axis=-1)
-    count = jnp.sum(positive, axis=-1)
-    return jnp.sum(found / jnp.maximum(count, 1)) / jnp.maximum(jnp.sum(count > 0), 1)
+    return jnp.sum(found / jnp.maximum(jnp.sum(positive, axis=-1), 1)) / jnp.maximum(answered, 1)

@@ -14,7 +14,7 @@ from jax import Array
 from model.config import ModelConfig
 from model.decoder import State
 from model.fused_decoder import FusedDecoder
-from model.language_model import Batch, Encoded, Schedule, Trained
+from model.language_model import Batch, Counts, Encoded, Schedule, Trained
 from model.masks import eligible_pairs
 from model.neighbour_gating import OpenGate
 from model.neighbours import dense_relevance, gold_then_own, own_neighbours
@@ -40,11 +40,11 @@ class RetrieverTraining:
     """Where the paper's way of training is not the only one. The paper's is `as_sum`, `draw_by_batch` and
     `gold_alone`.
 
-    `normalise` turns the sum of the ranking loss and the labelled queries into L_ret; `sampling` draws who
-    reads gold neighbours; `gold` says which those are.
+    `normalise` turns the sum of the ranking loss and the number of labelled queries into L_ret; `sampling`
+    draws who reads gold neighbours; `gold` says which those are.
     """
 
-    normalise: Callable[[Scalar, ChunkMask], Scalar] = per_query
+    normalise: Callable[[Scalar, Scalar | float], Scalar] = per_query
     sampling: Sampling = draw_by_chunk
     gold: Callable[[ChunkScores, ChunkScores, ChunkPairMask, int], Neighbours] = gold_then_own
 
@@ -87,13 +87,8 @@ class RPT(FusedDecoder):
         encode_key, decode_key = self._dropout_keys(key)
         encoded = self.encode(batch.tokens_BL, encode_key)
         scores, eligible = self._scores(encoded)
-        relevance = self.relevance(batch, self.config.chunk_tokens)
-        labelled = batch.labelled_BC & jnp.any(
-            batch.loss_mask_BL.reshape(*batch.labelled_BC.shape, -1), axis=-1
-        )
-        relevance_BCC = jnp.where(
-            labelled[..., None], dense_relevance(batch.candidates_BCS, relevance, eligible), 0.0
-        )
+        labelled, relevance_BCC = self._supervision(batch, eligible)
+        counts = batch.counts or self.counts(batch)
         neighbours = mix(
             self.training.sampling(jax.random.fold_in(key, 1), *labelled.shape),
             self.training.gold(scores, relevance_BCC, eligible, self.config.neighbours),
@@ -103,11 +98,30 @@ class RPT(FusedDecoder):
         )
         lm = self._lm_loss(self.decode(encoded, neighbours, decode_key), batch)
         ranking = ranking_loss(scores, batch.candidates_BCS, relevance_BCC, eligible, labelled, schedule.tau)
-        ranking = self.training.normalise(ranking, labelled)
-        recalls = {f"recall_at_{k}": recall_at(k, scores, relevance_BCC, eligible) for k in (2, 10)}
+        ranking = self.training.normalise(ranking, counts.queries)
+        recalls = {
+            f"recall_at_{k}": recall_at(k, scores, relevance_BCC, eligible, counts.answered) for k in (2, 10)
+        }
         return Trained(
             {"lm": lm, "ranking": schedule.alpha * ranking},
             {"lm_loss": lm, "ranking_loss": ranking, **recalls},
+        )
+
+    def counts(self, batch: Batch) -> Counts:
+        """Tokens, labelled queries, and those that have a positive candidate."""
+        eligible = eligible_pairs(batch.labelled_BC.shape[1], self.config.stride_chunks)
+        labelled, relevance_BCC = self._supervision(batch, eligible)
+        answered = jnp.any(relevance_BCC > 0, axis=-1)
+        return super().counts(batch)._replace(queries=jnp.sum(labelled), answered=jnp.sum(answered))
+
+    def _supervision(self, batch: Batch, eligible: ChunkPairMask) -> tuple[ChunkMask, ChunkScores]:
+        """Which chunks are labelled and not padding, and t of every chunk for each of them, 0 if unscored."""
+        labelled = batch.labelled_BC & jnp.any(
+            batch.loss_mask_BL.reshape(*batch.labelled_BC.shape, -1), axis=-1
+        )
+        relevance = self.relevance(batch, self.config.chunk_tokens)
+        return labelled, jnp.where(
+            labelled[..., None], dense_relevance(batch.candidates_BCS, relevance, eligible), 0.0
         )
 
     def _scores(self, encoded: Encoded) -> tuple[ChunkScores, ChunkPairMask]:

@@ -176,11 +176,6 @@ def macs_of(system: str, config: ModelConfig, tokens: int) -> Macs:
     return count(config, tokens)
 
 
-def macs_per_token(system: str, config: ModelConfig, tokens: int) -> float:
-    """Multiply-accumulates a token of one forward pass over sequences of `tokens` tokens."""
-    return sum(macs_of(system, config, tokens).values()) / tokens
-
-
 def flops(macs: Macs) -> float:
     """Operations of one update on one sequence: 2 a multiply-accumulate, forward once and backward twice, or
     as `PASSES` says.
@@ -194,20 +189,3 @@ def flops(macs: Macs) -> float:
 def step_flops(system: str, config: ModelConfig, tokens: int, sequences: int) -> float:
     """Operations of one update of a system on so many sequences."""
     return sequences * flops(macs_of(system, config, tokens))
-
-
-def printed_cca_overhead(share: float, neighbours: int, block: int = 12) -> float:
-    """alpha (k/3 + 1/6) of appendix B: (4k + 2) d^2 in a share alpha of the layers, over `block` d^2 a layer.
-
-    At alpha = 5/12 and k = 2 this is 0.347. The 0.29 that the appendix states follows from 14 d^2 a layer.
-    """
-    return share * (4 * neighbours + 2) / block
-
-
-def printed_retriever_overhead(layers: int, neighbours: int, block: int = 12) -> float:
-    """(7k/6 + 1/2) / N of appendix B: retriever and fusion, (14k + 6) d^2 once, over N layers of `block` d^2.
-
-    At N = 12 and k = 2 this is 0.236, for a total of 1.583. The 1.49 that the appendix states follows from 14
-    d^2 a layer.
-    """
-    return (14 * neighbours + 6) / (block * layers)

@@ -12,6 +12,7 @@ from pathlib import Path
 from data_contracts.contract import commit, open_artifact
 from data_contracts.failure import Exit, Failure
 from data_contracts.places import resolved
+from data_contracts.seal import seal
 from stages import parameters
 from stages.identity.from_checkpoint import take_up
 from stages.identity.scratch import SCRATCH, finish, open_scratch
@@ -86,6 +87,8 @@ def run_job(stage: Job, item: str, configuration: parameters.Configuration, say:
     )
     stage.function(context, **sections_of(stage, configuration, run))
     for output, place in stage.outputs.items():
+        if (scratch / output).is_dir():
+            seal(scratch / output)
         publish(scratch / output, Path(place.format(corpus=corpus, run=item)))
     finish(scratch)
 

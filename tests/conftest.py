@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.pop("RPT_CALLED_FROM", None)  # relative paths of tests count from where these are
 from tests import quick_compilation  # noqa: F401, I001 - before anything computes
 
 from data_contracts.tokens import CHUNKS

@@ -14,8 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
     ("package", "folders"),
     [
         ("ray", {"stages/runner/ray_map.py"}),
-        ("dvc", {"flows/dvc_task.py"}),
+        ("dvc", {"flows/dvc_child.py"}),
         ("vllm", {"stages/engines/vllm_engine.py"}),
+        ("wandb", {"stages/training/wandb_tracker.py"}),
     ],
 )
 def test_an_engine_is_imported_in_one_file(package, folders):
@@ -45,6 +46,7 @@ def test_locks_name_no_host_and_pin_every_package_with_a_hash():
             "requirements-cuda.txt": 15,
             "requirements-tpu.txt": 1,
             "requirements-cluster.txt": 15,
+            "requirements-wandb.txt": 5,
         }
         assert len(pins) >= few.get(lock.name, 100)
         assert text.count("--hash=sha256:") >= len(pins)

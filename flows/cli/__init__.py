@@ -13,6 +13,7 @@ from flows.commands.index import index
 from flows.commands.supply import audit, sbom
 from flows.compare.command import compare
 from flows.labels.commands import labels
+from flows.terminal.output import out
 from flows.workspace import ROOT, STATE
 
 app = App(
@@ -61,7 +62,20 @@ app.command(preparing.inventory)
 app.command(development.bench)
 app.command(keeping.results)
 app.command(keeping.weights)
-app.command(development.docs)
+
+
+@app.command
+def docs() -> int:
+    """Write the generated pages again: docs/files.md, docs/commands.md, docs/report.schema.json and
+    docs/results.md.
+
+    Example: `./rpt docs`
+    """
+    from flows.commands.documentation import write_pages
+
+    changed = write_pages(app)
+    out("\n".join(changed) or "nothing to change")
+    return Exit.DONE
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The commands for whoever changes the code: tests, linters, benchmarks and generated pages."""
+"""The commands for whoever changes the code: tests, linters and benchmarks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from data_contracts.failure import Exit, Failure
-from flows.terminal.output import Json, out
+from flows.terminal.output import Json
 from flows.workspace import ROOT
 
 
@@ -54,17 +54,3 @@ def bench(
         )
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, *(["--json"] if json_ else [])]
     return subprocess.call(command, cwd=ROOT, env=child_environment())
-
-
-def docs() -> int:
-    """Write the generated pages again: docs/files.md, docs/commands.md, docs/report.schema.json and
-    docs/results.md.
-
-    Example: `./rpt docs`
-    """
-    from flows.cli import app
-    from flows.commands.documentation import write_pages
-
-    changed = write_pages(app)
-    out("\n".join(changed) or "nothing to change")
-    return Exit.DONE

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from data_contracts.failure import Exit, Failure
 from data_contracts.places import resolved
 from flows.terminal.output import Json, out
-from flows.workspace import ROOT
+from flows.workspace import ROOT, from_caller
 
 ledger = App(
     name="ledger", help="The label store, which keeps every scored pair so that none is paid for twice."
@@ -125,7 +125,9 @@ def rebuild(
     from flows.commands.ledger import rebuild as restore
     from stages.parameters import load
 
-    places = labels or sorted(path.parent for path in (ROOT / "artifacts").glob("*/labels/manifest.json"))
+    places = [from_caller(place) for place in labels] or sorted(
+        path.parent for path in (ROOT / "artifacts").glob("*/labels/manifest.json")
+    )
     if not places:
         raise Failure(
             "there is nothing to rebuild from",

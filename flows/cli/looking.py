@@ -13,7 +13,7 @@ from cyclopts import Parameter, validators
 from data_contracts.failure import Exit, Failure
 from flows.cli.options import Verbose
 from flows.terminal.output import Json, out
-from flows.workspace import ROOT
+from flows.workspace import ROOT, from_caller
 
 AT_LEAST_0, AT_LEAST_1 = validators.Number(gte=0), validators.Number(gte=1)
 SHARE = validators.Number(gt=0, lte=1)
@@ -133,7 +133,9 @@ def generate(
     if sum(given is not None for given in (prompt, file, document)) > 1:
         what = "it goes on with one text"
         raise Failure("rpt generate", what, "give one of --prompt, --file, --document", Exit.USAGE)
-    begin = place_of(document) if document is not None else text_of(file) if file else prompt or ""
+    begin = (
+        place_of(document) if document is not None else text_of(from_caller(file)) if file else prompt or ""
+    )
     sampling, lines = Sampling(tokens, temperature, top_p, seed), Lines()
     found = go_on(load(ROOT / "params.yaml"), run, begin, sampling, (lambda _: None) if json_ else lines)
     if json_:

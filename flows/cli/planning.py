@@ -62,9 +62,13 @@ def plan(
             "add --on, such as --on v5e:1x1",
             Exit.USAGE,
         )
+    return _plan_here(list(stages), calibrate, json_)
+
+
+def _plan_here(stages: list[str], calibrate: bool, json_: bool) -> int:
     from flows.commands.look import looked
 
-    configuration, states, steps = looked(list(stages))
+    configuration, states, steps = looked(stages)
     from flows.commands import planned
 
     rows = planned.planned(steps, states)

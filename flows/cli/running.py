@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from data_contracts.failure import Exit, Failure
 from flows.cli.options import Overrides, Stages, Verbose, parsed
 from flows.terminal.output import out
+from flows.workspace import ROOT
+
+if TYPE_CHECKING:
+    from flows.terminal.display import Display
 
 
 def demo(
@@ -71,17 +75,8 @@ def run(
     `./rpt run mining --profile paper-pg19`; `./rpt run --corpus demo`
     """
     if corpus is not None:
-        if stages:
-            raise Failure(
-                f"--corpus {corpus}",
-                f"stages are named too: {', '.join(stages)}",
-                f"name {stages[0]}@{corpus}",
-                Exit.USAGE,
-            )
-        stages = (f"label_report@{corpus}", f"report@{corpus}")
+        stages = _of_corpus(corpus, stages, known_now=profile is None)
     from flows.commands.outcome import outcome_lines
-    from flows.event_log import EventLog
-    from flows.execution import execute, prepare
     from flows.terminal.display import Display
     from flows.workspace import workspace_lock
 
@@ -89,17 +84,7 @@ def run(
     try:
         with workspace_lock("rpt run"):
             overrides = parsed(override) | ({"label_gates.enforce": False} if allow_weak_labels else {})
-            asked = _asked(from_checkpoint, list(stages))
-            configuration, steps = prepare(overrides, list(stages), profile, force)
-            if asked and not steps[-1].stale:
-                raise Failure(
-                    f"--from-checkpoint {from_checkpoint}",
-                    f"{stages[0]} is up to date",
-                    "nothing is left to do",
-                    Exit.USAGE,
-                )
-            os.environ |= asked
-            execute(steps, configuration, EventLog(display))
+            _execute(list(stages), overrides, profile, force, from_checkpoint, display)
     finally:
         display.close()
     for line in outcome_lines(display.results):
@@ -107,18 +92,79 @@ def run(
     return Exit.DONE
 
 
-def watch(*, verbose: Verbose = False) -> int:
-    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ends. Its
+def _execute(
+    stages: list[str],
+    overrides: dict[str, object],
+    profile: str | None,
+    force: bool,
+    from_checkpoint: Path | None,
+    display: Display,
+) -> None:
+    from flows.event_log import EventLog
+    from flows.execution import execute, prepare
+
+    asked = _asked(from_checkpoint, stages)
+    configuration, steps = prepare(overrides, stages, profile, force)
+    if asked and not steps[-1].stale:
+        raise Failure(
+            f"--from-checkpoint {from_checkpoint}",
+            f"{stages[0]} is up to date",
+            "nothing is left to do",
+            Exit.USAGE,
+        )
+    os.environ |= asked
+    execute(steps, configuration, EventLog(display))
+
+
+def watch(
+    *,
+    verbose: Verbose = False,
+    page: Annotated[
+        bool, Parameter(negative=(), help="serve a page of it instead, with curves, until Ctrl-C")
+    ] = False,
+    port: Annotated[int, Parameter(help="of 127.0.0.1, for the page; 0 is a free one")] = 0,
+    open_: Annotated[
+        bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")
+    ] = False,
+) -> int:
+    """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ended. Its
     exit code is that of the run.
 
     If none goes, the last one is shown, or, while `./rpt up` serves, the next one is waited for.
 
-    Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`
+    Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`;
+    `./rpt watch --page --open`
     """
+    if page:
+        from flows.commands.watch_page import watch_page
+
+        return watch_page(port, open_)
     from flows.commands.serving import serving
     from flows.commands.watch import watch as show
 
     return show(verbose, served=serving() is not None)
+
+
+def _of_corpus(corpus: str, stages: tuple[str, ...], known_now: bool) -> tuple[str, str]:
+    """The last stages of a corpus, which must be one of params.yaml if that is `known_now`.
+
+    Raises:
+        Failure: (exit code 2) if it is none, or if stages are named too.
+    """
+    from stages.parameters import load
+
+    if stages:
+        raise Failure(
+            f"--corpus {corpus}",
+            f"stages are named too: {', '.join(stages)}",
+            f"name {stages[0]}@{corpus}",
+            Exit.USAGE,
+        )
+    known = load(ROOT / "params.yaml").corpora if known_now else [corpus]
+    if corpus not in known:
+        remedy = f"one of {', '.join(known)}; `./rpt new {corpus} --source ...` adds it"
+        raise Failure(f"--corpus {corpus}", "params.yaml does not name it", remedy, Exit.USAGE)
+    return f"label_report@{corpus}", f"report@{corpus}"
 
 
 def _asked(from_checkpoint: Path | None, stages: list[str]) -> dict[str, str]:

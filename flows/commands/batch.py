@@ -32,7 +32,8 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
         for systems that read a corpus. All texts of a sequence together are its text.
 
     Raises:
-        Failure: (exit code 2) for a run, step or sequence that does not exist; (3) if its data is not there.
+        Failure: (exit code 2) for a run, step or sequence that does not exist, or if nothing was made yet;
+            (3) if its data is damaged.
     """
     if name not in configuration.runs:
         raise Failure(
@@ -43,6 +44,10 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
         )
     run, training = configuration.runs[name], configuration.training
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
+    missing = [part for part in ("tokenizer", "sequences") if not (home / part).exists()]
+    if missing:
+        cause = f"artifacts/{run.corpus}/{missing[0]} is not there"
+        raise Failure(f"a step of {name}", cause, f"`./rpt run training@{name}` makes it", Exit.USAGE)
     tokenizer, geometry = load_tokenizer(home / "tokenizer"), configuration.geometry
     config = config_of(geometry, training, configuration.recipes[run.system], vocabulary_size(tokenizer))
     _check(

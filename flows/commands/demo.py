@@ -14,7 +14,7 @@ from typing import Any
 from data_contracts.failure import Exit, Failure
 from flows.commands.pages import LABELS, page
 from flows.event_log import Follower
-from flows.overrides import apply_overrides
+from flows.execution import prepare
 from flows.terminal.display import Display
 from flows.workspace import ROOT, child_environment, workspace_lock
 from infra.services import DEPLOYMENT, Services, mark_orphans_crashed, prefect_client, services
@@ -25,7 +25,8 @@ STATE_SECONDS = 3.0
 
 
 def run_demo(overrides: dict[str, object], verbose: bool) -> int:
-    """Start services, run `rpt/full-pipeline`, show it, stop everything, print the headline.
+    """Start services, run `rpt/full-pipeline`, show it, stop everything, print the headline; where nothing is
+    stale, only the last.
 
     Raises:
         Failure: with the exit code of whatever failed.
@@ -36,9 +37,11 @@ def run_demo(overrides: dict[str, object], verbose: bool) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     with workspace_lock("rpt demo"):
-        if change := apply_overrides(ROOT / "params.yaml", overrides):
-            sys.stdout.write(change)
-        load(ROOT / "params.yaml")
+        _, steps = prepare(overrides, [])
+    if not any(step.stale for step in steps):
+        _say(f"{len(steps)} stages, nothing to do")
+        _summarise(time.monotonic() - began)
+        return Exit.DONE
     _say("Starting a private Prefect server and a worker on loopback (about 20 s the first time) ...")
     display = Display(verbose)
     try:

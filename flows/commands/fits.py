@@ -52,9 +52,9 @@ def fit(configuration: Configuration, name: str | None, on: str, batch: int | No
     ready for JSON.
 
     Returns:
-        run, system, target, chips, devices, mesh, batch, fits, bytes a device (state, temporaries, needed,
-        memory with its source), batch_that_fits, operations, collectives by kind, exchanged (each
-        collective), seconds and not_proved.
+        run, system, target, chips, devices, mesh, batch, parts, split_state, fits, bytes a device (state,
+        temporaries, needed, memory with its source), batch_that_fits, operations, collectives by kind,
+        exchanged (each collective), seconds and not_proved.
 
     Raises:
         Failure: (exit code 2) for a run, chip or topology that is not known; (5) if the environment cannot be
@@ -66,7 +66,7 @@ def fit(configuration: Configuration, name: str | None, on: str, batch: int | No
     program = _compiled(request, target)
     rows, tokens, system = request["sizes"]["rows"], request["sizes"]["tokens"], request["model"]["system"]
     memory = target.chip.memory_bytes
-    found = verdict(program, memory, rows)
+    found = verdict(program, memory, rows, request["sizes"]["parts"])
     counted = step_flops(system, config, tokens, rows)
     return {
         "run": name,
@@ -77,6 +77,8 @@ def fit(configuration: Configuration, name: str | None, on: str, batch: int | No
         "device_kind": program.device_kind,
         "mesh": {"data": program.mesh[0], "sequence": program.mesh[1]},
         "batch": rows,
+        "parts": request["sizes"]["parts"],
+        "split_state": program.split_state,
         "tokens": tokens,
         "fits": found.fits,
         "bytes": {
@@ -148,9 +150,23 @@ def _request(
         system.supervision, configuration.packing.lexical_candidates
     )
     steps = steps_of(system, config, training, geometry)
+    rows = batch or training.batch
+    if rows % training.parts:
+        raise Failure(
+            f"a batch of {rows}",
+            f"training.parts, {training.parts}, does not divide it",
+            "give another --batch, or `-o training.parts=1`",
+            Exit.USAGE,
+        )
     return {
         "model": describe(system, config, recipe),
-        "sizes": {"rows": batch or training.batch, "tokens": geometry.sequence_tokens, "slots": slots},
+        "sizes": {
+            "rows": rows,
+            "tokens": geometry.sequence_tokens,
+            "slots": slots,
+            "parts": training.parts,
+        },
+        "memory_bytes": target.chip.memory_bytes,
         "optimizer": [system.learning_rate or training.learning_rate, steps, training.warmup],
         "topology": target.topology(),
         **({"card": target.chip.name} if target.chip.platform == "cuda" else {}),

@@ -19,7 +19,8 @@ def as_text(fit: dict) -> str:
         f"  devices      {devices} ({fit['device_kind']}), {mesh['data']} over sequences x {mesh['sequence']}"
         " over the tokens of one" + (f"; {idle} idle, they do not divide the work evenly" if idle else ""),
         f"  memory       {_gib(sizes['memory'])} a device ({fit['memory_source']})",
-        f"  state        {_gib(sizes['state'])} a device: parameters, optimizer and what is carried",
+        f"  state        {_gib(sizes['state'])} a device: parameters, optimizer and what is carried"
+        + (f", cut over {mesh['data']} devices" if fit["split_state"] else ""),
         *_needed(fit),
         f"  batch        {_batch(fit)}",
         *_exchanged(fit["collectives"]),
@@ -66,15 +67,16 @@ def _needed(fit: dict) -> list[str]:
 def _batch(fit: dict) -> str:
     rows = fit["batch_that_fits"]
     if rows is None:
-        return "not known: try --batch 1, training.remat: true or more chips"
+        return "not known: try training.parts: 2 or more, --batch 1, training.remat: true or more chips"
     if not rows:
         return (
             "no sequence fits, by arithmetic: training.remat: true, training.dtype: bfloat16, or more chips"
             " for one sequence"
         )
+    parts = f", in {fit['parts']} parts" if fit["parts"] > 1 else ""
     return (
-        f"at least {rows} sequences fit, by arithmetic (all but the state grows with the batch); --batch"
-        f" {rows} compiles it"
+        f"at least {rows} sequences fit{parts}, by arithmetic (all but the state grows with the batch);"
+        f" --batch {rows} compiles it"
     )
 
 

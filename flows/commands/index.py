@@ -51,31 +51,33 @@ def stats(corpus: Corpus = None, /, *, json_: Json = False) -> int:
         key: opened.about[key]
         for key in ("passages", "width", "kind", "metric", "probes", "recall", "encoder", "made_of")
     }
-    found = {
+    figures = {
         "corpus": name,
         "digest": opened.digest,
         "documents": len(opened.documents),
         "bytes": size,
         **about,
     }
-    found["edition"] = {
+    figures["edition"] = {
         "version": edition.version,
         "passages": len(edition),
         "documents": len(edition.documents),
     }
-    found["edition"] |= {"segments": len(edition.parts) - 1, "removed": len(edition.removed)}
+    figures["edition"] |= {"segments": len(edition.parts) - 1, "removed": len(edition.removed)}
     if json_:
-        out(json.dumps(found))
+        out(json.dumps(figures))
         return Exit.DONE
-    recall = "" if found["recall"] is None else f", recall@10 {found['recall']:.1%}"
-    encoder = " ".join(f"{key} {value}" for key, value in found["encoder"].items())
-    out(f"{name}: {found['passages']:,} passages of {found['documents']:,} documents, {size / 1e6:.1f} MB")
+    recall = "" if figures["recall"] is None else f", recall@10 {figures['recall']:.1%}"
+    encoder = " ".join(f"{key} {value}" for key, value in figures["encoder"].items())
+    out(
+        f"{name}: {figures['passages']:,} passages of {figures['documents']:,} documents, {size / 1e6:.1f} MB"
+    )
     if len(edition.parts) > 1 or edition.removed:
         out(
             f"as edited: {len(edition):,} passages of {len(edition.documents):,} documents, version"
             f" {edition.version[:12]}"
         )
-    out(f"keys of {found['width']} values ({encoder}), {found['kind']} search{recall}")
+    out(f"keys of {figures['width']} values ({encoder}), {figures['kind']} search{recall}")
     return Exit.DONE
 
 
@@ -97,11 +99,11 @@ def search(
     from stages.parameters import load
 
     configuration = load(ROOT / "params.yaml")
-    found = _found(configuration, _indexed(configuration, corpus), text, count)
+    passages = _found(configuration, _indexed(configuration, corpus), text, count)
     if json_:
-        out(json.dumps({"passages": found}))
+        out(json.dumps({"passages": passages}))
         return Exit.DONE
-    for row in found:
+    for row in passages:
         out(
             f"{row['rank']:>3}  {row['distance']:>10.4f}  {row['doc_id']}:{row['chunk']} "
             f" {line(row['text'])[:200]}"
@@ -248,13 +250,13 @@ def leakage(
 
 
 def _indexed(configuration: Configuration, corpus: str | None) -> str:
-    known = configuration.indexed_corpora
-    if corpus is None and len(known) == 1:
-        return known[0]
-    if corpus not in known:
+    corpora = configuration.indexed_corpora
+    if corpus is None and len(corpora) == 1:
+        return corpora[0]
+    if corpus not in corpora:
         what = f"corpus {corpus!r}" if corpus else "rpt index"
-        cause = f"indexed_corpora names {', '.join(known) or 'none'}"
-        remedy = "name one of them" if known else "./rpt run index -o 'indexed_corpora=[CORPUS]'"
+        cause = f"indexed_corpora names {', '.join(corpora) or 'none'}"
+        remedy = "name one of them" if corpora else "./rpt run index -o 'indexed_corpora=[CORPUS]'"
         raise Failure(what, cause, remedy, Exit.USAGE)
     return corpus
 

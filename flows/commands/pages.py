@@ -50,7 +50,11 @@ def as_lines(stage: str, corpora: list[str]) -> list[str]:
     """Where the page of each corpus is, and what lies beside it."""
     beside = {
         RUN: ("figures", "report.json", "and one CSV file a figure"),
-        LABELS: ("card", "README.md", "it says how to put the labels on the Hugging Face Hub"),
+        LABELS: (
+            "card",
+            "README.md",
+            "`./rpt labels publish` puts it and the labels on the Hugging Face Hub",
+        ),
     }
     word, name, note = beside[stage]
     pages = [page(stage, corpus) for corpus in corpora]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from data_contracts.contract import open_artifact, write_atomically
 from data_contracts.evaluations import EVALUATIONS, OWN
@@ -15,8 +14,10 @@ from flows.execution import prepare
 from flows.profiles import profile_path
 from flows.workspace import ROOT
 from reports.metrics.evaluation_rows import Evaluations, aligned, frames_of
+from reports.metrics.figures_file import as_json, read_figures
 from reports.results.figures import NONE, result_figures
 from reports.results.page import markdown
+from reports.results.result import GateVerdict, Result, SizedRow, TrainingSize
 from stages.parameters import Configuration, load
 from stages.report.report import parameter_count
 
@@ -49,7 +50,7 @@ def keep(profile: str) -> list[str]:
         name = KEPT / f"{profile}.{corpus}.json"
         result = corpus_result(configuration, profile, corpus, ROOT / "artifacts")
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(ROOT / name, (json.dumps(result, indent=1) + "\n").encode())
+        write_atomically(ROOT / name, as_json(result).encode())
         names.append(name.as_posix())
     write_atomically(ROOT / PAGE, results_page(ROOT).encode())
     return [*names, PAGE]
@@ -65,7 +66,7 @@ def _fresh(configuration: Configuration, profile: str) -> None:
         )
 
 
-def corpus_result(configuration: Configuration, profile: str, corpus: str, artifacts: Path) -> dict[str, Any]:
+def corpus_result(configuration: Configuration, profile: str, corpus: str, artifacts: Path) -> Result:
     """All that is kept of a corpus; what the recipe says of size and updates, and the figures of its runs.
 
     Raises:
@@ -74,26 +75,25 @@ def corpus_result(configuration: Configuration, profile: str, corpus: str, artif
     training, geometry, source = configuration.training, configuration.geometry, configuration.corpora[corpus]
     evaluations = evaluations_of(configuration, corpus, artifacts)
     figures = result_figures(evaluations, configuration.report.bootstrap_samples)
-    for row in figures["rows"]:
-        first = next(run for run, system in evaluations.systems.items() if system == row["system"])
-        row["parameters"] = parameter_count(artifacts / corpus / "models" / first / "model.safetensors")
+    rows = []
+    for row in figures.rows:
+        first = next(run for run, system in evaluations.systems.items() if system == row.system)
+        parameters = parameter_count(artifacts / corpus / "models" / first / "model.safetensors")
+        rows.append(SizedRow(**vars(row), parameters=parameters))
     gates = json.loads((artifacts / corpus / "label_gates" / "gates.json").read_text())["gates"]
-    return {
-        "corpus": corpus,
-        "profile": profile,
-        "source": source.source,
-        "training": {
-            **{
-                name: getattr(training, name)
-                for name in ("layers", "width", "heads", "copying", "lexical_start", "steps")
-            },
-            "tokens": training.steps * training.batch * geometry.sequence_tokens,
-            "sequence_tokens": geometry.sequence_tokens,
-            "vocabulary": configuration.tokenization.vocabulary_size,
-        },
-        "gates": [{"name": gate["name"], "passed": gate["verdict"] == "passed"} for gate in gates],
-        **figures,
-    }
+    size = TrainingSize(
+        layers=training.layers,
+        width=training.width,
+        heads=training.heads,
+        copying=training.copying,
+        lexical_start=training.lexical_start,
+        steps=training.steps,
+        tokens=training.steps * training.batch * geometry.sequence_tokens,
+        sequence_tokens=geometry.sequence_tokens,
+        vocabulary=configuration.tokenization.vocabulary_size,
+    )
+    verdicts = [GateVerdict(gate["name"], gate["verdict"] == "passed") for gate in gates]
+    return Result(corpus, profile, source.source, size, verdicts, **{**vars(figures), "rows": rows})
 
 
 def evaluations_of(configuration: Configuration, corpus: str, artifacts: Path) -> Evaluations:
@@ -112,7 +112,14 @@ def evaluations_of(configuration: Configuration, corpus: str, artifacts: Path) -
 
 
 def results_page(root: Path) -> str:
-    """The page of all figures that are kept below `root`."""
+    """The page of all figures that are kept below `root`.
+
+    Raises:
+        Failure: (exit code 3) if a file has another form than `keep` writes.
+    """
     return markdown(
-        [json.loads(path.read_text(encoding="utf-8")) for path in sorted((root / KEPT).glob("*.json"))]
+        [
+            read_figures(Result, path, f"./rpt results {path.name.split('.')[0]}")
+            for path in sorted((root / KEPT).glob("*.json"))
+        ]
     )

@@ -50,6 +50,7 @@ def serve(port: int) -> int:
                 f"up: {running_services.api_url.removesuffix('/api')}\n"
                 f'in another shell:  eval "$({shlex.quote(str(ROOT / "rpt"))} env)"\n'
                 f"then:              prefect deployment run {DEPLOYMENT} && ./rpt watch\n"
+                "as a page:         ./rpt watch --page\n"
                 "stop with Ctrl-C or ./rpt down\n"
             )
             sys.stdout.flush()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def _figures(
     samples = configuration.report.bootstrap_samples
 
     def of(root: Path, places: dict[str, str]) -> dict[str, Any]:
-        return result_figures(_evaluations(configuration, names, root, places), samples)
+        return asdict(result_figures(_evaluations(configuration, names, root, places), samples))
 
     documents = open_artifact(DOCUMENTS, made / "documents").read_all(["doc_id", "source", "license"])
     return {

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter, validators
 
 from data_contracts.failure import Exit, Failure
 from flows.terminal.output import Json, out
+from flows.workspace import from_caller
 
 labels = App(
     name="labels",
@@ -162,7 +163,7 @@ def export(
             Exit.USAGE,
         )
     *version, target = places
-    path = Path(target)
+    path = from_caller(Path(target))
     kind = format_of(path, format_)
     rows = write(open_version(version[0] if version else None), path, kind, texts, force)
     out(f"{target}: {rows:,} pairs")
@@ -241,6 +242,60 @@ def share(
             Exit.USAGE,
         )
     *version, target = places
-    shown = write(version[0] if version else None, Path(target), documents, force)
+    shown = write(version[0] if version else None, from_caller(Path(target)), documents, force)
     out(f"{target}: {shown} documents" + (", all that 5 MB or the labels hold" if shown < documents else ""))
+    return Exit.DONE
+
+
+@labels.command(usage="Usage: rpt labels publish [VERSION] FOLDER [OPTIONS]")
+def publish(
+    *places: Annotated[
+        str,
+        Parameter(
+            name="[VERSION] FOLDER",
+            help="a version, if not the only corpus; and the folder to write, from the root of the checkout",
+        ),
+    ],
+    texts: Annotated[
+        bool, Parameter(negative=(), help="the texts of chunks too, as a second configuration `chunks`")
+    ] = False,
+    to: Annotated[
+        str | None, Parameter(help="USER/NAME of a dataset of the Hub: say what would be sent and deleted")
+    ] = None,
+    private: Annotated[bool, Parameter(negative=(), help="if the dataset is new, only you see it")] = False,
+    yes: Annotated[bool, Parameter(negative=(), help="with --to: send it")] = False,
+) -> int:
+    """Write labels as a dataset of the Hugging Face Hub: a folder with a card and the splits as splits, which
+    `datasets.load_dataset` reads.
+
+    With --to nothing is sent until you add --yes; then one commit makes the dataset hold the folder and no
+    file beside it.
+
+    Examples: `./rpt labels publish published/demo`; `./rpt labels publish demo published/demo --texts`;
+    `./rpt labels publish published/demo --to USER/NAME --yes`
+    """
+    from flows.labels import hub_upload
+    from flows.labels.publish import check_licences, write_folder
+    from flows.labels.versions import open_version
+
+    if len(places) not in (1, 2):
+        raise Failure(
+            "publish",
+            f"it takes [VERSION] FOLDER, not {len(places)} arguments",
+            "./rpt labels publish --help",
+            Exit.USAGE,
+        )
+    if to is None and (private or yes):
+        raise Failure("publish", "--private and --yes are for --to", "add --to USER/NAME", Exit.USAGE)
+    *version, target = places
+    folder = Path(target)
+    report = write_folder(open_version(version[0] if version else None), folder, texts)
+    out(f"{target}: {', '.join(f'{split} {found.pairs:,} pairs' for split, found in report.splits.items())}")
+    if to is None:
+        return Exit.DONE
+    if texts:
+        check_licences(report)
+    upload = hub_upload.plan(folder, to)
+    out("\n".join(hub_upload.as_lines(upload, to)))
+    out(hub_upload.send(folder, to, upload, private) if yes else "nothing was sent; --yes does it")
     return Exit.DONE

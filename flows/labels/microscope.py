@@ -20,7 +20,7 @@ NAMED = 5
 
 def find(labels: LabelSet, place: str) -> tuple[str, int]:
     """The document and the query chunk that `DOC:CHUNK` means; DOC is the beginning of one doc_id, or a
-    source.
+    source, of which the first or the last file is enough.
 
     Raises:
         Failure: (exit code 2) if that is no document, or more than one, or the chunk is no labelled query of
@@ -54,7 +54,9 @@ def find(labels: LabelSet, place: str) -> tuple[str, int]:
 
 
 def _document(labels: LabelSet, name: str) -> dict[str, Any]:
-    named = pl.col("doc_id").str.starts_with(name) | (pl.col("source") == name)
+    # a document of several files is called FIRST .. LAST
+    sources = pl.col("source").str.split(" .. ").list
+    named = pl.col("doc_id").str.starts_with(name) | (pl.col("source") == name) | sources.contains(name)
     exact = labels.documents.filter(pl.col("doc_id") == name)
     found = exact if len(exact) else labels.documents.filter(named)
     if len(found) == 1:

@@ -34,7 +34,11 @@ class Display:
     """A listener for events; `verbose` shows the log lines of stages too."""
 
     def __init__(self, verbose: bool = False, stream=None):
-        self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+        # another stream than standard output decides for itself, whatever FORCE_COLOR says
+        terminal = stream.isatty() if stream else None
+        self._console = Console(
+            file=stream or sys.stdout, force_terminal=terminal, highlight=False, soft_wrap=True
+        )
         self._verbose = verbose
         self._bar: Progress | None = None
         self._stages = 0

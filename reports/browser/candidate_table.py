@@ -63,7 +63,7 @@ def table(
         "BM25 rank",
         "BM25",
         *_score_heads(library),
-        "moved",
+        "vs BM25",
         "distance",
         "candidate",
         "continuation",

@@ -7,7 +7,7 @@ import polars as pl
 from data_contracts.documents import SPLITS
 from reports.browser.library import LabelLibrary
 from reports.html.formats import count, percent
-from reports.html.markup import Html, clipped, tag
+from reports.html.markup import Html, tag
 from reports.site import drawing, layout
 from reports.site.address import State, View
 
@@ -19,8 +19,8 @@ HEADS = (
     ("chunks", "chunks", "", "n wide"),
     ("queries", "queries", "", "n"),
     ("positive", "positive", "share of candidates with s_t > 0", "n"),
-    ("best_mean", "mean best", "mean over its queries of the best s_t, nats", "n"),
-    ("best_max", "best", "highest s_t, nats", "n wide"),
+    ("best_mean", "mean best, nats", "mean over its queries of the best s_t", "n"),
+    ("best_max", "best, nats", "highest s_t", "n wide"),
 )
 
 
@@ -81,27 +81,16 @@ def sort_head(view: State, sort: str, words: str, title: str, kind: str) -> Html
 
 
 def _row(row: dict, view: View, top: float) -> Html:
-    name = tag(
-        "a",
-        tag("bdi", clipped(row["source"] or row["doc_id"], layout.NAME)),
-        href=view.link(f"/d/{row['key']}"),
-        data_row="",
-    )
-    about = tag(
-        "span",
-        tag("code", clipped(row["doc_id"], 40)),
-        " ",
-        tag("span", row["split"], class_="split"),
-        class_="about",
-    )
     return tag(
         "tr",
-        tag("th", name, about, scope="row"),
+        layout.document_cell(row["doc_id"], row["source"], row["split"], view.link(f"/d/{row['key']}")),
         tag("td", drawing.sparkline(row["sparks"], top)),
         tag("td", count(row["chunks"]), class_="n wide"),
         tag("td", count(row["queries"]), tag("span", " queries", class_="unit"), class_="n"),
         tag("td", percent(row["rate"]), tag("span", " positive", class_="unit"), class_="n"),
-        tag("td", drawing.score(row["best_mean"]), tag("span", " mean best", class_="unit"), class_="n"),
+        tag(
+            "td", drawing.score(row["best_mean"]), tag("span", " nats, mean best", class_="unit"), class_="n"
+        ),
         tag("td", drawing.score(row["best_max"]), class_="n wide"),
     )
 

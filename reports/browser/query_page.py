@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from data_contracts.failure import Failure
 from reports.browser import candidate_table
 from reports.browser.document import Candidate, Document
 from reports.browser.document_page import heading, way
@@ -124,8 +125,8 @@ def pair(document: Document, chunk: int, chosen: Candidate, target: list[Html]) 
 def _target(
     library: LabelLibrary, gains: Gains, document: Document, chunk: int, chosen: Candidate, view: View
 ) -> list[Html]:
-    """The target, coloured by what the chosen candidate does to its tokens if `view` says so; twice if two
-    reference LMs can tell.
+    """The target, coloured by what the chosen candidate does to its tokens unless `view` hides that; twice if
+    two reference LMs can tell.
     """
     path = f"/d/{document.place['key']}/{chunk}"
     able = [
@@ -140,12 +141,12 @@ def _target(
             class_="note",
         )
         return [tag("div", document.texts[chunk + 1], class_="chunk", dir="auto"), note]
-    if not view.gains:
+    if view.gains == "hide":
         show = tag(
             "a",
             "gain of each token",
             tag("kbd", "g"),
-            href=view.link(path, c=view.c, gains="show"),
+            href=view.link(path, c=view.c, gains=""),
             data_key="g",
         )
         return [
@@ -160,7 +161,7 @@ def _target(
             else []
         )
         shown += [*name, *_gained(gains, document, chunk, chosen, view, number)]
-    hide = tag("a", "hide gains", tag("kbd", "g"), href=view.link(path, c=view.c, gains=""), data_key="g")
+    hide = tag("a", "hide gains", tag("kbd", "g"), href=view.link(path, c=view.c, gains="hide"), data_key="g")
     return [
         *shown,
         drawing.legend(drawing.TOKEN_STEPS, "gain of a token, nats"),
@@ -171,7 +172,11 @@ def _target(
 def _gained(
     gains: Gains, document: Document, chunk: int, chosen: Candidate, view: View, number: int
 ) -> list[Html]:
-    pieces = gains.pieces(document, chunk + 1, number) or [document.texts[chunk + 1]]
+    try:
+        pieces = gains.pieces(document, chunk + 1, number) or [document.texts[chunk + 1]]
+    except Failure as failure:  # the labels can be read all the same
+        text = tag("div", document.texts[chunk + 1], class_="chunk", dir="auto")
+        return [text, tag("p", f"No gains of tokens: {failure.what}, {failure.cause}.", class_="note")]
     if view.gains == "wait":
         painted = gains.painted(document, chunk, chosen, number)
         tokens = [

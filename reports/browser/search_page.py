@@ -112,6 +112,7 @@ def _marked(text: str, wanted: str) -> list[str]:
     match = re.search(re.escape(wanted), text, re.IGNORECASE) if wanted else None
     begin, end = match.span() if match else (0, 0)
     start = max(0, begin - BEFORE)
-    left = text[start:begin]
-    parts = ["…" if start else "", left, *([tag("strong", text[begin:end])] if match else [])]
+    # at most one line before the one that matches: an excerpt shows only a few
+    left = "\n".join(text[start:begin].split("\n")[-2:])
+    parts = ["…" if len(left) < begin else "", left, *([tag("strong", text[begin:end])] if match else [])]
     return [*parts, clipped(text[end:], max(40, SHOWN - len(left) - (end - begin)))]

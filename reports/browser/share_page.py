@@ -15,11 +15,11 @@ from reports.browser.document import Document
 from reports.browser.document_page import facts_of
 from reports.browser.library import LabelLibrary
 from reports.browser.vocabulary import TERMS
-from reports.html.markup import Html, clipped, join, tag
+from reports.html import frame
+from reports.html.markup import Html, clipped, tag
 from reports.site import drawing, layout
 from reports.site.address import View
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 QUERIES, CANDIDATES = 3, 5  # of a document; of a query
 MOST_BYTES = 4_800_000
 
@@ -62,16 +62,6 @@ def _that_fit(library: LabelLibrary, wanted: np.ndarray) -> list[Html]:
 
 def _page(library: LabelLibrary, shown: pl.DataFrame, sections: list[Html]) -> str:
     name = tag("bdi", clipped(library.names[0], layout.NAME))
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"Labels of {clipped(library.names[0], 80)}"),
-        tag("style", Html(layout.static("style.css")[0].decode())),
-    )
     title = tag("h1", "Labels of ", name, tag("small", list_page.summary(library.documents)))
     said = (
         f"{len(shown):,} of them follow, spread evenly, each with the queries that were helped most and least"
@@ -87,12 +77,10 @@ def _page(library: LabelLibrary, shown: pl.DataFrame, sections: list[Html]) -> s
         terms,
         *sections,
     )
-    return join(
-        [
-            Html("<!doctype html>\n"),
-            tag("html", head, tag("body", main, class_="share"), lang="en"),
-            Html("\n"),
-        ]
+    return frame.document(
+        f"Labels of {clipped(library.names[0], 80)}",
+        layout.static("style.css")[0].decode(),
+        tag("body", main, class_="share"),
     )
 
 

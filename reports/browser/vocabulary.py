@@ -39,7 +39,7 @@ TERMS = (
         ),
     ),
     ("BM25 rank", "Place of the candidate when BM25 alone orders them, from 0 as in the column `rank`."),
-    ("moved", "How many places s_t moves the candidate up (▲) or down (▼) from its BM25 rank."),
+    ("vs BM25", "How many places s_t moves the candidate up (▲) or down (▼) from its BM25 rank."),
     ("distance", "Chunks from the candidate to the query."),
     ("gain of a token", "Its part of s_t. The gains of a target's tokens add up to s_t."),
 )

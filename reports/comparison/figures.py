@@ -145,7 +145,7 @@ def _row(
 ) -> SystemRow:
     mean = sums.combined(lambda at: np.mean([_perplexity(at, key) for key in keys], axis=0))
     by_seed = [sums.combined(partial(_perplexity, key=key)).value for key in keys]
-    known = [value for value in by_seed if value is not None]
+    measured = [value for value in by_seed if value is not None]
     meaningful = sums.documents >= FEWEST_DOCUMENTS
     return SystemRow(
         system=system,
@@ -155,7 +155,7 @@ def _row(
         low=mean.low if meaningful else None,
         high=mean.high if meaningful else None,
         by_seed=by_seed,
-        deviation=float(np.std(known, ddof=1)) if len(known) == len(keys) > 1 else None,
+        deviation=float(np.std(measured, ddof=1)) if len(measured) == len(keys) > 1 else None,
         documents=sums.documents,
         gain=_gain(evaluations, sums, keys, BASELINE, system),
         retrieval_gain=_gain(evaluations, sums, keys, control_of(system), system) if reads else None,
@@ -179,8 +179,8 @@ def _gain(
     others = [(run, OWN) for run, name in evaluations.systems.items() if name == against]
     if not others or system == against:
         return None
-    found = sums.combined(lambda at: _mean_nats(at, others) - _mean_nats(at, keys))
-    return found if sums.documents >= FEWEST_DOCUMENTS else found.bare()
+    gain = sums.combined(lambda at: _mean_nats(at, others) - _mean_nats(at, keys))
+    return gain if sums.documents >= FEWEST_DOCUMENTS else gain.bare()
 
 
 def _lowest_marked(rows: list[SystemRow]) -> list[SystemRow]:
@@ -212,8 +212,8 @@ def _costs(runs: Sequence[Trained]) -> dict[str, SystemCost]:
 
 
 def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None
+    present = [value for value in values if value is not None]
+    return float(np.median(present)) if present else None
 
 
 def _over(mine: float | None, basis: float | None) -> float | None:
@@ -256,12 +256,12 @@ def _retrieval(measured: Measured, own: Evaluations) -> list[RetrieverRow]:
 
 
 def _over_seeds(gold: Gold, retriever: str, rankings: Sequence[pl.DataFrame | None]) -> RetrieverRow:
-    found = [means(gold, query_figures(gold, ranking)) for ranking in rankings]
-    values = {name: [value for one in found if (value := one.figures[name]) is not None] for name in CUTS}
+    per_seed = [means(gold, query_figures(gold, ranking)) for ranking in rankings]
+    values = {name: [value for one in per_seed if (value := one.figures[name]) is not None] for name in CUTS}
     return RetrieverRow(
         retriever=retriever,
-        runs=len(found),
-        queries=found[0].counted,
+        runs=len(per_seed),
+        queries=per_seed[0].counted,
         figures={name: float(np.mean(of)) if of else None for name, of in values.items()},
         deviation={name: float(np.std(of, ddof=1)) if len(of) > 1 else None for name, of in values.items()},
     )

@@ -76,13 +76,15 @@ def table_3(corpora: Corpora) -> PlainTable:
     head = ["", *RETRIEVERS * len(METRICS)]
     rows: list[list[str]] = []
     for corpus in corpora:
-        found = {row.retriever: row.figures for row in corpus.retrieval}
+        figures_of = {row.retriever: row.figures for row in corpus.retrieval}
         name = clipped(corpus.corpus, NAME)
-        rows.append([name, *(_percent(found.get(one, {}).get(key)) for key in METRICS for one in RETRIEVERS)])
+        rows.append(
+            [name, *(_percent(figures_of.get(one, {}).get(key)) for key in METRICS for one in RETRIEVERS)]
+        )
         rows.append(
             [
                 f"{name}, chance",
-                *(_percent(found.get("chance", {}).get(key)) for key in METRICS for _ in RETRIEVERS),
+                *(_percent(figures_of.get("chance", {}).get(key)) for key in METRICS for _ in RETRIEVERS),
             ]
         )
     for place, figures in TABLE_3.items():
@@ -177,15 +179,15 @@ def runs(corpora: Corpora) -> PlainTable:
 
 def _more_rows(corpora: Corpora) -> list[Row]:
     """Rows for what the paper's Table 2 does not have and Table 4 neither."""
-    known = {(row.system, row.setting) for row in (*TABLE_2, *TABLE_4)}
-    asked = dict.fromkeys((run.trained.system, OWN) for corpus in corpora for run in corpus.runs)
+    published = {(row.system, row.setting) for row in (*TABLE_2, *TABLE_4)}
+    measured = dict.fromkeys((run.trained.system, OWN) for corpus in corpora for run in corpus.runs)
     wider = dict.fromkeys(
         (row.system, row.setting)
         for corpus in corpora
         for row in corpus.rows
         if row.system in ("rpt_lex", "retro_corpus") and row.setting in SETTINGS
     )
-    more = [pair for pair in dict.fromkeys((*asked, *wider)) if pair not in known]
+    more = [pair for pair in dict.fromkeys((*measured, *wider)) if pair not in published]
     return [
         Row(2, line, clipped(name_of(system), NAME) + SETTINGS[setting], (), setting=setting, system=system)
         for line, (system, setting) in enumerate(more, len(TABLE_2) + 1)

@@ -147,22 +147,9 @@ def _documents(shown: pl.DataFrame, look: Look, compared: Comparison) -> Html:
 
 
 def _row(row: dict, look: Look, top: float) -> Html:
-    name = tag(
-        "a",
-        tag("bdi", clipped(row["source"] or row["doc_id"], layout.NAME)),
-        href=look.link(f"/d/{row['key']}"),
-        data_row="",
-    )
-    about = tag(
-        "span",
-        tag("code", clipped(row["doc_id"], 40)),
-        " ",
-        tag("span", row["split"], class_="split"),
-        class_="about",
-    )
     return tag(
         "tr",
-        tag("th", name, about, scope="row"),
+        layout.document_cell(row["doc_id"], row["source"], row["split"], look.link(f"/d/{row['key']}")),
         tag("td", drawing.sparkline(row["sparks"], top) if row["sparks"] else NONE),
         tag("td", count(row["chunks"]), class_="n wide"),
         tag("td", number(row["loss"], 3), tag("span", " loss", class_="unit"), class_="n"),

@@ -144,6 +144,32 @@ def _line(line: Line, x: Axis, y: Axis) -> Html:
     return tag("g", *drawn, class_=_colour(line.colour))
 
 
+def _ends(
+    lines: Sequence[Line], names: Sequence[str], x: Axis, y: Axis, right: float, foot: float
+) -> list[Html]:
+    """The name of each line where it ends; of those that end at the right, behind a leader from there."""
+    ended = [
+        (name, line, _runs(line.points)[-1][-1])
+        for name, line in zip(names, lines, strict=True)
+        if _runs(line.points)
+    ]
+    # named where they end, or their leaders would look like data
+    early = [end for end in ended if x.place(end[2][0]) < right - EARLY]
+    late = [end for end in ended if end not in early]
+    heights = _spread([y.place(last[1]) for _, _, last in late], NAME, 26, foot)
+    beside = _spread([y.place(last[1]) for _, _, last in early], NAME, 26, foot)
+    ends = [
+        tag("g", _text(x.place(last[0]) + 5, height + 4, name, kind="end"), class_=_colour(line.colour))
+        for (name, line, last), height in zip(early, beside, strict=True)
+    ]
+    for (name, line, last), height in zip(late, heights, strict=True):
+        leader = _rule(x.place(last[0]), y.place(last[1]), right + 9, height, "leader")
+        ends.append(
+            tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour))
+        )
+    return ends
+
+
 def line_chart(
     lines: Sequence[Line],
     *,
@@ -177,25 +203,6 @@ def line_chart(
     ]
     if reference is not None:
         below.append(_rule(x.place(reference), 20, x.place(reference), tall - 34, "zero"))
-    ended = [
-        (name, line, _runs(line.points)[-1][-1])
-        for name, line in zip(names, lines, strict=True)
-        if _runs(line.points)
-    ]
-    # named where they end, or their leaders would look like data
-    early = [end for end in ended if x.place(end[2][0]) < right - EARLY]
-    late = [end for end in ended if end not in early]
-    heights = _spread([y.place(last[1]) for _, _, last in late], NAME, 26, tall - 34)
-    beside = _spread([y.place(last[1]) for _, _, last in early], NAME, 26, tall - 34)
-    ends = [
-        tag("g", _text(x.place(last[0]) + 5, height + 4, name, kind="end"), class_=_colour(line.colour))
-        for (name, line, last), height in zip(early, beside, strict=True)
-    ]
-    for (name, line, last), height in zip(late, heights, strict=True):
-        leader = _rule(x.place(last[0]), y.place(last[1]), right + 9, height, "leader")
-        ends.append(
-            tag("g", leader, _text(right + 12, height + 4, name, kind="end"), class_=_colour(line.colour))
-        )
     drawn = [_line(line, x, y) for line in lines]
     return _svg(
         width,
@@ -205,7 +212,7 @@ def line_chart(
         *below,
         _text(right, tall - 2, x_label, "end", "axis"),
         *drawn,
-        *ends,
+        *_ends(lines, names, x, y, right, tall - 34),
     )
 
 
@@ -272,15 +279,15 @@ def _beside(
         for shift in (-8, 16, -20, 28)
         for side, anchor in ((8, "start"), (-8, "end"))
     ]
-    found = []
+    fitting = []
     for left, base, anchor in places:
         begin = left - {"start": 0, "middle": wide / 2, "end": wide}[anchor]
         box = (begin, base - 11, begin + wide, base + 3)
         if begin >= within[0] and box[2] <= within[1]:
-            found.append((left, base, anchor, box))
+            fitting.append((left, base, anchor, box))
             if not any(_touch(box, other) for other in taken):
-                return found[-1]
-    return found[0] if found else (*places[0], (x, y, x + wide, y))
+                return fitting[-1]
+    return fitting[0] if fitting else (*places[0], (x, y, x + wide, y))
 
 
 def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label: str, width: int) -> Html:
@@ -301,8 +308,9 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
     longest, most = (30, NAMED) if width > NARROW else (16, NAMED_NARROW)
     for place, point in sorted(enumerate(points, 1), key=lambda numbered: numbered[1].y):
         across, down = x.place(point.x), y.place(point.y)
-        known = finite(point.low) and finite(point.high) and point.low is not None and point.high is not None
-        bar = [_rule(across, y.place(point.low), across, y.place(point.high), "interval")] if known else []  # type: ignore[arg-type]
+        bar = []
+        if finite(point.low) and finite(point.high) and point.low is not None and point.high is not None:
+            bar.append(_rule(across, y.place(point.low), across, y.place(point.high), "interval"))
         drawn.append(
             tag(
                 "g",

@@ -14,8 +14,8 @@ SENTENCE = 600
 WARNINGS = 50
 
 
-def page(title: str, header: Sequence[Html], sections: Sequence[Html]) -> str:
-    """A whole page: nothing outside of it is needed, and it needs no script."""
+def document(title: str, css: str, body: Html) -> str:
+    """A whole document: nothing outside of it is needed or loaded, and no script runs."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -24,10 +24,14 @@ def page(title: str, header: Sequence[Html], sections: Sequence[Html]) -> str:
         tag("meta", name="referrer", content="no-referrer"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
-        tag("style", Html(CSS)),
+        tag("style", Html(css)),
     )
-    body = tag("body", tag("header", *header), tag("main", *sections))
     return str(join([Html("<!doctype html>\n"), tag("html", head, body, lang="en"), Html("\n")]))
+
+
+def page(title: str, header: Sequence[Html], sections: Sequence[Html]) -> str:
+    """A whole page in the style of all reports."""
+    return document(title, CSS, tag("body", tag("header", *header), tag("main", *sections)))
 
 
 def warning_list(warnings: Sequence[str]) -> list[Html]:

@@ -1,15 +1,13 @@
 """The label card: README.md of a label artifact as a dataset of the Hugging Face Hub, for people and, in its
 YAML header, for programs.
 
-The header names the files as they lie after the upload that the card itself describes: the card at the top,
-the shards in `labels/`. Every shard holds documents of all splits, told apart by the column `split`, so the
-Hub sees one split, named `labels`.
+The header names the files as `rpt labels publish` lays them: the card at the top, files of each split in
+`labels/`, and, where they were asked for, the texts of chunks in `chunks/`.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 
 from data_contracts.candidates import LABELS
@@ -22,6 +20,8 @@ from reports.labels.report import LabelReport
 from reports.metrics.resampling import Estimate
 
 TEXT, SENTENCE = 200, 600
+CHUNKS = """
+chunks = load_dataset("USER/NAME", "chunks")["train"]  # doc_id, chunk, text"""
 
 
 def markdown(text: str, limit: int = TEXT) -> str:
@@ -105,7 +105,7 @@ def _made(report: LabelReport) -> str:
     )
 
 
-def _limits(report: LabelReport) -> str:
+def _limits(report: LabelReport, texts: bool) -> str:
     licenses = ", ".join(markdown(name) if name else "not stated" for name in report.licenses) or "not stated"
     limits = [
         *(markdown(warning, SENTENCE) for warning in warnings(report)),
@@ -118,32 +118,38 @@ def _limits(report: LabelReport) -> str:
             " the sign."
         ),
         (
-            "Rows of train, validation and test lie in the same files. Filter by the column `split` before"
-            " training on them."
-        ),
-        (
-            "The texts are not in these files: `doc_id`, `query_chunk` and `candidate_chunk` name them in"
-            " the artifact `chunks`. Whether you may pass those on is a matter of the documents' licences:"
-            f" {licenses}."
-        ),
+            "The texts are those of the documents, under their licences:"
+            if texts
+            else "The texts are not here: `doc_id`, `query_chunk` and `candidate_chunk` name them in the"
+            " artifact `chunks`. Whether you may pass those on is a matter of the documents' licences:"
+        )
+        + f" {licenses}.",
     ]
     return "\n".join(f"- {limit}" for limit in limits)
 
 
-def _shell(corpus: str, place: str) -> str:
-    """A path as one word of a shell in a block of code."""
-    return re.sub(r"\s|```", " ", shlex.quote(f"artifacts/{visible(clipped(corpus, TEXT))}/{place}"))
+def _what_a_row_is(report: LabelReport) -> str:
+    tokens = report.geometry.chunk_tokens
+    return f"""## What a row is
+
+A document is cut into chunks of {tokens} tokens. For a query chunk i, BM25 proposes earlier chunks j that
+the model's window does not see. A row is one such pair. Its `target_score` is
+s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference language
+model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline
+token{in_bytes(report.gates)}. Above 0 the candidate helps more than the nearest text. Rows are sorted by
+document, query and BM25 rank."""
 
 
-def card(report: LabelReport) -> str:
-    """README.md of the labels, the same bytes for the same labels; any text of the report may be hostile."""
+def card(report: LabelReport, texts: bool = False) -> str:
+    """README.md of the labels, the same bytes for the same labels; any text of the report may be hostile.
+    With `texts` the texts of chunks are there beside the labels.
+    """
     corpus = markdown(report.corpus)
     first = "\n".join(
         f"- **{markdown(found.figure)}**: {markdown(found.words, SENTENCE)}" for found in findings(report)
     )
-    tokens = report.geometry.chunk_tokens
     return f"""---
-{header(report)}---
+{header(report, texts)}---
 
 # Retrieval labels of {corpus}
 
@@ -152,14 +158,7 @@ retriever that is trained inside a language model, after *Retrieval-Pretrained T
 
 {first}
 
-## What a row is
-
-A document is cut into chunks of {tokens} tokens. For a query chunk i, BM25 proposes earlier chunks j that
-the model's window does not see. A row is one such pair. Its `target_score` is
-s_t(c_j) = log P(c_i+1 | c_j, c_j+1, c_i) - log P(c_i+1 | c_i-2, c_i-1, c_i) by the reference language
-model, in nats, summed over the target c_i+1; divide by {tokens} for nats a pipeline
-token{in_bytes(report.gates)}. Above 0 the candidate helps more than the nearest text. Rows are sorted by
-document, query and BM25 rank.
+{_what_a_row_is(report)}
 
 {_columns()}
 
@@ -168,16 +167,15 @@ document, query and BM25 rank.
 ```python
 from datasets import load_dataset
 
-labels = load_dataset("USER/NAME", split="labels")  # or the directory that holds this file and labels/
-train = labels.filter(lambda row: row["split"] == "train")
+labels = load_dataset("USER/NAME")  # or the folder that holds this file
+train = labels["train"]{CHUNKS if texts else ""}
 ```
 
 ## Figures
 
 {_figures(report)}
 
-With 95 % intervals over documents and blocks of 64 chunks. More in `statistics.json` and `index.html`
-beside this card.
+With 95 % intervals over documents and blocks of 64 chunks. More in `statistics.json` beside this card.
 
 ## How it was made
 
@@ -185,17 +183,5 @@ beside this card.
 
 ## Known limits
 
-{_limits(report)}
-
-## Putting it on the Hub
-
-From the root of the project, this file at the top of the repository and the shards in `labels/`, where the
-header expects them:
-
-```sh
-hf upload USER/NAME {_shell(report.corpus, "label_report/README.md")} README.md --repo-type dataset
-hf upload USER/NAME {_shell(report.corpus, "labels")} labels --repo-type dataset
-```
-
-`manifest.json` goes along, so that every shard can be checked against its SHA-256.
+{_limits(report, texts)}
 """

@@ -10,13 +10,15 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 
 from data_contracts.candidates import LABELS
+from data_contracts.tokens import CHUNKS
 from reports.html.markup import clipped, visible
 from reports.labels.report import LabelReport
 
 TEXT = 200
-_LICENSES = """afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc cc-
-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-
-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 ecl-2.0 epl-1.0 epl-2.0 eupl-1.1 gfdl gpl gpl-2.0 gpl-3.0
+CHUNK_SCHEMA = pa.schema([CHUNKS.schema.field(name) for name in ("doc_id", "chunk", "text")])
+_LICENSES = """afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc
+cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0
+cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 ecl-2.0 epl-1.0 epl-2.0 eupl-1.1 gfdl gpl gpl-2.0 gpl-3.0
 isc lgpl lgpl-2.1 lgpl-3.0 mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 osl-3.0 pddl
 postgresql unlicense wtfpl zlib"""
 KNOWN_LICENSES = frozenset(_LICENSES.split())  # identifiers of the Hub
@@ -68,8 +70,15 @@ def kind_name(kind: pa.DataType) -> str:
     return "float32" if pa.types.is_float32(kind) else str(kind)
 
 
-def header(report: LabelReport) -> str:
-    """The YAML between the two lines of dashes; any YAML parser gives back the texts that went in."""
+def _files(folder: str, splits: Sequence[str]) -> list[dict[str, str]]:
+    return [{"split": split, "path": f"{folder}/{split}-*.parquet"} for split in splits]
+
+
+def header(report: LabelReport, texts: bool) -> str:
+    """The YAML between the two lines of dashes; any YAML parser gives back the texts that went in. With
+    `texts` the texts of chunks are there beside the labels.
+    """
+    schemas = {"labels": LABELS.schema, **({"chunks": CHUNK_SCHEMA} if texts else {})}
     values = {
         "pretty_name": f"Retrieval labels of {visible(clipped(report.corpus, TEXT))}",
         **license_of(report.licenses),
@@ -78,12 +87,16 @@ def header(report: LabelReport) -> str:
         "size_categories": [size_category(sum(found.pairs for found in report.splits.values()))],
         "configs": [
             {
-                "config_name": "labels",
-                "default": True,
-                "data_files": [{"split": "labels", "path": "labels/*.parquet"}],
+                "config_name": name,
+                "default": name == "labels",
+                "data_files": _files(name, list(report.splits)),
             }
+            for name in schemas
         ],
-        "dataset_info": {"config_name": "labels", "features": [_feature(field) for field in LABELS.schema]},
+        "dataset_info": [
+            {"config_name": name, "features": [_feature(field) for field in schema]}
+            for name, schema in schemas.items()
+        ],
     }
     yaml, written = YAML(typ="safe", pure=True), io.StringIO()
     yaml.width = 10_000

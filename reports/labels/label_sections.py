@@ -44,13 +44,10 @@ def gates(measured: Gates) -> list[Html]:
     rows = []
     for gate in gates:
         verdict = tag("span", clipped(gate.verdict, NAME), class_=CLASSES.get(gate.verdict, "bad"))
-        figures = [
-            number(gate.value, 3),
-            interval(gate.low, gate.high, 3),
-            _limits(gate),
-            number(gate.a_byte, 4),
-        ]
-        rows.append([clipped(gate.name, NAME), clipped(gate.unit, NAME), *figures, verdict])
+        figures = [number(gate.value, 3), interval(gate.low, gate.high, 3), _limits(gate)]
+        # the verdict and its figure are what a phone shows without scrolling
+        unit = clipped(gate.unit, NAME)
+        rows.append([clipped(gate.name, NAME), verdict, *figures, unit, number(gate.a_byte, 4)])
     documents = measured.documents
     few = (
         f"; fewer than {FEWEST_DOCUMENTS}, so the intervals are not meaningful"
@@ -62,7 +59,7 @@ def gates(measured: Gates) -> list[Html]:
         f" split{few}; the first two on {count(measured.queries)} random queries. Labels that fail one may"
         " still train a model, but prove nothing."
     )
-    head = ["gate", "unit", "figure", "95 % interval", "limits", "nats a byte", "verdict"]
+    head = ["gate", "verdict", "figure", "95 % interval", "limits", "unit", "nats a byte"]
     return [table(head, rows, numeric_from=2), tag("p", where, class_="note")]
 
 

@@ -154,8 +154,8 @@ class Gate:
             [resampled(rows, columns, samples, rng) for rows, columns in parts], axis=1
         )
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
-        value, low, high = found.value, found.low, found.high
+            measured = estimate(float(self.statistic(total_C)), self.statistic(samples_SC))
+        value, low, high = measured.value, measured.low, measured.high
         if value is None or low is None or high is None:
             words = f"The gate `{self.name}` could not be measured: no query has what it needs."
             return self._found(Estimate(None, None, None), None, "failed", f"{words} {self.or_else}")
@@ -165,13 +165,13 @@ class Gate:
             if self.a_byte
             else None
         )
-        said = self.says.format(value=value, low=low, a_byte=a_byte, least=self.least, most=self.most)
+        sentence = self.says.format(value=value, low=low, a_byte=a_byte, least=self.least, most=self.most)
         documents = validation["doc_id"].n_unique()
         if verdict == "failed":
-            said = f"{said} {self.or_else}"
+            sentence = f"{sentence} {self.or_else}"
         if verdict == "cannot tell":
-            said = f"{said} {self._open(value, low, high, documents)}"
-        return self._found(found, a_byte, verdict, said)
+            sentence = f"{sentence} {self._open(value, low, high, documents)}"
+        return self._found(measured, a_byte, verdict, sentence)
 
     def verdict(self, value: float, low: float, high: float) -> Verdict:
         """`passed`: the figure lies within its limits, or all of its interval does where that must be proven.

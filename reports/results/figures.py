@@ -7,11 +7,10 @@ No times are among them, so that the same artifacts give the same bytes.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from reports.metrics.evaluation_rows import CONTROL, Evaluations, token_digest
 from reports.metrics.perplexity import ALL, WITH_NEIGHBOURS, nats, resampled, token_sums
 from reports.metrics.resampling import DIGITS, Named, Sums
 from reports.metrics.seeds import ordered, pooled_deviation
+from reports.results.result import Figures, Order, OverSeeds, SystemFigures, SystemRow
 
 PLACES = {"all": ALL, "with_neighbours": WITH_NEIGHBOURS}
 """Which tokens a figure is of: all, or those of chunks with at least one eligible neighbour, the only ones
@@ -32,7 +32,7 @@ Figure = Callable[[str, Named], np.ndarray]
 """A figure of one run, given its name."""
 
 
-def result_figures(evaluations: Evaluations, samples: int, seed: int = 0) -> dict[str, Any]:
+def result_figures(evaluations: Evaluations, samples: int, seed: int = 0) -> Figures:
     """Documents, tokens, a row for each system in the order of the runs, and which pairs their seeds put in
     an order, for either place.
 
@@ -51,21 +51,21 @@ def result_figures(evaluations: Evaluations, samples: int, seed: int = 0) -> dic
     for run, system in evaluations.systems.items():
         runs.setdefault(system, []).append(run)
     tokens = dict(zip(PLACES, sums.total("tokens").astype(int).tolist(), strict=False))
-    return {
-        "documents": sums.documents,
-        "tokens": tokens,
-        "tokens_sha256": token_digest(evaluations.chunks),
-        "rows": [_row(evaluations, sums, system, of) for system, of in runs.items()],
-        "orders": {name: _orders(sums, runs, place) for name, place in PLACES.items()},
-    }
+    return Figures(
+        documents=sums.documents,
+        tokens=tokens,
+        tokens_sha256=token_digest(evaluations.chunks),
+        rows=[_row(evaluations, sums, system, of) for system, of in runs.items()],
+        orders={name: _orders(sums, runs, place) for name, place in PLACES.items()},
+    )
 
 
-def _row(evaluations: Evaluations, sums: Sums, system: str, runs: list[str]) -> dict[str, Any]:
+def _row(evaluations: Evaluations, sums: Sums, system: str, runs: list[str]) -> SystemRow:
     figures = {name: _figures(evaluations, sums, runs, place) for name, place in PLACES.items()}
-    return {"system": system, "seeds": [evaluations.seeds[run] for run in runs], **figures}
+    return SystemRow(system=system, seeds=[evaluations.seeds[run] for run in runs], **figures)
 
 
-def _figures(evaluations: Evaluations, sums: Sums, runs: list[str], place: int) -> dict[str, Any]:
+def _figures(evaluations: Evaluations, sums: Sums, runs: list[str], place: int) -> SystemFigures:
     def loss(run: str, at: Named, setting: str = OWN) -> np.ndarray:
         return nats(at, (run, setting), place)
 
@@ -78,33 +78,31 @@ def _figures(evaluations: Evaluations, sums: Sums, runs: list[str], place: int) 
         )
 
     read = all((run, NONE) in evaluations.frames for run in runs)
-    wanted: dict[str, Figure | None] = {
-        "perplexity": lambda run, at: np.exp(loss(run, at)),
-        "over_transformer_xl": over(BASELINE),
-        "over_random": over(CONTROL),
-        "without_neighbours": (lambda run, at: loss(run, at, NONE) - loss(run, at)) if read else None,
-    }
-    return {name: _over_seeds(sums, runs, figure) if figure else None for name, figure in wanted.items()}
+
+    def gain(figure: Figure | None) -> OverSeeds | None:
+        return _over_seeds(sums, runs, figure) if figure else None
+
+    return SystemFigures(
+        perplexity=_over_seeds(sums, runs, lambda run, at: np.exp(loss(run, at))),
+        over_transformer_xl=gain(over(BASELINE)),
+        over_random=gain(over(CONTROL)),
+        without_neighbours=gain((lambda run, at: loss(run, at, NONE) - loss(run, at)) if read else None),
+    )
 
 
-def _over_seeds(sums: Sums, runs: list[str], figure: Figure) -> dict[str, Any]:
+def _over_seeds(sums: Sums, runs: list[str], figure: Figure) -> OverSeeds:
     """The figure of each seed, their mean with its interval of the documents, and their deviation; None of a
     single seed.
     """
     by_seed = [sums.combined(partial(figure, run)).value for run in runs]
     mean = sums.combined(lambda at: np.mean([figure(run, at) for run in runs], axis=0))
-    return {
-        **asdict(mean),
-        "deviation": _rounded(statistics.stdev, by_seed) if len(runs) > 1 else None,
-        "by_seed": by_seed,
-    }
+    figures = [value for value in by_seed if value is not None]
+    known = len(figures) == len(by_seed) > 1
+    deviation = round(statistics.stdev(figures), DIGITS) if known else None
+    return OverSeeds(**asdict(mean), deviation=deviation, by_seed=by_seed)
 
 
-def _rounded(figure: Callable[[Sequence[float]], float], values: Sequence[Any]) -> float | None:
-    return None if None in values else round(figure(values), DIGITS)
-
-
-def _orders(sums: Sums, runs: dict[str, list[str]], place: int) -> list[dict[str, Any]]:
+def _orders(sums: Sums, runs: dict[str, list[str]], place: int) -> list[Order]:
     """Every pair of systems, the lower mean perplexity first: the gap, in pooled deviations over seeds where
     there are several, and whether that is enough for an order (reports/metrics/seeds.py)."""
 
@@ -115,19 +113,11 @@ def _orders(sums: Sums, runs: dict[str, list[str]], place: int) -> list[dict[str
         system: [sums.combined(partial(perplexity_of, run)).value or np.inf for run in of]
         for system, of in runs.items()
     }
-    found = []
+    orders = []
     for pair in combinations(sorted(perplexity.items(), key=lambda item: statistics.fmean(item[1])), 2):
         (better, low), (worse, high) = pair
         gap = statistics.fmean(high) - statistics.fmean(low)
         pooled = pooled_deviation(low, high) if min(len(low), len(high)) > 1 else None
         apart = round(gap / pooled, 2) if pooled else None
-        found.append(
-            {
-                "better": better,
-                "worse": worse,
-                "gap": round(gap, DIGITS),
-                "deviations": apart,
-                "claimed": ordered(low, high),
-            }
-        )
-    return found
+        orders.append(Order(better, worse, round(gap, DIGITS), apart, ordered(low, high)))
+    return orders

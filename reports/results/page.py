@@ -5,7 +5,6 @@ that make them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from reports.html.formats import count, interval, number, size
 from reports.html.parts import NOT_LOGGED
@@ -15,8 +14,8 @@ from reports.metrics.published import name_of
 from reports.metrics.resampling import FEWEST_DOCUMENTS
 from reports.metrics.seeds import DEVIATIONS, FEWEST_SEEDS
 from reports.results.figures import PLACES
+from reports.results.result import Order, OverSeeds, Result, SystemFigures
 
-Result = dict[str, Any]
 WRITTEN = (
     "<!-- Written by `./rpt results` and `./rpt docs` from metrics/results/. Edit reports/results/page.py and"
     " run `./rpt docs`. -->"
@@ -87,21 +86,21 @@ def markdown(results: Sequence[Result]) -> str:
 def shown(result: Result) -> list[str]:
     """What the figures of a corpus support, in sentences."""
     below: dict[str, list[str]] = {}
-    for pair in result["orders"]["all"]:
-        if pair["claimed"]:
-            below.setdefault(pair["better"], []).append(_name(pair["worse"]))
-    said = [f"{_name(better)} is below {_and(worse)}" for better, worse in below.items()]
-    sentences = [f"**{result['corpus']}**: in perplexity on all tokens, {'; '.join(said)}."] if said else []
-    for row in result["rows"]:
-        found = [
-            f"{_figure(row['all'][name], 3, signed=True)} over {of}"
+    for pair in result.orders["all"]:
+        if pair.claimed:
+            below.setdefault(pair.better, []).append(_name(pair.worse))
+    orders = [f"{_name(better)} is below {_and(worse)}" for better, worse in below.items()]
+    sentences = [f"**{result.corpus}**: in perplexity on all tokens, {'; '.join(orders)}."] if orders else []
+    for row in result.rows:
+        levels = [
+            f"{_figure(getattr(row.all, name), 3, signed=True)} over {of}"
             for name, of in GAINS.items()
-            if _above_zero(row["all"][name])
+            if _above_zero(getattr(row.all, name))
         ]
-        if found:
+        if levels:
             sentences.append(
-                f"**{result['corpus']}**: {_name(row['system'])} predicts better, in nats a token, by"
-                f" {_and(found)}."
+                f"**{result.corpus}**: {_name(row.system)} predicts better, in nats a token, by"
+                f" {_and(levels)}."
             )
     return sentences
 
@@ -110,45 +109,45 @@ def not_ordered(result: Result) -> list[str]:
     """Which pairs of systems the seeds of a corpus leave open, and whether a learned retriever is behind
     BM25.
     """
-    orders = {(pair["better"], pair["worse"]): pair["claimed"] for pair in result["orders"]["all"]}
-    said = "; ".join(
+    orders = {(pair.better, pair.worse): pair.claimed for pair in result.orders["all"]}
+    pairs = "; ".join(
         f"{_name(better)} or {_name(worse)}" for (better, worse), claimed in orders.items() if not claimed
     )
-    sentences = [f"**{result['corpus']}**: which is better: {said}."] if said else []
+    sentences = [f"**{result.corpus}**: which is better: {pairs}."] if pairs else []
     if orders.get(("retro", "rpt_sem")):
         sentences.append(
-            f"**{result['corpus']}**: the paper's order of RPT-Sem and RETRO. RETRO, which searches by BM25,"
+            f"**{result.corpus}**: the paper's order of RPT-Sem and RETRO. RETRO, which searches by BM25,"
             " is below RPT-Sem, which has to learn to search in these few updates."
         )
     return sentences
 
 
-def _above_zero(figure: Result | None) -> bool:
-    return figure is not None and figure["low"] is not None and figure["low"] > 0
+def _above_zero(figure: OverSeeds | None) -> bool:
+    return figure is not None and figure.low is not None and figure.low > 0
 
 
 def _section(result: Result) -> list[str]:
-    training, tokens = result["training"], result["tokens"]
-    passed = sum(gate["passed"] for gate in result["gates"])
+    training, tokens = result.training, result.tokens
+    passed = sum(gate.passed for gate in result.gates)
     about = (
-        f"{training['layers']} layers of {training['width']}, a vocabulary of"
-        f" {count(training['vocabulary'])}, {count(training['steps'])} updates of"
-        f" {count(training['tokens'] // training['steps'])} tokens ({count(training['tokens'])} in all)."
-        f" {count(result['documents'])} test documents, {count(tokens['all'])} tokens,"
+        f"{training.layers} layers of {training.width}, a vocabulary of"
+        f" {count(training.vocabulary)}, {count(training.steps)} updates of"
+        f" {count(training.tokens // training.steps)} tokens ({count(training.tokens)} in all)."
+        f" {count(result.documents)} test documents, {count(tokens['all'])} tokens,"
         f" {count(tokens['with_neighbours'])} of them with an eligible neighbour; the same for all runs"
-        f" (SHA-256 {result['tokens_sha256'][:12]}). Of the gates that say whether labels are fit to train"
-        f" on, {passed} of {len(result['gates'])} pass."
+        f" (SHA-256 {result.tokens_sha256[:12]}). Of the gates that say whether labels are fit to train"
+        f" on, {passed} of {len(result.gates)} pass."
     )
     few = (
         f"Of fewer than {FEWEST_DOCUMENTS} documents an interval means nothing."
-        if result["documents"] < FEWEST_DOCUMENTS
+        if result.documents < FEWEST_DOCUMENTS
         else ""
     )
-    local = not result["source"].startswith("python-stdlib")
-    needs = f"*Needs: {result['source']}, a file with a column `text`, one document a row.*" if local else ""
+    local = not result.source.startswith("python-stdlib")
+    needs = f"*Needs: {result.source}, a file with a column `text`, one document a row.*" if local else ""
     commands = (
-        f"./rpt run evaluation --profile {result['profile']}     # trains and evaluates every run",
-        f"./rpt results {result['profile']}                      # the figures, and this page",
+        f"./rpt run evaluation --profile {result.profile}     # trains and evaluates every run",
+        f"./rpt results {result.profile}                      # the figures, and this page",
     )
     tables = [
         part
@@ -156,7 +155,7 @@ def _section(result: Result) -> list[str]:
         for part in (f"Perplexity and gains, {PLACE_NAMES[place]}:", as_markdown(table(result, place)))
     ]
     return [
-        f"## {result['corpus']}",
+        f"## {result.corpus}",
         about,
         few,
         needs,
@@ -176,34 +175,34 @@ def table(result: Result, place: str) -> PlainTable:
         *(f"gain over {of}" for of in GAINS.values()),
         "perplexity by seed",
     ]
-    rows = sorted(result["rows"], key=lambda row: row[place]["perplexity"]["value"])
-    return PlainTable(head, [_row(row["system"], row["parameters"], row[place]) for row in rows])
+    rows = sorted(result.rows, key=lambda row: getattr(row, place).perplexity.value)
+    return PlainTable(head, [_row(row.system, row.parameters, getattr(row, place)) for row in rows])
 
 
-def _row(system: str, parameters: int, figures: Result) -> list[str]:
-    gains = (_figure(figures[name], 3, signed=True) for name in GAINS)
-    by_seed = ", ".join(number(value) for value in figures["perplexity"]["by_seed"])
-    return [_name(system), size(parameters), _figure(figures["perplexity"], 2), *gains, by_seed]
+def _row(system: str, parameters: int, figures: SystemFigures) -> list[str]:
+    gains = (_figure(getattr(figures, name), 3, signed=True) for name in GAINS)
+    by_seed = ", ".join(number(value) for value in figures.perplexity.by_seed)
+    return [_name(system), size(parameters), _figure(figures.perplexity, 2), *gains, by_seed]
 
 
-def _figure(figure: Result | None, digits: int, *, signed: bool = False) -> str:
+def _figure(figure: OverSeeds | None, digits: int, *, signed: bool = False) -> str:
     if figure is None:
         return NOT_LOGGED
-    spread = "" if figure["deviation"] is None else f" ± {number(figure['deviation'], digits)}"
+    spread = "" if figure.deviation is None else f" ± {number(figure.deviation, digits)}"
     return (
-        f"{number(figure['value'], digits, signed=signed)}{spread}"
-        f" {interval(figure['low'], figure['high'], digits, signed=signed)}"
+        f"{number(figure.value, digits, signed=signed)}{spread}"
+        f" {interval(figure.low, figure.high, digits, signed=signed)}"
     )
 
 
 def _orders(result: Result) -> str:
     rows = [
         [
-            _name(pair["better"]),
-            _name(pair["worse"]),
+            _name(pair.better),
+            _name(pair.worse),
             *(cell for place in PLACES for cell in _gap(_pair(result, place, pair))),
         ]
-        for pair in result["orders"]["all"]
+        for pair in result.orders["all"]
     ]
     head = [
         f"{name}{suffix}"
@@ -213,21 +212,21 @@ def _orders(result: Result) -> str:
     return as_markdown(PlainTable(["lower", "higher", *head], rows))
 
 
-def _pair(result: Result, place: str, pair: Result) -> tuple[Result, int]:
+def _pair(result: Result, place: str, pair: Order) -> tuple[Order, int]:
     """The same pair on the tokens of `place`, and 1, or -1 where its order is the other one there."""
-    names = (pair["better"], pair["worse"])
+    names = (pair.better, pair.worse)
     return next(
         (other, sign)
-        for other in result["orders"][place]
+        for other in result.orders[place]
         for sign, of in ((1, names), (-1, names[::-1]))
-        if (other["better"], other["worse"]) == of
+        if (other.better, other.worse) == of
     )
 
 
-def _gap(found: tuple[Result, int]) -> list[str]:
+def _gap(found: tuple[Order, int]) -> list[str]:
     pair, sign = found
-    unit = NOT_LOGGED if pair["deviations"] is None else number(sign * pair["deviations"], 1)
-    return [f"{number(sign * pair['gap'])} ({unit})", "yes" if pair["claimed"] else "no"]
+    unit = NOT_LOGGED if pair.deviations is None else number(sign * pair.deviations, 1)
+    return [f"{number(sign * pair.gap)} ({unit})", "yes" if pair.claimed else "no"]
 
 
 def _name(system: str) -> str:

@@ -41,33 +41,36 @@ def _words(setting: str) -> str:
 
 
 def _by_run(rows: Rows) -> dict[str, dict[str, SettingFigures]]:
-    found: dict[str, dict[str, SettingFigures]] = {}
+    by_run: dict[str, dict[str, SettingFigures]] = {}
     for row in rows:
-        found.setdefault(row.run, {})[row.setting] = row
-    return found
+        by_run.setdefault(row.run, {})[row.setting] = row
+    return by_run
 
 
 def _pivot(rows: Rows) -> Html:
     by_run = _by_run(rows)
-    known = [setting for setting in SETTINGS if any(setting in found for found in by_run.values())]
+    settings = [setting for setting in SETTINGS if any(setting in figures for figures in by_run.values())]
     body = [
         [
             clipped(run, NAME),
-            *(number(found[setting].perplexity) if setting in found else NOT_LOGGED for setting in known),
+            *(
+                number(figures[setting].perplexity) if setting in figures else NOT_LOGGED
+                for setting in settings
+            ),
         ]
-        for run, found in by_run.items()
+        for run, figures in by_run.items()
     ]
-    return table(["run", *map(_words, known)], body)
+    return table(["run", *map(_words, settings)], body)
 
 
 def _settings_figure(rows: Rows, colours: dict[str, int]) -> Html:
     lines = [
         Line(
             clipped(run, NAME),
-            [(x, found[setting].perplexity) for setting, x in READ.items() if setting in found],
+            [(x, figures[setting].perplexity) for setting, x in READ.items() if setting in figures],
             colours.get(run, -1),
         )
-        for run, found in _by_run(rows).items()
+        for run, figures in _by_run(rows).items()
     ]
     curve = (
         "Perplexity by how many of its ranking a system reads at test, without training it anew (the paper's"
@@ -150,7 +153,7 @@ def _oracles_all(rows: Sequence[OracleAllFigures]) -> list[Html]:
     body = [
         [
             clipped(row.run, NAME),
-            *(measured(found, 2) for found in (row.own, row.oracle, row.oracle_all)),
+            *(measured(perplexity, 2) for perplexity in (row.own, row.oracle, row.oracle_all)),
             measured(row.gain, 4, signed=True),
             count(row.tokens),
         ]
@@ -202,10 +205,10 @@ def _position_figure(
     )
     for run, of in drawn:
         points, band = list[tuple[float, Number]](), list[tuple[float, Number, Number]]()
-        for bin_, found in zip(bins, of, strict=True):
+        for bin_, estimate in zip(bins, of, strict=True):
             if (x := _middle(bin_)) is not None:
-                points.append((x, found.value))
-                band.append((x, found.low, found.high))
+                points.append((x, estimate.value))
+                band.append((x, estimate.low, estimate.high))
         lines.append(
             Line(clipped(run.run, NAME), points, colours.get(run.run, -1), band if key == "gain" else ())
         )

@@ -32,32 +32,47 @@ def _against(systems: Systems, gains: Sequence[Gain | None]) -> str:
     return "".join(clipped(names.get(run, run), NAME) for run in against)
 
 
-def _own_cells(row: System | SettingFigures | OracleFigures, parameters: Number) -> list[str]:
-    return [tag("b", number(row.perplexity)), interval(row.low, row.high), size(parameters)]
+Cells = list[Html | str]
 
 
-def _seed_row(name: str, seeds: SeedFigures, parameters: Number) -> list[Html | str]:
+def _own_cells(row: System | SettingFigures | OracleFigures, parameters: Number, best: Number) -> Cells:
+    figure = number(row.perplexity)
+    bold = best is not None and row.perplexity == best
+    return [tag("b", figure) if bold else figure, interval(row.low, row.high), size(parameters)]
+
+
+def _seed_row(name: str, seeds: SeedFigures, parameters: Number) -> Cells:
     """What the runs of a system reach together: mean and standard deviation over seeds."""
     spread = f"{number(seeds.mean)} \N{PLUS-MINUS SIGN} {number(seeds.deviation, 3)}"
-    return [f"{name}, {count(seeds.runs)} seeds", tag("b", spread), NOT_LOGGED, size(parameters)]
+    return [f"{name}, {count(seeds.runs)} seeds", spread, NOT_LOGGED, size(parameters)]
 
 
-def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigures], split: str) -> Html:
+def _lowest(systems: Systems) -> Number:
+    """The lowest perplexity of several systems; None of one alone, which nothing is compared with."""
+    known = [system.perplexity for system in systems if finite(system.perplexity)]
+    return min(known) if len(known) > 1 else None  # type: ignore[type-var]
+
+
+def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigures], split: str) -> list[Html]:
     """The paper's rows in its order with this run's figures before its own, then the systems that the paper
-    does not have; of one that was trained with several seeds first their mean.
+    does not have; of one that was trained with several seeds first their mean. Rows that this run has not are
+    folded away.
 
-    `other_settings` are rows of a run with other neighbours at test, the oracle's among them; if they are of
-    fewer documents, they say so.
+    `other_settings` are rows of a run with other neighbours at test, the oracle's among them; those over
+    fewer documents than the run itself are left out, as no figure of this column compares with them.
     """
     parameters, documents = (
         {row.run: row.parameters for row in systems},
         {row.run: row.documents for row in systems},
     )
-    left, over_seeds = list(systems), {row.system: row for row in seeds}
-    rows = list[list[Html | str]]()
+    whole = [row for row in other_settings if row.documents == documents.get(row.run)]
+    left, over_seeds, best = list(systems), {row.system: row for row in seeds}, _lowest(systems)
+    rows, absent = list[Cells](), list[Cells]()
     for published in TABLE_2:
-        known = systems if published.setting == OWN else other_settings
-        ours = [row for row in known if (row.system, row.setting) == (published.system, published.setting)]
+        candidates = systems if published.setting == OWN else whole
+        ours = [
+            row for row in candidates if (row.system, row.setting) == (published.system, published.setting)
+        ]
         left = [system for system in left if system not in ours]
         cells = [
             *(number(value) for value in published.perplexity),
@@ -65,38 +80,40 @@ def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigure
             f"{number(published.time)}" if published.time else "",
         ]
         if ours and published.setting == OWN and published.system in over_seeds:
-            rows.append(
-                [
-                    *_seed_row(published.name, over_seeds[published.system], parameters.get(ours[0].run)),
-                    *cells,
-                ]
-            )
+            size_of_one = parameters.get(ours[0].run)
+            rows.append([*_seed_row(published.name, over_seeds[published.system], size_of_one), *cells])
         for row in ours:
-            few = f", {count(row.documents)} docs" if row.documents != documents.get(row.run) else ""
-            name = published.name + few + ("" if len(ours) == 1 else f" ({clipped(row.run, NAME)})")
-            rows.append([name, *_own_cells(row, parameters.get(row.run)), *cells])
+            name = published.name + ("" if len(ours) == 1 else f" ({clipped(row.run, NAME)})")
+            lowest = best if published.setting == OWN else None
+            rows.append([name, *_own_cells(row, parameters.get(row.run), lowest), *cells])
         if not ours:
-            rows.append([published.name, *[NOT_LOGGED] * 3, *cells])
-    names, blank = (
-        names_of({system.run: system.system for system in systems}),
-        [NOT_LOGGED] * (len(CORPORA) + 2),
-    )
+            absent.append([published.name, *cells])
+    names = names_of({system.run: system.system for system in systems})
+    blank: Cells = [NOT_LOGGED] * (len(CORPORA) + 2)
     for system in left:
-        if found := over_seeds.pop(system.system, None):
-            rows.append([*_seed_row(clipped(name_of(system.system), NAME), found, system.parameters), *blank])
-        rows.append([clipped(names[system.run], NAME), *_own_cells(system, system.parameters), *blank])
+        if of_seeds := over_seeds.pop(system.system, None):
+            rows.append(
+                [*_seed_row(clipped(name_of(system.system), NAME), of_seeds, system.parameters), *blank]
+            )
+        rows.append([clipped(names[system.run], NAME), *_own_cells(system, system.parameters, best), *blank])
+    return [_beside_published(rows, split), *_not_here(absent)]
+
+
+def _beside_published(rows: list[Cells], split: str) -> Html:
     head = ["", "perplexity", "95 % interval", "parameters", *CORPORA, "parameters", "time"]
     spans = [tag("td"), tag("th", f"this run, {split} split", colspan=3, scope="colgroup")]
-    spans.append(
-        tag(
-            "th",
-            "published: other corpora and scale",
-            colspan=len(CORPORA) + 2,
-            scope="colgroup",
-            class_="foreign",
-        )
-    )
+    words, columns = "published: other corpora and scale", len(CORPORA) + 2
+    spans.append(tag("th", words, colspan=columns, scope="colgroup", class_="foreign"))
     return tag("div", table(head, rows, groups=tag("tr", *spans)), class_="systems published")
+
+
+def _not_here(rows: list[Cells]) -> list[Html]:
+    """The paper's other rows, behind a summary."""
+    if not rows:
+        return []
+    words = f"{len(rows)} more rows of the paper, which this run has not over all its documents"
+    shown = tag("div", table(["", *CORPORA, "parameters", "time"], rows), class_="systems")
+    return [tag("details", tag("summary", words), shown)]
 
 
 def _every_way(systems: Systems) -> Html:
@@ -250,7 +267,8 @@ def perplexity(
         "The paper's Table 2. The grey columns are its figures, for models of 200 M parameters on corpora of"
         " billions of tokens with another tokenizer: they show the order that was published, and are not"
         " comparable in value. An oracle chooses neighbours with sight of the target, among the scored"
-        " candidates: it is no system, and not the best that could be chosen."
+        " candidates: it is no system, and not the best that could be chosen. The lowest perplexity of a"
+        " system is bold; what was measured over fewer documents is under Neighbours."
     )
     ways = (
         f"{_counted(evaluation)}“With neighbours” are those whose chunk had something to retrieve, the only"
@@ -259,7 +277,7 @@ def perplexity(
         " more parameters, is its gain over a system that reads random ones, where one was trained."
     )
     tables = [
-        table_2(systems, other_settings, seeds, split),
+        *table_2(systems, other_settings, seeds, split),
         empty(published),
         _every_way(systems),
         empty(ways),

@@ -36,11 +36,11 @@ class Line(NamedTuple):
 
 
 def _percent(line: Line | None, key: str) -> str:
-    found = line.figures.get(key) if line else None
+    figure = line.figures.get(key) if line else None
     return (
         NOT_LOGGED
-        if found is None or found.value is None or not finite(found.value)
-        else number(100 * found.value, 1)
+        if figure is None or figure.value is None or not finite(figure.value)
+        else number(100 * figure.value, 1)
     )
 
 
@@ -127,11 +127,11 @@ def _table(rows: Rows) -> Html:
     for row in rows:
         cells: list[str] = [_named(row)]
         for key in METRICS:
-            found = row.figures[key]
+            figure = row.figures[key]
             cells += [
-                measured(found, 3),
-                _against_chance(found.value, random[key].value if random else None),
-                count(found.queries),
+                measured(figure, 3),
+                _against_chance(figure.value, random[key].value if random else None),
+                count(figure.queries),
             ]
         body.append(cells)
     return tag("div", table(head, body), class_="systems metrics")
@@ -144,8 +144,8 @@ def _documents(rows: Rows) -> str:
 
 
 def _without_positive(row: RetrieverFigures) -> str:
-    queries, found = row.queries, row.queries_with_positive
-    share = percent(1 - found / queries if finite(queries) and finite(found) and queries else None)
+    queries, positive = row.queries, row.queries_with_positive
+    share = percent(1 - positive / queries if finite(queries) and finite(positive) and queries else None)
     return f"{share} of the {count(queries)} queries"
 
 
@@ -271,9 +271,10 @@ def _side(
 ) -> Html:
     """`columns` of the table, of which the first is drawn."""
     drawn, *_ = columns.values()
-    found = [(row, drawn(row)) for row in rows]
+    estimates = [(row, drawn(row)) for row in rows]
     dots = [
-        Dot(clipped(row.run, NAME), of.value, of.low, of.high, colours.get(row.run, -1)) for row, of in found
+        Dot(clipped(row.run, NAME), of.value, of.low, of.high, colours.get(row.run, -1))
+        for row, of in estimates
     ]
     body = [
         [clipped(row.run, NAME), *(measured(of(row), 2) for of in columns.values()), count(row.chunks)]
@@ -325,13 +326,15 @@ def subgroups(rows: Sequence[SubgroupFigures], colours: dict[str, int]) -> list[
     for row in rows:
         group = GROUPS[row.group] if row.group in GROUPS else clipped(row.group, NAME)
         name = f"{group}: {clipped(names[row.run], NAME)}"
-        found = row.improvement
-        dots.append(Dot(name, found.value, found.low, found.high, colours.get(row.run, -1), 2))
+        improvement = row.improvement
+        dots.append(
+            Dot(name, improvement.value, improvement.low, improvement.high, colours.get(row.run, -1), 2)
+        )
         body.append(
             [
                 clipped(row.run, NAME),
                 group,
-                measured(found, 2, signed=True),
+                measured(improvement, 2, signed=True),
                 count(row.chunks),
                 count(row.documents),
             ]

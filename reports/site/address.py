@@ -148,8 +148,8 @@ class View(State):
 
     Attributes:
         by: order of candidates, a key of `ORDERS`; c: the chosen candidate's chunk, or the marked chunk of a
-            document; gains: "show" has the script ask for the gains of tokens, "wait" has the page wait for
-            them; full: "1" for whole texts of all candidates.
+            document; gains: "" has the script ask for the gains of tokens, "wait" has the page wait for them,
+            "hide" shows none; full: "1" for whole texts of all candidates.
     """
 
     by: str = ""
@@ -166,7 +166,7 @@ class View(State):
             **listing(params, SORTS),
             by=one_of(params, "by", ORDERS),
             c=whole(params["c"], "c") if params.get("c") else None,
-            gains=one_of(params, "gains", ("show", "wait")),
+            gains=one_of(params, "gains", ("hide", "wait")),
             full=one_of(params, "full", ("1",)),
         )
 

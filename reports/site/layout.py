@@ -126,6 +126,14 @@ def help_page(site: Site, terms: Words, *more: Html) -> str:
     )
 
 
+def document_cell(doc_id: str, source: str, split: str, href: str) -> Html:
+    """The head of a document's row in a list: its source as a link to `href`, its id and its split."""
+    name = tag("a", tag("bdi", clipped(source or doc_id, NAME)), href=href, data_row="")
+    of = tag("span", split, class_="split")
+    about = tag("span", tag("code", clipped(doc_id, 40)), " ", of, class_="about")
+    return tag("th", name, about, scope="row")
+
+
 def fact_list(facts: Iterable[tuple[str, str]]) -> Html:
     """Names and values of where something comes from."""
     rows = [

@@ -10,7 +10,8 @@ from data_contracts.evaluations import DPR
 from data_contracts.failure import Exit, Failure
 from model.registry import SYSTEMS
 from stages.dense.rankings import DenseRanker
-from stages.evaluation.evaluation import READ, make_reader, write_evaluations
+from stages.evaluation.evaluation import READ, make_reader
+from stages.evaluation.writing import Given, write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.runner.stage import Context, Job
 
@@ -37,7 +38,14 @@ def evaluate_with_dense_retriever(
         context.scratch,
     )
     reader = make_reader(context, geometry, evaluation, recipe, (DPR,))
-    write_evaluations(context, geometry, evaluation, itertools.repeat(reader), "dense", {}, ranker)
+    write_evaluations(
+        context,
+        geometry,
+        evaluation,
+        itertools.repeat(reader),
+        "dense",
+        lambda _, documents: Given({doc_id: ranker(ids) for doc_id, ids in documents.items()}),
+    )
     if ranker.cut:
         context.say.note(
             f"**{context.run_name}**: {ranker.cut:,} chunks were cut, for they have more word pieces than the"

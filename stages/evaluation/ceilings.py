@@ -9,7 +9,9 @@ are searched for in the first documents alone, for that is what costs.
 
 from __future__ import annotations
 
+import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -17,20 +19,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_contracts.ceilings import CEILING, CEILINGS, MIXTURES
-from data_contracts.contract import Artifact, commit, open_artifact, write_shard
+from data_contracts.contract import Artifact, commit, open_artifact, write_atomically, write_shard
 from data_contracts.evaluations import BASELINE, EVALUATIONS, OWN
 from data_contracts.tokens import CHUNKS, list_rows
 from model.baselines.transformer_xl import TransformerXL
 from stages.evaluation.ceiling_mixtures import Document, Mixer, Mixtures, Second, of_training_text
-from stages.evaluation.evaluation import held_out
 from stages.evaluation.token_states import StateReader
+from stages.evaluation.writing import held_out
 from stages.parameters import Evaluation, Geometry
+from stages.runner.resumption import finished_shards, note_devices
 from stages.runner.stage import Context, Job
 from stages.training.systems import load_trained
 
 FITTED_TOKENS = 8_192
 STATES_TOKENS = 20_000  # before the last document whose states are searched
 TRAINING_TOKENS = 1_000_000
+KEPT = "mixtures.json"
 FITTED_ON = {"test": "validation", "validation": "train"}
 """Evaluated split -> the split on which weights are chosen."""
 COLUMNS = ["doc_id", "setting", "chunk", "tokens", "bytes", "eligible", "token_losses"]
@@ -54,18 +58,29 @@ def mix_all(
     context: Context, chunks: Artifact, geometry: Geometry, evaluation: Evaluation, for_fit: list[np.ndarray]
 ) -> None:
     """Choose weights on some texts, and write the mixtures of all evaluated documents with them, shard by
-    shard.
+    shard; the weights and shards that are there stay.
     """
     assert context.run_name
+    target = context.out(CEILING)
+    note_devices(target, context.say.note)
+    finished = finished_shards(target)
     shards = {shard: held_out(chunks.read(shard), evaluation) for shard in chunks.shards}
     texts = [tokens for documents in shards.values() for tokens in documents.values()]
     context.say.progress(0, len(texts), "documents", "choosing weights")
     reader, mixer = reader_and_mixer(context, geometry, evaluation.index)
     trained = iter(of_training_text(training_text(chunks), [*for_fit, *texts], mixer.vocabulary))
-    mixtures = mixer.fit([read_document(reader, tokens, next(trained)) for tokens in for_fit])
+    of_fit = list(itertools.islice(trained, len(for_fit)))
+    mixtures = kept_mixtures(context.scratch) or mixer.fit(
+        [read_document(reader, tokens, second) for tokens, second in zip(for_fit, of_fit, strict=True)]
+    )
+    keep(mixtures, context.scratch)
     begins = np.cumsum([0, *map(len, texts)])
     evaluated, done = open_artifact(EVALUATIONS, context.input("evaluations") / context.run_name), 0
     for shard, documents in shards.items():
+        if shard in finished:
+            done += len(list(itertools.islice(trained, len(documents))))
+            context.say.progress(done, len(texts), "documents", "resumed")
+            continue
         own, parts = (
             pl.DataFrame(pl.from_arrow(evaluated.read(shard, COLUMNS))).filter(pl.col("setting") == OWN),
             list[pl.DataFrame](),
@@ -80,8 +95,22 @@ def mix_all(
             parts += [mixed_rows(rows, name, losses[name]) for name in sorted(losses)]
             done += 1
             context.say.progress(done, len(texts), "documents")
-        write_shard(CEILINGS, _table(parts, evaluation.split, chosen(mixtures)), context.out(CEILING) / shard)
+        write_shard(CEILINGS, _table(parts, evaluation.split, chosen(mixtures)), target / shard)
     context.say.note(f"**{context.run_name}**: {said(mixtures)}")
+
+
+def keep(mixtures: Mixtures, scratch: Path) -> None:
+    """Keep what was chosen, to the last bit, for the case that the stage is stopped."""
+    weights = {name: weights.tolist() for name, weights in mixtures.weights.items()}
+    write_atomically(scratch / KEPT, json.dumps([weights, mixtures.temperatures]).encode())
+
+
+def kept_mixtures(scratch: Path) -> Mixtures | None:
+    """What `keep` kept; None if it was not yet called."""
+    if not (scratch / KEPT).exists():
+        return None
+    weights, temperatures = json.loads((scratch / KEPT).read_bytes())
+    return Mixtures({name: np.array(values) for name, values in weights.items()}, temperatures)
 
 
 def reader_and_mixer(context: Context, geometry: Geometry, index: str) -> tuple[StateReader, Mixer]:
@@ -166,5 +195,9 @@ def _table(parts: list[pl.DataFrame], split: str, mixtures: dict) -> pa.Table:
 
 
 STAGE = Job(
-    CEILING, measure_ceilings, ("geometry", "evaluation"), {CEILING: "artifacts/{corpus}/ceilings/{run}"}
+    CEILING,
+    measure_ceilings,
+    ("geometry", "evaluation"),
+    {CEILING: "artifacts/{corpus}/ceilings/{run}"},
+    reads=tuple(f"artifacts/{{corpus}}/{place}" for place in ("chunks", "models/{run}", "evaluations/{run}")),
 )

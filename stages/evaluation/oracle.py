@@ -17,7 +17,8 @@ from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL
 from data_contracts.tokens import CHUNKS
 from model.registry import SYSTEMS
 from stages.evaluation.documents import OracleChoice
-from stages.evaluation.evaluation import READ, make_reader, write_evaluations
+from stages.evaluation.evaluation import READ, make_reader, own_given
+from stages.evaluation.writing import write_evaluations
 from stages.parameters import Evaluation, Geometry, Recipe
 from stages.runner.stage import Context, Job
 
@@ -62,7 +63,15 @@ def evaluate_with_oracle(
         if setting == ORACLE or len(rows)
     }
     reader = make_reader(context, geometry, evaluation, recipe, tuple(oracles))
-    write_evaluations(context, geometry, evaluation, itertools.repeat(reader), ORACLE, oracles)
+    own = own_given(context, geometry)
+    write_evaluations(
+        context,
+        geometry,
+        evaluation,
+        itertools.repeat(reader),
+        ORACLE,
+        lambda shard, documents: own(shard, documents)._replace(oracles=oracles),
+    )
 
 
 def _rows(context: Context, contract: Contract) -> pl.DataFrame:

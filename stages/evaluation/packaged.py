@@ -21,9 +21,10 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from model.registry import SYSTEMS
 from stages.evaluation.documents import DocumentReader
-from stages.evaluation.evaluation import write_evaluations
+from stages.evaluation.evaluation import own_given
 from stages.evaluation.half_precision import halve, load_in_float32
 from stages.evaluation.settings import settings_of
+from stages.evaluation.writing import write_evaluations
 from stages.parameters import Configuration, Run
 from stages.runner.messages import Messages
 from stages.runner.stage import Context
@@ -90,8 +91,9 @@ def evaluate_model(inputs: Path, name: str, run: Run, configuration: Configurati
     count = evaluation.settings_documents
     readers = itertools.repeat(in_every) if count is None else itertools.repeat(in_every, count)
     rest = itertools.repeat(reader((OWN,))) if count is not None else iter(())
+    given_to = own_given(context, geometry)
     write_evaluations(
-        context, geometry, evaluation, itertools.chain(readers, rest), f"evaluations/{name}", oracles={}
+        context, geometry, evaluation, itertools.chain(readers, rest), f"evaluations/{name}", given_to
     )
 
 

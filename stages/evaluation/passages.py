@@ -6,6 +6,7 @@ A document knows its passages by numbers of its own: 0, 1, ... in the order of t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ class CorpusPassages:
         check_count(source, found[source.origin], "evaluation_neighbours")
         check_count(source._replace(origin=RANDOM), found[RANDOM], "random")
 
-    def of_shard(self, shard: str, documents: dict[str, np.ndarray]) -> dict[str, DocumentPassages]:
+    def of_shard(self, shard: str, documents: Mapping[str, np.ndarray]) -> dict[str, DocumentPassages]:
         """doc_id -> what it reads, for documents of a shard of which these tokens are read."""
         rows = self._artifact.read(shard)
         rows = rows.filter(pc.equal(rows.column("split"), self._split))

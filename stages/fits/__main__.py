@@ -2,7 +2,8 @@
 writes what it found as JSON.
 
 The request has `model` (as a trained model's config.json), `sizes` of a batch, `optimizer` (the numbers of
-`learning_rate`), `topology` and, for cards, `card`. Nothing is computed: of the model there are only types.
+`learning_rate`), `memory_bytes` of a device, `topology` and, for cards, `card`. Nothing is computed: of the
+model there are only types.
 """
 
 from __future__ import annotations
@@ -47,16 +48,20 @@ def _step(request: dict, devices: Sequence[jax.Device]) -> AbstractStep:
     system = described_system(request["model"])
     config = described_config(request["model"])
     optimizer = system.optimizer_for(config, learning_rate(*request["optimizer"]))
-    return abstract_step(system, config, StepSizes(**request["sizes"]), optimizer, devices)
+    return abstract_step(
+        system, config, StepSizes(**request["sizes"]), optimizer, devices, request["memory_bytes"]
+    )
 
 
 def _described(step: AbstractStep, devices: Sequence[jax.Device]) -> dict[str, Any]:
-    began = time.monotonic()
+    began, mesh = time.monotonic(), step.state.layout.mesh
+    assert mesh
     traced = train_step.trace(*step.arguments)
     facts: dict[str, Any] = {
         "devices": len(devices),
         "device_kind": devices[0].device_kind,
-        "mesh": step.mesh.devices.shape,
+        "mesh": mesh.devices.shape,
+        "split_state": step.state.layout.split_state,
         "state_bytes": step.state_bytes,
         "matrix_flops": matrix_flops(traced.jaxpr.jaxpr),
     }

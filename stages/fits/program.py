@@ -15,7 +15,7 @@ USED = re.compile(r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm")
 @dataclass(frozen=True)
 class Program:
     """What is known of a step that was compiled for `devices` devices, of which `mesh` (data, sequence) are
-    in use.
+    in use. The state is on every device, or cut over `data` if `split_state`.
 
     All bytes are those of one device. `state_bytes` are parameters, optimizer state and what is carried,
     `peak_bytes` all that is alive at the worst moment, the state included, `code_bytes` the program itself.
@@ -28,6 +28,7 @@ class Program:
     devices: int
     device_kind: str
     mesh: tuple[int, int]
+    split_state: bool
     state_bytes: int
     matrix_flops: float
     peak_bytes: int = 0
@@ -56,17 +57,17 @@ class Verdict:
     rows: int | None
 
 
-def verdict(program: Program, memory_bytes: int, rows: int) -> Verdict:
-    """Whether a step of `rows` sequences fits devices of so much memory.
+def verdict(program: Program, memory_bytes: int, rows: int, parts: int = 1) -> Verdict:
+    """Whether a step of `rows` sequences, computed in `parts`, fits devices of so much memory.
 
     What the compiler of a TPU refuses does not fit; that of a GPU refuses nothing for its size.
     """
     needed = _refused_bytes(program) if program.refused else program.peak_bytes + program.code_bytes
     if needed is None:
         return Verdict(False, None, None)
-    stays, data = program.state_bytes + program.code_bytes, program.mesh[0]
-    groups = max(0, memory_bytes - stays) * rows // max(1, needed - stays) // data
-    return Verdict(not program.refused and needed <= memory_bytes, needed, groups * data)
+    stays, group = program.state_bytes + program.code_bytes, program.mesh[0] * parts
+    groups = max(0, memory_bytes - stays) * rows // max(1, needed - stays) // group
+    return Verdict(not program.refused and needed <= memory_bytes, needed, groups * group)
 
 
 def _refused_bytes(program: Program) -> int | None:

@@ -27,6 +27,8 @@ RUNNERS = frozenset(
         "stages/__init__.py",
         "stages/devices.py",
         "stages/training/event_file.py",
+        "stages/training/tracker.py",
+        "stages/training/wandb_tracker.py",
         "stages/runner/interruption.py",
         "stages/ingestion/inventory.py",
         "stages/runner/messages.py",

@@ -8,6 +8,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from data_contracts.seal import check_seal
+
 
 def short_digest(*parts: object) -> str:
     """16 hex digits over JSON-able parts.
@@ -21,9 +23,13 @@ def short_digest(*parts: object) -> str:
 def path_digest(path: Path) -> str:
     """Digest of a file, or of a directory's file names and contents; a manifest stands for the shards it
     lists.
+
+    Raises:
+        Failure: (exit code 3) if a directory is not as its seal has it.
     """
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
+    check_seal(path)
     manifest = path / "manifest.json"
     files = [manifest] if manifest.exists() else sorted(item for item in path.rglob("*") if item.is_file())
     return short_digest(

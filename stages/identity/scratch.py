@@ -21,14 +21,19 @@ from stages.runner.messages import Messages
 
 SCRATCH = Path(".work")
 CHECKPOINTS = "checkpoints"
+HALF_WRITTEN = ".*.tmp"  # by `write_atomically` and `write_shard`
 NUMBERED = "[0-9]" * 8
 NAMED = 3  # names of what has changed that a sentence holds
 
 
 def open_scratch(stage: str, item: str, identity: Identity, say: Messages) -> Path:
-    """The scratch directory of exactly this work, and a note on each that was set aside."""
+    """The scratch directory of exactly this work, without files that a killed writer has left half-written,
+    and a note on each that was set aside.
+    """
     mine = SCRATCH / stage / item / short_digest(identity)
     mine.mkdir(parents=True, exist_ok=True)
+    for leftover in mine.rglob(HALF_WRITTEN):
+        leftover.unlink()
     write_atomically(_record(mine), json.dumps(identity).encode())
     for other in others(mine):
         say.note(f"**{item}**: {_kept(other)}; {_remedy(stage, item, other, identity)}")

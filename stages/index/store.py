@@ -7,6 +7,7 @@ other files, is no index.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -22,7 +23,7 @@ from stages.index.vectors import VectorIndex, read_graph
 MANIFEST, GRAPH, DOCUMENTS = "index.json", "graph.faiss", "documents.json"
 KEYS, PASSAGES, DOCUMENT, CHUNK = "keys.npy", "passages.npy", "document.npy", "chunk.npy"
 ARRAYS = (KEYS, PASSAGES, DOCUMENT, CHUNK)
-VERSION = 1
+VERSION = 2
 REMEDY = "./rpt run index makes it again"
 
 
@@ -90,8 +91,13 @@ def seal(directory: Path, about: dict[str, Any]) -> None:
         for path in sorted(directory.iterdir())
         if path.name != MANIFEST and not path.name.startswith(".")
     }
-    written = {"version": VERSION, "files": files, **about}
-    write_atomically(directory / MANIFEST, (json.dumps(written, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(directory / MANIFEST, _written({"version": VERSION, "files": files, **about}))
+
+
+def _written(about: dict[str, Any]) -> bytes:
+    """The bytes of index.json; it holds the SHA-256 of what it says."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**about, "sha256": digest}, indent=1, sort_keys=True) + "\n").encode()
 
 
 def open_index(directory: Path) -> PassageIndex:
@@ -110,9 +116,13 @@ def open_index(directory: Path) -> PassageIndex:
 
 @lru_cache(maxsize=32)
 def _opened(directory: Path, digest: str) -> PassageIndex:
-    about = json.loads((directory / MANIFEST).read_bytes())
+    raw = (directory / MANIFEST).read_bytes()
+    about = json.loads(raw)
     if about["version"] != VERSION:
         raise _broken(directory, f"it says it is version {about['version']}, this code reads {VERSION}")
+    del about["sha256"]
+    if raw != _written(about):
+        raise _broken(directory, f"the SHA-256 of {MANIFEST} does not fit what it says")
     for name, promised in about["files"].items():
         if sha256(directory / name) != promised:
             raise _broken(directory, f"{name} is not as it was written")

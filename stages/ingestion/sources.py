@@ -140,6 +140,8 @@ def source_files(corpus: Corpus) -> list[SourceFile]:
         kept = _data_only(kept)
     if all(file.refusal for file in kept):
         cause = f"no file matches {corpus.source!r} (relative paths count from the project's root)"
+        if Path(corpus.source).is_dir():
+            cause = f"the directory {corpus.source!r} holds no file"
         if kept:
             cause = (
                 f"none of the {len(kept)} entries is data, first: {kept[0].name}"

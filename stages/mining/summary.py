@@ -4,6 +4,9 @@ found candidates.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pyarrow.compute as pc
 
@@ -54,7 +57,21 @@ def label_queries(candidates: Artifact) -> dict[str, int]:
     return totals
 
 
-def without_queries(totals: dict[str, int], longest: int, chunk_tokens: int, stride_chunks: int) -> str:
+def longest_to_learn_from(chunks: Artifact) -> int:
+    """Whole chunks of the longest document of the train split."""
+    longest = 0
+    for shard in chunks.shards:
+        table = read_columns(CHUNKS, chunks.directory / shard, ["doc_id", "split", "token_ids"])
+        whole = pc.equal(pc.list_value_length(table.column("token_ids")), chunks.fact("chunk_tokens"))
+        train = table.filter(pc.and_(pc.equal(table.column("split"), "train"), whole))
+        ends = [end - begin for _, begin, end in document_runs(train.column("doc_id"))]
+        longest = max(longest, *ends, 0)
+    return longest
+
+
+def without_queries(
+    totals: dict[str, int], longest: Callable[[], int], chunk_tokens: int, stride_chunks: int
+) -> str:
     """A warning in Markdown for splits other than train in which no chunk can be given candidates; empty if
     there is none.
 
@@ -68,8 +85,8 @@ def without_queries(totals: dict[str, int], longest: int, chunk_tokens: int, str
     )
     if not totals["train"]:
         cause = (
-            f"no chunk of the train split can retrieve an earlier one: {limit}, and the longest document has"
-            f" {longest}"
+            f"no chunk of the train split can retrieve an earlier one: {limit}, and the longest of that split"
+            f" has {longest()}"
         )
         remedy = (
             "join texts that belong together (corpora.<name>.group: directory), give longer ones, or lower"
@@ -90,7 +107,10 @@ def summarise(chunks: Artifact, candidates: Artifact) -> str:
     counts = np.array(list(chunks_by_document(chunks).values()), dtype=np.int64)
     size = chunks.fact("chunk_tokens")
     warning = without_queries(
-        label_queries(candidates), int(counts.max(initial=0)), size, candidates.fact("stride_chunks")
+        label_queries(candidates),
+        partial(longest_to_learn_from, chunks),
+        size,
+        candidates.fact("stride_chunks"),
     )
     found = ", ".join(
         f"{queries:,} queries `{form}` with {rows:,} candidates"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from stages.parameters.section import Params, Positive
 
@@ -74,6 +74,15 @@ class ReferenceLM(Params):
                 " branch or tag may be another model tomorrow"
             )
         return value
+
+    @model_validator(mode="after")
+    def _says_which(self) -> ReferenceLM:
+        if self.source != "train" and self.revision is None:
+            raise ValueError(
+                f"revision is null, and {self.name} may be another model tomorrow, while labels must say what"
+                f" scored them; `./rpt use-lm {self.name}` sets it"
+            )
+        return self
 
 
 class Scoring(Params):

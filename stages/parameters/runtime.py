@@ -38,6 +38,14 @@ class Runtime(Params):
         ),
         json_schema_extra={"unit": "seconds"},
     )
+    wandb_project: str | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "project of Weights & Biases for which training also keeps its figures, in .run/wandb/ until"
+            " `wandb sync`; it needs requirements-wandb.txt; null: none"
+        ),
+    )
     prices: dict[Device, float] = Field(
         {"A100": 1.8, "H100": 3.0, "H200": 3.8, "TPUv4": 3.2, "TPUv5e": 1.2, "TPUv5p": 4.2},
         description=(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.parameters.section import Params, Positive
 
@@ -71,6 +71,14 @@ class Training(Params):
     )
     steps: int = Positive
     batch: int = Field(gt=0, description="training sequences a step")
+    parts: int = Field(
+        1,
+        gt=0,
+        description=(
+            "in which a step computes its batch, one after the other: memory is that of one part, the update"
+            " that of the whole batch (gradient accumulation); what dropout and sampling draw differs"
+        ),
+    )
     shortest_sequence: float = Field(
         0.0,
         ge=0,
@@ -82,6 +90,14 @@ class Training(Params):
     )
     learning_rate: float = Positive
     warmup: float = Field(description="share of the run over which the learning rate rises", ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _parts_divide_the_batch(self) -> Training:
+        if self.batch % self.parts:
+            raise ValueError(
+                f"parts is {self.parts}, which does not divide batch, {self.batch}: choose one that does"
+            )
+        return self
 
 
 class Recipe(Params):

@@ -15,7 +15,7 @@ from model.baselines.realm import Embedder
 from model.parameters import Architecture, Parameters
 from stages.realm.index import Index, embed, recall
 
-NEVER, EVERY, ADAPTIVE = "never", "every", "adaptive"
+EVERY, ADAPTIVE = "every", "adaptive"
 PROBE_QUESTIONS, PROBE_PASSAGES = 64, 512
 
 

@@ -9,7 +9,7 @@ took. A checkpoint has the weights that the index of now was made of, and those 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -145,37 +145,25 @@ def train(
             " text"
         )
     update, root, now = _compiled_update(architectures.realm, plan), jax.random.key(plan.seed), begin
-    moving = MovingIndex(build, begin.state)
+    moving, embedder = MovingIndex(build, begin.state), architectures.embedder
     for step, rows_B in islice(
         enumerate(orders(count, plan.batch, plan.steps, plan.seed), start=1), begin.step, None
     ):
         parameters, optimizer = now.state.parameters, now.state.optimizer
         measured: dict[str, float] = {}
         if moving.pending_from >= 0 and step > moving.pending_from + refresh.hand_over:
+            before = moving.take_over()
             measured["old_recall"] = _old_recall(
-                architectures.embedder, parameters, probe, moving.take_over(), moving.now, plan.candidates
+                embedder, parameters, probe, before, moving.now, plan.candidates
             )
-        queries_BE = embed(
-            architectures.embedder, part_of(parameters, EMBEDDER), data.questions.rows_QT[rows_B]
-        )
-        found = moving.now.search(queries_BE, plan.candidates, partial(data.trivial, rows_B))
-        batch = data.batch(rows_B, found.ids_BN)
+        queries_BE = embed(embedder, part_of(parameters, EMBEDDER), data.questions.rows_QT[rows_B])
+        best = moving.now.search(queries_BE, plan.candidates, partial(data.trivial, rows_B))
+        batch = data.batch(rows_B, best.ids_BN)
         parameters, optimizer, figures = update(parameters, optimizer, batch, jax.random.fold_in(root, step))
-        row = {
-            "step": step,
-            **{name: float(value) for name, value in figures.items()},
-            "trivial": found.trivial,
-        }
-        if not np.isfinite(row["loss"]):
-            raise FloatingPointError(
-                f"loss is {row['loss']} at update {step} of {plan.steps}; lower the learning rate"
-                f" {plan.learning_rate}"
-            )
+        row = _row(step, figures, best.trivial, plan)
         if refresh.probed(step):
             weights = part_of(parameters, EMBEDDER)
-            measured["recall"] = probe.recall(
-                architectures.embedder, weights, moving.now.keys_XE, plan.candidates
-            )
+            measured["recall"] = probe.recall(embedder, weights, moving.now.keys_XE, plan.candidates)
         row |= {"version": moving.now.version, "built_from": moving.now.built_from, **measured}
         if refresh.wanted(step, measured.get("recall")) and step + refresh.hand_over < plan.steps:
             moving.begin(step, parameters)
@@ -183,6 +171,17 @@ def train(
         now = Restored(step, state, [*now.history, row])
         after(now)
     return now
+
+
+def _row(step: int, figures: Mapping[str, Array], trivial: int, plan: Plan) -> dict[str, float]:
+    """What is known of an update; raises FloatingPointError if its loss is not finite."""
+    row = {"step": step, **{name: float(value) for name, value in figures.items()}, "trivial": trivial}
+    if not np.isfinite(row["loss"]):
+        raise FloatingPointError(
+            f"loss is {row['loss']} at update {step} of {plan.steps}; lower the learning rate"
+            f" {plan.learning_rate}"
+        )
+    return row
 
 
 def _old_recall(

@@ -14,14 +14,13 @@ from data_contracts.failure import Exit, Failure
 from model.decoder_config import DecoderConfig
 from model.gpt_neox_config import PYTHIA_1_4B
 from model.hugging_face_files import INDEX, SINGLE, named_weights
-from stages.hub import SMALL_FILES, WEIGHTS, no_commit, snapshot
+from stages.hub import SMALL_FILES, WEIGHTS, snapshot
 from stages.parameters import ReferenceLM
 from stages.reference_lm.fit import PAPERS_LM, check_sizes, config_of, in_words, tokenizer_beside, unfit
 from stages.tokens.scorer_tokens import load_scorer_tokenizer
 from stages.tokens.tokenizer import vocabulary_size
 
 SECTION = "reference_lm"
-WHY = "labels must say what scored them"
 
 
 def hub_config(reference_lm: ReferenceLM) -> DecoderConfig:
@@ -29,14 +28,12 @@ def hub_config(reference_lm: ReferenceLM) -> DecoderConfig:
     config.json.
 
     Raises:
-        Failure: (exit code 5) if the hub cannot be reached; (2) if there is no commit to ask for, or it is of
-            no known family.
+        Failure: (exit code 5) if the hub cannot be reached; (2) if it is of no known family.
     """
     name, revision = reference_lm.name, reference_lm.revision
     if name == PAPERS_LM:
         return PYTHIA_1_4B
-    if revision is None:
-        raise no_commit(name, SECTION, WHY)
+    assert revision, "stages/parameters refuses a hub without one"
     return config_of(name, snapshot(name, revision, SMALL_FILES, SECTION))
 
 
@@ -54,12 +51,11 @@ def fetch_reference_lm(
         target: an existing directory.
 
     Raises:
-        Failure: if no commit is given or the model cannot be used (exit code 2), its tokenizer loses text of
-            the corpus (3), or the hub cannot be reached (5); the weights are not downloaded then.
+        Failure: if the model cannot be used (exit code 2), its tokenizer loses text of the corpus (3), or the
+            hub cannot be reached (5); the weights are not downloaded then.
     """
     name, revision = reference_lm.name, reference_lm.revision
-    if revision is None:
-        raise no_commit(name, SECTION, WHY)
+    assert revision, "stages/parameters refuses a hub without one"
     directory = snapshot(name, revision, [*SMALL_FILES, INDEX], SECTION)
     beside = tokenizer_beside(name, directory, tokenizer, chunks)
     check_sizes(name, directory, window, vocabulary_size(load_scorer_tokenizer(beside.parent)))

@@ -10,9 +10,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from data_contracts.contract import Artifact, Contract
+from data_contracts.seal import check_seal
 from stages.parameters import Corpus, Run, Runtime
 from stages.runner.messages import Messages
 
@@ -112,7 +114,12 @@ class Context:
     say: Messages
 
     def input(self, name: str) -> Path:
-        """An artifact of the same corpus."""
+        """An artifact of the same corpus.
+
+        Raises:
+            Failure: (exit code 3) if it is not as its seal has it.
+        """
+        _checked(self.inputs / name)
         return self.inputs / name
 
     def out(self, name: str) -> Path:
@@ -137,6 +144,12 @@ class Job:
     sections: tuple[str, ...]
     outputs: dict[str, str]
     reads: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=64)
+def _checked(directory: Path) -> None:
+    """Once in a process, for weights may be large."""
+    check_seal(directory)
 
 
 def module_of(name: str) -> str:

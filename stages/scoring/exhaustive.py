@@ -88,4 +88,5 @@ STAGE = Job(
     score_all,
     ("geometry", "scoring", "evaluation", "exhaustive"),
     {"exhaustive": "artifacts/{corpus}/exhaustive"},
+    reads=tuple(f"artifacts/{{corpus}}/{place}" for place in ("tokenizer", "chunks", "reference_lm")),
 )

@@ -25,7 +25,7 @@ from data_contracts.places import Place
 from stages.identity.digest import short_digest
 from stages.scoring.ledger_bucket import Bucket
 from stages.scoring.ledger_directories import Directories
-from stages.scoring.ledger_files import FileStore, Folder, Write, is_intact
+from stages.scoring.ledger_files import FileStore, Folder, Write, explained, is_intact
 
 KEYS = ["doc_id", "query_chunk", "candidate_chunk"]
 
@@ -102,8 +102,10 @@ class Ledger:
         self, folder: Folder, path: Path, documents: pl.DataFrame | None = None
     ) -> list[pl.DataFrame]:
         """The rows of `documents`, or all, by row group; no rows if the file had to be set aside."""
+        with explained(path.parent):
+            intact = is_intact(path)
         try:
-            if not is_intact(path):
+            if not intact:
                 raise LEDGER.violated(str(path), "its SHA-256 is not the one in its name")
             found = []
             blocks = (

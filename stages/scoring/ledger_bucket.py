@@ -10,8 +10,8 @@ Without a lock no order of writers is known to all. Where two scored a pair at t
 lower first half wins, then the lower second: whatever was merged with what, all readers of the same rows
 agree.
 
-What was read is kept in a cache on this machine, by name; each use checks it by the digest in that. It may
-be removed whenever nothing runs.
+What was read is kept in a cache on this machine, by name; each use checks it by the digest in that. Processes
+share it without a lock: files appear whole and are not removed. You may remove it whenever nothing runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from data_contracts.failure import Exit, Failure
 from stages.identity.digest import short_digest
 from stages.scoring import ledger_files
-from stages.scoring.ledger_files import Merge, Write, file_name, is_intact
+from stages.scoring.ledger_files import Merge, Write, explained, file_name, is_intact
 from stages.stores.object_store import ObjectStore
 
 LISTINGS = 20  # of a folder that others merge, before it is said to change too fast to be read
@@ -98,10 +98,9 @@ class Prefix:
             self._merge(self._copied(_that_fill_one(small)), merge)
 
     def set_aside(self, path: Path) -> str:
-        """Forget the copy: the next reading asks for the object again. The object stays, which another object
-        makes up for.
+        """Nothing: a copy that is not intact is asked for again by the next reading, and another process of
+        this machine may be reading it. The object stays, which another object makes up for.
         """
-        path.unlink(missing_ok=True)
         return f"{self.store.url}/{self.folder}/{path.name} is not used"
 
     def corrupt(self) -> list[str]:
@@ -117,21 +116,21 @@ class Prefix:
 
     def _copied(self, names: list[str]) -> list[str]:
         """Those of the names that are in the cache after those that were not have been asked for."""
-        self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # a copy that went bad is asked for again, so that what stays bad is so in the store
-        lacking = [
-            name for name in names if not (self.cache / name).exists() or not is_intact(self.cache / name)
-        ]
-        there = self.store.fetch(
-            [f"{self.folder}/{name}" for name in lacking], [self.cache / name for name in lacking]
-        )
+        with explained(self.cache):
+            self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # a copy that went bad is asked for again, so that what stays bad is so in the store
+            lacking = [
+                name for name in names if not (self.cache / name).exists() or not is_intact(self.cache / name)
+            ]
+            there = self.store.fetch(
+                [f"{self.folder}/{name}" for name in lacking], [self.cache / name for name in lacking]
+            )
         gone = {name for name, found in zip(lacking, there, strict=True) if not found}
         return [name for name in names if name not in gone]
 
     def _put(self, write: Write) -> str:
         """Keep what `write` writes; returns its name once an object of its bytes is known to be there."""
-        self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=self.cache) as place:
+        with explained(self.cache), self._folder() as place:
             file = Path(place) / "rows"
             write(file)
             for number in range(COPIES):
@@ -147,6 +146,13 @@ class Prefix:
             "delete these objects; `./rpt ledger stats` names them",
             Exit.CONTRACT,
         )
+
+    @contextlib.contextmanager
+    def _folder(self) -> Iterator[str]:
+        """A folder of one process, which lives as long as it writes."""
+        self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=self.cache) as place:
+            yield place
 
     def _is_kept(self, name: str) -> bool:
         """Whether the store has the bytes that a name promises, or had them and merged them: only objects

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from data_contracts.contract import sha256
+from data_contracts.failure import Exit, Failure
 
 MAX_FILES = 64
 FULL_BYTES = 16 * 2**20  # about 1.7 million rows; a file of this size is not merged again
@@ -59,6 +60,20 @@ class FileStore(Protocol):
     def folder(self, scorer: str, digit: str) -> Folder:
         """The files of a scorer and a digit, whether there are any or not."""
         ...
+
+
+@contextmanager
+def explained(place: Path) -> Iterator[None]:
+    """Errors of the operating system below a directory as a Failure (exit code 5) that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(
+            f"{place} of the ledger cannot be used",
+            f"{error.strerror or error}: {error.filename or place}",
+            "make room or give yourself the right to write there, then run again: what was kept is not lost",
+            Exit.ENVIRONMENT,
+        ) from error
 
 
 def file_name(number: int, path: Path) -> str:

@@ -16,6 +16,7 @@ from data_contracts.contract import Contract, commit, open_artifact, write_shard
 from data_contracts.places import resolved
 from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Scoring
+from stages.runner.resumption import finished_shards
 from stages.runner.stage import Context
 from stages.scoring.ledger import KEYS, Ledger
 from stages.scoring.pairs import fill, halves_of, wanted_pairs
@@ -48,8 +49,8 @@ def write_scores(
     pairs_of: Callable[[str], pa.Table],
     total: int,
 ) -> None:
-    """Write s_t of `total` pairs as an artifact of `contract`; those that the ledger has are not scored
-    again.
+    """Write s_t of `total` pairs as an artifact of `contract`, shard by shard; shards that are there stay,
+    and pairs that the ledger has are not scored again.
 
     `pairs_of` gives the (doc_id, query_chunk, candidate_chunk) of each shard of the chunks, sorted.
 
@@ -63,10 +64,15 @@ def write_scores(
         Ledger(resolved(context.runtime.ledger, Path.cwd()), scorer.identity),
         open_artifact(CHUNKS, context.input("chunks")),
     )
-    done = 0
+    target, done = context.out(contract.name), 0
+    finished = finished_shards(target)
     context.say.progress(0, total, "pairs", "compiling")
     for shard in chunks.shards:
         pairs = pairs_of(shard)
+        done += pairs.num_rows
+        if shard in finished:
+            context.say.progress(done, total, "pairs", "resumed")
+            continue
         if pairs.num_rows:
             fill(
                 ledger,
@@ -79,7 +85,6 @@ def write_scores(
         columns |= {"candidate_logprob": candidate, "local_logprob": local, "target_score": candidate - local}
         kept = {name: columns[name] for name in contract.schema.names}
         table = contract.table(kept, stride_chunks=geometry.stride_chunks, scorer=scorer.identity)
-        write_shard(contract, table, context.out(contract.name) / shard)
-        done += pairs.num_rows
+        write_shard(contract, table, target / shard)
         context.say.progress(done, total, "pairs")
-    commit(contract, context.out(contract.name))
+    commit(contract, target)

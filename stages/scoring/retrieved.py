@@ -92,4 +92,7 @@ STAGE = Job(
     score_retrieved,
     ("geometry", "scoring", "evaluation", "retrieved", "runs"),
     {"retrieved": "artifacts/{corpus}/retrieved"},
+    reads=tuple(
+        f"artifacts/{{corpus}}/{place}" for place in ("tokenizer", "chunks", "reference_lm", "evaluations")
+    ),
 )

@@ -108,12 +108,30 @@ def beginnings(documents: Artifact) -> Iterator[str]:
             yield piece
 
 
+def check_choice(choice: str) -> None:
+    """Refuses a path at which there is no file, before it is taken for a name of the hub.
+
+    Raises:
+        Failure: (exit code 2) if that is so.
+    """
+    path = choice.startswith(("/", ".", "~")) or choice.endswith(".json")
+    if path and not Path(choice).is_file():
+        cause = "there is no such file (relative paths count from the project's root)"
+        raise Failure(
+            f"tokenization.tokenizer is {choice!r}",
+            cause,
+            "give a tokenizer.json file, a name of the hub, or `train`",
+            Exit.USAGE,
+        )
+
+
 def existing_tokenizer(choice: str, revision: str | None) -> Tokenizer:
     """The tokenizer of a tokenizer.json file, or of a name of the hub.
 
     Raises:
-        Failure: (exit code 2) if the file is none, (5) if the hub does not give it.
+        Failure: (exit code 2) if the file is none or missing, (5) if the hub does not give it.
     """
+    check_choice(choice)
     if Path(choice).is_file():
         return read_tokenizer(Path(choice), "give another tokenizer.json")
     try:

@@ -22,12 +22,20 @@ def read_tokenizer(path: Path, remedy: str = TAKE, code: Exit = Exit.USAGE) -> T
     """The tokenizer of a file.
 
     Raises:
-        Failure: (exit code `code`) if it is no tokenizer, or its ids are none.
+        Failure: (exit code `code`) if it is no tokenizer, its ids are none or not those that it gives, or it
+            tokenizes by chance.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        _check_ids(json.loads(text))
-        return Tokenizer.from_str(text)
+        described = json.loads(text)
+        _check_ids(described)
+        if chance := described["model"].get("dropout"):
+            raise ValueError(f"dropout is {chance}: a text would have other tokens each time; make it null")
+        tokenizer = Tokenizer.from_str(text)
+        for one in described.get("added_tokens") or []:
+            if (found := tokenizer.token_to_id(one["content"])) != one["id"]:
+                raise ValueError(f"the token {one['content'][:40]!a} of id {one['id']} gets the id {found}")
+        return tokenizer
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the library raises bare exceptions, and panics, which are none

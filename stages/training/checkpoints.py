@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 import statistics
 import time
@@ -25,10 +24,11 @@ import jax
 
 from data_contracts.failure import Exit, Failure
 from stages.runner.interruption import Interruption
+from stages.runner.resumption import COMPUTED_ON, computed_on
 
 KEEP = 2
 RECENT = 50  # steps whose mean loss says which checkpoint is best
-MANIFEST, LOSSES, COMPUTED_ON = "manifest.json", "losses.jsonl", "computed_on.txt"
+MANIFEST, LOSSES = "manifest.json", "losses.jsonl"
 NUMBERED, UNFINISHED = "[0-9]" * 8, "*.orbax-checkpoint-tmp*"
 
 
@@ -100,7 +100,7 @@ class Checkpoints:
         for unfinished in self._directory.glob(UNFINISHED):
             shutil.rmtree(unfinished)
         for place in reversed(self._numbered()):
-            if damage := _damage(place) or (
+            if damage := damage_of(place) or (
                 "" if self._stored(place) is not None else "Orbax cannot read what it holds"
             ):
                 aside = place.with_suffix(".damaged")
@@ -211,20 +211,6 @@ def _noted(place: Path) -> str:
     return (place / COMPUTED_ON).read_text() if (place / COMPUTED_ON).exists() else "what it does not say"
 
 
-def computed_on() -> str:
-    """The number and kind of JAX's devices and, where it is the processor, the cores that this process may
-    use.
-
-    On others the same steps give other last bits, because XLA cuts sums into as many parts as there are
-    cores.
-    """
-    devices = jax.devices()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{len(devices)} {devices[0].device_kind}" + (
-        f" of {cores} cores" if devices[0].platform == "cpu" else ""
-    )
-
-
 def _recent_loss(place: Path) -> float:
     """Mean LM loss, or where there is none mean loss, of the last rows before a checkpoint; infinite if that
     cannot be read.
@@ -248,7 +234,7 @@ def _digests(place: Path) -> dict[str, str]:
     return digests
 
 
-def _damage(place: Path) -> str:
+def damage_of(place: Path) -> str:
     """Why this checkpoint may not be used; empty if it is whole."""
     try:
         written = json.loads((place / MANIFEST).read_bytes())["files"]

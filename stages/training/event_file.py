@@ -7,6 +7,7 @@ writer of its own threads.
 
 from __future__ import annotations
 
+import shutil
 import struct
 import time
 from collections.abc import Mapping
@@ -20,15 +21,19 @@ VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5
 
 
 class EventFile:
-    """A new event file in `directory` for a session that begins with step `first`."""
+    """A new event file in `directory` for a session that begins with step `first`; a run that begins anew
+    drops what is there.
+    """
 
     def __init__(self, directory: Path, first: int):
+        if not first:
+            shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True, exist_ok=True)
         self._file = open(directory / f"events.out.tfevents.{time.time_ns()}", "wb")  # noqa: SIM115
         self._write(0, _bytes(3, b"brain.Event:2"))
         self._write(first, _bytes(7, _varint(1, START_OF_SESSION)))
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+    def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write the values of one step."""
         summary = b"".join(
             _bytes(1, _bytes(1, tag.encode()) + _key(2, FIXED_32) + struct.pack("<f", value))

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from model.batch_parts import sum_over_parts
+from model.decoder import State
 from model.language_model import Batch, Schedule
 from model.parameters import Parameters
 from model.train_step import TrainState
@@ -24,12 +26,14 @@ def gradient_ratio(state: TrainState, batch: Batch, schedule: Schedule, key: Arr
     """
     lower = {path: value for path, value in state.parameters.items() if path.startswith(LOWER_DECODER)}
 
-    def norm(name: str) -> Array:
-        def loss(parameters: Parameters) -> Array:
-            return state.architecture.model({**state.parameters, **parameters}).train_losses(
-                batch, schedule, key
-            )[0][name]
+    def gradients(part: Batch, key: Array, _: State) -> tuple[dict[str, Parameters], None]:
+        def loss(parameters: Parameters, name: str) -> Array:
+            model = state.architecture.model({**state.parameters, **parameters})
+            return model.train_losses(part, schedule, key)[0][name]
 
-        return optax.tree.norm(jax.grad(loss)(lower))
+        return {name: jax.grad(loss)(lower, name) for name in ("ranking", "lm")}, None
 
-    return norm("ranking") / jnp.maximum(norm("lm"), jnp.finfo(jnp.float32).tiny)
+    sums, _ = sum_over_parts(gradients, state.model().counts, state.layout.parts, batch, key, None)
+    return optax.tree.norm(sums["ranking"]) / jnp.maximum(
+        optax.tree.norm(sums["lm"]), jnp.finfo(jnp.float32).tiny
+    )

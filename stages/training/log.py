@@ -1,5 +1,5 @@
-"""What a training run says while it goes on, for people: progress, `.run/training/RUN.jsonl` and
-TensorBoard's `.run/tensorboard/RUN/`.
+"""What a training run says while it goes on, for people: progress, `.run/training/RUN.jsonl` and its
+trackers.
 
 Here, and in no tracked file, stand values that depend on the clock.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from model.config import ModelConfig
 from model.training_cost import step_flops
 from stages.devices import training_peak
 from stages.runner.messages import Messages
-from stages.training.event_file import EventFile
+from stages.training.tracker import Tracker
 
 PLACE = Path(".run")
 WINDOW = 50  # steps over which speed is averaged
@@ -46,14 +46,16 @@ def work_of(system: str, config: ModelConfig, tokens: int, sequences: int, mesh:
 
 
 class TrainingLog:
-    """The log of run `name` from step `first` on; what an earlier session wrote of these steps is dropped."""
+    """The log of run `name` from step `first` on; what an earlier session wrote of these steps is dropped.
+    `trackers` are told the same figures, and closed with the log.
+    """
 
-    def __init__(self, name: str, first: int, steps: int, work: Work, say: Messages):
-        self._first, self._steps, self._work, self._say = first, steps, work, say
+    def __init__(
+        self, name: str, first: int, steps: int, work: Work, say: Messages, trackers: Sequence[Tracker] = ()
+    ):
+        self._steps, self._work, self._say, self._trackers = steps, work, say, trackers
         self._times: deque[float] = deque(maxlen=WINDOW + 1)
-        lines, events = PLACE / "training" / f"{name}.jsonl", PLACE / "tensorboard" / name
-        if not first:
-            shutil.rmtree(events, ignore_errors=True)
+        lines = PLACE / "training" / f"{name}.jsonl"
         lines.parent.mkdir(parents=True, exist_ok=True)
         kept = (
             [line for line in lines.read_text().splitlines(keepends=True) if _step(line) < first]
@@ -62,7 +64,6 @@ class TrainingLog:
         )
         lines.write_text("".join(kept))
         self._lines = open(lines, "a", buffering=1)  # noqa: SIM115
-        self._events = EventFile(events, first)
         say.progress(first, steps, "steps", "compiling")
 
     def __enter__(self) -> TrainingLog:
@@ -70,7 +71,8 @@ class TrainingLog:
 
     def __exit__(self, *_: object) -> None:
         self._lines.close()
-        self._events.close()
+        for tracker in self._trackers:
+            tracker.close()
 
     def step(self, row: dict) -> None:
         """Log the finished step `row["step"]` with its loss and whatever else the row holds."""
@@ -80,7 +82,8 @@ class TrainingLog:
             "perplexity": math.exp(min(row["lm_loss"], 80.0))
         }
         self._lines.write(json.dumps({"step": row["step"], **values, "time": time.time(), **speed}) + "\n")
-        self._events.scalars(row["step"], values | speed)
+        for tracker in self._trackers:
+            tracker.log(row["step"], values | speed)
         said = f"loss {row['lm_loss']:.3f}"
         said += f", {speed['tokens_per_second']:,.0f} tokens/s" if speed else ""
         said += f", {speed['mfu']:.0%} MFU" if "mfu" in speed else ""

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from data_contracts.failure import Failure
 from model.language_model import Batch, Metrics, Schedule
-from model.mesh import sharded
+from model.mesh import Layout, sharded
 from model.schedules import TrainingSchedule
 from model.train_step import TrainState, train_step
 from stages.training.checkpoints import Restored, Saver
@@ -27,7 +26,7 @@ from stages.training.order import Order, Segments
 
 class Plan(NamedTuple):
     """Everything that is known of run `name` before it begins: `order` says which sequences a step reads,
-    `rates` are the learning rates of all steps, `mesh` is what it runs on."""
+    `rates` are the learning rates of all steps, `layout` is what it runs on."""
 
     name: str
     data: TrainingData
@@ -36,7 +35,7 @@ class Plan(NamedTuple):
     rates: np.ndarray
     batch: int
     seed: int
-    mesh: Mesh
+    layout: Layout
 
     @property
     def steps(self) -> int:
@@ -50,11 +49,9 @@ class Plan(NamedTuple):
     def inputs(self, step: int) -> tuple[Batch, Schedule, jax.Array]:
         """What a step is given beside the state."""
         key = jax.random.fold_in(jax.random.key(self.seed), step)
-        return (
-            sharded(self.data.batch(self.segments(step)), self.mesh),
-            self.schedule.at(step, self.steps),
-            key,
-        )
+        segments = self.segments(step)
+        batch = sharded(lambda rows: self.data.batch(segments.of(rows)), self.batch, self.layout)
+        return batch, self.schedule.at(step, self.steps), key
 
 
 class TrainingLoop:

@@ -24,6 +24,10 @@ class Segments(NamedTuple):
     rows_B: np.ndarray
     starts_B: np.ndarray
 
+    def of(self, rows: slice) -> Segments:
+        """Those of some rows of the batch."""
+        return Segments(self.rows_B[rows], self.starts_B[rows])
+
 
 def independent(keys: Sequence[Key], step: int, batch: int, seed: int) -> Segments:
     """The next `batch` sequences of the permutation of all; each is on its own."""

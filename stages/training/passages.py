@@ -43,21 +43,14 @@ def passages_of(
         Failure: (exit code 2) if a chunk reads more passages than were found; (3) if they were found for
             chunks of another size, or not for just these documents.
     """
-    artifact = open_artifact(CORPUS_NEIGHBOURS, source.directory)
-    found, size, chunks = (
-        artifact.fact("counts")["train"][source.origin],
-        artifact.fact("chunk_tokens"),
-        geometry.sequence_chunks,
-    )
+    artifact, chunks = open_artifact(CORPUS_NEIGHBOURS, source.directory), geometry.sequence_chunks
+    there, size = artifact.fact("counts")["train"][source.origin], artifact.fact("chunk_tokens")
     if size != geometry.chunk_tokens:
-        cause = f"they are for chunks of {size} tokens, geometry.chunk_tokens is {geometry.chunk_tokens}"
-        raise Failure(
-            f"{source.directory} does not fit the sequences",
-            cause,
-            "./rpt run corpus_neighbours",
-            Exit.CONTRACT,
+        raise _misfit(
+            source,
+            f"they are for chunks of {size} tokens, geometry.chunk_tokens is {geometry.chunk_tokens}",
         )
-    check_count(source, found, "random" if source.origin == RANDOM else "neighbours")
+    check_count(source, there, "random" if source.origin == RANDOM else "neighbours")
     passages = np.full((len(keys), chunks, source.neighbours, 2 * size), -1, np.int32)
     base = {doc_id: row for row, (doc_id, first) in enumerate(keys) if not first}
     for shard in artifact.shards:
@@ -68,30 +61,24 @@ def passages_of(
         )
         for doc_id, begin, end in document_runs(rows.column("doc_id")):
             if doc_id not in base:
-                cause = f"document {doc_id} has no training sequence"
-                raise Failure(
-                    f"{source.directory} does not fit the sequences",
-                    cause,
-                    "./rpt run corpus_neighbours",
-                    Exit.CONTRACT,
-                )
+                raise _misfit(source, f"document {doc_id} has no training sequence")
             asked = query[begin : end : source.neighbours]
             read = tokens[begin:end].reshape(len(asked), source.neighbours, 2 * size)
             passages[base[doc_id] + asked // chunks, asked % chunks] = read
     whole = np.arange(chunks) < (lengths_S // size)[:, None]
     if len(lacking := np.argwhere(whole & (passages[:, :, 0, 0] < 0))):
         doc_id, first = keys[lacking[0, 0]]
-        cause = (
+        raise _misfit(
+            source,
             f"it has nothing for {len(lacking):,} of {whole.sum():,} chunks; the first is"
-            f" {first + lacking[0, 1]} of document {doc_id}"
-        )
-        raise Failure(
-            f"{source.directory} does not fit the sequences",
-            cause,
-            "./rpt run corpus_neighbours",
-            Exit.CONTRACT,
+            f" {first + lacking[0, 1]} of document {doc_id}",
         )
     return passages
+
+
+def _misfit(source: PassageSource, cause: str) -> Failure:
+    what = f"{source.directory} does not fit the sequences"
+    return Failure(what, cause, "./rpt run corpus_neighbours", Exit.CONTRACT)
 
 
 def first_passages(neighbours: pa.Table, split: str, source: PassageSource) -> pa.Table:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from model.mesh import by_row, make_mesh, replicated
+from model.abstract_step import state_bytes
+from model.config import ModelConfig
+from model.mesh import Layout, make_layout
 from model.parameters_io import save_parameters
 from model.schedules import TrainingSchedule, learning_rate
-from model.train_step import TrainState, init_train_state
+from model.system import System
+from model.train_step import init_train_state
 from stages.parameters import Geometry, Recipe, Training
 from stages.runner.interruption import Interruption
 from stages.runner.stage import Context, Job
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.checkpoints import Checkpoints, Restored, Saver, jsonl
 from stages.training.data import TrainingData, data_of
-from stages.training.log import TrainingLog, work_of
+from stages.training.log import PLACE, TrainingLog, work_of
 from stages.training.loop import Plan, TrainingLoop
 from stages.training.order import ORDERS
 from stages.training.systems import config_of, describe, steps_of, system_of, with_recipe
+from stages.training.tracker import trackers_of
 
 
 def train(context: Context, geometry: Geometry, training: Training, recipe: Recipe) -> None:
@@ -45,24 +49,23 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     )
     steps, seed = steps_of(system, config, training, geometry), context.run.seed
     rate = learning_rate(system.learning_rate or training.learning_rate, steps, training.warmup)
-    mesh = make_mesh(training.batch, geometry.sequence_chunks // geometry.stride_chunks)
+    optimizer = system.optimizer_for(config, rate)
+    layout = _layout(system, config, optimizer, geometry, training)
+    assert layout.mesh
     rates = np.asarray(rate(jnp.arange(steps)))
-    plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, mesh)
-    work = work_of(system.name, config, geometry.sequence_tokens, training.batch, mesh)
-    if idle := jax.device_count() - mesh.size:
-        context.say.note(
-            f"**{context.run_name}** leaves {idle} of {jax.device_count()} devices idle: they do not divide"
-            " its work evenly"
-        )
+    plan = Plan(context.run_name, data, ORDERS[system.carry], schedule, rates, training.batch, seed, layout)
+    work = work_of(system.name, config, geometry.sequence_tokens, training.batch, layout.mesh)
+    _say_how_devices_are_used(context, layout)
     with (
         Checkpoints(context.scratch / "checkpoints", context.say.note) as checkpoints,
         Interruption() as interruption,
     ):
-        fresh = init_train_state(system, config, seed, system.optimizer_for(config, rate), training.batch)
-        begin = _begin(checkpoints, replace(replicated(fresh, mesh), carried=by_row(fresh.carried, mesh)))
+        fresh = init_train_state(system, config, seed, optimizer, training.batch, layout)
+        begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
         if begin.step:
             context.say.note(f"**{context.run_name}** goes on after step {begin.step} of {steps}")
-        with TrainingLog(plan.name, begin.step, plan.steps, work, context.say) as log:
+        trackers = trackers_of(context.runtime, plan.name, begin.step, PLACE)
+        with TrainingLog(plan.name, begin.step, plan.steps, work, context.say, trackers) as log:
             loop = TrainingLoop(
                 plan, begin, Saver(checkpoints, context.runtime.checkpoint_seconds, interruption), log
             )
@@ -83,8 +86,32 @@ def _say_what_is_left_out(context: Context, data: TrainingData, training: Traini
         context.say.note(f"**{context.run_name}** leaves out {share}: they are shorter than {least}")
 
 
-def _begin(checkpoints: Checkpoints, fresh: TrainState) -> Restored:
-    return checkpoints.restore(fresh) or Restored(0, fresh, [])
+def _layout(
+    system: System,
+    config: ModelConfig,
+    optimizer: optax.GradientTransformation,
+    geometry: Geometry,
+    training: Training,
+) -> Layout:
+    strides = geometry.sequence_chunks // geometry.stride_chunks
+    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    size = state_bytes(system, config, optimizer)
+    return make_layout(training.batch, strides, training.parts, size, memory)
+
+
+def _say_how_devices_are_used(context: Context, layout: Layout) -> None:
+    assert layout.mesh
+    devices = jax.device_count()
+    if idle := devices - layout.mesh.size:
+        context.say.note(
+            f"**{context.run_name}** leaves {idle} of {devices} devices idle: they do not divide its work"
+            " evenly"
+        )
+    if layout.split_state:
+        context.say.note(
+            f"**{context.run_name}** cuts parameters and optimizer state over {layout.mesh.shape['data']}"
+            " devices: whole they would fill more than half of each"
+        )
 
 
 STAGE = Job(

@@ -62,6 +62,12 @@ def test_a_wrong_manifest_is_refused(artifact, text):
     assert failure.value.code == Exit.CONTRACT
 
 
+def test_what_is_missing_is_not_called_damaged(tmp_path):
+    with pytest.raises(Failure, match=r"there is no .*tokens.*one that failed has removed it") as failure:
+        open_artifact(TOKENS, tmp_path / "tokens")
+    assert failure.value.code == Exit.CONTRACT
+
+
 def test_broken_promises_are_not_written(tmp_path):
     table = tokens(3)
     cases = [

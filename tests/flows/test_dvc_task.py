@@ -1,9 +1,13 @@
 """How what a stage says and what DVC does become one outcome."""
 
+from pathlib import Path
+
 import pytest
 
 from data_contracts.failure import Exit
-from flows.dvc_task import Dvc, _changes, _outcome
+from flows import dvc_task, workspace
+from flows.dvc_child import _changes
+from flows.dvc_task import Dvc, _outcome
 
 BUDGET = {
     "event": "outcome",
@@ -75,3 +79,15 @@ def test_what_changed_is_said_with_values_where_they_are_known():
         "artifacts/demo/labels missing (output)",
         "changed command",
     ]
+
+
+def test_what_carries_out_stages_holds_the_lock_of_the_run(tmp_path, monkeypatch):
+    """Its supervisor inherits it; tests/flows/test_workspace.py has the rest."""
+    monkeypatch.setattr(workspace, "STATE", tmp_path / "state")
+    given: dict = {}
+    monkeypatch.setattr(dvc_task, "supervised", lambda command, **options: given.update(options))
+    with workspace.workspace_lock("a run"):
+        Dvc()._started()
+        assert [Path(f"/dev/fd/{file}").stat().st_ino for file in given["pass_fds"]] == [
+            (tmp_path / "state" / "lock").stat().st_ino
+        ]

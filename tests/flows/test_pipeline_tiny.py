@@ -299,6 +299,7 @@ def test_nothing_trains_on_weak_labels_unasked(own, rpt):
     [
         (["-o", "corpora.demo.source=missing/*.txt"], 2, "no file matches"),
         (["-o", "scoring.candidatse=3"], 2, "did you mean"),
+        (["-o", "tokenization.tokenizer=nowhere/tokenizer.json"], 2, "there is no such file"),
         pytest.param(
             ["-o", "ingestion.min_document_chars=100000000", "-o", "ingestion.max_quarantine_fraction=1.0"],
             *(2, "too small to split"),

@@ -75,11 +75,13 @@ def test_damage_is_named_and_mended_whether_outputs_are_copies_or_links_of_the_c
     rounds = [
         {
             "documents/part-00000.parquet": rot,
+            "tokenizer/tokenizer.json": rot,
             "tokens/part-00001.parquet": Path.unlink,
             "chunks/part-00000.parquet": shorten,
         },
         {
             "documents/manifest.json": Path.unlink,
+            "tokenizer/tokenizer.json": rot,
             "tokens/part-00001.parquet": rot,
             "chunks/part-00000.parquet": flip,
         },

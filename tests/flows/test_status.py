@@ -1,9 +1,12 @@
 """What `rpt verify` says of artifacts that are whole, damaged, or have lost their manifest."""
 
+import os
+
 import numpy as np
 import pytest
 
 from data_contracts.contract import commit, write_shard
+from data_contracts.seal import seal
 from data_contracts.tokens import TOKENS
 from flows.status import verify_all
 
@@ -58,3 +61,17 @@ def test_a_damaged_or_lost_manifest_is_a_problem(root, damage):
     damage(manifest)
     (problem,) = verify_all(root)
     assert str(manifest) in problem
+
+
+def test_a_damaged_tokenizer_or_model_is_a_problem(root):
+    tokenizer = root / "a" / "tokenizer" / "tokenizer.json"
+    tokenizer.parent.mkdir()
+    tokenizer.write_text("{}")
+    seal(tokenizer.parent)
+    assert verify_all(root) == []
+    before = tokenizer.stat()
+    tokenizer.write_text("[]")
+    os.utime(tokenizer, ns=(before.st_atime_ns, before.st_mtime_ns))  # as on a disk that rots
+    (problem,) = verify_all(root)
+    assert f"{tokenizer} is not as it was written" in problem
+    assert tokenizer.stat().st_mtime_ns > before.st_mtime_ns, "DVC shall look at it again"

@@ -1,6 +1,9 @@
 """What is left of infra/ that other programs read: Ray's launcher, shells, and Prefect."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 from uuid import uuid4
 
 import kubernetes_validate
@@ -18,6 +21,43 @@ POOL = ROOT / "infra" / "prefect" / "kubernetes-pool.json"
 
 def test_the_shell_scripts_have_no_finding_of_their_linter():
     assert said("shellcheck", *(str(ROOT / name) for name in SCRIPTS)) == ""
+
+
+RAY = """
+if [ "$1" = health-check ]; then exec test -e up; fi
+for word; do
+  echo "$word"
+  case $word in --temp-dir=*) stat -c %a "${word#*=}";; esac
+done >> told
+touch up
+"""
+FAKES = {".venv/bin/ray": RAY, ".venv/bin/python": "", "rpt": 'echo "rpt $RPT_STOP_SECONDS" >> told'}
+
+
+def slurm_job(place: Path, number: int) -> list[str]:
+    """What a job of one node tells Ray, the mode of Ray's folder, and how long the run may take to stop."""
+    place.mkdir()
+    for name, text in FAKES.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / name).chmod(0o755)
+    slurm = {"SLURM_SUBMIT_DIR": str(place), "SLURM_JOB_ID": str(number), "SLURM_JOB_NUM_NODES": "1"}
+    script = str(ROOT / "infra" / "slurm" / "rpt.sbatch")
+    subprocess.run(["bash", script], env={**os.environ, **slurm}, check=True, timeout=60)
+    return (place / "told").read_text().split()
+
+
+def test_two_jobs_of_slurm_on_one_node_share_no_port_and_no_folder(tmp_path):
+    flags = ("--port=", "--ray-client-server-port=", "--temp-dir=")
+    jobs = [slurm_job(tmp_path / str(number), number) for number in (71, 72)]
+    given = [[word for word in words if word.startswith(flags)] for words in jobs]
+    assert [len(words) for words in given] == [3, 3]
+    assert not set(given[0]) & set(given[1])
+    for words in jobs:
+        assert "700" in words
+        assert words[-2:] == ["rpt", "540"]
+        (folder,) = [word.partition("=")[2] for word in words if word.startswith("--temp-dir=")]
+        assert not Path(folder).exists(), "it goes with the job"
 
 
 @pytest.fixture(scope="module")

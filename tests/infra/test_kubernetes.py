@@ -5,6 +5,7 @@ KubeRay's own schemas are in no package; docs/log.md says when the manifests wer
 """
 
 import json
+import subprocess
 from copy import deepcopy
 
 import kubernetes_validate
@@ -130,3 +131,30 @@ def test_the_job_runs_on_this_cluster_and_asks_for_the_chips_of_one_node():
     (tpu,) = groups()["tpu"]["spec"]["containers"]
     chips = int(tpu["resources"]["limits"]["google.com/tpu"])
     assert json.loads(JOB["spec"]["entrypointResources"]) == {"TPU": chips}
+
+
+def test_the_volume_begins_as_the_image_and_holds_no_file_in_half(tmp_path):
+    """The head is stopped while the volume is filled, and again later, when there are edits."""
+    (container,) = CLUSTER["spec"]["headGroupSpec"]["template"]["spec"]["initContainers"]
+    shell, options, script = container["command"]
+    image, volume = tmp_path / "rpt", tmp_path / "volume"
+    for place, text in {"a/code.py": "1" * 3000, "b.txt": "2", "params.yaml": "old"}.items():
+        (image / place).parent.mkdir(parents=True, exist_ok=True)
+        (image / place).write_text(text)
+    (image / "link").symlink_to("b.txt")
+    volume.mkdir()
+    script = script.replace("/rpt/", f"{image}/").replace("/volume", str(volume))
+
+    def fill(limit: str = "unlimited") -> int:  # of the size of a file, in blocks of 512 or 1,024 bytes
+        return subprocess.run([shell, options, f"ulimit -f {limit}\n{script}"], check=False).returncode
+
+    assert fill("2") != 0
+    assert not (volume / "a").exists()
+    assert fill() == 0
+    (volume / "params.yaml").write_text("edited")
+    (image / "b.txt").write_text("of the next image")
+    assert fill() == 0
+    assert {path.name for path in volume.iterdir()} == {"a", "b.txt", "params.yaml", "link"}
+    assert (volume / "a/code.py").read_text() == "1" * 3000
+    assert (volume / "params.yaml").read_text() == "edited"
+    assert (volume / "link").readlink().name == "b.txt"

@@ -9,7 +9,8 @@ import time
 import psutil
 import pytest
 
-from infra.supervisor import release, supervised
+from data_contracts.failure import Failure
+from infra.supervisor import STOP, release, supervised
 
 FAMILY = (
     "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time;"
@@ -82,3 +83,34 @@ def test_the_command_reads_what_its_holder_writes():
         child.stdin.write(f"{word}\n")
         assert child.stdout.readline() == f"{word.upper()}\n"
     release(child)
+
+
+def test_a_supervisor_that_is_stuck_is_ended_with_all_it_started():
+    child = supervised([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, text=True)
+    grandchild = int(child.stdout.readline())
+    os.kill(child.pid, signal.SIGSTOP)
+    assert release(child, patience=0.2) == -signal.SIGKILL
+    assert gone(grandchild)
+
+
+@pytest.mark.parametrize(("seconds", "saved"), [("30", True), ("0.1", False)])
+def test_the_environment_says_how_long_a_command_may_take_to_stop(monkeypatch, seconds, saved):
+    """As a checkpoint that takes a second to write."""
+    monkeypatch.setenv(STOP, seconds)
+    writes = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: (time.sleep(1), print('saved', flush=True), sys.exit(75)))\n"
+        "print('ready', flush=True)\n"
+        "while True: time.sleep(60)\n"
+    )
+    child = supervised([sys.executable, "-c", writes], stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    code = release(child)
+    assert (code, child.stdout.read()) == ((75, "saved\n") if saved else (256 - signal.SIGTERM, ""))
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-1", "nan", "1e9"])
+def test_no_number_of_seconds_is_refused(monkeypatch, wrong):
+    monkeypatch.setenv(STOP, wrong)
+    with pytest.raises(Failure, match=f"{STOP}={wrong}"):
+        supervised(["true"])

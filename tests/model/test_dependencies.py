@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data_contracts.eligibility import last_eligible
-from model.dependencies import dependencies, picture
 from model.registry import SYSTEMS
+from tests.model.dependencies import dependencies, picture
 from tests.model.programs import compiled
 from tests.tiny import tiny_config
 

@@ -178,6 +178,10 @@ def test_config_reads_old_and_new_rotary_settings() -> None:
     assert old == new
     assert (old.rotary_pct, old.rotary_emb_base) == (0.5, 500.0)
     assert GPTNeoXConfig.from_dict(old.to_dict()) == old
+    assert GPTNeoXConfig.from_dict({**sizes, "rotary_pct": 0.5, "rope_theta": 500}) == old
+    for other in ({"rope_theta": 400}, {"partial_rotary_factor": 1.0}):
+        with pytest.raises(ValueError, match=f"sets {next(iter(other))} = "):
+            GPTNeoXConfig.from_dict({**old.to_dict(), **other})
 
 
 @pytest.mark.parametrize(

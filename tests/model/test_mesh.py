@@ -1,4 +1,6 @@
-"""Training on 1, 2, 4 and 8 simulated devices, and on two real processes, is training on one device."""
+"""Training on 1, 2, 4 and 8 simulated devices, and on two and four real processes, is training on one device,
+with parameters on all of them or cut over them.
+"""
 
 import os
 import socket
@@ -6,15 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
-from model.mesh import make_mesh
+from model.mesh import make_layout, make_mesh, sharded
+from tests.model.mesh_worker import CHUNKS, CONFIG, make_batch
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-5
+SIZES = {"memory", "arguments"}
 ALONE = ["1-1x1", "2-1x1"]
-MESHES = ["1-1x2", "1-1x4", "2-2x4"]
+MESHES = ["1-1x2", "1-1x4", "2-2x4", "2-2x1-split", "2-2x4-split"]
 
 
 def start(
@@ -46,7 +52,7 @@ def load(target: Path, mesh: str) -> dict[str, np.ndarray]:
 
 def assert_same(found: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> None:
     """Losses and metrics to 1e-5, and the whole gradient to 1e-5 of its norm."""
-    values = [name for name in alone if not name.startswith("gradient.") and name != "memory"]
+    values = [name for name in alone if not name.startswith("gradient.") and name not in SIZES]
     np.testing.assert_allclose(
         [found[name] for name in values], [alone[name] for name in values], TOLERANCE, TOLERANCE
     )
@@ -82,22 +88,35 @@ def test_state_that_is_carried_is_that_of_one_device(system, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_a_split_state_is_shared_too(results):
+    """Nearly all of a device's arguments are parameters."""
+    assert load(results, "2-2x4-split")["arguments"] < 0.6 * load(results, "2-2x4")["arguments"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_devices_share_the_memory_of_a_sequence(results):
     assert load(results, "1-1x4")["memory"] < 0.4 * load(results, "1-1x1")["memory"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_processes_are_one(results, tmp_path):
-    """Two devices in each of two real processes, which find each other over loopback: one sequence over all
-    four, and two over two.
+@pytest.mark.parametrize(
+    ("processes", "devices", "meshes"),
+    [(2, 2, ["1-1x4", "2-2x2", "2-2x2-split"]), (4, 1, ["2-2x2-split"])],
+)
+def test_several_processes_are_one(processes, devices, meshes, results, tmp_path):
+    """Real processes, which find each other over loopback: one sequence over four devices, and two over two,
+    each process with the rows of its own devices and, split, a half of every parameter.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    meshes = ["1-1x4", "2-2x2"]
-    processes = [start(tmp_path, meshes, 2, JAX_PORT=port, JAX_PROCESS=str(number)) for number in range(2)]
-    for process in processes:
+    several = [
+        start(tmp_path, meshes, devices, JAX_PORT=port, JAX_PROCESSES=str(processes), JAX_PROCESS=str(number))
+        for number in range(processes)
+    ]
+    for process in several:
         finish(process)
     for mesh in meshes:
         assert_same(load(tmp_path, mesh), load(results, f"{mesh[0]}-1x1"))
@@ -110,6 +129,31 @@ def test_a_mesh_divides_the_work_evenly():
         for batch, strides, count in CASES
     }
     assert shapes == CASES
+
+
+def test_the_state_is_cut_along_its_longest_axis_where_half_a_device_does_not_hold_it():
+    devices = jax.devices()[:1] * 4
+    whole, cut = (make_layout(4, 1, 1, 51, memory, devices) for memory in (102, 101))
+    assert (whole.split_state, cut.split_state) == (False, True)
+    assert whole.sharding((8, 16)).spec == PartitionSpec(None, None)
+    assert cut.sharding((8, 16)).spec == PartitionSpec(None, "data")
+    assert cut.sharding((8, 15)).spec == PartitionSpec("data", None)
+    assert cut.sharding((7,)).spec == PartitionSpec(None)
+    assert not make_layout(4, 1, 1, 51, None, devices).split_state
+    assert make_layout(4, 1, 2, 51, None, devices).mesh.devices.shape == (2, 1)
+
+
+def test_a_process_reads_the_rows_of_its_own_devices_once():
+    batch, asked = make_batch(2), []
+
+    def read(rows):
+        asked.append((rows.start, rows.stop))
+        return jax.tree.map(lambda array: array[rows], batch)
+
+    layout = make_layout(2, CHUNKS // CONFIG.stride_chunks, devices=jax.devices()[:1])
+    found = sharded(read, 2, layout)
+    assert asked == [(0, 0), (0, 2)]
+    assert jax.tree.all(jax.tree.map(np.array_equal, found, batch))
 
 
 CASES = {

@@ -103,6 +103,17 @@ def test_the_ranking_loss_is_a_mean_over_labelled_queries(losses_of, make_batch)
     )
 
 
+def test_what_losses_and_recall_are_means_over(model, make_batch) -> None:
+    batch = make_batch()
+    mask, labelled = batch.loss_mask_BL.copy(), batch.labelled_BC.copy()
+    mask[0, mask.shape[1] * 3 // 4 :], labelled[0, 9:11] = False, False
+    batch = batch._replace(loss_mask_BL=mask, labelled_BC=labelled)
+    asked = labelled & mask.reshape(*labelled.shape, -1).any(axis=-1)
+    answered = asked & ((batch.candidates_BCS >= 0) & (batch.scores_BCS > 0)).any(axis=-1)
+    assert 0 < answered.sum() < asked.sum() < labelled.sum()
+    assert [int(count) for count in jax.jit(model.counts)(batch)] == [mask.sum(), asked.sum(), answered.sum()]
+
+
 PAPERS_TRAINING = RetrieverTraining(as_sum, draw_by_batch, gold_alone)
 
 

@@ -7,6 +7,11 @@ from typing import Any
 OPEN = {"quarantined", "splits", "positive_rate", "scorer", "published"}
 """Dictionaries whose keys come from the run and not from this program."""
 MOST = 3
+ACTING = frozenset(
+    {"script", "img", "iframe", "object", "embed", "base", "link", "form"}
+    | {"image", "use", "foreignobject", "marquee", "plaintext"}
+)
+"""Elements that load or do something."""
 
 
 def shortened(value: Any) -> Any:
@@ -16,6 +21,15 @@ def shortened(value: Any) -> Any:
     if isinstance(value, list):
         return [shortened(item) for item in (value if len(value) <= MOST else (value[0], value[-1]))]
     return {key: shortened(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def check_nothing_acts(page: Any, leads_to: tuple[str, ...] = ("#",)) -> None:
+    """No element of a parsed page acts, nor does an attribute; links lead to such places alone."""
+    for name, attributes in page.elements:
+        assert name not in ACTING
+        assert not {"src", "srcset", "style", "action", "xlink:href", "data"} & set(attributes)
+        assert not [attribute for attribute in attributes if attribute.startswith("on")]
+        assert (attributes.get("href") or "#").startswith(leads_to)
 
 
 def _renamed(value: Any, text: str, *, keys: bool) -> Any:

@@ -238,52 +238,153 @@ def render(report: dict[str, Any]) -> str:
     return page.render(report_of(report))
 
 
-def sample_report() -> dict[str, Any]:
-    """A fresh copy that a test may change."""
+def _headline() -> list[str]:
+    return [
+        (
+            "Perplexity on 11 held-out documents (98,304 tokens): Transformer-XL 22.81 [21.21, 24.63],"
+            " RETRO 22.34 [20.78, 24.13], RPT-Sem 21.93 [20.39, 23.68]; a small-scale run: it shows that"
+            " the chain works, not which system is better"
+        ),
+        (
+            "Labels: 56,120 candidates of 5,310 queries scored, of which help the reference LM: train"
+            " 21.4%, validation 19.8%, test 20.5%; the best of 20 is worth 0.120 nats a target token"
+        ),
+        "Retrieval, Precision@2 against the labels: random 3.4%, recency 6.6%, BM25 16.4%, RPT-Sem 7.1%",
+    ]
+
+
+def _warnings() -> list[str]:
+    return [
+        (
+            "Weak labels: the split-half correlation is 0.14, below 0.20. The reference model is too"
+            " small for its judgement to be steady, so what RPT-Sem learns from it is mostly noise."
+        ),
+        "Validation has 6 documents; below 8 an interval over documents is not meaningful.",
+    ]
+
+
+def _data() -> dict[str, Any]:
     splits = {
         "test": (11, 1_541, 98_304, 7_120),
         "train": (38, 5_412, 346_201, 8_004),
         "validation": (6, 612, 38_960, 6_233),
     }
     return {
+        "inputs": 61,
+        "documents_kept": 55,
+        "quarantined": {"too short": 4, "not UTF-8": 1, "duplicate of another input": 1},
+        "splits": {
+            name: dict(zip(("documents", "chunks", "tokens", "median_tokens"), sizes, strict=True))
+            for name, sizes in splits.items()
+        },
+        "vocabulary": 1024,
+        "geometry": {"chunk_tokens": 64, "sequence_chunks": 32, "stride_chunks": 2},
+        "lengths": [
+            {"start": 4.0, "end": 4.25, "documents": 30, "share": 0.75},
+            {"start": 4.25, "end": 4.5, "documents": 10, "share": 0.25},
+        ],
+    }
+
+
+def _labels() -> dict[str, Any]:
+    return {
+        "queries": 5_310,
+        "pairs": 56_120,
+        "positive_rate": {"test": 0.205, "train": 0.214, "validation": 0.198},
+        "best": {},
+        "scorer": {
+            "engine": "jax",
+            "weights": "sha256:5d1c09…",
+            "dtype": "float32",
+            "layout": "candidate, query, target",
+        },
+        "gates": {
+            "split": "validation",
+            "documents": 6,
+            "queries": 100,
+            "bytes_a_token": None,
+            "gates": [
+                _gate("planted copy", "nats a pipeline token", 0.81, 0.5, None, "passed"),
+                _gate("split-half correlation", "within queries", 0.14, 0.2, None, "failed"),
+                _gate("positive rate", "share of pairs", 0.198, 0.02, 0.6, "passed"),
+            ],
+        },
+    }
+
+
+def _oracles() -> list[dict[str, Any]]:
+    return [
+        {
+            "run": "demo-rpt_sem",
+            "system": "rpt_sem",
+            "perplexity": 20.1,
+            "low": 18.8,
+            "high": 21.7,
+            "perplexity_with_neighbours": 19.2,
+            "documents": 11,
+            "gap_closed": {**_estimate(0.31, 0.08), "left_out": 0.0},
+            "gap_closed_scored": {**_estimate(0.22, 0.09), "left_out": 0.012},
+        }
+    ]
+
+
+def _oracles_all() -> list[dict[str, Any]]:
+    return [
+        {
+            "run": "demo-rpt_sem",
+            "system": "rpt_sem",
+            "tokens": 1_280,
+            **{
+                name: _estimate(value, 0.8)
+                for name, value in (("own", 21.2), ("oracle", 19.9), ("oracle_all", 18.7))
+            },
+            "gain": _estimate(0.062, 0.02),
+        }
+    ]
+
+
+def _overlap() -> list[dict[str, Any]]:
+    return [
+        {
+            "run": f"demo-{system}",
+            "system": system,
+            "chunks": 1_320,
+            "query": _estimate(query),
+            "target": _estimate(target),
+            "target_with_continuation": _estimate(target + 5),
+        }
+        for system, query, target in (("retro", 21.4, 15.1), ("rpt_sem", 15.2, 15.9))
+    ]
+
+
+def _subgroups() -> list[dict[str, Any]]:
+    return [
+        {
+            "run": f"demo-{system}",
+            "system": system,
+            "group": group,
+            "chunks": chunks,
+            "documents": 11,
+            "improvement": _estimate(value, 0.4),
+            "scored": "retrieved",
+        }
+        for system, gains in (("retro", (3.1, 1.4, 2.1)), ("rpt_sem", (6.9, 2.8, 3.9)))
+        for group, chunks, value in zip(
+            ("with_gold", "without_gold", "all"), (88, 212, 300), gains, strict=True
+        )
+    ]
+
+
+def sample_report() -> dict[str, Any]:
+    """A fresh copy that a test may change."""
+    return {
         "version": 2,
         "corpus": "demo",
         "small_scale": True,
         "evaluation": {"split": "test", "max_tokens_per_document": 16_384, "documents_cut": 3},
-        "headline": [
-            (
-                "Perplexity on 11 held-out documents (98,304 tokens): Transformer-XL 22.81 [21.21, 24.63],"
-                " RETRO 22.34 [20.78, 24.13], RPT-Sem 21.93 [20.39, 23.68]; a small-scale run: it shows that"
-                " the chain works, not which system is better"
-            ),
-            (
-                "Labels: 56,120 candidates of 5,310 queries scored, of which help the reference LM: train"
-                " 21.4%, validation 19.8%, test 20.5%; the best of 20 is worth 0.120 nats a target token"
-            ),
-            "Retrieval, Precision@2 against the labels: random 3.4%, recency 6.6%, BM25 16.4%, RPT-Sem 7.1%",
-        ],
-        "warnings": [
-            (
-                "Weak labels: the split-half correlation is 0.14, below 0.20. The reference model is too"
-                " small for its judgement to be steady, so what RPT-Sem learns from it is mostly noise."
-            ),
-            "Validation has 6 documents; below 8 an interval over documents is not meaningful.",
-        ],
-        "data": {
-            "inputs": 61,
-            "documents_kept": 55,
-            "quarantined": {"too short": 4, "not UTF-8": 1, "duplicate of another input": 1},
-            "splits": {
-                name: dict(zip(("documents", "chunks", "tokens", "median_tokens"), sizes, strict=True))
-                for name, sizes in splits.items()
-            },
-            "vocabulary": 1024,
-            "geometry": {"chunk_tokens": 64, "sequence_chunks": 32, "stride_chunks": 2},
-            "lengths": [
-                {"start": 4.0, "end": 4.25, "documents": 30, "share": 0.75},
-                {"start": 4.25, "end": 4.5, "documents": 10, "share": 0.25},
-            ],
-        },
+        "headline": _headline(),
+        "warnings": _warnings(),
+        "data": _data(),
         "reference_lm": {
             "parameters": 321_408,
             "steps": 730,
@@ -291,29 +392,7 @@ def sample_report() -> dict[str, Any]:
             "loss_last": 3.31,
             "curve": _curve(730, 6.94, 3.31, 5, every=2),
         },
-        "labels": {
-            "queries": 5_310,
-            "pairs": 56_120,
-            "positive_rate": {"test": 0.205, "train": 0.214, "validation": 0.198},
-            "best": {},
-            "scorer": {
-                "engine": "jax",
-                "weights": "sha256:5d1c09…",
-                "dtype": "float32",
-                "layout": "candidate, query, target",
-            },
-            "gates": {
-                "split": "validation",
-                "documents": 6,
-                "queries": 100,
-                "bytes_a_token": None,
-                "gates": [
-                    _gate("planted copy", "nats a pipeline token", 0.81, 0.5, None, "passed"),
-                    _gate("split-half correlation", "within queries", 0.14, 0.2, None, "failed"),
-                    _gate("positive rate", "share of pairs", 0.198, 0.02, 0.6, "passed"),
-                ],
-            },
-        },
+        "labels": _labels(),
         "systems": [
             _system("transformer_xl", 923_904, 22.81, None, 1),
             _system("retro", 1_318_144, 22.34, 0.021, 2),
@@ -322,31 +401,8 @@ def sample_report() -> dict[str, Any]:
         "seeds": [{"system": "rpt_sem", "runs": 3, "mean": 21.99, "deviation": 0.051}],
         "orders": [{"better": "rpt_sem", "worse": "transformer_xl", "gap": 0.82, "pooled_deviation": 0.06}],
         "settings": _settings(),
-        "oracles": [
-            {
-                "run": "demo-rpt_sem",
-                "system": "rpt_sem",
-                "perplexity": 20.1,
-                "low": 18.8,
-                "high": 21.7,
-                "perplexity_with_neighbours": 19.2,
-                "documents": 11,
-                "gap_closed": {**_estimate(0.31, 0.08), "left_out": 0.0},
-                "gap_closed_scored": {**_estimate(0.22, 0.09), "left_out": 0.012},
-            }
-        ],
-        "oracles_all": [
-            {
-                "run": "demo-rpt_sem",
-                "system": "rpt_sem",
-                "tokens": 1_280,
-                **{
-                    name: _estimate(value, 0.8)
-                    for name, value in (("own", 21.2), ("oracle", 19.9), ("oracle_all", 18.7))
-                },
-                "gain": _estimate(0.062, 0.02),
-            }
-        ],
+        "oracles": _oracles(),
+        "oracles_all": _oracles_all(),
         "ceilings": _ceilings(),
         "positions": _positions(),
         "retrieval": _retrievers(),
@@ -354,32 +410,8 @@ def sample_report() -> dict[str, Any]:
         "exhaustive": _retrievers(),
         "retrieved": _retrieved(),
         "frozen_reader": _frozen_reader(),
-        "overlap": [
-            {
-                "run": f"demo-{system}",
-                "system": system,
-                "chunks": 1_320,
-                "query": _estimate(query),
-                "target": _estimate(target),
-                "target_with_continuation": _estimate(target + 5),
-            }
-            for system, query, target in (("retro", 21.4, 15.1), ("rpt_sem", 15.2, 15.9))
-        ],
-        "subgroups": [
-            {
-                "run": f"demo-{system}",
-                "system": system,
-                "group": group,
-                "chunks": chunks,
-                "documents": 11,
-                "improvement": _estimate(value, 0.4),
-                "scored": "retrieved",
-            }
-            for system, gains in (("retro", (3.1, 1.4, 2.1)), ("rpt_sem", (6.9, 2.8, 3.9)))
-            for group, chunks, value in zip(
-                ("with_gold", "without_gold", "all"), (88, 212, 300), gains, strict=True
-            )
-        ],
+        "overlap": _overlap(),
+        "subgroups": _subgroups(),
         "gain_examples": [
             _example(system, kind, sign * size, f"{kind}_{system}")
             for system, size in (("retro", 0.41), ("rpt_sem", 0.73))

@@ -34,6 +34,7 @@ ATTRIBUTES = {
         "content",
         "d",
         "data-key",
+        "data-refresh",
         "data-row",
     ),
     *(
@@ -66,6 +67,7 @@ ATTRIBUTES = {
         "x",
         "y",
     ),
+    *("cx", "cy", "points", "r", "text-anchor", "x1", "x2", "y1", "y2"),
 }
 
 
@@ -132,3 +134,27 @@ def check_headers(answer: Any) -> None:
 def where(page: _chromium.Page) -> str:
     """The path and query that a tab is at."""
     return page.evaluate("location.pathname + location.search")
+
+
+def keyed(page, key):
+    """Where a key leads."""
+    return next(
+        (
+            attributes["href"]
+            for name, attributes in page.elements
+            if name == "a" and attributes.get("data-key") == key
+        ),
+        None,
+    )
+
+
+def table(page, css_class):
+    """Texts of the cells of a table's body, row by row."""
+    html_rows, inside = [], False
+    for (name, attributes), text in zip(page.elements, page.texts, strict=True):
+        inside = css_class in (attributes.get("class") or "").split() if name == "table" else inside
+        if inside and name == "tr":
+            html_rows.append([])
+        if inside and name in ("td", "th"):
+            html_rows[-1].append(text)
+    return html_rows[1:]

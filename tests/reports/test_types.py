@@ -21,8 +21,6 @@ ROWS_OF_FRAMES = {
     "reports/labels/changes.py": {"figures"},
     "reports/labels/label_set.py": {"LabelSet", "place"},
     "reports/realm/figures.py": {"realm_report", "training_figures"},
-    "reports/results/figures.py": {"result_figures"},
-    "reports/results/page.py": {"markdown", "not_ordered", "shown", "table"},
 }
 """What still takes or gives rows of a table as dictionaries. Nothing is to be added."""
 

@@ -1,4 +1,5 @@
-// Keys press the links of the page that are marked with them; gains of tokens are asked for when the page says where.
+// Keys press the links of the page that are marked with them; gains of tokens are asked for when the page says where;
+// a page that says how often brings itself up to date.
 "use strict";
 
 function linkOf(key) {
@@ -63,3 +64,26 @@ async function paint(target) {
 }
 
 document.querySelectorAll("[data-gains]").forEach(paint);
+
+async function renew(status) {
+  if (!document.hidden && getSelection().isCollapsed) {
+    try {
+      const text = await (await fetch(location.href)).text();
+      const fresh = new DOMParser().parseFromString(text, "text/html");
+      const open = [...document.querySelectorAll("main details")].map((details) => details.open);
+      document.querySelector("main").replaceWith(fresh.querySelector("main"));
+      document.querySelectorAll("main details").forEach((details, place) => { details.open = open[place] ?? false; });
+      document.title = fresh.title;
+    } catch {
+      status.textContent = "The server does not answer; what is below was so when it last did.";
+    }
+  }
+  begin();
+}
+
+function begin() {
+  const status = document.querySelector("[data-refresh]");
+  if (status) setTimeout(renew, 1000 * status.dataset.refresh, status);
+}
+
+begin();

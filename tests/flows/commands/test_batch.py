@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from data_contracts.contract import commit, write_shard
+from data_contracts.failure import Exit, Failure
 from data_contracts.sequences import SEQUENCES
+from flows.commands import batch as module
 from flows.commands.batch import _texts
 from flows.commands.batch_text import print_batch
-from stages.parameters import Geometry
+from flows.workspace import ROOT
+from stages.parameters import Geometry, load
 from stages.tokens.tokenizer import END_OF_TEXT, train_tokenizer
 from stages.training.data import TrainingData
 from stages.training.order import Segments
@@ -59,3 +62,10 @@ def test_nothing_of_a_batch_acts_on_a_terminal(capsys):
         assert "gold neighbours  0" in output
 
     check_each(HOSTILE, check)
+
+
+def test_before_anything_was_made_it_is_said_what_makes_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    with pytest.raises(Failure, match=r"demo/tokenizer is not there.*run training@demo-rpt_sem") as failure:
+        module.look(load(ROOT / "params.yaml"), "demo-rpt_sem", 1, None)
+    assert failure.value.code == Exit.USAGE

@@ -109,7 +109,10 @@ def test_the_bill_for_a_person_names_its_assumptions(finished, tmp_path, rpt):
 def test_the_bill_of_a_model_of_the_hub_is_for_its_own_sizes(project, rpt, tmp_path):
     root = private(project, tmp_path / "project")
     own = ("-o", "tokenization.tokenizer=EleutherAI/pythia-1.4b-deduped")
-    edited = rpt(root, "config", "-o", "reference_lm.source=hub", "-o", "geometry.chunk_tokens=64")
+    commit = f"reference_lm.revision={'a' * 40}"
+    edited = rpt(
+        root, "config", "-o", "reference_lm.source=hub", "-o", commit, "-o", "geometry.chunk_tokens=64"
+    )
     assert edited.returncode == 0, edited.stderr
     text = bill(root, rpt, "--no-calibrate")
     assert rpt(root, "config", *own).returncode == 0

@@ -33,7 +33,9 @@ def asked(monkeypatch) -> list[dict]:
         requests.append(request)
         exchanged = {"all-reduce": {"count": 3, "bytes": 24_000_000}}
         seconds = {"lower": 4.0, "compile": 90.0, "compile_cpu": 60.0}
-        return Program(32, "TPU v4", (8, 4), 2 * GIB, 1e15, 14 * GIB, collectives=exchanged, seconds=seconds)
+        return Program(
+            32, "TPU v4", (8, 4), False, 2 * GIB, 1e15, 14 * GIB, collectives=exchanged, seconds=seconds
+        )
 
     monkeypatch.setattr(module, "_compiled", answer)
     return requests
@@ -63,7 +65,7 @@ def test_the_run_with_the_most_operations_is_taken_and_asked_for_as_it_is_traine
     found = fit(paper, None, "v4:2x4x4", None)
     (request,) = asked
     assert found["run"] == "pg19-rpt_sem"
-    assert request["sizes"] == {"rows": 8, "tokens": 16_384, "slots": 20}
+    assert request["sizes"] == {"rows": 8, "tokens": 16_384, "slots": 20, "parts": 1}
     assert request["optimizer"] == [5e-3, 500_000, 0.004]
     assert request["model"]["shape"]["vocabulary_size"] == 50_277
     assert request["model"]["retriever_training"] == {
@@ -77,8 +79,19 @@ def test_the_run_with_the_most_operations_is_taken_and_asked_for_as_it_is_traine
 
 def test_another_batch_and_a_card(paper, asked):
     assert fit(paper, "pg19-transformer_xl", "h200:8", 3)["batch"] == 3
-    assert asked[0]["sizes"] == {"rows": 3, "tokens": 16_384, "slots": 1}
+    assert asked[0]["sizes"] == {"rows": 3, "tokens": 16_384, "slots": 1, "parts": 1}
     assert asked[0]["card"] == "h200"
+
+
+def test_a_batch_in_parts_is_asked_for_as_such(paper, asked):
+    training = paper.training.model_copy(update={"parts": 4})
+    parted = paper.model_copy(update={"training": training})
+    found = fit(parted, "pg19-rpt_sem", "v4:2x4x4", None)
+    assert asked[0]["sizes"]["parts"] == found["parts"] == 4
+    assert found["batch_that_fits"] == 0  # of 32 sequences, the least that 8 groups take in 4 parts
+    with pytest.raises(Failure, match=r"training\.parts, 4, does not divide it") as caught:
+        fit(parted, "pg19-rpt_sem", "v4:2x4x4", 6)
+    assert caught.value.code == Exit.USAGE
 
 
 def test_the_answer_has_figures_verdict_and_what_is_not_proved(paper, asked):

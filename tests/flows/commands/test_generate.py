@@ -12,6 +12,7 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from flows.commands.generate import place_of
 from flows.commands.generate_text import Lines, print_read
+from flows.workspace import ROOT
 from stages import parameters
 from stages.evaluation.generation import continuation_of, generated, run_of, trained
 from stages.evaluation.sampling import Sampling
@@ -126,3 +127,12 @@ def test_jax_is_told_of_its_cache_before_it_is_imported():
         "import sys, flows.commands.generate, flows.commands.generate_text; sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
+
+
+def test_a_file_is_named_from_where_the_command_is_called(tmp_path):
+    (tmp_path / "draft.txt").write_bytes(b"\xff no UTF-8")
+    command = [str(ROOT / "rpt"), "generate", "nobody", "--file", "draft.txt"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == Exit.USAGE
+    assert f"{tmp_path / 'draft.txt'}" in done.stderr
+    assert "can't decode byte 0xff" in done.stderr

@@ -124,6 +124,10 @@ def test_everything_of_the_only_corpus_is_everything(project: Path, rpt, tmp_pat
 
 
 def test_a_corpus_and_stages_are_not_named_together(project: Path, rpt, tmp_path: Path) -> None:
-    refused = rpt(private(project, tmp_path / "project"), "run", "scoring", "--corpus", "demo")
+    own = private(project, tmp_path / "project")
+    unknown = rpt(own, "run", "--corpus", "demmo")
+    assert unknown.returncode == 2
+    assert "params.yaml does not name it" in unknown.stderr
+    refused = rpt(own, "run", "scoring", "--corpus", "demo")
     assert refused.returncode == Exit.USAGE
     assert "name scoring@demo" in refused.stderr

@@ -105,6 +105,7 @@ def test_a_directory_scores_from_now_on_with_its_own_tokenizer(place, model):
     assert {path.name for path in artifact.iterdir()} == {
         "config.json",
         "model.safetensors",
+        "sha256.json",
         "tokenizer.json",
     }
     tokens = np.random.default_rng(1).integers(0, 300, (2, 1, 128))

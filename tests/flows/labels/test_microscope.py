@@ -21,6 +21,7 @@ from data_contracts.tokens import CHUNKS, TOKENS, list_column
 from flows.labels import versions as label_versions
 from flows.labels.browser import _reference_lm
 from flows.labels.commands import labels
+from flows.labels.microscope import find
 from flows.labels.microscope_text import STEPS
 from model import gpt_neox, gpt_neox_files
 from model.gpt_neox_config import GPTNeoXConfig
@@ -78,7 +79,7 @@ def home(tmp_path_factory):
         "part_of": [""],
         "corpus": [""],
         "split": ["test"],
-        "source": ["a.txt"],
+        "source": ["a.txt .. b.txt"],
         "license": [""],
     }
     keep(DOCUMENTS, DOCUMENTS.table({**document, "text": [TEXT], "num_chars": [len(TEXT)]}), home)
@@ -125,6 +126,14 @@ def test_gains_add_up_to_the_label_and_tokens_to_the_target(show, queries):
         assert best["candidate_logprob"] - view["local_logprob"] == pytest.approx(
             best["target_score"], abs=1e-4
         )
+
+
+def test_a_document_is_found_by_its_id_or_by_either_file_that_its_source_names(home, tmp_path, queries):
+    opened = open_label_set(home / "labels", tmp_path)
+    for name in ("c0ffee", "a.txt", "b.txt", "a.txt .. b.txt"):
+        assert find(opened, f"{name}:{queries[0]}") == (DOC_ID, queries[0])
+    with pytest.raises(Failure, match="no source is called so"):
+        find(opened, f".txt:{queries[0]}")
 
 
 def test_another_candidate_can_be_chosen_by_its_rank(show, queries):

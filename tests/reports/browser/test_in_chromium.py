@@ -130,8 +130,8 @@ def painted(page):
     )
 
 
-def test_gains_are_painted_on_demand(page, scored_address):
-    page.open(f"{scored_address}/d/{KEY}/{QUERY}")
+def test_gains_are_painted_unless_they_are_hidden(page, scored_address):
+    page.open(f"{scored_address}/d/{KEY}/{QUERY}?gains=hide")
     assert not [request for request in page.requests if "/gains/" in request]
     page.press("g")
     note = "document.querySelector('.target .note').textContent"
@@ -142,12 +142,12 @@ def test_gains_are_painted_on_demand(page, scored_address):
     assert len(with_script) == 16
     assert all(kind in ("n3", "n2", "n1", "z", "p1", "p2", "p3") and title for kind, title in with_script)
     page.press("2")
-    assert "gains=show" in where(page)
-    page.press("g")
     assert "gains" not in where(page)
+    page.press("g")
+    assert "gains=hide" in where(page)
 
     page.look(1280, 800, scripts=False)
-    page.open(f"{scored_address}/d/{KEY}/{QUERY}?gains=show")
+    page.open(f"{scored_address}/d/{KEY}/{QUERY}")
     page.open(
         scored_address + page.evaluate("document.querySelector('.target noscript a').getAttribute('href')")
     )

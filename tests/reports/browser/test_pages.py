@@ -13,6 +13,7 @@ from benchmarks._label_sets import make_label_set
 from reports.browser import document_page, list_page
 from reports.html.formats import count, number
 from reports.labels.label_set import open_label_set
+from tests.reports.served_pages import keyed, table
 
 
 @pytest.fixture(scope="module")
@@ -22,30 +23,6 @@ def rows(home):
 
 def links(page):
     return [attributes["href"] for name, attributes in page.elements if name == "a"]
-
-
-def keyed(page, key):
-    """Where a key leads."""
-    return next(
-        (
-            attributes["href"]
-            for name, attributes in page.elements
-            if name == "a" and attributes.get("data-key") == key
-        ),
-        None,
-    )
-
-
-def table(page, css_class):
-    """Texts of the cells of a table's body, row by row."""
-    html_rows, inside = [], False
-    for (name, attributes), text in zip(page.elements, page.texts, strict=True):
-        inside = attributes.get("class", "").split()[:1] == [css_class] if name == "table" else inside
-        if inside and name == "tr":
-            html_rows.append([])
-        if inside and name in ("td", "th"):
-            html_rows[-1].append(text)
-    return html_rows[1:]
 
 
 @pytest.mark.parametrize("sort", ["source", "chunks", "queries", "best_mean", "best_max", "positive"])

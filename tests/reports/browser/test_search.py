@@ -8,6 +8,7 @@ import pytest
 from reports.browser import search as module
 from reports.browser.library import LabelLibrary
 from reports.browser.search import search
+from reports.browser.search_page import _marked
 from reports.site.address import Question
 
 
@@ -140,6 +141,12 @@ def test_a_hit_shows_its_text_or_its_target(library, home, label_set):
         assert hit["text"] == texts[hit["doc_id"], hit["chunk"]]
     for hit in search(library, Question(order="best")).hits:
         assert hit["text"] == texts[hit["doc_id"], hit["chunk"] + 1]
+
+
+def test_an_excerpt_begins_at_most_a_line_before_what_was_found():
+    parts = _marked("one\n\n\ntwo\nthree, a Query model", "query model")
+    assert "".join(parts) == "…two\nthree, a <strong>Query model</strong>"
+    assert _marked("a Query model", "query model")[:2] == ["", "a "]
 
 
 def test_the_page_marks_what_was_found(client, parse):

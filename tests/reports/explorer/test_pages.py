@@ -15,7 +15,7 @@ from reports.explorer.library import Library
 from reports.explorer.run import Reading
 from reports.html.formats import number
 from reports.site import drawing
-from tests.reports.served_pages import explorer_client
+from tests.reports.served_pages import explorer_client, keyed, table
 
 OURS, THEIRS = Reading("a-rpt_sem"), Reading("a-transformer_xl")
 CHUNK = 40
@@ -34,30 +34,6 @@ def path(document):
 def row_of(rows, document, reading, chunk=CHUNK):
     own = (pl.col("run") == reading.run) & (pl.col("setting") == reading.setting) & (pl.col("chunk") == chunk)
     return rows.filter(own & (pl.col("doc_id") == document.place["doc_id"])).row(0, named=True)
-
-
-def keyed(page, key):
-    """Where a key leads."""
-    return next(
-        (
-            attributes["href"]
-            for name, attributes in page.elements
-            if name == "a" and attributes.get("data-key") == key
-        ),
-        None,
-    )
-
-
-def table(page, css_class):
-    """Texts of the cells of a table's body, row by row."""
-    html_rows, inside = [], False
-    for (name, attributes), text in zip(page.elements, page.texts, strict=True):
-        inside = css_class in (attributes.get("class") or "").split() if name == "table" else inside
-        if inside and name == "tr":
-            html_rows.append([])
-        if inside and name in ("td", "th"):
-            html_rows[-1].append(text)
-    return html_rows[1:]
 
 
 def test_the_list_has_the_perplexities_and_the_gains(client, parse, library):

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from reports.html.formats import number
 from reports.metrics.evaluation_rows import aligned, frames_of
 from reports.results.figures import PLACES, result_figures
 from reports.results.page import GAINS, markdown, not_ordered, shown
+from reports.results.result import Result
+from tests.reports.built import built
 from tests.reports.evaluations_sample import GAINS as MADE
 from tests.reports.evaluations_sample import evaluation, made_up_chunks
 
@@ -54,14 +57,15 @@ def made_up(seeds=3):
 @pytest.fixture(scope="module")
 def found():
     tables, evaluations = made_up()
-    figures = result_figures(evaluations, 100)
+    figures = asdict(result_figures(evaluations, 100))
     for row in figures["rows"]:
         row["parameters"] = 1_000_000
     return tables, figures
 
 
 def as_result(figures, corpus="code"):
-    training = {"layers": 4, "width": 128, "vocabulary": 1024, "steps": 240, "tokens": 491_520}
+    training = {"layers": 4, "width": 128, "heads": 2, "copying": True, "lexical_start": True, "steps": 240}
+    training |= {"tokens": 491_520, "sequence_tokens": 2048, "vocabulary": 1024}
     gates = [{"name": "copy", "passed": True}, {"name": "halves", "passed": False}]
     return {
         "corpus": corpus,
@@ -127,12 +131,12 @@ def test_an_order_takes_three_seeds_and_a_gap(found):
     claims = {(pair["better"], pair["worse"]): pair["claimed"] for pair in figures["orders"]["all"]}
     assert claims["rpt_sem", "retro"]
     assert not claims["transformer_xl", "random"]
-    assert not any(pair["claimed"] for pair in result_figures(made_up(seeds=2)[1], 20)["orders"]["all"])
+    assert not any(pair.claimed for pair in result_figures(made_up(seeds=2)[1], 20).orders["all"])
 
 
 def test_the_page_claims_what_is_claimed_and_says_what_is_open(found):
     result = as_result(found[1])
-    said, left = " ".join(shown(result)), " ".join(not_ordered(result))
+    said, left = " ".join(shown(built(Result, result))), " ".join(not_ordered(built(Result, result)))
     assert "RPT-Sem is below RETRO" in said
     assert "Transformer-XL or the random control" in left
     assert "Transformer-XL is below" not in said
@@ -143,14 +147,15 @@ def test_the_page_claims_what_is_claimed_and_says_what_is_open(found):
         for name in GAINS:
             if row["all"][name]:
                 row["all"][name] |= {"low": -1.0}
-    assert shown(worse) == []
-    assert "RPT-Sem or RETRO" in " ".join(not_ordered(worse))
+    assert shown(built(Result, worse)) == []
+    assert "RPT-Sem or RETRO" in " ".join(not_ordered(built(Result, worse)))
 
 
 def test_a_learned_retriever_behind_bm25_is_said(found):
     result = as_result(found[1])
-    assert "the paper's order" not in " ".join(not_ordered(result))
-    behind = result | {"orders": {"all": [{"better": "retro", "worse": "rpt_sem", "claimed": True}]}}
+    assert "the paper's order" not in " ".join(not_ordered(built(Result, result)))
+    order = {"better": "retro", "worse": "rpt_sem", "gap": 0.1, "deviations": 3.0, "claimed": True}
+    behind = built(Result, result | {"orders": {"all": [order]}})
     assert "the paper's order of RPT-Sem and RETRO" in " ".join(not_ordered(behind))
 
 
@@ -163,7 +168,7 @@ def test_every_corpus_has_its_tables_and_commands(found):
             "profile": "small-math",
         },
     )
-    page = markdown([code, maths])
+    page = markdown([built(Result, code), built(Result, maths)])
     assert page.count("*Needs:") == 1
     for result in (code, maths):
         assert f"./rpt run evaluation --profile {result['profile']}" in page

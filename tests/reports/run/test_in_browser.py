@@ -16,6 +16,7 @@ from reports.html.parts import NAME
 from reports.labels.label_sections import CHUNK_CHARACTERS
 from reports.run.data_sections import PATH
 from tests.hostile import HOSTILE, LEAK
+from tests.reports.hostile import ACTING
 from tests.reports.label_sample import render as render_labels
 from tests.reports.sample import render
 
@@ -95,17 +96,7 @@ def test_hostile_text_arrives_and_does_nothing(browse, listener, parse, sample):
         ]
         assert page.all_text("div", "chunk") == [text[:CHUNK_CHARACTERS] for text in part for _ in range(3)]
         assert "owned" not in page.elements[0][1]
-        assert not {name for name, _ in page.elements} & {
-            "script",
-            "img",
-            "iframe",
-            "form",
-            "base",
-            "link",
-            "object",
-            "embed",
-            "marquee",
-        }
+        assert not {name for name, _ in page.elements} & ACTING
         assert "CONSOLE" not in log
     assert listener.connections == 0
 
@@ -141,17 +132,7 @@ def test_hostile_documents_do_nothing_on_the_page_of_the_labels(
     assert "CONSOLE" not in log
     assert page.all_text("bdi")[1:] == [clipped(example["source"], NAME) for example in examples]
     assert "owned" not in page.elements[0][1]
-    assert not {name for name, _ in page.elements} & {
-        "script",
-        "img",
-        "iframe",
-        "form",
-        "base",
-        "link",
-        "object",
-        "embed",
-        "marquee",
-    }
+    assert not {name for name, _ in page.elements} & ACTING
     assert listener.connections == 0
 
 

@@ -2,6 +2,8 @@
 documents.
 """
 
+import shutil
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +16,14 @@ from data_contracts.contract import fact, open_artifact
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.tokens import CHUNKS
 from stages.evaluation import ceilings
+from stages.evaluation.ceiling_mixtures import Mixer
 from stages.evaluation.ceilings import fitting_texts, measure_ceilings, training_text
 from stages.evaluation.evaluation import evaluate
 from stages.parameters import Evaluation, Run
 from stages.runner.stage import Context
 from stages.training.systems import config_of
 from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
+from tests.stages.stopped import written
 from tests.tiny import tiny_context, tiny_recipe, tiny_training
 
 EVALUATION = Evaluation(max_tokens_per_document=150)
@@ -47,7 +51,8 @@ def make_context(tmp_path, make_chunks, geometry):
             doc_id: (split, (changed or {}).get(doc_id, tokens))
             for doc_id, (split, tokens) in documents.items()
         }
-        write_artifact(CHUNKS, place / "chunks", make_chunks(documents))
+        last = {"e" * 16: documents.pop("e" * 16)}
+        write_artifact(CHUNKS, place / "chunks", make_chunks(documents), make_chunks(last))
         facts = {"stride_chunks": geometry.stride_chunks, "sequence_chunks": geometry.sequence_chunks}
         write_artifact(
             CANDIDATES,
@@ -74,6 +79,7 @@ def make_context(tmp_path, make_chunks, geometry):
 
 
 def measured(context: Context, geometry, evaluation: Evaluation = EVALUATION) -> pl.DataFrame:
+    shutil.rmtree(context.scratch)
     measure_ceilings(context, geometry, evaluation)
     return pl.DataFrame(pl.from_arrow(open_artifact(CEILINGS, context.scratch / "ceilings").read_all()))
 
@@ -136,6 +142,21 @@ def test_the_texts_that_weights_are_chosen_on(make_context, geometry, monkeypatc
     assert of_train[0].tolist() == training_text(chunks)[:40].tolist()
     monkeypatch.setattr(ceilings, "TRAINING_TOKENS", 30)
     assert training_text(chunks).tolist() == of_train[0][:30].tolist()
+
+
+def test_stopped_it_goes_on_with_the_weights_and_shards_that_are_there(
+    make_context, geometry, tmp_path, monkeypatch
+):
+    def job(given: Context) -> None:
+        measure_ceilings(given, geometry, EVALUATION)
+
+    context, calls, fit, losses = make_context(), Counter[str](), Mixer.fit, Mixer.losses
+    monkeypatch.setattr(Mixer, "fit", lambda *given: (calls.update(fit=1), fit(*given))[1])
+    monkeypatch.setattr(Mixer, "losses", lambda *given: (calls.update(losses=1), losses(*given))[1])
+    straight = written(job, context, tmp_path / "straight", "ceilings")
+    assert (len(straight), calls) == (3, {"fit": 1, "losses": 2})
+    assert written(job, context, tmp_path / "stopped", "ceilings", stops=(0, 1)) == straight
+    assert calls == {"fit": 2, "losses": 2 + 1 + 2 + 1}
 
 
 def test_another_system_has_no_rows(make_context, geometry):

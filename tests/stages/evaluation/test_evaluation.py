@@ -11,9 +11,9 @@ from model.initialisation import initial_parameters
 from model.parameters import Architecture
 from model.registry import SYSTEMS
 from stages.evaluation.documents import DocumentReader, Request, losses_by_chunk
-from stages.evaluation.evaluation import held_out, read_all
 from stages.evaluation.rankings import Rankings, bm25_rankings, random_rankings
 from stages.evaluation.settings import computed, settings_of, slots_needed
+from stages.evaluation.writing import Given, held_out, read_all
 from stages.mining.mining import mine
 from stages.parameters import Evaluation, Mining
 from stages.training.systems import config_of
@@ -169,7 +169,7 @@ def test_each_document_takes_one_reader_also_over_the_border_of_a_shard(reader):
     shards = [{"a": TOKENS[:40]}, {"b": TOKENS[:60]}, {"c": TOKENS[:40], "d": TOKENS[:50]}]
     rankings = Rankings.empty(20)
     read = [
-        turn for shard in shards for turn in read_all(shard, reader_of, dict.fromkeys(shard, rankings), {})
+        turn for shard in shards for turn in read_all(shard, reader_of, Given(dict.fromkeys(shard, rankings)))
     ]
     assert [(reading.doc_id, used) for used, reading in read] == [
         ("a", many),

@@ -3,6 +3,7 @@ that was not.
 """
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from data_contracts.contract import commit, write_shard
 from data_contracts.tokens import CHUNKS
 from stages.evaluation.evaluation import STAGE, evaluate
 from stages.parameters import Evaluation, Run
-from stages.runner.messages import Messages
+from stages.runner import resumption
 from stages.runner.stage import Context
 from stages.training.systems import config_of
 from tests.stages.artifacts import write_model, write_tokenizer
+from tests.stages.stopped import StopsAfter, written
 from tests.tiny import tiny_context, tiny_recipe, tiny_training
 
 RECIPE = tiny_recipe()
@@ -55,35 +57,13 @@ def context(tmp_path, make_chunks, geometry) -> Context:
     )
 
 
-class StopsAfter(Messages):
-    """Ctrl-C when so many documents have been read."""
-
-    def __init__(self, documents: int, stream) -> None:
-        super().__init__(stream)
-        self.left = documents
-
-    def progress(self, done: float, total: float, unit: str, detail: str = "") -> None:
-        self.left -= not detail
-        if self.left < 0:
-            raise KeyboardInterrupt
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
-
-
 def run(context: Context, geometry, place: Path, stops: tuple[int, ...] = ()) -> dict[str, bytes]:
     """What the stage writes into the scratch directory `place`, interrupted after so many documents of each
     try.
     """
-    place.mkdir()
-    for documents in stops:
-        own = Context(**{**vars(context), "scratch": place, "say": StopsAfter(documents, context.say.stream)})
-        with pytest.raises(KeyboardInterrupt):
-            evaluate(own, geometry, EVALUATION, RECIPE)
-        (place / "evaluation" / ".part-00002.parquet.1.tmp").write_bytes(b"half a shard")
-    evaluate(Context(**{**vars(context), "scratch": place}), geometry, EVALUATION, RECIPE)
-    return contents(place / "evaluation")
+    return written(
+        lambda given: evaluate(given, geometry, EVALUATION, RECIPE), context, place, "evaluation", stops
+    )
 
 
 def test_it_goes_on_after_the_shards_that_are_there(context, geometry, tmp_path):
@@ -94,14 +74,20 @@ def test_it_goes_on_after_the_shards_that_are_there(context, geometry, tmp_path)
         assert len(straight[first]) != len(straight[second]) or straight[first] != straight[second]
 
 
-def test_a_shard_that_is_there_is_not_read_again(context, geometry, tmp_path):
+def test_a_shard_that_is_there_is_not_read_again_and_elsewhere_it_is_said(
+    context, geometry, tmp_path, monkeypatch
+):
     run(context, geometry, tmp_path / "once")
     times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "once" / "evaluation").glob("part-*")}
-    own = Context(**{**vars(context), "scratch": tmp_path / "once", "say": StopsAfter(0, context.say.stream)})
+    assert "computed on" not in context.say.stream.getvalue()
+    here = resumption.computed_on()
+    monkeypatch.setattr(resumption, "computed_on", lambda: "64 TPU v4")
+    own = replace(context, scratch=tmp_path / "once", say=StopsAfter(0))
     evaluate(own, geometry, EVALUATION, RECIPE)
     assert {
         path.name: path.stat().st_mtime_ns for path in (tmp_path / "once" / "evaluation").glob("part-*")
     } == times
+    assert f"computed on {here}, the rest are on 64 TPU v4" in own.say.stream.getvalue()
 
 
 def test_what_it_reads_decides_whether_it_goes_on():

@@ -8,7 +8,9 @@ GIB = 2**30
 
 
 def program(peak: float, state: float = 2, mesh: tuple[int, int] = (1, 1), refused: str = "") -> Program:
-    return Program(mesh[0] * mesh[1], "TPU", mesh, int(state * GIB), 1.0, int(peak * GIB), refused=refused)
+    return Program(
+        mesh[0] * mesh[1], "TPU", mesh, False, int(state * GIB), 1.0, int(peak * GIB), refused=refused
+    )
 
 
 def test_a_program_within_the_memory_fits_and_so_do_as_many_sequences_as_there_is_room():
@@ -22,7 +24,7 @@ def test_the_batch_is_what_all_groups_of_devices_take():
 
 
 def test_the_code_of_a_program_lies_in_the_same_memory():
-    large = Program(1, "TPU", (1, 1), 2 * GIB, 1.0, 15 * GIB, code_bytes=2 * GIB)
+    large = Program(1, "TPU", (1, 1), False, 2 * GIB, 1.0, 15 * GIB, code_bytes=2 * GIB)
     assert not verdict(large, 16 * GIB, rows=1).fits
 
 

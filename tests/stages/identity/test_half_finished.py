@@ -31,7 +31,7 @@ def left_by(tmp_path, monkeypatch, say):
     found = list[list[str]]()
 
     def stopped(stage: ShardStage, artifacts: list, scratch: Path, *_: object) -> None:
-        found.append([path.name for path in scratch.iterdir()])
+        found.append(sorted(path.name for path in scratch.iterdir()))
         (scratch / "new").touch()
         raise KeyboardInterrupt
 
@@ -79,6 +79,17 @@ def test_shards_of_other_parameters_or_other_inputs_are_not_gone_on_with(left_by
     assert left_by(other, 9) == []
     assert len(notes(say)) == 2
     assert left_by(geometry, 8) == ["new"], "what was set aside is taken up again when it fits"
+
+
+def test_what_a_killed_writer_left_half_written_is_never_published(left_by, say, tmp_path):
+    """As a kill while the manifest is written."""
+    left_by(tiny_geometry(), 8)
+    (scratch,) = [path for path in (tmp_path / ".work/counting/demo").iterdir() if path.is_dir()]
+    (scratch / "deeper").mkdir()
+    for name in (".manifest.json.77.tmp", "deeper/.config.json.78.tmp"):
+        (scratch / name).write_text("{")
+    assert left_by(tiny_geometry(), 8) == ["deeper", "new"]
+    assert not list((scratch / "deeper").iterdir())
 
 
 def test_a_comment_changes_nothing_and_a_constant_sets_aside(left_by, say, tmp_path):

@@ -274,6 +274,12 @@ def test_a_key_that_is_not_finite_is_refused(home):
 
 def test_a_changed_file_is_no_index(home, geometry):
     index = make(home, geometry)
+    manifest = index.directory / MANIFEST
+    before = manifest.read_text()
+    manifest.write_text(before.replace('"metric": "', '"metric": "x', 1))
+    with pytest.raises(Failure, match="does not fit what it says"):
+        open_index(index.directory)
+    manifest.write_text(before)
     with open(index.directory / "passages.npy", "r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x07")

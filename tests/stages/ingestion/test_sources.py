@@ -47,9 +47,11 @@ def test_paths_directories_and_globs(folder, monkeypatch):
 
 
 def test_nothing_found_is_named(folder):
+    (folder / "empty").mkdir()
     for source, include, cause in (
         (folder / "*.tex", (), "no file matches"),
         (folder, ("*.tex",), "none of the 4 files"),
+        (folder / "empty", (), "empty' holds no file"),
     ):
         with pytest.raises(Failure, match=cause) as failure:
             names(source, include=include)

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from data_contracts.failure import Exit, Failure
+from data_contracts.seal import SEAL
 from data_contracts.tokens import CHUNKS
 from flows.overrides import apply_overrides
 from model import gpt_neox, gpt_neox_files, llama, llama_files
@@ -131,7 +132,7 @@ def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
         "config.json",
         "tokenizer.json",
     }
-    assert {path.name for path in artifact.iterdir()} == wanted == set(hub.asked)
+    assert {path.name for path in artifact.iterdir()} - {SEAL} == wanted == set(hub.asked)
     assert not any(path.is_symlink() for path in artifact.iterdir())
     assert (artifact / "tokenizer.json").read_bytes() == (
         artifact.parent / "tokenizer" / "tokenizer.json"
@@ -149,7 +150,7 @@ def test_a_model_is_fetched_whole_and_stays_without_the_hub(place, hub, model):
     hub.asked.clear()
     assert run_process(place, hub, HF_HUB_OFFLINE="1") == 0
     assert not hub.asked
-    assert {path.name for path in artifact.iterdir()} == wanted
+    assert {path.name for path in artifact.iterdir()} == wanted | {SEAL}
 
 
 def test_a_llama_is_fetched_and_scores(run, hub, place):
@@ -241,11 +242,14 @@ def test_pickled_weights_are_refused_with_a_remedy(run, hub):
     assert "pytorch_model.bin" not in hub.asked
 
 
-def test_a_model_without_a_commit_is_not_asked_for(run, hub):
-    code, reason = run(None)
-    assert code == 2
-    assert "https://huggingface.co/org/lm/commits/main" in reason
-    assert not hub.asked
+@pytest.mark.parametrize("source", ["hub", "directory"])
+def test_a_model_that_may_be_another_tomorrow_is_refused_before_anything_runs(place, source):
+    before = (place / "params.yaml").read_bytes()
+    chosen = {"reference_lm.source": source, "reference_lm.name": "org/lm", "reference_lm.revision": None}
+    with pytest.raises(Failure, match=r"revision is null.*`./rpt use-lm org/lm` sets it") as failure:
+        apply_overrides(place / "params.yaml", chosen)
+    assert failure.value.code == Exit.USAGE
+    assert (place / "params.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT[:-1], COMMIT.upper()])

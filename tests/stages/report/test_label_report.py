@@ -103,7 +103,7 @@ def test_the_card_names_what_made_the_reference_lm_and_nothing_else(tmp_path):
     context = make_context(tmp_path)
     trained = run(context)
     assert "pythia" not in trained["README.md"]
-    hub = run(context, source="hub")
+    hub = run(context, source="hub", revision="a" * 40)
     assert "pythia" in hub["README.md"]
     assert "reference_lm.layers" not in hub["README.md"]
     for page in ("README.md", "index.html"):

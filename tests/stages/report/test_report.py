@@ -104,6 +104,24 @@ def with_train(chunks: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([chunks, train]).with_columns(segment=pl.col("chunk") // 8)
 
 
+def write_runs(place, sample: Sample) -> None:
+    for run, table in sample.evaluations.items():
+        write(EVALUATIONS, table, place / "evaluations" / run)
+        (place / "models" / run).mkdir(parents=True)
+        (place / "models" / run / "config.json").write_text('{"shape": {"copying": true}}')
+        save_file({"a": np.zeros((3, 4), np.float32)}, place / "models" / run / "model.safetensors")
+        (place / "models" / run / "losses.jsonl").write_text(
+            '{"step": 1, "lm_loss": 3.0}\n{"step": 2, "lm_loss": 2.0}\n'
+        )
+        write(
+            CEILINGS,
+            mixed(table if sample.systems[run] == "transformer_xl" else table.slice(0, 0)),
+            place / "ceilings" / run,
+        )
+    for run, table in sample.oracles.items():
+        write(EVALUATIONS, table, place / "oracle" / run)
+
+
 def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> Context:
     scored = sample.labels if labels is None else labels
     local = pl.lit(-20.0, pl.Float32)
@@ -145,21 +163,7 @@ def make_context(place, sample: Sample, labels: pl.DataFrame | None = None) -> C
         }
     )
     write(QUARANTINE, quarantine, place / "quarantine")
-    for run, table in sample.evaluations.items():
-        write(EVALUATIONS, table, place / "evaluations" / run)
-        (place / "models" / run).mkdir(parents=True)
-        (place / "models" / run / "config.json").write_text('{"shape": {"copying": true}}')
-        save_file({"a": np.zeros((3, 4), np.float32)}, place / "models" / run / "model.safetensors")
-        (place / "models" / run / "losses.jsonl").write_text(
-            '{"step": 1, "lm_loss": 3.0}\n{"step": 2, "lm_loss": 2.0}\n'
-        )
-        write(
-            CEILINGS,
-            mixed(table if sample.systems[run] == "transformer_xl" else table.slice(0, 0)),
-            place / "ceilings" / run,
-        )
-    for run, table in sample.oracles.items():
-        write(EVALUATIONS, table, place / "oracle" / run)
+    write_runs(place, sample)
     (place / "reference_lm").mkdir()
     (place / "reference_lm" / "config.json").write_text('{"vocab_size": 30}')
     (place / "label_report").mkdir()

@@ -2,6 +2,9 @@
 scores are those of scoring.
 """
 
+import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +21,15 @@ from stages.mining.mining import mine
 from stages.parameters import Evaluation, Exhaustive, Mining, Runtime, Scoring
 from stages.runner.stage import Context
 from stages.scoring.exhaustive import exact_queries, score_all
+from stages.scoring.pairs import ShardPrompts
 from stages.scoring.scoring import score
 from tests.stages.artifacts import write_artifact, write_other_tokenizer, write_reference_lm
+from tests.stages.scoring.query_sample import (
+    asked,
+    check_nothing_is_scored_again,
+    check_samples_contain_each_other,
+)
+from tests.stages.stopped import written
 from tests.tiny import tiny_context, tiny_gpt_neox
 
 EVALUATION = Evaluation(max_tokens_per_document=8 * 20)
@@ -50,6 +60,7 @@ def context(tmp_path, chunks) -> Context:
 
 
 def run(context: Context, geometry, queries: int, most_eligible: int = 100, seed: int = 0) -> pl.DataFrame:
+    shutil.rmtree(context.scratch, ignore_errors=True)
     score_all(
         context,
         geometry,
@@ -59,10 +70,6 @@ def run(context: Context, geometry, queries: int, most_eligible: int = 100, seed
     )
     table = open_artifact(EXHAUSTIVE, context.scratch / "exhaustive").read_all()
     return pl.DataFrame(pl.from_arrow(table))
-
-
-def asked(rows: pl.DataFrame) -> set[tuple[str, int]]:
-    return set(rows.select("doc_id", "query_chunk").unique().rows())
 
 
 def test_queries_are_those_that_evaluation_reaches_with_a_whole_target_and_something_to_retrieve(
@@ -97,22 +104,31 @@ def test_every_eligible_chunk_is_scored_as_scoring_scores_it(context, chunks, ge
 
 
 def test_the_ledger_is_filled_and_read(context, geometry, monkeypatch):
-    first = run(context, geometry, 4)
+    check_nothing_is_scored_again(partial(run, context, geometry), monkeypatch)
+
+
+def test_stopped_it_goes_on_after_the_shards_that_are_there(context, geometry, tmp_path, monkeypatch):
+    def job(given: Context) -> None:
+        score_all(given, geometry, SCORING, EVALUATION, Exhaustive(queries=10_000, most_eligible=100))
+
+    straight = written(job, context, tmp_path / "straight", "exhaustive")
+    asked_for = list[int]()
+    count = ShardPrompts.score
     monkeypatch.setattr(
-        "stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again")
+        ShardPrompts, "score", lambda *given: (asked_for.append(len(given[2])), count(*given))[1]
     )
-    assert run(context, geometry, 4).equals(first)
+    fresh = replace(context, runtime=Runtime(ledger=str(tmp_path / "another")))
+    assert written(job, fresh, tmp_path / "stopped", "exhaustive", stops=(0, 0)) == straight
+    assert len(straight) == 3
+    assert len(asked_for) == 2  # each shard once
+    shutil.rmtree(tmp_path / "another")  # what is whole needs no ledger either
+    (tmp_path / "stopped" / "exhaustive" / "manifest.json").unlink()
+    job(replace(fresh, scratch=tmp_path / "stopped"))
+    assert len(asked_for) == 2
 
 
 def test_a_larger_sample_contains_a_smaller_one_and_the_seed_decides(context, geometry):
-    small, large, other = (
-        asked(run(context, geometry, 5)),
-        asked(run(context, geometry, 9)),
-        asked(run(context, geometry, 5, seed=1)),
-    )
-    assert (len(small), len(large), len(other)) == (5, 9, 5)
-    assert small < large
-    assert small != other
+    check_samples_contain_each_other(partial(run, context, geometry))
 
 
 def test_no_query_is_an_empty_artifact_and_few_eligible_bound_the_cost(context, geometry):

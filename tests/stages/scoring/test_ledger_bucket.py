@@ -2,6 +2,7 @@
 they are read, kills at any request; every row is there, and once.
 """
 
+import errno
 import itertools
 import logging
 import os
@@ -280,3 +281,31 @@ def test_a_copy_that_went_bad_is_asked_for_again(machine):
         copy.write_bytes(whole[:-1])
     assert folder.corrupt() == [], "the object is intact"
     assert copy.read_bytes() == whole
+
+
+def test_two_processes_of_a_machine_share_what_was_read(gcs, machine, monkeypatch):
+    """One finds a copy bad while the other reads it: it does not vanish under the other's hands."""
+    one, other = machine(), machine()
+    one.append(rows([(0, 9, 1)]))
+    folder = other.files.folder(other.name, "0")
+    with folder.held() as (copy,):
+        one.files.folder(one.name, "0").set_aside(copy)
+        assert other._read_file(folder, copy)
+    copy.write_bytes(b"bad")
+    assert values(one) == values(other) == {(0, 9, 1): -1.0}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EIO, errno.EMFILE])
+def test_a_cache_that_cannot_be_used_is_a_failure(gcs, machine, monkeypatch, code):
+    def fail(*_, **__):
+        raise OSError(code, os.strerror(code), "cache")
+
+    ledger = machine()
+    ledger.append(rows([(0, 9, 1)]))
+    for function in ("tempfile.TemporaryDirectory", "stages.scoring.ledger_bucket.is_intact"):
+        with monkeypatch.context() as patch:
+            patch.setattr(function, fail)
+            with pytest.raises(Failure, match=os.strerror(code)) as failure:
+                ledger.append(rows([(0, 9, 2)])) if "tempfile" in function else values(ledger)
+        assert failure.value.code == Exit.ENVIRONMENT
+    assert values(ledger) == {(0, 9, 1): -1.0}

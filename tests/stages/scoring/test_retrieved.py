@@ -2,6 +2,9 @@
 scores are those of scoring.
 """
 
+import shutil
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -18,6 +21,12 @@ from stages.runner.stage import Context
 from stages.scoring.exhaustive import score_all
 from stages.scoring.retrieved import score_retrieved
 from tests.stages.artifacts import write_artifact, write_other_tokenizer, write_reference_lm
+from tests.stages.scoring.query_sample import (
+    asked,
+    check_nothing_is_scored_again,
+    check_samples_contain_each_other,
+)
+from tests.stages.stopped import written
 from tests.tiny import tiny_context, tiny_gpt_neox
 
 EVALUATION = Evaluation(max_tokens_per_document=8 * 20)
@@ -85,12 +94,9 @@ def context(tmp_path, make_chunks) -> Context:
 
 
 def run(context: Context, geometry, queries: int, seed: int = 0) -> pl.DataFrame:
+    shutil.rmtree(context.scratch, ignore_errors=True)
     score_retrieved(context, geometry, SCORING, EVALUATION, Retrieved(queries=queries, seed=seed), RUNS)
     return pl.DataFrame(pl.from_arrow(open_artifact(RETRIEVED, context.scratch / "retrieved").read_all()))
-
-
-def asked(rows: pl.DataFrame) -> set[tuple[str, int]]:
-    return set(rows.select("doc_id", "query_chunk").unique().rows())
 
 
 def test_what_any_run_read_in_its_own_setting_is_scored_once(context, geometry):
@@ -103,6 +109,15 @@ def test_what_any_run_read_in_its_own_setting_is_scored_once(context, geometry):
         f"what 3 runs retrieved, and the latest chunk, for {QUERIES} of 10,000 asked queries scored,"
         f" {len(rows)} pairs" in context.say.stream.getvalue()
     )
+
+
+def test_stopped_it_goes_on_after_the_shards_that_are_there(context, geometry, tmp_path):
+    def job(given: Context) -> None:
+        score_retrieved(given, geometry, SCORING, EVALUATION, Retrieved(queries=9), RUNS)
+
+    straight = written(job, context, tmp_path / "straight", "retrieved")
+    assert written(job, context, tmp_path / "stopped", "retrieved", stops=(0, 0)) == straight
+    assert len(straight) == 3
 
 
 def test_scores_are_those_of_the_exhaustive_sample_and_cost_nothing_where_it_has_them(
@@ -129,22 +144,11 @@ def test_scores_are_those_of_the_exhaustive_sample_and_cost_nothing_where_it_has
 
 
 def test_the_ledger_is_filled_and_read(context, geometry, monkeypatch):
-    first = run(context, geometry, 4)
-    monkeypatch.setattr(
-        "stages.scoring.pairs.ShardPrompts.score", lambda *_: pytest.fail("a pair was scored again")
-    )
-    assert run(context, geometry, 4).equals(first)
+    check_nothing_is_scored_again(partial(run, context, geometry), monkeypatch)
 
 
 def test_a_larger_sample_contains_a_smaller_one_and_the_seed_decides(context, geometry):
-    small, large, other = (
-        asked(run(context, geometry, 5)),
-        asked(run(context, geometry, 9)),
-        asked(run(context, geometry, 5, seed=1)),
-    )
-    assert (len(small), len(large), len(other)) == (5, 9, 5)
-    assert small < large
-    assert small != other
+    check_samples_contain_each_other(partial(run, context, geometry))
 
 
 def test_it_is_drawn_in_the_order_of_the_exhaustive_sample(context, geometry):

@@ -2,6 +2,8 @@
 right.
 """
 
+import json
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -11,6 +13,7 @@ from stages.tokens.round_trip import check_round_trip, unknown_id
 from stages.tokens.token_bytes import DocumentBytes, token_bytes
 from stages.tokens.tokenization import tokenize
 from stages.tokens.tokenizer import END_OF_TEXT, train_tokenizer
+from stages.tokens.tokenizer_file import read_tokenizer
 from tests.stages.tokens.test_text_stages import documents
 
 TEXTS = ["the cat  sat", "naïve façade, 漢字 and 🙂", "  two spaces first", "a\nb\tc", "x▁y"]
@@ -105,3 +108,25 @@ def test_a_document_beyond_the_sample_that_has_no_tokens_stops_tokenization(tmp_
     of_words().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(Failure, match="1 of its 5 tokens are unknown"):
         list(tokenize(documents(texts=["the cat barked"]), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: file["model"].update(dropout=0.3), "would have other tokens each time"),
+        (
+            lambda file: file["added_tokens"].append(
+                {**file["added_tokens"][0], "content": "<far>", "id": 5000}
+            ),
+            "of id 5000 gets the id",
+        ),
+    ],
+)
+def test_tokens_that_are_not_always_the_same_are_refused(tmp_path, change, said) -> None:
+    file = json.loads(train_tokenizer(iter(TEXTS * 20), 300).to_str())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(file))
+    read_tokenizer(tmp_path / "tokenizer.json")
+    change(file)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(file))
+    with pytest.raises(Failure, match=said):
+        read_tokenizer(tmp_path / "tokenizer.json")

@@ -5,9 +5,11 @@ import json
 
 import pytest
 
+from stages.parameters import Runtime
 from stages.runner.messages import Messages
 from stages.training import log as training_log
-from stages.training.log import TrainingLog, Work
+from stages.training.log import PLACE, TrainingLog, Work
+from stages.training.tracker import trackers_of
 from tests.stages.event_files import read_events
 
 
@@ -21,11 +23,12 @@ def run(monkeypatch, work: Work) -> tuple[list[dict], list[dict]]:
     """Four steps of half a second each: the lines of the log and the progress that was said."""
     clock, said = [100.0], io.StringIO()
     monkeypatch.setattr(training_log.time, "monotonic", lambda: clock[0])
-    with TrainingLog("a-run", 0, 4, work, Messages(said, interval=0.0)) as log:
+    trackers = trackers_of(Runtime(), "a-run", 0, PLACE)
+    with TrainingLog("a-run", 0, 4, work, Messages(said, interval=0.0), trackers) as log:
         for step in range(4):
             log.step({"step": step, "lm_loss": 2.0})
             clock[0] += 0.5
-    lines = training_log.PLACE / "training" / "a-run.jsonl"
+    lines = PLACE / "training" / "a-run.jsonl"
     return [json.loads(line) for line in lines.read_text().splitlines()], [
         json.loads(line) for line in said.getvalue().splitlines()
     ]

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from model.language_model import Batch
-from model.mesh import make_mesh
+from model.mesh import ONE_DEVICE
 from model.schedules import TrainingSchedule
 from stages.training.loop import Plan
 from stages.training.order import independent
@@ -14,9 +14,10 @@ from stages.training.order import independent
 
 def plan(seed: int) -> Plan:
     """Four steps on one sequence."""
-    data = SimpleNamespace(keys=[("a", 0)], batch=lambda _: Batch(*[np.zeros((1, 1))] * len(Batch._fields)))
-    mesh = make_mesh(1, 1, jax.devices()[:1])
-    return Plan("a", data, independent, TrainingSchedule(2.0, 1e-2, 0.1, 0.6), np.ones(4), 1, seed, mesh)
+    data = SimpleNamespace(keys=[("a", 0)], batch=lambda _: Batch(*[np.zeros((1, 1))] * 7))
+    return Plan(
+        "a", data, independent, TrainingSchedule(2.0, 1e-2, 0.1, 0.6), np.ones(4), 1, seed, ONE_DEVICE
+    )
 
 
 def test_every_step_and_every_seed_draws_anew_and_the_same_again():

@@ -13,18 +13,20 @@ import pytest
 
 from data_contracts.failure import Failure
 from data_contracts.sequences import SEQUENCES, SUPERVISION
-from model.mesh import make_mesh, replicated
+from model.mesh import Layout, make_layout
 from model.optimizer import adabelief
 from model.registry import SYSTEMS
 from model.schedules import TrainingSchedule, learning_rate
 from model.train_step import TrainState, init_train_state
+from stages.parameters import Runtime
 from stages.runner.interruption import Interruption
 from stages.runner.messages import Messages
 from stages.training.checkpoints import Checkpoints, Restored, Saver
 from stages.training.data import TrainingData
-from stages.training.log import TrainingLog, Work
+from stages.training.log import PLACE, TrainingLog, Work
 from stages.training.loop import Plan, TrainingLoop
 from stages.training.order import ORDERS, independent
+from stages.training.tracker import trackers_of
 from tests.stages.artifacts import write_artifact
 from tests.stages.event_files import read_events
 from tests.tiny import tiny_config, tiny_geometry
@@ -38,13 +40,15 @@ OPTIMIZER = adabelief(RATE)
 
 
 class StopsAt(TrainingData):
-    """Sends this process a SIGTERM in the middle of each of `steps`, counted from the first that is read."""
+    """Sends this process a SIGTERM in the middle of each of `steps`, reads of sequences counted from the
+    first.
+    """
 
     steps: tuple[int, ...] = ()
     read = 0
 
     def batch(self, segments):
-        self.read += 1
+        self.read += len(segments.rows_B) > 0
         if self.read in self.steps:
             signal.raise_signal(signal.SIGTERM)
         return super().batch(segments)
@@ -87,18 +91,19 @@ def session(
     steps: int = STEPS,
     optimizer=OPTIMIZER,
     name: str = "rpt_sem",
+    layout: Layout | None = None,
 ) -> tuple[TrainState, list[dict]]:
     """One process's worth of training: from the newest checkpoint in `place` until it is stopped or done."""
-    mesh, system = make_mesh(2, 4), SYSTEMS[name]
+    layout, system = layout or make_layout(2, 4), SYSTEMS[name]
     plan = Plan(
-        "some-run", data, ORDERS[system.carry], SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3, mesh
+        "some-run", data, ORDERS[system.carry], SCHEDULE, np.asarray(RATE(np.arange(steps))), 2, 3, layout
     )
-    fresh = replicated(init_train_state(system, CONFIG, 3, optimizer, 2), mesh)
+    fresh = init_train_state(system, CONFIG, 3, optimizer, 2, layout)
     with Checkpoints(place / "checkpoints", print) as checkpoints, Interruption() as interruption:
         begin = checkpoints.restore(fresh) or Restored(0, fresh, [])
-        with TrainingLog(
-            "some-run", begin.step, plan.steps, Work(64, 1e6, None), Messages(io.StringIO())
-        ) as log:
+        trackers = trackers_of(Runtime(), "some-run", begin.step, PLACE)
+        work, said = Work(64, 1e6, None), Messages(io.StringIO())
+        with TrainingLog("some-run", begin.step, plan.steps, work, said, trackers) as log:
             loop = TrainingLoop(plan, begin, Saver(checkpoints, seconds, interruption), log)
             return loop.run(), loop.history
 

@@ -1,0 +1,1 @@
+"""The page of the run that goes: what `./rpt watch --page` shows."""

@@ -1,0 +1,60 @@
+"""Figures of a run for Weights & Biases, in its files below `.run/wandb/`: nothing leaves this machine before
+`wandb sync` is called, unless WANDB_MODE says otherwise.
+
+The only module that imports wandb, which belongs to no environment but that of the tests: its 0.31 needs a
+beta of a package whose source is not public.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_contracts.failure import Exit, Failure
+
+QUIET = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
+CACHE = "WANDB_CACHE_DIR"  # of its logs
+
+
+class WandbTracker:
+    """One session of a run, in the group of that name; its figures lie over the step of training.
+
+    Raises:
+        Failure: (exit code 5) if wandb is not installed.
+    """
+
+    def __init__(self, project: str, run: str, first: int, place: Path) -> None:
+        for name, value in {**QUIET, CACHE: str(place.resolve() / "wandb" / "cache")}.items():
+            os.environ.setdefault(name, value)
+        try:
+            import wandb
+        except ImportError as error:
+            raise Failure(
+                f"runtime.wandb_project is {project}",
+                "wandb is not installed",
+                "infra/install.sh .venv/bin/python requirements-wandb.txt",
+                Exit.ENVIRONMENT,
+            ) from error
+        # figures alone: no code, command line, packages, state of git, or what the terminal shows
+        settings = wandb.Settings(
+            root_dir=str(place.resolve()),
+            host="here",
+            console="off",
+            silent=True,
+            disable_code=True,
+            disable_git=True,
+            x_disable_machine_info=True,
+            x_save_requirements=False,
+        )
+        place.mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(project=project, group=run, name=f"{run} from {first}", settings=settings)
+        self._run.define_metric("*", step_metric="step")
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Keep the figures of a step."""
+        self._run.log({**values, "step": step})
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._run.finish()
