@@ -1,6 +1,6 @@
 """What labels teach a retriever by itself: no reader, no first values. A score is a sum of eleven features of
 a pair of chunks (`_pair_features.py`), whose weights begin at zero and are trained by the project's ranking
-loss on the training sequences of a corpus.
+loss on the training sequences of a corpus, in the orders of three seeds.
 
 Three teachers with the same candidates: the reference LM's s_t (`semantic`), the same values dealt anew to
 the candidates of each query (`shuffled`), and the order of BM25 by (c_q, c_t) (`lexical`). Measured on the
@@ -43,7 +43,7 @@ from stages.parameters import Configuration, load
 from stages.training.data import TrainingData
 from stages.training.order import Segments
 
-STEPS, BATCH, PEAK, MARGIN, SAMPLES = 100, 16, 0.05, 2.0, 2000
+STEPS, BATCH, PEAK, MARGIN, SAMPLES, SEEDS = 100, 16, 0.05, 2.0, 2000, (0, 1, 2)
 TEACHERS: dict[str, Relevance] = {
     "semantic": semantic_relevance,
     "shuffled": shuffled_relevance,
@@ -106,39 +106,43 @@ def weights_of(
     return jax.lax.scan(update, (start, optimizer.init(start)), order_UB)[0][0]
 
 
-def taught(configuration: Configuration, data: TrainingData, seed: int) -> dict[str, Scores]:
-    """A scorer by each teacher; features are divided by their deviation over training pairs."""
+def taught(configuration: Configuration, data: TrainingData) -> dict[str, list[Scores]]:
+    """Scorers by each teacher, one a seed; features are divided by their deviation over training pairs."""
     size, stride = configuration.geometry.chunk_tokens, configuration.geometry.stride_chunks
     count = len(data.keys)
-    batch = data.batch(Segments(np.arange(count), np.ones(count, bool)))
+    batch = jax.tree.map(jnp.asarray, data.batch(Segments(np.arange(count), np.ones(count, bool))))
     chunks_QCM = np.asarray(batch.tokens_BL).reshape(count, -1, size)
-    features = np.stack([pair_features(chunks_CM, stride, configuration.mining) for chunks_CM in chunks_QCM])
-    scale_F = np.maximum(
-        features[:, np.asarray(eligible_pairs(chunks_QCM.shape[1], stride))].std((0, 1)), 1e-3
-    )
-    rng = np.random.default_rng(seed)
-    epochs = [rng.permutation(count) for _ in range(-(-STEPS * BATCH // count))]
-    order_UB = np.concatenate(epochs)[: STEPS * BATCH].reshape(STEPS, BATCH)
-    arrays = jax.tree.map(jnp.asarray, batch)
-    found = dict[str, Scores]()
+    features = np.stack([pair_features(chunks, stride, configuration.mining) for chunks in chunks_QCM])
+    eligible_CC = np.asarray(eligible_pairs(chunks_QCM.shape[1], stride))
+    scale_F = np.maximum(features[:, eligible_CC].std((0, 1)), 1e-3)
+    found = dict[str, list[Scores]]()
     for name, relevance in TEACHERS.items():
-        weights = weights_of(features / scale_F, arrays, relevance(arrays, size), order_UB, stride)
-        found[name] = partial(_weighted, np.asarray(weights) / scale_F)
+        t_QCS = relevance(batch, size)
+        found[name] = [
+            weighted(np.asarray(weights_of(features / scale_F, batch, t_QCS, order, stride)) / scale_F)
+            for order in (order_of(count, seed) for seed in SEEDS)
+        ]
     return found
 
 
-def _weighted(weights_F: np.ndarray, features: np.ndarray) -> np.ndarray:
-    return features @ weights_F
+def order_of(sequences: int, seed: int) -> np.ndarray:
+    """[U, B] the sequences of every update: epochs of permutations."""
+    rng = np.random.default_rng(seed)
+    epochs = [rng.permutation(sequences) for _ in range(-(-STEPS * BATCH // sequences))]
+    return np.concatenate(epochs)[: STEPS * BATCH].reshape(STEPS, BATCH)
 
 
-def given() -> dict[str, Scores]:
+def weighted(weights_F: np.ndarray) -> Scores:
+    """The sum of features with these weights."""
+    return lambda features: features @ weights_F
+
+
+def given() -> dict[str, list[Scores]]:
     """What is not trained: BM25 by c_q, and a lexical start."""
-    start = np.zeros(len(NAMES))
-    start[NAMES.index("shared tokens")], start[NAMES.index("distance")] = 1.0, -NEARNESS
-    return {
-        "bm25": partial(_weighted, np.eye(len(NAMES))[NAMES.index("BM25")]),
-        "start": partial(_weighted, start),
-    }
+    bm25, start = np.zeros(len(NAMES)), np.zeros(len(NAMES))
+    bm25[NAMES.index("BM25")] = start[NAMES.index("shared tokens")] = 1.0
+    start[NAMES.index("distance")] = -NEARNESS
+    return {"bm25": [weighted(bm25)], "start": [weighted(start)]}
 
 
 def figures_of(
@@ -156,6 +160,11 @@ def figures_of(
     read = first.join(scored.rename({"query_chunk": "chunk"}), on=[*QUERY, "candidate_chunk"], how="left")
     means = read.group_by(QUERY).agg(mean_score=pl.col("target_score").mean())
     return query_figures(gold, ranking).join(means, on=QUERY).sort(QUERY).select(*QUERY, *FIGURES)
+
+
+def mean_of(tables: list[pl.DataFrame]) -> pl.DataFrame:
+    """Query by query the mean over the seeds."""
+    return pl.concat(tables).group_by(QUERY).agg(pl.col(*FIGURES).mean()).sort(QUERY)
 
 
 def compared(rows: dict[str, pl.DataFrame]) -> dict[str, float]:
@@ -182,12 +191,14 @@ def compared(rows: dict[str, pl.DataFrame]) -> dict[str, float]:
     return found
 
 
-def measure(configuration: Configuration, place: Path, seed: int = 0) -> tuple[dict[str, float], int]:
+def measure(configuration: Configuration, place: Path) -> tuple[dict[str, float], int]:
     """Every figure for the corpus whose artifacts lie in `place`, and how many queries they are of."""
     data = TrainingData(place / "sequences", place / "supervision" / "scored", configuration.geometry)
     scored, features = held_out(configuration, place)
-    scorers = taught(configuration, data, seed) | given()
-    rows = {name: figures_of(configuration, scored, features, scores) for name, scores in scorers.items()}
+    rows = {
+        name: mean_of([figures_of(configuration, scored, features, scores) for scores in by_seed])
+        for name, by_seed in (taught(configuration, data) | given()).items()
+    }
     return compared(rows), len(next(iter(rows.values())))
 
 
@@ -196,7 +207,7 @@ def main() -> None:
     load_at_start = os.getloadavg()[0]
     corpus = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "demo")
     figures, queries = measure(load(Path("params.yaml")), Path("artifacts") / corpus)
-    show("retriever_labels", figures, BARS, load_at_start, queries=queries, updates=STEPS)
+    show("retriever_labels", figures, BARS, load_at_start, queries=queries, updates=STEPS, seeds=len(SEEDS))
 
 
 if __name__ == "__main__":
