@@ -7,7 +7,8 @@ the candidates of each query (`shuffled`), and the order of BM25 by (c_q, c_t) (
 exhaustive sample of held-out queries, beside BM25 by c_q and the first scores of `training.lexical_start`:
 mean s_t of the first two in nats a target, Precision@2, Recall@10, nDCG@20. A difference is paired over
 queries, `_low` and `_high` are its 95 % interval over documents. Needs `./rpt run semantic_supervision
-exhaustive`; another corpus than `demo` is named as an argument.
+exhaustive`; another corpus than `demo` is named as an argument. The bars held on mathematics and not on the
+demo (docs/log.md).
 """
 
 from __future__ import annotations
