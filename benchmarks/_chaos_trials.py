@@ -24,6 +24,7 @@ from benchmarks._copy import environment
 
 MADE = ("artifacts", "ledger", "metrics", "sources", ".work", ".run", ".dvc/cache", ".dvc/tmp", "dvc.lock")
 KILLS, PATIENCE = 8, 900.0
+AGENTS = ("ray::Dashboard", "ray::RuntimeEnv")  # of Ray, without which a node ends
 DIED = (1, 3, 5, 75)  # how a run may end, in words, of which a process was killed
 
 
@@ -166,7 +167,7 @@ def _ray_workers(project: Project) -> list[psutil.Process]:
     found = []
     for process in project.ray_family():
         with contextlib.suppress(psutil.Error):
-            if process.name().startswith("ray::"):
+            if process.name().startswith("ray::") and not process.name().startswith(AGENTS):
                 found.append(process)
     return found
 

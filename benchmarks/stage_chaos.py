@@ -3,7 +3,7 @@ minutes each.
 
     ./rpt bench stage_chaos [--kills 500] [--twice 50] [--stopped 50] [--gc 200] [--seed 0] --json
 
-Eight stages of six short documents, each in a forked child, through the runner, the scratch directories, the
+Ten stages of six short documents, each in a forked child, through the runner, the scratch directories, the
 ledger and the commits of `python -m stages` (`_forked_stages.py` says what is not there: Ray). A stage is
 killed with SIGKILL at random moments and goes on; two begin together; one is stopped while another tries;
 `./rpt gc --yes` runs beside one and after it was killed. Each trial ends with the bytes of an undisturbed

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from benchmarks._chaos_trials import AGENTS
 from benchmarks._forked_stages import Fault, Workspace
 from benchmarks.chaos import RAY, ray_address
 from benchmarks.result import Bar, show
@@ -38,11 +39,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def workers(driver: int) -> list[psutil.Process]:
-    """The workers of the Ray that a process has started."""
+    """The workers of the Ray that a process has started, and not its agents, without which a node ends."""
     found = []
     for process in psutil.Process(driver).children(recursive=True):
         with suppress(psutil.Error):
-            if process.name().startswith("ray::"):
+            if process.name().startswith("ray::") and not process.name().startswith(AGENTS):
                 found.append(process)
     return found
 
