@@ -344,6 +344,14 @@ _RECORDS = (
         cost="model.training_cost:ungated_macs",
         published=(Published(4, 9, "no neighbour gating", (2.92, 2.20, 11.50, 18.68)),),
     ),
+    _rpt(
+        "rpt_sem_shuffled",
+        "RPT-Sem, labels shuffled",
+        build="model.systems.rpt:rpt_sem_shuffled",
+        supervision="scored",
+        relevance="model.rpt:shuffled_relevance",
+        variant_of="rpt_sem",
+    ),
 )
 RECORDS = {record.name: record for record in _RECORDS}
 """Name -> record, in the order in which systems are listed."""

@@ -37,6 +37,9 @@ def prefect_environment(root: Path, environment: dict[str, str], api_url: str) -
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # `prefect deployment run ... --watch` reads the log of a run from a stream
+        "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",
+        "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",
         "NO_COLOR": "1",
     }
 

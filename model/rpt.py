@@ -136,6 +136,25 @@ def semantic_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
     return batch.scores_BCS / chunk_tokens
 
 
+def shuffled_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
+    """The control of RPT-Sem: the same values of t, dealt anew to the scored candidates of each query.
+
+    Which candidates were scored, and how good the best of them are, stays; which of them is good does not. A
+    query is dealt to in the same way whenever it is read, as its tokens decide.
+    """
+
+    def deal(query_M: Array, ids_S: Array, t_S: Array) -> Array:
+        draws = jax.random.uniform(jax.random.fold_in(jax.random.key(0), jnp.sum(query_M)), t_S.shape)
+        scored = ids_S >= 0
+        slots, dealt = jnp.argsort(~scored), jnp.argsort(jnp.where(scored, draws, jnp.inf))
+        return jnp.zeros_like(t_S).at[slots].set(t_S[dealt])
+
+    queries_BCM = batch.tokens_BL.reshape(*batch.labelled_BC.shape, chunk_tokens)
+    return jax.vmap(jax.vmap(deal))(
+        queries_BCM, batch.candidates_BCS, semantic_relevance(batch, chunk_tokens)
+    )
+
+
 def lexical_relevance(batch: Batch, chunk_tokens: int) -> CandidateScores:
     """RPT-Lex (paper section 5.1): t = (S - rank) / S, never the BM25 value, whose scale is that of the
     corpus.

@@ -2,6 +2,7 @@
 pipelines in.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -18,13 +19,23 @@ from tests import quick_compilation  # noqa: F401, I001 - before anything comput
 
 from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Mining
-from tests import pipelines
-from tests.budget import pytest_addoption, pytest_configure  # noqa: F401
+from tests import budget, order, pipelines
+from tests.budget import pytest_addoption  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("rpt", deadline=None)  # a busy machine is no failure
 settings.load_profile("rpt")
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files begin in their order, and are weighed where that is asked for."""
+    order.pytest_configure(config)
+    budget.pytest_configure(config)
+
+
+# What is imported lives to the end. To look through it for garbage again and again costs a seventh of the
+# time to collect, and as much of that to trace a model.
+gc.disable()
 
 # `rpt` keeps no bytecode, but to rewrite and compile the files of all tests costs each process two thirds of
 # its time to collect them.
@@ -32,31 +43,11 @@ sys.dont_write_bytecode, WITHOUT_BYTECODE = False, sys.dont_write_bytecode
 
 
 def pytest_collection_finish() -> None:
-    """What tests import, and may have written a moment ago, is as the environment says."""
+    """What tests import, and may have written a moment ago, is as the environment says, and no garbage."""
     sys.dont_write_bytecode = WITHOUT_BYTECODE
-
-
-# The longest files, in the order in which they begin: one that begins last would end alone. Most of the first
-# need no finished pipeline, which takes one process two minutes to make while the others would wait.
-FIRST = (
-    "tests/flows/test_services.py",
-    "tests/model/test_planted_corpus.py",
-    "tests/stages/realm/test_realm.py",
-    "tests/stages/runner/test_ray_map.py",
-    "tests/flows/compare/",
-    "tests/flows/test_pipeline_tiny.py",
-    "tests/model/test_",
-    "tests/flows/",
-    "tests/model/",
-    "",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first, as several processes take them in turn."""
-    items.sort(
-        key=lambda item: next(place for place, begin in enumerate(FIRST) if item.nodeid.startswith(begin))
-    )
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture

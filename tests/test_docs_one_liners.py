@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -194,6 +193,8 @@ def test_every_block_of_the_page_has_a_check():
     ids=lambda text: text.split("\n")[0][:40],
 )
 def test_a_block_gives_what_its_title_says(home, rows, text, monkeypatch, title, kind, block):
+    import duckdb
+
     monkeypatch.chdir(home)
     names: dict[str, Any] = {}
     value(next(code for name, _, code in BLOCKS if name == "## With polars"), names)

@@ -11,7 +11,14 @@ from model.language_model import LanguageModel
 from model.neighbour_gating import OpenGate
 from model.neighbours import gold_alone, gold_then_own
 from model.ranking_loss import as_sum, per_query
-from model.rpt import OUR_TRAINING, RPT, RetrieverTraining, lexical_relevance, semantic_relevance
+from model.rpt import (
+    OUR_TRAINING,
+    RPT,
+    RetrieverTraining,
+    lexical_relevance,
+    semantic_relevance,
+    shuffled_relevance,
+)
 from model.scheduled_sampling import always_gold, always_own, draw_by_batch, draw_by_chunk, draw_by_sequence
 
 NORMALISE = {"query": per_query, "sum": as_sum}
@@ -47,3 +54,8 @@ def rpt_sem_own_only(config: ModelConfig, training: RetrieverTraining = OUR_TRAI
 def rpt_sem_ungated(config: ModelConfig, training: RetrieverTraining = OUR_TRAINING) -> LanguageModel:
     """RPT-Sem without neighbour gating."""
     return RPT(config, semantic_relevance, training, OpenGate())
+
+
+def rpt_sem_shuffled(config: ModelConfig, training: RetrieverTraining = OUR_TRAINING) -> LanguageModel:
+    """RPT-Sem with the labels of each query in another order: what it is behind RPT-Sem, labels taught."""
+    return RPT(config, shuffled_relevance, training)

@@ -50,11 +50,13 @@ class WandbTracker:
         place.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(project=project, group=run, name=f"{run} from {first}", settings=settings)
         self._run.define_metric("*", step_metric="step")
+        self._teardown = wandb.teardown
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Keep the figures of a step."""
         self._run.log({**values, "step": step})
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is left, and wait for W&B's own process to have done so."""
         self._run.finish()
+        self._teardown()

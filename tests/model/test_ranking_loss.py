@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import rax
 
 from model.masks import eligible_pairs
 from model.neighbours import dense_relevance
@@ -64,6 +63,8 @@ def by_rax(scores, candidates, relevance, labelled, margin):
     Its hinge has a margin of 1, hence scores / margin, and the sum times the margin; it multiplies weights by
     the length of the list.
     """
+    import rax
+
     return (
         margin
         / CHUNKS

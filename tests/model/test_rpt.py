@@ -7,7 +7,7 @@ from model.neighbours import gold_alone
 from model.parameters import Architecture, parameters_of
 from model.ranking_loss import as_sum
 from model.registry import SYSTEMS
-from model.rpt import RetrieverTraining, lexical_relevance
+from model.rpt import RetrieverTraining, lexical_relevance, semantic_relevance, shuffled_relevance
 from model.scheduled_sampling import draw_by_batch
 from model.system import trained_as
 from tests.model.programs import losses_of_tokens, own_neighbours, train_losses
@@ -159,6 +159,19 @@ def test_lexical_relevance_falls_with_the_rank(make_batch) -> None:
     relevance = np.asarray(lexical_relevance(batch, 4))
     assert relevance.shape == batch.candidates_BCS.shape
     assert np.unique(relevance.reshape(-1, 4), axis=0).tolist() == [[1.0, 0.75, 0.5, 0.25]]
+
+
+def test_shuffled_relevance_deals_the_values_of_a_query_to_its_scored_candidates(make_batch, small) -> None:
+    """In the same way wherever the query stands in a batch."""
+    batch, size = make_batch(), small.chunk_tokens
+    dealt, true = (np.asarray(of(batch, size)) for of in (shuffled_relevance, semantic_relevance))
+    scored = batch.candidates_BCS >= 0
+    for row in np.ndindex(dealt.shape[:2]):
+        np.testing.assert_array_equal(np.sort(dealt[row][scored[row]]), np.sort(true[row][scored[row]]))
+    moved = np.mean(dealt[scored] != true[scored])
+    assert 0.3 < moved < 1, moved
+    turned = jax.tree.map(lambda values: values[::-1], batch)
+    np.testing.assert_array_equal(np.asarray(shuffled_relevance(turned, size)), dealt[::-1])
 
 
 def test_dropout_follows_the_key(make_model, make_batch) -> None:

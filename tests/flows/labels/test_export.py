@@ -6,8 +6,6 @@ import csv
 import json
 import re
 
-import duckdb
-import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -138,6 +136,9 @@ def test_no_cell_of_a_csv_file_begins_a_formula_and_every_text_can_be_read_back(
 
 
 def test_other_tools_read_the_csv_file(export, expected, tmp_path):
+    import duckdb
+    import pandas as pd
+
     export(tmp_path / "labels.csv")
     frame = pd.read_csv(tmp_path / "labels.csv")
     assert frame["target_score"].to_numpy() == pytest.approx(expected["target_score"].to_numpy(), rel=1e-6)

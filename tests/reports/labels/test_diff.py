@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from scipy import stats
 
 from benchmarks._label_sets import alter_label_set, make_label_set
 from data_contracts.candidates import LABELS
@@ -92,6 +91,8 @@ def test_counts_and_changes_of_pairs(result, tables, split):
 @pytest.mark.parametrize("split", ["all", "train"])
 def test_orders_and_best_candidates_of_queries(result, tables, split):
     a, b = (part(rows, split) for rows in tables)
+    from scipy import stats
+
     rhos, taus, same, changes = [], [], [], []
     of_b = {key: rows for key, rows in b.group_by("doc_id", "query_chunk")}
     for key, rows in a.group_by("doc_id", "query_chunk"):
@@ -244,6 +245,8 @@ def test_other_corpora_are_refused(tmp_path, opened):
 
 
 def test_rank_correlations_are_those_of_scipy():
+    from scipy import stats
+
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 6, (2, 300, 9)).astype(np.float64)
     short = np.arange(9) >= rng.integers(0, 10, 300)[:, None]

@@ -12,7 +12,6 @@ import sys
 import types
 from pathlib import Path
 
-import gcsfs.retry
 import numpy as np
 import pytest
 
@@ -34,7 +33,7 @@ def no_waiting(monkeypatch):
     async def at_once(seconds):
         pass
 
-    monkeypatch.setattr(gcsfs.retry, "asyncio", types.SimpleNamespace(sleep=at_once))
+    monkeypatch.setattr("gcsfs.retry.asyncio", types.SimpleNamespace(sleep=at_once))
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ the URL.
 import sys
 import types
 
-import gcsfs.core
-import gcsfs.retry
 import pytest
 
 from data_contracts.failure import Exit, Failure
@@ -26,7 +24,7 @@ def no_waiting(monkeypatch):
     async def at_once(seconds):
         pass
 
-    monkeypatch.setattr(gcsfs.retry, "asyncio", types.SimpleNamespace(sleep=at_once))
+    monkeypatch.setattr("gcsfs.retry.asyncio", types.SimpleNamespace(sleep=at_once))
 
 
 def test_objects_are_created_once_listed_read_and_deleted(gcs, store, tmp_path):
