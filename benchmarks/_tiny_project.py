@@ -16,6 +16,8 @@ from benchmarks._copy import environment
 TINY = {
     "corpora.demo.source": "texts/*.txt",
     "corpora.demo.max_characters": None,
+    "corpora.demo.validation": 0.08,
+    "corpora.demo.test": 0.28,
     "geometry.chunk_tokens": 16,
     "geometry.sequence_chunks": 16,
     "ingestion.shards": 4,
@@ -28,6 +30,7 @@ TINY = {
     "reference_lm.batch": 8,
     "scoring.candidates": 3,
     "scoring.evaluation_candidates": 6,
+    "scoring.evaluation_query_fraction": 0.3,
     "label_gates.enforce": False,
     "label_gates.queries": 10,
     "label_gates.bootstrap_samples": 50,
