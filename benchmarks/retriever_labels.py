@@ -96,7 +96,7 @@ def weights_of(
         total = ranking_loss(
             scores_BCC, batch.candidates_BCS[rows_B], relevance_QCC[rows_B], eligible_CC, known, MARGIN
         )
-        return per_query(total, known)
+        return per_query(total, jnp.sum(known))
 
     def update(carry: tuple, rows_B: Array) -> tuple[tuple, None]:
         weights_F, state = carry

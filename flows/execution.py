@@ -30,6 +30,7 @@ from stages.ingestion.inventory import write_inventories
 from stages.parameters import Configuration, load
 from stages.runner.stage import RAY_STAGES
 from stages.tokens.tokenizer import check_choice
+from stages.training.wandb_tracker import check_installed
 
 Around = Callable[[Step, Callable[[], str]], str]
 
@@ -53,6 +54,9 @@ def prepare(
         steps = make_plan(states, stages)
         if any(step.stale and step.stage.startswith("tokenizer@") for step in steps):
             check_choice(configuration.tokenization.tokenizer)
+        project = configuration.runtime.wandb_project
+        if project and any(step.stale and step.stage.startswith("training@") for step in steps):
+            check_installed(project)
         sys.stderr.write(change)
         return configuration, steps
 

@@ -6,21 +6,23 @@ import contextlib
 import fcntl
 import json
 import os
+import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
 
 from data_contracts.failure import Exit, Failure
+from infra.supervisor import stop_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".run"
 EVENTS = STATE / "events.jsonl"
 LOOK_SECONDS = 0.2
-ENDING_SECONDS = 30.0  # what a run that was killed has started may take to end
+ENDING_SECONDS = 30.0  # what a run that was killed has started may take to end, at the least
 _held: list[TextIO] = []
 
 QUIET = {
@@ -97,20 +99,29 @@ def _take(file: TextIO) -> None:
     Raises:
         BlockingIOError: somebody has it.
     """
-    began = time.monotonic()
+    began, told = time.monotonic(), False
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            patience = LOOK_SECONDS if _is_alive(_said(file)["pid"]) else ENDING_SECONDS
+            alive = _is_alive(_said(file))
+            patience = LOOK_SECONDS if alive else max(ENDING_SECONDS, stop_seconds())
             if time.monotonic() > began + patience:
                 raise
+            if not alive and not told:
+                sys.stderr.write(
+                    f"waiting for what the last run has started to end, {patience:.0f} s at most\n"
+                )
+                told = True
             time.sleep(LOOK_SECONDS / 20)
 
 
-def _is_alive(pid: str | int) -> bool:
-    """Whether the process that wrote its number into the lock lives; of no number nobody can tell."""
-    return not isinstance(pid, int) or psutil.pid_exists(pid)
+def _is_alive(said: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote its number into the lock lives; of none, or of one on another machine
+    that shares the folder, nobody here can tell.
+    """
+    here = said.get("host") == platform.node()
+    return not (here and isinstance(said["pid"], int)) or psutil.pid_exists(said["pid"])
 
 
 @contextlib.contextmanager
@@ -126,17 +137,18 @@ def workspace_lock(purpose: str) -> Iterator[None]:
         except BlockingIOError:
             holder = _said(file)
             cause = f"{holder['purpose']} (process {holder['pid']}) has held it since {holder['since']}"
-            if not _is_alive(holder["pid"]):
-                cause += "; it was killed, and what it started is still ending"
+            if not _is_alive(holder):
+                cause += "; it has ended, and what it started is still ending"
             raise Failure(
                 "this workspace is in use", cause, "wait for it, or stop it and run again", Exit.LOCKED
             ) from None
         file.truncate(0)
-        file.write(json.dumps({"purpose": purpose, "pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
+        since = time.strftime("%H:%M:%S")
+        said = {"purpose": purpose, "pid": os.getpid(), "since": since, "host": platform.node()}
+        file.write(json.dumps(said))
         file.flush()
         _held.append(file)
         try:
             yield
         finally:
-            _held.remove(file)
-            file.truncate(0)
+            _held.remove(file)  # what it says stays: what the run started may hold the lock a while yet

@@ -43,6 +43,16 @@ class Layout:
             return tree
         return jax.tree.map(lambda array: _placed(array, self.sharding(np.shape(array))), tree)
 
+    def made(self, make: Callable[[Any], Any], given: Any) -> Any:
+        """The arrays that `make` makes of what is placed, placed as they are made: none is whole anywhere
+        that is to be cut.
+        """
+        if not self.split_state:
+            return self.placed(make(given))
+        types = jax.eval_shape(make, given)
+        places = jax.tree.map(lambda like: self.sharding(like.shape), types)
+        return jax.jit(make, out_shardings=places)(given)
+
     def by_row(self, tree: Any) -> Any:
         """Arrays with a row for each sequence of a batch, on the devices that compute it."""
         if self.mesh is None:
@@ -82,11 +92,12 @@ def make_layout(
     """The layout for batches of `rows` sequences of `strides` strides in `parts` on `devices` (all there
     are).
 
-    The state is cut where its `state_bytes` are more than half of a device's `memory_bytes`; None if that is
-    not known.
+    The state is cut where its `state_bytes` are more than half of a device's `memory_bytes`, None if that is
+    not known, and there are devices to cut it over.
     """
     mesh = make_mesh(rows // parts, strides, devices)
-    return Layout(mesh, parts, memory_bytes is not None and state_bytes > STATE_SHARE * memory_bytes)
+    large = memory_bytes is not None and state_bytes > STATE_SHARE * memory_bytes
+    return Layout(mesh, parts, large and mesh.shape[AXES[0]] > 1)
 
 
 def make_mesh(batch: int, strides: int, devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -59,13 +59,13 @@ def init_train_state(
     Pass one optimizer object to all states that should share a compiled step.
     """
     architecture = Architecture.of(system.build, config)
-    parameters = system.first_values(architecture, config, seed)
+    parameters = layout.placed(system.first_values(architecture, config, seed))
     carried = (
         jax.jit(lambda: architecture.model(parameters).start(rows))() if system.carry == "document" else None
     )
     return TrainState(
-        layout.placed(parameters),
-        layout.placed(optimizer.init(parameters)),
+        parameters,
+        layout.made(optimizer.init, parameters),
         layout.placed(jnp.zeros((), jnp.int32)),
         layout.by_row(carried),
         architecture,

@@ -31,11 +31,13 @@ def snapshot(name: str, revision: str, patterns: list[str], section: str) -> Pat
         ) from error
 
 
-def no_commit(name: str, section: str, why: str) -> Failure:
-    """What is said where a model of the hub is named without a commit."""
+def no_commit(name: str, section: str, why: str, then: str | None = None) -> Failure:
+    """What is said where a model of the hub is named without a commit; `then` is the command that takes one,
+    by default an edit of the section.
+    """
     remedy = (
         f'copy the commit from https://huggingface.co/{name}/commits/main, or ask: python -c "import'
         " huggingface_hub as h; "
-        f"print(h.model_info('{name}').sha)\"; then ./rpt run -o {section}.revision=COMMIT"
+        f"print(h.model_info('{name}').sha)\"; then {then or f'./rpt run -o {section}.revision=COMMIT'}"
     )
     return Failure(f"{section}.revision is null", f"{name} may change on the hub; {why}", remedy, Exit.USAGE)

@@ -20,7 +20,7 @@ from flows.overrides import apply_overrides
 from flows.workspace import ROOT
 from model.hugging_face_files import digest
 from stages.hub import SMALL_FILES, no_commit, snapshot
-from stages.parameters import load
+from stages.parameters import load_geometry
 from stages.reference_lm.fit import check_sizes
 from stages.tokens.scorer_tokens import load_scorer_tokenizer
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
@@ -91,7 +91,8 @@ def _use_hub(name: str, revision: str | None, keep_tokenizer: bool) -> str:
         remedy = f"give a GGUF file, a directory, ORGANISATION/NAME of the hub, or {', '.join(PACKAGED)}"
         raise Failure(f"model {name!r}", "there is no such file or directory", remedy, Exit.USAGE)
     if revision is None:
-        raise no_commit(name, "reference_lm", "labels must say what scored them")
+        then = f"./rpt use-lm {name} --revision COMMIT"
+        raise no_commit(name, "reference_lm", "labels must say what scored them", then)
     _check(name, snapshot(name, revision, SMALL_FILES, "reference_lm"), keep_tokenizer)
     chosen: dict[str, object] = {
         "reference_lm.source": "hub",
@@ -119,7 +120,7 @@ def _check(name: str, directory: Path, keep_tokenizer: bool) -> None:
             "choose another model",
             Exit.USAGE,
         )
-    geometry = load(ROOT / "params.yaml").geometry
+    geometry = load_geometry(ROOT / "params.yaml")  # a reference LM that is refused is chosen here
     tokenizer = load_scorer_tokenizer(directory) if keep_tokenizer else load_tokenizer(directory)
     check_sizes(name, directory, 4 * geometry.chunk_tokens, vocabulary_size(tokenizer))
 

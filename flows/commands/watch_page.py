@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import threading
 import time
@@ -15,13 +17,14 @@ from flows.durations import durations
 from flows.event_log import Follower
 from flows.workspace import ROOT, holder
 from reports.watching.page import Steps, Watched
-from reports.watching.run_state import RUNNING, UNCHANGED, WAITING, RunState, after
+from reports.watching.run_state import RUNNING, RunState, after
 from reports.watching.server import watching
 from stages.identity.scratch import SCRATCH
 from stages.parameters import load
 from stages.scoring.monitor import sample
 from stages.training.log import PLACE
 
+COMPUTED = (RUNNING, "ran", "failed")  # states of a stage that has worked in this run
 MOST_STEPS = 400  # of a training, that are drawn
 
 
@@ -46,19 +49,25 @@ class Looker:
         with self._lock:
             running = holder()  # before the log is read, so that nothing a run wrote at its end is missed
             self._state = after(self._state, self._follow())
+            now = copy.deepcopy(self._state)  # another request may take the next events in meanwhile
         if running is None:
-            goes, state = None, self._state
+            goes, state = None, now
         else:
             goes = f"{running['purpose']} (process {running['pid']}), since {running['since']}"
             # else the log is of the run before: this one has not planned yet
-            state = self._state if running["pid"] == self._state.pid else RunState()
+            state = now if running["pid"] == now.pid else RunState()
         return Watched(state, goes, durations(), self._steps(state), self._labels(state), time.time())
 
     def _steps(self, state: RunState) -> dict[str, Steps]:
-        """Rows of the log of each training that runs or has run in this run."""
-        begun = [row.stage for row in state.stages.values() if row.state not in (WAITING, UNCHANGED)]
-        names = [stage.split("@")[1] for stage in begun if stage.startswith("training@")]
-        return {name: training_steps(self._root / PLACE / "training" / f"{name}.jsonl") for name in names}
+        """Rows of the log of each training that runs or has run in this run; none from before it began."""
+        found = {}
+        for row in state.stages.values():
+            stage, _, name = row.stage.partition("@")
+            if stage == "training" and row.state in COMPUTED:
+                log = self._root / PLACE / "training" / f"{name}.jsonl"
+                written = log.exists() and log.stat().st_mtime >= (row.began or 0.0)
+                found[name] = training_steps(log) if written else []
+        return found
 
     def _labels(self, state: RunState) -> dict[str, tuple[pl.DataFrame, int]]:
         """The finished labels of each corpus that is being scored."""
@@ -70,12 +79,17 @@ class Looker:
                 places = sorted((self._root / SCRATCH / stage / corpus).glob("*/"), key=_changed)
                 if finished := sorted(places[-1].glob("part-*.parquet")) if places else []:
                     tokens = load(self._root / "params.yaml").geometry.chunk_tokens
-                    found[corpus] = (_sample(tuple(finished)), tokens)
+                    with contextlib.suppress(
+                        FileNotFoundError
+                    ):  # the stage has ended and moved them meanwhile
+                        found[corpus] = (_sample(tuple(finished)), tokens)
         return found
 
 
 def _changed(place: Path) -> float:
-    return place.stat().st_mtime
+    with contextlib.suppress(FileNotFoundError):
+        return place.stat().st_mtime
+    return 0.0
 
 
 @lru_cache(maxsize=4)

@@ -24,6 +24,7 @@ from reports.results.figures import result_figures
 from stages.evaluation.packaged import evaluate_model, package
 from stages.parameters import Configuration, load
 from stages.report.report import parameter_count
+from stages.runner.resumption import COMPUTED_ON
 
 KEPT = Path("model") / "pretrained"
 READ = ("tokenizer", "chunks", "candidates")
@@ -54,7 +55,7 @@ def keep(runs: list[str], doc_ids: list[str]) -> Path:
         write_atomically(made / "figures.json", (json.dumps(figures, indent=1) + "\n").encode())
         for place in made.iterdir():
             shutil.rmtree(target / place.name, ignore_errors=True)
-        shutil.copytree(made, target, dirs_exist_ok=True)
+        shutil.copytree(made, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(COMPUTED_ON))
     return KEPT / corpus
 
 

@@ -42,8 +42,9 @@ NOT_SHOWN = (
         " form was settled with scores of test documents of the demo, which is code, in sight ([log](log.md),"
         " 2026-11-29). By itself a retriever of eleven weights that begin at zero does learn from labels of"
         " mathematics: on its test documents it is better than BM25, than a lexical start, and than its twin"
-        " that learned the same labels in another order; on the demo's code it is not shown to be better"
-        " than that twin (`./rpt bench retriever_labels math`; [log](log.md), 2026-11-30)."
+        " that learned the same labels in another order, though that its weights begin at zero was decided"
+        " with these queries in sight; on the demo's code it is not shown to be better than that twin"
+        " (`./rpt bench retriever_labels math`; [log](log.md), 2026-11-30)."
     ),
     (
         "That Transformer-XL, which has fewer parameters and needs fewer operations, would still be behind if"

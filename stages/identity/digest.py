@@ -8,7 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from data_contracts.seal import check_seal
+from data_contracts.seal import SEAL, check_seal
 
 
 def short_digest(*parts: object) -> str:
@@ -31,7 +31,12 @@ def path_digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     check_seal(path)
     manifest = path / "manifest.json"
-    files = [manifest] if manifest.exists() else sorted(item for item in path.rglob("*") if item.is_file())
+    files = [manifest] if manifest.exists() else _unsealed(path)
     return short_digest(
         [(str(item.relative_to(path)), hashlib.sha256(item.read_bytes()).hexdigest()) for item in files]
     )
+
+
+def _unsealed(path: Path) -> list[Path]:
+    """The files of a directory but its seal, which says again what they are."""
+    return sorted(item for item in path.rglob("*") if item.is_file() and item != path / SEAL)

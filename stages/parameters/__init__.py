@@ -7,7 +7,7 @@ Other packages import all of it from here.
 
 from stages.parameters.configuration import Configuration
 from stages.parameters.labels import Exhaustive, LabelGates, Mining, ReferenceLM, Retrieved, Scoring
-from stages.parameters.reading import check, is_mapping_of_values, load
+from stages.parameters.reading import check, is_mapping_of_values, load, load_geometry
 from stages.parameters.realm import RealmAnswers, RealmStart, RealmTraining
 from stages.parameters.results import Evaluation, Report
 from stages.parameters.retrieval import CorpusNeighbours, DenseRetriever, Index, PassageEncoder, Swap
@@ -49,4 +49,5 @@ __all__ = [
     "check",
     "is_mapping_of_values",
     "load",
+    "load_geometry",
 ]

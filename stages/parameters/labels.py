@@ -78,9 +78,10 @@ class ReferenceLM(Params):
     @model_validator(mode="after")
     def _says_which(self) -> ReferenceLM:
         if self.source != "train" and self.revision is None:
+            commit = " --revision COMMIT" if self.source == "hub" else ""
             raise ValueError(
                 f"revision is null, and {self.name} may be another model tomorrow, while labels must say what"
-                f" scored them; `./rpt use-lm {self.name}` sets it"
+                f" scored them; `./rpt use-lm {self.name}{commit}` sets it"
             )
         return self
 

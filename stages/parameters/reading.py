@@ -12,6 +12,7 @@ from ruamel.yaml import YAML, YAMLError
 from data_contracts.failure import Exit, Failure
 from stages.parameters.configuration import Configuration
 from stages.parameters.section import Params
+from stages.parameters.text import Geometry
 
 
 def load(path: Path) -> Configuration:
@@ -20,13 +21,25 @@ def load(path: Path) -> Configuration:
     Raises:
         Failure: (exit code 2) naming every wrong key or value, with the nearest known key for a misspelt one.
     """
+    return check(_raw(path))
+
+
+def load_geometry(path: Path) -> Geometry:
+    """The geometry of a params.yaml whose other sections need not be valid yet.
+
+    Raises:
+        Failure: (exit code 2) if the file cannot be read.
+    """
+    return Geometry.model_validate(_raw(path)["geometry"])
+
+
+def _raw(path: Path) -> Any:
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise Failure(
             f"{path.name} cannot be read", str(error).replace("\n", " "), "put the file right", Exit.USAGE
         ) from error
-    return check(raw)
 
 
 def check(raw: object) -> Configuration:

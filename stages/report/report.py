@@ -18,6 +18,7 @@ from data_contracts.ceilings import CEILING, CEILINGS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL, OWN
+from data_contracts.seal import check_seal
 from data_contracts.systems import RECORDS
 from data_contracts.tokens import CHUNKS
 from reports.labels.report import LabelReport, LabelSection
@@ -168,7 +169,10 @@ def reference_lm_section(directory: Path) -> ReferenceModel:
 
 
 def trained(row: RunPerplexity, directory: Path) -> System:
-    """A run with what the directory of its model says of its training."""
+    """A run with what the directory of its model says of its training; raises Failure (exit code 3) if that
+    is not as it was written.
+    """
+    check_seal(directory)
     shape = json.loads((directory / "config.json").read_text())["shape"]
     return System(
         **vars(row),

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from data_contracts.contract import Contract, commit, open_artifact, write_shard
+from data_contracts.contract import Contract, commit, fact, open_artifact, write_shard
 from data_contracts.places import resolved
 from data_contracts.tokens import CHUNKS
 from stages.parameters import Geometry, Scoring
@@ -49,8 +50,8 @@ def write_scores(
     pairs_of: Callable[[str], pa.Table],
     total: int,
 ) -> None:
-    """Write s_t of `total` pairs as an artifact of `contract`, shard by shard; shards that are there stay,
-    and pairs that the ledger has are not scored again.
+    """Write s_t of `total` pairs as an artifact of `contract`, shard by shard; shards that this scorer
+    has made stay, and pairs that the ledger has are not scored again.
 
     `pairs_of` gives the (doc_id, query_chunk, candidate_chunk) of each shard of the chunks, sorted.
 
@@ -70,7 +71,7 @@ def write_scores(
     for shard in chunks.shards:
         pairs = pairs_of(shard)
         done += pairs.num_rows
-        if shard in finished:
+        if shard in finished and _scorer_of(target / shard) == scorer.identity:
             context.say.progress(done, total, "pairs", "resumed")
             continue
         if pairs.num_rows:
@@ -88,3 +89,8 @@ def write_scores(
         write_shard(contract, table, target / shard)
         context.say.progress(done, total, "pairs")
     commit(contract, target)
+
+
+def _scorer_of(shard: Path) -> object:
+    """Who scored a shard: another engine or device may have begun the artifact."""
+    return fact(pq.read_table(shard, columns=[]), "scorer")

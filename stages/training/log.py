@@ -6,6 +6,7 @@ Here, and in no tracked file, stand values that depend on the clock.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -70,9 +71,10 @@ class TrainingLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lines.close()
-        for tracker in self._trackers:
-            tracker.close()
+        with contextlib.ExitStack() as closing:  # each is closed, whatever another one raises
+            closing.callback(self._lines.close)
+            for tracker in self._trackers:
+                closing.callback(tracker.close)
 
     def step(self, row: dict) -> None:
         """Log the finished step `row["step"]` with its loss and whatever else the row holds."""

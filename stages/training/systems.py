@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
+from data_contracts.seal import check_seal
 from model.config import ModelConfig
 from model.language_model import LanguageModel
 from model.parameters_io import load_model
@@ -128,5 +129,10 @@ def described_system(config: dict) -> System:
 
 
 def load_trained(directory: Path, config: dict) -> LanguageModel:
-    """The trained model of an artifact whose config.json is `config`."""
+    """The trained model of an artifact whose config.json is `config`.
+
+    Raises:
+        Failure: (exit code 3) if it is not as it was written.
+    """
+    check_seal(directory)
     return load_model(directory / "model.safetensors", described_system(config), described_config(config))

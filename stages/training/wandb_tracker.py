@@ -7,6 +7,7 @@ beta of a package whose source is not public.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,25 +18,34 @@ QUIET = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
 CACHE = "WANDB_CACHE_DIR"  # of its logs
 
 
+def check_installed(project: str) -> None:
+    """Refuse to begin without wandb.
+
+    Raises:
+        Failure: (exit code 5) if it is not installed.
+    """
+    if importlib.util.find_spec("wandb") is None:
+        raise Failure(
+            f"runtime.wandb_project is {project}",
+            "wandb is not installed",
+            "infra/install.sh .venv/bin/python requirements-wandb.txt",
+            Exit.ENVIRONMENT,
+        )
+
+
 class WandbTracker:
     """One session of a run, in the group of that name; its figures lie over the step of training.
 
     Raises:
-        Failure: (exit code 5) if wandb is not installed.
+        Failure: as `check_installed` states.
     """
 
     def __init__(self, project: str, run: str, first: int, place: Path) -> None:
         for name, value in {**QUIET, CACHE: str(place.resolve() / "wandb" / "cache")}.items():
             os.environ.setdefault(name, value)
-        try:
-            import wandb
-        except ImportError as error:
-            raise Failure(
-                f"runtime.wandb_project is {project}",
-                "wandb is not installed",
-                "infra/install.sh .venv/bin/python requirements-wandb.txt",
-                Exit.ENVIRONMENT,
-            ) from error
+        check_installed(project)
+        import wandb
+
         # figures alone: no code, command line, packages, state of git, or what the terminal shows
         settings = wandb.Settings(
             root_dir=str(place.resolve()),

@@ -1,6 +1,7 @@
 """One run at a time holds the workspace."""
 
 import json
+import platform
 import subprocess
 
 import pytest
@@ -36,13 +37,18 @@ def test_after_a_kill_the_workspace_is_held_until_what_the_run_started_has_ended
         child = subprocess.Popen(["sleep", "60"], pass_fds=lock_descriptors())
     dead = subprocess.Popen(["true"])
     dead.wait()
-    said = {"purpose": "the first run", "pid": dead.pid, "since": "now"}
+    said = {"purpose": "the first run", "pid": dead.pid, "since": "now", "host": platform.node()}
     (tmp_path / "state" / "lock").write_text(json.dumps(said))
     with monkeypatch.context() as impatient:
         impatient.setattr(workspace, "ENDING_SECONDS", 0.1)
-        with pytest.raises(Failure, match="it was killed, and what it started is still ending") as failure:
+        impatient.setenv("RPT_STOP_SECONDS", "0.1")
+        with pytest.raises(Failure, match="it has ended, and what it started is still ending") as failure:
             workspace_lock("another").__enter__()
     assert failure.value.code == Exit.LOCKED
+    elsewhere = said | {"host": "another-machine"}
+    (tmp_path / "state" / "lock").write_text(json.dumps(elsewhere))
+    with pytest.raises(Failure, match=r"the first run \(process \d+\) has held it since now \|"):
+        workspace_lock("another").__enter__()
     child.kill()
     child.wait()
     with workspace_lock("another"):

@@ -9,6 +9,7 @@ import pytest
 
 from data_contracts.eligibility import last_eligible
 from model.language_model import Batch, Schedule
+from model.mesh import ONE_DEVICE
 from model.parameters import parameters_of
 from model.train_step import TrainState, train_step
 
@@ -53,6 +54,7 @@ def step(make_model, architecture_of, two_layers):
             None,
             architecture,
             KEEPS_GRADIENTS,
+            ONE_DEVICE,
         )
         state, metrics = train_step(state, batch, Schedule(4.0, 1.0, 0.5), KEY)
         return jax.tree.map(np.asarray, (state.optimizer_state.trace, state.parameters, metrics))
@@ -69,7 +71,7 @@ def stepped(step, batch):
 def with_other_padding(batch: Batch, vocabulary_size: int) -> Batch:
     """Other tokens, targets, candidates, huge scores and even labels where the second sequence is over."""
     rng = np.random.default_rng(17)
-    arrays = {name: np.array(value) for name, value in batch._asdict().items()}
+    arrays = {name: np.array(value) for name, value in batch._asdict().items() if value is not None}
     # The last real input predicts a real target, so both end with LENGTH.
     for name in ("tokens_BL", "targets_BL"):
         arrays[name][1, LENGTH:] = rng.integers(0, vocabulary_size, arrays[name].shape[1] - LENGTH)

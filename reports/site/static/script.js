@@ -68,8 +68,9 @@ document.querySelectorAll("[data-gains]").forEach(paint);
 async function renew(status) {
   if (!document.hidden && getSelection().isCollapsed) {
     try {
-      const text = await (await fetch(location.href)).text();
-      const fresh = new DOMParser().parseFromString(text, "text/html");
+      const answer = await fetch(location.href);
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (!answer.ok || !fresh.querySelector("[data-refresh]")) throw new Error(answer.status);
       const open = [...document.querySelectorAll("main details")].map((details) => details.open);
       document.querySelector("main").replaceWith(fresh.querySelector("main"));
       document.querySelectorAll("main details").forEach((details, place) => { details.open = open[place] ?? false; });

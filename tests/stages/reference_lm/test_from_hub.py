@@ -246,7 +246,8 @@ def test_pickled_weights_are_refused_with_a_remedy(run, hub):
 def test_a_model_that_may_be_another_tomorrow_is_refused_before_anything_runs(place, source):
     before = (place / "params.yaml").read_bytes()
     chosen = {"reference_lm.source": source, "reference_lm.name": "org/lm", "reference_lm.revision": None}
-    with pytest.raises(Failure, match=r"revision is null.*`./rpt use-lm org/lm` sets it") as failure:
+    commit = " --revision COMMIT" if source == "hub" else ""
+    with pytest.raises(Failure, match=rf"revision is null.*`./rpt use-lm org/lm{commit}` sets it") as failure:
         apply_overrides(place / "params.yaml", chosen)
     assert failure.value.code == Exit.USAGE
     assert (place / "params.yaml").read_bytes() == before

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.candidates import EXHAUSTIVE
@@ -122,9 +123,20 @@ def test_stopped_it_goes_on_after_the_shards_that_are_there(context, geometry, t
     assert len(straight) == 3
     assert len(asked_for) == 2  # each shard once
     shutil.rmtree(tmp_path / "another")  # what is whole needs no ledger either
-    (tmp_path / "stopped" / "exhaustive" / "manifest.json").unlink()
+    manifest = tmp_path / "stopped" / "exhaustive" / "manifest.json"
+    whole = manifest.read_bytes()
+    manifest.unlink()
     job(replace(fresh, scratch=tmp_path / "stopped"))
     assert len(asked_for) == 2
+    # but what another scorer has begun is scored again
+    shard = min(manifest.parent.glob("part-*.parquet"))
+    table = pq.read_table(shard)
+    by_another = table.schema.metadata | {b"rpt.scorer": b'{"name": "another"}'}
+    pq.write_table(table.replace_schema_metadata(by_another), shard)
+    manifest.unlink()
+    job(replace(fresh, scratch=tmp_path / "stopped"))
+    assert len(asked_for) == 3
+    assert manifest.read_bytes() == whole
 
 
 def test_a_larger_sample_contains_a_smaller_one_and_the_seed_decides(context, geometry):
