@@ -31,11 +31,12 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def publish(home, tmp_path, monkeypatch, capsys):
-    """Publishes to a folder and returns what was said; the index is that of the fixture."""
+    """Publishes to the folder `made` and returns what was said; the index is that of the fixture."""
     monkeypatch.setattr(label_versions, "INDEX", home / "cache")
+    monkeypatch.setenv("RPT_CALLED_FROM", str(tmp_path))
 
     def publish(*arguments: str) -> str:
-        labels(["publish", str(home), str(tmp_path / "made"), *arguments], result_action="return_value")
+        labels(["publish", str(home), "made", *arguments], result_action="return_value")
         return capsys.readouterr().out
 
     return publish
