@@ -47,7 +47,7 @@ class Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if not self.server.knows_you:
-            return self._send({"error": "Invalid username or password."}, 401)
+            return self._send({"error": "Invalid username or password."}, 401, "RepoNotFound")
         match self.path.split("?")[0].split("/")[2:]:
             case ["repos", "create"]:
                 self.server.files, self.server.private = {}, json.loads(body).get("visibility") == "private"
