@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from data_contracts.failure import Exit, Failure
 from flows.cli.options import Overrides, Stages, Verbose, parsed
 from flows.terminal.output import out
-from flows.workspace import ROOT
+from flows.workspace import ROOT, from_caller
 
 if TYPE_CHECKING:
     from flows.terminal.display import Display
@@ -103,7 +103,7 @@ def _execute(
     from flows.event_log import EventLog
     from flows.execution import execute, prepare
 
-    asked = _asked(from_checkpoint, stages)
+    asked = _asked(from_checkpoint and from_caller(from_checkpoint), stages)
     configuration, steps = prepare(overrides, stages, profile, force)
     if asked and not steps[-1].stale:
         raise Failure(
@@ -122,23 +122,30 @@ def watch(
     page: Annotated[
         bool, Parameter(negative=(), help="serve a page of it instead, with curves, until Ctrl-C")
     ] = False,
-    port: Annotated[int, Parameter(help="of 127.0.0.1, for the page; 0 is a free one")] = 0,
+    port: Annotated[
+        int | None, Parameter(help="of 127.0.0.1, for the page; without it, or with 0, a free one")
+    ] = None,
     open_: Annotated[
         bool, Parameter(name="--open", negative=(), help="open the page in this machine's browser")
     ] = False,
 ) -> int:
     """Show the run that goes in this workspace, whoever started it: stages, progress, and how it ended. Its
-    exit code is that of the run.
+    exit code is that of the run; with --page it is 0.
 
     If none goes, the last one is shown, or, while `./rpt up` serves, the next one is waited for.
 
     Examples: `prefect deployment run rpt/full-pipeline && ./rpt watch`; `./rpt watch -v`;
     `./rpt watch --page --open`
     """
+    if page and verbose:
+        cause = "-v is for the terminal; the page has the log lines without it"
+        raise Failure("watch --page --verbose", cause, "leave out -v", Exit.USAGE)
+    if not page and (port is not None or open_):
+        raise Failure("watch", "--port and --open are for --page", "add --page", Exit.USAGE)
     if page:
         from flows.commands.watch_page import watch_page
 
-        return watch_page(port, open_)
+        return watch_page(port or 0, open_)
     from flows.commands.serving import serving
     from flows.commands.watch import watch as show
 

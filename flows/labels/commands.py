@@ -134,7 +134,7 @@ def export(
         str,
         Parameter(
             name="[VERSION] OUT",
-            help="a version, if not the only corpus; and the file to write, from the root of the checkout",
+            help="a version, if not the only corpus; and the file to write, from where you are",
         ),
     ],
     format_: Annotated[
@@ -219,7 +219,7 @@ def share(
         str,
         Parameter(
             name="[VERSION] OUT",
-            help="a version, if not the only corpus; and the file to write, from the root of the checkout",
+            help="a version, if not the only corpus; and the file to write, from where you are",
         ),
     ],
     documents: Annotated[int, Parameter(help="this many documents, spread evenly")] = 50,
@@ -253,7 +253,7 @@ def publish(
         str,
         Parameter(
             name="[VERSION] FOLDER",
-            help="a version, if not the only corpus; and the folder to write, from the root of the checkout",
+            help="a version, if not the only corpus; and the folder to write, from where you are",
         ),
     ],
     texts: Annotated[
@@ -288,7 +288,7 @@ def publish(
     if to is None and (private or yes):
         raise Failure("publish", "--private and --yes are for --to", "add --to USER/NAME", Exit.USAGE)
     *version, target = places
-    folder = Path(target)
+    folder = from_caller(Path(target))
     report = write_folder(open_version(version[0] if version else None), folder, texts)
     out(f"{target}: {', '.join(f'{split} {found.pairs:,} pairs' for split, found in report.splits.items())}")
     if to is None:

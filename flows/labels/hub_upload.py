@@ -38,11 +38,16 @@ def plan(folder: Path, name: str) -> Upload:
 
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sent = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in files]
-    try:
-        there = _asked(name, lambda: HfApi().list_repo_files(name, repo_type=KIND))
-    except RepositoryNotFoundError:
-        return Upload(sent, [], new=True)
-    return Upload(sent, sorted(set(there) - {file for file, _ in sent} - KEPT), new=False)
+
+    def files_there() -> list[str] | None:
+        try:
+            return HfApi().list_repo_files(name, repo_type=KIND)
+        except RepositoryNotFoundError:
+            return None
+
+    there = _asked(name, files_there)
+    deleted = sorted(set(there or ()) - {file for file, _ in sent} - KEPT)
+    return Upload(sent, deleted, new=there is None)
 
 
 def as_lines(upload: Upload, name: str) -> list[str]:
@@ -74,12 +79,8 @@ def send(folder: Path, name: str, upload: Upload, private: bool) -> str:
 
 
 def _asked(name: str, ask: Callable[[], Answer]) -> Answer:
-    from huggingface_hub.errors import RepositoryNotFoundError
-
     try:
         return ask()
-    except RepositoryNotFoundError:
-        raise
     except Exception as error:  # the library raises errors of several others
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         remedy = "check the name and the network, and log in with `.venv/bin/hf auth login` or HF_TOKEN"

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from data_contracts.candidates import LABELS
 from data_contracts.contract import MAX_GROUP_ROWS
 from data_contracts.failure import Exit, Failure
+from flows.labels import versions
 from reports.labels.card import card
-from reports.labels.card_header import CHUNK_SCHEMA
+from reports.labels.card_header import CHUNK_SCHEMA, TITLE
 from reports.labels.label_set import LabelSet
 from reports.labels.report import LabelReport
 from reports.metrics.figures_file import as_json, read_figures
@@ -30,8 +31,13 @@ def report_of(labels: LabelSet) -> LabelReport:
     """The supervision report of these labels, which their card is made of.
 
     Raises:
-        Failure: (exit code 2) if there is none, or it is of other labels; (3) if it is of another version.
+        Failure: (exit code 2) if there is none, it is of other labels, or these are those of a git revision;
+            (3) if it is of another version.
     """
+    if labels.directory.is_relative_to(versions.FETCHED):
+        cause = "these labels were fetched from a git revision, without the report that their card is made of"
+        remedy = f"only a corpus of this workspace can be published: check the revision out, then {AGAIN}"
+        raise Failure("publish REV:CORPUS", cause, remedy, Exit.USAGE)
     path = labels.directory.with_name("label_report") / "statistics.json"
     if not path.exists():
         raise Failure(f"there is no report of {labels.directory}", f"{path} is missing", AGAIN, Exit.USAGE)
@@ -56,30 +62,64 @@ def check_licences(report: LabelReport) -> None:
 
 def write_folder(labels: LabelSet, folder: Path, texts: bool) -> LabelReport:
     """Write card, figures and a file or more for each split to `folder`, whole or not at all; with `texts`
-    the texts of all chunks of labelled documents too. A folder that was written so before is replaced.
+    the texts of all chunks of labelled documents too. A folder that was written so before is replaced, and
+    one that a link names stays where it is.
 
     Raises:
         Failure: as `report_of`; (exit code 2) if the folder holds something else; (5) if it cannot be
             written.
     """
     report = report_of(labels)
-    if folder.exists() and (others := sorted({path.name for path in folder.iterdir()} - OURS)):
-        cause = f"it holds {others[0]!r}, which this command does not write"
-        raise Failure(f"{folder} would be replaced", cause, "name a new folder", Exit.USAGE)
     try:
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.absolute().parent, prefix=".") as scratch:
+        folder = folder.resolve()
+        if folder.exists() and (foreign := _foreign(folder)):
+            raise Failure(f"{folder} would be replaced", foreign, "name a new folder", Exit.USAGE)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
             made = Path(scratch) / "folder"
             _write(labels, report, made, texts)
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(made, folder)
+            _put(made, folder)
     except OSError as error:
         cause = f"{error.strerror}: {error.filename}"
         raise Failure(
             f"{folder} cannot be written", cause, "choose another place", Exit.ENVIRONMENT
         ) from error
     return report
+
+
+def _foreign(folder: Path) -> str:
+    """What shows that `folder`, which exists, was not written here; nothing if it was, or is empty."""
+    if not folder.is_dir():
+        return "it is a file"
+    held = {path.name for path in folder.iterdir()}
+    if others := sorted(held - OURS):
+        return f"it holds {others[0]!r}, which this command does not write"
+    readme, figures = folder / "README.md", folder / "statistics.json"
+    if held and not (figures.is_file() and readme.is_file() and _is_ours(readme)):
+        return "it has no statistics.json beside a README.md that this command wrote"
+    return ""
+
+
+def _is_ours(readme: Path) -> bool:
+    with readme.open(encoding="utf-8", errors="replace") as lines:
+        return [next(lines, ""), TITLE in next(lines, "")] == ["---\n", True]
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Put `made` in the place of `folder`. An older folder is whole until the end, at worst under the name
+    that it has meanwhile.
+    """
+    if not folder.exists():
+        os.replace(made, folder)
+        return
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-old-"))
+    os.replace(folder, aside)
+    try:
+        os.replace(made, folder)
+    except BaseException:
+        os.replace(aside, folder)
+        raise
+    shutil.rmtree(aside)
 
 
 def _write(labels: LabelSet, report: LabelReport, folder: Path, texts: bool) -> None:

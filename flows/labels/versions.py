@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
 from flows.dvc_task import get_version
-from flows.workspace import ROOT, STATE
+from flows.workspace import ROOT, STATE, from_caller
 from reports.labels.label_set import LabelSet, open_label_set
 
 INDEX = STATE / "label_index"
@@ -36,7 +36,8 @@ def locate(version: str | None) -> Path:
         return _labels_of(_only(known))
     if version in known:
         return _labels_of(version)
-    for place in (Path(version), Path(version) / "labels"):
+    directory = from_caller(Path(version))
+    for place in (directory, directory / "labels"):
         if (place / "manifest.json").is_file():
             return place.absolute()
     revision, colon, corpus = version.rpartition(":")

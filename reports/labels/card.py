@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from data_contracts.candidates import LABELS
 from reports.html.formats import count, interval, number, percent, size
 from reports.html.markup import clipped, visible
-from reports.labels.card_header import header, kind_name
+from reports.labels.card_header import TITLE, header, kind_name
 from reports.labels.findings import COPYING, VERDICTS, findings, warnings
 from reports.labels.label_sections import in_bytes
 from reports.labels.report import LabelReport
@@ -151,7 +151,7 @@ def card(report: LabelReport, texts: bool = False) -> str:
     return f"""---
 {header(report, texts)}---
 
-# Retrieval labels of {corpus}
+# {TITLE}{corpus}
 
 Which earlier chunks of a document help a language model to predict what comes next: supervision for a
 retriever that is trained inside a language model, after *Retrieval-Pretrained Transformer* ([arXiv 2306.13421](https://arxiv.org/abs/2306.13421)).
@@ -167,7 +167,7 @@ retriever that is trained inside a language model, after *Retrieval-Pretrained T
 ```python
 from datasets import load_dataset
 
-labels = load_dataset("USER/NAME")  # or the folder that holds this file
+labels = load_dataset("USER/NAME")  # or "FOLDER", after `./rpt labels publish FOLDER`
 train = labels["train"]{CHUNKS if texts else ""}
 ```
 

@@ -14,7 +14,7 @@ from data_contracts.tokens import CHUNKS
 from reports.html.markup import clipped, visible
 from reports.labels.report import LabelReport
 
-TEXT = 200
+TEXT, TITLE = 200, "Retrieval labels of "
 CHUNK_SCHEMA = pa.schema([CHUNKS.schema.field(name) for name in ("doc_id", "chunk", "text")])
 _LICENSES = """afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc
 cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0
@@ -80,7 +80,7 @@ def header(report: LabelReport, texts: bool) -> str:
     """
     schemas = {"labels": LABELS.schema, **({"chunks": CHUNK_SCHEMA} if texts else {})}
     values = {
-        "pretty_name": f"Retrieval labels of {visible(clipped(report.corpus, TEXT))}",
+        "pretty_name": f"{TITLE}{visible(clipped(report.corpus, TEXT))}",
         **license_of(report.licenses),
         "task_categories": ["text-retrieval"],
         "tags": ["retrieval-pretrained-transformer", "language-modeling", "retrieval", "supervision"],

@@ -5,7 +5,7 @@ every way to count.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from data_contracts.evaluations import OWN
 from reports.html.charts import Dot, dot_chart, figure
@@ -41,15 +41,22 @@ def _own_cells(row: System | SettingFigures | OracleFigures, parameters: Number,
     return [tag("b", figure) if bold else figure, interval(row.low, row.high), size(parameters)]
 
 
-def _seed_row(name: str, seeds: SeedFigures, parameters: Number) -> Cells:
+def _seed_row(name: str, seeds: SeedFigures, parameters: Number, best: Number) -> Cells:
     """What the runs of a system reach together: mean and standard deviation over seeds."""
     spread = f"{number(seeds.mean)} \N{PLUS-MINUS SIGN} {number(seeds.deviation, 3)}"
-    return [f"{name}, {count(seeds.runs)} seeds", spread, NOT_LOGGED, size(parameters)]
+    shown = tag("b", spread) if seeds.mean == best else spread
+    return [f"{name}, {count(seeds.runs)} seeds", shown, NOT_LOGGED, size(parameters)]
 
 
-def _lowest(systems: Systems) -> Number:
-    """The lowest perplexity of several systems; None of one alone, which nothing is compared with."""
-    known = [system.perplexity for system in systems if finite(system.perplexity)]
+def _lowest(systems: Systems, over_seeds: Mapping[str, SeedFigures]) -> Number:
+    """The lowest perplexity of several systems, of one with several seeds their mean, as its luckiest seed
+    is no fair figure beside others; None of one system alone, which nothing is compared with.
+    """
+    means = {
+        system.system: over_seeds[system.system].mean for system in systems if system.system in over_seeds
+    }
+    alone = [system.perplexity for system in systems if system.system not in over_seeds]
+    known = [value for value in (*means.values(), *alone) if finite(value)]
     return min(known) if len(known) > 1 else None  # type: ignore[type-var]
 
 
@@ -66,7 +73,8 @@ def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigure
         {row.run: row.documents for row in systems},
     )
     whole = [row for row in other_settings if row.documents == documents.get(row.run)]
-    left, over_seeds, best = list(systems), {row.system: row for row in seeds}, _lowest(systems)
+    left, over_seeds = list(systems), {row.system: row for row in seeds}
+    seeded, best = set(over_seeds), _lowest(systems, over_seeds)
     rows, absent = list[Cells](), list[Cells]()
     for published in TABLE_2:
         candidates = systems if published.setting == OWN else whole
@@ -81,21 +89,24 @@ def table_2(systems: Systems, other_settings: Others, seeds: Sequence[SeedFigure
         ]
         if ours and published.setting == OWN and published.system in over_seeds:
             size_of_one = parameters.get(ours[0].run)
-            rows.append([*_seed_row(published.name, over_seeds[published.system], size_of_one), *cells])
+            of_seeds = over_seeds[published.system]
+            rows.append([*_seed_row(published.name, of_seeds, size_of_one, best), *cells])
         for row in ours:
             name = published.name + ("" if len(ours) == 1 else f" ({clipped(row.run, NAME)})")
-            lowest = best if published.setting == OWN else None
+            lowest = best if published.setting == OWN and row.system not in seeded else None
             rows.append([name, *_own_cells(row, parameters.get(row.run), lowest), *cells])
         if not ours:
             absent.append([published.name, *cells])
     names = names_of({system.run: system.system for system in systems})
     blank: Cells = [NOT_LOGGED] * (len(CORPORA) + 2)
     for system in left:
-        if of_seeds := over_seeds.pop(system.system, None):
-            rows.append(
-                [*_seed_row(clipped(name_of(system.system), NAME), of_seeds, system.parameters), *blank]
-            )
-        rows.append([clipped(names[system.run], NAME), *_own_cells(system, system.parameters, best), *blank])
+        if found := over_seeds.pop(system.system, None):
+            name = clipped(name_of(system.system), NAME)
+            rows.append([*_seed_row(name, found, system.parameters, best), *blank])
+        lowest = None if system.system in seeded else best
+        rows.append(
+            [clipped(names[system.run], NAME), *_own_cells(system, system.parameters, lowest), *blank]
+        )
     return [_beside_published(rows, split), *_not_here(absent)]
 
 
@@ -268,7 +279,8 @@ def perplexity(
         " billions of tokens with another tokenizer: they show the order that was published, and are not"
         " comparable in value. An oracle chooses neighbours with sight of the target, among the scored"
         " candidates: it is no system, and not the best that could be chosen. The lowest perplexity of a"
-        " system is bold; what was measured over fewer documents is under Neighbours."
+        " system, of one with several seeds their mean, is bold; what was measured over fewer documents is"
+        " under Neighbours."
     )
     ways = (
         f"{_counted(evaluation)}“With neighbours” are those whose chunk had something to retrieve, the only"

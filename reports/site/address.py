@@ -166,7 +166,7 @@ class View(State):
             **listing(params, SORTS),
             by=one_of(params, "by", ORDERS),
             c=whole(params["c"], "c") if params.get("c") else None,
-            gains=one_of(params, "gains", ("hide", "wait")),
+            gains=one_of(params, "gains", ("hide", "wait", "show")).replace("show", ""),  # older links say it
             full=one_of(params, "full", ("1",)),
         )
 

@@ -8,6 +8,7 @@ import pytest
 
 from data_contracts.failure import Exit, Failure
 from flows import workspace
+from flows.cli import app
 from flows.commands.look import looked
 from flows.workspace import lock_descriptors, workspace_lock
 
@@ -60,3 +61,10 @@ def test_while_a_run_goes_nobody_waits_for_its_locks_to_hear_what_is_stale(tmp_p
     with workspace_lock("rpt demo"), pytest.raises(Failure, match=r"rpt demo .*\./rpt watch") as failure:
         looked([])
     assert failure.value.code == Exit.LOCKED
+
+
+def test_a_checkpoint_is_named_from_where_the_command_was_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "STATE", tmp_path)
+    monkeypatch.setenv("RPT_CALLED_FROM", "/elsewhere")
+    with pytest.raises(Failure, match="--from-checkpoint /elsewhere/kept"):
+        app(["run", "--from-checkpoint", "kept", "training@demo-rpt_sem"], result_action="return_value")

@@ -31,17 +31,25 @@ for word; do
 done >> told
 touch up
 """
-FAKES = {".venv/bin/ray": RAY, ".venv/bin/python": "", "rpt": 'echo "rpt $RPT_STOP_SECONDS" >> told'}
+FAKES = {
+    ".venv/bin/ray": RAY,
+    ".venv/bin/python": "",
+    "rpt": 'echo "rpt $RPT_STOP_SECONDS" >> told',
+    "srun": 'echo "srun $*" >> told',
+}
 
 
 def slurm_job(place: Path, number: int) -> list[str]:
-    """What a job of one node tells Ray, the mode of Ray's folder, and how long the run may take to stop."""
+    """What a job of two nodes tells Ray and the second node, the mode of Ray's folder, and how long the run
+    may take to stop.
+    """
     place.mkdir()
     for name, text in FAKES.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(f"#!/bin/sh\n{text}\n")
         (place / name).chmod(0o755)
-    slurm = {"SLURM_SUBMIT_DIR": str(place), "SLURM_JOB_ID": str(number), "SLURM_JOB_NUM_NODES": "1"}
+    slurm = {"SLURM_SUBMIT_DIR": str(place), "SLURM_JOB_ID": str(number), "SLURM_JOB_NUM_NODES": "2"}
+    slurm |= {"SLURMD_NODENAME": "first", "PATH": f"{place}{os.pathsep}{os.environ['PATH']}"}
     script = str(ROOT / "infra" / "slurm" / "rpt.sbatch")
     subprocess.run(["bash", script], env={**os.environ, **slurm}, check=True, timeout=60)
     return (place / "told").read_text().split()
@@ -55,9 +63,13 @@ def test_two_jobs_of_slurm_on_one_node_share_no_port_and_no_folder(tmp_path):
     assert not set(given[0]) & set(given[1])
     for words in jobs:
         assert "700" in words
-        assert words[-2:] == ["rpt", "540"]
-        (folder,) = [word.partition("=")[2] for word in words if word.startswith("--temp-dir=")]
-        assert not Path(folder).exists(), "it goes with the job"
+        assert "rpt 540" in " ".join(words)
+        told = dict(word.split("=") for word in words if word.startswith(flags))
+        assert not Path(told["--temp-dir"]).exists(), "it goes with the job"
+        assert words[-5:] == ["srun", "--overlap", "rm", "-rf", told["--temp-dir"]], "from all nodes"
+        ports = told["--port"], told["--ray-client-server-port"]
+        assert len({*ports}) == 2
+        assert all(1024 <= int(port) < 32768 for port in ports), "Linux gives none of these away"
 
 
 @pytest.fixture(scope="module")

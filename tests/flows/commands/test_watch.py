@@ -6,8 +6,9 @@ from functools import partial
 
 import pytest
 
-from data_contracts.failure import Exit
+from data_contracts.failure import Exit, Failure
 from flows import workspace
+from flows.cli import app
 from flows.commands import watch as module
 from flows.commands.watch import watch
 from flows.event_log import EventLog, Follower
@@ -127,3 +128,10 @@ def test_where_prefect_is_served_the_next_run_is_waited_for(log, capsys):
     said = capsys.readouterr().out
     assert said.startswith("no run goes now; waiting for the next one")
     assert said.count("mining@demo: done") == 1
+
+
+@pytest.mark.parametrize("options", [["--port", "0"], ["--open"], ["--page", "-v", "--port", "99999"]])
+def test_options_of_the_terminal_and_of_the_page_are_told_apart(options):
+    with pytest.raises(Failure, match=r"--page") as refused:
+        app(["watch", *options], result_action="return_value")
+    assert refused.value.code == Exit.USAGE

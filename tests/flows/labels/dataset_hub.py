@@ -13,7 +13,9 @@ NAME = "somebody/labels"
 
 
 class DatasetHub(ThreadingHTTPServer):
-    """One dataset: None until it is created, then its files. `commits` counts them."""
+    """One dataset: None until it is created, then its files. `commits` counts them; none is taken of those
+    whom it does not know.
+    """
 
     daemon_threads = True
 
@@ -21,6 +23,7 @@ class DatasetHub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.files: dict[str, bytes] | None = None
         self.private = False
+        self.knows_you = True
         self.commits = 0
 
     @property
@@ -43,6 +46,8 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if not self.server.knows_you:
+            return self._send({"error": "Invalid username or password."}, 401, "RepoNotFound")
         match self.path.split("?")[0].split("/")[2:]:
             case ["repos", "create"]:
                 self.server.files, self.server.private = {}, json.loads(body).get("visibility") == "private"

@@ -1,6 +1,7 @@
 """`rpt labels publish`: a folder that the Hub's library reads, and a dataset that holds it and no more."""
 
 import re
+import shutil
 
 import polars as pl
 import pytest
@@ -30,11 +31,12 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def publish(home, tmp_path, monkeypatch, capsys):
-    """Publishes to a folder and returns what was said; the index is that of the fixture."""
+    """Publishes to the folder `made` and returns what was said; the index is that of the fixture."""
     monkeypatch.setattr(label_versions, "INDEX", home / "cache")
+    monkeypatch.setenv("RPT_CALLED_FROM", str(tmp_path))
 
     def publish(*arguments: str) -> str:
-        labels(["publish", str(home), str(tmp_path / "made"), *arguments], result_action="return_value")
+        labels(["publish", str(home), "made", *arguments], result_action="return_value")
         return capsys.readouterr().out
 
     return publish
@@ -85,6 +87,40 @@ def test_without_asking_no_text_is_there_and_an_older_folder_is_replaced_whole(p
     assert (made / "thesis.tex").exists()
 
 
+def test_only_a_folder_that_was_written_so_is_replaced(publish, tmp_path):
+    made, real = tmp_path / "made", tmp_path / "real"
+    made.write_text("mine")
+    with pytest.raises(Failure, match="it is a file"):
+        publish()
+    made.unlink()
+    made.mkdir()
+    (made / "README.md").write_text("---\npretty_name: mine\n")
+    (made / "statistics.json").write_text("{}")
+    with pytest.raises(Failure, match=r"no statistics\.json beside a README\.md that this command wrote"):
+        publish()
+    assert (made / "README.md").read_text().endswith("mine\n")
+    shutil.rmtree(made)
+    real.mkdir()
+    made.symlink_to(real)
+    publish()
+    publish()
+    assert made.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "real"]
+    (real / "statistics.json").unlink()
+    with pytest.raises(Failure, match="would be replaced"):
+        publish()
+
+
+def test_where_the_new_folder_cannot_come_the_old_one_stays(publish, tmp_path, monkeypatch):
+    publish("--texts")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write", lambda *_: None)  # so that there is nothing to put there
+        with pytest.raises(Failure, match="cannot be written"):
+            publish()
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "chunks").is_dir()
+
+
 def test_a_report_of_other_labels_makes_no_card(publish, home, tmp_path):
     report = home / "label_report" / "statistics.json"
     before = report.read_text()
@@ -108,9 +144,18 @@ def test_a_dataset_of_the_hub_holds_the_folder_and_nothing_older(publish, tmp_pa
         assert f"{NAME}, which is new: " in said
         assert said.endswith("nothing was sent; --yes does it\n")
         assert hub.files is None
+        hub.knows_you = False
+        with pytest.raises(Failure, match=r"hf auth login") as failure:
+            publish("--to", NAME, "--yes")
+        assert failure.value.code == Exit.ENVIRONMENT
+        hub.knows_you = True
         publish("--to", NAME, "--private", "--yes")
         assert hub.private
         assert hub.files is not None
+        hub.knows_you = False
+        with pytest.raises(Failure, match=r"hf auth login"):
+            publish("--to", NAME, "--yes")
+        hub.knows_you = True
         hub.files |= {"labels/part-00000.parquet": b"old", ".gitattributes": b"the hub's"}
         said = publish("--to", NAME)
         assert re.search(r"delete +labels/part-00000\.parquet\n", said)

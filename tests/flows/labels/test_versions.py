@@ -105,7 +105,7 @@ def candidates(checkout):
     return candidates
 
 
-def test_every_name_of_a_version_gives_its_labels(workspace, candidates):
+def test_every_name_of_a_version_gives_its_labels(workspace, candidates, monkeypatch):
     root, first, second = workspace
     names = [
         None,
@@ -125,6 +125,15 @@ def test_every_name_of_a_version_gives_its_labels(workspace, candidates):
     assert {path.name for path in (fetched / first / "demo").iterdir()} == {"labels", "chunks", "documents"}
     assert call(root, "git", "status", "--porcelain") == ""
     assert candidates(root) == 2
+    monkeypatch.setenv("RPT_CALLED_FROM", str(root / "artifacts"))
+    assert candidates(root, "demo/labels") == 2, "a directory counts from where the command was given"
+
+
+def test_a_revision_is_not_published(workspace, checkout, tmp_path):
+    with checkout(workspace[0]), pytest.raises(Failure, match="only a corpus of this workspace") as refused:
+        labels(["publish", "four:demo", str(tmp_path / "made")], result_action="return_value")
+    assert refused.value.code == Exit.USAGE
+    assert not (tmp_path / "made").exists()
 
 
 def test_versions_are_compared(workspace, checkout, capsys):

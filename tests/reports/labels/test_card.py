@@ -39,6 +39,7 @@ def test_the_card_says_what_a_row_is_and_who_made_it(label_report):
         "**failed**",
         "Weak labels: The split-half",
         "64 tokens",
+        "after `./rpt labels publish FOLDER`",
     ):
         assert said in text, said
     assert text == card(label_report)

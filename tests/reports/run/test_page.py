@@ -121,8 +121,14 @@ def test_published_numbers_are_set_apart(sample, parse):
 
 
 def test_the_lowest_perplexity_of_a_system_alone_is_bold(sample, parse):
-    assert parse(render(sample)).all_text("b")[:1] == ["21.93"]
+    spread = "21.99 \N{PLUS-MINUS SIGN} 0.051"
+    assert parse(render(sample)).all_text("b")[:1] == [spread], "the mean, not the luckiest seed"
+    assert "21.93" not in parse(render(sample)).all_text("b")
     assert "20.10" not in parse(render(sample)).all_text("b"), "an oracle is no system"
+    sample["seeds"][0]["mean"] = 22.9
+    assert parse(render(sample)).all_text("b")[:1] == ["22.34"], "of one seed, and lower than the mean"
+    sample["seeds"] = []
+    assert parse(render(sample)).all_text("b")[:1] == ["21.93"]
     sample["systems"] = sample["systems"][:1]
     assert "22.81" not in parse(render(sample)).all_text("b"), "nothing is compared with it"
 

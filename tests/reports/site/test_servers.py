@@ -271,7 +271,7 @@ def test_what_makes_no_sense_is_explained(server):
 
 PAST = {
     "both": ("/?page=999", "/d/{key}?at=999", "/d/{key}/20?c=999", "/?x=y"),
-    "browser": ("/search?q=the&shard=999", "/search?q=the&row=999999"),
+    "browser": ("/search?q=the&shard=999", "/search?q=the&row=999999", "/d/{key}/20?gains=show"),
     "explorer": ("/d/{key}?c=99999",),
 }
 
