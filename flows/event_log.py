@@ -13,6 +13,11 @@ from typing import Any, BinaryIO
 
 from flows.workspace import EVENTS
 
+TIMES_ARE_OFF_BY = 0.1
+"""Seconds by which `at` may be later than what a file system says of a file written at that moment: `at` is
+rounded to a tenth, and a file's time is that of the kernel's last tick.
+"""
+
 
 class EventLog:
     """Appends events with their time, `at`, to a log that begins anew, and hands them to a listener."""

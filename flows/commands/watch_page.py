@@ -14,7 +14,7 @@ import polars as pl
 
 from flows.commands.page_server import serve
 from flows.durations import durations
-from flows.event_log import Follower
+from flows.event_log import TIMES_ARE_OFF_BY, Follower
 from flows.workspace import ROOT, holder
 from reports.watching.page import Steps, Watched
 from reports.watching.run_state import RUNNING, RunState, after
@@ -65,7 +65,8 @@ class Looker:
             stage, _, name = row.stage.partition("@")
             if stage == "training" and row.state in COMPUTED:
                 log = self._root / PLACE / "training" / f"{name}.jsonl"
-                written = log.exists() and log.stat().st_mtime >= (row.began or 0.0)
+                began = (row.began or 0.0) - TIMES_ARE_OFF_BY
+                written = log.exists() and log.stat().st_mtime >= began
                 found[name] = training_steps(log) if written else []
         return found
 

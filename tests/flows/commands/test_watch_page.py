@@ -65,7 +65,12 @@ def test_labels_that_are_finished_and_trainings_that_have_begun_are_read(root, l
     lines = root / ".run" / "training" / "demo-rpt_sem.jsonl"
     lines.parent.mkdir(parents=True)
     lines.write_text('{"step": 0, "lm_loss": 5.0}\n{"step": 1, "lm')
+    begun = look().state.stages["training@demo-rpt_sem"].began
+    # a stage may write in the moment in which it begins, whose tenth of a second was rounded up
+    os.utime(lines, (begun - 0.06, begun - 0.06))
     assert look().steps == {"demo-rpt_sem": [{"step": 0, "lm_loss": 5.0}]}
+    os.utime(lines, (begun - 1, begun - 1))
+    assert look().steps == {"demo-rpt_sem": []}
 
 
 def test_of_a_long_training_a_few_steps_are_drawn_the_last_among_them(tmp_path):
