@@ -71,16 +71,12 @@ class LabelLibrary:
             )
         return chosen["number"]
 
-    def place(self, key: str) -> dict:
-        """The row of a document by its key in addresses.
-
-        Raises:
-            Missing: if there is none.
-        """
+    def _row(self, key: str) -> int:
+        """The row of a document by its key in addresses."""
         if key not in self._rows:
             cause = f"{self.names[0]} has labels for {len(self.documents):,} documents and none with this id"
             raise Missing(f"document {key[:80]!r}", cause, "look for it in the list of documents")
-        return self.documents.row(self._rows[key], named=True)
+        return self._rows[key]
 
     def beside(self, key: str, view: View) -> tuple[str | None, str | None]:
         """The keys of the documents before and after this one in the list that `view` shows, or in the corpus
@@ -107,8 +103,8 @@ class LabelLibrary:
             self._asked_for(key)
 
     def _asked_for(self, key: str) -> Future[Document]:
-        place = self.place(key)
-        return self._kept.asked_for(key, lambda: read_document(self.sets, self.names, place))
+        doc_id = self.documents["doc_id"][self._row(key)]
+        return self._kept.asked_for(key, lambda: read_document(self.sets, self.names, doc_id))
 
 
 def in_source(text: str) -> pl.Expr:

@@ -5,6 +5,7 @@ number of hits.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -22,19 +23,40 @@ ORDERS = {"best": ("best", True), "worst": ("best", False), "first": ("first", F
 
 
 @dataclass(frozen=True)
+class Hit:
+    """A chunk or query that answers a question.
+
+    Attributes:
+        key: of its document in addresses. text: of the chunk, or of the target where no text was searched
+            for. best, best_rank, first: as in `LabelSet.queries`; None for a chunk that is no query.
+    """
+
+    doc_id: str
+    key: str
+    source: str
+    split: str
+    chunk: int
+    text: str
+    best: float | None
+    best_rank: int | None
+    first: float | None
+
+    def shown(self, order: str) -> float | None:
+        """The s_t by which hits are put in an order, or the best where they stand as in the corpus."""
+        return self.first if order == "first" else self.best
+
+
+@dataclass(frozen=True)
 class Found:
     """Answers to a question.
 
     Attributes:
-        hits: rows with key, source, split, chunk and text; best, best_rank and first (as in
-            `LabelSet.queries`) are None for chunks that are no query. The text is that of the chunk, or of
-            the target where no text was searched for.
         searched: shards searched, of the `shards` from where the question starts.
         seconds: what that took.
         rest: the question that goes on where this one was cut, in the order of the corpus.
     """
 
-    hits: list[dict]
+    hits: Sequence[Hit]
     searched: int
     shards: int
     seconds: float
@@ -68,7 +90,7 @@ def search(library: LabelLibrary, question: Question) -> Found:
     hits = pl.concat(parts).head(HITS) if parts else pl.DataFrame()
     texts = _with_targets(library, hits) if parts and not question.q else hits
     return Found(
-        texts.to_dicts(),
+        [Hit(**hit) for hit in texts.drop("row", strict=False).iter_rows(named=True)],
         searched,
         len(shards) - question.shard,
         time.monotonic() - began,

@@ -6,7 +6,7 @@ import re
 
 from data_contracts.documents import SPLITS
 from reports.browser.library import LabelLibrary
-from reports.browser.search import ORDERS, Found, search
+from reports.browser.search import Found, Hit, search
 from reports.html.markup import Html, clipped, join, tag
 from reports.site import drawing, layout
 from reports.site.address import FOUND_ORDERS, SIGNS, Question
@@ -84,25 +84,24 @@ def _answers(found: Found, question: Question) -> list[Html]:
     return [top, tag("ol", *rows, class_="hits"), *(more if len(rows) > 5 else [])]
 
 
-def _hit(hit: dict, question: Question) -> Html:
+def _hit(hit: Hit, question: Question) -> Html:
     about = [
-        tag("bdi", clipped(hit["source"] or hit["doc_id"], layout.NAME)),
-        hit["split"],
-        f"chunk {hit['chunk']}",
+        tag("bdi", clipped(hit.source or hit.doc_id, layout.NAME)),
+        hit.split,
+        f"chunk {hit.chunk}",
     ]
     figures = tag("b", "no query", class_="score u")
-    if hit["best"] is not None:
-        ordered = hit[ORDERS[question.order][0] if question.order else "best"]
-        figures = tag("b", drawing.score(ordered), class_=f"score {drawing.step(ordered)}")
+    if (shown := hit.shown(question.order)) is not None:
+        figures = tag("b", drawing.score(shown), class_=f"score {drawing.step(shown)}")
         about += [
-            f"best {drawing.score(hit['best'])} at BM25 rank {hit['best_rank']}",
-            f"BM25's first {drawing.score(hit['first'])}",
+            f"best {drawing.score(hit.best)} at BM25 rank {hit.best_rank}",
+            f"BM25's first {drawing.score(hit.first)}",
         ]
-    text = tag("span", *_marked(hit["text"], question.q), class_="excerpt", dir="auto")
+    text = tag("span", *_marked(hit.text, question.q), class_="excerpt", dir="auto")
     return tag(
         "a",
         join([figures, tag("span", drawing.dotted(about), class_="about"), text]),
-        href=f"/d/{hit['key']}/{hit['chunk']}",
+        href=f"/d/{hit.key}/{hit.chunk}",
         data_row="",
     )
 

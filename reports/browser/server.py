@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import asdict
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -40,7 +41,7 @@ def browser(
             chosen = next((one for one in document.candidates(query) if one.chunk == view.c), None)
             if chosen is None:
                 raise refused("c", str(view.c), f"chunk {view.c} is no candidate of query {query}")
-            return JSONResponse(gains.painted(document, query, chosen, number))
+            return JSONResponse(asdict(gains.painted(document, query, chosen, number)))
         except Failure as failure:
             said = {"error": f"{failure.what}: {failure.cause}; {failure.remedy}."}
             return JSONResponse(said, status_of(failure))

@@ -43,7 +43,7 @@ def everything(library, question):
     hits = []
     while question:
         found = search(library, question)
-        hits += [(hit["source"], hit["chunk"]) for hit in found.hits]
+        hits += [(hit.source, hit.chunk) for hit in found.hits]
         question = found.rest
     return hits
 
@@ -123,10 +123,10 @@ def test_an_order_takes_the_foremost_of_all(library, chunks, order, column, desc
     asked = chunks.filter(QUERY & pl.col("text").str.contains(text, literal=True)).sort(
         column, descending=descending, maintain_order=True
     )
-    assert [(hit["source"], hit["chunk"]) for hit in found.hits] == list(
+    assert [(hit.source, hit.chunk) for hit in found.hits] == list(
         asked.head(module.HITS).select("source", "chunk").iter_rows()
     )
-    assert [hit[column] for hit in found.hits] == asked.head(module.HITS)[column].to_list()
+    assert [getattr(hit, column) for hit in found.hits] == asked.head(module.HITS)[column].to_list()
     assert found.rest is None
 
 
@@ -138,9 +138,9 @@ def test_a_hit_shows_its_text_or_its_target(library, home, label_set):
         )
     }
     for hit in search(library, Question(q="query model")).hits:
-        assert hit["text"] == texts[hit["doc_id"], hit["chunk"]]
+        assert hit.text == texts[hit.doc_id, hit.chunk]
     for hit in search(library, Question(order="best")).hits:
-        assert hit["text"] == texts[hit["doc_id"], hit["chunk"] + 1]
+        assert hit.text == texts[hit.doc_id, hit.chunk + 1]
 
 
 def test_an_excerpt_begins_at_most_a_line_before_what_was_found():
@@ -190,6 +190,6 @@ def test_going_on_in_one_file_reads_the_later_ones_from_their_beginning(library,
     whole = search(library, Question(q="the")).hits
     shards = dict(library.documents.select("key", "shard").iter_rows())
     first = shards[whole[0]["key"]]
-    behind = [hit for hit in whole if shards[hit["key"]] != first]
+    behind = [hit for hit in whole if shards[hit.key] != first]
     assert 0 < len(behind) < len(whole)
     assert search(library, Question(q="the", row=10**6)).hits == behind
