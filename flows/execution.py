@@ -15,6 +15,7 @@ from pathlib import Path
 
 from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
+from flows import makers
 from flows.durations import remember
 from flows.dvc_task import Dvc, StageState, read_state, waiting_dvc
 from flows.event_log import EventLog
@@ -22,6 +23,7 @@ from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
 from flows.profiles import use_profile
 from flows.status import verify_all
+from flows.terminal.display import progress_figures
 from flows.workspace import ROOT, STATE, child_environment
 from infra.supervisor import release
 from stages.engines.choice import automatic_engine
@@ -137,11 +139,19 @@ def _bring_up_to_date(
     log("begin", stage=step.stage, number=number, of=of)
     began = time.monotonic()
     environment = ray.environment() if step.stage.split("@")[0] in RAY_STAGES else {}
+    progress = ""
+
+    def said(message: dict) -> None:
+        nonlocal progress
+        if message["event"] == "progress":
+            progress = progress_figures({**message, "seconds_left": None})
+        log(message.pop("event"), stage=step.stage, **message)
+
     for attempt in range(configuration.runtime.retries + 1):
         outcome = dvc.reproduce(
             step.stage,
             environment,
-            lambda message: log(message.pop("event"), stage=step.stage, **message),
+            said,
             lambda line: log("line", stage=step.stage, text=line),
         )
         # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
@@ -152,6 +162,7 @@ def _bring_up_to_date(
     log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(seconds, 1))
     if outcome.result == "ran":
         remember(step.stage, seconds)
+        makers.remember(step.stage, seconds, progress)
     if failure := outcome.failure:
         if failure.code == Exit.CONTRACT:
             verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
