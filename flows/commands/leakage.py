@@ -65,8 +65,8 @@ def leakage_rows(configuration: Configuration, name: str, artifacts: Path) -> li
             on the same tokens.
     """
     runs = configuration.runs
-    if name not in runs or runs[name].input != CORPUS_NEIGHBOURS.name:
-        known = [other for other, run in runs.items() if run.input == CORPUS_NEIGHBOURS.name]
+    if name not in runs or runs[name].as_read().input != CORPUS_NEIGHBOURS.name:
+        known = [other for other, run in runs.items() if run.as_read().input == CORPUS_NEIGHBOURS.name]
         cause = "it reads no whole corpus" if name in runs else "params.yaml does not name it"
         raise Failure(
             f"run {name!r}",

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from reports.browser import histogram
 from reports.browser.document import Document
 from reports.browser.library import LabelLibrary
 from reports.html.formats import count, percent
 from reports.html.markup import Html, clipped, join, tag
 from reports.site import drawing, layout
-from reports.site.address import State, View
+from reports.site.address import State, View, link
 
 STRIP = 1024  # chunks on a page
 LISTED = 8
@@ -30,6 +31,7 @@ def render(library: LabelLibrary, key: str, view: View) -> str:
         heading(library, document, view),
         _strips(library, document, view),
         _queries(library, document, view),
+        histogram.render(library, document),
         kind="document",
     )
 
@@ -173,7 +175,11 @@ def _queries(library: LabelLibrary, document: Document, view: View) -> Html:
         tag("div", tag("h3", words), tag("ol", *(_query(document, int(query), view) for query in found)))
         for words, found in lists
     ]
-    return tag("section", tag("h2", "Queries ", first), tag("div", *columns, class_="columns"))
+    every = tag(
+        "a", "all of them, with filters", href=link("/search", source=document.facts.doc_id, order="best")
+    )
+    title = tag("h2", "Queries ", first, every)
+    return tag("section", title, tag("div", *columns, class_="columns"))
 
 
 def _query(document: Document, query: int, view: View) -> Html:

@@ -12,6 +12,7 @@ import polars as pl
 
 from reports.browser.document import Document, read_document
 from reports.browser.vocabulary import label_site
+from reports.html.markup import Html
 from reports.labels.label_set import LabelSet
 from reports.site.address import Missing, View, key_of
 from reports.site.read_cache import ReadCache
@@ -41,10 +42,18 @@ class LabelLibrary:
         sets: one, or two to compare; documents are those of the first.
         names: what to call them.
         scorers: the reference LM of each, None where there is none.
+        made: the panel of who made them.
     """
 
-    def __init__(self, sets: Sequence[LabelSet], names: Sequence[str], scorers: Sequence[ReferenceLM | None]):
+    def __init__(
+        self,
+        sets: Sequence[LabelSet],
+        names: Sequence[str],
+        scorers: Sequence[ReferenceLM | None],
+        made: Html | None = None,
+    ):
         self.sets, self.names, self.scorers = tuple(sets), tuple(names), tuple(scorers)
+        self.made = made
         self.site = label_site(names)
         keys = pl.Series("key", [key_of(doc_id) for doc_id in sets[0].documents["doc_id"]])
         self.documents = (

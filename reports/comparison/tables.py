@@ -13,6 +13,7 @@ from reports.html.formats import count, interval, number, size
 from reports.html.markup import clipped
 from reports.html.parts import NAME, NOT_LOGGED
 from reports.html.plain_table import Group, PlainTable, Strong
+from reports.metrics.evaluation_rows import READS_CORPUS
 from reports.metrics.published import AVERAGE, CORPORA, RETRIEVERS, TABLE_2, TABLE_3, TABLE_4, Row, name_of
 from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate
 from reports.run import ceiling_section as ceiling_results
@@ -189,7 +190,7 @@ def _more_rows(corpora: Corpora) -> list[Row]:
         (row.system, row.setting)
         for corpus in corpora
         for row in corpus.rows
-        if row.system in ("rpt_lex", "retro_corpus") and row.setting in SETTINGS
+        if row.system in ("rpt_lex", *READS_CORPUS) and row.setting in SETTINGS
     )
     more = [pair for pair in dict.fromkeys((*measured, *wider)) if pair not in published]
     return [

@@ -25,7 +25,7 @@ from data_contracts.tokens import CHUNKS
 from data_contracts.whole_files import write_atomically
 from reports.labels.index import Progress, make_index
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class LabelSet:
 
     def queries(self, shard: int) -> pl.DataFrame:
         """Every query of the `shard`-th shard that has labels, in their order: document (row of `documents`),
-        query_chunk; best (its best s_t, nats), best_rank (the BM25 rank of that candidate, from 0), first
-        (s_t of BM25's first candidate).
+        query_chunk; best (its best s_t, nats), best_rank (the BM25 rank of that candidate, from 0),
+        candidate (its chunk), first (s_t of BM25's first candidate).
 
         Raises:
             Failure: (exit code 3) if the index cannot be read.
