@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import write_atomically
+from flows import makers
 from flows.durations import remember
 from flows.dvc_task import Dvc, StageState, read_state, waiting_dvc
 from flows.event_log import EventLog
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
 from flows.profiles import use_profile
-from flows.status import verify_all
+from flows.terminal.display import progress_figures
 from flows.workspace import ROOT, STATE, child_environment
 from infra.supervisor import release
 from stages.engines.choice import automatic_engine
@@ -29,7 +30,6 @@ from stages.identity.code_files import write_code_files
 from stages.ingestion.inventory import write_inventories
 from stages.parameters import Configuration, load
 from stages.runner.stage import RAY_STAGES
-from stages.tokens.tokenizer import check_choice
 from stages.training.wandb_tracker import check_installed
 
 Around = Callable[[Step, Callable[[], str]], str]
@@ -53,6 +53,9 @@ def prepare(
         configuration, states = look(dvc)
         steps = make_plan(states, stages)
         if any(step.stale and step.stage.startswith("tokenizer@") for step in steps):
+            # with NumPy and Arrow, which most plans do without
+            from stages.tokens.tokenizer import check_choice
+
             check_choice(configuration.tokenization.tokenizer)
         project = configuration.runtime.wandb_project
         if project and any(step.stale and step.stage.startswith("training@") for step in steps):
@@ -137,11 +140,19 @@ def _bring_up_to_date(
     log("begin", stage=step.stage, number=number, of=of)
     began = time.monotonic()
     environment = ray.environment() if step.stage.split("@")[0] in RAY_STAGES else {}
+    progress = ""
+
+    def said(message: dict) -> None:
+        nonlocal progress
+        if message["event"] == "progress":
+            progress = progress_figures({**message, "seconds_left": None})
+        log(message.pop("event"), stage=step.stage, **message)
+
     for attempt in range(configuration.runtime.retries + 1):
         outcome = dvc.reproduce(
             step.stage,
             environment,
-            lambda message: log(message.pop("event"), stage=step.stage, **message),
+            said,
             lambda line: log("line", stage=step.stage, text=line),
         )
         # Only the stage knows what is worth another try: a lost worker is, a broken contract is not.
@@ -152,8 +163,11 @@ def _bring_up_to_date(
     log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(seconds, 1))
     if outcome.result == "ran":
         remember(step.stage, seconds)
+        makers.remember(step.stage, seconds, progress)
     if failure := outcome.failure:
         if failure.code == Exit.CONTRACT:
+            from flows.status import verify_all
+
             verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
         raise Failure(f"{step.stage}: {failure.what}", failure.cause, failure.remedy, failure.code)
     return outcome.result

@@ -14,7 +14,7 @@ Change = tuple[object, object]
 
 def changed_values(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, Change]:
     """Dotted keys whose values differ, in the order of `after`; what is no longer there comes last."""
-    old, new = dict(_leaves(before)), dict(_leaves(after))
+    old, new = dict(leaves(before)), dict(leaves(after))
     return {
         key: (old.get(key, ABSENT), new.get(key, ABSENT))
         for key in {**new, **old}
@@ -22,10 +22,11 @@ def changed_values(before: Mapping[str, object], after: Mapping[str, object]) ->
     }
 
 
-def _leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys and their values."""
     for name, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

@@ -16,6 +16,7 @@ from flows.commands.page_server import serve
 from flows.durations import durations
 from flows.event_log import TIMES_ARE_OFF_BY, Follower
 from flows.workspace import ROOT, holder
+from reports.watching.events import known
 from reports.watching.page import Steps, Watched
 from reports.watching.run_state import RUNNING, RunState, after
 from reports.watching.server import watching
@@ -48,7 +49,7 @@ class Looker:
         """The run as it is now."""
         with self._lock:
             running = holder()  # before the log is read, so that nothing a run wrote at its end is missed
-            self._state = after(self._state, self._follow())
+            self._state = after(self._state, known(self._follow()))
             now = copy.deepcopy(self._state)  # another request may take the next events in meanwhile
         if running is None:
             goes, state = None, now

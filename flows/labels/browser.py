@@ -15,17 +15,22 @@ import numpy as np
 from starlette.types import ASGIApp
 from tokenizers import Tokenizer
 
-from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import write_atomically
 from flows.commands.page_server import Progress, serve
 from flows.labels.versions import INDEX, PARTS, locate
+from flows.makers import maker_of
 from flows.workspace import child_environment
 from reports.browser import share_page
 from reports.browser.library import LabelLibrary, ReferenceLM
+from reports.browser.maker import panel
 from reports.browser.movers_page import Compared, compared
 from reports.browser.server import browser
 from reports.browser.vocabulary import label_site
+from reports.html.markup import Html
 from reports.labels.label_set import LabelSet, open_label_set
+from reports.labels.report import LabelReport
+from reports.metrics.figures_file import read_figures
 from reports.site.application import closed
 from reports.site.current import Current, seals
 from stages.tokens.token_texts import token_texts
@@ -122,7 +127,9 @@ def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Pa
             for directory, name in zip(directories, names, strict=True)
         ]
         return browser(
-            LabelLibrary(sets, names, [_reference_lm(labels) for labels in sets]), own_port, _comparison(sets)
+            LabelLibrary(sets, names, [_reference_lm(labels) for labels in sets], _made(sets, names)),
+            own_port,
+            _comparison(sets),
         )
 
     def application(own_port: int) -> ASGIApp:
@@ -171,6 +178,20 @@ def _reference_lm(labels: LabelSet) -> ReferenceLM | None:
     if "chunk_tokenizer" not in labels.scorer:
         return LazyReferenceLM(directory)
     return LazyTextLM(directory, tokenizer) if (tokenizer / "tokenizer.json").exists() else None
+
+
+def _made(sets: Sequence[LabelSet], names: Sequence[str]) -> Html:
+    return panel(names, [maker_of(labels.digest) for labels in sets], [_tokens(labels) for labels in sets])
+
+
+def _tokens(labels: LabelSet) -> float | None:
+    """What a scorer reads for all pairs, by the report beside the labels if it is of these."""
+    path = labels.directory.with_name("label_report") / "statistics.json"
+    try:
+        report = read_figures(LabelReport, path, "./rpt run label_report")
+    except (OSError, Failure):
+        return None
+    return report.cost.tokens if report.labels == labels.digest else None
 
 
 def _comparison(sets: Sequence[LabelSet]) -> Future[Compared] | None:

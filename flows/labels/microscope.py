@@ -80,17 +80,17 @@ def look(labels: LabelSet, doc_id: str, query: int, by: str) -> dict[str, Any]:
         (nats), and candidates: rank (0 = best BM25), bm25, candidate_chunk, target_score and
         candidate_logprob (nats), text and continuation (c_j and c_j+1).
     """
-    place, chunks = labels.place(doc_id), labels.chunks(doc_id)
+    document, chunks = labels.document(doc_id), labels.chunks(doc_id)
     text = dict(zip(chunks["chunk"], chunks["text"], strict=True))
     rows = labels.labels(doc_id).filter(pl.col("query_chunk") == query)
     ordered = rows.sort("target_score", descending=True, maintain_order=True) if by == "score" else rows
     figures = ("rank", "bm25", "candidate_chunk", "target_score", "candidate_logprob")
     return {
         "doc_id": doc_id,
-        "source": place["source"],
-        "split": place["split"],
+        "source": document.source,
+        "split": document.split,
         "query_chunk": query,
-        "chunks": place["chunks"],
+        "chunks": document.chunks,
         "query": text[query],
         "target": text[query + 1],
         "local_logprob": rows["local_logprob"][0],

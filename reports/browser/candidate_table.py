@@ -31,7 +31,7 @@ def render(
     view: View,
 ) -> Html:
     """The table in the order of `view`, with the ways to other orders."""
-    path, other = f"/d/{document.place['key']}/{query}", "" if view.by else "bm25"
+    path, other = f"/d/{document.key}/{query}", "" if view.by else "bm25"
     switch = _switch(f"order by {ORDERS[other].split(',')[0]}", "b", view.link(path, c=view.c, by=other))
     full = _switch(
         "short texts" if view.full else "whole texts",
@@ -94,7 +94,7 @@ def _score_heads(library: LabelLibrary) -> list[str]:
 def _row(
     document: Document, query: int, one: Candidate, key: int, is_chosen: bool, top: float, view: View
 ) -> Html:
-    address = view.link(f"/d/{document.place['key']}/{query}", c=one.chunk)
+    address = view.link(f"/d/{document.key}/{query}", c=one.chunk)
     digit = str(key) if key <= NUMBERED else None
     words = f"candidate {key}, chunk {one.chunk}"
     current = "true" if is_chosen else None

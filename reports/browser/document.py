@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from data_contracts.failure import Exit, Failure
-from reports.labels.label_set import LabelSet
+from reports.labels.label_set import LabelledDocument, LabelSet
+from reports.site.address import key_of
 
 COLUMNS = (
     "query_chunk",
@@ -50,19 +51,23 @@ class Document:
     """One document with its labels in every label set.
 
     Attributes:
-        place: its row of `LabelSet.documents`, with `key` and `number` (its row); texts, token_ids: of its
-            chunks.
+        facts: what the first set says of it; texts, token_ids: of its chunks.
         queries: chunks that are queries in any of the sets, ascending. best, best_rank: best s_t of every
         chunk and the BM25 rank of that candidate, by set; nan and -1 where it is no query.
     """
 
-    place: dict
+    facts: LabelledDocument
     texts: pl.Series
     token_ids: pl.Series
     labels: tuple[pl.DataFrame, ...]
     queries: np.ndarray
     best: tuple[np.ndarray, ...]
     best_rank: tuple[np.ndarray, ...]
+
+    @property
+    def key(self) -> str:
+        """It in addresses."""
+        return key_of(self.facts.doc_id)
 
     def candidates(self, query: int) -> list[Candidate]:
         """The candidates of a query, by the first set's s_t; those that it lacks come last."""
@@ -103,13 +108,13 @@ def _candidate(chunk: int, rows: list[dict | None]) -> Candidate:
     )
 
 
-def read_document(sets: Sequence[LabelSet], names: Sequence[str], place: dict) -> Document:
-    """The document of a row of `LabelLibrary.documents`.
+def read_document(sets: Sequence[LabelSet], names: Sequence[str], doc_id: str) -> Document:
+    """A document that the first of the sets has.
 
     Raises:
         Failure: (exit code 3) if it cannot be read, or if another set cuts it into other chunks.
     """
-    doc_id, first = place["doc_id"], sets[0]
+    first = sets[0]
     chunks = first.chunks(doc_id)
     labels = [first.labels(doc_id).select(COLUMNS)]
     for other, name in zip(sets[1:], names[1:], strict=True):
@@ -125,7 +130,8 @@ def read_document(sets: Sequence[LabelSet], names: Sequence[str], place: dict) -
     figures = [_best(rows, len(chunks)) for rows in labels]
     queries = np.unique(np.concatenate([rows["query_chunk"].to_numpy() for rows in labels]))
     best, best_rank = zip(*figures, strict=True)
-    return Document(place, chunks["text"], chunks["token_ids"], tuple(labels), queries, best, best_rank)
+    facts = first.document(doc_id)
+    return Document(facts, chunks["text"], chunks["token_ids"], tuple(labels), queries, best, best_rank)
 
 
 def _best(labels: pl.DataFrame, chunks: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from reports.browser import histogram
 from reports.browser.document import Document
 from reports.browser.library import LabelLibrary
 from reports.html.formats import count, percent
 from reports.html.markup import Html, clipped, join, tag
 from reports.site import drawing, layout
-from reports.site.address import State, View
+from reports.site.address import State, View, link
 
 STRIP = 1024  # chunks on a page
 LISTED = 8
@@ -21,7 +22,7 @@ EXCERPT = 160
 def render(library: LabelLibrary, key: str, view: View) -> str:
     """The page of a document; the chunk that the address names is marked in its strip."""
     document = library.document(key)
-    source = document.place["source"] or document.place["doc_id"]
+    source = document.facts.name
     if view.c is not None and view.c < len(document.texts):
         view = replace(view, at=view.c // STRIP + 1)
     return layout.page(
@@ -30,6 +31,7 @@ def render(library: LabelLibrary, key: str, view: View) -> str:
         heading(library, document, view),
         _strips(library, document, view),
         _queries(library, document, view),
+        histogram.render(library, document),
         kind="document",
     )
 
@@ -38,8 +40,7 @@ def heading(library: LabelLibrary, document: Document, view: View, chunk: int | 
     """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a
     link to where it stands.
     """
-    place, key = document.place, document.place["key"]
-    name = tag("bdi", clipped(place["source"] or place["doc_id"], layout.NAME))
+    key, name = document.key, tag("bdi", clipped(document.facts.name, layout.NAME))
     before, after = library.beside(key, view)
     library.expect(after)
     title = tag(
@@ -63,15 +64,15 @@ def titled(title: Html, facts: Html, before: str | None, after: str | None) -> H
 
 def facts_of(document: Document) -> Html:
     """A document in a line."""
-    place = document.place
+    facts = document.facts
     return drawing.dotted(
         [
-            tag("code", clipped(place["doc_id"], 80)),
-            place["split"],
+            tag("code", clipped(facts.doc_id, 80)),
+            facts.split,
             f"{count(len(document.texts))} chunks",
-            f"{count(place['queries'])} queries",
-            f"{percent(place['rate'])} of {count(place['pairs'])} candidates positive",
-            f"mean best s_t {drawing.score(place['best_mean'])} nats",
+            f"{count(facts.queries)} queries",
+            f"{percent(facts.positive_rate)} of {count(facts.pairs)} candidates positive",
+            f"mean best s_t {drawing.score(facts.best_mean)} nats",
         ]
     )
 
@@ -92,7 +93,7 @@ def _strips(library: LabelLibrary, document: Document, view: View) -> Html:
     for number, name in enumerate(library.names):
         if len(library.names) > 1:
             strips.append(tag("h3", tag("bdi", clipped(name, layout.NAME))))
-        path, _, state = view.link(f"/d/{document.place['key']}").partition("?")
+        path, _, state = view.link(f"/d/{document.key}").partition("?")
         addresses = [f"{path}/{chunk}{'?' if state else ''}{state}" for chunk in range(begin, end)]
         cells = [
             _cell(document, number, chunk, address, begin, view.c)
@@ -107,7 +108,7 @@ def _strips(library: LabelLibrary, document: Document, view: View) -> Html:
         tag("h2", "Chunks"),
         *strips,
         legend,
-        strip_ways(view, f"/d/{document.place['key']}", page, len(document.texts)),
+        strip_ways(view, f"/d/{document.key}", page, len(document.texts)),
     )
 
 
@@ -167,14 +168,18 @@ def _queries(library: LabelLibrary, document: Document, view: View) -> Html:
         "a",
         words,
         tag("kbd", "j"),
-        href=view.link(f"/d/{document.place['key']}/{document.queries[start]}"),
+        href=view.link(f"/d/{document.key}/{document.queries[start]}"),
         data_key="j",
     )
     columns = [
         tag("div", tag("h3", words), tag("ol", *(_query(document, int(query), view) for query in found)))
         for words, found in lists
     ]
-    return tag("section", tag("h2", "Queries ", first), tag("div", *columns, class_="columns"))
+    every = tag(
+        "a", "all of them, with filters", href=link("/search", source=document.facts.doc_id, order="best")
+    )
+    title = tag("h2", "Queries ", first, every)
+    return tag("section", title, tag("div", *columns, class_="columns"))
 
 
 def _query(document: Document, query: int, view: View) -> Html:
@@ -185,6 +190,4 @@ def _query(document: Document, query: int, view: View) -> Html:
     target = document.texts[query + 1] if query + 1 < len(document.texts) else ""
     excerpt = tag("span", clipped(" ".join(target.split()), EXCERPT), class_="excerpt", dir="auto")
     about = tag("span", f"chunk {query} · BM25 rank {rank}", class_="about")
-    return tag(
-        "li", tag("a", join([figures, about, excerpt]), href=view.link(f"/d/{document.place['key']}/{query}"))
-    )
+    return tag("li", tag("a", join([figures, about, excerpt]), href=view.link(f"/d/{document.key}/{query}")))

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,17 @@ from reports.site import drawing
 WAITING = 4
 TOGETHER = 7  # candidates scored at once: with the local context a batch of the engine
 KEPT = 256
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What a page shows of gains: a class of colour and a figure for each token, and in words what they add
+    up to.
+    """
+
+    steps: Sequence[str]
+    gains: Sequence[str]
+    words: str
 
 
 class Gains:
@@ -63,7 +75,7 @@ class Gains:
             raise Failure("gains of tokens", cause, "choose one of its candidates", Exit.USAGE)
         first = order.index(candidate) // TOGETHER * TOGETHER
         batch = order[first : first + TOGETHER]
-        name = (number, document.place["doc_id"], query, first)
+        name = (number, document.facts.doc_id, query, first)
         gains = self._kept.get(name)
         if gains is None:
             with self._in_turn():
@@ -98,12 +110,8 @@ class Gains:
                 self._scoring = False
                 self._turn.notify_all()
 
-    def painted(self, document: Document, query: int, chosen: Candidate, number: int) -> dict:
-        """What a page shows of gains: `steps`, a class a token; `gains`, a figure a token; `words`, what they
-        add up to.
-
-        Raises like `of`.
-        """
+    def painted(self, document: Document, query: int, chosen: Candidate, number: int) -> Painted:
+        """The gains of the target's tokens by one of the reference LMs; raises like `of`."""
         gains = self.of(document, query, chosen.chunk, number)
         total, label = float(gains.sum()), chosen.scores[number]
         words = f"The tokens' gains add up to {drawing.score(total)} nats"
@@ -113,8 +121,8 @@ class Gains:
             )
         else:
             words += ", as the label says."
-        return {
-            "steps": [drawing.step(float(gain), drawing.TOKEN_STEPS) for gain in gains],
-            "gains": [drawing.score(float(gain)) for gain in gains],
-            "words": words,
-        }
+        return Painted(
+            steps=[drawing.step(float(gain), drawing.TOKEN_STEPS) for gain in gains],
+            gains=[drawing.score(float(gain)) for gain in gains],
+            words=words,
+        )

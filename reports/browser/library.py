@@ -12,6 +12,7 @@ import polars as pl
 
 from reports.browser.document import Document, read_document
 from reports.browser.vocabulary import label_site
+from reports.html.markup import Html
 from reports.labels.label_set import LabelSet
 from reports.site.address import Missing, View, key_of
 from reports.site.read_cache import ReadCache
@@ -41,10 +42,18 @@ class LabelLibrary:
         sets: one, or two to compare; documents are those of the first.
         names: what to call them.
         scorers: the reference LM of each, None where there is none.
+        made: the panel of who made them.
     """
 
-    def __init__(self, sets: Sequence[LabelSet], names: Sequence[str], scorers: Sequence[ReferenceLM | None]):
+    def __init__(
+        self,
+        sets: Sequence[LabelSet],
+        names: Sequence[str],
+        scorers: Sequence[ReferenceLM | None],
+        made: Html | None = None,
+    ):
         self.sets, self.names, self.scorers = tuple(sets), tuple(names), tuple(scorers)
+        self.made = made
         self.site = label_site(names)
         keys = pl.Series("key", [key_of(doc_id) for doc_id in sets[0].documents["doc_id"]])
         self.documents = (
@@ -71,16 +80,12 @@ class LabelLibrary:
             )
         return chosen["number"]
 
-    def place(self, key: str) -> dict:
-        """The row of a document by its key in addresses.
-
-        Raises:
-            Missing: if there is none.
-        """
+    def _row(self, key: str) -> int:
+        """The row of a document by its key in addresses."""
         if key not in self._rows:
             cause = f"{self.names[0]} has labels for {len(self.documents):,} documents and none with this id"
             raise Missing(f"document {key[:80]!r}", cause, "look for it in the list of documents")
-        return self.documents.row(self._rows[key], named=True)
+        return self._rows[key]
 
     def beside(self, key: str, view: View) -> tuple[str | None, str | None]:
         """The keys of the documents before and after this one in the list that `view` shows, or in the corpus
@@ -107,8 +112,8 @@ class LabelLibrary:
             self._asked_for(key)
 
     def _asked_for(self, key: str) -> Future[Document]:
-        place = self.place(key)
-        return self._kept.asked_for(key, lambda: read_document(self.sets, self.names, place))
+        doc_id = self.documents["doc_id"][self._row(key)]
+        return self._kept.asked_for(key, lambda: read_document(self.sets, self.names, doc_id))
 
 
 def in_source(text: str) -> pl.Expr:

@@ -42,7 +42,7 @@ def render(library: LabelLibrary, gains: Gains, key: str, chunk: int, view: View
             " same training sequence."
         )
         content += [tag("p", why, class_="note"), panel("Chunk", document.texts, chunk)]
-    source = document.place["source"] or document.place["doc_id"]
+    source = document.facts.name
     return layout.page(library.site, f"{chunk} · {source}", *content, kind="query")
 
 
@@ -54,7 +54,7 @@ def opened(library: LabelLibrary, key: str, chunk: int) -> Document:
     """
     document = library.document(key)
     if chunk >= len(document.texts):
-        cause = f"{document.place['doc_id']!r} has chunks 0 to {len(document.texts) - 1}"
+        cause = f"{document.facts.doc_id!r} has chunks 0 to {len(document.texts) - 1}"
         raise Missing(f"chunk {chunk}", cause, "choose one in the document's strip")
     return document
 
@@ -67,7 +67,7 @@ def _chosen(candidates: list[Candidate], view: View) -> Candidate | None:
 
 def _ways(document: Document, chunk: int, view: View) -> Html:
     before, after = document.beside(chunk)
-    path = f"/d/{document.place['key']}"
+    path = f"/d/{document.key}"
     at = int(np.searchsorted(document.queries, chunk)) + 1
     words = f"Query {at:,} of {len(document.queries):,}" if chunk in document.queries else f"Chunk {chunk:,}"
     backward = way("← previous query", None if before is None else view.link(f"{path}/{before}"), "k")
@@ -80,7 +80,7 @@ def _map(
 ) -> Html:
     starts = np.searchsorted(document.queries, drawing.columns(len(document.texts))[:-1])
     nearest = document.queries[np.minimum(starts, len(document.queries) - 1)]
-    links = [view.link(f"/d/{document.place['key']}/{query}") for query in nearest]
+    links = [view.link(f"/d/{document.key}/{query}") for query in nearest]
     marks = [(one.chunk, drawing.step(one.scores[0])) for one in candidates]
     return drawing.document_map(document.best[0], links, marks, chosen.chunk if chosen else None, chunk)
 
@@ -128,7 +128,7 @@ def _target(
     """The target, coloured by what the chosen candidate does to its tokens unless `view` hides that; twice if
     two reference LMs can tell.
     """
-    path = f"/d/{document.place['key']}/{chunk}"
+    path = f"/d/{document.key}/{chunk}"
     able = [
         number
         for number in range(len(library.sets))
@@ -181,13 +181,13 @@ def _gained(
         painted = gains.painted(document, chunk, chosen, number)
         tokens = [
             tag("span", piece, class_=kind, title=gain)
-            for piece, kind, gain in zip(pieces, painted["steps"], painted["gains"], strict=True)
+            for piece, kind, gain in zip(pieces, painted.steps, painted.gains, strict=True)
         ]
         return [
             tag("div", *tokens, class_="chunk tokens", dir="auto"),
-            tag("p", painted["words"], class_="note"),
+            tag("p", painted.words, class_="note"),
         ]
-    address = link(f"/gains/{document.place['key']}/{chunk}", c=chosen.chunk, set=number or None)
+    address = link(f"/gains/{document.key}/{chunk}", c=chosen.chunk, set=number or None)
     text = tag(
         "div",
         *(tag("span", piece) for piece in pieces),
@@ -198,6 +198,6 @@ def _gained(
     wait = tag(
         "a",
         "show them without a script",
-        href=view.link(f"/d/{document.place['key']}/{chunk}", c=view.c, gains="wait"),
+        href=view.link(f"/d/{document.key}/{chunk}", c=view.c, gains="wait"),
     )
     return [text, tag("p", tag("noscript", wait), class_="note", role="status")]

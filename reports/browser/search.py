@@ -1,18 +1,17 @@
-"""Chunks and queries of a whole label set that answer a question, shard by shard, for a bounded time and
-number of hits.
+"""Chunks, queries and pairs of a whole label set that answer a question, shard by shard, for a bounded time
+and number of hits.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
-import pyarrow.compute as pc
 
-from data_contracts.contract import read_columns
-from data_contracts.tokens import CHUNKS
-from reports.browser.library import LabelLibrary, in_source
+from reports.browser.answers import answers, documents_of
+from reports.browser.library import LabelLibrary
 from reports.site.address import Question
 
 HITS = 50
@@ -22,19 +21,42 @@ ORDERS = {"best": ("best", True), "worst": ("best", False), "first": ("first", F
 
 
 @dataclass(frozen=True)
+class Hit:
+    """A chunk or query that answers a question.
+
+    Attributes:
+        key: of its document in addresses. text: of the chunk, or of the target where no text was searched
+            for. best, best_rank, candidate, first: as in `LabelSet.queries`, or the pair's own; None for a
+            chunk that is no query.
+    """
+
+    doc_id: str
+    key: str
+    source: str
+    split: str
+    chunk: int
+    text: str
+    best: float | None
+    best_rank: int | None
+    candidate: int | None
+    first: float | None
+
+    def shown(self, order: str) -> float | None:
+        """The s_t by which hits are put in an order, or the best where they stand as in the corpus."""
+        return self.first if order == "first" else self.best
+
+
+@dataclass(frozen=True)
 class Found:
     """Answers to a question.
 
     Attributes:
-        hits: rows with key, source, split, chunk and text; best, best_rank and first (as in
-            `LabelSet.queries`) are None for chunks that are no query. The text is that of the chunk, or of
-            the target where no text was searched for.
         searched: shards searched, of the `shards` from where the question starts.
         seconds: what that took.
         rest: the question that goes on where this one was cut, in the order of the corpus.
     """
 
-    hits: list[dict]
+    hits: Sequence[Hit]
     searched: int
     shards: int
     seconds: float
@@ -49,7 +71,7 @@ def search(library: LabelLibrary, question: Question) -> Found:
         Failure: (exit code 3) if a shard cannot be read.
     """
     began = time.monotonic()
-    documents = _documents(library, question)
+    documents = documents_of(library, question)
     shards = library.documents["shard"].unique(maintain_order=True).to_list()
     wanted = set(documents["shard"])
     parts, rest, searched = list[pl.DataFrame](), None, 0
@@ -59,7 +81,7 @@ def search(library: LabelLibrary, question: Question) -> Found:
             break
         if shards[number] in wanted:
             parts = _foremost(
-                [*parts, _answers(library, number, shards[number], question, documents)], question
+                [*parts, answers(library, number, shards[number], question, documents)], question
             )
         searched += 1
         if not question.order and sum(map(len, parts)) > HITS:
@@ -68,63 +90,12 @@ def search(library: LabelLibrary, question: Question) -> Found:
     hits = pl.concat(parts).head(HITS) if parts else pl.DataFrame()
     texts = _with_targets(library, hits) if parts and not question.q else hits
     return Found(
-        texts.to_dicts(),
+        [Hit(**hit) for hit in texts.drop("row", strict=False).iter_rows(named=True)],
         searched,
         len(shards) - question.shard,
         time.monotonic() - began,
         None if question.order else rest,
     )
-
-
-def _documents(library: LabelLibrary, question: Question) -> pl.DataFrame:
-    """number, doc_id, key, source, split and shard of the documents that may answer."""
-    kept = library.documents.select("number", "doc_id", "key", "source", "split", "shard")
-    kept = kept.filter(in_source(question.source)) if question.source else kept
-    return kept.filter(pl.col("split") == question.split) if question.split else kept
-
-
-def _answers(
-    library: LabelLibrary, number: int, shard: str, question: Question, documents: pl.DataFrame
-) -> pl.DataFrame:
-    """All answers in one shard, in the order of the corpus; `row` says where each stands in what was
-    searched.
-    """
-    queries = (
-        library.sets[0]
-        .queries(number)
-        .rename({"document": "number", "query_chunk": "chunk"})
-        .with_row_index("row")
-    )
-    if question.sign:
-        queries = queries.filter(pl.col("best") > 0 if question.sign == "positive" else pl.col("best") <= 0)
-    if question.moved:
-        queries = queries.filter(pl.col("best_rank") >= question.moved)
-    own = documents.filter(pl.col("shard") == shard).with_columns(
-        pl.col("number").cast(queries["number"].dtype)
-    )
-    if not question.q:
-        answers = queries.join(own, on="number", maintain_order="left").with_columns(text=pl.lit(""))
-    else:
-        texts = _texts(library, shard, question.q).join(own, on="doc_id", maintain_order="left")
-        answers = texts.join(
-            queries.drop("row"),
-            on=["number", "chunk"],
-            how="inner" if question.of_queries else "left",
-            maintain_order="left",
-        )
-    first = question.row if number == question.shard else 0
-    shown = ["row", "doc_id", "key", "source", "split", "chunk", "text", "best", "best_rank", "first"]
-    return answers.filter(pl.col("row") >= first).select(shown)
-
-
-def _texts(library: LabelLibrary, shard: str, text: str) -> pl.DataFrame:
-    """The chunks of a shard that hold `text`, letter case aside: row, doc_id, chunk, text."""
-    chunks = read_columns(
-        CHUNKS, library.sets[0].directory.with_name("chunks") / shard, ["doc_id", "chunk", "text"]
-    )
-    found = pc.indices_nonzero(pc.match_substring(chunks.column("text"), text, ignore_case=True))
-    frame = pl.DataFrame(pl.from_arrow(chunks.take(found)))
-    return frame.with_columns(row=pl.Series(found.to_numpy(), dtype=pl.UInt32))
 
 
 def _foremost(parts: list[pl.DataFrame], question: Question) -> list[pl.DataFrame]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from data_contracts.documents import SPLITS
 from reports.browser.library import LabelLibrary
-from reports.browser.search import ORDERS, Found, search
+from reports.browser.search import Found, Hit, search
 from reports.html.markup import Html, clipped, join, tag
 from reports.site import drawing, layout
-from reports.site.address import FOUND_ORDERS, SIGNS, Question
+from reports.site.address import FOUND_ORDERS, LISTS, SIGNS, Question, link
 
 BEFORE, SHOWN = 90, 320  # characters of a hit before the match, and in all
 
@@ -29,25 +30,26 @@ def render(library: LabelLibrary, question: Question) -> str:
 
 def _form(question: Question) -> Html:
     splits = {"": "all splits", **{split: split for split in SPLITS}}
-    moved = tag(
-        "input",
-        type="number",
-        name="moved",
-        min=1,
-        max=10_000,
-        value=question.moved or None,
-        placeholder="any",
-        title="The best candidate has at least this BM25 rank",
-    )
+    moved = _number("moved", question.moved or None, "At least this BM25 rank", least=1)
+    scores = [
+        _number("low", question.low, "Lowest s_t, nats"),
+        _number("high", question.high, "Highest s_t, nats"),
+    ]
+    distances = [
+        _number("near", question.near or None, "Fewest chunks from the candidate to the query", least=1),
+        _number("far", question.far or None, "Most chunks from the candidate to the query", least=1),
+    ]
     fields = [
+        ("List", _select("kind", LISTS, question.kind)),
         ("Text", tag("input", type="search", name="q", value=question.q, maxlength=200)),
         ("Source or id", tag("input", type="search", name="source", value=question.source, maxlength=200)),
         ("Split", _select("split", splits, question.split)),
-        ("Best s_t", _select("sign", SIGNS, question.sign)),
-        ("Best from BM25 rank", moved),
+        ("Sign of s_t", _select("sign", SIGNS, question.sign)),
+        ("From BM25 rank", moved),
         ("Order", _select("order", FOUND_ORDERS, question.order)),
     ]
     labels = [tag("label", tag("span", words), control) for words, control in fields]
+    labels[-1:-1] = [_range("s_t, nats, from and to", scores), _range("Distance, from and to", distances)]
     return tag(
         "form",
         tag("h1", "Search"),
@@ -55,6 +57,24 @@ def _form(question: Question) -> Html:
         action="/search",
         class_="question",
     )
+
+
+def _number(name: str, value: float | None, title: str, least: int | None = None) -> Html:
+    return tag(
+        "input",
+        type="number",
+        name=name,
+        min=least,
+        step="any" if least is None else None,
+        value=None if value is None else f"{value:g}",
+        placeholder="any",
+        title=title,
+        aria_label=title,
+    )
+
+
+def _range(words: str, controls: list[Html]) -> Html:
+    return tag("div", tag("span", words), *controls, class_="range", role="group", aria_label=words)
 
 
 def _select(name: str, choices: dict[str, str], chosen: str) -> Html:
@@ -66,11 +86,10 @@ def _select(name: str, choices: dict[str, str], chosen: str) -> Html:
 
 
 def _answers(found: Found, question: Question) -> list[Html]:
-    said = (
-        f"{len(found.hits)} {'chunks' if question.q else 'queries, each with its target'}"
-        if found.hits
-        else "Nothing found"
-    )
+    what = "pairs, each with its target" if question.kind else "queries, each with its target"
+    if question.q:
+        what = "pairs, each with its query" if question.kind else "chunks"
+    said = f"{len(found.hits)} {what}" if found.hits else "Nothing found"
     if question.q:
         said += "; a text that goes over the end of a chunk is not found"
     cut = []
@@ -81,28 +100,42 @@ def _answers(found: Found, question: Question) -> list[Html]:
     rows = [tag("li", _hit(hit, question)) for hit in found.hits]
     more = [tag("p", *cut, class_="cut")] if cut else []
     top = tag("p", said, ".", *cut, class_="note", role="status")
+    top = join([top, *([_downloads(question)] if found.hits else [])])
     return [top, tag("ol", *rows, class_="hits"), *(more if len(rows) > 5 else [])]
 
 
-def _hit(hit: dict, question: Question) -> Html:
+def _downloads(question: Question) -> Html:
+    """The ways to everything that answers, without the texts."""
+    whole = replace(question, shard=0, row=0)
+    ways = [
+        tag("a", name, href=link("/download", format=kind, **whole.state()))
+        for kind, name in (("csv", "CSV"), ("parquet", "Parquet"))
+    ]
+    words = "Download all that is like this, in the order of the corpus: "
+    return tag("p", words, drawing.dotted(ways), class_="note")
+
+
+def _hit(hit: Hit, question: Question) -> Html:
     about = [
-        tag("bdi", clipped(hit["source"] or hit["doc_id"], layout.NAME)),
-        hit["split"],
-        f"chunk {hit['chunk']}",
+        tag("bdi", clipped(hit.source or hit.doc_id, layout.NAME)),
+        hit.split,
+        f"chunk {hit.chunk}",
     ]
     figures = tag("b", "no query", class_="score u")
-    if hit["best"] is not None:
-        ordered = hit[ORDERS[question.order][0] if question.order else "best"]
-        figures = tag("b", drawing.score(ordered), class_=f"score {drawing.step(ordered)}")
+    if (shown := hit.shown(question.order)) is not None:
+        figures = tag("b", drawing.score(shown), class_=f"score {drawing.step(shown)}")
         about += [
-            f"best {drawing.score(hit['best'])} at BM25 rank {hit['best_rank']}",
-            f"BM25's first {drawing.score(hit['first'])}",
+            f"BM25 rank {hit.best_rank}"
+            if question.kind
+            else f"best {drawing.score(hit.best)} at BM25 rank {hit.best_rank}",
+            f"{hit.chunk - hit.candidate} chunks back" if hit.candidate is not None else "",
+            *([] if question.kind else [f"BM25's first {drawing.score(hit.first)}"]),
         ]
-    text = tag("span", *_marked(hit["text"], question.q), class_="excerpt", dir="auto")
+    text = tag("span", *_marked(hit.text, question.q), class_="excerpt", dir="auto")
     return tag(
         "a",
         join([figures, tag("span", drawing.dotted(about), class_="about"), text]),
-        href=f"/d/{hit['key']}/{hit['chunk']}",
+        href=link(f"/d/{hit.key}/{hit.chunk}", c=hit.candidate if question.kind else None),
         data_row="",
     )
 

@@ -85,24 +85,20 @@ def _page(library: LabelLibrary, shown: pl.DataFrame, sections: list[Html]) -> s
 
 
 def _document(library: LabelLibrary, document: Document) -> Html:
-    place, best = document.place, document.best[0]
+    key, best = document.key, document.best[0]
     queries = np.flatnonzero(np.isfinite(best))
     ordered = queries[np.argsort(-best[queries], kind="stable")]
     chosen = np.unique([*islice(ordered, QUERIES - 1), ordered[-1]])
     title = tag(
         "h2",
-        tag(
-            "a", tag("bdi", clipped(place["source"] or place["doc_id"], layout.NAME)), href=f"#{place['key']}"
-        ),
+        tag("a", tag("bdi", clipped(document.facts.name, layout.NAME)), href=f"#{key}"),
     )
     about = tag("p", facts_of(document), class_="about")
-    return tag(
-        "section", title, about, *(_query(library, document, int(query)) for query in chosen), id=place["key"]
-    )
+    return tag("section", title, about, *(_query(library, document, int(query)) for query in chosen), id=key)
 
 
 def _query(library: LabelLibrary, document: Document, query: int) -> Html:
-    candidates, place = document.candidates(query), f"{document.place['key']}-{query}"
+    candidates, place = document.candidates(query), f"{document.key}-{query}"
     marks = [(one.chunk, drawing.step(one.scores[0])) for one in candidates]
     bounds = drawing.columns(len(document.texts))
     target = tag("div", document.texts[query + 1], class_="chunk", dir="auto")

@@ -38,6 +38,7 @@ TERMS = (
             " Positive: the candidate helps."
         ),
     ),
+    ("pair", "A query with one of its candidates; a list of queries shows the best candidate of each."),
     ("BM25 rank", "Place of the candidate when BM25 alone orders them, from 0 as in the column `rank`."),
     ("vs BM25", "How many places s_t moves the candidate up (▲) or down (▼) from its BM25 rank."),
     ("distance", "Chunks from the candidate to the query."),

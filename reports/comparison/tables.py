@@ -120,7 +120,11 @@ def gains(corpora: Corpora) -> PlainTable:
         return [_gain(row.gain), _gain(row.retrieval_gain)]
 
     rows = [
-        [f"{clipped(corpus.corpus, NAME)}: {_name(row)}", *cells(row), count(row.documents)]
+        [
+            f"{clipped(corpus.corpus, NAME)}: {named(row.system, row.setting)}",
+            *cells(row),
+            count(row.documents),
+        ]
         for corpus in corpora
         for row in corpus.rows
     ]
@@ -195,8 +199,9 @@ def _more_rows(corpora: Corpora) -> list[Row]:
     ]
 
 
-def _name(row: SystemRow) -> str:
-    return clipped(name_of(row.system), NAME) + SETTINGS.get(row.setting, f", {row.setting}")
+def named(system: str, setting: str) -> str:
+    """A system in a setting, in words."""
+    return clipped(name_of(system), NAME) + SETTINGS.get(setting, f", {setting}")
 
 
 def _several_seeds(corpora: Corpora) -> bool:

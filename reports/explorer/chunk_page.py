@@ -34,9 +34,9 @@ def render(library: Library, key: str, chunk: int, look: Look) -> str:
     """
     compared, document = comparison_of(library, look), library.document(key)
     if chunk >= len(document.texts):
-        cause = f"{document.place['doc_id']!r} has chunks 0 to {len(document.texts) - 1}"
+        cause = f"{document.facts.doc_id!r} has chunks 0 to {len(document.texts) - 1}"
         raise Missing(f"chunk {chunk}", cause, "choose one in the document's strip")
-    path, rows = f"/d/{key}/{chunk}", library.rows(document.place["doc_id"], chunk)
+    path, rows = f"/d/{key}/{chunk}", library.rows(document.facts.doc_id, chunk)
     found = neighbours(document, chunk, rows, compared.show.run, look.by)
     chosen = next((one for one in found if one.chunk == look.c), found[0] if found else None)
     gain = document.gain(*compared)
@@ -59,12 +59,12 @@ def render(library: Library, key: str, chunk: int, look: Look) -> str:
             else "Nothing could be retrieved for this chunk: too little lies before it."
         )
         content.append(tag("p", why, class_="note"))
-    source = document.place["source"] or document.place["doc_id"]
+    source = document.facts.name
     return layout.page(site(library.name), f"{chunk} · {source}", *content, kind="query")
 
 
 def _ways(document: Document, chunk: int, gain: np.ndarray, look: Look) -> Html:
-    path, last = f"/d/{document.place['key']}", len(document.texts) - 1
+    path, last = f"/d/{document.facts.key}", len(document.texts) - 1
     backward = way("← previous chunk", look.link(f"{path}/{chunk - 1}") if chunk else None, "k")
     forward = way("next chunk →", look.link(f"{path}/{chunk + 1}") if chunk < last else None, "j")
     title = tag("h2", f"Chunk {chunk:,} of {len(document.texts):,}")
@@ -88,7 +88,7 @@ def _map(
     look: Look,
 ) -> Html:
     firsts = drawing.columns(len(document.texts))[:-1]
-    links = [look.link(f"/d/{document.place['key']}/{first}") for first in firsts]
+    links = [look.link(f"/d/{document.facts.key}/{first}") for first in firsts]
     marks = [
         (one.chunk, drawing.step(one.s_t) if one.s_t is not None else UNSCORED) for one in found if one.taken
     ]

@@ -5,6 +5,7 @@ have been retrieved.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -19,11 +20,30 @@ from reports.explorer.run import Reading, Run
 ROWS = ["setting", "chunk", "loss", "tokens"]
 
 
+@dataclass(frozen=True)
+class EvaluatedDocument:
+    """A document that some run was evaluated on, as in a row of `Library.documents`."""
+
+    doc_id: str
+    key: str
+    source: str
+    split: str
+    shard: str
+
+    @property
+    def name(self) -> str:
+        """Its source, or the id of one without."""
+        return self.source or self.doc_id
+
+
+FACTS = [field.name for field in fields(EvaluatedDocument)]
+
+
 class Document:
     """A document of a corpus.
 
     Attributes:
-        place: its row of `Library.documents`.
+        facts: which it is.
         texts, token_ids: of its chunks.
         losses: nats of the target of each chunk (chunk i + 1) in every reading, float64 [C], nan where it was
             not evaluated.
@@ -32,13 +52,13 @@ class Document:
 
     def __init__(
         self,
-        place: dict,
+        facts: EvaluatedDocument,
         runs: Sequence[Run],
         chunks: Artifact,
         candidates: Artifact | None,
         labels: Artifact | None,
     ):
-        self.place = place
+        self.facts = facts
         self._candidates, self._labels = candidates, labels
         rows = self._read(CHUNKS, chunks, ["chunk", "token_ids", "text"])
         self.texts, self.token_ids = rows["text"], rows["token_ids"]
@@ -46,7 +66,7 @@ class Document:
         self.tokens: dict[Reading, np.ndarray] = {}
         for run in runs:
             for (setting,), found in (
-                run.rows(place["doc_id"], ROWS).filter(pl.col("chunk") >= 0).group_by("setting")
+                run.rows(facts.doc_id, ROWS).filter(pl.col("chunk") >= 0).group_by("setting")
             ):
                 self._note(Reading(run.name, str(setting)), found)
 
@@ -55,7 +75,7 @@ class Document:
         at = rows["chunk"].to_numpy()
         longest = self.token_ids.list.len().to_numpy()
         if at.max() + 1 >= len(longest) or (rows["tokens"].to_numpy() > longest[at + 1]).any():
-            reason = f"document {self.place['doc_id']!r} was cut into other chunks since"
+            reason = f"document {self.facts.doc_id!r} was cut into other chunks since"
             raise EVALUATIONS.violated(f"the evaluation of {reading.run!r}", reason)
         loss[at], tokens[at] = rows["loss"].to_numpy(), rows["tokens"].to_numpy()
         self.losses[reading], self.tokens[reading] = loss, tokens
@@ -110,7 +130,7 @@ class Document:
         """Columns of its rows in the shard of its name; every stage keeps the documents of a shard
         together.
         """
-        doc_id, shard = self.place["doc_id"], self.place["shard"]
+        doc_id, shard = self.facts.doc_id, self.facts.shard
         nothing = pl.DataFrame(pl.from_arrow(contract.schema.empty_table())).select(columns)
         if artifact is None or shard not in artifact.shards:
             return nothing

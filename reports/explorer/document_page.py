@@ -33,7 +33,7 @@ def render(library: Library, key: str, look: Look) -> str:
     ways = tag("nav", *extremes(document, gain, look, None), class_="ways", aria_label="Chunks worth a look")
     return layout.page(
         site(library.name),
-        document.place["source"] or document.place["doc_id"],
+        document.facts.name,
         heading(library, document, look, compared),
         bar(library, look, f"/d/{key}", compared),
         _summary(document, compared),
@@ -50,14 +50,14 @@ def heading(
     """Which document this is, and the ways to its neighbours in the list; `chunk` on the page of one, with a
     link to where it stands.
     """
-    place, key = document.place, document.place["key"]
-    name = tag("bdi", clipped(place["source"] or place["doc_id"], layout.NAME))
+    of, key = document.facts, document.facts.key
+    name = tag("bdi", clipped(of.name, layout.NAME))
     before, after = library.beside(key, library.listed(look, *compared))
     title = tag(
         "h1", name if chunk is None else tag("a", name, href=look.link(f"/d/{key}", c=chunk), data_key="d")
     )
     facts = drawing.dotted(
-        [tag("code", clipped(place["doc_id"], 80)), place["split"], f"{count(len(document.texts))} chunks"]
+        [tag("code", clipped(of.doc_id, 80)), of.split, f"{count(len(document.texts))} chunks"]
     )
     return titled(title, facts, before and look.link(f"/d/{before}"), after and look.link(f"/d/{after}"))
 
@@ -73,7 +73,7 @@ def extremes(document: Document, gain: np.ndarray, look: Look, chunk: int | None
     ):
         at = (few.index(chunk) + 1) % len(few) if chunk in few else 0
         words = f"next {words}" if at else words
-        made.append(way(words, look.link(f"/d/{document.place['key']}/{few[at]}") if few else None, key))
+        made.append(way(words, look.link(f"/d/{document.facts.key}/{few[at]}") if few else None, key))
     return made
 
 
@@ -104,7 +104,7 @@ def _summary(document: Document, compared: Comparison) -> Html:
 
 
 def _strip(document: Document, gain: np.ndarray, look: Look, compared: Comparison) -> Html:
-    path = f"/d/{document.place['key']}"
+    path = f"/d/{document.facts.key}"
     page = min(look.at, -(-len(document.texts) // STRIP))
     begin, end = (page - 1) * STRIP, min(page * STRIP, len(document.texts))
     loss = document.losses.get(compared.show, np.full(len(gain), np.nan)) / np.maximum(
@@ -167,7 +167,7 @@ def _lists(document: Document, gain: np.ndarray, look: Look, compared: Compariso
         "a",
         f"chunk {start}",
         tag("kbd", "j"),
-        href=look.link(f"/d/{document.place['key']}/{start}"),
+        href=look.link(f"/d/{document.facts.key}/{start}"),
         data_key="j",
     )
     columns = [
@@ -188,5 +188,5 @@ def _chunk(document: Document, chunk: int, gain: np.ndarray, loss: np.ndarray, l
         "span", clipped(" ".join(document.texts[chunk + 1].split()), EXCERPT), class_="excerpt", dir="auto"
     )
     return tag(
-        "li", tag("a", join([figures, about, excerpt]), href=look.link(f"/d/{document.place['key']}/{chunk}"))
+        "li", tag("a", join([figures, about, excerpt]), href=look.link(f"/d/{document.facts.key}/{chunk}"))
     )

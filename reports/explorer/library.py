@@ -18,7 +18,7 @@ from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
 from reports.browser.library import in_source
 from reports.explorer.address import Look
-from reports.explorer.document import Document
+from reports.explorer.document import FACTS, Document, EvaluatedDocument
 from reports.explorer.run import ChunkResult, Reading, Results, Run, open_runs
 from reports.labels.index import Progress
 from reports.site.address import Missing, key_of
@@ -147,10 +147,10 @@ class Library:
         if key not in self._rows:
             cause = f"{len(self.documents):,} documents of {self.name} are evaluated and none with this id"
             raise Missing(f"document {key[:80]!r}", cause, "look for it in the list of documents")
-        place = self.documents.row(self._rows[key], named=True)
+        facts = EvaluatedDocument(**self.documents.select(FACTS).row(self._rows[key], named=True))
         runs = list(self.runs.values())
         return self._kept.asked_for(
-            key, lambda: Document(place, runs, self._chunks, self._candidates, self._labels)
+            key, lambda: Document(facts, runs, self._chunks, self._candidates, self._labels)
         ).result()
 
     def _read_rows(self, doc_id: str, chunk: int) -> Results:

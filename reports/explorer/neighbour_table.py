@@ -37,7 +37,7 @@ def render(
     document: Document, chunk: int, run: str, found: list[Neighbour], chosen: Neighbour, look: Look
 ) -> Html:
     """The table, with the ways to other orders and to whole texts."""
-    path, orders = f"/d/{document.place['key']}/{chunk}", list(ORDERS)
+    path, orders = f"/d/{document.facts.key}/{chunk}", list(ORDERS)
     other = orders[(orders.index(look.by) + 1) % len(orders)]
     switches = [
         tag("a", words, tag("kbd", key), href=look.link(path, c=look.c, **change), data_key=key)
@@ -90,7 +90,7 @@ def _row(
     choose = tag(
         "a",
         str(place),
-        href=look.link(f"/d/{document.place['key']}/{chunk}", c=one.chunk),
+        href=look.link(f"/d/{document.facts.key}/{chunk}", c=one.chunk),
         data_key=str(place) if place <= NUMBERED else None,
         aria_label=f"neighbour {place}, chunk {one.chunk}",
         aria_current="true" if is_chosen else None,

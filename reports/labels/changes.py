@@ -4,9 +4,6 @@ figures made of such sums.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import polars as pl
 
@@ -83,8 +80,11 @@ def _of_orders(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def figures(a: pl.DataFrame, b: pl.DataFrame, sums: Mapping[str, Any]) -> PartChanges:
-    """The figures of `compare` for a part of the corpus: its documents in both versions, and its sums."""
+def figures(a: pl.DataFrame, b: pl.DataFrame, rows: pl.DataFrame) -> PartChanges:
+    """The figures of `compare` for a part of the corpus: its documents in both versions, and its rows of
+    `change_sums`.
+    """
+    sums = rows.sum().row(0, named=True)
 
     def over(count: str, *names: str) -> list[float | None]:
         return [sums[name] / sums[count] if sums[count] else None for name in names]

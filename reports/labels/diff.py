@@ -142,10 +142,7 @@ def _by_split(a: pl.DataFrame, b: pl.DataFrame, sums: pl.DataFrame) -> dict[str,
     b = b.update(a.select("doc_id", "split"), on="doc_id")
     splits = [split for split in SPLITS if split in {*a["split"], *b["split"]}]
     parts = {"all": pl.lit(True), **{split: pl.col("split") == split for split in splits}}
-    return {
-        name: figures(a.filter(part), b.filter(part), sums.filter(part).sum().row(0, named=True))
-        for name, part in parts.items()
-    }
+    return {name: figures(a.filter(part), b.filter(part), sums.filter(part)) for name, part in parts.items()}
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:

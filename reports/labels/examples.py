@@ -83,7 +83,7 @@ def with_texts(label_set: LabelSet, chosen: pl.DataFrame) -> Examples:
 
 
 def _example(label_set: LabelSet, doc_id: str, query: int, candidate: int) -> LabelExample:
-    place, chunks = label_set.place(doc_id), label_set.chunks(doc_id)
+    document, chunks = label_set.document(doc_id), label_set.chunks(doc_id)
     rows = label_set.labels(doc_id).filter(pl.col("query_chunk") == query)
     about, first = pl.col("candidate_chunk") == candidate, pl.col("rank") == 0
     shown = rows.sort(about, first, "target_score", descending=True, maintain_order=True).head(SHOWN)
@@ -104,5 +104,5 @@ def _example(label_set: LabelSet, doc_id: str, query: int, candidate: int) -> La
         for row, share in zip(shown.iter_rows(named=True), copied, strict=True)
     ]
     return LabelExample(
-        doc_id, place["split"], place["source"], query, text[query], text[query + 1], candidates
+        doc_id, document.split, document.source, query, text[query], text[query + 1], candidates
     )

@@ -12,7 +12,8 @@ import polars as pl
 
 from data_contracts import counting
 from data_contracts.candidates import LABELS
-from data_contracts.contract import Artifact, read_columns, sha256
+from data_contracts.contract import Artifact, read_columns
+from data_contracts.whole_files import sha256
 
 SPARKS = 48  # points of a document's sparkline
 Progress = Callable[[int, int], None]  # shards done, of how many
@@ -30,7 +31,9 @@ def make_index(
     parts, queries, before = list[pl.DataFrame](), list[pl.DataFrame](), 0
     for done, shard in enumerate(labels.shards):
         progress(done, len(labels.shards))
-        rows = verified_columns(labels, shard, ["doc_id", "split", "query_chunk", "rank", "target_score"])
+        rows = verified_columns(
+            labels, shard, ["doc_id", "split", "query_chunk", "candidate_chunk", "rank", "target_score"]
+        )
         if not rows.is_empty():
             best = best_candidates(rows)
             parts.append(_of_shard(rows, best, verified_columns(chunks, shard, ["doc_id"]), shard))
@@ -59,6 +62,7 @@ def best_candidates(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.group_by("doc_id", "query_chunk", maintain_order=True).agg(
         best=pl.col("target_score").max(),
         best_rank=pl.col("rank").get(pl.col("target_score").arg_max()),
+        candidate=pl.col("candidate_chunk").get(pl.col("target_score").arg_max()),
         first=pl.col("target_score").first(),
     )
 

@@ -9,9 +9,8 @@ is made; after that, page checksums guard what is read.
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import polars as pl
@@ -19,13 +18,42 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_contracts.candidates import LABELS
-from data_contracts.contract import Contract, open_artifact, read_rows, write_atomically
+from data_contracts.contract import Contract, open_artifact, read_rows
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
+from data_contracts.whole_files import write_atomically
 from reports.labels.index import Progress, make_index
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
+
+
+@dataclass(frozen=True)
+class LabelledDocument:
+    """A document that has labels, as in a row of `LabelSet.documents`."""
+
+    doc_id: str
+    split: str
+    source: str
+    shard: str
+    chunks: int
+    queries: int
+    pairs: int
+    positive: int
+    best_mean: float
+
+    @property
+    def name(self) -> str:
+        """Its source, or the id of one without."""
+        return self.source or self.doc_id
+
+    @property
+    def positive_rate(self) -> float:
+        """The share of its pairs with s_t > 0."""
+        return self.positive / self.pairs
+
+
+DOCUMENT = [field.name for field in fields(LabelledDocument)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +72,7 @@ class LabelSet:
     directory: Path
     digest: str
     documents: pl.DataFrame
-    scorer: dict
+    scorer: Mapping[str, object]
     stride_chunks: int
     sequence_chunks: int
     chunk_tokens: int
@@ -52,8 +80,8 @@ class LabelSet:
 
     def queries(self, shard: int) -> pl.DataFrame:
         """Every query of the `shard`-th shard that has labels, in their order: document (row of `documents`),
-        query_chunk; best (its best s_t, nats), best_rank (the BM25 rank of that candidate, from 0), first
-        (s_t of BM25's first candidate).
+        query_chunk; best (its best s_t, nats), best_rank (the BM25 rank of that candidate, from 0),
+        candidate (its chunk), first (s_t of BM25's first candidate).
 
         Raises:
             Failure: (exit code 3) if the index cannot be read.
@@ -76,54 +104,55 @@ class LabelSet:
         Raises:
             Failure: (exit code 2) if the set has no such document; (3) if its rows cannot be read.
         """
-        return self._rows(LABELS, self.directory, [self.place(doc_id)], "label")
+        return self._read(LABELS, self.directory, self._row(doc_id), "label")
 
     def chunks(self, doc_id: str) -> pl.DataFrame:
         """All chunks of one document: chunk, token_ids, text; raises like `labels`."""
-        return self._rows(CHUNKS, self.directory.with_name("chunks"), [self.place(doc_id)], "chunk")
+        return self._read(CHUNKS, self.directory.with_name("chunks"), self._row(doc_id), "chunk")
 
     def labels_of(self, doc_ids: Iterable[str], columns: list[str]) -> pl.DataFrame:
         """Some columns, doc_id among them, of the rows of several documents in the order of the set. What
         lies between the first and the last of a shard is read, so neighbours cost least; raises like
         `labels`."""
-        return self._rows(LABELS, self.directory, self._places(doc_ids), "label", columns)
+        return self._read(LABELS, self.directory, self._rows_of(doc_ids), "label", columns)
 
     def chunks_of(self, doc_ids: Iterable[str], columns: list[str]) -> pl.DataFrame:
         """The same of their chunks."""
-        return self._rows(CHUNKS, self.directory.with_name("chunks"), self._places(doc_ids), "chunk", columns)
+        return self._read(
+            CHUNKS, self.directory.with_name("chunks"), self._rows_of(doc_ids), "chunk", columns
+        )
 
-    def _places(self, doc_ids: Iterable[str]) -> list[dict]:
-        return self.documents.filter(pl.col("doc_id").is_in(list(doc_ids))).rows(named=True)
+    def _rows_of(self, doc_ids: Iterable[str]) -> pl.DataFrame:
+        return self.documents.filter(pl.col("doc_id").is_in(list(doc_ids)))
 
-    def _rows(
+    def _read(
         self,
         contract: Contract,
         directory: Path,
-        places: list[dict],
+        documents: pl.DataFrame,
         kind: str,
         columns: list[str] | None = None,
     ) -> pl.DataFrame:
         parts = []
-        for shard, group in itertools.groupby(places, key=lambda place: place["shard"]):
-            spans = pl.DataFrame(
-                [(place["doc_id"], place[f"{kind}_begin"], place[f"{kind}_end"]) for place in group],
-                orient="row",
-            )
+        for (shard,), group in documents.group_by("shard", maintain_order=True):
+            spans = group.select("doc_id", f"{kind}_begin", f"{kind}_end")
             doc_ids, begins, ends = spans.iter_columns()
-            blocks = read_rows(contract, directory / shard, begins.to_numpy().min(), ends.to_numpy().max())
+            path = directory / str(shard)
+            blocks = read_rows(contract, path, begins.to_numpy().min(), ends.to_numpy().max())
             frames = [
                 pl.DataFrame(pl.from_arrow(rows.select(columns) if columns else rows)) for rows in blocks
             ]
             part = pl.concat(frame.filter(pl.col("doc_id").is_in(doc_ids.implode())) for frame in frames)
             if len(part) != (ends - begins).sum():
-                raise contract.violated(
-                    str(directory / shard), "it changed while it was looked at; open the labels again"
-                )
+                raise contract.violated(str(path), "it changed while it was looked at; open the labels again")
             parts.append(part)
         return pl.concat(parts)
 
-    def place(self, doc_id: str) -> dict:
-        """The row of `documents` of one document; raises like `labels`."""
+    def document(self, doc_id: str) -> LabelledDocument:
+        """One document; raises like `labels`."""
+        return LabelledDocument(**self._row(doc_id).select(DOCUMENT).row(0, named=True))
+
+    def _row(self, doc_id: str) -> pl.DataFrame:
         found = self.documents.filter(pl.col("doc_id") == doc_id)
         if found.is_empty():
             cause = f"{self.directory} has labels for {len(self.documents):,} documents and none with this id"
@@ -133,7 +162,7 @@ class LabelSet:
                 "`./rpt labels stats` names documents; ids have 16 hex digits",
                 Exit.USAGE,
             )
-        return found.row(0, named=True)
+        return found.head(1)
 
 
 def open_label_set(directory: Path, cache: Path, progress: Progress = lambda done, total: None) -> LabelSet:

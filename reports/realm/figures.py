@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +15,7 @@ import pyarrow as pa
 from data_contracts import counting
 from data_contracts.realm_answers import METHODS
 from reports.metrics.resampling import Estimate, Sums
+from reports.realm.history import Update
 
 EXACT = {
     "realm": "with REALM's own passages",
@@ -27,8 +27,6 @@ EXACT = {
 LAST = 50  # updates whose mean is the training's last word
 
 
-History = Sequence[Mapping[str, Any]]
-"""The rows of `losses.jsonl`."""
 Curve = Sequence[tuple[float, float]]
 """(update, value)."""
 
@@ -97,12 +95,12 @@ def realm_report(
     passages: int,
     questions_train: int,
     answers: pa.Table,
-    history: History,
+    history: Sequence[Update],
     samples: int,
     seed: int,
 ) -> RealmReport:
-    """The report of a corpus of so many passages, by the artifact `realm_answers` and the rows of
-    `losses.jsonl`.
+    """The report of a corpus of so many passages, by the artifact `realm_answers` and the updates of its
+    training.
     """
     answered, training = answer_figures(answers, samples, seed), training_figures(history)
     return RealmReport(
@@ -156,27 +154,30 @@ def _gain(sums: Sums, own: int, place: int) -> Estimate:
     )
 
 
-def training_figures(history: History) -> TrainingFigures:
+def training_figures(history: Sequence[Update]) -> TrainingFigures:
     """Loss, utility and the recall of the index by update, and where an index took over, with the update it
     was built from.
     """
+    recalls = [(row.step, row.recall) for row in history if row.recall is not None]
     curves = {
-        name: [(row["step"], row[name]) for row in history if name in row]
-        for name in ("loss", "utility", "null", "recall")
+        "loss": [(row.step, row.loss) for row in history],
+        "utility": [(row.step, row.utility) for row in history],
+        "null": [(row.step, row.null) for row in history],
+        "recall": recalls,
     }
     refreshes = [
-        Refresh(row["step"], row["built_from"], row["old_recall"]) for row in history if "old_recall" in row
+        Refresh(row.step, row.built_from, row.old_recall) for row in history if row.old_recall is not None
     ]
-    recalls = [value for _, value in curves["recall"]]
+    found = [recall for _, recall in recalls]
     return TrainingFigures(
         updates=len(history),
         curves=curves,
         refreshes=refreshes,
-        utility=fmean(row["utility"] for row in history[-LAST:]),
-        utility_first=fmean(row["utility"] for row in history[:LAST]),
-        recall_mean=fmean(recalls) if recalls else None,
-        recall_lowest=min(recalls) if recalls else None,
-        trivial=sum(row["trivial"] for row in history),
+        utility=fmean(row.utility for row in history[-LAST:]),
+        utility_first=fmean(row.utility for row in history[:LAST]),
+        recall_mean=fmean(found) if found else None,
+        recall_lowest=min(found) if found else None,
+        trivial=sum(row.trivial for row in history),
     )
 
 

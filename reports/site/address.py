@@ -14,7 +14,8 @@ from data_contracts.failure import Exit, Failure
 
 SORTS = ("source", "chunks", "queries", "positive", "best_mean", "best_max")
 ORDERS = {"": "s_t, best first", "bm25": "BM25, best first"}
-SIGNS = {"": "any", "positive": "some candidate helps", "negative": "none helps"}
+SIGNS = {"": "any", "positive": "positive, it helps", "negative": "0 or negative"}
+LISTS = {"": "queries", "pairs": "pairs"}
 FOUND_ORDERS = {
     "": "as in the corpus",
     "best": "highest best s_t",
@@ -56,6 +57,15 @@ def whole(text: str, name: str, least: int = 0) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", text) or not least <= int(text) <= LARGEST:
         raise refused(name, text, f"a whole number from {least} to {LARGEST:,} is expected")
     return int(text)
+
+
+def decimal(text: str, name: str) -> float | None:
+    """A number of an address with at most four decimals, or None for no text; raises like `whole`."""
+    if not text:
+        return None
+    if not re.fullmatch(r"[-+]?[0-9]{1,6}(\.[0-9]{1,4})?", text):
+        raise refused(name, text, "a number such as -2 or 1.5 is expected")
+    return float(text)
 
 
 def refused(name: str, text: str, cause: str) -> Failure:
@@ -179,6 +189,10 @@ class Question:
         q: text, letter case aside; source: text in the source or id; split; sign: of the best s_t, a key of
             `SIGNS`.
         moved: the best candidate has at least this BM25 rank, from 0.
+        kind: a key of `LISTS`. Of pairs, `sign`, `moved` and what follows are about each pair, not about the
+            best of its query.
+        low, high: least and highest s_t, nats; near, far: least and most chunks from the candidate to the
+            query, 0 for any.
         order: a key of `FOUND_ORDERS`, for questions without a text.
         shard, row: where to go on in the corpus.
     """
@@ -188,6 +202,11 @@ class Question:
     split: str = ""
     sign: str = ""
     moved: int = 0
+    kind: str = ""
+    low: float | None = None
+    high: float | None = None
+    near: int = 0
+    far: int = 0
     order: str = ""
     shard: int = 0
     row: int = 0
@@ -201,6 +220,11 @@ class Question:
             split=one_of(params, "split", SPLITS),
             sign=one_of(params, "sign", SIGNS),
             moved=whole(params.get("moved") or "0", "moved"),
+            kind=one_of(params, "kind", LISTS),
+            low=decimal(params.get("low", ""), "low"),
+            high=decimal(params.get("high", ""), "high"),
+            near=whole(params.get("near") or "0", "near"),
+            far=whole(params.get("far") or "0", "far"),
             order=one_of(params, "order", FOUND_ORDERS),
             shard=whole(params.get("shard") or "0", "shard"),
             row=whole(params.get("row") or "0", "row"),
@@ -209,10 +233,16 @@ class Question:
     @property
     def of_queries(self) -> bool:
         """Whether only labelled queries can answer it."""
-        return bool(self.sign or self.moved or self.order)
+        bounds = (self.low, self.high)
+        named = self.sign or self.moved or self.kind or self.near or self.far or self.order
+        return bool(named) or any(bound is not None for bound in bounds)
 
-    def link(self, **changes: str | int) -> str:
-        """The search page for this question with some of it changed."""
-        asked = replace(self, **changes)  # type: ignore[arg-type]
-        state = {field.name: getattr(asked, field.name) for field in fields(Question)}
-        return link("/search", **{name: value or None for name, value in state.items()})
+    def state(self) -> dict[str, str]:
+        """What of it an address has to say."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        default = Question()
+        return {name: str(value) for name, value in values.items() if value != getattr(default, name)}
+
+    def link(self) -> str:
+        """The search page for this question."""
+        return link("/search", **self.state())

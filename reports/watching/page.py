@@ -103,7 +103,7 @@ def clock(seconds: float | None) -> str:
 def _title(watched: Watched) -> str:
     state = watched.state
     if state.failure is not None:
-        return f"Failed: {state.failure['what']}"
+        return f"Failed: {state.failure.what}"
     if state.results is not None:
         return "Finished"
     if watched.goes is None:
@@ -129,7 +129,8 @@ def _told(watched: Watched) -> str:
 def _failure(state: RunState) -> list[Html]:
     if state.failure is None:
         return []
-    return [tag("p", tag("strong", name), " ", str(state.failure[name])) for name in ("cause", "remedy")]
+    said = {"cause": state.failure.cause, "remedy": state.failure.remedy}
+    return [tag("p", tag("strong", name), " ", words) for name, words in said.items()]
 
 
 def _running(watched: Watched) -> list[Html]:

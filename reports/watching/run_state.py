@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from reports.watching.events import Begin, End, Event, Failed, Finish, Line, Log, Note, Plan, Progress
 
 TAIL = 30  # lines of the log, and notes, that are kept
 WAITING, RUNNING, UNCHANGED = "waiting", "running", "unchanged"
@@ -60,7 +61,7 @@ class RunState:
     stages: dict[str, StageRow] = field(default_factory=dict)
     notes: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=TAIL))
     lines: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=TAIL))
-    failure: Mapping[str, Any] | None = None
+    failure: Failed | None = None
     results: Mapping[str, str] | None = None
 
     @property
@@ -68,39 +69,37 @@ class RunState:
         """Whether it has said how it ended."""
         return self.failure is not None or self.results is not None
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        """Take one event in; unknown ones are ignored, as an older page may read a newer log."""
-        match event["event"]:
-            case "plan":
-                self.stages = {
-                    row["stage"]: StageRow(row["stage"], row["reasons"]) for row in event["stages"]
-                }
-            case "begin" | "progress" | "end":
-                self._of_a_stage(event, self.stages.setdefault(event["stage"], StageRow(event["stage"])))
-            case "note":
-                self.notes.append((event["stage"], event["markdown"]))
-            case "line":
-                self.lines.append((event["stage"], event["text"]))
-            case "failure":
+    def take(self, event: Event) -> None:
+        """Take one event in."""
+        match event:
+            case Plan():
+                self.stages = {row.stage: StageRow(row.stage, row.reasons) for row in event.stages}
+            case Begin() | Progress() | End():
+                self._of_a_stage(event, self.stages.setdefault(event.stage, StageRow(event.stage)))
+            case Note():
+                self.notes.append((event.stage, event.markdown))
+            case Line():
+                self.lines.append((event.stage, event.text))
+            case Failed():
                 self.failure = event
-            case "finish":
-                self.results = event["results"]
+            case Finish():
+                self.results = event.results
 
-    def _of_a_stage(self, event: Mapping[str, Any], row: StageRow) -> None:
-        match event["event"]:
-            case "begin":
-                row.state, row.began = RUNNING, event.get("at")
-            case "progress":
-                row.done, row.total, row.unit = event["done"], event["total"], event["unit"]
-                row.rate, row.left, row.detail = event["rate"], event["seconds_left"], event["detail"]
-            case "end":
-                row.state, row.took = event["result"], event["seconds"]
+    def _of_a_stage(self, event: Begin | Progress | End, row: StageRow) -> None:
+        match event:
+            case Begin():
+                row.state, row.began = RUNNING, event.at
+            case Progress():
+                row.done, row.total, row.unit = event.done, event.total, event.unit
+                row.rate, row.left, row.detail = event.rate, event.seconds_left, event.detail
+            case End():
+                row.state, row.took = event.result, event.seconds
 
 
-def after(state: RunState, events: Iterable[Mapping[str, Any]]) -> RunState:
+def after(state: RunState, events: Iterable[Event]) -> RunState:
     """The run once these events have come: another one from where another log begins."""
     for event in events:
-        if event["event"] == "log":
-            state = RunState(event["pid"])
+        if isinstance(event, Log):
+            state = RunState(event.pid)
         state.take(event)
     return state

@@ -4,7 +4,6 @@ passages.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from model.parameters import Architecture, Parameters
 from model.parameters_io import load_parameters
 from reports.metrics.figures_file import as_json
 from reports.realm.figures import realm_report
+from reports.realm.history import read_history
 from reports.realm.page import realm_page
 from stages.parameters import Geometry, RealmAnswers
 from stages.realm.answering import Answers, answer
@@ -43,9 +43,7 @@ def make_realm_answers(context: Context, geometry: Geometry, realm_answers: Real
     parameters = load_parameters(context.input("realm") / "model.safetensors", "REALM", sizes_of)
     asked = chosen(corpus.questions.held_out, realm_answers.questions, realm_answers.seed)
     data = Data(asked, corpus.passages, corpus.layout)
-    history = [
-        json.loads(line) for line in (context.input("realm") / "losses.jsonl").read_text().splitlines()
-    ]
+    history = read_history(context.input("realm") / "losses.jsonl")
     began = load_parameters(context.input("realm_start") / "model.safetensors", "REALM's start", sizes_of)
     found = candidates(
         data, architectures.embedder, (parameters, began), sizes.candidates, realm_answers.seed

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from data_contracts.contract import Artifact, Contract
 from data_contracts.seal import check_seal
 from stages.parameters import Corpus, Run, Runtime
 from stages.runner.messages import Messages
+
+if TYPE_CHECKING:
+    from data_contracts.contract import Artifact, Contract
 
 RAY_STAGES = (
     "ingestion",

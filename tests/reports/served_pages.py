@@ -58,6 +58,7 @@ ATTRIBUTES = {
         "scope",
         "selected",
         "src",
+        "step",
         "tabindex",
         "title",
         "type",

@@ -12,19 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOSE = {"dict[str, Any]", "Mapping[str, Any]", "dict", "dict[str, dict]"}
-ROWS_OF_FRAMES = {
-    "reports/browser/document.py": {"Document", "read_document"},
-    "reports/browser/gains.py": {"painted"},
-    "reports/browser/search.py": {"Found"},
-    "reports/browser/library.py": {"place"},
-    "reports/explorer/document.py": {"__init__"},
-    "reports/labels/changes.py": {"figures"},
-    "reports/labels/label_set.py": {"LabelSet", "place"},
-    "reports/realm/figures.py": {"realm_report", "training_figures"},
-    "reports/watching/run_state.py": {"RunState", "after", "take"},
-}
-"""What still takes or gives rows of a table as dictionaries, or events of a run as its log has them. Nothing
-is to be added."""
 
 
 def aliases(module: ast.Module) -> dict[str, ast.expr]:
@@ -77,7 +64,7 @@ def test_no_module_gives_another_a_dictionary_of_anything():
     for path in sorted((ROOT / "reports").rglob("*.py")):
         if names := set(found_in(path.read_text(encoding="utf-8"))):
             found[path.relative_to(ROOT).as_posix()] = names
-    assert found == ROWS_OF_FRAMES
+    assert found == {}
 
 
 @pytest.mark.parametrize(

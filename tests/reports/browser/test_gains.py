@@ -204,7 +204,7 @@ def test_the_colours_are_those_of_tokens(scored, monkeypatch):
     monkeypatch.setattr(
         gains, "of", lambda *_: np.array([0.01, 0.06, 0.3, 1.5, -0.06, -0.3, -1.5], np.float32)
     )
-    assert gains.painted(document, QUERY, document.candidates(QUERY)[0], 0)["steps"] == [
+    assert gains.painted(document, QUERY, document.candidates(QUERY)[0], 0).steps == [
         "z",
         "p1",
         "p2",

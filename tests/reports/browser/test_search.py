@@ -25,6 +25,7 @@ def chunks(home, label_set):
     best = labels.group_by("doc_id", "query_chunk").agg(
         best=pl.col("target_score").max(),
         best_rank=pl.col("rank").filter(pl.col("target_score") == pl.col("target_score").max()).first(),
+        back=(pl.col("query_chunk") - pl.col("candidate_chunk")).get(pl.col("target_score").arg_max()),
         first=pl.col("target_score").filter(pl.col("rank") == 0).first(),
     )
     sources = label_set.documents.select("doc_id", "source")
@@ -43,9 +44,67 @@ def everything(library, question):
     hits = []
     while question:
         found = search(library, question)
-        hits += [(hit["source"], hit["chunk"]) for hit in found.hits]
+        hits += [(hit.source, hit.chunk) for hit in found.hits]
         question = found.rest
     return hits
+
+
+@pytest.fixture(scope="module")
+def pairs(home, label_set):
+    """Every pair, from the files."""
+    labels = pl.read_parquet(home / "labels" / "*.parquet").join(
+        label_set.documents.select("doc_id", "source"), on="doc_id", maintain_order="left"
+    )
+    texts = pl.read_parquet(home / "chunks" / "*.parquet").select("doc_id", "text", query_chunk="chunk")
+    joined = labels.join(texts, on=["doc_id", "query_chunk"], maintain_order="left")
+    return joined.with_columns(back=pl.col("query_chunk") - pl.col("candidate_chunk"))
+
+
+SCORE, OWN = pl.col("target_score"), pl.col("source") == "book-00003.txt"
+OF_PAIRS = [
+    (Question(kind="pairs", low=8.0), SCORE >= 8.0),
+    (Question(kind="pairs", low=-0.4, high=0.4, source="00003"), OWN & SCORE.is_between(-0.4, 0.4)),
+    (Question(kind="pairs", near=50, sign="negative"), (pl.col("back") >= 50) & (SCORE <= 0)),
+    (Question(kind="pairs", far=5, moved=9), (pl.col("back") <= 5) & (pl.col("rank") >= 9)),
+    (
+        Question(kind="pairs", q="model which", low=5.0),
+        pl.col("text").str.contains("model which") & (SCORE >= 5),
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "condition"), OF_PAIRS, ids=lambda case: str(case)[:60])
+@pytest.mark.parametrize("most", [50, 3])
+def test_pairs_are_those_of_the_files(library, pairs, monkeypatch, question, condition, most):
+    monkeypatch.setattr(module, "HITS", most)
+    found = []
+    while question:
+        answer = search(library, question)
+        found += [(hit.source, hit.chunk, hit.candidate, hit.best) for hit in answer.hits]
+        question = answer.rest
+    wanted = pairs.filter(condition).select("source", "query_chunk", "candidate_chunk", "target_score")
+    assert len(wanted) > 3
+    assert found == list(wanted.iter_rows())
+
+
+def test_pairs_in_the_order_of_bm25s_first_are_first_ones(library, pairs):
+    found = [(hit.chunk, hit.first) for hit in search(library, Question(kind="pairs", order="first")).hits]
+    first = pairs.filter(pl.col("rank") == 0).sort("target_score", maintain_order=True)
+    assert found == list(first.select("query_chunk", "target_score").head(module.HITS).iter_rows())
+
+
+def test_a_bound_that_is_no_number_is_refused(client):
+    for bound in ("low=1e3", "high=nan", "low=0.00001", "near=-1", "far=1.5", "kind=rows"):
+        assert client.get(f"/search?{bound}").status_code == 400, bound
+
+
+def test_the_form_keeps_its_bounds_and_hits_say_the_distance(client, parse):
+    page = parse(client.get("/search?kind=pairs&low=-0.5&high=0&near=30").text)
+    boxes = {attributes.get("name"): attributes.get("value") for _, attributes in page.elements}
+    assert (boxes["low"], boxes["high"], boxes["near"], boxes["far"]) == ("-0.5", "0", "30", None)
+    abouts = page.all_text("span", "about")
+    assert abouts
+    assert all(int(about.split(" chunks back")[0].split()[-1]) >= 30 for about in abouts)
 
 
 def expected(chunks, condition):
@@ -53,6 +112,7 @@ def expected(chunks, condition):
 
 
 QUERY = pl.col("best").is_not_null()
+HELD = pl.col("text").str.contains("which")
 CASES = [
     (Question(q="QUERY model"), pl.col("text").str.contains("query model")),
     (Question(q="NAÏVE the"), pl.col("text").str.contains("naïve the")),
@@ -66,6 +126,12 @@ CASES = [
     (Question(q="a", moved=10), pl.col("text").str.contains("a") & (pl.col("best_rank") >= 10)),
     (Question(sign="negative"), pl.col("best") <= 0),
     (Question(moved=11), pl.col("best_rank") >= 11),
+    (Question(low=6.5), pl.col("best") >= 6.5),
+    (Question(low=-0.5, high=2.0), pl.col("best").is_between(-0.5, 2.0)),
+    (Question(high=0.0, split="train"), (pl.col("best") <= 0.0) & (pl.col("split") == "train")),
+    (Question(near=40), pl.col("back") >= 40),
+    (Question(near=5, far=7), pl.col("back").is_between(5, 7)),
+    (Question(q="which", low=4.0, far=9), HELD & (pl.col("best") >= 4.0) & (pl.col("back") <= 9)),
     (Question(split="validation"), QUERY & (pl.col("split") == "validation")),
     (Question(q=".*"), pl.lit(False)),
     (Question(q="\x00"), pl.lit(False)),
@@ -123,10 +189,10 @@ def test_an_order_takes_the_foremost_of_all(library, chunks, order, column, desc
     asked = chunks.filter(QUERY & pl.col("text").str.contains(text, literal=True)).sort(
         column, descending=descending, maintain_order=True
     )
-    assert [(hit["source"], hit["chunk"]) for hit in found.hits] == list(
+    assert [(hit.source, hit.chunk) for hit in found.hits] == list(
         asked.head(module.HITS).select("source", "chunk").iter_rows()
     )
-    assert [hit[column] for hit in found.hits] == asked.head(module.HITS)[column].to_list()
+    assert [getattr(hit, column) for hit in found.hits] == asked.head(module.HITS)[column].to_list()
     assert found.rest is None
 
 
@@ -138,9 +204,9 @@ def test_a_hit_shows_its_text_or_its_target(library, home, label_set):
         )
     }
     for hit in search(library, Question(q="query model")).hits:
-        assert hit["text"] == texts[hit["doc_id"], hit["chunk"]]
+        assert hit.text == texts[hit.doc_id, hit.chunk]
     for hit in search(library, Question(order="best")).hits:
-        assert hit["text"] == texts[hit["doc_id"], hit["chunk"] + 1]
+        assert hit.text == texts[hit.doc_id, hit.chunk + 1]
 
 
 def test_an_excerpt_begins_at_most_a_line_before_what_was_found():
@@ -174,7 +240,17 @@ def test_damage_is_an_error_not_an_empty_answer(tmp_path, client_of):
 
 def test_a_question_survives_its_address():
     question = Question(
-        q="a b&c=d", source="x/y", split="test", sign="negative", moved=3, order="", shard=2, row=5
+        q="a b&c=d",
+        source="x/y",
+        split="test",
+        sign="negative",
+        moved=3,
+        kind="pairs",
+        low=-1.25,
+        high=0.0,
+        far=9,
+        shard=2,
+        row=5,
     )
     from urllib.parse import parse_qsl
 
@@ -182,6 +258,7 @@ def test_a_question_survives_its_address():
     assert (
         replace(question, shard=0, row=0).link()
         == "/search?q=a+b%26c%3Dd&source=x%2Fy&split=test&sign=negative&moved=3"
+        "&kind=pairs&low=-1.25&high=0.0&far=9"
     )
 
 
@@ -189,7 +266,7 @@ def test_going_on_in_one_file_reads_the_later_ones_from_their_beginning(library,
     monkeypatch.setattr(module, "HITS", 10**6)
     whole = search(library, Question(q="the")).hits
     shards = dict(library.documents.select("key", "shard").iter_rows())
-    first = shards[whole[0]["key"]]
-    behind = [hit for hit in whole if shards[hit["key"]] != first]
+    first = shards[whole[0].key]
+    behind = [hit for hit in whole if shards[hit.key] != first]
     assert 0 < len(behind) < len(whole)
     assert search(library, Question(q="the", row=10**6)).hits == behind

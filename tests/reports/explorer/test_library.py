@@ -80,7 +80,7 @@ def test_a_document_has_the_losses_and_gains_of_its_rows(library, rows):
     own = {
         reading: (
             of(rows, reading)
-            .filter((pl.col("doc_id") == document.place["doc_id"]) & (pl.col("chunk") >= 0))
+            .filter((pl.col("doc_id") == document.facts.doc_id) & (pl.col("chunk") >= 0))
             .sort("chunk")
         )
         for reading in library.readings
@@ -90,7 +90,7 @@ def test_a_document_has_the_losses_and_gains_of_its_rows(library, rows):
         assert np.array_equal(document.losses[reading][:-1], table["loss"].to_numpy())
     gain = document.gain(OURS, THEIRS)
     assert np.allclose(gain[:-1], own[THEIRS]["loss"].to_numpy().astype(float) - own[OURS]["loss"].to_numpy())
-    found = library.rows(document.place["doc_id"], 40)
+    found = library.rows(document.facts.doc_id, 40)
     assert list(found) == library.readings
     for reading, row in found.items():
         assert row.token_losses == own[reading]["token_losses"][40].to_list()

@@ -28,12 +28,12 @@ def document(library):
 
 @pytest.fixture(scope="module")
 def path(document):
-    return f"/d/{document.place['key']}"
+    return f"/d/{document.facts.key}"
 
 
 def row_of(rows, document, reading, chunk=CHUNK):
     own = (pl.col("run") == reading.run) & (pl.col("setting") == reading.setting) & (pl.col("chunk") == chunk)
-    return rows.filter(own & (pl.col("doc_id") == document.place["doc_id"])).row(0, named=True)
+    return rows.filter(own & (pl.col("doc_id") == document.facts.doc_id)).row(0, named=True)
 
 
 def test_the_list_has_the_perplexities_and_the_gains(client, parse, library):
@@ -152,7 +152,7 @@ def test_neighbours_have_scores_gates_and_what_they_were_worth(client, parse, ro
 
 
 def test_bm25_and_the_oracle_stand_among_the_takers(client, parse, corpus, document, path):
-    own = (pl.col("doc_id") == document.place["doc_id"]) & (pl.col("query_chunk") == CHUNK)
+    own = (pl.col("doc_id") == document.facts.doc_id) & (pl.col("query_chunk") == CHUNK)
     candidates = (
         pl.read_parquet(corpus / "candidates" / "*.parquet")
         .filter(own & (pl.col("query_form") == "q"))

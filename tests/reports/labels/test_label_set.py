@@ -120,6 +120,7 @@ def test_of_equal_candidates_the_best_is_the_first_of_bm25():
         {
             "doc_id": ["a"] * 4,
             "query_chunk": [1] * 4,
+            "candidate_chunk": [7, 5, 3, 2],
             "rank": [0, 1, 2, 3],
             "target_score": [1.0, 2.0, 2.0, -1.0],
         }
@@ -129,6 +130,7 @@ def test_of_equal_candidates_the_best_is_the_first_of_bm25():
         "query_chunk": 1,
         "best": 2.0,
         "best_rank": 1,
+        "candidate": 5,
         "first": 1.0,
     }
 

@@ -1,10 +1,13 @@
 """REALM's figures against sums by hand, and its page, which takes no text for more than text."""
 
+import json
+
 import numpy as np
 import pytest
 
 from data_contracts.realm_answers import METHODS, REALM_ANSWERS
 from reports.realm.figures import RealmReport, realm_report
+from reports.realm.history import read_history
 from reports.realm.page import realm_page
 
 QUESTIONS = 20
@@ -36,24 +39,19 @@ def answers():
     return REALM_ANSWERS.table({name: [row[name] for row in rows] for name in rows[0]}, updates=3)
 
 
-HISTORY = [
-    {
-        "step": step,
-        "loss": 6.0 - step,
-        "utility": 0.1 * step,
-        "null": 0.1,
-        "trivial": 2,
-        "version": 1,
-        "built_from": 0,
-    }
-    for step in (1, 2, 3)
-]
-HISTORY[1]["recall"], HISTORY[2]["recall"], HISTORY[2]["old_recall"] = 0.9, 0.4, 0.125
+ROW = {"utility": 0.1, "null": 0.1, "trivial": 2, "version": 1, "built_from": 0}
+PROBED = {2: {"recall": 0.9}, 3: {"recall": 0.4, "old_recall": 0.125}}
+
+
+def history(folder, probed):
+    rows = [{"step": n, "loss": 6.0 - n, **ROW, "utility": 0.1 * n, **probed.get(n, {})} for n in (1, 2, 3)]
+    (folder / "losses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return read_history(folder / "losses.jsonl")
 
 
 @pytest.fixture
-def figures() -> RealmReport:
-    return realm_report("books", 30, 40, answers(), HISTORY, 200, 0)
+def figures(tmp_path) -> RealmReport:
+    return realm_report("books", 30, 40, answers(), history(tmp_path, PROBED), 200, 0)
 
 
 def test_figures_are_sums_over_questions_and_tokens(figures):
@@ -84,11 +82,9 @@ def test_the_page_says_what_the_figures_say(figures, parse):
         assert said in text, said
 
 
-def test_a_page_without_probes_and_refreshes_says_so(parse):
-    history = [{name: value for name, value in row.items() if "recall" not in name} for row in HISTORY]
-    (text,) = parse(realm_page(realm_report("<b>books</b>", 30, 40, answers(), history, 20, 0))).all_text(
-        "body"
-    )
+def test_a_page_without_probes_and_refreshes_says_so(tmp_path, parse):
+    figures = realm_report("<b>books</b>", 30, 40, answers(), history(tmp_path, {}), 20, 0)
+    (text,) = parse(realm_page(figures)).all_text("body")
     assert "The index was never built anew." in text
     assert "Its recall was never measured." in text
     assert "<b>books</b>" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from starlette.testclient import TestClient
 
+from reports.watching.events import known
 from reports.watching.page import Watched, clock
 from reports.watching.run_state import RunState, after
 from reports.watching.server import watching
@@ -28,7 +29,7 @@ def stage(event: str, name: str = "scoring@demo", **facts) -> dict:
 
 
 def begun(*more: dict) -> RunState:
-    return after(RunState(), [{"event": "log", "pid": 17}, PLAN, stage("begin", at=100.0), *more])
+    return after(RunState(), known([{"event": "log", "pid": 17}, PLAN, stage("begin", at=100.0), *more]))
 
 
 def shown(parse, state: RunState, goes: str | None = "rpt run (process 17), since 10:00:00", **known):
@@ -84,7 +85,7 @@ def test_how_a_run_ended_is_its_heading(parse):
     assert {"cause too large", "remedy less"} <= set(page.all_text("p"))
     assert shown(parse, begun(), goes=None).all_text("h1") == ["Stopped before its end"]
     assert shown(parse, RunState(), goes=None).all_text("h1") == ["No run yet"]
-    another = after(begun(failure), [{"event": "log", "pid": 18}])
+    another = after(begun(failure), known([{"event": "log", "pid": 18}]))
     assert (another.pid, another.failure, another.stages) == (18, None, {})
 
 
