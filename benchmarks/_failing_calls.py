@@ -23,9 +23,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from data_contracts.contract import commit, open_artifact, write_atomically, write_shard
+from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.failure import Failure
 from data_contracts.tokens import TOKENS
+from data_contracts.whole_files import write_atomically
 
 CALLS = {
     "open",

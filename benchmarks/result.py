@@ -6,7 +6,10 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from data_contracts.failure import Exit, Failure
 
 QUIET_LOAD = 0.5
 
@@ -57,3 +60,13 @@ def show(name: str, figures: dict[str, float], bars: list[Bar], load: float, **d
         sys.stdout.write(f"{figure:<{widest}}  {value:.3f}\n")
     for row in rows:
         sys.stdout.write(f"bar {row['figure']} {row['bar']}: {row['holds']}\n")
+
+
+def refusing(measure: Callable[[], None]) -> int:
+    """The exit code of a benchmark; a Failure is printed as the command line prints it."""
+    try:
+        measure()
+    except Failure as failure:
+        sys.stderr.write(f"error: {failure.what}\n  cause:  {failure.cause}\n  remedy: {failure.remedy}\n")
+        return failure.code
+    return Exit.DONE

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import sha256, write_atomically
 
 MAX_GROUP_ROWS = 20_000
 MAX_GROUP_BYTES = 32 * 2**20
@@ -129,22 +130,6 @@ class _BlockOrder:
         follows = self.last is None or (by_document and not goes_on) or first > self.last
         self.last, self.documents = last, self.documents | documents
         return follows and not known
-
-
-def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` either has all of it or is untouched."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def write_shard(contract: Contract, blocks: pa.Table | Iterable[pa.Table], path: Path) -> int:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from data_contracts.contract import sha256, write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import sha256, write_atomically
 
 SEAL = "sha256.json"
 OWN_DIGESTS = ("manifest.json", "index.json")  # of artifacts and of an index

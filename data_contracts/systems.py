@@ -71,6 +71,8 @@ class Record:
     """The highest; None: `training.learning_rate`."""
     cost: str = "model.training_cost:decoder_macs"
     """Its multiply-accumulates, of a `ModelConfig` and the tokens of a sequence."""
+    begins_with: str = ""
+    """The system whose trained model its runs begin with: the `input` of a run names one, as `starts/RUN`."""
     recipe: str = "transformer_xl"
     """The system whose recipe it has where params.yaml has none of its own."""
     variant_of: str = ""
@@ -97,8 +99,8 @@ class Record:
         )
 
 
-DESCRIBING = ("title", "cost", "recipe", "variant_of", "published")
-"""Fields of a record that change no number of a run."""
+DESCRIBING = ("title", "cost", "begins_with", "recipe", "variant_of", "published")
+"""Fields of a record that change no number of a run; what one begins with, its `input` decides."""
 
 _official = partial(
     Record,
@@ -114,6 +116,14 @@ _retro_corpus = partial(
     supervision="corpus",
     cost="model.training_cost:retro_corpus_macs",
     recipe="retro_corpus",
+)
+_retro_fit = partial(
+    _retro_corpus,
+    build="model.baselines.retro_fit:RetroFit",
+    first_values="model.baselines.retro_fit:fitted_values",
+    optimizer="model.baselines.retro_fit:adabelief_of_what_is_new",
+    cost="model.training_cost:retro_fit_macs",
+    begins_with="transformer_xl",
 )
 _rpt = partial(
     Record,
@@ -292,6 +302,13 @@ _RECORDS = (
         "RETRO, whole corpus, random passages",
         retriever="corpus_random",
         variant_of="retro_corpus",
+    ),
+    _retro_fit("retro_fit", "RETRO-fit, whole corpus", retriever="corpus"),
+    _retro_fit(
+        "retro_fit_random",
+        "RETRO-fit, whole corpus, random passages",
+        retriever="corpus_random",
+        variant_of="retro_fit",
     ),
     _rpt(
         "rpt_lex",

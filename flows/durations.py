@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 
-from data_contracts.contract import write_atomically
+from data_contracts.whole_files import write_atomically
 from flows.parameter_changes import Change
 from flows.workspace import STATE
 

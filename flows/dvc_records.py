@@ -15,7 +15,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from data_contracts.contract import write_atomically
+from data_contracts.whole_files import write_atomically
 
 LOCK = Path("dvc.lock")
 COPY = Path(".run/dvc.lock")

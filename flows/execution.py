@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import write_atomically
 from flows import makers
 from flows.durations import remember
 from flows.dvc_task import Dvc, StageState, read_state, waiting_dvc
@@ -22,7 +22,6 @@ from flows.event_log import EventLog
 from flows.overrides import apply_overrides
 from flows.plan import Step, make_plan
 from flows.profiles import use_profile
-from flows.status import verify_all
 from flows.terminal.display import progress_figures
 from flows.workspace import ROOT, STATE, child_environment
 from infra.supervisor import release
@@ -31,7 +30,6 @@ from stages.identity.code_files import write_code_files
 from stages.ingestion.inventory import write_inventories
 from stages.parameters import Configuration, load
 from stages.runner.stage import RAY_STAGES
-from stages.tokens.tokenizer import check_choice
 from stages.training.wandb_tracker import check_installed
 
 Around = Callable[[Step, Callable[[], str]], str]
@@ -55,6 +53,9 @@ def prepare(
         configuration, states = look(dvc)
         steps = make_plan(states, stages)
         if any(step.stale and step.stage.startswith("tokenizer@") for step in steps):
+            # with NumPy and Arrow, which most plans do without
+            from stages.tokens.tokenizer import check_choice
+
             check_choice(configuration.tokenization.tokenizer)
         project = configuration.runtime.wandb_project
         if project and any(step.stale and step.stage.startswith("training@") for step in steps):
@@ -165,6 +166,8 @@ def _bring_up_to_date(
         makers.remember(step.stage, seconds, progress)
     if failure := outcome.failure:
         if failure.code == Exit.CONTRACT:
+            from flows.status import verify_all
+
             verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
         raise Failure(f"{step.stage}: {failure.what}", failure.cause, failure.remedy, failure.code)
     return outcome.result

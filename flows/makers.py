@@ -19,7 +19,7 @@ import psutil
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from data_contracts.contract import sha256, write_atomically
+from data_contracts.whole_files import sha256, write_atomically
 from flows.dvc_records import LOCK
 from flows.parameter_changes import leaves
 from flows.workspace import ROOT

@@ -16,6 +16,7 @@ from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS
 from data_contracts.realm_answers import REALM_ANSWERS
 from data_contracts.seal import SEAL, check_seal
 from data_contracts.sequences import SEQUENCES, SUPERVISION
+from data_contracts.starts import STARTS
 from data_contracts.tokens import CHUNKS, TOKENS
 from flows.dvc_child import distrust
 
@@ -37,6 +38,7 @@ CONTRACTS: dict[str, Contract] = {
         KEYS,
         CORPUS_NEIGHBOURS,
         REALM_ANSWERS,
+        STARTS,
     )
 }
 

@@ -25,9 +25,10 @@ from model.passage_encoder import CONDITIONED, LAYERS
 Macs = dict[str, float]
 """Part of a model -> multiply-accumulates of one forward pass over one sequence."""
 SEARCH, READ = "search of the memory", "memory"
-PASSES = {SEARCH: 1, READ: 2}
+BELOW, FROZEN = "frozen, before what learns", "frozen, after it"
+PASSES = {SEARCH: 1, READ: 2, BELOW: 1, FROZEN: 2}
 """How often an update makes the products of a part: a search has no gradient, what is read passes one on to
-the queries only; others 3.
+the queries only, and frozen matrices to what learns before them, if anything does; others 3.
 """
 
 
@@ -109,6 +110,23 @@ def retro_corpus_macs(config: ModelConfig, tokens: int) -> Macs:
         **decoder_macs(config, tokens),
         "cross-attention": len(config.cca_layers) * cross,
         "passages": encoder,
+    }
+
+
+def retro_fit_macs(config: ModelConfig, tokens: int) -> Macs:
+    """What RETRO with a corpus computes. Of the frozen decoder only what comes after self-attention of the
+    first layer that reads has a gradient, and only products of two activations have it on both sides.
+    """
+    macs, first = retro_corpus_macs(config, tokens), min(config.cca_layers)
+    attention, feed_forward = macs["self-attention"] / config.layers, macs["feed-forward"] / config.layers
+    products = 2 * config.width * tokens * 2 * config.stride_tokens
+    above = config.layers - first
+    return {
+        BELOW: first * attention + (first - 1) * feed_forward,
+        FROZEN: above * (attention - products) + (above + 1) * feed_forward + macs["output"],
+        "self-attention": above * products,
+        "cross-attention": macs["cross-attention"],
+        "passages": macs["passages"],
     }
 
 

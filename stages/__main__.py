@@ -84,7 +84,15 @@ def run_job(stage: Job, item: str, configuration: parameters.Configuration, say:
     take_up(scratch, stage.name, item, identity, say)
     source = configuration.corpora[corpus]
     context = Context(
-        corpus, source, item if run else None, run, ARTIFACTS / corpus, scratch, configuration.runtime, say
+        corpus,
+        source,
+        item if run else None,
+        run and run.as_read(),
+        ARTIFACTS / corpus,
+        scratch,
+        configuration.runtime,
+        say,
+        run.start if run else None,
     )
     stage.function(context, **sections_of(stage, configuration, run))
     for output, place in stage.outputs.items():

@@ -42,7 +42,7 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
             f"one of {', '.join(configuration.runs)}",
             Exit.USAGE,
         )
-    run, training = configuration.runs[name], configuration.training
+    run, training = configuration.runs[name].as_read(), configuration.training
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
     missing = [part for part in ("tokenizer", "sequences") if not (home / part).exists()]
     if missing:

@@ -126,7 +126,7 @@ def _flops(configuration: Configuration, name: str) -> float:
 
 def _built(configuration: Configuration, name: str) -> tuple[System, ModelConfig]:
     """System and configuration of a run, with the tokenizer's own vocabulary where there is one already."""
-    run = configuration.runs[name]
+    run = configuration.runs[name].as_read()
     recipe, tokenizer = configuration.recipes[run.system], ROOT / "artifacts" / run.corpus / "tokenizer"
     made = tokenizer.exists() and configuration.tokenization.tokenizer == "train"
     vocabulary = (

@@ -236,7 +236,8 @@ def leakage(
     Examples: `./rpt index leakage demo-retro_corpus`; `./rpt index leakage demo-retro_corpus --json`
     """
     from flows.commands.leakage import leakage_rows
-    from reports.metrics.leakage import as_markdown
+    from reports.html.leakage_table import leakage_table
+    from reports.html.plain_table import as_markdown
     from stages.parameters import load
 
     configuration = load(ROOT / "params.yaml")
@@ -244,7 +245,7 @@ def leakage(
     out(
         json.dumps({"run": run, "rows": [asdict(row) for row in rows]})
         if json_
-        else as_markdown(rows, configuration.geometry.chunk_tokens)
+        else as_markdown(leakage_table(rows, configuration.geometry.chunk_tokens))
     )
     return Exit.DONE
 

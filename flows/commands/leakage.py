@@ -44,6 +44,19 @@ def _duplicates(home: Path, configuration: Configuration) -> pl.DataFrame:
     return pl.concat(frames)
 
 
+def overlap_of(home: Path, configuration: Configuration) -> pl.DataFrame:
+    """doc_id, chunk (the query), and of the chunk after it how much stands in the passages that were found,
+    and whether the index has a near duplicate.
+
+    Raises:
+        Failure: (exit code 3) if passages or index are not there.
+    """
+    artifact = open_artifact(CORPUS_NEIGHBOURS, home / CORPUS_NEIGHBOURS.name)
+    columns = ["doc_id", "split", "query_chunk", "origin", "query_overlap", "target_overlap"]
+    overlap = overlaps(artifact.read_all(columns))
+    return overlap.join(_duplicates(home, configuration), on=["doc_id", "chunk"], how="left")
+
+
 def leakage_rows(configuration: Configuration, name: str, artifacts: Path) -> list[Leakage]:
     """The rows of the leakage table of run `name`, from what lies in `artifacts`.
 
@@ -52,8 +65,8 @@ def leakage_rows(configuration: Configuration, name: str, artifacts: Path) -> li
             on the same tokens.
     """
     runs = configuration.runs
-    if name not in runs or runs[name].input != CORPUS_NEIGHBOURS.name:
-        known = [other for other, run in runs.items() if run.input == CORPUS_NEIGHBOURS.name]
+    if name not in runs or runs[name].as_read().input != CORPUS_NEIGHBOURS.name:
+        known = [other for other, run in runs.items() if run.as_read().input == CORPUS_NEIGHBOURS.name]
         cause = "it reads no whole corpus" if name in runs else "params.yaml does not name it"
         raise Failure(
             f"run {name!r}",
@@ -95,10 +108,6 @@ def leakage_rows(configuration: Configuration, name: str, artifacts: Path) -> li
     evaluations = with_own(frames, systems, seeds, {WITHOUT, BY_CHANCE})
     assert evaluations  # of a run that reads a corpus both are always there
     baselines = [(name, WITHOUT), (name, BY_CHANCE), *((other, OWN) for other in there if other != name)]
-    artifact = open_artifact(CORPUS_NEIGHBOURS, home / CORPUS_NEIGHBOURS.name)
-    overlap = overlaps(
-        artifact.read_all(["doc_id", "split", "query_chunk", "origin", "query_overlap", "target_overlap"])
-    )
-    overlap = overlap.join(_duplicates(home, configuration), on=["doc_id", "chunk"], how="left")
+    overlap = overlap_of(home, configuration)
     size, samples = configuration.geometry.chunk_tokens, configuration.report.bootstrap_samples
     return leakage(evaluations, overlap, size, (name, OWN), baselines, samples)

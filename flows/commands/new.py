@@ -20,6 +20,7 @@ from stages.bill.cost import LABEL_BYTES
 from stages.bill.volume import estimated
 from stages.ingestion.preview import Preview, preview
 from stages.parameters import Configuration, load
+from stages.parameters.training import STARTS
 
 FEWEST_TO_TEST = 8  # documents below which an interval over documents says nothing
 
@@ -77,13 +78,19 @@ def _entries(configuration: Configuration, name: str, source: str, like: str | N
         }
     }
     for run_name, run in runs.items():
+        given = run.input
+        if run.start:
+            start = configuration.runs[run.start]
+            begun = f"{name}-{_of(start.system, start.seed)}"
+            entries[f"starts.{begun}"] = {"corpus": name, "system": start.system}
+            given = f"{STARTS}{begun}"
         entries[f"runs.{run_name}"] = {
             "corpus": name,
             "system": run.system,
-            "input": run.input,
+            "input": given,
             "seed": run.seed,
         }
-    if any(run.input == CORPUS_NEIGHBOURS.name for run in runs.values()):
+    if any(run.as_read().input == CORPUS_NEIGHBOURS.name for run in runs.values()):
         entries["indexed_corpora"] = [*configuration.indexed_corpora, name]
     return entries
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from data_contracts.contract import open_artifact, write_atomically
+from data_contracts.contract import open_artifact
 from data_contracts.evaluations import EVALUATIONS, OWN
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import write_atomically
 from flows.execution import prepare
 from flows.profiles import profile_path
 from flows.workspace import ROOT

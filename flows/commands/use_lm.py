@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from data_contracts.contract import sha256
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import sha256
 from flows.overrides import apply_overrides
 from flows.workspace import ROOT
 from model.hugging_face_files import digest

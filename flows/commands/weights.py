@@ -11,10 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data_contracts.contract import open_artifact, sha256, write_atomically
+from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS
 from data_contracts.evaluations import EVALUATIONS
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import sha256, write_atomically
 from flows.commands.results import COLUMNS
 from flows.execution import prepare
 from flows.workspace import ROOT

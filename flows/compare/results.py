@@ -12,6 +12,8 @@ from data_contracts.ceilings import CEILING, CEILINGS
 from data_contracts.contract import Contract, open_artifact
 from data_contracts.evaluations import EVALUATIONS, ORACLE
 from data_contracts.failure import Exit, Failure
+from data_contracts.passages import CORPUS_NEIGHBOURS
+from flows.commands.leakage import overlap_of
 from flows.compare.runs import Wanted
 from flows.workspace import ROOT
 from reports.comparison.figures import Measured, corpus_comparison
@@ -19,6 +21,7 @@ from reports.comparison.page import markdown, render
 from reports.comparison.rows import Comparison, Trained
 from reports.metrics.evaluation_rows import Key, frames_of
 from reports.metrics.figures_file import as_json
+from stages.index.store import MANIFEST as INDEX
 from stages.parameters import Configuration
 from stages.report.report import rows_of
 from stages.report.trained_runs import trained_run
@@ -82,9 +85,14 @@ def _measured(
     labels, candidates = (_rows(contract, home / contract.name, split) for contract in (LABELS, CANDIDATES))
     runs = [trained_run(one.name, one.corpus, one.system, one.seed, configuration, ROOT) for one in chosen]
     frames = _frames(home, runs)
-    return Measured(
-        corpus, split, runs, frames, labels, candidates, geometry.chunk_tokens, geometry.stride_chunks, stale
-    )
+    sizes = (geometry.chunk_tokens, geometry.stride_chunks)
+    overlap = _overlap(home, configuration) if any(run.retriever == "corpus" for run in runs) else None
+    return Measured(corpus, split, runs, frames, labels, candidates, *sizes, stale, overlap)
+
+
+def _overlap(home: Path, configuration: Configuration) -> pl.DataFrame | None:
+    there = _is_there(home / CORPUS_NEIGHBOURS.name) and (home / "index" / INDEX).exists()
+    return overlap_of(home, configuration) if there else None
 
 
 def _frames(home: Path, runs: list[Trained]) -> dict[Key, pl.DataFrame]:

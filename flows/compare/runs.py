@@ -21,6 +21,7 @@ from flows.terminal.display import Display
 from flows.workspace import ROOT, workspace_lock
 from reports.metrics.published import TABLE_4
 from stages.parameters import Configuration
+from stages.parameters.training import STARTS
 from stages.training.systems import INPUT_OF
 
 EVERY = "all"
@@ -34,13 +35,15 @@ STOPPING = (Exit.ENVIRONMENT, Exit.BUDGET, Exit.LOCKED, Exit.INTERRUPTED)
 @dataclass(frozen=True)
 class Wanted:
     """A run of a comparison; `name` is its key in `runs` of params.yaml, which may not have it yet. With
-    `dense` it is also read with the neighbours of a DPR-style retriever."""
+    `dense` it is also read with the neighbours of a DPR-style retriever; `start` is the run that it begins
+    with."""
 
     name: str
     corpus: str
     system: str
     seed: int
     dense: bool = False
+    start: str = ""
 
     @property
     def stages(self) -> list[str]:
@@ -56,7 +59,7 @@ class Wanted:
         return {
             "corpus": self.corpus,
             "system": self.system,
-            "input": INPUT_OF[RECORDS[self.system].supervision],
+            "input": f"{STARTS}{self.start}" if self.start else INPUT_OF[RECORDS[self.system].supervision],
             "seed": self.seed,
         }
 
@@ -77,7 +80,12 @@ def choose(
         Failure: (exit code 2) for an unknown system or corpus, a system without a recipe, a seed below 0, or
             names that are taken.
     """
-    known = [name for name, record in RECORDS.items() if {name, record.recipe} & configuration.recipes.keys()]
+    known = [
+        name
+        for name, record in RECORDS.items()
+        if {name, record.recipe} & configuration.recipes.keys()
+        and {record.begins_with} <= {"", *configuration.recipes}
+    ]
     asked = known if systems == [EVERY] else list(dict.fromkeys(systems))
     for system in asked:
         _known("system", system, [*RECORDS, EVERY], "data_contracts/systems.py has none of this name")
@@ -107,6 +115,12 @@ def _known(kind: str, name: str, known: list[str], cause: str) -> None:
 
 
 def _wanted(configuration: Configuration, corpus: str, system: str, seed: int) -> Wanted:
+    """What begins with a trained run begins with one of the same corpus and seed."""
+    found, start = _named(configuration, corpus, system, seed), RECORDS[system].begins_with
+    return replace(found, start=_named(configuration, corpus, start, seed).name) if start else found
+
+
+def _named(configuration: Configuration, corpus: str, system: str, seed: int) -> Wanted:
     wanted = (corpus, system, seed)
     for name, run in configuration.runs.items():
         if (run.corpus, run.system, run.seed) == wanted:
@@ -122,6 +136,12 @@ def _wanted(configuration: Configuration, corpus: str, system: str, seed: int) -
 def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
     """Put what is missing into params.yaml; the changed lines as a diff, empty if there are none."""
     chosen = list(chosen)
+    starts = [
+        Wanted(one.start, one.corpus, RECORDS[one.system].begins_with, one.seed)
+        for one in chosen
+        if one.start and one.name not in configuration.runs
+    ]
+    chosen = [*starts, *chosen]
     missing: dict[str, object] = {
         f"runs.{one.name}": one.entry for one in chosen if one.name not in configuration.runs
     }
@@ -130,6 +150,11 @@ def add_runs(configuration: Configuration, chosen: Iterable[Wanted]) -> str:
     reading = [one.corpus for one in chosen if RECORDS[one.system].supervision == "corpus"]
     if unknown := [corpus for corpus in reading if corpus not in configuration.indexed_corpora]:
         missing["indexed_corpora"] = list(dict.fromkeys([*configuration.indexed_corpora, *unknown]))
+    missing |= {
+        f"starts.{one.name}": {"corpus": one.corpus, "system": one.system}
+        for one in starts
+        if one.name not in configuration.starts
+    }
     swapped = [one for one in chosen if one.dense and one.name not in configuration.swaps]
     if swapped:
         missing["dense_corpora"] = list(

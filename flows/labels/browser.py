@@ -15,8 +15,8 @@ import numpy as np
 from starlette.types import ASGIApp
 from tokenizers import Tokenizer
 
-from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import write_atomically
 from flows.commands.page_server import Progress, serve
 from flows.labels.versions import INDEX, PARTS, locate
 from flows.makers import maker_of

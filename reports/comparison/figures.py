@@ -19,6 +19,7 @@ from data_contracts import counting
 from data_contracts.evaluations import BASELINE, BY_CHANCE, DPR, ORACLE, OWN, WITHOUT
 from reports.comparison.rows import (
     ComparedRun,
+    Copied,
     CorpusComparison,
     Orders,
     RetrieverRow,
@@ -28,6 +29,7 @@ from reports.comparison.rows import (
 )
 from reports.metrics.ceilings import ceiling_figures
 from reports.metrics.evaluation_rows import Evaluations, Key, aligned, control_of, token_digest, with_own
+from reports.metrics.leakage import leakage, over_runs
 from reports.metrics.perplexity import nats, resampled, token_sums
 from reports.metrics.published import name_of
 from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate, Named, Sums
@@ -57,7 +59,8 @@ any.
 class Measured:
     """What there is of a corpus: `frames` of those of `runs` that were evaluated; `labels` and `candidates`
     of the evaluated split, None where nothing was scored; `stale` says of some runs why what there is of them
-    is not of now."""
+    is not of now. `overlap` says how much of a chunk stands in passages of a whole corpus, as `leakage` takes
+    it; None where no run reads them."""
 
     corpus: str
     split: str
@@ -68,6 +71,7 @@ class Measured:
     chunk_tokens: int
     stride_chunks: int
     stale: Mapping[str, str] = field(default_factory=dict)
+    overlap: pl.DataFrame | None = None
 
 
 def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> CorpusComparison:
@@ -86,14 +90,9 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> Corpus
     frames = {key: rows for key, rows in measured.frames.items() if key[0] in evaluated}
     beside = [with_own(frames, evaluated, seeds, names) for names in BESIDE_OWN]
     of_corpus = {run.run for run in measured.runs if run.retriever == "corpus"}
-    beside.append(
-        with_own(
-            {key: rows for key, rows in frames.items() if key[1] == OWN or key[0] in of_corpus},
-            evaluated,
-            seeds,
-            CONTROLS,
-        )
-    )
+    read = {key: rows for key, rows in frames.items() if key[1] == OWN or key[0] in of_corpus}
+    controlled = with_own(read, evaluated, seeds, CONTROLS)
+    beside.append(controlled)
     rows = [
         row
         for group in (own, *beside)
@@ -108,6 +107,7 @@ def corpus_comparison(measured: Measured, samples: int, seed: int = 0) -> Corpus
         tokens_sha256=token_digest(own.chunks) if own else None,
         rows=_lowest_marked(rows),
         ceilings=ceiling_figures(frames, evaluated, seeds, samples, seed),
+        copied=_copied(measured, controlled, samples, seed) if controlled else [],
         runs=[_run(run, run.run in evaluated, measured.stale) for run in measured.runs],
         costs=_costs(measured.runs),
         retrieval=_retrieval(measured, own) if own else [],
@@ -181,6 +181,26 @@ def _gain(
         return None
     gain = sums.combined(lambda at: _mean_nats(at, others) - _mean_nats(at, keys))
     return gain if sums.documents >= FEWEST_DOCUMENTS else gain.bare()
+
+
+def _copied(measured: Measured, evaluations: Evaluations, samples: int, seed: int) -> list[Copied]:
+    """Of each system that reads a whole corpus, beside its model with other passages, Transformer-XL, and the
+    control that learned from random passages.
+    """
+    if measured.overlap is None:
+        return []
+    systems = over_runs(evaluations)
+    found = []
+    for system in dict.fromkeys(run.system for run in measured.runs if run.retriever == "corpus"):
+        wanted = [(system, OWN), *((system, one) for one in CONTROLS)]
+        wanted += [(other, OWN) for other in (BASELINE, control_of(system))]
+        columns = [key for key in wanted if key in systems.frames]
+        if columns[:1] == wanted[:1]:
+            known = (measured.overlap, measured.chunk_tokens, columns[0], columns[1:], samples, seed)
+            documents = int(systems.document_B.max()) + 1
+            rows = leakage(systems, *known)
+            found.append(Copied(system, documents, measured.chunk_tokens, columns, rows))
+    return found
 
 
 def _lowest_marked(rows: list[SystemRow]) -> list[SystemRow]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from data_contracts.evaluations import OWN
+from reports.comparison import copied as copied
 from reports.comparison import notes as notes
 from reports.comparison import tables as tables
 from reports.comparison.rows import Comparison, CorpusComparison, SystemCost
@@ -37,21 +38,44 @@ class Part(NamedTuple):
     title: str
     table: PlainTable | None
     sentences: tuple[str, ...]
+    pictures: tuple[Html, ...] = ()
 
 
 def parts(comparison: Comparison) -> list[Part]:
     """The parts of a comparison in order."""
     corpora = comparison.corpora
     return [
-        Part("table-2", "Perplexity (the paper's Table 2)", tables.table_2(corpora), notes.OF_TABLE_2),
+        Part(
+            "table-2",
+            "Perplexity (the paper's Table 2)",
+            tables.table_2(corpora),
+            notes.OF_TABLE_2,
+            tuple(map(_picture, corpora)),
+        ),
         Part("orders", "What order these seeds support", None, tuple(notes.orders(corpora))),
         Part("gains", "Paired gains", tables.gains(corpora), (notes.OF_GAINS,)),
         Part("ceilings", "What the past holds", tables.ceilings(corpora), (WORDS,)),
+        *_copied(corpora),
         Part("table-4", "Ablations (Table 4)", tables.table_4(corpora), (notes.OF_TABLE_4,)),
         Part("table-3", "Retrieval, % (Table 3)", tables.table_3(corpora), (notes.OF_TABLE_3,)),
         Part("retrievers", "Every retriever", tables.retrievers(corpora), ()),
         Part("fairness", "What the rows share, and what is missing", None, tuple(notes.fairness(corpora))),
         Part("runs", "Runs", tables.runs(corpora), ()),
+    ]
+
+
+def _copied(corpora: Corpora) -> list[Part]:
+    """A part for each corpus and system that reads all of it."""
+    found = [(corpus.corpus, one) for corpus in corpora for one in corpus.copied]
+    return [
+        Part(
+            f"copied-{place}" if place else "copied",
+            f"How much is copied: {name_of(one.system)} on {clipped(corpus, NAME)}",
+            copied.table(one),
+            tuple(copied.sentences(one)),
+            copied.pictures(one),
+        )
+        for place, (corpus, one) in enumerate(found)
     ]
 
 
@@ -64,7 +88,7 @@ def markdown(comparison: Comparison) -> str:
     ]
     lines += [f"**{markdown_text(warning)}**" for warning in notes.warnings(comparison.corpora)]
     for part in parts(comparison):
-        lines.append(f"## {part.title}")
+        lines.append(f"## {markdown_text(part.title)}")
         lines += [as_markdown(part.table)] if part.table and part.table.rows else []
         lines += (
             ["\n".join(f"- {markdown_text(sentence)}" for sentence in part.sentences)]
@@ -87,8 +111,7 @@ def render(comparison: Comparison) -> str:
     for part in parts(comparison):
         content = [as_html(part.table)] if part.table and part.table.rows else []
         content += [empty(sentence) for sentence in part.sentences]
-        if part.anchor == "table-2":
-            content += [_picture(corpus) for corpus in corpora]
+        content += part.pictures
         if content:
             sections.append(section(part.anchor, part.title, *content))
     return page(f"Comparison {clipped(comparison.name, NAME)}", header, sections)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.metrics.ceilings import Ceiling
+from reports.metrics.evaluation_rows import Key
+from reports.metrics.leakage import Leakage
 from reports.metrics.resampling import Estimate
 
 
@@ -98,6 +100,20 @@ class Orders:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """A system that reads a whole corpus: losses by how much of a chunk stands in its passages, over
+    `documents`. `columns` are the systems and settings that `rows` have by the names of `said`, its own
+    first; their losses are means over their runs.
+    """
+
+    system: str
+    documents: int
+    chunk_tokens: int
+    columns: Sequence[Key]
+    rows: Sequence[Leakage]
+
+
+@dataclass(frozen=True)
 class CorpusComparison:
     """Everything that is said of one corpus; `tokens_sha256` is of the tokens that all rows of the own
     setting are over.
@@ -110,6 +126,7 @@ class CorpusComparison:
     tokens_sha256: str | None
     rows: Sequence[SystemRow]
     ceilings: Sequence[Ceiling]
+    copied: Sequence[Copied]
     runs: Sequence[ComparedRun]
     costs: Mapping[str, SystemCost]
     retrieval: Sequence[RetrieverRow]

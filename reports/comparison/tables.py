@@ -13,6 +13,7 @@ from reports.html.formats import count, interval, number, size
 from reports.html.markup import clipped
 from reports.html.parts import NAME, NOT_LOGGED
 from reports.html.plain_table import Group, PlainTable, Strong
+from reports.metrics.evaluation_rows import READS_CORPUS
 from reports.metrics.published import AVERAGE, CORPORA, RETRIEVERS, TABLE_2, TABLE_3, TABLE_4, Row, name_of
 from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate
 from reports.run import ceiling_section as ceiling_results
@@ -119,7 +120,11 @@ def gains(corpora: Corpora) -> PlainTable:
         return [_gain(row.gain), _gain(row.retrieval_gain)]
 
     rows = [
-        [f"{clipped(corpus.corpus, NAME)}: {_name(row)}", *cells(row), count(row.documents)]
+        [
+            f"{clipped(corpus.corpus, NAME)}: {named(row.system, row.setting)}",
+            *cells(row),
+            count(row.documents),
+        ]
         for corpus in corpora
         for row in corpus.rows
     ]
@@ -185,7 +190,7 @@ def _more_rows(corpora: Corpora) -> list[Row]:
         (row.system, row.setting)
         for corpus in corpora
         for row in corpus.rows
-        if row.system in ("rpt_lex", "retro_corpus") and row.setting in SETTINGS
+        if row.system in ("rpt_lex", *READS_CORPUS) and row.setting in SETTINGS
     )
     more = [pair for pair in dict.fromkeys((*measured, *wider)) if pair not in published]
     return [
@@ -194,8 +199,9 @@ def _more_rows(corpora: Corpora) -> list[Row]:
     ]
 
 
-def _name(row: SystemRow) -> str:
-    return clipped(name_of(row.system), NAME) + SETTINGS.get(row.setting, f", {row.setting}")
+def named(system: str, setting: str) -> str:
+    """A system in a setting, in words."""
+    return clipped(name_of(system), NAME) + SETTINGS.get(setting, f", {setting}")
 
 
 def _several_seeds(corpora: Corpora) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts import counting
-from data_contracts.contract import Artifact, write_atomically
+from data_contracts.contract import Artifact
+from data_contracts.whole_files import write_atomically
 from reports.labels.index import SPARKS, Progress, verified_columns
 from reports.labels.label_set import as_parquet, read_index
 

@@ -12,7 +12,8 @@ import polars as pl
 
 from data_contracts import counting
 from data_contracts.candidates import LABELS
-from data_contracts.contract import Artifact, read_columns, sha256
+from data_contracts.contract import Artifact, read_columns
+from data_contracts.whole_files import sha256
 
 SPARKS = 48  # points of a document's sparkline
 Progress = Callable[[int, int], None]  # shards done, of how many

@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_contracts.candidates import LABELS
-from data_contracts.contract import Contract, open_artifact, read_rows, write_atomically
+from data_contracts.contract import Contract, open_artifact, read_rows
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import CHUNKS
+from data_contracts.whole_files import write_atomically
 from reports.labels.index import Progress, make_index
 
 INDEX_VERSION = 3

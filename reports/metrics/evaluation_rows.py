@@ -20,14 +20,15 @@ Key = tuple[str, str]
 """The name of a run, and a setting."""
 LISTS = ("token_losses", "retrieved", "ranking", "scores", "gates")
 CONTROL = "random"
-CORPUS_CONTROL = "retro_corpus_random"
+READS_CORPUS = ("retro_corpus", "retro_fit")
 
 
 def control_of(system: str) -> str:
     """The system with random neighbours that a system is to be compared with: that which reads the same
     database.
     """
-    return CORPUS_CONTROL if system.startswith("retro_corpus") else CONTROL
+    base = system.removesuffix(f"_{CONTROL}")
+    return f"{base}_{CONTROL}" if base in READS_CORPUS else CONTROL
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ count too: the larger of the two is the overlap.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -23,7 +23,6 @@ from reports.metrics.evaluation_rows import Evaluations, Key
 from reports.metrics.perplexity import loss_of, resampled
 from reports.metrics.resampling import Estimate, Named
 
-TABLES = ("at_most",), ("between",), ("near_duplicate", "no_near_duplicate")
 ALPHAS = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 
 
@@ -100,11 +99,33 @@ def leakage(
     for place, one_bin in enumerate(bins):
         counted = int(sums.total("chunks")[place])
         bits_per_byte = {
-            _said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)
+            said(one): sums.combined(partial(bits, one=one, place=place)).value for one in (key, *baselines)
         }
-        gains = {_said(one): sums.combined(partial(gain, one=one, place=place)) for one in baselines}
+        gains = {said(one): sums.combined(partial(gain, one=one, place=place)) for one in baselines}
         rows.append(Leakage(one_bin.kind, one_bin.least, one_bin.most, counted, bits_per_byte, gains))
     return rows
+
+
+def over_runs(evaluations: Evaluations) -> Evaluations:
+    """The same of systems: losses are the means over the runs of a system, whose name takes the place of
+    theirs.
+    """
+    keys: dict[Key, list[Key]] = {}
+    for run, setting in evaluations.frames:
+        keys.setdefault((evaluations.systems[run], setting), []).append((run, setting))
+    frames = {
+        key: evaluations.frames[of[0]].with_columns(
+            loss=pl.Series(np.mean([evaluations.loss(one) for one in of], axis=0))
+        )
+        for key, of in keys.items()
+    }
+    systems = list(dict.fromkeys(evaluations.systems.values()))
+    return replace(
+        evaluations,
+        systems={system: system for system in systems},
+        seeds=dict.fromkeys(systems, 0),
+        frames=frames,
+    )
 
 
 class Bin(NamedTuple):
@@ -132,35 +153,6 @@ def _bins(chunk_tokens: int) -> list[Bin]:
     return [*(Bin("at_most", 0, end) for end in ends), *between]
 
 
-def _said(key: Key) -> str:
+def said(key: Key) -> str:
+    """How a row of leakage names a run, or a system, in a setting."""
     return f"{key[0]} {key[1]}"
-
-
-def as_markdown(rows: Sequence[Leakage], chunk_tokens: int) -> str:
-    """Three tables: at most so much overlap, between two bounds, and with and without a near duplicate where
-    that is known.
-    """
-    names = list(rows[0].bits_per_byte)
-    head = f"| longest common run, of {chunk_tokens} | chunks | " + " | ".join(
-        f"{name}, bits a byte" for name in names
-    )
-    head += " | " + " | ".join(f"gain over {name}, nats a token" for name in names[1:]) + " |"
-    lines = []
-    kinds_of_tables = [kinds for kinds in TABLES if any(row.kind in kinds for row in rows)]
-    for kinds in kinds_of_tables:
-        lines += [head, "|---" + "|---:" * (2 * len(names)) + "|"]
-        for row in (row for row in rows if row.kind in kinds):
-            bits = [_figure(value) for value in row.bits_per_byte.values()]
-            gains = [
-                f"{_figure(one.value)} [{_figure(one.low)}, {_figure(one.high)}]"
-                for one in row.gains.values()
-            ]
-            where = {"at_most": f"at most {row.most}", "between": f"{row.least} to {row.most}"}.get(row.kind)
-            where = where or row.kind.replace("_", " ")
-            lines.append(" | ".join([f"| {where}", f"{row.chunks:,}", *bits, *gains]) + " |")
-        lines.append("")
-    return "\n".join(lines).rstrip("\n")
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

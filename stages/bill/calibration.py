@@ -20,9 +20,10 @@ import jax
 import numpy as np
 
 from data_contracts.candidates import CANDIDATES
-from data_contracts.contract import open_artifact, write_atomically
+from data_contracts.contract import open_artifact
 from data_contracts.failure import Failure
 from data_contracts.tokens import CHUNKS
+from data_contracts.whole_files import write_atomically
 from model.decoder_config import DecoderConfig, read_config
 from model.hugging_face_files import digest
 from stages.bill.cost import scoring_flops

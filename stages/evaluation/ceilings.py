@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_contracts.ceilings import CEILING, CEILINGS, MIXTURES
-from data_contracts.contract import Artifact, commit, open_artifact, write_atomically, write_shard
+from data_contracts.contract import Artifact, commit, open_artifact, write_shard
 from data_contracts.evaluations import BASELINE, EVALUATIONS, OWN
 from data_contracts.tokens import CHUNKS, list_rows
+from data_contracts.whole_files import write_atomically
 from model.baselines.transformer_xl import TransformerXL
 from stages.evaluation.ceiling_mixtures import Document, Mixer, Mixtures, Second, of_training_text
 from stages.evaluation.token_states import StateReader

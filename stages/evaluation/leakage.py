@@ -12,8 +12,10 @@ from pathlib import Path
 from data_contracts.contract import open_artifact
 from data_contracts.evaluations import BY_CHANCE, EVALUATIONS, OWN, WITHOUT
 from data_contracts.passages import CORPUS_NEIGHBOURS
+from reports.html.leakage_table import leakage_table
+from reports.html.plain_table import as_markdown
 from reports.metrics.evaluation_rows import frames_of, with_own
-from reports.metrics.leakage import as_markdown, leakage, overlaps
+from reports.metrics.leakage import leakage, overlaps
 
 SAMPLES = 200
 COLUMNS = ["system", "setting", "doc_id", "chunk", "loss", "tokens", "bytes", "eligible"]
@@ -31,4 +33,4 @@ def leakage_of(evaluations: Path, neighbours: Path, run: str, system: str, chunk
     rows = leakage(
         side_by_side, overlap, chunk_tokens, (run, OWN), [(run, WITHOUT), (run, BY_CHANCE)], SAMPLES
     )
-    return as_markdown(rows, chunk_tokens)
+    return as_markdown(leakage_table(rows, chunk_tokens))

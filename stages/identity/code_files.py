@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
 from data_contracts.systems import RECORDS
+from data_contracts.whole_files import write_atomically
 from stages.identity.code_identity import Code, as_lines, digest_of
 from stages.parameters import Configuration
 from stages.runner.stage import CORPUS_STAGES, RUN_STAGES, module_of

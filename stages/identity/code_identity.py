@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import write_atomically
 from stages.identity import code_meaning
 from stages.identity.code_meaning import meaning
 

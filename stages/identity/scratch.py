@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_contracts.contract import write_atomically
+from data_contracts.whole_files import write_atomically
 from stages.identity.digest import short_digest
 from stages.identity.work_identity import Identity, differences
 from stages.runner.messages import Messages

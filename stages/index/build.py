@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_contracts.contract import Artifact, open_artifact, read_columns, write_atomically
+from data_contracts.contract import Artifact, open_artifact, read_columns
 from data_contracts.documents import document_runs
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import KEYS
 from data_contracts.tokens import CHUNKS, list_rows
+from data_contracts.whole_files import write_atomically
 from stages.index import store
 from stages.index.keys import key_array
 from stages.index.passages import passages_of

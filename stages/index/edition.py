@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_contracts.contract import sha256, write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import sha256, write_atomically
 from stages.index import store
 from stages.index.encoders import Encoder
 from stages.index.passages import passages_of

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from data_contracts.contract import sha256, write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import sha256, write_atomically
 from stages.index.vectors import VectorIndex, read_graph
 
 MANIFEST, GRAPH, DOCUMENTS = "index.json", "graph.faiss", "documents.json"

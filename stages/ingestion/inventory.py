@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from data_contracts.contract import sha256, write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import sha256, write_atomically
 from stages.ingestion.sources import SourceFile, source_files
 from stages.parameters import Configuration
 

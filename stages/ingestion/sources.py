@@ -10,15 +10,15 @@ import sysconfig
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
-
-import fsspec
-from fsspec.core import get_filesystem_class, split_protocol, url_to_fs
+from typing import TYPE_CHECKING, Any
 
 from data_contracts.failure import Exit, Failure
 from stages.ingestion.data_files import beside_data
 from stages.ingestion.local_files import MARKS, Entry, local_entries
 from stages.parameters import Corpus
+
+if TYPE_CHECKING:
+    import fsspec
 
 STDLIB = "python-stdlib"
 STDLIB_SKIPPED = {
@@ -107,9 +107,11 @@ def _opened(url: str) -> Any:
     """A stream of bytes. The URL is given to its file system as it is: `::` in a name chains nothing, and `*`
     is no pattern.
     """
-    protocol, path = split_protocol(url)
-    if protocol is None:
-        return open(path, "rb", buffering=0)
+    if "://" not in url:
+        return open(url, "rb", buffering=0)
+    from fsspec.core import get_filesystem_class, split_protocol  # dear, and few corpora need it
+
+    protocol, _ = split_protocol(url)
     system = get_filesystem_class(protocol)
     return system(**system._get_kwargs_from_urls(url)).open(url, "rb")
 
@@ -183,6 +185,8 @@ def _found(source: str) -> list[SourceFile]:
     try:
         if source.startswith("file://") or "://" not in source:
             return [_local_file(entry) for entry in local_entries(source.removeprefix("file://"))]
+        from fsspec.core import url_to_fs
+
         system, place = url_to_fs(source)
         found, root = _listing(system, place)
     except (ImportError, ValueError) as error:

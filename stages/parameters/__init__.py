@@ -14,7 +14,7 @@ from stages.parameters.retrieval import CorpusNeighbours, DenseRetriever, Index,
 from stages.parameters.runtime import Device, Runtime
 from stages.parameters.section import Params
 from stages.parameters.text import Corpus, FieldValue, Geometry, Ingestion, Tokenization
-from stages.parameters.training import Packing, Recipe, Run, Training
+from stages.parameters.training import Packing, Recipe, Run, Start, Training
 
 __all__ = [
     "Configuration",
@@ -43,6 +43,7 @@ __all__ = [
     "Run",
     "Runtime",
     "Scoring",
+    "Start",
     "Swap",
     "Tokenization",
     "Training",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from data_contracts.systems import RECORDS
 from stages.parameters.labels import Exhaustive, LabelGates, Mining, ReferenceLM, Retrieved, Scoring
 from stages.parameters.realm import RealmAnswers, RealmStart, RealmTraining
 from stages.parameters.results import Evaluation, Report
@@ -11,7 +12,7 @@ from stages.parameters.retrieval import CorpusNeighbours, DenseRetriever, Index,
 from stages.parameters.runtime import Runtime
 from stages.parameters.section import Params
 from stages.parameters.text import Corpus, Geometry, Ingestion, Tokenization
-from stages.parameters.training import Packing, Recipe, Run, Training
+from stages.parameters.training import Packing, Recipe, Run, Start, Training
 
 
 class Configuration(Params):
@@ -19,6 +20,7 @@ class Configuration(Params):
 
     corpora: dict[str, Corpus]
     runs: dict[str, Run]
+    starts: dict[str, Start] = Field(description="trained runs, by name, that others begin with")
     geometry: Geometry
     ingestion: Ingestion
     tokenization: Tokenization
@@ -81,10 +83,47 @@ class Configuration(Params):
             if corpus not in self.corpora:
                 raise ValueError(f"indexed_corpora names {corpus!r}, known are {sorted(self.corpora)}")
         for name, run in self.runs.items():
-            if run.input == "corpus_neighbours" and run.corpus not in self.indexed_corpora:
+            if run.as_read().input == "corpus_neighbours" and run.corpus not in self.indexed_corpora:
                 raise ValueError(
                     f"runs.{name} reads a whole corpus: add {run.corpus!r} to indexed_corpora"
                     f" {list(self.indexed_corpora)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_are_of_runs(self) -> Configuration:
+        for name, start in self.starts.items():
+            meant = self.runs.get(name)
+            if meant is None or (meant.corpus, meant.system) != (start.corpus, start.system):
+                raise ValueError(
+                    f"starts.{name} says corpus {start.corpus}, system {start.system}; runs"
+                    f" {_said(meant, self.runs)}"
+                )
+            if start.corpus not in self.indexed_corpora:
+                raise ValueError(
+                    f"starts.{name} is for runs that read a whole corpus: add {start.corpus!r} to"
+                    f" indexed_corpora {list(self.indexed_corpora)}"
+                )
+        for name, run in self.runs.items():
+            wanted = RECORDS[run.system].begins_with if run.system in RECORDS else ""
+            if not wanted and run.start is None:
+                continue
+            if not wanted:
+                raise ValueError(f"runs.{name}.input is {run.input!r}, but {run.system} begins with no run")
+            if run.start is None:
+                raise ValueError(
+                    f"runs.{name}.input is {run.input!r}, but {run.system} begins with a trained {wanted}:"
+                    f" write starts/RUN, with one of {sorted(self.starts) or 'the runs to add to `starts`'}"
+                )
+            if run.start not in self.starts:
+                raise ValueError(
+                    f"runs.{name} begins with {run.start!r}, starts has {sorted(self.starts)}: add it there"
+                )
+            start = self.starts[run.start]
+            if (start.corpus, start.system) != (run.corpus, wanted):
+                raise ValueError(
+                    f"runs.{name} begins with {run.start!r}, which is {start.system} on {start.corpus}: it"
+                    f" needs {wanted} on {run.corpus}, whose tokenizer it reads with"
                 )
         return self
 
@@ -99,13 +138,9 @@ class Configuration(Params):
         for name, swap in self.swaps.items():
             meant = self.runs.get(name)
             if meant is None or (meant.corpus, meant.system) != (swap.corpus, swap.system):
-                found = (
-                    f"says corpus {meant.corpus}, system {meant.system}"
-                    if meant
-                    else f"has only {sorted(self.runs)}"
-                )
                 raise ValueError(
-                    f"swaps.{name} says corpus {swap.corpus}, system {swap.system}; runs {found}"
+                    f"swaps.{name} says corpus {swap.corpus}, system {swap.system}; runs"
+                    f" {_said(meant, self.runs)}"
                 )
             if swap.corpus not in self.dense_corpora:
                 raise ValueError(
@@ -113,3 +148,8 @@ class Configuration(Params):
                     f" {list(self.dense_corpora)}"
                 )
         return self
+
+
+def _said(meant: Run | None, runs: dict[str, Run]) -> str:
+    """What `runs` says of a run that another section names."""
+    return f"says corpus {meant.corpus}, system {meant.system}" if meant else f"has only {sorted(runs)}"

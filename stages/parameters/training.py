@@ -8,16 +8,38 @@ from pydantic import Field, model_validator
 
 from stages.parameters.section import Params, Positive
 
+STARTS = "starts/"
+
 
 class Run(Params):
     """One system trained and evaluated on one corpus."""
 
     corpus: str
     system: str
-    input: Literal[
-        "sequences", "supervision/bm25", "supervision/bm25_q", "supervision/scored", "corpus_neighbours"
-    ] = Field(description="the narrowest artifact the system reads")
+    input: str = Field(
+        pattern=r"^(sequences|supervision/(bm25|bm25_q|scored)|corpus_neighbours|starts/[^/]+)$",
+        description=(
+            "the narrowest artifact the system reads; starts/RUN: it begins with that trained run, which"
+            " `starts` names, and reads corpus_neighbours"
+        ),
+    )
     seed: int = Field(0, ge=0)
+
+    @property
+    def start(self) -> str | None:
+        """The trained run that it begins with."""
+        return self.input.removeprefix(STARTS) if self.input.startswith(STARTS) else None
+
+    def as_read(self) -> Run:
+        """The run with what it reads beside its start as `input`."""
+        return self.model_copy(update={"input": "corpus_neighbours"}) if self.start else self
+
+
+class Start(Params):
+    """A trained run that others begin with: what `runs` says of it."""
+
+    corpus: str
+    system: str
 
 
 class Packing(Params):

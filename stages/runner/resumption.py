@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from data_contracts.contract import write_atomically
+from data_contracts.whole_files import write_atomically
 
 COMPUTED_ON = "computed_on.txt"
 

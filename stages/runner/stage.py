@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from data_contracts.contract import Artifact, Contract
 from data_contracts.seal import check_seal
 from stages.parameters import Corpus, Run, Runtime
 from stages.runner.messages import Messages
+
+if TYPE_CHECKING:
+    from data_contracts.contract import Artifact, Contract
 
 RAY_STAGES = (
     "ingestion",
@@ -60,6 +63,7 @@ CORPUS_STAGES = {
     "report": "report.report",
 }
 RUN_STAGES = {
+    "start": "training.start",
     "training": "training.training",
     "evaluation": "evaluation.evaluation",
     "oracle": "evaluation.oracle",
@@ -102,7 +106,10 @@ class ShardStage:
 
 @dataclass(frozen=True)
 class Context:
-    """What a job sees: its corpus, its run if it has one, where to read and where to write."""
+    """What a job sees: its corpus, its run if it has one, where to read and where to write.
+
+    `start` is the trained run that its run begins with; `run.input` is then what it reads beside that.
+    """
 
     corpus: str
     source: Corpus
@@ -112,6 +119,7 @@ class Context:
     scratch: Path
     runtime: Runtime
     say: Messages
+    start: str | None = None
 
     def input(self, name: str) -> Path:
         """An artifact of the same corpus.

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from data_contracts.contract import sha256
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import sha256
 
 MAX_FILES = 64
 FULL_BYTES = 16 * 2**20  # about 1.7 million rows; a file of this size is not merged again

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from fsspec import AbstractFileSystem
 
-from data_contracts.contract import write_atomically
 from data_contracts.failure import Exit, Failure
+from data_contracts.whole_files import write_atomically
 
 REQUEST_SECONDS = 60.0
 RIGHTS = [f"storage.objects.{right}" for right in ("list", "get", "create", "delete")]

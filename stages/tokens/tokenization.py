@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from data_contracts.contract import sha256
 from data_contracts.documents import DOCUMENTS
 from data_contracts.failure import Exit, Failure
 from data_contracts.tokens import TOKENS, list_column
+from data_contracts.whole_files import sha256
 from stages.runner.stage import ShardStage
 from stages.tokens.grouping import grouped
 from stages.tokens.round_trip import REMEDY, unknown_id

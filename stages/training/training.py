@@ -25,6 +25,7 @@ from stages.training.data import TrainingData, data_of
 from stages.training.log import PLACE, TrainingLog, work_of
 from stages.training.loop import Plan, TrainingLoop
 from stages.training.order import ORDERS
+from stages.training.start import begun
 from stages.training.systems import config_of, describe, steps_of, system_of, with_recipe
 from stages.training.tracker import trackers_of
 
@@ -42,6 +43,7 @@ def train(context: Context, geometry: Geometry, training: Training, recipe: Reci
     config = config_of(
         geometry, training, recipe, vocabulary_size(load_tokenizer(context.input("tokenizer")))
     )
+    system = begun(system, config, context)
     data = data_of(context.inputs, system, context.run, recipe, geometry, training)
     _say_what_is_left_out(context, data, training)
     schedule = TrainingSchedule(

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.database import FRACTIONS, part_of, request_of
+from benchmarks._databases import Database, HeldOut, nothing, request_of
+from benchmarks.database import FRACTIONS, part_of
 
 SIZE = 4
 
@@ -17,7 +18,6 @@ class Index:
     document_N = np.repeat(np.arange(6), np.arange(1, 7))
     keys_ND = np.random.default_rng(0).normal(size=(21, 3)).astype(np.float32)
     passages_NR = np.arange(21 * 2 * SIZE).reshape(21, 2 * SIZE)
-    about = {"metric": "l2"}  # noqa: RUF012 - never written
 
     def __len__(self):
         return 21
@@ -37,9 +37,11 @@ def test_parts_grow_and_hold_whole_documents():
 
 def test_a_chunk_reads_what_is_nearest_in_the_part():
     index, keys = Index(), np.random.default_rng(1).normal(size=(3, 3)).astype(np.float32)
+    document = HeldOut("x", np.arange(3 * SIZE + 1), keys)
     for fraction in (0.3, 1.0):
         part = part_of(index, fraction)
-        request = request_of("x", np.arange(3 * SIZE + 1), keys, index, part, 2)
+        database = Database(index.keys_ND[part], index.passages_NR[part])
+        request = request_of(document, database.nearest(keys, 2))
         for chunk, key in enumerate(keys):
             nearest = part[np.argsort(((index.keys_ND[part] - key) ** 2).sum(axis=1), kind="stable")[:2]]
             ids = request.given.best.ids_CR[chunk]
@@ -49,5 +51,7 @@ def test_a_chunk_reads_what_is_nearest_in_the_part():
 
 
 def test_of_an_empty_database_nothing_is_read():
-    request = request_of("x", np.arange(9), np.zeros((2, 3), np.float32), Index(), np.empty(0, int), 2)
-    assert (request.given.best.ids_CR == -1).all()
+    document = HeldOut("x", np.arange(9), np.zeros((2, 3), np.float32))
+    empty = Database(np.empty((0, 3), np.float32), np.empty((0, 2 * SIZE), np.uint32))
+    for given in (empty.nearest(document.keys_CD, 2), nothing(2, 2 * SIZE)):
+        assert (request_of(document, given).given.best.ids_CR == -1).all()

@@ -15,6 +15,7 @@ from tests.docs.pages import ROOT, blocks, text_of
 
 CONFIGURATION = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 ASKED_FOR = {
+    "start",
     "dense_retriever",
     "dense_evaluation",
     "keys",

@@ -68,7 +68,9 @@ def test_from_the_index_to_the_report(indexed, rpt):
     assert rpt(indexed, "verify").returncode == 0
     found = rpt(indexed, "index", "search", "a paragraph", "--json")
     assert len(json.loads(found.stdout)["passages"]) == 5
-    assert re.search(r"\| at most 16 \| \d+", rpt(indexed, "index", "leakage", "demo-retro_corpus").stdout)
+    assert re.search(r"\| at most 16 +\| +\d+", rpt(indexed, "index", "leakage", "demo-retro_corpus").stdout)
+    compared = rpt(indexed, "compare", "--systems", "transformer_xl", "retro_corpus", "--no-run")
+    assert "How much is copied: RETRO, whole corpus on demo" in compared.stdout
     (indexed / "artifacts/demo/index/chunk.npy").chmod(0o644)
     (indexed / "artifacts/demo/index/chunk.npy").write_bytes(b"damaged")
     damaged = rpt(indexed, "verify")

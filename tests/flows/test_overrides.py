@@ -56,6 +56,8 @@ def test_a_key_that_is_in_no_section_is_set_as_a_whole(params):
             "runs says corpus demo, system retro",
         ),
         ("swaps", {"demo-rtro": {"corpus": "demo", "system": "retro"}}, "runs has only"),
+        ("starts", {"demo-retr": {"corpus": "demo", "system": "retro"}}, "runs has only"),
+        ("starts", {"demo-retro": {"corpus": "demo", "system": "retro"}}, "add 'demo' to indexed_corpora"),
     ],
 )
 def test_a_wrong_override_names_the_problem_and_writes_nothing(params, key, value, reason):

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from data_contracts.contract import open_artifact, sha256
+from data_contracts.contract import open_artifact
 from data_contracts.evaluations import EVALUATIONS
+from data_contracts.whole_files import sha256
 from model.pretrained import CODE
 from stages.evaluation.packaged import KEPT
 from stages.evaluation.texts import TextReader

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data_contracts.systems import RECORDS
 from model.initialisation import initial_parameters
 from model.optimizer import adabelief
 from model.registry import SYSTEMS
@@ -33,7 +34,8 @@ def test_a_repeated_batch_is_learned_by_one_compiled_step(name: str, make_batch,
     assert history[0]["lm_loss"] == pytest.approx(
         np.log(two_layers.vocabulary_size), rel=0.3 if own_first_values else 0.2
     )
-    assert history[-1]["lm_loss"] < 0.5 * history[0]["lm_loss"]
+    part = 0.6 if RECORDS[name].begins_with else 0.5  # the decoder of a fit stays as it was drawn
+    assert history[-1]["lm_loss"] < part * history[0]["lm_loss"]
     if "ranking_loss" in metrics:
         assert history[-1]["recall_at_2"] > history[0]["recall_at_2"]
     assert all(jnp.all(jnp.isfinite(value)) for value in state.parameters.values())

@@ -15,10 +15,12 @@ from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS
 from data_contracts.tokens import CHUNKS
 from flows.cli import app
 from flows.commands import index as commands
+from flows.compare import results
+from flows.compare.runs import Wanted
 from stages.index.build import make_index
 from stages.index.keys import keys
 from stages.index.neighbours import corpus_neighbours
-from stages.parameters import CorpusNeighbours, Geometry, Index, PassageEncoder
+from stages.parameters import CorpusNeighbours, Geometry, Index, PassageEncoder, load
 from tests.conftest import ROOT, chunk_table
 from tests.stages.artifacts import write_artifact, write_tokenizer
 from tests.tiny import tiny_context
@@ -122,8 +124,10 @@ def test_what_does_not_fit_is_refused_by_name(workspace):
         run("index", "search", "x")
 
 
-def test_how_much_is_copied(workspace, capsys):
-    """The test document has losses of 2 nats a token, less 1 with its own passages."""
+def test_how_much_is_copied(workspace, capsys, monkeypatch):
+    """The test document has losses of 2 nats a token, less 1 with its own passages; the command and a
+    comparison say the same.
+    """
     chunks = open_artifact(CHUNKS, workspace / "artifacts/demo/chunks").read_all().to_pylist()
     lengths = [len(row["token_ids"]) for row in chunks if row["doc_id"] == "t"]
     rows = []
@@ -156,7 +160,13 @@ def test_how_much_is_copied(workspace, capsys):
         < whole["chunks"]
     )
     assert run("index", "leakage", "demo-it") == 0
-    assert "| at most 8 | " in capsys.readouterr().out
+    assert "| at most 8 " in capsys.readouterr().out
+    monkeypatch.setattr(results, "ROOT", workspace)
+    wanted = [Wanted("demo-it", "demo", "retro_corpus", 0)]
+    corpus = results.compared(load(workspace / "params.yaml"), "it", wanted, {}).corpora[0]
+    assert [row.chunks for row in corpus.copied[0].rows] == [row["chunks"] for row in found]
+    shutil.rmtree(workspace / "artifacts/demo/index")
+    assert results.compared(load(workspace / "params.yaml"), "it", wanted, {}).corpora[0].copied == []
 
 
 def test_documents_come_and_go_without_the_pipeline(workspace, tmp_path, capsys, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 from data_contracts.failure import Exit, Failure
 from flows.commands import new
 from flows.commands.new import as_text, new_corpus
+from flows.overrides import apply_overrides
 from stages.ingestion.preview import preview
 from stages.parameters import Corpus, load
 from tests.pipelines import private
@@ -67,6 +68,21 @@ def test_a_corpus_and_a_run_for_each_system(place: Path) -> None:
     assert sum(known["splits"].values()) == 10
     assert known["pairs"] > known["queries"] > 0
     assert any("test documents" in warning for warning in known["warnings"])
+
+
+def test_a_run_that_begins_with_another_begins_with_that_of_the_new_corpus(place: Path) -> None:
+    own = {"corpus": "demo", "system": "retro_fit", "input": "starts/demo-transformer_xl", "seed": 0}
+    edits = {
+        "indexed_corpora": ["demo"],
+        "starts.demo-transformer_xl": {"corpus": "demo", "system": "transformer_xl"},
+        "runs.demo-retro_fit": own,
+    }
+    apply_overrides(place / "params.yaml", edits)
+    new_corpus("thesis", "texts/**/*.tex", None, {})
+    configuration = load(place / "params.yaml")
+    assert configuration.runs["thesis-retro_fit"].start == "thesis-transformer_xl"
+    assert configuration.starts["thesis-transformer_xl"].corpus == "thesis"
+    assert configuration.indexed_corpora == ("demo", "thesis")
 
 
 def test_a_person_reads_what_to_type_next(place: Path) -> None:

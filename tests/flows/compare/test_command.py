@@ -42,7 +42,32 @@ def test_every_system_can_be_a_run(params):
     add_runs(load(params), chosen)
     configuration = load(params)
     assert {run.system for run in configuration.runs.values()} == set(RECORDS)
-    assert all(system_of(name, run).name == run.system for name, run in configuration.runs.items())
+    assert all(system_of(name, run.as_read()).name == run.system for name, run in configuration.runs.items())
+
+
+def test_what_begins_with_a_trained_run_brings_that_run(params):
+    """Of the same corpus and seed, under the name that it has."""
+    params.write_text(params.read_text().replace("demo-transformer_xl:", "mine:"))
+    chosen = choose(load(params), ["retro_fit"], [], [0, 1])
+    assert [one.start for one in chosen] == ["mine", "demo-transformer_xl-s1"]
+    add_runs(load(params), chosen)
+    configuration = load(params)
+    assert configuration.runs["demo-retro_fit"].input == "starts/mine"
+    assert configuration.runs["demo-retro_fit-s1"].start == "demo-transformer_xl-s1"
+    assert {name: start.system for name, start in configuration.starts.items()} == {
+        "mine": "transformer_xl",
+        "demo-transformer_xl-s1": "transformer_xl",
+    }
+    assert configuration.indexed_corpora == ("demo",)
+    assert add_runs(configuration, choose(configuration, ["retro_fit"], [], [0, 1])) == ""
+    assert [one.stages for one in chosen[:1]] == [["evaluation@demo-retro_fit"]]
+
+
+def test_what_begins_with_a_run_needs_the_recipe_of_both(params):
+    configuration = load(params)
+    recipes = {name: recipe for name, recipe in configuration.recipes.items() if name != "transformer_xl"}
+    with pytest.raises(Failure, match="no recipe"):
+        choose(configuration.model_copy(update={"recipes": recipes}), ["retro_fit"], [], [0])
 
 
 def test_a_dense_retriever_is_trained_for_the_systems_of_table_4_alone(params):

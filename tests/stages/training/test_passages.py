@@ -2,6 +2,7 @@
 those of reading them.
 """
 
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 from data_contracts.candidates import CANDIDATES
 from data_contracts.contract import open_artifact
@@ -30,7 +32,9 @@ from stages.tokens.tokenizer import vocabulary_size
 from stages.training.data import data_of
 from stages.training.order import Segments
 from stages.training.passages import PassageSource, passages_of
+from stages.training.start import write_start
 from stages.training.systems import config_of
+from stages.training.training import train
 from tests.model.programs import losses_of_passages
 from tests.stages.artifacts import write_artifact, write_model, write_tokenizer
 from tests.tiny import tiny_context, tiny_recipe, tiny_training
@@ -187,6 +191,38 @@ def test_an_evaluation_reads_the_passages_of_the_index(home, geometry):
             [row["token_losses"] for row in rows if (row["setting"], row["doc_id"]) == (setting, "t")]
         )
         np.testing.assert_allclose(found, losses, atol=1e-4, err_msg=setting)
-    assert "at most 8 | 9 |" in context.say.stream.getvalue()
+    assert re.search(r"at most 8 +\| +9 \|", context.say.stream.getvalue())
     with pytest.raises(Failure, match=r"raise corpus_neighbours\.evaluation_neighbours to 4"):
         evaluate(context, geometry, evaluation, tiny_recipe(neighbours=4))
+
+
+def test_a_fit_of_a_trained_run_keeps_it_and_without_passages_has_its_losses(home, geometry, monkeypatch):
+    """Transformer-XL, its start and the fit by their stages, one after the other; then both are evaluated."""
+    monkeypatch.chdir(home)
+    recipe, training = tiny_recipe(), tiny_training(steps=3, learning_rate=1e-2)
+    of = {
+        "before": Run(corpus="demo", system="transformer_xl", input="sequences"),
+        "fit": Run(corpus="demo", system="retro_fit", input="starts/before"),
+    }
+    evaluation = Evaluation(split="test", max_tokens_per_document=1000, settings=())
+    found, weights = {}, {}
+    for name, run in of.items():
+        given = {"run_name": name, "run": run.as_read(), "start": run.start}
+        context = tiny_context(home, scratch=home / "made" / name, **given)
+        train(context, geometry, training, recipe)
+        (home / "models").mkdir(exist_ok=True)
+        (context.scratch / "model").rename(home / "models" / name)
+        if name == "before":
+            write_start(context)
+            (home / "starts").mkdir()
+            (context.scratch / "starts").rename(home / "starts" / name)
+        weights[name] = load_file(home / "models" / name / "model.safetensors")
+        evaluate(context, geometry, evaluation, recipe)
+        rows = open_artifact(EVALUATIONS, context.scratch / "evaluation").read_all().to_pylist()
+        for setting in (OWN, WITHOUT):
+            parts = [row["token_losses"] for row in rows if row["setting"] == setting]
+            found[name, setting] = np.concatenate(parts) if parts else None
+    for path, value in weights["before"].items():
+        np.testing.assert_array_equal(weights["fit"][path], value)
+    np.testing.assert_allclose(found["fit", WITHOUT], found["before", OWN], atol=1e-5)
+    assert np.abs(found["fit", OWN] - found["before", OWN]).max() > 1e-3
