@@ -231,7 +231,22 @@ def _reproduce(stage: str) -> tuple[bool, str | None]:
         dvc_records.keep(ROOT)
         return changed, None
     except DvcException as error:
+        with contextlib.suppress(DvcException):  # what failed is said, whatever becomes of this
+            _put_back(stage)
         return True, str(error.__cause__ or error)
+
+
+def _put_back(stage: str) -> None:
+    """Restore from the cache what DVC removed before it ran a stage that then failed: the outputs that
+    dvc.lock knows.
+    """
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        (failed,) = repo.stage.collect(stage)
+        gone = [str(out) for out in failed.outs if out.hash_info and not out.exists]
+        if gone:
+            _patiently(lambda: repo.checkout(gone, allow_missing=True))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from data_contracts import counting
 from data_contracts.evaluations import SETTINGS
 from data_contracts.failure import Exit, Failure
 from flows.commands.page_server import Progress, serve
-from flows.workspace import ROOT, STATE
+from flows.workspace import ROOT, STATE, from_caller
 from reports.explorer.library import Library, Pieces
 from reports.explorer.server import explorer
 from reports.explorer.site import site
@@ -93,8 +93,8 @@ def locate(corpus: str | None) -> Path:
         )
     if corpus in known:
         return artifacts / str(corpus)
-    if corpus and any(Path(corpus).glob("evaluations/*/manifest.json")):
-        return Path(corpus).absolute()
+    if corpus and any(from_caller(Path(corpus)).glob("evaluations/*/manifest.json")):
+        return from_caller(Path(corpus)).absolute()
     what = f"corpus {corpus!r} has no evaluation" if corpus else "there is no evaluation to explore"
     remedy = (
         "`./rpt run evaluation` makes it, `dvc pull` fetches it; `./rpt status` lists what there is, and"

@@ -46,6 +46,13 @@ def test_the_only_corpus_a_named_one_and_a_directory(workspace):
     assert explorer.locate(None) == explorer.locate("small") == explorer.locate(str(place)) == place
 
 
+def test_a_relative_directory_counts_from_where_the_user_stands(workspace, monkeypatch):
+    monkeypatch.setenv("RPT_CALLED_FROM", str(workspace / "artifacts"))
+    assert explorer.locate("./small") == workspace / "artifacts" / "small"
+    with pytest.raises(Failure):
+        explorer.locate("artifacts/small")
+
+
 @pytest.mark.parametrize("corpus", [None, "other"])
 def test_a_corpus_without_evaluations_is_explained(workspace, corpus):
     shutil.rmtree(workspace / "artifacts" / "small" / "evaluations")
