@@ -19,6 +19,7 @@ from data_contracts.evaluations import OWN, RANKING_LENGTH
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import KEYS
 from data_contracts.tokens import CHUNKS
+from model.language_model import LanguageModel
 from model.registry import SYSTEMS
 from stages.evaluation.documents import DocumentReader, DocumentReading, Request
 from stages.evaluation.rankings import Rankings
@@ -113,20 +114,24 @@ def check_runs(configuration: Configuration, names: list[str]) -> None:
         raise Failure(f"runs {', '.join(names) or 'none'}", cause, remedy, Exit.USAGE)
 
 
-class RunReader:
-    """A trained run, which reads documents with whatever passages they are given.
+def load_run(configuration: Configuration, name: str) -> LanguageModel:
+    """The model of a run.
 
     Raises:
         Failure: (exit code 2) if it is not trained.
     """
+    place = ARTIFACTS / configuration.runs[name].corpus / "models" / name
+    if not (place / "config.json").exists():
+        remedy = f"./rpt run evaluation@{name} trains and evaluates it"
+        raise Failure(f"run {name} is not trained", f"there is no {place}", remedy, Exit.USAGE)
+    return load_trained(place, json.loads((place / "config.json").read_text()))
+
+
+class RunReader:
+    """A trained run, which reads documents with whatever passages they are given. Raises like `load_run`."""
 
     def __init__(self, configuration: Configuration, name: str, scratch: Path) -> None:
-        run = configuration.runs[name]
-        place = ARTIFACTS / run.corpus / "models" / name
-        if not (place / "config.json").exists():
-            remedy = f"./rpt run evaluation@{name} trains and evaluates it"
-            raise Failure(f"run {name} is not trained", f"there is no {place}", remedy, Exit.USAGE)
-        model = load_trained(place, json.loads((place / "config.json").read_text()))
+        model, run = load_run(configuration, name), configuration.runs[name]
         self.count = configuration.recipes[run.system].neighbours
         self._reader = DocumentReader(model, (OWN,), self.count, RANKING_LENGTH, "exact", scratch)
 

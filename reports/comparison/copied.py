@@ -51,8 +51,8 @@ def sentences(found: Copied) -> list[str]:
     ]
     little = (
         f"{count(least.chunks)} of {count(whole.chunks)} chunks ({percent(least.chunks / whole.chunks)}) have"
-        f" at most {least.most} of {found.chunk_tokens} tokens in a row in common with a passage. There it"
-        f" gains, in nats a token: {'; '.join(gains)}."
+        f" at most {least.most} of {found.chunk_tokens} tokens in a row in common with a passage. There its"
+        f" own passages gain, in nats a token: {'; '.join(gains)}."
         if whole.chunks
         else "No evaluated chunk has a passage."
     )
