@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 from ruamel.yaml import YAML
 
@@ -42,10 +43,15 @@ FILES = (
 
 RAY = """
 import sys
+import psutil
+from pathlib import Path
 from stages.parameters import Runtime
 from stages.runner.ray_map import start_ray
-print(start_ray(Runtime(workers=1)), flush=True)
-sys.stdin.read()
+owner, place = psutil.Process(int(sys.argv[1])), Path(sys.argv[2])
+place.write_text(start_ray(Runtime(workers=1)))
+print(flush=True)
+owner.wait()
+place.unlink()
 """
 
 
@@ -59,7 +65,7 @@ def run_rpt(root: Path, *arguments: str, own_ray: bool = False) -> subprocess.Co
     """The command line of the copy in `root`, with this interpreter; `rpt run` joins `joined_ray` unless it
     is to start `own_ray`.
     """
-    joined = {} if own_ray or arguments[0] != "run" else joined_ray()[0]
+    joined = {} if own_ray or arguments[0] != "run" else joined_ray()
     command = [sys.executable, "-m", "flows.cli", *arguments]
     return subprocess.run(
         command,
@@ -73,21 +79,31 @@ def run_rpt(root: Path, *arguments: str, own_ray: bool = False) -> subprocess.Co
 
 
 @cache
-def joined_ray() -> tuple[dict[str, str], subprocess.Popen]:
-    """(where a Ray is, its process) of this test process, with which it ends: starting one takes 8 seconds of
-    a core.
+def joined_ray() -> dict[str, str]:
+    """Where a Ray of one CPU is that all processes of a test run share and that ends with them: starting one
+    takes 8 seconds of a core. So work may wait for that of other tests.
     """
+    several = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    place = HOME / f"ray-{several or uuid4().hex}"
+    with _lock("ray-lock"):
+        if not place.exists():
+            _start_ray(os.getppid() if several else os.getpid(), place)
+        return {"RAY_ADDRESS": place.read_text(), "RAY_AUTH_MODE": "token"}
+
+
+def _start_ray(owner: int, place: Path) -> None:
+    """Start a Ray that ends after the process `owner`, and write its address to `place`."""
     child = subprocess.Popen(
-        [sys.executable, "-c", RAY],
+        [sys.executable, "-c", RAY, str(owner), str(place)],
         env=environment(ROOT),
         text=True,
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     assert child.stdout
-    return {"RAY_ADDRESS": child.stdout.readline().strip(), "RAY_AUTH_MODE": "token"}, child
+    child.stdout.readline()  # it has written the address
 
 
 def private(shared_copy: Path, place: Path, without: tuple[str, ...] = ()) -> Path:
@@ -113,7 +129,7 @@ def shared(name: str) -> Path:
     """The directory `project` or `finished`, made now unless an earlier test run of this very code has left
     it.
     """
-    with _lock():
+    with _lock("lock"):
         home = HOME / _digest()
         if not (home / name).exists():
             making = home / f"{name}.making"
@@ -133,9 +149,9 @@ def state(root: Path) -> dict[str, tuple[int, int]]:
 
 
 @contextmanager
-def _lock() -> Iterator[None]:
+def _lock(name: str) -> Iterator[None]:
     HOME.mkdir(parents=True, exist_ok=True)
-    with open(HOME / "lock", "w") as file:
+    with open(HOME / name, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

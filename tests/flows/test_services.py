@@ -36,7 +36,7 @@ def start(root: Path, *arguments: str, own_ray: bool = False) -> subprocess.Pope
     """The command line of the copy; its stages join a Ray of the tests unless it is to start `own_ray`. A
     user's secrets are about.
     """
-    joined = {} if own_ray else joined_ray()[0]
+    joined = {} if own_ray else joined_ray()
     command, env = [sys.executable, "-m", "flows.cli", *arguments], environment(root) | joined | SECRETS
     with open(root / "out.log", "w") as log:
         return subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=subprocess.STDOUT, text=True)

@@ -20,6 +20,7 @@ from stages.parameters import Corpus, Ingestion, Runtime
 from stages.runner.messages import Messages
 from stages.runner.ray_map import stop_ray
 from tests.nasty import NASTY, lines, prose, write_nasty
+from tests.pipelines import joined_ray
 from tests.tiny import tiny_context
 
 LIMITS = Ingestion(min_document_chars=20, max_quarantine_fraction=0.9, shards=4)
@@ -27,8 +28,11 @@ LIMITS = Ingestion(min_document_chars=20, max_quarantine_fraction=0.9, shards=4)
 
 @pytest.fixture(scope="module", autouse=True)
 def ray():
-    yield
-    stop_ray()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in joined_ray().items():
+            patch.setenv(name, value)
+        yield
+        stop_ray()
 
 
 def ingest(tmp_path, corpus: Corpus, limits: Ingestion = LIMITS) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -109,10 +109,12 @@ def refuse(number: int) -> None:
     raise ValueError(f"{number} is refused")
 
 
-def write_on_gpu(shard: str, scratch: Path, journal: Path, seconds: float) -> None:
-    """Says which GPUs this process may use instead of when it begins."""
+def write_on_gpu(shard: str, scratch: Path, journal: Path, others: int) -> None:
+    """Says which GPUs this process may use instead of when it begins; waits for so many other shards."""
     note(journal, f"gpu-{os.environ['CUDA_VISIBLE_DEVICES']}", shard)
-    time.sleep(seconds)
+    end = time.monotonic() + 60
+    while len(list(scratch.glob("part-*"))) < others and time.monotonic() < end:
+        time.sleep(0.02)
     write_shard(TOKENS, block(shard, 0), scratch / shard)
 
 
