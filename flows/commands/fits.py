@@ -45,6 +45,10 @@ NOT_PROVED = (
         " memory"
     ),
 )
+LESS_EFFORT = (
+    "the program that training compiles: this one was made with less effort for speed. Training's needs more"
+    " memory, and less is exchanged where full effort takes a sum out of a loop"
+)
 
 
 def fit(configuration: Configuration, name: str | None, on: str, batch: int | None) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def fit(configuration: Configuration, name: str | None, on: str, batch: int | No
     Returns:
         run, system, target, chips, devices, mesh, batch, parts, split_state, fits, bytes a device (state,
         temporaries, needed, memory with its source), batch_that_fits, operations, collectives by kind,
-        exchanged (each collective), seconds and not_proved.
+        exchanged (each collective), seconds, effort (0 is that of training) and not_proved.
 
     Raises:
         Failure: (exit code 2) for a run, chip or topology that is not known; (5) if the environment cannot be
@@ -99,7 +103,8 @@ def fit(configuration: Configuration, name: str | None, on: str, batch: int | No
         "collectives": program.collectives,
         "exchanged": program.exchanged,
         "seconds": program.seconds,
-        "not_proved": NOT_PROVED,
+        "effort": program.effort,
+        "not_proved": NOT_PROVED + ((LESS_EFFORT,) if program.effort < 0 else ()),
     }
 
 

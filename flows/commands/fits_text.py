@@ -74,8 +74,9 @@ def _batch(fit: dict) -> str:
             " for one sequence"
         )
     parts = f", in {fit['parts']} parts" if fit["parts"] > 1 else ""
+    bound = "at least " if fit["effort"] >= 0 else "of this program "
     return (
-        f"at least {rows} sequences fit{parts}, by arithmetic (all but the state grows with the batch);"
+        f"{bound}{rows} sequences fit{parts}, by arithmetic (all but the state grows with the batch);"
         f" --batch {rows} compiles it"
     )
 

@@ -9,6 +9,7 @@ model there are only types.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ def _described(step: AbstractStep, devices: Sequence[jax.Device]) -> dict[str, A
         "split_state": step.state.layout.split_state,
         "state_bytes": step.state_bytes,
         "matrix_flops": matrix_flops(traced.jaxpr.jaxpr),
+        "effort": float(os.environ.get("JAX_EXEC_TIME_OPTIMIZATION_EFFORT", "0")),
     }
     lowered = traced.lower()
     at, cpu = time.monotonic(), time.process_time()

@@ -22,7 +22,8 @@ class Program:
     Both are 0 where the compiler `refused`, which is its own words. `matrix_flops` are the operations of all
     matrix products of the whole step as it was traced, loops as often as they run; `compiler_flops` what the
     compiler counts for one device, loops once, None where it does not say. `collectives` are by kind,
-    `exchanged` is their normalised text.
+    `exchanged` is their normalised text. `effort` is what JAX_EXEC_TIME_OPTIMIZATION_EFFORT asked of the
+    compiler: -1 is the least, 0 that of training.
     """
 
     devices: int
@@ -38,6 +39,7 @@ class Program:
     collectives: dict[str, dict[str, int]] = field(default_factory=dict)
     exchanged: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    effort: float = 0.0
 
     @classmethod
     def of(cls, facts: dict) -> Program:

@@ -1,6 +1,7 @@
 """`rpt plan training --on`: what it refuses, what it asks of the compiler, and how its answer is read."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -105,6 +106,17 @@ def test_the_answer_has_figures_verdict_and_what_is_not_proved(paper, asked):
     assert "3 all-reduce of 24 MB" in text
     assert "not proved" in text
     assert "DOES NOT FIT" in as_text(fit(paper, "pg19-rpt_sem", "v5e:4x4", None) | {"fits": False})
+
+
+def test_a_step_compiled_with_less_effort_says_so(paper, asked, monkeypatch):
+    answer = module._compiled
+    full = fit(paper, "pg19-rpt_sem", "v4:2x4x4", None)
+    monkeypatch.setattr(module, "_compiled", lambda *asked: replace(answer(*asked), effort=-1.0))
+    less = fit(paper, "pg19-rpt_sem", "v4:2x4x4", None)
+    assert full["effort"] == 0
+    assert set(less["not_proved"]) - set(full["not_proved"]) == {module.LESS_EFFORT}
+    assert "at least 16 sequences fit" in as_text(full)
+    assert "of this program 16 sequences fit" in as_text(less)
 
 
 def test_locks_have_the_jax_of_the_base_environment():
