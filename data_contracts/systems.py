@@ -369,6 +369,20 @@ _RECORDS = (
         relevance="model.rpt:shuffled_relevance",
         variant_of="rpt_sem",
     ),
+    _rpt_sem(
+        "rpt_sem_features",
+        "RPT-Sem, features of pairs",
+        build="model.systems.rpt:rpt_sem_features",
+        variant_of="rpt_sem",
+    ),
+    _rpt(
+        "rpt_sem_features_shuffled",
+        "RPT-Sem, features of pairs, labels shuffled",
+        build="model.systems.rpt:rpt_sem_features_shuffled",
+        supervision="scored",
+        relevance="model.rpt:shuffled_relevance",
+        variant_of="rpt_sem",
+    ),
 )
 RECORDS = {record.name: record for record in _RECORDS}
 """Name -> record, in the order in which systems are listed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 LEXICAL_TERMS = 1024  # that a lexical start tells apart; larger vocabularies share them
+PAIR_FEATURES = 8  # of a pair of chunks (model/pair_features.py)
 
 
 def check_heads(width: int, heads: int) -> None:
@@ -59,6 +60,8 @@ class ModelConfig:
     begin with reading what followed (model/copying_values.py)."""
     lexical_start: bool = False
     """A retriever's scores begin with shared tokens and nearness (model/lexical_start.py)."""
+    pair_features: bool = False
+    """A retriever weighs what the tokens of two chunks say of each other (model/pair_features.py)."""
     lower: int | None = None
     """Layers of the lower decoder; None: half of all."""
 
@@ -116,12 +119,17 @@ class ModelConfig:
     @property
     def retrieval_width(self) -> int:
         """Features of a chunk's query and key."""
-        return self.width + (LEXICAL_TERMS + 1 if self.lexical_start else 0)
+        lexical = LEXICAL_TERMS + 1 if self.lexical_start else 0
+        return self.width + lexical + (self.chunk_tokens + PAIR_FEATURES if self.pair_features else 0)
 
     @property
     def stride_tokens(self) -> int:
         """Tokens of a window stride; the length of a sequence is a multiple of it."""
         return self.stride_chunks * self.chunk_tokens
+
+    def with_pair_features(self) -> ModelConfig:
+        """The configuration with weighed features of pairs in place of a lexical start."""
+        return replace(self, lexical_start=False, pair_features=True)
 
     def as_published(self) -> ModelConfig:
         """The configuration without what only small models of this project are given."""

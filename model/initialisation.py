@@ -61,11 +61,11 @@ def _initial(path: str, size: tuple[int, ...], root: Array, width: int, zero_ini
     if name == "decay":
         square = jax.random.uniform(key, size, minval=RADII[0] ** 2, maxval=RADII[1] ** 2)
         return jnp.log(jnp.expm1(-0.5 * jnp.log(square)))
-    if name.endswith("bias") or (zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
+    if name.endswith(("bias", "pair_weights")) or (zero_init_residuals and path.endswith(RESIDUAL_OUTPUTS)):
         return jnp.zeros(size)
     if name not in RANDOM:
         raise ValueError(
-            f"parameter {path} has no rule for its first value: known names are *scale, *bias, decay,"
-            f" {', '.join(RANDOM)}"
+            f"parameter {path} has no rule for its first value: known names are *scale, *bias, pair_weights,"
+            f" decay, {', '.join(RANDOM)}"
         )
     return SCALE * width**-0.5 * jax.random.normal(key, size)

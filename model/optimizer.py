@@ -10,7 +10,7 @@ WEIGHT_DECAY = 1e-8
 CLIP_NORM = 1.0
 PROJECTIONS_RATE = 0.1  # of W_Q and W_K beside a lexical start, against the rate of the rest
 RETRIEVER_PROJECTIONS = ("retriever.query_projection.", "retriever.key_projection.")
-ONLY_RANKED = (*RETRIEVER_PROJECTIONS, "retriever.lexical.")
+ONLY_RANKED = (*RETRIEVER_PROJECTIONS, "retriever.lexical.", "retriever.pairs.")
 
 
 def adabelief(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:

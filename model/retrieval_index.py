@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from data_contracts.eligibility import last_eligible
+from model.pair_features import weighed_in_text
 
 HALVES = {"float32": np.float16, "bfloat16": jnp.bfloat16}
 IN_MEMORY_BYTES = 2 * 2**30
@@ -38,6 +39,8 @@ class Sizes(Protocol):
     @property
     def lexical_start(self) -> bool: ...
     @property
+    def pair_features(self) -> bool: ...
+    @property
     def retrieval_width(self) -> int: ...
 
 
@@ -58,7 +61,12 @@ class RetrievalIndex:
         sizes = (chunks, config.chunk_tokens, config.width)
         self._states_CMD = _array(sizes, np.dtype(dtype or HALVES[config.dtype]), scratch)
         self._held, self.dtype = 0, self._states_CMD.dtype
-        self._numbered = config.lexical_start
+        self._numbered, self._pairs, self._width = config.lexical_start, config.pair_features, config.width
+        if self._pairs and index != "exact":
+            raise ValueError(
+                f"index is {index!r}, must be exact: features of pairs are no inner products; set"
+                " evaluation.index to exact"
+            )
         self._flat, self._index = _indexes(index, config.retrieval_width)
         self._waiting_CE = np.empty((0, config.retrieval_width), np.float32)
         self._searches = self._asked = self._found = 0
@@ -98,6 +106,8 @@ class RetrievalIndex:
         if ready > 0:
             self._index.add(np.ascontiguousarray(self._waiting_CE[:ready]))
             self._waiting_CE = self._waiting_CE[ready:]
+        if self._pairs:
+            return self.search_within(first, queries_CE, count, first + len(queries_CE))
         ids, scores = (
             np.full((len(queries_CE), count), -1, np.int32),
             np.zeros((len(queries_CE), count), np.float32),
@@ -119,11 +129,10 @@ class RetrievalIndex:
         Call it after `search`.
         """
         begin = max(0, min(first - reach, self._index.ntotal))
-        keys_JE = self._flat.reconstruct_n(begin, self._index.ntotal - begin)
-        chunk = begin + np.arange(len(keys_JE))
+        chunk = np.arange(begin, self._index.ntotal)
         query = first + np.arange(len(queries_CE))[:, None]
         scores_CJ = np.where(
-            chunk >= query - reach, np.asarray(queries_CE, np.float32) @ keys_JE.T * self.scale, -np.inf
+            chunk >= query - reach, self._scores(first, np.asarray(queries_CE, np.float32), begin), -np.inf
         )
         order = np.argsort(-scores_CJ, axis=1, kind="stable")[:, :count]
         best = np.take_along_axis(scores_CJ, order, axis=1)
@@ -148,6 +157,17 @@ class RetrievalIndex:
         such search.
         """
         return self._found / self._asked if self._asked else None
+
+    def _scores(self, first: int, queries_CE: np.ndarray, begin: int) -> np.ndarray:
+        """[C, J] s_q of chunks `first`, `first` + 1, ... and those that the index holds from `begin` on."""
+        keys_JE = self._flat.reconstruct_n(begin, self._index.ntotal - begin)
+        if not self._pairs:
+            return queries_CE @ keys_JE.T * self.scale
+        width = self._width
+        text_JM = np.concatenate((keys_JE, self._waiting_CE[:1]))[:, width:]
+        return queries_CE[:, :width] @ keys_JE[:, :width].T * self.scale + weighed_in_text(
+            queries_CE[:, width:], first, text_JM, begin
+        )
 
     def _measure(self, queries_CE: np.ndarray, found_CK: np.ndarray) -> None:
         if self._index is not self._flat and self._searches % MEASURED == 0:

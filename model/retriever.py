@@ -12,6 +12,7 @@ from model.attention import Attention, bidirectional_attention
 from model.config import ModelConfig
 from model.layers import Linear, RMSNorm
 from model.lexical_start import LexicalStart
+from model.pair_features import PairWeights, weighed
 from model.shapes import ChunkScores, ChunkStates, RetrievalVectors, TokenIds
 
 
@@ -27,7 +28,8 @@ class Retriever(nnx.Module):
     """e = h + bidirectional attention in the chunk; c = mean of e; q = W_Q norm(c) + b_Q; k = W_K norm(c) +
     b_K.
 
-    With `config.lexical_start` both have lexical features beside these, so that scores are sums of two.
+    With `config.lexical_start` both have lexical features beside these, so that scores are sums of two; with
+    `config.pair_features` they have tokens and weights beside them, for `chunk_scores`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -39,6 +41,7 @@ class Retriever(nnx.Module):
         self.key_norm = RMSNorm(config.width)
         self.key_projection = Linear(config.width, config.width, bias=True)
         self.lexical = LexicalStart() if config.lexical_start else None
+        self.pairs = PairWeights() if config.pair_features else None
 
     def __call__(
         self, hidden_BCMD: ChunkStates, tokens_BL: TokenIds, key: Array | None = None
@@ -51,15 +54,31 @@ class Retriever(nnx.Module):
             self.query_projection(self.query_norm(pooled)),
             self.key_projection(self.key_norm(pooled)),
         )
+        tokens_BCM = tokens_BL.reshape(hidden_BCMD.shape[:3])
+        if self.pairs is not None:
+            return RetrieverOutput(chunks_BCMD, *self.pairs(queries, keys, tokens_BCM))
         if self.lexical is None:
             return RetrieverOutput(chunks_BCMD, queries, keys)
         # Times sqrt(D), by which all scores are divided; on the query's side alone, so that a chunk's number
         # stays one.
-        asked, offered = self.lexical(tokens_BL.reshape(hidden_BCMD.shape[:3]))
+        asked, offered = self.lexical(tokens_BCM)
         asked *= pooled.shape[-1] ** 0.5
         return RetrieverOutput(
             chunks_BCMD, jnp.concatenate((queries, asked), axis=-1), jnp.concatenate((keys, offered), axis=-1)
         )
+
+
+def chunk_scores(
+    queries_BCE: RetrievalVectors, keys_BCE: RetrievalVectors, config: ModelConfig
+) -> ChunkScores:
+    """s_q(i, j) of every pair of chunks: `retrieval_scores`, and with `config.pair_features` the weighed
+    features of the pair.
+    """
+    if not config.pair_features:
+        return retrieval_scores(queries_BCE, keys_BCE, config.width)
+    width = config.width
+    projected = retrieval_scores(queries_BCE[..., :width], keys_BCE[..., :width], width)
+    return projected + weighed(queries_BCE[..., width:])
 
 
 def retrieval_scores(queries_BCE: RetrievalVectors, keys_BCE: RetrievalVectors, width: int) -> ChunkScores:

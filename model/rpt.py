@@ -19,7 +19,7 @@ from model.masks import eligible_pairs
 from model.neighbour_gating import OpenGate
 from model.neighbours import dense_relevance, gold_then_own, own_neighbours
 from model.ranking_loss import per_query, ranking_loss, recall_at
-from model.retriever import Retriever, retrieval_scores
+from model.retriever import Retriever, chunk_scores
 from model.scheduled_sampling import Sampling, draw_by_chunk, mix
 from model.shapes import (
     CandidateScores,
@@ -127,7 +127,7 @@ class RPT(FusedDecoder):
     def _scores(self, encoded: Encoded) -> tuple[ChunkScores, ChunkPairMask]:
         assert encoded.queries_BCE is not None
         assert encoded.keys_BCE is not None
-        scores = retrieval_scores(encoded.queries_BCE, encoded.keys_BCE, self.config.width)
+        scores = chunk_scores(encoded.queries_BCE, encoded.keys_BCE, self.config)
         return scores, eligible_pairs(scores.shape[1], self.config.stride_chunks)
 
 

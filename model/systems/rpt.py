@@ -56,6 +56,18 @@ def rpt_sem_ungated(config: ModelConfig, training: RetrieverTraining = OUR_TRAIN
     return RPT(config, semantic_relevance, training, OpenGate())
 
 
+def rpt_sem_features(config: ModelConfig, training: RetrieverTraining = OUR_TRAINING) -> LanguageModel:
+    """RPT-Sem whose retriever weighs features of pairs of chunks."""
+    return RPT(config.with_pair_features(), semantic_relevance, training)
+
+
+def rpt_sem_features_shuffled(
+    config: ModelConfig, training: RetrieverTraining = OUR_TRAINING
+) -> LanguageModel:
+    """The same with the labels of each query in another order."""
+    return RPT(config.with_pair_features(), shuffled_relevance, training)
+
+
 def rpt_sem_shuffled(config: ModelConfig, training: RetrieverTraining = OUR_TRAINING) -> LanguageModel:
     """RPT-Sem with the labels of each query in another order: what it is behind RPT-Sem, labels taught."""
     return RPT(config, shuffled_relevance, training)

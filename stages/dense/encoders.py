@@ -40,6 +40,11 @@ class ChunkSizes(NamedTuple):
         return False
 
     @property
+    def pair_features(self) -> bool:
+        """It has none either."""
+        return False
+
+    @property
     def retrieval_width(self) -> int:
         """Features of a vector."""
         return self.width

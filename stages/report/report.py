@@ -19,7 +19,6 @@ from data_contracts.contract import Contract, open_artifact
 from data_contracts.documents import DOCUMENTS, QUARANTINE
 from data_contracts.evaluations import EVALUATIONS, ORACLE, ORACLE_ALL, OWN
 from data_contracts.seal import check_seal
-from data_contracts.systems import RECORDS
 from data_contracts.tokens import CHUNKS
 from reports.labels.report import LabelReport, LabelSection
 from reports.metrics.ceilings import Ceiling, ceiling_figures
@@ -174,11 +173,14 @@ def trained(row: RunPerplexity, directory: Path) -> System:
     """
     check_seal(directory)
     shape = json.loads((directory / "config.json").read_text())["shape"]
+    path = directory / "model.safetensors"
+    with safe_open(path, "numpy") as tensors:
+        lexical_start = "retriever.lexical.term_scale" in tensors.keys()  # noqa: SIM118 - no mapping
     return System(
         **vars(row),
-        parameters=parameter_count(directory / "model.safetensors"),
+        parameters=parameter_count(path),
         copying=shape.get("copying", False),
-        lexical_start=shape.get("lexical_start", False) and bool(RECORDS[row.system].relevance),
+        lexical_start=lexical_start,
         curve=thinned(curve_of(directory / "losses.jsonl", "lm_loss")),
     )
 

@@ -102,6 +102,8 @@ def describe(system: System, config: ModelConfig, recipe: Recipe) -> dict:
     sizes = asdict(config)
     if not config.recurrent_layers:
         del sizes["recurrent_layers"]  # artifacts from before it had a name say the same
+    if not config.pair_features:
+        del sizes["pair_features"]
     return {"system": system.name, "shape": sizes, **learned}
 
 
