@@ -44,25 +44,23 @@ def _duplicates(home: Path, configuration: Configuration) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def overlap_of(home: Path, configuration: Configuration) -> pl.DataFrame:
-    """doc_id, chunk (the query), and of the chunk after it how much stands in the passages that were found,
-    and whether the index has a near duplicate.
+def overlap_of(home: Path) -> pl.DataFrame:
+    """doc_id, chunk (the query), and how much of the chunk after it stands in the passages that were found.
 
     Raises:
-        Failure: (exit code 3) if passages or index are not there.
+        Failure: (exit code 3) if passages are not there.
     """
     artifact = open_artifact(CORPUS_NEIGHBOURS, home / CORPUS_NEIGHBOURS.name)
     columns = ["doc_id", "split", "query_chunk", "origin", "query_overlap", "target_overlap"]
-    overlap = overlaps(artifact.read_all(columns))
-    return overlap.join(_duplicates(home, configuration), on=["doc_id", "chunk"], how="left")
+    return overlaps(artifact.read_all(columns))
 
 
 def leakage_rows(configuration: Configuration, name: str, artifacts: Path) -> list[Leakage]:
     """The rows of the leakage table of run `name`, from what lies in `artifacts`.
 
     Raises:
-        Failure: (exit code 2) for a run that reads no corpus; (3) if it was not evaluated, or runs were not
-            on the same tokens.
+        Failure: (exit code 2) for a run that reads no corpus; (3) if it was not evaluated, runs were not on
+            the same tokens, or passages, chunks or index are not there.
     """
     runs = configuration.runs
     if name not in runs or runs[name].as_read().input != CORPUS_NEIGHBOURS.name:
@@ -108,6 +106,6 @@ def leakage_rows(configuration: Configuration, name: str, artifacts: Path) -> li
     evaluations = with_own(frames, systems, seeds, {WITHOUT, BY_CHANCE})
     assert evaluations  # of a run that reads a corpus both are always there
     baselines = [(name, WITHOUT), (name, BY_CHANCE), *((other, OWN) for other in there if other != name)]
-    overlap = overlap_of(home, configuration)
+    overlap = overlap_of(home).join(_duplicates(home, configuration), on=["doc_id", "chunk"], how="left")
     size, samples = configuration.geometry.chunk_tokens, configuration.report.bootstrap_samples
     return leakage(evaluations, overlap, size, (name, OWN), baselines, samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,7 @@ import polars as pl
 from data_contracts.candidates import CANDIDATES, LABELS
 from data_contracts.ceilings import CEILING, CEILINGS
 from data_contracts.contract import Contract, open_artifact
-from data_contracts.evaluations import EVALUATIONS, ORACLE
+from data_contracts.evaluations import EVALUATIONS, ORACLE, OWN
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import CORPUS_NEIGHBOURS
 from flows.commands.leakage import overlap_of
@@ -21,7 +22,6 @@ from reports.comparison.page import markdown, render
 from reports.comparison.rows import Comparison, Trained
 from reports.metrics.evaluation_rows import Key, frames_of
 from reports.metrics.figures_file import as_json
-from stages.index.store import MANIFEST as INDEX
 from stages.parameters import Configuration
 from stages.report.report import rows_of
 from stages.report.trained_runs import trained_run
@@ -86,13 +86,22 @@ def _measured(
     runs = [trained_run(one.name, one.corpus, one.system, one.seed, configuration, ROOT) for one in chosen]
     frames = _frames(home, runs)
     sizes = (geometry.chunk_tokens, geometry.stride_chunks)
-    overlap = _overlap(home, configuration) if any(run.retriever == "corpus" for run in runs) else None
+    reads = any(run.retriever == "corpus" and (run.run, OWN) in frames for run in runs)
+    overlap = _overlap(home) if reads else None
     return Measured(corpus, split, runs, frames, labels, candidates, *sizes, stale, overlap)
 
 
-def _overlap(home: Path, configuration: Configuration) -> pl.DataFrame | None:
-    there = _is_there(home / CORPUS_NEIGHBOURS.name) and (home / "index" / INDEX).exists()
-    return overlap_of(home, configuration) if there else None
+def _overlap(home: Path) -> pl.DataFrame | None:
+    """None where passages are not there, or cannot be read: the tables do without."""
+    if not _is_there(home / CORPUS_NEIGHBOURS.name):
+        return None
+    try:
+        return overlap_of(home)
+    except Failure as failure:
+        sys.stderr.write(
+            f'"How much is copied" is left out: {failure.what}: {failure.cause}; {failure.remedy}\n'
+        )
+        return None
 
 
 def _frames(home: Path, runs: list[Trained]) -> dict[Key, pl.DataFrame]:

@@ -25,7 +25,7 @@ from stages.parameters.training import STARTS
 from stages.training.systems import INPUT_OF
 
 EVERY = "all"
-OF_A_RUN = ("training", "evaluation", ORACLE, CEILING, "dense_evaluation")
+OF_A_RUN = ("training", "start", "evaluation", ORACLE, CEILING, "dense_evaluation")
 SWAPPED = frozenset(row.system for row in TABLE_4 if row.setting == DPR)
 """The systems that the paper also reads with the neighbours of a DPR-style retriever."""
 STOPPING = (Exit.ENVIRONMENT, Exit.BUDGET, Exit.LOCKED, Exit.INTERRUPTED)

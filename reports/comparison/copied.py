@@ -15,7 +15,6 @@ from reports.html.parts import few_documents, measured
 from reports.html.plain_table import PlainTable
 from reports.metrics.evaluation_rows import Key
 from reports.metrics.leakage import Leakage, said
-from reports.metrics.near_duplicates import GRAM, SIMILAR
 
 OF_COPIED = (
     "Copied is what stands in a passage word for word: the longest run of tokens that a predicted chunk has"
@@ -43,7 +42,7 @@ def table(found: Copied) -> PlainTable:
 
 
 def sentences(found: Copied) -> list[str]:
-    """What is measured, and what it says of chunks with little overlap and of near duplicates."""
+    """What is measured, and what it says of chunks with little overlap."""
     least, whole = (_row(found, "at_most", place) for place in (0, -1))
     gains = [
         f"{measured(least.gains[said(key)], DIGITS, signed=True)} over {_words(found, key)}"
@@ -56,19 +55,7 @@ def sentences(found: Copied) -> list[str]:
         if whole.chunks
         else "No evaluated chunk has a passage."
     )
-    return [OF_COPIED, little + few_documents([found.documents]), *_near_duplicates(found)]
-
-
-def _near_duplicates(found: Copied) -> list[str]:
-    if not any(row.kind == "near_duplicate" for row in found.rows):
-        return []
-    near, other = (_row(found, kind, 0).chunks for kind in ("near_duplicate", "no_near_duplicate"))
-    share = percent(near / (near + other)) if near + other else "none"
-    return [
-        f"{count(near)} of {count(near + other)} chunks ({share}) have a near duplicate in the database,"
-        f" found or not: a chunk whose set of token {GRAM}-grams has a Jaccard similarity of {SIMILAR:g} or"
-        " more, sought by MinHash and compared exactly."
-    ]
+    return [OF_COPIED, little + few_documents([found.documents])]
 
 
 def pictures(found: Copied) -> tuple[Html, ...]:

@@ -66,8 +66,9 @@ def leakage(
     seed: int = 0,
 ) -> list[Leakage]:
     """A row for each alpha: first the chunks whose overlap is at most alpha of a chunk, then those between it
-    and the alpha before; at the end, where that is known, those with a near duplicate in the database, and
-    those without. `overlap` has doc_id, chunk, overlap and perhaps duplicate, of the target.
+    and the alpha before; at the end, where near duplicates in the database were sought, those with one, and
+    those without: of chunks that were looked at. `overlap` has doc_id, chunk, overlap and perhaps duplicate,
+    of the target; duplicate is null where it was not looked at, as a chunk that is not whole.
 
     A row has its chunks, bits a byte of `key` and of each of `baselines`, and `gains` over them in nats a
     token with paired intervals. Chunks without a query, the first of each document, are left out.
@@ -77,7 +78,9 @@ def leakage(
     )
     known = "duplicate" in here.columns
     overlap_R = here["overlap"].fill_null(-1).to_numpy()
-    duplicate_R = here["duplicate"].fill_null(False).to_numpy() if known else np.zeros(len(here), bool)
+    duplicate_R = (
+        here["duplicate"].cast(pl.Int8).fill_null(-1).to_numpy() if known else np.full(len(here), -1)
+    )
     bins = [*_bins(chunk_tokens), *(_DUPLICATES if known else ())]
     chosen = [one.chosen(overlap_R, duplicate_R) for one in bins]
     columns = {name: evaluations.chunks[name].to_numpy() for name in ("tokens", "bytes")} | {
@@ -137,11 +140,12 @@ class Bin(NamedTuple):
     most: int | None
 
     def chosen(self, overlap_R: np.ndarray, duplicate_R: np.ndarray) -> np.ndarray:
-        """[R] whether a chunk is counted."""
+        """[R] whether a chunk is counted; `duplicate_R` is 1 with a near duplicate, 0 without, -1 where it
+        was not looked at.
+        """
         inside = (overlap_R >= self.least) & (self.most is None or overlap_R <= self.most)
-        return inside & {"near_duplicate": duplicate_R, "no_near_duplicate": ~duplicate_R}.get(
-            self.kind, inside
-        )
+        kinds = {"near_duplicate": duplicate_R == 1, "no_near_duplicate": duplicate_R == 0}
+        return inside & kinds.get(self.kind, inside)
 
 
 _DUPLICATES = Bin("near_duplicate", 0, None), Bin("no_near_duplicate", 0, None)

@@ -9,6 +9,7 @@ import pytest
 
 from data_contracts.failure import Exit, Failure
 from data_contracts.systems import RECORDS
+from flows.compare import results
 from flows.compare import runs as comparison_runs
 from flows.compare.results import directory_of
 from flows.compare.runs import Kept, Wanted, add_runs, choose
@@ -182,6 +183,8 @@ def test_a_run_that_fails_is_left_and_the_others_go_on(capsys):
     kept = Kept()
     assert kept(Step("training@a", ()), broken(Exit.STAGE_FAILED)) == "failed"
     assert kept(Step("evaluation@a", ()), lambda: "ran") == "left out"
+    assert kept(Step("start@a", ()), broken(Exit.STAGE_FAILED)) == "left out"
+    assert kept(Step("start@c", ()), broken(Exit.STAGE_FAILED)) == "failed"
     assert kept(Step("training@b", ()), lambda: "ran") == "ran"
     assert kept(Step("evaluation@b", ()), broken(Exit.CONTRACT)) == "failed"
     assert kept.failure.code == Exit.STAGE_FAILED, "the first one"
@@ -195,6 +198,28 @@ def test_a_run_that_fails_is_left_and_the_others_go_on(capsys):
 def test_what_all_need_and_what_a_person_wants_stops_everything(stage, code):
     with pytest.raises(Failure):
         Kept()(Step(stage, ()), broken(code))
+
+
+def test_what_is_copied_is_left_out_aloud_where_passages_cannot_be_read(tmp_path, capsys):
+    assert results._overlap(tmp_path) is None
+    assert capsys.readouterr().err == ""
+    damaged = tmp_path / "corpus_neighbours" / "manifest.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{}")
+    assert results._overlap(tmp_path) is None
+    assert '"How much is copied" is left out: ' in capsys.readouterr().err
+
+
+def test_passages_are_not_read_for_runs_that_were_not_evaluated(params, tmp_path, monkeypatch, capsys):
+    damaged = tmp_path / "artifacts" / "demo" / "corpus_neighbours" / "manifest.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{}")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    chosen = choose(load(params), ["retro_corpus"], ["demo"], [0])
+    add_runs(load(params), chosen)
+    (corpus,) = results.compared(load(params), "it", chosen, {}).corpora
+    assert corpus.copied == []
+    assert capsys.readouterr().err == ""
 
 
 def test_the_name_is_that_of_a_directory():

@@ -19,13 +19,13 @@ SCALES = (0.9, 1.1)
 @pytest.fixture(scope="module")
 def measured(evaluations_sample):
     """Two seeds. Every third chunk shares nothing with its passages, every third half of its tokens, and the
-    others, near duplicates, all of them."""
+    others all of them."""
     sample = evaluations_sample.made_up(documents=10)
     found = reading_corpus(measured_of(sample, evaluations_sample, SCALES))
     chunks = found.frames["demo-retro-s0", "own"].select("doc_id", "chunk").filter(pl.col("chunk") >= 0)
     third = np.arange(len(chunks)) % 3
     overlap = np.array([0, found.chunk_tokens // 2, found.chunk_tokens])[third]
-    return replace(found, overlap=chunks.with_columns(overlap=overlap, duplicate=third == 2))
+    return replace(found, overlap=chunks.with_columns(overlap=overlap))
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,6 @@ def test_losses_are_means_over_seeds_by_overlap(measured, compared):
     assert first.bits_per_byte["retro_corpus own"] == pytest.approx(bits, abs=1e-5)
     gain = (WORSE["none"] - 1) * little["loss"].sum() / little["tokens"].sum()
     assert first.gains["retro_corpus none"].value == pytest.approx(gain, abs=1e-5)
-    near, other = copied.rows[-2:]
-    assert (near.kind, near.chunks, other.chunks) == (
-        "near_duplicate",
-        rows["duplicate"].sum(),
-        (~rows["duplicate"]).sum(),
-    )
 
 
 def test_page_and_markdown_say_the_same(compared, parse):
@@ -71,10 +65,8 @@ def test_page_and_markdown_say_the_same(compared, parse):
     for row in table(copied).rows:
         assert row[0] in page.all_text("th")
         assert any(line.startswith(f"| {row[0]} ") for line in text.splitlines()), row[0]
-    near, whole = copied.rows[-2].chunks, copied.rows[4].chunks
-    said = sentences(copied)
-    assert f"{near} of {whole} chunks ({100 * near / whole:.1f} %) have a near duplicate" in said[-1]
-    assert said[1].startswith(f"{copied.rows[0].chunks} of {whole} chunks")
+    little, whole = copied.rows[0].chunks, copied.rows[4].chunks
+    assert sentences(copied)[1].startswith(f"{little} of {whole} chunks ({100 * little / whole:.1f} %)")
     # one of Table 2, and two of this, each in two widths
     assert len([name for name, _ in page.elements if name == "svg"]) == 6
     titles = page.all_text("title")
@@ -82,11 +74,7 @@ def test_page_and_markdown_say_the_same(compared, parse):
 
 
 def test_what_is_not_known_is_not_said(measured, compared, parse):
-    """Near duplicates, and the whole part where no run reads a corpus."""
-    bare = replace(measured, overlap=measured.overlap.drop("duplicate"))
-    (copied,) = corpus_comparison(bare, 20).copied
-    assert len(copied.rows) == len(compared.copied[0].rows) - 2
-    assert len(sentences(copied)) == len(sentences(compared.copied[0])) - 1
+    """The whole part where no run reads a corpus."""
     nothing = replace(measured, overlap=measured.overlap.with_columns(overlap=-1))
     (copied,) = corpus_comparison(nothing, 20).copied
     assert "No evaluated chunk has a passage." in sentences(copied)

@@ -57,14 +57,15 @@ OVERLAP = {("a", 0): 0, ("a", 1): 2, ("a", 2): 16, ("b", 0): 3, ("b", 1): 8, ("b
 
 def test_losses_are_counted_by_overlap(evaluations):
     rows = [
-        {"doc_id": doc, "chunk": chunk, "overlap": value, "duplicate": value > 2}
+        # one is not whole: nobody looked for a near duplicate of it
+        {"doc_id": doc, "chunk": chunk, "overlap": value, "duplicate": None if value == 8 else value > 2}
         for (doc, chunk), value in OVERLAP.items()
     ]
     overlap = pl.DataFrame(rows)
     rows = leakage(evaluations, overlap, SIZE, ("it", OWN), [("it", WITHOUT), ("it", BY_CHANCE)], 50)
     by = {(row.kind == "at_most", row.least, row.most): row for row in rows}
-    assert [row.chunks for row in rows] == [3, 4, 5, 5, 6, 3, 1, 1, 0, 1, 3, 3]
-    assert [row.gains["it none"].value for row in rows[-2:]] == pytest.approx([270 / 48, 20 / 48])
+    assert [row.chunks for row in rows] == [3, 4, 5, 5, 6, 3, 1, 1, 0, 1, 2, 3]
+    assert [row.gains["it none"].value for row in rows[-2:]] == pytest.approx([190 / 32, 20 / 48])
     assert by[True, 0, 2].gains["it none"].value == pytest.approx(20 / 48)
     assert by[True, 0, 2].gains["it by_chance"].value == pytest.approx((20 - 3) / 48, abs=1e-5)
     assert by[False, 13, 16].gains["it none"].value == pytest.approx(160 / 16)
@@ -74,6 +75,7 @@ def test_losses_are_counted_by_overlap(evaluations):
     whole = by[True, 0, 16].gains["it none"]
     assert whole.low <= whole.value <= whole.high
     cells = {row[0]: row[1:] for row in leakage_table(rows, SIZE, {"it own": "own"}).rows}
-    assert cells["at most 2"][0] == cells["no near duplicate"][0] == "3"
+    assert cells["at most 2"][0] == cells["no near duplicate, of 5 whole"][0] == "3"
+    assert cells["near duplicate, of 5 whole"][0] == "2"
     assert cells["9 to 12"] == ["0", *["n/a"] * 5]
     assert {len(row) for row in cells.values()} == {6}
