@@ -127,7 +127,9 @@ def browse(versions: Sequence[str | None], port: int, open_page: bool, index: Pa
             for directory, name in zip(directories, names, strict=True)
         ]
         return browser(
-            LabelLibrary(sets, names, [_reference_lm(labels) for labels in sets], _made(sets, names)),
+            LabelLibrary(
+                sets, names, [_reference_lm(labels) for labels in sets], partial(_made, sets, names)
+            ),
             own_port,
             _comparison(sets),
         )

@@ -175,9 +175,7 @@ def _queries(library: LabelLibrary, document: Document, view: View) -> Html:
         tag("div", tag("h3", words), tag("ol", *(_query(document, int(query), view) for query in found)))
         for words, found in lists
     ]
-    every = tag(
-        "a", "all of them, with filters", href=link("/search", source=document.facts.doc_id, order="best")
-    )
+    every = tag("a", "all of them, with filters", href=link("/search", source=document.facts.doc_id))
     title = tag("h2", "Queries ", first, every)
     return tag("section", title, tag("div", *columns, class_="columns"))
 

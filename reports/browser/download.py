@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from typing import IO
 
 import polars as pl
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from data_contracts.candidates import LABELS
 from data_contracts.contract import field
+from data_contracts.failure import Exit, Failure
 from reports.browser.answers import answers, documents_of
 from reports.browser.library import LabelLibrary
 from reports.labels.table_files import WRITERS
@@ -35,16 +37,26 @@ def download(library: LabelLibrary, question: Question, kind: str) -> IO[bytes]:
     spreadsheet would run as a formula has `'` before it.
 
     Raises:
-        Failure: (exit code 3) if a shard cannot be read.
+        Failure: (exit code 3) if a shard cannot be read; (5) if the file cannot be written.
     """
-    file, documents = tempfile.TemporaryFile(), documents_of(library, question)  # noqa: SIM115
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(tempfile.TemporaryFile())
+            _fill(file, library, question, kind)
+            stack.pop_all()  # whoever reads the file closes it
+            return file
+    except OSError as error:
+        raise Failure("the download", str(error), "free space, or set TMPDIR", Exit.ENVIRONMENT) from error
+
+
+def _fill(file: IO[bytes], library: LabelLibrary, question: Question, kind: str) -> None:
+    documents = documents_of(library, question)
     wanted = set(documents["shard"])
     with WRITERS[kind](file, SCHEMA) as write:
         for number, shard in enumerate(library.documents["shard"].unique(maintain_order=True)):
             if shard in wanted:
                 write(_columns(answers(library, number, shard, question, documents)))
     file.seek(0)
-    return file
 
 
 def _columns(found: pl.DataFrame) -> pl.DataFrame:

@@ -42,7 +42,7 @@ class LabelLibrary:
         sets: one, or two to compare; documents are those of the first.
         names: what to call them.
         scorers: the reference LM of each, None where there is none.
-        made: the panel of who made them.
+        made: gives the panel of who made them, asked for each page: a run notes it after its labels.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class LabelLibrary:
         sets: Sequence[LabelSet],
         names: Sequence[str],
         scorers: Sequence[ReferenceLM | None],
-        made: Html | None = None,
+        made: Callable[[], Html] | None = None,
     ):
         self.sets, self.names, self.scorers = tuple(sets), tuple(names), tuple(scorers)
         self.made = made

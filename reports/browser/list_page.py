@@ -43,7 +43,7 @@ def render(library: LabelLibrary, view: View) -> str:
         title,
         _filters(view, len(found), len(library.documents)),
         *body,
-        *([library.made] if library.made else []),
+        *([library.made()] if library.made else []),
         kind="list",
     )
 

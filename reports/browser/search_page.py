@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from data_contracts.documents import SPLITS
 from reports.browser.library import LabelLibrary
-from reports.browser.search import Found, Hit, search
+from reports.browser.search import HITS, Found, Hit, search
 from reports.html.markup import Html, clipped, join, tag
 from reports.site import drawing, layout
 from reports.site.address import FOUND_ORDERS, LISTS, SIGNS, Question, link
@@ -66,7 +66,7 @@ def _number(name: str, value: float | None, title: str, least: int | None = None
         name=name,
         min=least,
         step="any" if least is None else None,
-        value=None if value is None else f"{value:g}",
+        value=None if value is None else str(value),
         placeholder="any",
         title=title,
         aria_label=title,
@@ -89,7 +89,8 @@ def _answers(found: Found, question: Question) -> list[Html]:
     what = "pairs, each with its target" if question.kind else "queries, each with its target"
     if question.q:
         what = "pairs, each with its query" if question.kind else "chunks"
-    said = f"{len(found.hits)} {what}" if found.hits else "Nothing found"
+    first = "The first " if question.order and len(found.hits) == HITS else ""
+    said = f"{first}{len(found.hits)} {what}" if found.hits else "Nothing found"
     if question.q:
         said += "; a text that goes over the end of a chunk is not found"
     cut = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, TypedDict
 from urllib.parse import urlencode
@@ -60,12 +61,13 @@ def whole(text: str, name: str, least: int = 0) -> int:
 
 
 def decimal(text: str, name: str) -> float | None:
-    """A number of an address with at most four decimals, or None for no text; raises like `whole`."""
+    """A number of an address, or None for no text; raises like `whole`."""
     if not text:
         return None
-    if not re.fullmatch(r"[-+]?[0-9]{1,6}(\.[0-9]{1,4})?", text):
-        raise refused(name, text, "a number such as -2 or 1.5 is expected")
-    return float(text)
+    with suppress(ValueError):
+        if abs(value := float(text)) <= LARGEST:  # nan is not
+            return value
+    raise refused(name, text, f"a number such as -2 or 1.5 is expected, of at most {LARGEST:,}")
 
 
 def refused(name: str, text: str, cause: str) -> Failure:

@@ -6,6 +6,7 @@ import io
 import polars as pl
 import pytest
 
+from reports.browser import download
 from tests.reports.served_pages import check_headers
 
 
@@ -89,3 +90,20 @@ def test_damage_is_an_error_and_no_file(tmp_path, client_of):
     answer = client_of(labels).get("/download?format=csv&kind=pairs")
     assert answer.status_code == 500
     assert "content-disposition" not in answer.headers
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_full_disk_is_said_and_the_file_is_closed(client, parse, monkeypatch, kind):
+    """/dev/full takes no byte."""
+    opened = []
+
+    def full():
+        opened.append(open("/dev/full", "w+b"))  # noqa: SIM115
+        return opened[-1]
+
+    monkeypatch.setattr(download.tempfile, "TemporaryFile", full)
+    answer = client.get(f"/download?format={kind}&kind=pairs")
+    assert answer.status_code == 500
+    assert "Free space, or set TMPDIR" in answer.text
+    assert "No space left on device" in answer.text
+    assert [file.closed for file in opened] == [True]

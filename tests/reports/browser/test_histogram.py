@@ -1,9 +1,12 @@
 """Bins hold every pair once, have 0 as an edge, and the page shows them."""
 
 import numpy as np
+import polars as pl
 import pytest
 
+from benchmarks._label_sets import alter_label_set
 from reports.browser.histogram import BARS, bins_of, width_of
+from reports.labels.label_set import open_label_set
 
 RNG = np.random.default_rng(0)
 SPREADS = [
@@ -39,8 +42,15 @@ def test_a_document_shows_the_spread_of_its_own_pairs(client, parse, label_set):
     assert sum(name == "rect" and attributes["class"] == "bar" for name, attributes in page.elements) >= 10
 
 
-def test_two_versions_have_a_histogram_each(label_set, client_of, parse):
+def test_two_versions_have_a_histogram_each(label_set, client_of, parse, tmp_path):
+    def helps_less(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(candidate_logprob=pl.col("candidate_logprob") - pl.lit(40, pl.Float32))
+
+    other = open_label_set(alter_label_set(label_set.directory, tmp_path, helps_less), tmp_path / "cache")
     document = label_set.documents["doc_id"][0]
-    page = parse(client_of(label_set, label_set).get(f"/d/{document}").text)
+    page = parse(client_of(label_set, other).get(f"/d/{document}").text)
     assert page.all_text("h3").count("version 1") == 2  # of the strip and of the histogram
-    assert len(page.all_text("figcaption")) == 2
+    shares = [(one.labels(document)["target_score"] > 0).mean() for one in (label_set, other)]
+    assert shares[0] != shares[1]
+    for share, words in zip(shares, page.all_text("figcaption"), strict=True):
+        assert f" pairs, {100 * share:.1f} % with s_t > 0" in words

@@ -20,7 +20,7 @@ MAKER = Maker(
 
 
 def shown(parse, label_set, made):
-    page = parse(render(LabelLibrary([label_set], ["demo"], [None], made), View()))
+    page = parse(render(LabelLibrary([label_set], ["demo"], [None], lambda: made), View()))
     check_page(page)
     return page
 
@@ -30,6 +30,14 @@ def test_the_list_of_documents_has_the_panel(parse, label_set):
     for fact in ("0123456789ab", "versionsjax 0.9", "scoring.candidates12", "made2026-01-02 03:04 UTC"):
         assert fact in text, fact
     assert "tokens a second200 over the whole stage" in text
+
+
+def test_what_is_noted_later_is_on_the_next_page(parse, label_set):
+    makers = [None]
+    library = LabelLibrary([label_set], ["demo"], [None], lambda: panel(["demo"], makers, [None]))
+    assert UNKNOWN in parse(render(library, View())).all_text("details", "made")[0]
+    makers[0] = MAKER
+    assert "0123456789ab" in parse(render(library, View())).all_text("details", "made")[0]
 
 
 def test_without_a_cost_no_speed_is_made_up(parse, label_set):

@@ -94,17 +94,33 @@ def test_pairs_in_the_order_of_bm25s_first_are_first_ones(library, pairs):
 
 
 def test_a_bound_that_is_no_number_is_refused(client):
-    for bound in ("low=1e3", "high=nan", "low=0.00001", "near=-1", "far=1.5", "kind=rows"):
+    for bound in ("low=1e10", "high=nan", "low=-inf", "low=much", "near=-1", "far=1.5", "kind=rows"):
         assert client.get(f"/search?{bound}").status_code == 400, bound
 
 
 def test_the_form_keeps_its_bounds_and_hits_say_the_distance(client, parse):
     page = parse(client.get("/search?kind=pairs&low=-0.5&high=0&near=30").text)
     boxes = {attributes.get("name"): attributes.get("value") for _, attributes in page.elements}
-    assert (boxes["low"], boxes["high"], boxes["near"], boxes["far"]) == ("-0.5", "0", "30", None)
+    assert (boxes["low"], boxes["high"], boxes["near"], boxes["far"]) == ("-0.5", "0.0", "30", None)
     abouts = page.all_text("span", "about")
     assert abouts
     assert all(int(about.split(" chunks back")[0].split()[-1]) >= 30 for about in abouts)
+
+
+def test_what_the_form_is_given_is_what_it_keeps(client, parse):
+    for given, kept in ((".5", "0.5"), ("5.", "5.0"), ("1.23456", "1.23456"), ("1e3", "1000.0")):
+        page = parse(client.get(f"/search?low={given}").text)
+        boxes = {attributes.get("name"): attributes.get("value") for _, attributes in page.elements}
+        assert boxes["low"] == kept
+
+
+def test_the_count_of_an_ordered_list_is_no_total(client, parse, monkeypatch):
+    def said(address):
+        return next(text for text in parse(client.get(address).text).all_text("p", "note") if "each" in text)
+
+    assert said("/search?order=best").startswith("The first 50 queries, each")
+    few = said("/search?order=best&low=6.5&source=00003")
+    assert few.split()[0].isdigit()
 
 
 def expected(chunks, condition):
