@@ -35,7 +35,7 @@ from data_contracts.passages import KEYS
 from data_contracts.tokens import list_rows
 from reports.metrics.evaluation_rows import Evaluations, Key, aligned
 from reports.metrics.perplexity import loss_of, resampled
-from reports.metrics.resampling import Estimate, Named
+from reports.metrics.resampling import FEWEST_DOCUMENTS, Estimate, Named
 from stages import parameters
 from stages.evaluation.documents import losses_by_chunk
 from stages.index.encoders import Encoder, load_encoder
@@ -99,16 +99,18 @@ def by_chance(index: PassageIndex, count: int, seed: int, document: HeldOut) -> 
     return Given(np.asarray(index.passages_NR[ids_Ck]), np.zeros(ids_Ck.shape, np.float32))
 
 
+def nearest(database: Database, count: int, document: HeldOut) -> Given:
+    """The passages of a database that are nearest to a document's chunks."""
+    return database.nearest(document.keys_CD, count)
+
+
 def ways_to_read(
     index: PassageIndex, others: dict[str, Database], count: int, seed: int
 ) -> dict[str, GiveTo]:
     """Every way in which a run is evaluated, by the name of its figures."""
     own, length = Database(index.keys_ND, index.passages_NR), index.passages_NR.shape[1]
     near = {OWN: own, **others}
-    ways: dict[str, GiveTo] = {
-        name: lambda document, database=database: database.nearest(document.keys_CD, count)  # type: ignore[misc]
-        for name, database in near.items()
-    }
+    ways: dict[str, GiveTo] = {name: partial(nearest, one, count) for name, one in near.items()}
     ways[BY_CHANCE] = partial(by_chance, index, count, seed)
     ways[WITHOUT] = lambda document: nothing(len(document.keys_CD), length)
     return ways
@@ -128,7 +130,7 @@ def frame_of(
 
 def compared(evaluations: Evaluations, runs: list[str], samples: int) -> dict[str, dict[str, Estimate]]:
     """Bits a byte of each way to read, the mean over the runs, and by how much the own database is better,
-    both over the same resamples of documents.
+    both over the same resamples of documents; without intervals where there are too few documents.
     """
     by_block = {"bytes": evaluations.by_block(evaluations.chunks["bytes"].to_numpy())}
     by_block |= {loss_of(key): evaluations.by_block(evaluations.loss(key)) for key in evaluations.frames}
@@ -141,9 +143,13 @@ def compared(evaluations: Evaluations, runs: list[str], samples: int) -> dict[st
     def gain(at: Named, way: str) -> np.ndarray:
         return bits(at, way) - bits(at, OWN)
 
+    def measured(of: Callable[..., np.ndarray], way: str) -> Estimate:
+        found = sums.combined(partial(of, way=way))
+        return found if sums.documents >= FEWEST_DOCUMENTS else found.bare()
+
     return {
-        "bits_a_byte": {way: sums.combined(partial(bits, way=way)) for way in ways},
-        "own_better_by": {way: sums.combined(partial(gain, way=way)) for way in ways if way != OWN},
+        "bits_a_byte": {way: measured(bits, way) for way in ways},
+        "own_better_by": {way: measured(gain, way) for way in ways if way != OWN},
     }
 
 

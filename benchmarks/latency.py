@@ -52,7 +52,7 @@ from stages.index.store import PassageIndex, open_index
 from stages.index.vectors import VectorIndex, build, read_graph, write_graph
 from stages.parameters import Configuration, Index
 
-SIZES = (10_000, 100_000, 1_000_000)
+SIZES = [10_000, 100_000, 1_000_000]
 STRIDES, WARM = 50, 3
 SAMPLE, NOISE = 512, 0.1  # passages whose keys are repeated, and noise as a share of the spread of a value
 Step = Callable[[np.ndarray, np.ndarray], Any]
@@ -159,15 +159,29 @@ class Parts:
         return found
 
 
+def check_sizes(sizes: list[int], least: int) -> None:
+    """Refuse, with exit code 2, a size twice, and one below the passages that a chunk reads."""
+    for size in sizes:
+        cause = f"{size} is there twice" if sizes.count(size) > 1 else f"{size} is less than {least}"
+        if size < least or sizes.count(size) > 1:
+            remedy = f"name each once, from {least} passages, as many as a chunk reads"
+            raise Failure(f"--sizes {' '.join(map(str, sizes))}", cause, remedy, Exit.USAGE)
+
+
 def measure(
     configuration: Configuration, name: str, sizes: list[int], scratch: Path
 ) -> tuple[dict[str, list[Lap]], dict[str, str]]:
-    """The laps of every part, and the kind of search at each size."""
+    """The laps of every part, and the kind of search at each size.
+
+    Raises:
+        Failure: (exit code 2) for sizes that `check_sizes` refuses, or if there is nothing to read.
+    """
+    model = databases.load_run(configuration, name)
+    check_sizes(sizes, model.config.neighbours)
     home, geometry = databases.ARTIFACTS / configuration.runs[name].corpus, configuration.geometry
     index = open_index(home / "index")
     encoder = load_encoder(configuration.passage_encoder, home / "tokenizer", geometry.chunk_tokens)
     sample_XD = encoder.encode(np.asarray(index.passages_NR[:SAMPLE, : geometry.chunk_tokens]))
-    model = databases.load_run(configuration, name)
     steps = {"whole": step_of(model), "read": step_of(without_passages(model.config))}
     made = {size: database_of(sample_XD, size, configuration.index, scratch / f"{size}") for size in sizes}
     parts = Parts(encoder.encode, index, {size: vectors for size, (vectors, _) in made.items()}, steps)

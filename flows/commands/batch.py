@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from data_contracts.failure import Exit, Failure
 from flows.workspace import ROOT
 from model.language_model import Batch
-from stages.parameters import Configuration
+from stages.parameters import Configuration, Run
 from stages.tokens.token_texts import CUT
 from stages.tokens.tokenizer import load_tokenizer, vocabulary_size
 from stages.training.data import data_of
@@ -35,14 +35,7 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
         Failure: (exit code 2) for a run, step or sequence that does not exist, or if nothing was made yet;
             (3) if its data is damaged.
     """
-    if name not in configuration.runs:
-        raise Failure(
-            f"run {name!r}",
-            "params.yaml does not name it",
-            f"one of {', '.join(configuration.runs)}",
-            Exit.USAGE,
-        )
-    run, training = configuration.runs[name].as_read(), configuration.training
+    run, training = _run_of(configuration, name), configuration.training
     home, system = ROOT / "artifacts" / run.corpus, system_of(name, run)
     missing = [part for part in ("tokenizer", "sequences") if not (home / part).exists()]
     if missing:
@@ -84,6 +77,17 @@ def look(configuration: Configuration, name: str, step: int | None, sequence: in
         known = {"sequence": row, "doc_id": doc_id, "first_chunk": first, "tokens": count}
         sequences.append(known | {"chunks": chunks, "last_target": texts[-1]})
     return {"run": name, "system": run.system, "step": step, "sequences": sequences}
+
+
+def _run_of(configuration: Configuration, name: str) -> Run:
+    if name not in configuration.runs:
+        raise Failure(
+            f"run {name!r}",
+            "params.yaml does not name it",
+            f"one of {', '.join(configuration.runs)}",
+            Exit.USAGE,
+        )
+    return configuration.runs[name].as_read()
 
 
 def _check(what: str, value: int | None, limit: int, why: str) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from ruamel.yaml import YAML
@@ -18,6 +19,7 @@ from data_contracts.documents import DOCUMENTS
 from data_contracts.evaluations import BY_CHANCE, EVALUATIONS, OWN, WITHOUT
 from data_contracts.passages import CORPUS_NEIGHBOURS, KEYS
 from data_contracts.tokens import CHUNKS
+from reports.metrics.evaluation_rows import aligned
 from stages.evaluation.evaluation import evaluate
 from stages.index.build import make_index
 from stages.index.keys import keys
@@ -137,7 +139,21 @@ def test_each_database_is_read(workspace, monkeypatch, capsys):
     better = found["own_better_by"]["from_code"]
     difference = found["figures"]["bits_a_byte_from_code"] - found["figures"]["bits_a_byte_own"]
     assert better["value"] == pytest.approx(difference, abs=2e-6)
-    assert better["low"] <= better["high"]
+    assert (better["low"], better["high"]) == (None, None), "of two documents"
+
+
+@pytest.mark.parametrize("documents", [7, 8])
+def test_an_interval_needs_enough_documents(documents):
+    rng, names = np.random.default_rng(0), [f"{number}" for number in range(documents)]
+    rows = {"doc_id": names, "chunk": [-1] * documents, "tokens": [8] * documents, "bytes": [9] * documents}
+    frames = {
+        ("it", way): pl.DataFrame(rows | {"eligible": [0] * documents, "loss": rng.uniform(1, 9, documents)})
+        for way in (OWN, WITHOUT)
+    }
+    found = grounding.compared(aligned(frames, {"it": "retro_corpus"}, {"it": 0}), ["it"], 20)
+    for one in (found["bits_a_byte"][OWN], found["own_better_by"][WITHOUT]):
+        assert one.value is not None
+        assert (one.low is None, one.high is None) == (documents < 8, documents < 8)
 
 
 def test_another_database_is_no_larger_than_the_own_one(workspace):

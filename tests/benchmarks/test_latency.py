@@ -26,6 +26,14 @@ def test_every_part_is_measured_at_every_size(workspace, monkeypatch, capsys):  
     assert {*found["figures"]} == {f"{part}_ms" for part in parts}
     assert {*found["cpu_ms"]} == parts
     assert found["search"] == {"60": "exact", "30": "exact"}
+    for sizes, said in (
+        (("30", "30"), "30 is there twice"),
+        (("1",), "1 is less than 2"),
+        (("60", "-5"), "-5 is"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["latency", "demo-it", "--sizes", *sizes])
+        assert refusing(latency.main) == 2
+        assert said in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["latency", "demo-new", "--sizes", "30"])
     assert refusing(latency.main) == 2
     assert "run demo-new is not trained" in capsys.readouterr().err
@@ -55,5 +63,7 @@ def test_a_step_is_the_first_stride_of_an_evaluation():
     ((_, reading),) = reader.read(iter([document]))
     losses = latency.step_of(model)(tokens[None], passages[None])
     np.testing.assert_allclose(losses, reading.losses_ST, rtol=1e-5)
-    plain = latency.step_of(latency.without_passages(config))(tokens[None], passages[None])
-    assert plain.shape == losses.shape
+    # The whole model reads what it is given, and what its reading is measured against does not.
+    plain, other = latency.step_of(latency.without_passages(config)), passages[None, ..., ::-1]
+    assert (plain(tokens[None], passages[None]) == plain(tokens[None], other)).all()
+    assert not np.allclose(losses, latency.step_of(model)(tokens[None], other), rtol=1e-3)
