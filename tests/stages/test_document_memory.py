@@ -1,4 +1,4 @@
-"""Promise P11: memory does not grow with a document."""
+"""Promise P11: memory grows by a small part of what a document does."""
 
 import json
 import subprocess
@@ -17,9 +17,9 @@ def peaks(folder, size: int) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_a_document_five_times_as_long_takes_no_more_memory(tmp_path):
+def test_a_longer_document_takes_little_more_memory(tmp_path):
     small, large = peaks(tmp_path / "small", SMALL), peaks(tmp_path / "large", LARGE)
     assert list(small) == ["ingestion", "tokenizer", "tokenization", "chunking", "mining"]
     # measured: up to 0.6 byte for each of the document's own; a table of the whole document costs 1.8
     grown = {name: round((large[name] - small[name]) / (LARGE - SMALL), 2) for name in small}
-    assert max(grown.values()) < 1.2, grown
+    assert max(grown.values()) < 0.8, grown
