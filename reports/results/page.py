@@ -46,8 +46,9 @@ NOT_SHOWN = (
         " with these queries in sight; on the demo's code it is not shown to be better than that twin"
         " (`./rpt bench retriever_labels math`; [log](log.md), 2026-11-30). RPT-Sem with a retriever that"
         " weighs features of pairs (`rpt_sem_features`, mathematics, not in the tables below) finds more of"
-        " the best passages than its twin, by Recall@10 and nDCG@20, and over three seeds is level with RETRO"
-        " in perplexity; that labels, and not the features, did the latter is not shown (the same log)."
+        " the best passages than its twin, by Recall@10 and nDCG@20 (one seed of each), and over three"
+        " seeds is level with RETRO in perplexity; that labels, and not the features, did the latter is not"
+        " shown (the same log)."
     ),
     (
         "That Transformer-XL, which has fewer parameters and needs fewer operations, would still be behind if"
