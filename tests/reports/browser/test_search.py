@@ -114,13 +114,20 @@ def test_what_the_form_is_given_is_what_it_keeps(client, parse):
         assert boxes["low"] == kept
 
 
-def test_the_count_of_an_ordered_list_is_no_total(client, parse, monkeypatch):
+def test_the_count_of_an_ordered_list_is_no_total(client, parse):
     def said(address):
         return next(text for text in parse(client.get(address).text).all_text("p", "note") if "each" in text)
 
     assert said("/search?order=best").startswith("The first 50 queries, each")
     few = said("/search?order=best&low=6.5&source=00003")
     assert few.split()[0].isdigit()
+
+
+def test_a_document_links_to_all_of_its_queries(client, parse, label_set):
+    """An order would cut them."""
+    own = label_set.documents["doc_id"][0]
+    ways = [attributes.get("href") for _, attributes in parse(client.get(f"/d/{own}").text).elements]
+    assert f"/search?source={own}" in ways
 
 
 def expected(chunks, condition):
