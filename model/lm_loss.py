@@ -23,9 +23,9 @@ BLOCK_LOGITS = 2**23  # 32 MB of float32
 def token_losses(
     final_BLD: HiddenStates, table_VD: EmbeddingTable, targets_BL: TokenIds, block: int | None = None
 ) -> TokenLosses:
-    """-log softmax(h E^T)[target] in float32, nats. At most `block` tokens at a time on each device, by default
-    as many as make 2^23 logits. Of several blocks, none keeps its logits: the backward pass computes them
-    again.
+    """-log softmax(h E^T)[target] in float32, nats. At most `block` tokens at a time on each device, by
+    default as many as make 2^23 logits. Of several blocks, none keeps its logits: the backward pass computes
+    them again.
 
     The devices are those of the mesh that is in use where this is traced (`Layout.in_use`), whose axes divide
     B and L.

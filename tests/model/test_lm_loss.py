@@ -41,7 +41,10 @@ def sums_between_devices(program: Jaxpr, in_loop: bool = False) -> list[bool]:
     """Of each sum of a table between devices: whether it stands in a loop."""
     found = []
     for equation in program.eqns:
-        if equation.primitive.name.startswith("psum") and equation.outvars[0].aval.shape == TABLE.shape:
+        if (
+            equation.primitive.name.startswith("psum")
+            and getattr(equation.outvars[0].aval, "shape", ()) == TABLE.shape
+        ):
             found.append(in_loop)
         for value in jax.tree.leaves(list(equation.params.values()), is_leaf=is_program):
             if is_program(value):
