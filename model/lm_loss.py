@@ -1,12 +1,19 @@
 """L_LM, cross-entropy over the vocabulary (paper section 3.3), in blocks of tokens, so that the [L, V] logits
 never exist at once.
+
+On several devices each computes the losses of its own tokens in blocks of its own, and the gradient of the
+table is summed between devices once. Blocks that lie on all devices would be smaller by their number, and a
+compiler may sum the whole table for each of them (docs/scale.md).
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import PartitionSpec
 
 from model.shapes import EmbeddingTable, HiddenStates, Scalar, TokenIds, TokenLosses, TokenMask
 
@@ -16,12 +23,31 @@ BLOCK_LOGITS = 2**23  # 32 MB of float32
 def token_losses(
     final_BLD: HiddenStates, table_VD: EmbeddingTable, targets_BL: TokenIds, block: int | None = None
 ) -> TokenLosses:
-    """-log softmax(h E^T)[target] in float32, nats. At most `block` tokens at a time, by default as many as
-    make 2^23 logits.
+    """-log softmax(h E^T)[target] in float32, nats. At most `block` tokens at a time on each device, by
+    default as many as make 2^23 logits. Of several blocks, none keeps its logits: the backward pass computes
+    them again.
 
-    Of several blocks, none keeps its logits: the backward pass computes them again. The n blocks each take
-    every n-th token, so that devices which hold parts of a sequence work on every block together.
+    The devices are those of the mesh that is in use where this is traced (`Layout.in_use`), whose axes divide
+    B and L.
     """
+    mesh, losses_of = jax.sharding.get_abstract_mesh(), partial(_in_blocks, block=block)
+    if mesh.size < 2:
+        return losses_of(final_BLD, table_VD, targets_BL)
+
+    def on_a_device(final_BLD: Array, table_VD: Array, targets_BL: Array) -> Array:
+        # each device's own copy, whose gradient is whole before it is summed
+        own_VD = jax.lax.pcast(table_VD, mesh.axis_names, to="varying")
+        return losses_of(final_BLD, own_VD, targets_BL)
+
+    cut = PartitionSpec(*mesh.axis_names)
+    return jax.shard_map(on_a_device, in_specs=(cut, PartitionSpec(), cut), out_specs=cut)(
+        final_BLD, table_VD, targets_BL
+    )
+
+
+def _in_blocks(
+    final_BLD: HiddenStates, table_VD: EmbeddingTable, targets_BL: TokenIds, block: int | None
+) -> TokenLosses:
     width, tokens = final_BLD.shape[-1], targets_BL.size
     limit = min(block or max(1, BLOCK_LOGITS // table_VD.shape[0]), tokens)
     size = next(size for size in range(limit, 0, -1) if tokens % size == 0)

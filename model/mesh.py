@@ -12,6 +12,7 @@ would fill it, cut over `data` and gathered where they are used (fully sharded d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,12 @@ class Layout:
         if self.mesh is None:
             return tree
         return jax.tree.map(lambda array: _placed(array, self.sharding(np.shape(array))), tree)
+
+    def in_use(self) -> AbstractContextManager[Any]:
+        """What is traced in it knows the mesh: the LM loss computes on each device what lies there."""
+        if self.mesh is None:
+            return nullcontext()
+        return jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh)
 
     def made(self, make: Callable[[Any], Any], given: Any) -> Any:
         """The arrays that `make` makes of what is placed, placed as they are made: none is whole anywhere

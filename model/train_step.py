@@ -87,7 +87,10 @@ def train_step(state: TrainState, batch: Batch, schedule: Schedule, key: Array) 
         return total, ({"loss": total, **trained.metrics}, trained.carried)
 
     def differentiated(part: Batch, key: Array, before: State) -> tuple[tuple[Parameters, Metrics], State]:
-        gradients, (metrics, after) = jax.grad(total_loss, has_aux=True)(state.parameters, part, key, before)
+        with layout.in_use():
+            gradients, (metrics, after) = jax.grad(total_loss, has_aux=True)(
+                state.parameters, part, key, before
+            )
         return (layout.kept(gradients), metrics), after
 
     (gradients, metrics), carried = sum_over_parts(

@@ -66,7 +66,8 @@ def measured(system: str, layout: Layout, batch: Batch) -> dict[str, np.ndarray]
         return sum(losses.values()), (metrics, following)
 
     def gradient(parameters: Parameters, *rest: Any) -> tuple[Any, Any]:
-        values, gradients = jax.value_and_grad(total, has_aux=True)(parameters, *rest)
+        with layout.in_use():
+            values, gradients = jax.value_and_grad(total, has_aux=True)(parameters, *rest)
         return values, layout.kept(gradients)
 
     def placed(batch: Batch) -> Batch:

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.sharding import AbstractMesh, AxisType
 
 from model.lm_loss import mean_loss, token_losses
 
@@ -33,6 +35,40 @@ def test_blocks_do_not_matter(block: int) -> None:
     np.testing.assert_allclose(cut, whole, rtol=1e-6)
     for own, other in zip(cut_gradients, gradients, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
+
+
+def sums_between_devices(program: Jaxpr, in_loop: bool = False) -> list[bool]:
+    """Of each sum of a table between devices: whether it stands in a loop."""
+    found = []
+    for equation in program.eqns:
+        if (
+            equation.primitive.name.startswith("psum")
+            and getattr(equation.outvars[0].aval, "shape", ()) == TABLE.shape
+        ):
+            found.append(in_loop)
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=is_program):
+            if is_program(value):
+                inner = value.jaxpr if isinstance(value, ClosedJaxpr) else value
+                found += sums_between_devices(inner, in_loop or equation.primitive.name == "scan")
+    return found
+
+
+def is_program(value: object) -> bool:
+    return isinstance(value, Jaxpr | ClosedJaxpr)
+
+
+def test_devices_sum_the_gradient_of_the_table_once() -> None:
+    """And not in each block, which at the paper's size are 1,024."""
+    mesh = AbstractMesh((2, 11), ("data", "sequence"), axis_types=(AxisType.Auto, AxisType.Auto))
+    hidden, targets = jnp.tile(HIDDEN, (1, 3, 1)), jnp.tile(TARGETS, (1, 3))
+
+    def total(table: jax.Array) -> jax.Array:
+        return jnp.sum(token_losses(hidden, table, targets, 1))
+
+    with jax.sharding.use_abstract_mesh(mesh):
+        program = jax.make_jaxpr(jax.jit(jax.grad(total)))(TABLE)
+    assert sums_between_devices(program.jaxpr) == [False]
+    assert sums_between_devices(jax.make_jaxpr(jax.grad(total))(TABLE).jaxpr) == []
 
 
 def test_the_mean_is_over_the_mask_of_the_whole_batch() -> None:
