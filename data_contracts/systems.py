@@ -61,6 +61,10 @@ class Record:
     `ModelConfig` and the tokens of a sequence."""
     relevance: str = ""
     """What its retriever learns; empty if it does not learn to retrieve."""
+    weighs_pairs: bool = False
+    """Its retriever weighs features of pairs of chunks, which are no inner products: its memory is searched
+    exactly.
+    """
     retriever_training: str = ""
     """What makes a `RetrieverTraining` of the words of a recipe."""
     first_values: str = ""
@@ -133,6 +137,7 @@ _rpt = partial(
     recipe="rpt_sem",
 )
 _rpt_sem = partial(_rpt, supervision="scored", relevance="model.rpt:semantic_relevance")
+_rpt_features = partial(_rpt, weighs_pairs=True, cost="model.training_cost:rpt_features_macs")
 # The paper's figures are likely to be of the official form. Its 212 M is the count of Block-Recurrent: a
 # memory adds only a gate a head.
 _memorizing_32k = partial(
@@ -369,13 +374,15 @@ _RECORDS = (
         relevance="model.rpt:shuffled_relevance",
         variant_of="rpt_sem",
     ),
-    _rpt_sem(
+    _rpt_features(
         "rpt_sem_features",
         "RPT-Sem, features of pairs",
         build="model.systems.rpt:rpt_sem_features",
+        supervision="scored",
+        relevance="model.rpt:semantic_relevance",
         variant_of="rpt_sem",
     ),
-    _rpt(
+    _rpt_features(
         "rpt_sem_features_shuffled",
         "RPT-Sem, features of pairs, labels shuffled",
         build="model.systems.rpt:rpt_sem_features_shuffled",

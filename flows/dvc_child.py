@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dvc.stage import Stage
 
 LOCK_SECONDS = 120.0  # to wait for another DVC
+NEVER_PUT_BACK = ("label_gates",)  # its file says that labels pass: that of others is not for those that fail
 
 
 def distrust(path: Path) -> None:
@@ -200,8 +201,8 @@ def _get(commit: str, target: str, places: list[str]) -> None:
 
 
 def _serve() -> None:
-    """Reproduce the stages that standard input names, and say what DVC did. The stages themselves have no
-    input.
+    """Reproduce the stages that standard input names, or put back what they had made before, and say what DVC
+    did. The stages themselves have no input.
     """
     import dvc.logger
 
@@ -214,9 +215,16 @@ def _serve() -> None:
     ):
         os.dup2(nothing.fileno(), 0)
         for request in map(json.loads, requests):
-            os.environ.update(request["environment"])
-            changed, error = _reproduce(request["stage"])
-            sys.stdout.write(json.dumps({"event": "reproduced", "changed": changed, "error": error}) + "\n")
+            if "put_back" in request:
+                answer: dict[str, Any] = {
+                    "event": "put_back",
+                    "error": _put_back_or_why_not(request["put_back"]),
+                }
+            else:
+                os.environ.update(request["environment"])
+                changed, error = _reproduce(request["stage"])
+                answer = {"event": "reproduced", "changed": changed, "error": error}
+            sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
 
 
@@ -231,22 +239,33 @@ def _reproduce(stage: str) -> tuple[bool, str | None]:
         dvc_records.keep(ROOT)
         return changed, None
     except DvcException as error:
-        with contextlib.suppress(DvcException):  # what failed is said, whatever becomes of this
-            _put_back(stage)
         return True, str(error.__cause__ or error)
+
+
+def _put_back_or_why_not(stage: str) -> str | None:
+    try:
+        _put_back(stage)
+    except (
+        Exception
+    ) as error:  # of the disk, of DVC's database: what the stage itself said must reach the user
+        return f"what {stage} had made before is not put back: {error!r}"
+    return None
 
 
 def _put_back(stage: str) -> None:
     """Restore from the cache what DVC removed before it ran a stage that then failed: the outputs that
-    dvc.lock knows.
+    dvc.lock knows. All of them or none: some beside others, new or damaged, are of no run.
     """
     from dvc.repo import Repo
 
+    if stage.partition("@")[0] in NEVER_PUT_BACK:
+        return
     with Repo(str(ROOT)) as repo:
         (failed,) = repo.stage.collect(stage)
-        gone = [str(out) for out in failed.outs if out.hash_info and not out.exists]
-        if gone:
-            _patiently(lambda: repo.checkout(gone, allow_missing=True))
+        cached = [out for out in failed.outs if out.use_cache]
+        whole = not any(out.exists for out in failed.outs) and not any(out.changed_cache() for out in cached)
+        if cached and whole:
+            _patiently(lambda: repo.checkout([str(out) for out in cached]))
 
 
 if __name__ == "__main__":

@@ -165,6 +165,21 @@ class Dvc:
                 on_message(message)
         return _outcome(said, True, "its process is gone")
 
+    def put_back(self, stage: str, on_line: Callable[[str], None]) -> None:
+        """Restore what a stage that failed had made before, if DVC has all of it and is still there."""
+        if self._child is None or self._child.poll() is not None:
+            return
+        assert self._child.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.write(json.dumps({"put_back": stage}) + "\n")
+        for line in self._lines():
+            if not line.startswith('{"event": "put_back"'):
+                on_line(line)
+                continue
+            if error := json.loads(line)["error"]:
+                on_line(error)
+            return
+
     def _started(self) -> subprocess.Popen:
         if self._child is None or self._child.poll() is not None:
             command = [sys.executable, "-m", "flows.dvc_child", "serve"]

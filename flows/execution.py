@@ -15,8 +15,7 @@ from pathlib import Path
 
 from data_contracts.failure import Exit, Failure
 from data_contracts.whole_files import write_atomically
-from flows import makers
-from flows.durations import remember
+from flows import durations, makers
 from flows.dvc_task import Dvc, StageState, read_state, waiting_dvc
 from flows.event_log import EventLog
 from flows.overrides import apply_overrides
@@ -138,7 +137,7 @@ def _bring_up_to_date(
         log("end", stage=step.stage, number=number, result="unchanged", seconds=0.0)
         return "unchanged"
     log("begin", stage=step.stage, number=number, of=of)
-    began = time.monotonic()
+    began, commit = time.monotonic(), makers.commit()
     environment = ray.environment() if step.stage.split("@")[0] in RAY_STAGES else {}
     progress = ""
 
@@ -162,15 +161,24 @@ def _bring_up_to_date(
     seconds = time.monotonic() - began
     log("end", stage=step.stage, number=number, result=outcome.result, seconds=round(seconds, 1))
     if outcome.result == "ran":
-        remember(step.stage, seconds)
-        makers.remember(step.stage, seconds, progress)
+        _note(step.stage, seconds, progress, commit, log)
     if failure := outcome.failure:
+        dvc.put_back(step.stage, lambda line: log("line", stage=step.stage, text=line))
         if failure.code == Exit.CONTRACT:
             from flows.status import verify_all
 
             verify_all(ROOT / "artifacts")  # so that running again mends a corrupt input
         raise Failure(f"{step.stage}: {failure.what}", failure.cause, failure.remedy, failure.code)
     return outcome.result
+
+
+def _note(stage: str, seconds: float, progress: str, commit: str, log: EventLog) -> None:
+    """Write down how a stage ran. Its artifacts are whole already: no failure of this ends the run."""
+    try:
+        durations.remember(stage, seconds)
+        makers.remember(stage, seconds, progress, commit)
+    except (OSError, ValueError, KeyError) as error:
+        log("line", stage=stage, text=f"how {stage} ran is not noted in .run/: {error!r}")
 
 
 class LocalRay:

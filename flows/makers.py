@@ -23,7 +23,7 @@ from data_contracts.whole_files import sha256, write_atomically
 from flows.dvc_records import LOCK
 from flows.parameter_changes import leaves
 from flows.workspace import ROOT
-from reports.browser.maker import Maker
+from reports.browser.made import Maker
 
 PLACE = Path(".run/made")
 NAMED = 3  # edited files
@@ -32,12 +32,17 @@ CPU_FACTS, GPU_FACTS = Path("/proc/cpuinfo"), "/proc/driver/nvidia/gpus"
 _MAKER = TypeAdapter(Maker)
 
 
-def remember(stage: str, seconds: float, progress: str, root: Path = ROOT) -> None:
-    """Keep who made the artifacts of a stage that has just run, as dvc.lock names them."""
+def remember(stage: str, seconds: float, progress: str, commit: str, root: Path = ROOT) -> None:
+    """Keep who made the artifacts of a stage that has just run, as dvc.lock names them; `commit` is that of
+    when it began.
+
+    Raises:
+        OSError, ValueError, KeyError: a note cannot be written, or dvc.lock does not name the stage.
+    """
     known = YAML(typ="safe").load((root / LOCK).read_bytes())["stages"][stage]
     named = {key: json.dumps(value) for key, value in leaves(known.get("params", {}).get("params.yaml", {}))}
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    maker = Maker(stage, now, round(seconds, 1), _commit(root), _versions(), machine(), progress, named)
+    maker = Maker(stage, now, round(seconds, 1), commit, _versions(), machine(), progress, named)
     for out in known.get("outs", []):
         if (manifest := root / out["path"] / "manifest.json").is_file():
             place = root / PLACE / f"{sha256(manifest)}.json"
@@ -72,18 +77,19 @@ def _fact(path: Path, name: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
-def _commit(root: Path) -> str:
+def commit(root: Path = ROOT) -> str:
+    """The commit of the checkout, and which files differ from it."""
     asked = [["git", "rev-parse", "--short=12", "HEAD"], ["git", "status", "--porcelain", "-uno"]]
     try:
-        commit, edits = (
-            subprocess.run(one, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+        head, edits = (
+            subprocess.run(one, cwd=root, capture_output=True, errors="replace", check=True).stdout.strip()
             for one in asked
         )
     except (OSError, subprocess.CalledProcessError):
         return "no git checkout"
     changed = sorted(line.split()[-1] for line in edits.splitlines())
     more = [f"{len(changed) - NAMED} more"] if len(changed) > NAMED else []
-    return f"{commit}, with edits of {', '.join([*changed[:NAMED], *more])}" if changed else commit
+    return f"{head}, with edits of {', '.join([*changed[:NAMED], *more])}" if changed else head
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from model.parameters import Architecture, Parameters
 SCALE = 0.64
 RESIDUAL_OUTPUTS = ("attention.output.kernel", "recurrence.output.kernel", "feed_forward.contract.kernel")
 RANDOM = ("kernel", "table", "null_key", "null_value", "initial_state", "state_positions", "convolution")
-KEYS = "retriever.key_projection.kernel"
+KEYS, PAIRS = "retriever.key_projection.kernel", "retriever.pairs.pair_weights"
 RADII = (0.9, 0.999)  # of Griffin's recurrence: uniform in the ring between them, as in its official code
 
 
@@ -39,12 +39,12 @@ def initial_parameters(architecture: Architecture, config: ModelConfig, seed: in
     says so, some parameters as `with_copying_values` has them. Systems that have a parameter under the same
     path start from the same bits, which makes their comparison fair.
 
-    With `config.lexical_start` the retriever's keys begin at zero, so that its scores begin as the lexical
-    ones.
+    With `config.lexical_start` or weighed pairs the retriever's keys begin at zero, so that its scores begin
+    as the lexical ones, or as zero.
     """
     root = jax.random.key(seed)
     values = drawn(architecture, config.width, root, config.zero_init_residuals)
-    if config.lexical_start and KEYS in values:
+    if KEYS in values and (config.lexical_start or PAIRS in values):
         values[KEYS] = jnp.zeros_like(values[KEYS])
     return (
         with_copying_values(values, config, jax.random.fold_in(root, zlib.crc32(b"copying")))

@@ -32,6 +32,7 @@ PAPER_CONFIG = ModelConfig(
 Griffin's recurrence in as many; which five it does not say."""
 CODE = ("build", "relevance", "retriever_training", "first_values", "optimizer")
 """Fields of a record that name code."""
+DATA = ("supervision", "retriever", "carry", "weighs_pairs", "learning_rate")
 
 
 class Systems(Mapping[str, System]):
@@ -61,7 +62,7 @@ def _built(name: str) -> System:
     return System(
         name,
         **code,
-        **{field: getattr(record, field) for field in ("supervision", "retriever", "carry", "learning_rate")},
+        **{field: getattr(record, field) for field in DATA},
     )
 
 

@@ -33,6 +33,7 @@ class System:
     carry: Literal["none", "document"] = "none"
     updates: Callable[[ModelConfig, int], float] = lambda config, tokens: 1.0
     relevance: Relevance | None = None
+    weighs_pairs: bool = False
     retriever_training: Callable[..., RetrieverTraining] | None = None
     first_values: Callable[[Architecture, ModelConfig, int], Parameters] = initial_parameters
     optimizer: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = adabelief
@@ -41,13 +42,13 @@ class System:
     def optimizer_for(
         self, config: ModelConfig, rate: optax.ScalarOrSchedule
     ) -> optax.GradientTransformation:
-        """The optimizer at this rate; beside a lexical start the retriever's projections learn more slowly
-        than the rest.
+        """The optimizer at this rate; beside a lexical start or weighed pairs the retriever's projections
+        learn more slowly than the rest.
         """
         optimizer = self.optimizer(rate)
         return (
             with_slow_projections(optimizer)
-            if config.lexical_start and self.relevance is not None
+            if (config.lexical_start or self.weighs_pairs) and self.relevance is not None
             else optimizer
         )
 

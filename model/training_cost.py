@@ -10,13 +10,14 @@ neighbours of a chunk.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pkgutil import resolve_name
 
 from data_contracts.eligibility import first_query
 from data_contracts.systems import RECORDS
 from model.baselines.memorizing import RETRIEVED
-from model.config import ModelConfig
+from model.config import PAIR_FEATURES, ModelConfig
 from model.layers import FEED_FORWARD_FACTOR
 from model.matching import as_many_parameters, deeper
 from model.neighbours import retrievable_pairs
@@ -26,9 +27,11 @@ Macs = dict[str, float]
 """Part of a model -> multiply-accumulates of one forward pass over one sequence."""
 SEARCH, READ = "search of the memory", "memory"
 BELOW, FROZEN = "frozen, before what learns", "frozen, after it"
-PASSES = {SEARCH: 1, READ: 2, BELOW: 1, FROZEN: 2}
+PAIRS = "features of pairs"
+PASSES = {SEARCH: 1, READ: 2, PAIRS: 2, BELOW: 1, FROZEN: 2}
 """How often an update makes the products of a part: a search has no gradient, what is read passes one on to
-the queries only, and frozen matrices to what learns before them, if anything does; others 3.
+the queries only, features of pairs to their weights only, and frozen matrices to what learns before them, if
+anything does; others 3.
 """
 
 
@@ -145,6 +148,12 @@ def rpt_macs(config: ModelConfig, tokens: int) -> Macs:
     encoder = attention_macs(config.width, tokens * config.chunk_tokens, tokens, tokens, tokens)
     scores = 2 * chunks * config.width**2 + chunks**2 * config.retrieval_width
     return {**fused_macs(config, tokens), "retriever": encoder + scores}
+
+
+def rpt_features_macs(config: ModelConfig, tokens: int) -> Macs:
+    """What RPT computes with weighed features of pairs in place of a lexical start."""
+    projected = rpt_macs(replace(config, lexical_start=False), tokens)
+    return {**projected, PAIRS: config.chunks_of(tokens) ** 2 * PAIR_FEATURES}
 
 
 def memorizing_macs(config: ModelConfig, tokens: int, strides: int) -> Macs:

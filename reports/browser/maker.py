@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from reports.browser.made import Maker
 from reports.html.formats import count
 from reports.html.markup import Html, clipped, tag
 from reports.site import layout
@@ -13,26 +13,6 @@ UNKNOWN = (
     "No run on this machine wrote down who made these labels: they came from elsewhere, or were made before"
     " runs did so."
 )
-
-
-@dataclass(frozen=True)
-class Maker:
-    """The run of a stage that made an artifact.
-
-    Attributes:
-        at: when it ended, UTC. seconds: of the whole stage. commit: of the checkout, and its edits.
-        versions: of the main packages. machine: its kind. progress: the last that the stage said of how far
-        and how fast it was. parameters: of the stage, by their dotted names.
-    """
-
-    stage: str
-    at: str
-    seconds: float
-    commit: str
-    versions: Mapping[str, str]
-    machine: str
-    progress: str
-    parameters: Mapping[str, str]
 
 
 def panel(names: Sequence[str], makers: Sequence[Maker | None], tokens: Sequence[float | None]) -> Html:

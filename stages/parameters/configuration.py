@@ -91,6 +91,17 @@ class Configuration(Params):
         return self
 
     @model_validator(mode="after")
+    def _memories_can_be_searched(self) -> Configuration:
+        for name, run in self.runs.items():
+            pairs = run.system in RECORDS and RECORDS[run.system].weighs_pairs
+            if pairs and self.evaluation.index != "exact":
+                raise ValueError(
+                    f"evaluation.index is {self.evaluation.index!r}, but runs.{name} weighs features of"
+                    " pairs, which are no inner products: set evaluation.index to exact"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _starts_are_of_runs(self) -> Configuration:
         for name, start in self.starts.items():
             meant = self.runs.get(name)

@@ -28,8 +28,19 @@ SHAPE = ("vocabulary_size", "width", "layers", "heads", "chunk_tokens", "stride_
 
 
 def write_start(context: Context) -> None:
-    """Write what a run depends on that begins with this one."""
+    """Write what a run depends on that begins with this one.
+
+    Raises:
+        Failure: (exit code 3) if one of these places does not exist.
+    """
     places = sorted((f"{MODELS}/{context.run_name}", CORPUS_NEIGHBOURS.name, "tokenizer"))
+    for place in places:
+        if not context.input(place).exists():  # its digest would be that of an empty directory
+            what, cause = (
+                f"no run can begin with {context.run_name}",
+                f"{context.input(place)} does not exist",
+            )
+            raise Failure(what, cause, f"./rpt run training@{context.run_name}", Exit.CONTRACT)
     digests = [path_digest(context.input(place)) for place in places]
     target = context.out(STARTS.name)
     write_shard(STARTS, STARTS.table({"place": places, "digest": digests}), target / "part-00000.parquet")
@@ -59,7 +70,7 @@ def begun(system: System, config: ModelConfig, context: Context) -> System:
 
 def _check_pins(start: Path, home: Path) -> None:
     for row in open_artifact(STARTS, start).read_all().to_pylist():
-        if path_digest(home / row["place"]) != row["digest"]:
+        if not (home / row["place"]).exists() or path_digest(home / row["place"]) != row["digest"]:
             cause = f"{home / row['place']} is missing, or other than when {start} was written"
             raise Failure(
                 "what this run begins with has changed", cause, f"./rpt run start@{start.name}", Exit.CONTRACT

@@ -1,11 +1,13 @@
 """Who made an artifact is found by its manifest alone, and nothing of it is tracked."""
 
 import json
+import os
 import subprocess
+import sys
 
 import pytest
 
-from flows.makers import PLACE, machine, maker_of, remember
+from flows.makers import PLACE, commit, machine, maker_of, remember
 
 LOCK = """schema: '2.0'
 stages:
@@ -24,6 +26,7 @@ stages:
       md5: 4567.dir
 """
 DIGEST = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of the manifest {}
+NOT_UTF_8 = os.fsdecode(b"\xff.txt")
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def root(tmp_path):
 
 def test_what_made_it_is_found_by_the_digest_of_the_manifest(root):
     assert maker_of(DIGEST, root) is None
-    remember("scoring@demo", 12.34, "3/3 shards, 0.5/s", root)
+    remember("scoring@demo", 12.34, "3/3 shards, 0.5/s", commit(root), root)
     maker = maker_of(DIGEST, root)
     assert (maker.stage, maker.seconds, maker.progress) == ("scoring@demo", 12.3, "3/3 shards, 0.5/s")
     assert maker.parameters == {
@@ -51,7 +54,7 @@ def test_what_made_it_is_found_by_the_digest_of_the_manifest(root):
 
 
 def test_labels_that_changed_since_are_nobodys(root):
-    remember("scoring@demo", 1.0, "", root)
+    remember("scoring@demo", 1.0, "", "abc", root)
     assert maker_of("0" * 64, root) is None
     (root / PLACE / f"{DIGEST}.json").write_text(json.dumps({"stage": "scoring@demo"}))
     assert maker_of(DIGEST, root) is None
@@ -65,14 +68,19 @@ def test_edits_of_the_checkout_are_said(root):
         ).stdout
 
     git("init", "-q")
-    git("add", "dvc.lock")
+    (root / NOT_UTF_8).touch()
+    git("add", ".")
+    git("config", "core.quotePath", "false")
     git("commit", "-qm", "start")
-    remember("scoring@demo", 1.0, "", root)
-    commit = git("rev-parse", "--short=12", "HEAD").strip()
-    assert maker_of(DIGEST, root).commit == commit
+    head = git("rev-parse", "--short=12", "HEAD").strip()
+    began = commit(root)
+    assert began == head
     (root / "dvc.lock").write_text(LOCK + "# edited\n")
-    remember("scoring@demo", 1.0, "", root)
-    assert maker_of(DIGEST, root).commit == f"{commit}, with edits of dvc.lock"
+    assert commit(root) == f"{head}, with edits of dvc.lock"
+    (root / NOT_UTF_8).write_text("edited")
+    assert commit(root) == f"{head}, with edits of dvc.lock, \ufffd.txt"
+    remember("scoring@demo", 1.0, "", began, root)
+    assert maker_of(DIGEST, root).commit == head  # that of the beginning
 
 
 def test_the_machine_is_a_kind_and_not_a_name():
@@ -80,3 +88,9 @@ def test_the_machine_is_a_kind_and_not_a_name():
 
     assert platform.node() not in machine()
     assert " cores of " in machine()
+
+
+def test_a_run_that_notes_it_imports_neither_numpy_nor_arrow():
+    code = "import sys, flows.execution; print(sorted({'numpy', 'pyarrow'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said == "[]\n"

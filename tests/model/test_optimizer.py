@@ -1,6 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from model.optimizer import PROJECTIONS_RATE, adabelief
 from model.registry import SYSTEMS
@@ -47,15 +48,18 @@ def test_the_retriever_projections_are_clipped_apart() -> None:
     np.testing.assert_allclose(norm, 0.1, rtol=1e-5)  # (1 - b1) times a norm clipped to 1
 
 
-def test_projections_beside_a_lexical_start_learn_slowly_and_nothing_else_does() -> None:
+@pytest.mark.parametrize("slow", [("rpt_sem", True), ("rpt_sem_features", True), ("rpt_sem_features", False)])
+def test_projections_beside_what_scores_begin_with_learn_slowly_and_nothing_else_does(slow) -> None:
     x = {
         path: jnp.ones(2)
         for path in ("lower.kernel", "retriever.key_projection.kernel", "retriever.lexical.term_scale")
     }
     steps = {}
-    for start in (False, True):
-        optimizer = SYSTEMS["rpt_sem"].optimizer_for(tiny_config(lexical_start=start), 0.1)
-        steps[start], _ = optimizer.update({path: jnp.array([0.1, 0.2]) for path in x}, optimizer.init(x), x)
+    for name, start in (("rpt_sem", False), slow):
+        optimizer = SYSTEMS[name].optimizer_for(tiny_config(lexical_start=start), 0.1)
+        steps[name, start], _ = optimizer.update(
+            {path: jnp.array([0.1, 0.2]) for path in x}, optimizer.init(x), x
+        )
     for path in x:
         scale = PROJECTIONS_RATE if "projection" in path else 1.0
-        np.testing.assert_allclose(steps[True][path], scale * steps[False][path], rtol=1e-6)
+        np.testing.assert_allclose(steps[slow][path], scale * steps["rpt_sem", False][path], rtol=1e-6)

@@ -2,6 +2,8 @@
 and what is learned.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,8 +99,12 @@ def test_features_of_eligible_pairs_look_at_nothing_from_the_window_on() -> None
         np.testing.assert_array_equal(*every)
 
 
-def test_scores_begin_at_zero(first_values: Parameters) -> None:
-    encoded = model_of(first_values).encode(jnp.asarray(text_of(2).reshape(1, -1)))
+@pytest.mark.parametrize("lexical_start", [True, False])
+def test_scores_begin_at_zero(lexical_start: bool) -> None:
+    config = replace(CONFIG, lexical_start=lexical_start)
+    architecture = Architecture.of(SYSTEMS["rpt_sem_features"].build, config)
+    model = architecture.model(initial_parameters(architecture, config, 0))
+    encoded = model.encode(jnp.asarray(text_of(2).reshape(1, -1)))
     assert not np.any(chunk_scores(encoded.queries_BCE, encoded.keys_BCE, OURS))
 
 

@@ -92,6 +92,14 @@ def test_the_count_is_that_of_the_traced_step(system, size, architecture_of, mak
     assert traced(architecture_of(system, config), chunks, make_batch) == pytest.approx(counted, rel=1e-3)
 
 
+@pytest.mark.parametrize("system", ["rpt_sem", "rpt_sem_features"])
+def test_a_lexical_start_counts_where_there_is_one(system, architecture_of, make_batch):
+    config, chunks = CONFIGS["narrow"]
+    config = replace(config, lexical_start=True)
+    counted = step_flops(system, config, chunks * config.chunk_tokens, sequences=1)
+    assert traced(architecture_of(system, config), chunks, make_batch) == pytest.approx(counted, rel=1e-3)
+
+
 def test_what_remat_computes_again_is_not_counted(architecture_of, make_batch):
     config, chunks = CONFIGS["narrow"]
     counted, again = step_flops("retro", config, 384, 1), replace(config, remat=True)

@@ -2,7 +2,8 @@
 
 from reports.browser.library import LabelLibrary
 from reports.browser.list_page import render
-from reports.browser.maker import UNKNOWN, Maker, panel
+from reports.browser.made import Maker
+from reports.browser.maker import UNKNOWN, panel
 from reports.site.address import View
 from tests.hostile import DISTINCT
 from tests.reports.served_pages import check_page

@@ -8,13 +8,14 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
-from data_contracts.contract import open_artifact
+from data_contracts.contract import commit, open_artifact, write_shard
 from data_contracts.failure import Exit, Failure
 from data_contracts.passages import CORPUS_NEIGHBOURS
 from data_contracts.starts import STARTS
 from model.config import ModelConfig
 from model.parameters import Architecture
 from model.registry import SYSTEMS
+from stages.identity.digest import path_digest
 from stages.parameters import check
 from stages.runner.stage import Context
 from stages.training.start import begun, write_start
@@ -83,6 +84,24 @@ def test_what_changed_since_is_refused(context, config, tmp_path, place):
     assert failure.value.remedy == "./rpt run start@before"
 
 
+def test_a_place_that_does_not_exist_is_not_pinned(context, tmp_path):
+    (tmp_path / CORPUS_NEIGHBOURS.name).rename(tmp_path / "away")
+    with pytest.raises(Failure, match="corpus_neighbours does not exist") as failure:
+        write_start(tiny_context(tmp_path, run_name="before", scratch=tmp_path / "again"))
+    assert failure.value.code == Exit.CONTRACT
+    assert failure.value.remedy == "./rpt run training@before"
+
+
+def test_a_pin_of_a_place_that_does_not_exist_is_refused(context, config, tmp_path):
+    (tmp_path / CORPUS_NEIGHBOURS.name).rename(tmp_path / "away")
+    places, start = ["corpus_neighbours"], tmp_path / "starts" / "before"
+    digests = [path_digest(tmp_path / CORPUS_NEIGHBOURS.name)]
+    write_shard(STARTS, STARTS.table({"place": places, "digest": digests}), start / "part-00000.parquet")
+    commit(STARTS, start)
+    with pytest.raises(Failure, match="corpus_neighbours is missing, or other than when"):
+        begun(FIT, config, context)
+
+
 def test_a_model_of_another_shape_is_refused_by_what_differs(context, config):
     for name, value in {"width": 32, "vocabulary_size": 99, "layers": 3, "copying": True}.items():
         other = replace(config, **{name: value}, cca_layers=(2,), lower=1)
@@ -101,6 +120,18 @@ def configured(run: dict, starts: dict, **more) -> object:
     runs = DEMO["runs"] | {"fit": {"corpus": "demo", "system": "retro_fit", **run}}
     sections = {"corpora": corpora, "runs": runs, "starts": starts, "indexed_corpora": ["demo", "other"]}
     return check(DEMO | sections | more)
+
+
+def test_a_run_that_weighs_pairs_is_refused_an_approximate_index():
+    hnsw = DEMO["evaluation"] | {"index": "hnsw"}
+    for system in ("rpt_sem_features", "rpt_sem_features_shuffled"):
+        runs = DEMO["runs"] | {"pairs": {"corpus": "demo", "system": system, "input": "supervision/scored"}}
+        raw = DEMO | {"runs": runs, "recipes": DEMO["recipes"] | {system: DEMO["recipes"]["rpt_sem"]}}
+        assert check(raw).runs["pairs"].system == system
+        with pytest.raises(Failure, match=r"runs\.pairs weighs .* set evaluation.index to exact") as failure:
+            check(raw | {"evaluation": hnsw})
+        assert failure.value.code == Exit.USAGE
+    assert check(DEMO | {"evaluation": hnsw}).evaluation.index == "hnsw"
 
 
 def test_a_configuration_whose_start_does_not_fit_is_refused_by_name():
