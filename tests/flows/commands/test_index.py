@@ -164,8 +164,9 @@ def test_how_much_is_copied(workspace, capsys, monkeypatch):
     monkeypatch.setattr(results, "ROOT", workspace)
     wanted = [Wanted("demo-it", "demo", "retro_corpus", 0)]
     corpus = results.compared(load(workspace / "params.yaml"), "it", wanted, {}).corpora[0]
-    assert [row.chunks for row in corpus.copied[0].rows] == [row["chunks"] for row in found]
-    shutil.rmtree(workspace / "artifacts/demo/index")
+    assert [row["kind"] for row in found[-2:]] == ["near_duplicate", "no_near_duplicate"]
+    assert [row.chunks for row in corpus.copied[0].rows] == [row["chunks"] for row in found[:-2]]
+    shutil.rmtree(workspace / "artifacts/demo/corpus_neighbours")
     assert results.compared(load(workspace / "params.yaml"), "it", wanted, {}).corpora[0].copied == []
 
 
