@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args, get_type_hints
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -104,7 +104,7 @@ class Finish:
 
 Event = Log | Plan | Begin | Progress | End | Note | Line | Failed | Finish
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
-_KINDS = {get_args(get_type_hints(kind)["event"])[0] for kind in get_args(Event)}
+_KINDS = frozenset(_EVENT.json_schema()["discriminator"]["mapping"])
 
 
 def known(messages: Iterable[Mapping[str, object]]) -> Iterator[Event]:
