@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from benchmarks import _databases as databases
 from benchmarks._databases import Database, Given, HeldOut, RunReader, nothing, request_of
 from benchmarks.result import refusing, show
+from data_contracts import counting
 from data_contracts.contract import open_artifact
 from data_contracts.documents import DOCUMENTS
 from data_contracts.evaluations import BY_CHANCE, OWN, WITHOUT
@@ -210,7 +211,7 @@ def main() -> None:
     by_run = {run: compared(evaluations, [run], configuration.report.bootstrap_samples) for run in asked.runs}
     counts = {
         "documents": int(evaluations.document_B.max()) + 1,
-        "tokens": int(evaluations.chunks["tokens"].sum()),
+        "tokens": evaluations.chunks.select(counting.total("tokens")).item(),
     }
     show(
         "grounding",
